@@ -1,0 +1,79 @@
+#include "common/base/files.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+
+namespace reckon {
+namespace {
+
+absl::Status Error(absl::string_view what, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Error("cannot open", path);
+  absl::Cleanup close_fd = [fd] { ::close(fd); };
+  struct stat info;
+  if (::fstat(fd, &info) != 0) return Error("cannot stat", path);
+  if (!S_ISREG(info.st_mode)) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
+  }
+  if (static_cast<uint64_t>(info.st_size) > max_bytes) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", info.st_size,
+                                                   " bytes, more than the limit of ", max_bytes));
+  }
+  std::string content(info.st_size, '\0');
+  size_t done = 0;
+  while (done < content.size()) {
+    ssize_t n = ::read(fd, content.data() + done, content.size() - done);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error("cannot read", path);
+    if (n == 0) break;
+    done += n;
+  }
+  content.resize(done);
+  return content;
+}
+
+absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
+  std::string temporary = absl::StrCat(path, ".tmp.", ::getpid());
+  int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return Error("cannot create", temporary);
+  absl::Cleanup close_fd = [&fd] {
+    if (fd >= 0) ::close(fd);
+  };
+  while (!content.empty()) {
+    ssize_t n = ::write(fd, content.data(), content.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Error("cannot write", temporary);
+    content.remove_prefix(n);
+  }
+  if (::fsync(fd) != 0) return Error("cannot sync", temporary);
+  int closed = ::close(fd);
+  fd = -1;
+  if (closed != 0) return Error("cannot close", temporary);
+  if (::rename(temporary.c_str(), path.c_str()) != 0) return Error("cannot rename to", path);
+  return absl::OkStatus();
+}
+
+absl::Status MakeFolders(const std::string& path) {
+  std::error_code error;
+  std::filesystem::create_directories(path, error);
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot make folder ", path, ": ", error.message()));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,10 @@
+#include "common/base/log.h"
+
+namespace reckon {
+
+void InitLogging(const char* program) {
+  FLAGS_logtostderr = true;
+  google::InitGoogleLogging(program);
+}
+
+}  // namespace reckon
