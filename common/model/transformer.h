@@ -1,0 +1,81 @@
+#ifndef RECKON_COMMON_MODEL_TRANSFORMER_H_
+#define RECKON_COMMON_MODEL_TRANSFORMER_H_
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/model/model_config.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+enum class Compute { kBf16, kFp32 };
+
+// Where the keys and values of earlier positions come from: the one thing in which rollouts and
+// training differ. Called once per layer and forward pass.
+class AttentionSource {
+ public:
+  virtual ~AttentionSource() = default;
+  // q [rows, heads, head_dim], k and v [rows, kv_heads, head_dim], after RoPE, compute dtype.
+  // Returns [rows, heads * head_dim]. Causal within each row's sequence.
+  virtual at::Tensor Attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
+                            const at::Tensor& v) = 0;
+};
+
+// The Llama-family decoder, composed once from the row-invariant operations of ops/, for actor and
+// learner. A row's result depends on its own sequence only, never on the other rows.
+//
+// Weights live in one flat buffer of tensors in WeightManifest order (fp32 master in the learner,
+// the published dtype in the actor) plus copies packed for the matrix kernels. Load and Repack must
+// not run at the same time as Forward; otherwise Forward may be called from one thread at a time
+// (it uses the thread pool of ops/). With grad mode on and parameters requiring grad, every result
+// is differentiable.
+class Transformer {
+ public:
+  static absl::StatusOr<std::unique_ptr<Transformer>> Create(const ModelConfig& config,
+                                                             Compute compute);
+  virtual ~Transformer() = default;
+
+  // Names, dtypes and shapes that the family's checkpoint has, in canonical order.
+  virtual std::vector<TensorEntry> ExpectedTensors() const = 0;
+
+  // Takes weights (BF16 or F32) from a flat buffer. INVALID_ARGUMENT names a missing, unexpected or
+  // misshaped tensor. With `trainable`, parameters are kept in fp32 and require grad.
+  virtual absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes,
+                            bool trainable) = 0;
+  // Trainable parameters by Hugging Face name, in canonical order; fp32.
+  virtual std::vector<std::pair<std::string, at::Tensor>> Parameters() = 0;
+  // Call after parameters changed: refreshes the packed copies.
+  virtual void Repack() = 0;
+
+  // tokens [rows] int32, positions [rows] int32 -> final-norm hidden states [rows, hidden].
+  virtual at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
+                             AttentionSource& attention) = 0;
+  // hidden [rows, hidden] -> logits [rows, vocab] fp32. For evaluation and tests; not
+  // differentiable.
+  virtual at::Tensor Logits(const at::Tensor& hidden) = 0;
+  // Log-probability of targets [rows] under softmax(logits / temperature) -> [rows] fp32;
+  // differentiable. Never stores [rows, vocab] beyond a bounded chunk of rows. Temperature 0 means
+  // untempered. Bit-identical to what the sampler reports for the same hidden state.
+  virtual at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets,
+                             double temperature) = 0;
+
+  virtual const ModelConfig& config() const = 0;
+  virtual Compute compute() const = 0;
+};
+
+// Attention within packed sequences, for training and for scoring: rows of sequence s are
+// starts[s] .. starts[s+1]-1, in position order. starts has one entry more than sequences.
+std::unique_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
+                                                 std::vector<int64_t> starts);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_TRANSFORMER_H_

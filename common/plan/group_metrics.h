@@ -1,0 +1,50 @@
+#ifndef RECKON_COMMON_PLAN_GROUP_METRICS_H_
+#define RECKON_COMMON_PLAN_GROUP_METRICS_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "proto/rollout.pb.h"
+
+namespace reckon {
+
+// A proportion with its 95 % bootstrap interval over prompts.
+struct Estimate {
+  double value = 0;
+  double low = 0;
+  double high = 0;
+};
+
+// Counts evaluation groups and gives maj@1, maj@K, pass@K. Not thread-safe.
+//
+// maj@K: the most frequent canonical answer wins; unparsable samples do not vote; a tie goes to the
+// answer that reached the count first in sample order (RFT's rule). pass@K: any sample correct.
+class GroupMetrics {
+ public:
+  // `samples`: all samples of one prompt in sample order, each with its first reward's verdict and
+  // extracted answer.
+  void AddGroup(const std::vector<Rollout>& samples);
+  uint64_t groups() const { return groups_.size(); }
+
+  Estimate MajAtK(uint32_t bootstrap, uint64_t seed) const;
+  Estimate PassAtK(uint32_t bootstrap, uint64_t seed) const;
+  // Share of samples that are correct; with K = 1 and temperature 0 this is maj@1.
+  Estimate MeanAtOne(uint32_t bootstrap, uint64_t seed) const;
+  // "wrong", "unparsable", "truncated", "reference_unparsable", "correct" -> samples.
+  std::map<std::string, uint64_t> VerdictCounts() const;
+
+ private:
+  struct Group {
+    bool majority_correct;
+    bool any_correct;
+    double share_correct;
+  };
+  std::vector<Group> groups_;
+  std::map<Verdict, uint64_t> verdicts_;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_PLAN_GROUP_METRICS_H_
