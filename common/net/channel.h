@@ -16,6 +16,9 @@ inline constexpr int kMaxMessageBytes = 16 << 20;
 // A channel with Reckon's message limit, keepalive and short reconnect back-off.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 
+// The server's side of the same: message limit, and keepalive pings of MakeChannel allowed.
+void ConfigureServer(grpc::ServerBuilder* builder);
+
 // gRPC's status as ours and back; codes are equal by number.
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
