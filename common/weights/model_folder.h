@@ -19,8 +19,8 @@ class WeightBytes {
 };
 
 struct Weights {
-  WeightManifest manifest;              // version and sources are the caller's to set
-  std::shared_ptr<WeightBytes> bytes;   // flat buffer in manifest order
+  WeightManifest manifest;             // version and sources are the caller's to set
+  std::shared_ptr<WeightBytes> bytes;  // flat buffer in manifest order
 };
 
 // Reads a Hugging Face folder (config.json, model.safetensors, tokenizer.json,

@@ -26,8 +26,8 @@ class WeightServer {
 };
 
 // Fetches all chunks of a manifest from its sources (tries each in turn, resumes at the missing
-// chunk), checks every digest, and returns the buffer. DATA_LOSS: a source sent damaged bytes and no
-// other had good ones. Nothing is returned unless every byte is verified.
+// chunk), checks every digest, and returns the buffer. DATA_LOSS: a source sent damaged bytes and
+// no other had good ones. Nothing is returned unless every byte is verified.
 absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, const StopToken* stop);
 
 }  // namespace reckon

@@ -1,0 +1,24 @@
+#ifndef RECKON_COMMON_WEIGHTS_MANIFEST_H_
+#define RECKON_COMMON_WEIGHTS_MANIFEST_H_
+
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// Bytes of one chunk: well below the message limit, large enough to hash at full speed.
+inline constexpr uint64_t kChunkBytes = 4 << 20;
+
+// What a manifest must hold before a byte is fetched for it: tensors contiguous and of their
+// shapes' sizes, one 32-byte digest a chunk. INVALID_ARGUMENT names the field.
+absl::Status CheckManifest(const WeightManifest& manifest);
+
+// SHA-256 of `bytes`, 32 bytes.
+std::string Sha256(absl::string_view bytes);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_WEIGHTS_MANIFEST_H_

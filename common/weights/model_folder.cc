@@ -1,0 +1,184 @@
+#include "common/weights/model_folder.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <thread>
+#include <vector>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/weights/manifest.h"
+#include "common/weights/mapped_bytes.h"
+#include "common/weights/safetensors.h"
+#include "google/protobuf/stubs/common.h"
+
+namespace reckon {
+namespace {
+
+// The JSON files travel inside the manifest, which is one message.
+constexpr uint64_t kMaxJsonBytes = 12 << 20;
+
+bool ValidUtf8(absl::string_view text) {
+  return google::protobuf::internal::IsStructurallyValidUTF8(text.data(), text.size());
+}
+
+absl::StatusOr<std::string> ReadJson(const std::string& folder, const char* name, bool required) {
+  std::string path = absl::StrCat(folder, "/", name);
+  absl::StatusOr<std::string> text = ReadFile(path, kMaxJsonBytes);
+  if (!text.ok()) {
+    if (!required && absl::IsNotFound(text.status())) return std::string();
+    return text.status();
+  }
+  if (!ValidUtf8(*text)) return absl::InvalidArgumentError(path + ": not valid UTF-8");
+  return text;
+}
+
+template <typename Word>
+bool AllFinite(const char* data, size_t bytes, Word exponent) {
+  bool finite = true;
+  for (size_t i = 0; i < bytes; i += sizeof(Word)) {  // no early exit, so that it vectorises
+    Word word;
+    std::memcpy(&word, data + i, sizeof(Word));
+    finite &= (word & exponent) != exponent;
+  }
+  return finite;
+}
+
+// A NaN or infinity in the weights makes every output one: found here, it has a name.
+absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> bytes) {
+  std::atomic<int> next = 0, bad = -1;
+  auto work = [&] {
+    for (int i = next++; i < manifest.tensors_size(); i = next++) {
+      const TensorEntry& tensor = manifest.tensors(i);
+      size_t end =
+          i + 1 < manifest.tensors_size() ? manifest.tensors(i + 1).offset() : bytes.size();
+      const char* data = bytes.data() + tensor.offset();
+      size_t size = end - tensor.offset();
+      bool finite = tensor.dtype() == "F32" ? AllFinite<uint32_t>(data, size, 0x7F800000u)
+                                            : AllFinite<uint16_t>(data, size, 0x7F80u);
+      if (!finite) bad = i;
+    }
+  };
+  std::vector<std::thread> threads;
+  for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+  if (bad < 0) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("tensor ", manifest.tensors(bad).name(), " holds a NaN or an infinity"));
+}
+
+absl::Status SyncPath(const std::string& path) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  int synced = ::fsync(fd);
+  ::close(fd);
+  if (synced != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path));
+  return absl::OkStatus();
+}
+
+absl::Status WriteParts(const std::string& path, const std::vector<absl::Span<const char>>& parts) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path));
+  absl::Cleanup close_fd = [fd] { ::close(fd); };
+  for (absl::Span<const char> part : parts) {
+    while (!part.empty()) {
+      ssize_t n = ::write(fd, part.data(), part.size());
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
+      part.remove_prefix(n);
+    }
+  }
+  if (::fsync(fd) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path));
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
+  Weights weights;
+  WeightManifest& manifest = weights.manifest;
+  if (!std::filesystem::is_directory(folder)) {
+    return absl::NotFoundError(absl::StrCat("model folder ", folder, " is not there"));
+  }
+  ASSIGN_OR_RETURN(*manifest.mutable_config_json(), ReadJson(folder, "config.json", true));
+  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(), ReadJson(folder, "tokenizer.json", true));
+  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_config_json(),
+                   ReadJson(folder, "tokenizer_config.json", false));
+
+  std::string path = folder + "/model.safetensors";
+  if (!std::filesystem::exists(path) && std::filesystem::exists(path + ".index.json")) {
+    return absl::UnimplementedError(
+        absl::StrCat(folder, ": weights in several files; save them as one model.safetensors"));
+  }
+  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> file, MappedBytes::OfFile(path));
+  absl::string_view content(file->bytes().data(), file->bytes().size());
+  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(content, content.size());
+  if (!header.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", header.status().message()));
+  }
+  for (TensorEntry& tensor : header->tensors) *manifest.add_tensors() = std::move(tensor);
+  manifest.set_total_bytes(header->data_bytes);
+  if (header->data_begin % 8 == 0) {
+    file->SkipFront(header->data_begin);
+  } else {  // another writer's layout: copied, so that elements are aligned
+    ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> copy, MappedBytes::OfSize(header->data_bytes));
+    std::memcpy(copy->data(), content.data() + header->data_begin, header->data_bytes);
+    file = std::move(copy);
+  }
+  if (absl::Status finite = CheckFinite(manifest, file->bytes()); !finite.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", finite.message()));
+  }
+  Digest(file->bytes(), &manifest);
+  weights.bytes = std::move(file);
+  return weights;
+}
+
+absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& manifest,
+                              absl::Span<const char> bytes) {
+  if (bytes.size() != manifest.total_bytes()) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, ": the manifest names ",
+                                                   manifest.total_bytes(), " bytes, given are ",
+                                                   bytes.size()));
+  }
+  std::filesystem::path target = std::filesystem::absolute(folder).lexically_normal();
+  if (!target.has_filename()) target = target.parent_path();  // "a/b/" is "a/b"
+  std::string temporary = absl::StrCat(target.string(), ".tmp.", ::getpid());
+  std::error_code ignored;
+  std::filesystem::remove_all(temporary, ignored);
+  RETURN_IF_ERROR(MakeFolders(temporary));
+  absl::Cleanup remove_temporary = [&] { std::filesystem::remove_all(temporary, ignored); };
+
+  std::string header = FormatSafetensorsHeader(manifest);
+  RETURN_IF_ERROR(WriteParts(temporary + "/model.safetensors", {header, bytes}));
+  const std::pair<const char*, const std::string*> texts[] = {
+      {"config.json", &manifest.config_json()},
+      {"tokenizer.json", &manifest.tokenizer_json()},
+      {"tokenizer_config.json", &manifest.tokenizer_config_json()}};
+  for (const auto& [name, text] : texts) {
+    if (!text->empty()) RETURN_IF_ERROR(WriteParts(absl::StrCat(temporary, "/", name), {*text}));
+  }
+  RETURN_IF_ERROR(SyncPath(temporary));
+
+  // A folder that is there is exchanged in one step, then the old one is deleted.
+  if (::rename(temporary.c_str(), target.c_str()) != 0) {
+    if (errno != ENOTEMPTY && errno != EEXIST) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename to ", target.string()));
+    }
+    if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
+      return absl::ErrnoToStatus(errno, absl::StrCat("cannot replace ", target.string()));
+    }
+  }
+  return SyncPath(target.parent_path().string());
+}
+
+}  // namespace reckon
