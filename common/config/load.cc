@@ -1,0 +1,113 @@
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/string_view.h"
+#include "absl/strings/strip.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+#include "common/config/config_steps.h"
+#include "google/protobuf/io/tokenizer.h"
+#include "google/protobuf/text_format.h"
+
+namespace reckon {
+namespace {
+
+constexpr uint64_t kMaxConfigBytes = 1 << 20;
+constexpr size_t kMaxBases = 8;
+
+// Keeps the first error as "file:line:column: message", with the nearest field for a wrong one.
+class FirstError : public google::protobuf::io::ErrorCollector {
+ public:
+  explicit FirstError(const std::string& path) : path_(path) {}
+
+  void AddError(int line, google::protobuf::io::ColumnNumber column,
+                const std::string& message) override {
+    if (!text.empty()) return;
+    text = absl::StrCat(path_, ":", line + 1, ":", column + 1, ": ", Readable(message));
+  }
+
+  std::string text;
+
+ private:
+  // Protobuf's own wording, in the words of a config.
+  static std::string Readable(const std::string& message) {
+    std::vector<std::string> quoted = absl::StrSplit(message, '"');
+    if (quoted.size() >= 4 && absl::StrContains(message, "has no field named")) {
+      const auto* type =
+          google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(quoted[1]);
+      return absl::StrCat("no field named '", quoted[3], "'",
+                          type == nullptr ? "" : SuggestField(*type, quoted[3]));
+    }
+    if (quoted.size() >= 2 && absl::StrContains(message, "is specified multiple times")) {
+      return absl::StrCat("'", quoted[1], "' is given twice; delete one");
+    }
+    if (quoted.size() >= 6 && absl::StrContains(message, "another member of oneof")) {
+      return absl::StrCat("'", quoted[1], "' and '", quoted[3],
+                          "' in one entry; make an entry for each");
+    }
+    return absl::StrReplaceAll(message, {{"reckon.", ""}, {"\n", " "}});
+  }
+
+  std::string path_;
+};
+
+absl::StatusOr<RunConfig> LoadFile(const std::string& path, std::vector<std::string> chain) {
+  std::string canonical = std::filesystem::weakly_canonical(path).string();
+  for (const std::string& earlier : chain) {
+    if (earlier == canonical) {
+      return absl::InvalidArgumentError(absl::StrCat(path, ": base: the files name one another"));
+    }
+  }
+  if (chain.size() >= kMaxBases) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": base: more than ", kMaxBases, " deep"));
+  }
+  chain.push_back(canonical);
+
+  absl::StatusOr<std::string> text = ReadFile(path, kMaxConfigBytes);
+  if (!text.ok()) {
+    return absl::Status(text.status().code(), absl::StrCat("config: ", text.status().message()));
+  }
+  RunConfig config;
+  FirstError error(path);
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (!parser.ParseFromString(*text, &config)) {
+    return absl::InvalidArgumentError(error.text.empty() ? path + ": not a textproto" : error.text);
+  }
+  if (!config.has_base()) return config;
+
+  std::filesystem::path base_path = std::filesystem::path(path).parent_path() / config.base();
+  config.clear_base();
+  absl::StatusOr<RunConfig> base = LoadFile(base_path.string(), std::move(chain));
+  if (!base.ok()) {
+    return absl::Status(base.status().code(), absl::StrCat(absl::StripSuffix(path, "/"),
+                                                           ": base: ", base.status().message()));
+  }
+  MergeOver(config, &*base);
+  return base;
+}
+
+}  // namespace
+
+absl::StatusOr<RunConfig> LoadConfig(const std::string& path,
+                                     const std::vector<std::string>& overrides) {
+  ASSIGN_OR_RETURN(RunConfig config, LoadFile(path, {}));
+  for (const std::string& assignment : overrides) {
+    if (absl::StartsWith(assignment, "base=")) {
+      return absl::InvalidArgumentError("--set base: is read before --set; write it in the config");
+    }
+    RETURN_IF_ERROR(ApplyOverride(assignment, &config));
+  }
+  ResolveConfig(&config);
+  absl::Status valid = ValidateConfig(config);
+  if (!valid.ok()) return absl::Status(valid.code(), absl::StrCat(path, ": ", valid.message()));
+  return config;
+}
+
+}  // namespace reckon

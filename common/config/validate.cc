@@ -1,0 +1,175 @@
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+
+namespace reckon {
+namespace {
+
+template <typename... T>
+absl::Status Invalid(absl::string_view key, const T&... what) {
+  return absl::InvalidArgumentError(absl::StrCat(key, ": ", what...));
+}
+
+// Written so that NaN fails.
+absl::Status Between(absl::string_view key, double value, double low, double high) {
+  if (value >= low && value <= high) return absl::OkStatus();
+  return Invalid(key, value, " is out of range; allowed is ", low, " to ", high);
+}
+
+absl::Status AtLeastOne(absl::string_view key, uint64_t value, uint64_t high) {
+  return Between(key, static_cast<double>(value), 1, static_cast<double>(high));
+}
+
+// A name that becomes a folder.
+absl::Status CheckName(absl::string_view key, absl::string_view name) {
+  bool good = !name.empty() && name.size() <= 100 && name[0] != '.' && name[0] != '-';
+  for (char c : name) {
+    good &= ('a' <= c && c <= 'z') || ('A' <= c && c <= 'Z') || ('0' <= c && c <= '9') ||
+            c == '_' || c == '-' || c == '.';
+  }
+  if (good) return absl::OkStatus();
+  return Invalid(key, "'", name,
+                 "' must be letters, digits, '_', '-' and '.', and begin with none ",
+                 "of the last two");
+}
+
+absl::Status CheckTraining(absl::string_view prefix, const TrainingSettings& t) {
+  auto key = [&](absl::string_view name) { return absl::StrCat(prefix, ".", name); };
+  RETURN_IF_ERROR(Between(key("learning_rate"), t.learning_rate(), 0, 1));
+  RETURN_IF_ERROR(Between(key("min_learning_rate"), t.min_learning_rate(), 0, 1));
+  if (t.min_learning_rate() > t.learning_rate()) {
+    return Invalid(key("min_learning_rate"), t.min_learning_rate(), " is above learning_rate ",
+                   t.learning_rate());
+  }
+  RETURN_IF_ERROR(Between(key("warmup_ratio"), t.warmup_ratio(), 0, 1));
+  RETURN_IF_ERROR(Between(key("weight_decay"), t.weight_decay(), 0, 10));
+  RETURN_IF_ERROR(Between(key("beta1"), t.beta1(), 0, 0.999999));
+  RETURN_IF_ERROR(Between(key("beta2"), t.beta2(), 0, 0.999999));
+  RETURN_IF_ERROR(Between(key("epsilon"), t.epsilon(), 1e-15, 1e-2));
+  RETURN_IF_ERROR(Between(key("max_grad_norm"), t.max_grad_norm(), 0, 1e6));
+  RETURN_IF_ERROR(AtLeastOne(key("batch_size"), t.batch_size(), 1 << 20));
+  RETURN_IF_ERROR(AtLeastOne(key("epochs"), t.epochs(), 10000));
+  return AtLeastOne(key("max_tokens"), t.max_tokens(), 1 << 20);
+}
+
+absl::Status CheckReward(absl::string_view key, const RewardSettings& reward) {
+  return Between(absl::StrCat(key, ".weight"), reward.weight(), -1e6, 1e6);
+}
+
+absl::Status CheckEi(const std::string& prefix, const EiSettings& ei) {
+  RETURN_IF_ERROR(AtLeastOne(prefix + ".rounds", ei.rounds(), 1000));
+  RETURN_IF_ERROR(AtLeastOne(prefix + ".samples_per_prompt", ei.samples_per_prompt(), 4096));
+  const SamplingSettings& s = ei.sampling();
+  RETURN_IF_ERROR(Between(prefix + ".sampling.temperature", s.temperature(), 0, 100));
+  if (!(s.top_p() > 0 && s.top_p() <= 1)) {
+    return Invalid(prefix + ".sampling.top_p", s.top_p(),
+                   " is out of range; allowed is above 0 to 1");
+  }
+  RETURN_IF_ERROR(AtLeastOne(prefix + ".sampling.max_new_tokens", s.max_new_tokens(), 1 << 20));
+  if (s.temperature() == 0 && ei.samples_per_prompt() > 1) {
+    return Invalid(
+        prefix + ".sampling.temperature",
+        "0 makes all samples of a prompt equal; set it above 0 or samples_per_prompt to 1");
+  }
+  for (int i = 0; i < ei.reward_size(); ++i) {
+    RETURN_IF_ERROR(CheckReward(absl::StrCat(prefix, ".reward[", i, "]"), ei.reward(i)));
+  }
+  return Between(prefix + ".threshold", ei.threshold(), -1e6, 1e6);
+}
+
+absl::Status CheckData(const DataSettings& data) {
+  if (data.train().empty()) {
+    return Invalid("data.train",
+                   "is required; set it to a JSONL file or to builtin (--set data.train=...)");
+  }
+  if (data.question_key().empty()) return Invalid("data.question_key", "must not be empty");
+  if (data.answer_key().empty()) return Invalid("data.answer_key", "must not be empty");
+  if (data.format() == DataSettings::FEW_SHOT) {
+    RETURN_IF_ERROR(AtLeastOne("data.few_shot_examples", data.few_shot_examples(), 64));
+  }
+  const BuiltinProblems& b = data.builtin();
+  RETURN_IF_ERROR(AtLeastOne("data.builtin.train_problems", b.train_problems(), 10'000'000));
+  RETURN_IF_ERROR(AtLeastOne("data.builtin.eval_problems", b.eval_problems(), 10'000'000));
+  RETURN_IF_ERROR(Between("data.builtin.min_steps", b.min_steps(), 1, 4));
+  return Between("data.builtin.max_steps", b.max_steps(), b.min_steps(), 4);
+}
+
+absl::Status CheckRoles(const RunConfig& config) {
+  const ActorSettings& a = config.actor();
+  RETURN_IF_ERROR(AtLeastOne("actor.count", a.count(), 1024));
+  RETURN_IF_ERROR(AtLeastOne("actor.max_batch", a.max_batch(), 65536));
+  RETURN_IF_ERROR(Between("actor.threads", a.threads(), 0, 4096));
+  RETURN_IF_ERROR(Between("actor.kv_cache_mib", a.kv_cache_mib(), 16, 1 << 24));
+  const LearnerSettings& l = config.learner();
+  RETURN_IF_ERROR(AtLeastOne("learner.ranks", l.ranks(), 1024));
+  RETURN_IF_ERROR(Between("learner.threads", l.threads(), 0, 4096));
+  RETURN_IF_ERROR(Between("learner.micro_batch_tokens", l.micro_batch_tokens(), 16, 1 << 24));
+  const CoordinatorSettings& c = config.coordinator();
+  if (c.listen().find(':') == std::string::npos) {
+    return Invalid("coordinator.listen", "'", c.listen(), "' must be HOST:PORT, as 127.0.0.1:0");
+  }
+  RETURN_IF_ERROR(Between("coordinator.lease_ms", c.lease_ms(), 100, 86'400'000));
+  RETURN_IF_ERROR(AtLeastOne("coordinator.max_attempts", c.max_attempts(), 1000));
+  RETURN_IF_ERROR(Between("coordinator.sync_tick_ms", c.sync_tick_ms(), 0, 10'000));
+  return AtLeastOne("coordinator.max_resident_groups", c.max_resident_groups(), 10'000'000);
+}
+
+absl::Status CheckEval(const EvalSettings& eval) {
+  RETURN_IF_ERROR(Between("eval.samples", eval.samples(), 0, 4096));
+  RETURN_IF_ERROR(Between("eval.temperature", eval.temperature(), 0, 100));
+  if (eval.samples() > 1 && eval.temperature() == 0) {
+    return Invalid("eval.temperature",
+                   "0 makes the K samples equal; set it above 0, or eval.samples to 0");
+  }
+  RETURN_IF_ERROR(AtLeastOne("eval.max_new_tokens", eval.max_new_tokens(), 1 << 20));
+  RETURN_IF_ERROR(Between("eval.bootstrap", eval.bootstrap(), 1, 1'000'000));
+  return CheckReward("eval.reward", eval.reward());
+}
+
+absl::Status CheckStages(const RunConfig& config) {
+  if (config.stage().empty()) {
+    return Invalid("stage", "is required; add one, as in: stage { sft {} }");
+  }
+  std::set<std::string> names;
+  for (int i = 0; i < config.stage_size(); ++i) {
+    const Stage& stage = config.stage(i);
+    std::string key = absl::StrCat("stage[", i, "]");
+    if (stage.has_name()) {
+      RETURN_IF_ERROR(CheckName(key + ".name", stage.name()));
+      if (!names.insert(stage.name()).second) {
+        return Invalid(key + ".name", "'", stage.name(), "' is used twice; names must differ");
+      }
+    }
+    if (stage.has_training()) RETURN_IF_ERROR(CheckTraining(key + ".training", stage.training()));
+    if (stage.kind_case() == Stage::KIND_NOT_SET) {
+      return Invalid(key, "says not what to do; add one of sft {}, ei {}, eval {}");
+    }
+    if (stage.has_ei()) RETURN_IF_ERROR(CheckEi(key + ".ei", stage.ei()));
+    if (stage.has_eval() && config.data().eval().empty() && config.data().train() != "builtin") {
+      return Invalid("data.eval", "is required by the eval stage ", key);
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status ValidateConfig(const RunConfig& config) {
+  RETURN_IF_ERROR(CheckName("name", config.name()));
+  if (config.output_dir().empty()) return Invalid("output_dir", "must not be empty");
+  if (config.model().path().empty()) {
+    return Invalid("model.path",
+                   "is required; set it to a Hugging Face folder (--set model.path=DIR)");
+  }
+  RETURN_IF_ERROR(CheckData(config.data()));
+  RETURN_IF_ERROR(CheckRoles(config));
+  RETURN_IF_ERROR(CheckTraining("training", config.training()));
+  RETURN_IF_ERROR(CheckEval(config.eval()));
+  RETURN_IF_ERROR(AtLeastOne("keep_last", config.keep_last(), 1000));
+  return CheckStages(config);
+}
+
+}  // namespace reckon
