@@ -17,8 +17,9 @@ namespace reckon {
 // Immutable after Create, so any thread may use it.
 class Tokenizer {
  public:
-  // `tokenizer_json`: content of tokenizer.json. INVALID_ARGUMENT names the field and what is wrong;
-  // UNIMPLEMENTED names a component (pre-tokeniser pattern, normaliser) that Reckon does not know.
+  // `tokenizer_json`: content of tokenizer.json. INVALID_ARGUMENT names the field and what is
+  // wrong; UNIMPLEMENTED names a component (pre-tokeniser pattern, normaliser) that Reckon does not
+  // know.
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Create(absl::string_view tokenizer_json);
   virtual ~Tokenizer() = default;
 
