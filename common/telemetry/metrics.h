@@ -26,14 +26,14 @@ class MetricsWriter {
 // What a run is doing now, for the progress display of `reckon train`: written atomically to
 // <run_dir>/progress.json by learner rank 0, at most a few times a second.
 struct Progress {
-  std::string phase;       // "evaluate start", "sft", "ei round 1: sample"
-  double done = 0;         // of `total`, in `unit`
+  std::string phase;  // "evaluate start", "sft", "ei round 1: sample"
+  double done = 0;    // of `total`, in `unit`
   double total = 0;
-  std::string unit;        // "samples", "steps"
+  std::string unit;  // "samples", "steps"
   double tokens_per_s = 0;
-  double elapsed_s = 0;    // in this phase
+  double elapsed_s = 0;            // in this phase
   std::vector<std::string> lines;  // summary lines so far, one per finished step or phase
-  bool finished = false;   // the whole run is done
+  bool finished = false;           // the whole run is done
 };
 absl::Status WriteProgress(const std::string& run_dir, const Progress& progress);
 absl::StatusOr<Progress> ReadProgress(const std::string& run_dir);
