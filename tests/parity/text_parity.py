@@ -1,0 +1,254 @@
+#!/usr/bin/env python3
+"""common/text beside the `tokenizers`, `jinja2` and `transformers` packages: ids, text and chat
+prompts must be equal, on generated strings, on every character there is, and on all of GSM8K.
+
+text_parity.py TOOL    exit code 77: something to compare with is missing (named on stdout).
+"""
+
+import json
+import os
+import pathlib
+import random
+import re
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+HOME_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
+CACHE = HOME_CACHE / "reckon"
+ORACLE = pathlib.Path(os.environ.get("RECKON_ORACLE") or CACHE / "oracle/bin/python")
+MODEL = pathlib.Path(os.environ.get("RECKON_MODELS") or CACHE / "models") / "smollm2-135m"
+GSM8K = pathlib.Path(os.environ.get("RECKON_DATA") or ROOT.parent / "shared/data") / "gsm8k"
+GENERATED = 100_000
+SEED = 20240307
+
+
+def skip(what):
+    print(f"skipped: {what}; ./dev setup --oracle brings it")
+    sys.exit(77)
+
+
+def find_inputs():
+    """Checks that everything is there, and goes on in the oracle's interpreter."""
+    for path in (ORACLE, MODEL / "tokenizer.json", MODEL / "tokenizer_config.json"):
+        if not path.exists():
+            skip(f"{path} is missing")
+    for path in (GSM8K / "train.jsonl", GSM8K / "test.jsonl"):
+        if not path.exists():
+            print(f"skipped: {path} is missing (set RECKON_DATA)")
+            sys.exit(77)
+    if "tokenizers" not in sys.modules and os.environ.get("RECKON_IN_ORACLE") != "1":
+        os.environ["RECKON_IN_ORACLE"] = "1"
+        os.execv(ORACLE, [str(ORACLE), *sys.argv])
+    for package in ("tokenizers", "jinja2", "transformers"):
+        try:
+            __import__(package)
+        except ImportError:
+            skip(f"{ORACLE} has no package {package}")
+
+
+# Strings.
+
+def characters():
+    return [chr(c) for c in range(0x110000) if not 0xD800 <= c < 0xE000]
+
+
+def pools(every):
+    def between(first, last):
+        return [chr(c) for c in range(first, last + 1)]
+    return [
+        between(0x20, 0x7E),
+        list("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"),
+        list("0123456789") + list("٣२५৭๕０９½Ⅷ²①〇𝟗𞥑") + [chr(0x11DE3), chr(0x1CCF4)],
+        [" "] * 6 + list("\t\n\r\v\f") + ["\n\n", "\u0085", "\u00a0", "\u1680", "\u2003", "\u2028",
+                                          "\u202f", "\u3000", "\u200b", "\ufeff", "\u180e", "\x1c"],
+        list("'’`\"") + ["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'RE", "'l", "n't"],
+        between(0x300, 0x36F) + ["e\u0301", "n\u0303", "\u0939\u093f", "\u1100\u1161\u11a8"],
+        between(0xA0, 0x17F) + between(0x370, 0x52F),
+        between(0x590, 0x6FF) + between(0x900, 0x97F) + between(0xE00, 0xE4F),
+        between(0x3040, 0x30FF) + between(0x4E00, 0x4FFF) + between(0xAC00, 0xADFF),
+        between(0x1F300, 0x1F64F) + ["\u200d", "\ufe0f", "👩‍👩‍👧", "🇩🇪"],
+        between(0, 0x1F) + between(0x7F, 0x9F) + ["\x00"],
+        list("+-*/=<>()[]{}$%#@!?.,;:_|~^&\\") + ["####", "<<", ">>", "$1,234.50", "```", "..."],
+        ["<|im_start|>", "<|im_end|>", "<|endoftext|>", "<repo_name>", "<reponame>", "<|im_",
+         "<|im_end|", "|>", "<|im_start|>user\n", "<file_sep>", "<filename>"],
+        ["the", " the", "There are", " apples", "Answer:", "def f(x):\n    return", "http://a.b/c?d=1"],
+        every,
+    ]
+
+
+def generated(count, every):
+    rng = random.Random(SEED)
+    groups = pools(every)
+    for _ in range(count):
+        chosen = rng.sample(groups, rng.randint(1, 4))
+        pieces = []
+        for _ in range(rng.choice((1, 2, 4, 8, 8, 16, 32))):
+            piece = rng.choice(rng.choice(chosen))
+            pieces.append(piece * rng.choice((1, 1, 1, 1, 2, 3, 9)))
+        yield "".join(pieces)
+
+
+def sweep(every):
+    """Every character behind and before a letter, a digit, a mark and spaces."""
+    for start in range(0, len(every), 64):
+        yield "".join(f"a{c}b1{c}!{c}? {c}  {c}\n" for c in every[start:start + 64])
+
+
+def gsm8k():
+    for name in ("train", "test"):
+        with open(GSM8K / f"{name}.jsonl", encoding="utf-8") as lines:
+            for line in lines:
+                problem = json.loads(line)
+                yield problem["question"]
+                yield problem["answer"]
+
+
+# Comparing.
+
+class Comparison:
+    def __init__(self, tool, tokenizer_json, tokenizer_config):
+        self.command = [tool, str(tokenizer_json), str(tokenizer_config)]
+        self.failures = 0
+
+    def check(self, name, questions, wanted):
+        if not questions or len(questions) != len(wanted):
+            sys.exit(f"{name}: {len(questions)} questions, {len(wanted)} answers wanted")
+        lines = "".join(json.dumps(q) + "\n" for q in questions)
+        run = subprocess.run(self.command, input=lines.encode(), stdout=subprocess.PIPE)
+        if run.returncode != 0:
+            sys.exit(f"{name}: {' '.join(self.command)} exited {run.returncode}")
+        answers = run.stdout.split(b"\n")[:-1]
+        if len(answers) != len(wanted):
+            sys.exit(f"{name}: {len(answers)} answers to {len(wanted)} questions")
+        wrong = 0
+        for question, answer, want in zip(questions, answers, wanted):
+            got = json.loads(answer)
+            if got != want:
+                wrong += 1
+                if wrong <= 5:
+                    print(f"{name}: {question!r}\n  reckon {got!r}\n  oracle {want!r}")
+        print(f"{name}: {len(wanted)} compared, {wrong} differ", flush=True)
+        self.failures += wrong
+
+    def encode(self, name, oracle, texts, special=True):
+        oracle.encode_special_tokens = not special
+        ids = [e.ids for e in oracle.encode_batch_fast(texts, add_special_tokens=False)]
+        oracle.encode_special_tokens = False
+        self.check(f"{name}, encode", [{"encode": t, "special": special} for t in texts], ids)
+        return ids
+
+    def decode(self, name, oracle, ids, skip_special=True):
+        texts = oracle.decode_batch(ids, skip_special_tokens=skip_special)
+        self.check(f"{name}, decode", [{"decode": i, "skip": skip_special} for i in ids], texts)
+
+
+def random_ids(oracle, count):
+    """Ids in any order, and many that are a single byte: broken UTF-8 of every kind."""
+    rng = random.Random(SEED + 1)
+    size = oracle.get_vocab_size()
+    short = [i for i in range(size) if len(oracle.id_to_token(i)) <= 2]
+    return [[rng.choice(short) if rng.random() < 0.8 else rng.randrange(size + 20)
+             for _ in range(rng.randint(0, 24))] for _ in range(count)]
+
+
+def compare_smollm2(comparison, oracle, every):
+    texts = list(generated(GENERATED, every))
+    ids = comparison.encode("generated strings", oracle, texts)
+    comparison.decode("generated strings", oracle, ids)
+    comparison.decode("generated strings with special tokens", oracle, ids, skip_special=False)
+    comparison.encode("special tokens as text", oracle, texts[::5], special=False)
+    comparison.encode("every character", oracle, list(sweep(every)))
+    ids = comparison.encode("GSM8K", oracle, list(gsm8k()))
+    comparison.decode("GSM8K", oracle, ids)
+    comparison.decode("random ids", oracle, random_ids(oracle, 30_000))
+
+
+def variants(folder):
+    """The same vocabulary in other clothes: (name, tokenizer.json)."""
+    def added(number, content, special, normalized):
+        return {"id": number, "content": content, "single_word": False, "lstrip": False,
+                "rstrip": False, "normalized": normalized, "special": special}
+    file = json.loads((MODEL / "tokenizer.json").read_text())
+    size = len(file["model"]["vocab"])
+    byte_level = file["pre_tokenizer"]["pretokenizers"][1]
+    file["added_tokens"] += [
+        added(size, "tool é", False, True), added(size + 1, "<|im_", True, False),
+        added(size + 2, " the", False, False), added(file["model"]["vocab"]["'s"], "'s", False, True),
+        added(size + 3, "é b", False, True), added(size + 4, "\u0120qzxq", False, True)]
+    file["model"]["merges"] = [m.split(" ") if isinstance(m, str) else m
+                               for m in file["model"]["merges"]]
+    for name, change in (("GPT-2's pre-tokeniser", {"pre_tokenizer": byte_level}),
+                         ("more added tokens", {}),
+                         ("ignore_merges", {"model": {**file["model"], "ignore_merges": True}})):
+        path = pathlib.Path(folder) / (re.sub(r"\W", "_", name) + ".json")
+        path.write_text(json.dumps({**file, **change}))
+        yield name, path
+
+
+def compare_variants(tool, every):
+    from tokenizers import Tokenizer
+    failures = 0
+    rng = random.Random(SEED + 2)
+    extra = ["tool é", "<|im_", " the", "'s", "é b", "\u0120qzxq", "the ", "tool é b", "<|im_end|>"]
+    texts = [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(8_000, every)]
+    texts += list(gsm8k())[:2_000]
+    with tempfile.TemporaryDirectory() as folder:
+        for name, path in variants(folder):
+            comparison = Comparison(tool, path, MODEL / "tokenizer_config.json")
+            oracle = Tokenizer.from_file(str(path))
+            ids = comparison.encode(name, oracle, texts)
+            comparison.decode(name, oracle, ids, skip_special=False)
+            comparison.decode(name, oracle, ids)
+            comparison.encode(name + ", special tokens as text", oracle, texts, special=False)
+            failures += comparison.failures
+    return failures
+
+
+def conversations():
+    rng = random.Random(SEED + 3)
+    contents = [t for t in generated(3_000, characters()[:0x3000])] + ["", "\n", " x ", "{{ 1 }}"]
+    for _ in range(2_000):
+        roles = rng.choice((["user"], ["system", "user"], ["user", "assistant", "user"],
+                            ["assistant"], ["user", "system"], ["tool", "user"], []))
+        yield [[role, rng.choice(contents)] for role in roles], rng.random() < 0.5
+
+
+def compare_chat(comparison):
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+    from transformers import AutoTokenizer
+    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
+        json.loads((MODEL / "tokenizer_config.json").read_text())["chat_template"])
+
+    def messages_of(chat):
+        return [{"role": role, "content": content} for role, content in chat]
+
+    chats = list(conversations())
+    questions = [{"chat": chat, "prompt": prompt} for chat, prompt in chats]
+    comparison.check("chat beside jinja2", questions, [
+        template.render(messages=messages_of(chat), add_generation_prompt=prompt)
+        for chat, prompt in chats])
+    tokenizer = AutoTokenizer.from_pretrained(MODEL)
+    some = [(c, p) for c, p in chats if c][:200]
+    comparison.check("chat beside transformers", [{"chat": c, "prompt": p} for c, p in some], [
+        tokenizer.apply_chat_template(messages_of(c), add_generation_prompt=p, tokenize=False)
+        for c, p in some])
+
+
+def main():
+    if len(sys.argv) != 2:
+        sys.exit("usage: text_parity.py TOOL")
+    find_inputs()
+    from tokenizers import Tokenizer
+    every = characters()
+    oracle = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
+    comparison = Comparison(sys.argv[1], MODEL / "tokenizer.json", MODEL / "tokenizer_config.json")
+    compare_smollm2(comparison, oracle, every)
+    compare_chat(comparison)
+    failures = comparison.failures + compare_variants(sys.argv[1], every)
+    sys.exit(f"{failures} differ" if failures else 0)
+
+
+if __name__ == "__main__":
+    main()
