@@ -1,0 +1,140 @@
+#include "coordinator/rollout_check.h"
+
+#include <cmath>
+#include <vector>
+
+#include "absl/hash/hash.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+
+namespace reckon {
+namespace {
+
+template <typename... Args>
+absl::Status Bad(const Args&... args) {
+  return absl::InvalidArgumentError(absl::StrCat(args...));
+}
+
+absl::Status CheckSpan(const PlanSpec& spec, int index, const TokenSpan& span) {
+  const int tokens = span.tokens_size();
+  const int logprobs = span.logprobs_size();
+  if (tokens == 0) return Bad("span ", index, " is empty");
+  bool wanted = false;
+  switch (span.kind()) {
+    case TokenSpan::PROMPT:
+      break;
+    case TokenSpan::FORCED:
+      wanted = spec.score_forced() || logprobs > 0;
+      break;
+    case TokenSpan::SAMPLED:
+      wanted = true;
+      break;
+    default:
+      return Bad("span ", index, " has no kind");
+  }
+  if (logprobs != (wanted ? tokens : 0)) {
+    return Bad("span ", index, " has ", logprobs, " logprobs for ", tokens, " tokens");
+  }
+  for (float logprob : span.logprobs()) {
+    // A little above zero is rounding.
+    if (!std::isfinite(logprob) || logprob > 1e-3f) {
+      return Bad("span ", index, " has log-probability ", logprob);
+    }
+  }
+  return absl::OkStatus();
+}
+
+template <typename Tokens>
+bool SpansEqual(const Rollout& rollout, TokenSpan::Kind kind, const Tokens& want) {
+  int at = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() != kind) continue;
+    for (uint32_t token : span.tokens()) {
+      if (at >= want.size() || want[at] != token) return false;
+      ++at;
+    }
+  }
+  return at == want.size();
+}
+
+}  // namespace
+
+absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout) {
+  if (rollout.ByteSizeLong() > kMaxRolloutBytes) return Bad("rollout above ", kMaxRolloutBytes);
+  if (rollout.spans_size() == 0) return Bad("no spans");
+  for (int i = 0; i < rollout.spans_size(); ++i) {
+    absl::Status status = CheckSpan(spec, i, rollout.spans(i));
+    if (!status.ok()) return status;
+  }
+  if (CountSampledTokens(rollout) > spec.sampling().max_new_tokens()) {
+    return Bad(CountSampledTokens(rollout), " sampled tokens, above max_new_tokens ",
+               spec.sampling().max_new_tokens());
+  }
+  if (!FinishReason_IsValid(rollout.finish()) || rollout.finish() == FINISH_UNSPECIFIED) {
+    return Bad("no finish reason");
+  }
+  if (!std::isfinite(rollout.reward())) return Bad("reward is not finite");
+  if (rollout.rewards_size() != spec.rewards_size()) {
+    return Bad(rollout.rewards_size(), " rewards, the plan has ", spec.rewards_size());
+  }
+  for (int i = 0; i < spec.rewards_size(); ++i) {
+    const RewardValue& value = rollout.rewards(i);
+    if (value.name() != spec.rewards(i).name()) {
+      return Bad("reward ", i, " is '", value.name(), "', not '", spec.rewards(i).name(), "'");
+    }
+    if (!std::isfinite(value.value())) return Bad("reward '", value.name(), "' is not finite");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAgainstItem(const WorkItem& item, const Rollout& rollout) {
+  if (!SpansEqual(rollout, TokenSpan::PROMPT, item.prompt_tokens())) {
+    return Bad("prompt tokens are not those of group ", item.group());
+  }
+  if (!SpansEqual(rollout, TokenSpan::FORCED, item.forced_tokens())) {
+    return Bad("forced tokens are not those of group ", item.group());
+  }
+  return absl::OkStatus();
+}
+
+uint64_t Fingerprint(const Rollout& rollout) {
+  uint64_t hash = absl::HashOf(rollout.finish(), rollout.spans_size());
+  for (const TokenSpan& span : rollout.spans()) {
+    const absl::string_view tokens(reinterpret_cast<const char*>(span.tokens().data()),
+                                   span.tokens_size() * sizeof(uint32_t));
+    const absl::string_view logprobs(reinterpret_cast<const char*>(span.logprobs().data()),
+                                     span.logprobs_size() * sizeof(float));
+    hash =
+        absl::HashOf(hash, static_cast<int>(span.kind()), span.weight_version(), tokens, logprobs);
+  }
+  return hash;
+}
+
+VersionRange SampledVersions(const Rollout& rollout) {
+  VersionRange range;
+  bool any = false;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() != TokenSpan::SAMPLED) continue;
+    const uint64_t version = span.weight_version();
+    range.oldest = any ? std::min(range.oldest, version) : version;
+    range.newest = any ? std::max(range.newest, version) : version;
+    any = true;
+  }
+  return range;
+}
+
+uint32_t CountTokens(const Rollout& rollout) {
+  uint32_t count = 0;
+  for (const TokenSpan& span : rollout.spans()) count += span.tokens_size();
+  return count;
+}
+
+uint32_t CountSampledTokens(const Rollout& rollout) {
+  uint32_t count = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::SAMPLED) count += span.tokens_size();
+  }
+  return count;
+}
+
+}  // namespace reckon

@@ -1,0 +1,103 @@
+#include "coordinator/weight_registry.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "coordinator/request_check.h"
+#include "coordinator/store_keys.h"
+
+namespace reckon {
+namespace {
+
+constexpr size_t kKept = 16;
+
+std::string Content(WeightManifest manifest) {
+  manifest.clear_epoch();
+  manifest.clear_sources();
+  return manifest.SerializeAsString();
+}
+
+}  // namespace
+
+absl::Status WeightRegistry::Restore(std::optional<uint64_t> newest) {
+  bool sound = true;
+  WeightManifest manifest;
+  RETURN_IF_ERROR(store_->Scan("w", "", [&](absl::string_view key, absl::string_view value) {
+    sound = manifest.ParseFromArray(value.data(), static_cast<int>(value.size()));
+    if (!sound) return false;
+    epochs_[manifest.version()] = manifest.epoch();
+    if (newest == manifest.version()) {
+      newest_ = manifest;
+      any_ = true;
+    }
+    return true;
+  }));
+  if (!sound || newest.has_value() != any_) return absl::DataLossError("a manifest is damaged");
+  return absl::OkStatus();
+}
+
+absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
+                                     const std::set<uint64_t>& pinned, Writes& writes) {
+  RETURN_IF_ERROR(CheckManifest(manifest));
+  const uint64_t version = manifest.version();
+  auto known = epochs_.find(version);
+  const bool new_epoch = !any_ || manifest.epoch() > newest_.epoch();
+  if (known != epochs_.end() && known->second == manifest.epoch()) {
+    ASSIGN_OR_RETURN(const WeightManifest stored, Get(version));
+    if (Content(stored) != Content(manifest)) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("weight version ", version, " was published with other content"));
+    }
+    if (stored.SerializeAsString() == manifest.SerializeAsString()) return absl::OkStatus();
+    if (version == newest_.version()) newest_ = manifest;
+  } else {
+    if (!new_epoch && version < newest_.version()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("weight version ", version, " is older than ", newest_.version()));
+    }
+    if (new_epoch) {
+      // Only the learner that is gone served these; the new one will make them again.
+      for (auto it = epochs_.upper_bound(version); it != epochs_.end();) {
+        writes.Delete(store_keys::Manifest(it->first));
+        it = epochs_.erase(it);
+      }
+    }
+    epochs_[version] = manifest.epoch();
+    newest_ = manifest;
+    any_ = true;
+  }
+  writes.Put(store_keys::Manifest(version), manifest.SerializeAsString());
+  Forget(pinned, writes);
+  return absl::OkStatus();
+}
+
+void WeightRegistry::Forget(const std::set<uint64_t>& pinned, Writes& writes) {
+  size_t extra = epochs_.size() > kKept ? epochs_.size() - kKept : 0;
+  for (auto it = epochs_.begin(); extra > 0 && it != epochs_.end(); --extra) {
+    if (pinned.count(it->first) > 0) {
+      ++it;
+      continue;
+    }
+    writes.Delete(store_keys::Manifest(it->first));
+    it = epochs_.erase(it);
+  }
+}
+
+std::optional<uint64_t> WeightRegistry::newest() const {
+  if (!any_) return std::nullopt;
+  return newest_.version();
+}
+
+absl::StatusOr<WeightManifest> WeightRegistry::Get(uint64_t version) const {
+  if (any_ && version == newest_.version()) return newest_;
+  if (!Has(version)) {
+    return absl::NotFoundError(absl::StrCat("weight version ", version, " is not published"));
+  }
+  ASSIGN_OR_RETURN(const std::string bytes, store_->Get(store_keys::Manifest(version)));
+  WeightManifest manifest;
+  if (!manifest.ParseFromString(bytes)) return absl::DataLossError("a manifest is damaged");
+  return manifest;
+}
+
+}  // namespace reckon
