@@ -89,6 +89,7 @@ class Core {
   // Everything to be written since the last call.
   Writes TakeWrites();
   bool HasWrites() const { return meta_dirty_ || !writes_.empty() || !dirty_plans_.empty(); }
+  size_t WriteBytes() const { return writes_.bytes; }
   // Bits of Changed since the last call.
   uint32_t TakeChanged() { return std::exchange(changed_, 0); }
 

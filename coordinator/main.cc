@@ -1,0 +1,102 @@
+// reckon-coordinator: plans, leases, rollouts and weight versions of one run.
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <string>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/stop_token.h"
+#include "coordinator/rocks_store.h"
+#include "coordinator/server.h"
+
+ABSL_FLAG(std::string, run, "", "name of the run; a store belongs to one run");
+ABSL_FLAG(std::string, store, "", "folder of the store, made when absent");
+ABSL_FLAG(std::string, listen, "127.0.0.1:0", "HOST:PORT to listen on; port 0: any free one");
+ABSL_FLAG(std::string, port_file, "", "file that gets the chosen HOST:PORT once it listens");
+ABSL_FLAG(uint32_t, lease_ms, 60000, "milliseconds after which work is lent to another actor");
+ABSL_FLAG(uint32_t, max_attempts, 3, "failed attempts after which a group is set aside");
+ABSL_FLAG(uint32_t, sync_tick_ms, 2, "milliseconds a rollout may wait for others in its sync");
+ABSL_FLAG(uint32_t, max_resident_groups, 16384, "groups appended and not complete, per plan");
+ABSL_FLAG(bool, dump_state, false, "print the store's counts as text and exit");
+
+namespace reckon {
+namespace {
+
+absl::Status CheckFlags() {
+  if (absl::GetFlag(FLAGS_store).empty()) return absl::InvalidArgumentError("--store is needed");
+  if (absl::GetFlag(FLAGS_run).empty() && !absl::GetFlag(FLAGS_dump_state)) {
+    return absl::InvalidArgumentError("--run is needed");
+  }
+  if (absl::GetFlag(FLAGS_lease_ms) == 0 || absl::GetFlag(FLAGS_max_attempts) == 0 ||
+      absl::GetFlag(FLAGS_max_resident_groups) == 0) {
+    return absl::InvalidArgumentError(
+        "--lease_ms, --max_attempts and --max_resident_groups must be above 0");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status DumpState(const Store& store, const CoreOptions& options) {
+  ASSIGN_OR_RETURN(const std::unique_ptr<Core> core, Core::Recover(&store, options));
+  uint64_t rollouts = 0;
+  RETURN_IF_ERROR(store.Scan("r", "", [&](absl::string_view, absl::string_view) {
+    ++rollouts;
+    return true;
+  }));
+  std::cout << core->Status(absl::Now()).DebugString() << "rollouts_stored: " << rollouts
+            << "\nrollouts_evicted: " << core->evicted() << std::endl;
+  return core->CheckInvariants();
+}
+
+absl::Status Main(StopToken* stop) {
+  RETURN_IF_ERROR(CheckFlags());
+  CoordinatorServer::Options options;
+  options.core.run = absl::GetFlag(FLAGS_run);
+  options.core.lease = absl::Milliseconds(absl::GetFlag(FLAGS_lease_ms));
+  options.core.max_attempts = absl::GetFlag(FLAGS_max_attempts);
+  options.core.max_resident_groups = absl::GetFlag(FLAGS_max_resident_groups);
+  options.committer.sync_tick = absl::Milliseconds(absl::GetFlag(FLAGS_sync_tick_ms));
+  options.listen = absl::GetFlag(FLAGS_listen);
+  absl::Status failure;
+  absl::Mutex mu;
+  options.committer.on_failure = [&](const absl::Status& status) {
+    absl::MutexLock lock(&mu);
+    failure = status;
+    stop->Stop();
+  };
+
+  ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
+                   RocksStore::Open(absl::GetFlag(FLAGS_store)));
+  if (absl::GetFlag(FLAGS_dump_state)) return DumpState(*store, options.core);
+  ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
+                   CoordinatorServer::Start(store.get(), std::move(options)));
+  LOG(INFO) << "coordinator of run '" << absl::GetFlag(FLAGS_run) << "' listens on "
+            << server->address();
+  if (const std::string file = absl::GetFlag(FLAGS_port_file); !file.empty()) {
+    RETURN_IF_ERROR(WriteFileAtomically(file, server->address()));
+  }
+  stop->WaitFor(absl::InfiniteDuration());
+  server.reset();
+  absl::MutexLock lock(&mu);
+  return failure;
+}
+
+}  // namespace
+}  // namespace reckon
+
+int main(int argc, char** argv) {
+  reckon::StopToken stop;
+  reckon::StopOnSignals(&stop);
+  absl::SetProgramUsageMessage("the coordinator of a Reckon run");
+  absl::ParseCommandLine(argc, argv);
+  reckon::InitLogging(argv[0]);
+  const absl::Status status = reckon::Main(&stop);
+  if (status.ok()) return 0;
+  std::fprintf(stderr, "reckon-coordinator: %s\n", std::string(status.message()).c_str());
+  return 1;
+}
