@@ -10,12 +10,12 @@
 
 namespace reckon {
 
-// Keys and values of many sequences in pages of kPageTokens positions. Pages that lie wholly in a
-// shared prompt are shared by reference count (Fork); the page where sequences part is copied.
-// Pages are reserved when a sequence is made, so a running batch never runs out. One thread.
+// Keys and values of many sequences in pages of kPageTokens positions (ops/attention.h). Pages that
+// lie wholly in a shared prompt are shared by reference count (Fork); the page where sequences part
+// is copied. Pages are reserved when a sequence is made, so a running batch never runs out. One
+// thread.
 class KvCache {
  public:
-  static constexpr int64_t kPageTokens = 64;
   using SequenceId = int32_t;
 
   static std::unique_ptr<KvCache> Create(const ModelConfig& config, Compute compute,
@@ -29,7 +29,8 @@ class KvCache {
 
   // A new, empty sequence with room for `max_tokens`. RESOURCE_EXHAUSTED: not enough pages.
   virtual absl::StatusOr<SequenceId> Add(int64_t max_tokens) = 0;
-  // A sequence that shares the first `prefix_tokens` of `parent` and has room for max_tokens in all.
+  // A sequence that shares the first `prefix_tokens` of `parent` and has room for max_tokens in
+  // all.
   virtual absl::StatusOr<SequenceId> Fork(SequenceId parent, int64_t prefix_tokens,
                                           int64_t max_tokens) = 0;
   virtual void Remove(SequenceId sequence) = 0;

@@ -1,0 +1,62 @@
+#include "common/model/kv_pages.h"
+
+#include <ATen/ops/empty.h>
+
+#include <cstring>
+
+#include "common/model/ops/ops.h"
+#include "common/model/ops/thread_pool.h"
+
+namespace reckon {
+
+KvPages::KvPages(const ModelConfig& config, Element element, int64_t layers, int64_t pages)
+    : shape_{element, config.head_dim}, layers_(layers), kv_heads_(config.num_kv_heads) {
+  int64_t bytes = pages * BytesPerPage(config, element, layers);
+  data_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
+  std::memset(data_.get(), 0, bytes);
+}
+
+int64_t KvPages::BytesPerPage(const ModelConfig& config, Element element, int64_t layers) {
+  return layers * config.num_kv_heads * KvShape{element, config.head_dim}.page_bytes();
+}
+
+void KvPages::Copy(int64_t from, int64_t to) {
+  std::memcpy(At(to, 0, 0), At(from, 0, 0), layers_ * kv_heads_ * shape_.page_bytes());
+}
+
+at::Tensor AttendPages(KvPages& pages, int64_t layer, const std::vector<KvRow>& rows,
+                       const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  const KvShape& shape = pages.shape();
+  const int64_t heads = q.size(1), kv_heads = k.size(1), dim = q.size(2), group = heads / kv_heads;
+  const int64_t element = shape.element_bytes(), n = static_cast<int64_t>(rows.size());
+  auto at = [element](const at::Tensor& x, int64_t row, int64_t head) {
+    return static_cast<const char*>(x.const_data_ptr()) +
+           (row * x.stride(0) + head * x.stride(1)) * element;
+  };
+  for (int64_t row = 0; row < n; ++row) {
+    int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
+    for (int64_t h = 0; h < kv_heads; ++h) {
+      WriteKv(shape, pages.At(page, layer, h), rows[row].position, at(k, row, h), at(v, row, h));
+    }
+  }
+  at::Tensor out = at::empty({n, heads * dim}, q.scalar_type());
+  char* to = static_cast<char*>(out.mutable_data_ptr());
+  ParallelFor(n, [&](int64_t row) {
+    thread_local std::vector<const char*> addresses;
+    thread_local std::vector<float> scratch;
+    const int64_t keys = rows[row].position + 1;
+    const int64_t count = (keys + kPageTokens - 1) / kPageTokens;
+    addresses.resize(count);
+    scratch.resize(std::max<size_t>(scratch.size(), group * count * kPageTokens));
+    for (int64_t h = 0; h < kv_heads; ++h) {
+      for (int64_t p = 0; p < count; ++p) {
+        addresses[p] = pages.At((*rows[row].pages)[p], layer, h);
+      }
+      AttendRow(shape, at(q, row, h * group), group, addresses.data(), keys, scratch.data(),
+                to + (row * heads + h * group) * dim * element);
+    }
+  });
+  return out;
+}
+
+}  // namespace reckon

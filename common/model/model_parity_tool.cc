@@ -1,0 +1,60 @@
+// Reads token ids from a file of int32 and writes, as raw fp32: the logits of every position, then
+// the gradient of the mean log-probability of the next tokens with respect to a few parameters.
+//
+// Usage: reckon-model-parity MODEL TOKENS OUTPUT [PARAMETER...]
+
+#include <ATen/ops/empty.h>
+
+#include <cstring>
+#include <iostream>
+
+#include "common/base/files.h"
+#include "common/model/transformer.h"
+#include "common/weights/model_folder.h"
+
+namespace reckon {
+namespace {
+
+absl::Status Run(int argc, char** argv) {
+  auto weights = ReadModelFolder(argv[1]);
+  if (!weights.ok()) return weights.status();
+  auto config = ModelConfig::Parse(weights->manifest.config_json());
+  if (!config.ok()) return config.status();
+  auto model = Transformer::Create(*config, Compute::kFp32).value();
+  absl::Status loaded = model->Load(weights->manifest, weights->bytes->bytes(), true);
+  if (!loaded.ok()) return loaded;
+  auto content = ReadFile(argv[2]);
+  if (!content.ok()) return content.status();
+  int64_t n = static_cast<int64_t>(content->size() / 4);
+  at::Tensor tokens = at::empty({n}, at::kInt), positions = at::empty({n}, at::kInt);
+  std::memcpy(tokens.mutable_data_ptr(), content->data(), n * 4);
+  for (int64_t i = 0; i < n; ++i) positions.mutable_data_ptr<int32_t>()[i] = static_cast<int>(i);
+  auto attention = PackedAttention(*config, {0, n});
+  at::Tensor hidden = model->Forward(tokens, positions, *attention);
+  model->LogProb(hidden.narrow(0, 0, n - 1), tokens.narrow(0, 1, n - 1), 1.0).mean().backward();
+  std::string out;
+  auto add = [&](const at::Tensor& x) {
+    at::Tensor flat = x.detach().contiguous();
+    out.append(static_cast<const char*>(flat.const_data_ptr()), flat.nbytes());
+  };
+  add(model->Logits(hidden.detach()));
+  for (int i = 4; i < argc; ++i) {
+    for (auto& [name, parameter] : model->Parameters()) {
+      if (name == argv[i]) add(parameter.grad());
+    }
+  }
+  return WriteFileAtomically(argv[3], out);
+}
+
+}  // namespace
+}  // namespace reckon
+
+int main(int argc, char** argv) {
+  if (argc < 4) {
+    std::cerr << "usage: reckon-model-parity MODEL TOKENS OUTPUT [PARAMETER...]\n";
+    return 2;
+  }
+  absl::Status status = reckon::Run(argc, argv);
+  if (!status.ok()) std::cerr << status << "\n";
+  return status.ok() ? 0 : 1;
+}

@@ -1,0 +1,29 @@
+#ifndef RECKON_COMMON_MODEL_OPS_ROWS_H_
+#define RECKON_COMMON_MODEL_OPS_ROWS_H_
+
+#include <cstdint>
+
+#include "common/model/ops/gemm.h"
+
+namespace reckon {
+
+// What a transformer does to one row at a time. Outputs are of the element type given; sums are in
+// one fixed order; rows are spread over the thread pool.
+
+// out = x / sqrt(mean(x^2) + eps) * weight (Zhang and Sennrich, arXiv 1910.07467). x [rows, n]
+// fp32.
+void RmsNormRows(const float* x, const float* weight, int64_t rows, int64_t n, float eps,
+                 Element element, void* out);
+
+// Rotary position embedding, Hugging Face's half-split convention: lanes d and d + dim/2 are a
+// pair, rotated by position * theta^(-2d/dim). In place on `heads` heads of each row; row stride
+// ld. `inverse` rotates back.
+void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
+              int64_t ld, double theta, bool inverse, Element element);
+
+// out [rows, n] = silu(gate) * up for gate_up [rows, 2n] (gate first).
+void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Element element, void* out);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_OPS_ROWS_H_

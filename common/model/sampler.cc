@@ -1,0 +1,125 @@
+#include "common/model/sampler.h"
+
+#include <ATen/core/grad_mode.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "common/model/ops/ops.h"
+#include "common/model/ops/softmax.h"
+#include "common/model/ops/thread_pool.h"
+
+namespace reckon {
+namespace {
+
+// Rows whose logits are held at once.
+constexpr int64_t kRows = 64;
+// Vocabulary entries whose probabilities are summed before the draw looks inside.
+constexpr int64_t kTile = 64;
+
+struct Scratch {
+  std::vector<float> weights;  // exp(scale * logit - max), by token
+  std::vector<uint32_t> order;
+};
+
+// Token at which the running sum of `weights` passes target; the last one with weight otherwise.
+uint32_t Invert(const std::vector<float>& weights, double target) {
+  const int64_t n = static_cast<int64_t>(weights.size());
+  double sum = 0;
+  uint32_t last = 0;
+  for (int64_t first = 0; first < n; first += kTile) {
+    const int64_t count = std::min(kTile, n - first);
+    const double tile = SumFixed(weights.data() + first, count);
+    if (tile > 0 && sum + tile > target) {
+      double inside = sum;
+      for (int64_t i = first; i < first + count; ++i) {
+        if (weights[i] <= 0) continue;
+        last = static_cast<uint32_t>(i);
+        inside += weights[i];
+        if (inside > target) return last;
+      }
+    } else if (tile > 0) {
+      for (int64_t i = first + count; i-- > first;) {
+        if (weights[i] > 0) {
+          last = static_cast<uint32_t>(i);
+          break;
+        }
+      }
+    }
+    sum += tile;
+  }
+  return last;
+}
+
+// Zeroes all but the top_k heaviest tokens, then all but the smallest heaviest set whose share is
+// at least top_p. Lower ids win ties. Returns the weight left.
+double Truncate(const SampleRow& row, double total, Scratch& scratch) {
+  std::vector<float>& w = scratch.weights;
+  scratch.order.resize(w.size());
+  std::iota(scratch.order.begin(), scratch.order.end(), 0u);
+  auto heavier = [&](uint32_t a, uint32_t b) { return w[a] != w[b] ? w[a] > w[b] : a < b; };
+  size_t kept = w.size();
+  if (row.top_k > 0 && row.top_k < kept) {
+    kept = row.top_k;
+    std::nth_element(scratch.order.begin(), scratch.order.begin() + kept - 1, scratch.order.end(),
+                     heavier);
+    total = 0;
+  }
+  std::sort(scratch.order.begin(), scratch.order.begin() + kept, heavier);
+  if (kept < w.size()) {
+    for (size_t i = 0; i < kept; ++i) total += w[scratch.order[i]];
+  }
+  double sum = 0;
+  size_t end = 0;
+  while (end < kept) {
+    sum += w[scratch.order[end++]];
+    if (row.top_p < 1 && sum >= row.top_p * total) break;
+  }
+  for (size_t i = end; i < w.size(); ++i) w[scratch.order[i]] = 0;
+  return sum;
+}
+
+Sampled SampleOne(const float* logits, int64_t n, const SampleRow& row, Scratch& scratch) {
+  scratch.weights.resize(n);
+  const bool tempered = row.temperature > 0 && row.forced < 0;
+  const float scale = tempered ? static_cast<float>(1.0 / row.temperature) : 1.0f;
+  float max, sum;
+  const float lse = LogSumExp(logits, n, scale, &max, &sum, scratch.weights.data());
+  Sampled out;
+  if (row.forced >= 0) {
+    out.token = static_cast<uint32_t>(row.forced);
+  } else if (!tempered) {
+    out.token = static_cast<uint32_t>(std::max_element(logits, logits + n) - logits);
+  } else if (row.top_k > 0 || row.top_p < 1) {
+    const double left = Truncate(row, sum, scratch);
+    out.token = Invert(scratch.weights, row.uniform * left);
+    out.logprob = static_cast<float>(scale * logits[out.token] - max - std::log(left));
+    return out;
+  } else {
+    out.token = Invert(scratch.weights, row.uniform * sum);
+  }
+  out.logprob = scale * logits[out.token] - lse;
+  return out;
+}
+
+}  // namespace
+
+std::vector<Sampled> Sample(Transformer& model, const at::Tensor& hidden,
+                            absl::Span<const SampleRow> rows) {
+  at::NoGradGuard no_grad;
+  std::vector<Sampled> out(rows.size());
+  for (int64_t first = 0; first < hidden.size(0); first += kRows) {
+    const int64_t count = std::min(kRows, hidden.size(0) - first);
+    at::Tensor logits = model.Logits(hidden.narrow(0, first, count));
+    const int64_t n = logits.size(1);
+    const float* data = logits.const_data_ptr<float>();
+    ParallelFor(count, [&](int64_t i) {
+      thread_local Scratch scratch;
+      out[first + i] = SampleOne(data + i * n, n, rows[first + i], scratch);
+    });
+  }
+  return out;
+}
+
+}  // namespace reckon

@@ -1,0 +1,131 @@
+#include "common/model/sampler.h"
+
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "common/model/random_model.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+constexpr int kDraws = 100000;
+
+class SamplerTest : public testing::Test {
+ protected:
+  SamplerTest() {
+    RandomWeights weights = MakeRandomWeights(SmallConfig(), 9);
+    model_ = Transformer::Create(SmallConfig(), Compute::kFp32).value();
+    EXPECT_TRUE(model_->Load(weights.manifest, weights.bytes, false).ok());
+    hidden_ = at::empty({1, 48}, at::kFloat);
+    for (int i = 0; i < 48; ++i) {
+      hidden_.mutable_data_ptr<float>()[i] = static_cast<float>(std::sin(i * 1.7)) * 2;
+    }
+    logits_ = model_->Logits(hidden_);
+  }
+
+  // The distribution by its definition, in fp64.
+  std::vector<double> Expected(const SampleRow& row) const {
+    const int n = 99;
+    std::vector<double> p(n);
+    for (int i = 0; i < n; ++i) p[i] = std::exp(logits_[0][i].item<double>() / row.temperature);
+    auto normalise = [&] {
+      double sum = std::accumulate(p.begin(), p.end(), 0.0);
+      for (double& x : p) x /= sum;
+    };
+    normalise();
+    std::vector<int> order(n);
+    std::iota(order.begin(), order.end(), 0);
+    std::stable_sort(order.begin(), order.end(), [&](int a, int b) { return p[a] > p[b]; });
+    if (row.top_k > 0) {
+      for (int i = static_cast<int>(row.top_k); i < n; ++i) p[order[i]] = 0;
+      normalise();
+    }
+    if (row.top_p < 1) {
+      double sum = 0;
+      for (int i : order) {
+        if (sum >= row.top_p) p[i] = 0;
+        sum += p[i];
+      }
+      normalise();
+    }
+    return p;
+  }
+
+  void ExpectDistribution(SampleRow row) {
+    std::vector<double> p = Expected(row);
+    std::vector<int> seen(p.size());
+    at::Tensor hidden = hidden_.repeat({1000, 1});
+    CounterRng rng(StreamKey(3, "sampler_test"));
+    for (int batch = 0; batch < kDraws / 1000; ++batch) {
+      std::vector<SampleRow> rows(1000, row);
+      for (int i = 0; i < 1000; ++i) rows[i].uniform = rng.Uniform(batch * 1000 + i);
+      for (const Sampled& s : Sample(*model_, hidden, rows)) {
+        ++seen[s.token];
+        ASSERT_NEAR(s.logprob, std::log(p[s.token]), 1e-4);
+      }
+    }
+    double chi2 = 0;
+    int cells = 0;
+    for (size_t i = 0; i < p.size(); ++i) {
+      if (p[i] == 0) {
+        ASSERT_EQ(seen[i], 0) << i;
+      }
+      if (p[i] * kDraws < 5) continue;
+      chi2 += std::pow(seen[i] - p[i] * kDraws, 2) / (p[i] * kDraws);
+      ++cells;
+    }
+    // Mean cells - 1, variance twice that: five standard deviations.
+    EXPECT_LT(chi2, cells + 5 * std::sqrt(2.0 * cells));
+  }
+
+  std::unique_ptr<Transformer> model_;
+  at::Tensor hidden_, logits_;
+  at::NoGradGuard no_grad_;
+};
+
+TEST_F(SamplerTest, DrawsTheTemperedDistribution) {
+  ExpectDistribution({.temperature = 1.0});
+  ExpectDistribution({.temperature = 0.5});
+}
+
+TEST_F(SamplerTest, DrawsTheTopKDistribution) {
+  ExpectDistribution({.temperature = 1, .top_k = 7});
+}
+
+TEST_F(SamplerTest, DrawsTheTopPDistribution) {
+  ExpectDistribution({.temperature = 1, .top_p = 0.6});
+}
+
+TEST_F(SamplerTest, DrawsTopPInsideTopK) {
+  ExpectDistribution({.temperature = 1.3, .top_k = 20, .top_p = 0.7});
+}
+
+TEST_F(SamplerTest, GreedyTakesTheLargestAndReportsTheUntemperedLogProb) {
+  SampleRow row{.temperature = 0, .uniform = 0.9};
+  Sampled s = Sample(*model_, hidden_, {&row, 1})[0];
+  EXPECT_EQ(s.token, logits_.argmax().item<int64_t>());
+  EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][s.token].item<float>(), 1e-5);
+}
+
+TEST_F(SamplerTest, AForcedTokenIsTakenWithItsUntemperedLogProb) {
+  SampleRow row{.temperature = 0.5, .top_k = 3, .forced = 42};
+  Sampled s = Sample(*model_, hidden_, {&row, 1})[0];
+  EXPECT_EQ(s.token, 42u);
+  EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][42].item<float>(), 1e-5);
+}
+
+TEST_F(SamplerTest, TheEndsOfTheUniformAreTokensWithWeight) {
+  for (double uniform : {0.0, 1.0 - 0x1.0p-53}) {
+    SampleRow row{.temperature = 1, .top_k = 2, .uniform = uniform};
+    Sampled s = Sample(*model_, hidden_, {&row, 1})[0];
+    EXPECT_GT(s.logprob, -20);
+  }
+}
+
+}  // namespace
+}  // namespace reckon

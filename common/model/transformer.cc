@@ -1,0 +1,249 @@
+#include "common/model/transformer.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/status_macros.h"
+#include "common/model/ops/ops.h"
+
+namespace reckon {
+namespace {
+
+// One parameter as given: fp32 or bf16 values, and the fp32 leaf when trainable.
+using Parameter = std::pair<std::string, at::Tensor>;
+
+struct Layer {
+  TableWeight input_norm, post_norm;
+  LinearWeight qkv, output, gate_up, down;
+};
+
+TensorEntry Expected(const std::string& name, std::vector<int64_t> shape) {
+  TensorEntry entry;
+  entry.set_name(name);
+  for (int64_t n : shape) entry.add_shape(n);
+  return entry;
+}
+
+class Llama : public Transformer {
+ public:
+  Llama(const ModelConfig& config, Compute compute)
+      : config_(config),
+        compute_(compute),
+        element_(compute == Compute::kBf16 ? Element::kBf16 : Element::kFp32),
+        layers_(config.num_layers) {}
+
+  std::vector<TensorEntry> ExpectedTensors() const override {
+    const ModelConfig& c = config_;
+    const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
+    std::vector<TensorEntry> out;
+    out.push_back(Expected("model.embed_tokens.weight", {c.vocab_size, c.hidden_size}));
+    for (int64_t i = 0; i < c.num_layers; ++i) {
+      std::string p = absl::StrCat("model.layers.", i, ".");
+      out.push_back(Expected(p + "input_layernorm.weight", {c.hidden_size}));
+      out.push_back(Expected(p + "self_attn.q_proj.weight", {q, c.hidden_size}));
+      out.push_back(Expected(p + "self_attn.k_proj.weight", {kv, c.hidden_size}));
+      out.push_back(Expected(p + "self_attn.v_proj.weight", {kv, c.hidden_size}));
+      out.push_back(Expected(p + "self_attn.o_proj.weight", {c.hidden_size, q}));
+      out.push_back(Expected(p + "post_attention_layernorm.weight", {c.hidden_size}));
+      out.push_back(Expected(p + "mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size}));
+      out.push_back(Expected(p + "mlp.up_proj.weight", {c.intermediate_size, c.hidden_size}));
+      out.push_back(Expected(p + "mlp.down_proj.weight", {c.hidden_size, c.intermediate_size}));
+    }
+    out.push_back(Expected("model.norm.weight", {c.hidden_size}));
+    if (!c.tie_word_embeddings) {
+      out.push_back(Expected("lm_head.weight", {c.vocab_size, c.hidden_size}));
+    }
+    return out;
+  }
+
+  absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes,
+                    bool trainable) override {
+    ASSIGN_OR_RETURN(parameters_, Read(manifest, bytes));
+    trainable_ = trainable;
+    if (trainable) {
+      for (Parameter& parameter : parameters_) {
+        parameter.second = parameter.second.to(at::kFloat).set_requires_grad(true);
+      }
+    }
+    Bind();
+    Pack();
+    if (!trainable) {
+      // The packed copies are all that the forward pass reads.
+      parameters_.clear();
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Parameter> Parameters() override {
+    return trainable_ ? parameters_ : std::vector<Parameter>();
+  }
+
+  void Repack() override {
+    if (trainable_) Pack();
+  }
+
+  at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
+                     AttentionSource& attention) override {
+    const ModelConfig& c = config_;
+    const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
+    at::Tensor x = Embed(tokens, embedding_);  // [rows, hidden] fp32, the residual stream
+    for (int64_t i = 0; i < c.num_layers; ++i) {
+      const Layer& layer = layers_[i];
+      at::Tensor normed = RmsNorm(x, layer.input_norm, c.rms_norm_eps, element_);
+      at::Tensor qkv = Linear(normed, layer.qkv);  // [rows, q + kv + kv]
+      qkv = Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, c.rope_theta);
+      at::Tensor mixed =
+          attention.Attend(i, qkv.narrow(1, 0, q).unflatten(1, {c.num_heads, c.head_dim}),
+                           qkv.narrow(1, q, kv).unflatten(1, {c.num_kv_heads, c.head_dim}),
+                           qkv.narrow(1, q + kv, kv).unflatten(1, {c.num_kv_heads, c.head_dim}));
+      x = AddLinear(x, mixed, layer.output);
+      normed = RmsNorm(x, layer.post_norm, c.rms_norm_eps, element_);
+      x = AddLinear(x, SwiGlu(Linear(normed, layer.gate_up)), layer.down);
+    }
+    return RmsNorm(x, final_norm_, c.rms_norm_eps, element_);
+  }
+
+  at::Tensor Logits(const at::Tensor& hidden) override { return HeadLogits(hidden, head_); }
+
+  at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets,
+                     double temperature) override {
+    return HeadLogProb(hidden, head_, targets.to(at::kInt), temperature);
+  }
+
+  const ModelConfig& config() const override { return config_; }
+  Compute compute() const override { return compute_; }
+
+ private:
+  // The tensors of the manifest in canonical order, copied; each exactly once, in its shape.
+  absl::StatusOr<std::vector<Parameter>> Read(const WeightManifest& manifest,
+                                              absl::Span<const char> bytes) const {
+    std::map<std::string, const TensorEntry*> given;
+    for (const TensorEntry& entry : manifest.tensors()) given[entry.name()] = &entry;
+    std::vector<Parameter> out;
+    for (const TensorEntry& expected : ExpectedTensors()) {
+      auto it = given.find(expected.name());
+      if (it == given.end()) {
+        return absl::InvalidArgumentError(absl::StrCat("weights: missing ", expected.name()));
+      }
+      const TensorEntry& entry = *it->second;
+      std::vector<int64_t> shape(entry.shape().begin(), entry.shape().end());
+      std::vector<int64_t> wanted(expected.shape().begin(), expected.shape().end());
+      if (shape != wanted) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("weights: ", entry.name(), " has shape [", absl::StrJoin(shape, ", "),
+                         "], config.json asks for [", absl::StrJoin(wanted, ", "), "]"));
+      }
+      if (entry.dtype() != "BF16" && entry.dtype() != "F32") {
+        return absl::InvalidArgumentError(absl::StrCat("weights: ", entry.name(), " has dtype ",
+                                                       entry.dtype(), "; BF16 and F32 are read"));
+      }
+      at::Tensor tensor = at::empty(shape, entry.dtype() == "BF16" ? at::kBFloat16 : at::kFloat);
+      if (entry.offset() > bytes.size() || bytes.size() - entry.offset() < tensor.nbytes()) {
+        return absl::InvalidArgumentError(
+            absl::StrCat("weights: ", entry.name(), " lies beyond the end of the buffer"));
+      }
+      std::memcpy(tensor.mutable_data_ptr(), bytes.data() + entry.offset(), tensor.nbytes());
+      out.emplace_back(entry.name(), std::move(tensor));
+      given.erase(it);
+    }
+    if (!given.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("weights: unexpected tensor ", given.begin()->first));
+    }
+    return out;
+  }
+
+  // Points the layers at their parameters, which stand in canonical order.
+  void Bind() {
+    const ModelConfig& c = config_;
+    size_t next = 0;
+    auto take = [&] { return parameters_[next++].second; };
+    auto table = [&](TableWeight& weight) {
+      weight.values = take();
+      weight.leaf = trainable_ ? weight.values : at::Tensor();
+    };
+    sources_.clear();
+    auto linear = [&](LinearWeight& weight, std::vector<at::Tensor> parts) {
+      weight.parts = trainable_ ? parts : std::vector<at::Tensor>();
+      sources_.emplace_back(&weight, std::move(parts));
+    };
+    table(embedding_);
+    for (Layer& layer : layers_) {
+      table(layer.input_norm);
+      std::vector<at::Tensor> qkv = {take(), take(), take()};
+      linear(layer.qkv, qkv);
+      linear(layer.output, {take()});
+      table(layer.post_norm);
+      std::vector<at::Tensor> gate_up = {take(), take()};
+      linear(layer.gate_up, gate_up);
+      linear(layer.down, {take()});
+    }
+    table(final_norm_);
+    linear(head_, {c.tie_word_embeddings ? parameters_[0].second : take()});
+    tables_ = {{&embedding_, embedding_.values}, {&final_norm_, final_norm_.values}};
+    for (Layer& layer : layers_) {
+      tables_.emplace_back(&layer.input_norm, layer.input_norm.values);
+      tables_.emplace_back(&layer.post_norm, layer.post_norm.values);
+    }
+  }
+
+  void Pack() {
+    for (auto& [weight, parts] : sources_) PackLinear(*weight, parts);
+    for (auto& [table, source] : tables_) {
+      // Rounded to the compute type, as a published version is; norms are then held in fp32.
+      at::Tensor values = source.detach().to(ScalarOf(element_));
+      table->values = source.dim() == 1 ? values.to(at::kFloat) : values;
+    }
+    if (!trainable_) {
+      sources_.clear();
+      tables_.clear();
+    }
+  }
+
+  void PackLinear(LinearWeight& weight, const std::vector<at::Tensor>& parts) const {
+    int64_t n = 0, k = parts[0].size(1), first = 0;
+    for (const at::Tensor& part : parts) n += part.size(0);
+    weight.forward.Reset(element_, k, n);
+    if (trainable_) weight.backward.Reset(element_, n, k);
+    for (const at::Tensor& part : parts) {
+      int64_t rows = part.size(0);
+      if (part.scalar_type() == at::kBFloat16) {
+        const auto* w = static_cast<const uint16_t*>(part.const_data_ptr());
+        weight.forward.PackTransposed(w, rows, first);
+        if (trainable_) weight.backward.PackRows(w, rows, first, k);
+      } else {
+        const float* w = part.const_data_ptr<float>();
+        weight.forward.PackTransposed(w, rows, first);
+        if (trainable_) weight.backward.PackRows(w, rows, first, k);
+      }
+      first += rows;
+    }
+  }
+
+  const ModelConfig config_;
+  const Compute compute_;
+  const Element element_;
+  bool trainable_ = false;
+  TableWeight embedding_, final_norm_;
+  std::vector<Layer> layers_;
+  LinearWeight head_;
+  std::vector<Parameter> parameters_;
+  // What Pack reads: each weight with the tensors it is made of.
+  std::vector<std::pair<LinearWeight*, std::vector<at::Tensor>>> sources_;
+  std::vector<std::pair<TableWeight*, at::Tensor>> tables_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConfig& config,
+                                                                 Compute compute) {
+  return std::make_unique<Llama>(config, compute);
+}
+
+}  // namespace reckon

@@ -1,0 +1,179 @@
+#include "common/model/transformer.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+
+#include "common/model/kv_cache.h"
+#include "common/model/random_model.h"
+#include "common/model/sampler.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+at::Tensor Ints(const std::vector<int32_t>& values) {
+  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kInt);
+  std::copy(values.begin(), values.end(), out.mutable_data_ptr<int32_t>());
+  return out;
+}
+
+std::vector<int32_t> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
+  CounterRng rng(seed);
+  std::vector<int32_t> out(n);
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<int32_t>(rng.Below(vocab, i));
+  return out;
+}
+
+std::vector<int32_t> Positions(int64_t first, int64_t n) {
+  std::vector<int32_t> out(n);
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<int32_t>(first + i);
+  return out;
+}
+
+std::unique_ptr<Transformer> Make(Compute compute, bool trainable = false) {
+  RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
+  auto model = Transformer::Create(SmallConfig(), compute).value();
+  absl::Status loaded = model->Load(weights.manifest, weights.bytes, trainable);
+  EXPECT_TRUE(loaded.ok()) << loaded;
+  return model;
+}
+
+class ExactTest : public testing::TestWithParam<Compute> {};
+
+TEST_P(ExactTest, DecodingPrefillAndPackedForwardGiveTheSameBits) {
+  at::NoGradGuard no_grad;
+  auto model = Make(GetParam());
+  const int64_t n = 150;
+  auto tokens = RandomTokens(n, 99, 1), other = RandomTokens(70, 99, 2);
+
+  // Packed, behind another sequence.
+  auto packed = PackedAttention(model->config(), {0, 70, 70 + n});
+  auto both = other, positions = Positions(0, 70);
+  both.insert(both.end(), tokens.begin(), tokens.end());
+  for (int32_t p : Positions(0, n)) positions.push_back(p);
+  at::Tensor whole = model->Forward(Ints(both), Ints(positions), *packed).narrow(0, 70, n);
+
+  // Prefill of 65 tokens, then one by one, in company from token 100 on.
+  auto cache = KvCache::Create(model->config(), GetParam(), 64 << 20);
+  auto id = cache->Add(n).value();
+  auto first = cache->Step(std::vector<KvCache::SequenceId>(65, id));
+  at::Tensor prefill =
+      model->Forward(Ints({tokens.begin(), tokens.begin() + 65}), Ints(Positions(0, 65)), *first);
+  EXPECT_TRUE(prefill.equal(whole.narrow(0, 0, 65)));
+  KvCache::SequenceId companion = -1;
+  for (int64_t t = 65; t < n; ++t) {
+    if (t == 100) companion = cache->Fork(id, 80, n).value();
+    std::vector<KvCache::SequenceId> rows = {id};
+    std::vector<int32_t> step = {tokens[t]}, at = {static_cast<int32_t>(t)};
+    if (companion >= 0) {
+      rows.insert(rows.begin(), companion);
+      int64_t p = cache->length(companion);
+      step.insert(step.begin(), tokens[p]);
+      at.insert(at.begin(), static_cast<int32_t>(p));
+    }
+    auto source = cache->Step(rows);
+    at::Tensor hidden = model->Forward(Ints(step), Ints(at), *source);
+    ASSERT_TRUE(hidden[hidden.size(0) - 1].equal(whole[t])) << "token " << t;
+    if (companion >= 0) {
+      ASSERT_TRUE(hidden[0].equal(whole[at[0]])) << "forked token " << at[0];
+    }
+  }
+}
+
+TEST_P(ExactTest, TheLearnersLogProbIsTheSamplersBitForBit) {
+  auto model = Make(GetParam(), true);
+  auto tokens = RandomTokens(90, 99, 3);
+  auto packed = PackedAttention(model->config(), {0, 90});
+  at::Tensor trained = model->Forward(Ints(tokens), Ints(Positions(0, 90)), *packed);
+  ASSERT_TRUE(trained.requires_grad());
+  for (double temperature : {1.0, 0.7}) {
+    std::vector<SampleRow> rows(90);
+    for (int i = 0; i < 90; ++i) rows[i] = {.temperature = temperature, .uniform = i / 90.0};
+    auto sampled = Sample(*model, trained.detach(), rows);
+    std::vector<int32_t> targets;
+    for (const Sampled& s : sampled) targets.push_back(static_cast<int32_t>(s.token));
+    at::Tensor logprob = model->LogProb(trained, Ints(targets), temperature);
+    for (int i = 0; i < 90; ++i) {
+      ASSERT_EQ(logprob[i].item<float>(), sampled[i].logprob) << "row " << i;
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Computes, ExactTest, testing::Values(Compute::kBf16, Compute::kFp32));
+
+double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
+  auto packed = PackedAttention(model.config(), {0, 30, 71});
+  auto positions = Positions(0, 30);
+  for (int32_t p : Positions(0, 41)) positions.push_back(p);
+  at::Tensor hidden = model.Forward(Ints(tokens), Ints(positions), *packed);
+  std::vector<int32_t> targets(tokens.begin() + 1, tokens.end());
+  targets.push_back(5);
+  at::Tensor loss = model.LogProb(hidden, Ints(targets), 0.9).mean();
+  if (loss.requires_grad()) loss.backward();
+  return loss.item<double>();
+}
+
+TEST(GradientTest, AgreesWithDifferencesAlongEveryParameter) {
+  auto model = Make(Compute::kFp32, true);
+  auto tokens = RandomTokens(71, 99, 4);
+  Loss(*model, tokens);
+  at::NoGradGuard no_grad;
+  for (auto& [name, parameter] : model->Parameters()) {
+    // Along the gradient itself the difference is largest and best conditioned.
+    at::Tensor grad = parameter.grad().clone();
+    double norm = grad.norm().item<double>();
+    ASSERT_GT(norm, 0) << name;
+    at::Tensor direction = grad / norm;
+    const double h = 2e-3;
+    parameter.add_(direction, h);
+    model->Repack();
+    double up = Loss(*model, tokens);
+    parameter.add_(direction, -2 * h);
+    model->Repack();
+    double down = Loss(*model, tokens);
+    parameter.add_(direction, h);
+    model->Repack();
+    EXPECT_NEAR((up - down) / (2 * h) / norm, 1.0, 0.02) << name;
+  }
+}
+
+TEST(GradientTest, IsTheSameInBf16ToItsPrecision) {
+  auto exact = Make(Compute::kFp32, true), rounded = Make(Compute::kBf16, true);
+  auto tokens = RandomTokens(71, 99, 4);
+  Loss(*exact, tokens);
+  Loss(*rounded, tokens);
+  auto a = exact->Parameters(), b = rounded->Parameters();
+  for (size_t i = 0; i < a.size(); ++i) {
+    at::Tensor x = a[i].second.grad().flatten(), y = b[i].second.grad().flatten();
+    double cosine = x.dot(y).item<double>() / (x.norm() * y.norm()).item<double>();
+    EXPECT_GT(cosine, 0.99) << a[i].first;
+  }
+}
+
+TEST(LoadTest, NamesWhatIsWrong) {
+  RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
+  auto model = Transformer::Create(SmallConfig(), Compute::kFp32).value();
+  auto message = [&](WeightManifest manifest) {
+    absl::Status status = model->Load(manifest, weights.bytes, false);
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    return std::string(status.message());
+  };
+  WeightManifest missing = weights.manifest;
+  missing.mutable_tensors()->RemoveLast();
+  EXPECT_EQ(message(missing), "weights: missing model.norm.weight");
+  WeightManifest extra = weights.manifest;
+  extra.add_tensors()->set_name("x");
+  EXPECT_EQ(message(extra), "weights: unexpected tensor x");
+  WeightManifest shape = weights.manifest;
+  shape.mutable_tensors(1)->set_shape(0, 47);
+  EXPECT_NE(message(shape).find("has shape [47], config.json asks for [48]"), std::string::npos);
+  WeightManifest beyond = weights.manifest;
+  beyond.mutable_tensors(1)->set_offset(weights.bytes.size() - 4);
+  EXPECT_NE(message(beyond).find("beyond the end"), std::string::npos);
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,142 @@
+"""Helpers of the process tests: a tiny model, a small config, runs of `reckon train`, and kills.
+
+Environment: RECKON_BIN, the folder of the programs. Only the standard library is used.
+"""
+
+import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+BIN = pathlib.Path(os.environ["RECKON_BIN"])
+
+CONFIG = """
+name: "{name}"
+output_dir: "{out}"
+seed: 7
+model {{ path: "{model}" }}
+data {{
+  train: "builtin" eval: "builtin" format: PLAIN
+  builtin {{ train_problems: {problems} eval_problems: 8 min_steps: 1 max_steps: 1 }}
+}}
+actor {{ count: {actors} max_batch: 8 kv_cache_mib: 64 }}
+learner {{ ranks: {ranks} }}
+coordinator {{ lease_ms: 3000 }}
+training {{ learning_rate: 1e-3 batch_size: 8 epochs: 2 max_tokens: 1024 }}
+eval {{ samples: 2 max_new_tokens: 16 bootstrap: 50 }}
+stage {{ sft {{ limit: 8 }} }}
+stage {{
+  ei {{
+    rounds: 2 samples_per_prompt: 2 threshold: 0 dedup: TEXT
+    sampling {{ temperature: 1.0 max_new_tokens: {new_tokens} }}
+  }}
+}}
+"""
+
+
+def tiny_model(folder):
+    subprocess.run([BIN / "reckon-tiny-model", folder], check=True)
+    return folder
+
+
+def write_config(folder, name, model, problems=16, actors=1, ranks=1, new_tokens=24):
+    path = folder / f"{name}.textproto"
+    path.write_text(CONFIG.format(name=name, out=folder / "runs", model=model, problems=problems,
+                                  actors=actors, ranks=ranks, new_tokens=new_tokens))
+    return path
+
+
+class Train:
+    """One `reckon train` process and its children."""
+
+    def __init__(self, config, *options):
+        self.run_dir = config.parent / "runs" / config.stem
+        self.log = open(config.parent / f"{config.stem}.out", "ab")
+        self.process = subprocess.Popen([BIN / "reckon", "train", config, *options],
+                                        stdout=self.log, stderr=subprocess.STDOUT)
+
+    def children(self, program):
+        found = []
+        for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+            try:
+                text = stat.read_text()
+                link = os.readlink(stat.parent / "exe")
+            except OSError:
+                continue
+            parent = int(text.rpartition(")")[2].split()[1])
+            if parent == self.process.pid and os.path.basename(link) == program:
+                found.append(int(stat.parent.name))
+        return found
+
+    def phase(self):
+        try:
+            return json.loads((self.run_dir / "progress.json").read_text())
+        except (OSError, ValueError):
+            return {"phase": "", "done": 0}
+
+    def wait_phase(self, word, done=0, timeout=120):
+        """Waits until the phase's name holds `word` and at least `done` of it is done."""
+        deadline = time.time() + timeout
+        while time.time() < deadline:
+            progress = self.phase()
+            if word in progress["phase"] and progress["done"] >= done:
+                return
+            if self.process.poll() is not None:
+                fail(f"the run ended before a phase '{word}'", self)
+            time.sleep(0.01)
+        fail(f"no phase '{word}' within {timeout} s", self)
+
+    def kill(self, program, timeout=60):
+        """SIGKILLs one child and waits until the supervisor has started another."""
+        before = self.children(program)
+        if not before:
+            fail(f"no {program} is running", self)
+        os.kill(before[0], signal.SIGKILL)
+        deadline = time.time() + timeout
+        while time.time() < deadline:
+            if self.process.poll() is not None:
+                return
+            if set(self.children(program)) - set(before):
+                return
+            time.sleep(0.02)
+        fail(f"{program} was not started again", self)
+
+    def interrupt(self, timeout=60):
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(timeout)
+
+    def finish(self, timeout=240):
+        try:
+            code = self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self.process.send_signal(signal.SIGINT)
+            fail(f"the run did not end within {timeout} s", self)
+        if code != 0:
+            fail(f"exit code {code}", self)
+        return self
+
+
+def final_weights(run_dir):
+    """SHA-256 of the last weight folder's tensors."""
+    folders = sorted((run_dir / "weights").iterdir(), key=lambda f: f.stat().st_mtime)
+    return hashlib.sha256((folders[-1] / "model.safetensors").read_bytes()).hexdigest()
+
+
+def fail(message, train=None):
+    print(f"FAILED: {message}", file=sys.stderr)
+    if train is not None:
+        train.log.flush()
+        for path in [pathlib.Path(train.log.name), *sorted((train.run_dir / "logs").glob("*.log"))]:
+            text = path.read_text(errors="replace").splitlines()[-25:]
+            print(f"--- {path}", *text, sep="\n", file=sys.stderr)
+        train.process.kill()
+    sys.exit(1)
+
+
+def expect(condition, message, train=None):
+    if not condition:
+        fail(message, train)
