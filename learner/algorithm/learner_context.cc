@@ -1,0 +1,60 @@
+#include "learner/algorithm/learner_context.h"
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+
+namespace reckon {
+
+std::string RoundName(const LearnerContext& context) {
+  if (!context.stage().has_ei()) return context.stage().name();
+  return absl::StrCat(context.stage().name(), "_round_", context.cursor.round + 1);
+}
+
+std::string RoundTitle(const LearnerContext& context) {
+  if (!context.stage().has_ei()) return context.stage().name();
+  return absl::StrCat(context.stage().name(), " round ", context.cursor.round + 1);
+}
+
+absl::Status Save(LearnerContext& context, const AdamMoments* moments) {
+  if (context.parallel->rank() != 0) return absl::OkStatus();
+  context.cursor.lines = context.reporter->lines();
+  std::vector<std::pair<std::string, at::Tensor>> parameters = context.model->Parameters();
+  std::vector<std::pair<std::string, absl::Span<const float>>> values;
+  for (const auto& [name, tensor] : parameters) {
+    values.emplace_back(name, absl::MakeConstSpan(tensor.const_data_ptr<float>(), tensor.numel()));
+  }
+  return SaveCheckpoint(context.run_dir, context.cursor, values, moments,
+                        static_cast<int>(context.config.keep_last()));
+}
+
+absl::Status Restore(const Checkpoint& checkpoint, Transformer* model) {
+  std::vector<std::pair<std::string, at::Tensor>> parameters = model->Parameters();
+  bool same = parameters.size() == checkpoint.parameters.size();
+  for (size_t i = 0; same && i < parameters.size(); ++i) {
+    same = parameters[i].first == checkpoint.parameters[i].first &&
+           parameters[i].second.numel() ==
+               static_cast<int64_t>(checkpoint.parameters[i].second.size());
+  }
+  if (!same) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "checkpoint ", checkpoint.path, " is of another model than model.path of the config"));
+  }
+  for (size_t i = 0; i < parameters.size(); ++i) {
+    const std::vector<float>& from = checkpoint.parameters[i].second;
+    std::copy(from.begin(), from.end(), parameters[i].second.data_ptr<float>());
+  }
+  model->Repack();
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Weights> OpenVersion(const LearnerContext& context, uint64_t version) {
+  if (version == 0) return context.base;
+  return ReadModelFolder(
+      absl::StrCat(context.run_dir, "/weights/", context.cursor.folders[version - 1]));
+}
+
+}  // namespace reckon

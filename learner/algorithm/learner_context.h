@@ -1,0 +1,66 @@
+#ifndef RECKON_LEARNER_ALGORITHM_LEARNER_CONTEXT_H_
+#define RECKON_LEARNER_ALGORITHM_LEARNER_CONTEXT_H_
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/base/stop_token.h"
+#include "common/model/transformer.h"
+#include "common/plan/plan_client.h"
+#include "common/weights/model_folder.h"
+#include "learner/algorithm/run_data.h"
+#include "learner/checkpoint/checkpoint.h"
+#include "learner/parallel/parallel.h"
+#include "learner/publish/publisher.h"
+#include "learner/report/reporter.h"
+#include "proto/config.pb.h"
+#include "proto/coordinator.grpc.pb.h"
+
+namespace reckon {
+
+// Everything a stage works with, on one rank. Owned by the Learner, passed down by reference; one
+// thread. What is for rank 0 alone is null on the others.
+struct LearnerContext {
+  RunConfig config;
+  std::string run_dir;
+  absl::Duration checkpoint_interval = absl::Minutes(2);
+  int64_t checkpoint_steps = 0;  // also after this many optimizer steps; 0: by time alone
+  uint64_t epoch = 0;
+  const StopToken* stop = nullptr;
+
+  Parallel* parallel = nullptr;
+  Transformer* model = nullptr;
+  Weights base;   // version 0, the model folder
+  Cursor cursor;  // the same on all ranks but for step, evals and lines
+  // The checkpoint that the run goes on from, until its fine-tuning has taken it up.
+  std::optional<Checkpoint> resume;
+  Reporter* reporter = nullptr;  // silent on other ranks
+
+  Coordinator::StubInterface* stub = nullptr;  // rank 0
+  PlanClient* plans = nullptr;                 // rank 0
+  Publisher* publisher = nullptr;              // rank 0
+  const RunData* data = nullptr;               // rank 0
+
+  const Stage& stage() const { return config.stage(static_cast<int>(cursor.stage)); }
+};
+
+// "sft_1", "ei_1_round_2": name of what the cursor's stage and round make.
+std::string RoundName(const LearnerContext& context);
+// The same for people: "sft_1", "ei_1 round 2".
+std::string RoundTitle(const LearnerContext& context);
+
+// Saves the cursor with the model's parameters, and `moments` if not null. Rank 0; nothing on the
+// others.
+absl::Status Save(LearnerContext& context, const AdamMoments* moments);
+
+// Puts a checkpoint's parameters into the model. INVALID_ARGUMENT when they are another model's.
+absl::Status Restore(const Checkpoint& checkpoint, Transformer* model);
+
+// The weights of a published version, from disk.
+absl::StatusOr<Weights> OpenVersion(const LearnerContext& context, uint64_t version);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_ALGORITHM_LEARNER_CONTEXT_H_

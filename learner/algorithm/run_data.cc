@@ -1,0 +1,116 @@
+#include "learner/algorithm/run_data.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/task/dataset.h"
+
+namespace reckon {
+namespace {
+
+absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const RunData& data,
+                                              DataSettings::Format format) {
+  std::vector<Problem> examples;
+  if (format == DataSettings::FEW_SHOT) {
+    size_t count = std::min<size_t>(config.data().few_shot_examples(), data.train.size());
+    examples.assign(data.train.begin(), data.train.begin() + count);
+  }
+  return PromptFormatter::Create(format, data.tokenizer.get(),
+                                 data.chat.has_value() ? &*data.chat : nullptr,
+                                 std::move(examples));
+}
+
+absl::Status CheckSft(const Stage& stage, const RunData& data, int64_t max_positions) {
+  for (int64_t i = 0; i < SftProblems(stage.sft(), data); ++i) {
+    const Problem& problem = data.train[i];
+    if (problem.solution.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(problem.source, ": no worked solution, which stage '", stage.name(),
+                       "' learns; remove the stage or limit it with sft.limit"));
+    }
+    int64_t tokens = WorkedSequence(data, problem).tokens.size();
+    if (tokens > stage.training().max_tokens() || tokens > max_positions) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          problem.source, ": ", tokens, " tokens, above ",
+          tokens > max_positions
+              ? absl::StrCat("the model's ", max_positions, " positions")
+              : absl::StrCat("training.max_tokens ", stage.training().max_tokens(), "; raise it")));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Every prompt must leave room for `max_new_tokens`.
+absl::Status CheckPrompts(const std::vector<Problem>& problems, const PromptFormatter& formatter,
+                          int64_t max_new_tokens, const std::string& key, int64_t limit,
+                          const std::string& limit_name) {
+  for (const Problem& problem : problems) {
+    int64_t tokens = formatter.Prompt(problem).size();
+    if (tokens + max_new_tokens > limit) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(problem.source, ": ", tokens, " prompt tokens and ", key, " ",
+                       max_new_tokens, " do not fit into ", limit_name, " ", limit));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckEi(const Stage& stage, const RunData& data, int64_t max_positions) {
+  int64_t new_tokens = stage.ei().sampling().max_new_tokens();
+  const std::string key = "ei.sampling.max_new_tokens";
+  RETURN_IF_ERROR(CheckPrompts(data.train, *data.training, new_tokens, key,
+                               stage.training().max_tokens(), "training.max_tokens"));
+  const PromptFormatter& widest = stage.ei().few_shot_first_round() ? *data.few_shot : *data.prompt;
+  return CheckPrompts(data.train, widest, new_tokens, key, max_positions, "the model's positions");
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
+                                                     const WeightManifest& model) {
+  auto data = std::make_unique<RunData>();
+  ASSIGN_OR_RETURN(data->train, LoadProblems(config.data(), Split::kTrain));
+  ASSIGN_OR_RETURN(data->eval, LoadProblems(config.data(), Split::kEval));
+  size_t limit = config.eval().limit();
+  if (limit > 0 && data->eval.size() > limit) data->eval.resize(limit);
+  ASSIGN_OR_RETURN(data->tokenizer, Tokenizer::Create(model.tokenizer_json()));
+  DataSettings::Format format = config.data().format();
+  if (format == DataSettings::CHAT) {
+    ASSIGN_OR_RETURN(data->chat, ChatTemplate::Create(model.tokenizer_config_json()));
+  }
+  ASSIGN_OR_RETURN(data->prompt, MakeFormatter(config, *data, format));
+  ASSIGN_OR_RETURN(
+      data->training,
+      MakeFormatter(config, *data, format == DataSettings::CHAT ? format : DataSettings::PLAIN));
+  for (const Stage& stage : config.stage()) {
+    if (!stage.ei().few_shot_first_round()) continue;
+    ASSIGN_OR_RETURN(data->few_shot, MakeFormatter(config, *data, DataSettings::FEW_SHOT));
+  }
+  return data;
+}
+
+absl::Status CheckRunData(const RunConfig& config, const RunData& data, int64_t max_positions) {
+  if (data.eval.empty()) return absl::InvalidArgumentError("data.eval: no problems");
+  RETURN_IF_ERROR(CheckPrompts(data.eval, *data.prompt, config.eval().max_new_tokens(),
+                               "eval.max_new_tokens", max_positions, "the model's positions"));
+  for (const Stage& stage : config.stage()) {
+    if (stage.has_eval()) continue;
+    if (data.train.empty()) return absl::InvalidArgumentError("data.train: no problems");
+    RETURN_IF_ERROR(stage.has_sft() ? CheckSft(stage, data, max_positions)
+                                    : CheckEi(stage, data, max_positions));
+  }
+  return absl::OkStatus();
+}
+
+int64_t SftProblems(const SftSettings& sft, const RunData& data) {
+  int64_t all = data.train.size();
+  return sft.limit() > 0 ? std::min<int64_t>(sft.limit(), all) : all;
+}
+
+TrainingSequence WorkedSequence(const RunData& data, const Problem& problem) {
+  return MakeSequence(data.training->Prompt(problem), data.training->Completion(problem.solution));
+}
+
+}  // namespace reckon

@@ -1,0 +1,46 @@
+#include "learner/algorithm/splice.h"
+
+#include <algorithm>
+#include <cstddef>
+
+namespace reckon {
+namespace {
+
+// True when a stop string ended the sample: it stopped, but not by a token that ends a training
+// sequence.
+bool EndedByText(const TrainingSequence& sequence, const Rollout& rollout,
+                 const SpliceOptions& options) {
+  if (rollout.finish() != FINISH_STOP || sequence.tokens.empty()) return false;
+  return std::find(options.stop_token_ids.begin(), options.stop_token_ids.end(),
+                   sequence.tokens.back()) == options.stop_token_ids.end();
+}
+
+}  // namespace
+
+TrainingSequence Splice(const std::vector<uint32_t>& prompt, const Rollout& rollout,
+                        const SpliceOptions& options) {
+  TrainingSequence sequence = MakeSequence(prompt, {});
+  auto append = [&](uint32_t token, bool learned) {
+    sequence.loss.push_back(learned && !sequence.tokens.empty());
+    sequence.tokens.push_back(token);
+  };
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::PROMPT) continue;
+    for (uint32_t token : span.tokens()) append(token, span.kind() == TokenSpan::SAMPLED);
+  }
+  if (!EndedByText(sequence, rollout, options)) return sequence;
+
+  // The completion's text ends before the stop string; so do the tokens that are kept.
+  size_t kept = prompt.size(), bytes = 0;
+  while (kept < sequence.tokens.size()) {
+    bytes += options.tokenizer->TokenBytes(sequence.tokens[kept]).size();
+    if (bytes > rollout.completion().size()) break;
+    ++kept;
+  }
+  sequence.tokens.resize(kept);
+  sequence.loss.resize(kept);
+  for (uint32_t token : options.end) append(token, true);
+  return sequence;
+}
+
+}  // namespace reckon

@@ -1,0 +1,100 @@
+#include "learner/checkpoint/array_file.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "absl/cleanup/cleanup.h"
+#include "absl/strings/str_cat.h"
+
+namespace reckon {
+namespace {
+
+constexpr size_t kBlock = 1 << 20;  // bytes hashed while they are in the cache
+
+class Sha256Stream {
+ public:
+  Sha256Stream() : context_(EVP_MD_CTX_new()) {
+    EVP_DigestInit_ex(context_, EVP_sha256(), nullptr);
+  }
+  ~Sha256Stream() { EVP_MD_CTX_free(context_); }
+  void Add(const char* data, size_t bytes) { EVP_DigestUpdate(context_, data, bytes); }
+  std::string Finish() {
+    std::string digest(32, '\0');
+    EVP_DigestFinal_ex(context_, reinterpret_cast<unsigned char*>(digest.data()), nullptr);
+    return digest;
+  }
+
+ private:
+  EVP_MD_CTX* const context_;
+};
+
+absl::Status Failed(const char* what, const std::string& path) {
+  return absl::ErrnoToStatus(errno, absl::StrCat("cannot ", what, " ", path));
+}
+
+}  // namespace
+
+absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
+                                             absl::Span<const absl::Span<const float>> arrays) {
+  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  if (fd < 0) return Failed("create", path);
+  absl::Cleanup close_fd = [fd] { ::close(fd); };
+  ArrayFileInfo info;
+  Sha256Stream hash;
+  for (absl::Span<const float> array : arrays) {
+    const char* data = reinterpret_cast<const char*>(array.data());
+    size_t left = array.size() * sizeof(float);
+    info.bytes += left;
+    while (left > 0) {
+      ssize_t n = ::write(fd, data, std::min(left, kBlock));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return Failed("write", path);
+      hash.Add(data, n);
+      data += n;
+      left -= n;
+    }
+  }
+  if (::fsync(fd) != 0) return Failed("sync", path);
+  info.sha256 = hash.Finish();
+  return info;
+}
+
+absl::Status ReadArrayFile(const std::string& path, absl::string_view sha256,
+                           absl::Span<std::vector<float>* const> arrays) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::DataLossError(Failed("open", path).message());
+  absl::Cleanup close_fd = [fd] { ::close(fd); };
+  Sha256Stream hash;
+  for (std::vector<float>* array : arrays) {
+    char* data = reinterpret_cast<char*>(array->data());
+    size_t left = array->size() * sizeof(float);
+    while (left > 0) {
+      ssize_t n = ::read(fd, data, std::min(left, kBlock));
+      if (n < 0 && errno == EINTR) continue;
+      if (n < 0) return Failed("read", path);
+      if (n == 0) return absl::DataLossError(absl::StrCat(path, " is cut short"));
+      hash.Add(data, n);
+      data += n;
+      left -= n;
+    }
+  }
+  char more;
+  if (::read(fd, &more, 1) != 0 || hash.Finish() != sha256) {
+    return absl::DataLossError(absl::StrCat(path, " is damaged"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status SyncFolder(const std::string& folder) {
+  int fd = ::open(folder.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return Failed("open", folder);
+  absl::Cleanup close_fd = [fd] { ::close(fd); };
+  if (::fsync(fd) != 0) return Failed("sync", folder);
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

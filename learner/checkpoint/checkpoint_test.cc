@@ -1,0 +1,112 @@
+#include "learner/checkpoint/checkpoint.h"
+
+#include <filesystem>
+#include <fstream>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class CheckpointTest : public testing::Test {
+ protected:
+  CheckpointTest() : run_dir_(testing::TempDir() + "/checkpoint_test") {
+    std::filesystem::remove_all(run_dir_);
+  }
+  ~CheckpointTest() override { std::filesystem::remove_all(run_dir_); }
+
+  Cursor At(int64_t step) {
+    Cursor cursor;
+    cursor.stage = 1;
+    cursor.round = 2;
+    cursor.phase = Cursor::kTrain;
+    cursor.train_step = 3;
+    cursor.step = step;
+    cursor.evals = 4;
+    cursor.version = 2;
+    cursor.stage_version = 1;
+    cursor.folders = {"sft1", "ei1_round1"};
+    cursor.lines = {"a \"line\""};
+    return cursor;
+  }
+
+  void Save(int64_t step, const AdamMoments* moments = nullptr, int keep_last = 2) {
+    absl::Status saved =
+        SaveCheckpoint(run_dir_, At(step), {{"w", first_}, {"b", second_}}, moments, keep_last);
+    ASSERT_TRUE(saved.ok()) << saved;
+  }
+
+  void Damage(const std::string& file) {
+    std::fstream stream(run_dir_ + "/checkpoints/" + file,
+                        std::ios::in | std::ios::out | std::ios::binary);
+    ASSERT_TRUE(stream.good()) << file;
+    stream.seekp(5);
+    stream.put('#');
+  }
+
+  const std::string run_dir_;
+  const std::vector<float> first_ = {1, 2, 3}, second_ = {-0.5f};
+};
+
+TEST_F(CheckpointTest, ComesBackAsItWasSaved) {
+  AdamMoments moments;
+  moments.steps = 3;
+  moments.first = {1, 2, 3, 4};
+  moments.second = {5, 6, 7, 8};
+  Save(10, &moments);
+  auto loaded = LoadNewestCheckpoint(run_dir_);
+  ASSERT_TRUE(loaded.ok()) << loaded.status();
+  ASSERT_TRUE(loaded->has_value());
+  EXPECT_EQ((*loaded)->cursor, At(10));
+  EXPECT_THAT((*loaded)->parameters,
+              ElementsAre(testing::Pair("w", first_), testing::Pair("b", second_)));
+  ASSERT_TRUE((*loaded)->moments.has_value());
+  EXPECT_EQ((*loaded)->moments->steps, 3);
+  EXPECT_EQ((*loaded)->moments->first, moments.first);
+  EXPECT_EQ((*loaded)->moments->second, moments.second);
+}
+
+TEST_F(CheckpointTest, IsNothingInAFreshRun) {
+  auto loaded = LoadNewestCheckpoint(run_dir_);
+  ASSERT_TRUE(loaded.ok());
+  EXPECT_FALSE(loaded->has_value());
+}
+
+TEST_F(CheckpointTest, KeepsTheLastOnes) {
+  for (int64_t step : {5, 9, 10, 100}) Save(step);
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(10, 100));
+}
+
+TEST_F(CheckpointTest, DropsThoseOfAnAttemptThatWasGivenUp) {
+  for (int64_t step : {5, 9}) Save(step);
+  Save(7);
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5, 7));
+  Save(7);
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5, 7));
+}
+
+TEST_F(CheckpointTest, GoesBackToAnOlderOneWhenTheNewestIsDamaged) {
+  for (const char* file : {"step_9/parameters.bin", "step_9/manifest.json"}) {
+    for (int64_t step : {5, 9}) Save(step);
+    Damage(file);
+    EXPECT_EQ(LoadCheckpoint(run_dir_, 9).status().code(), absl::StatusCode::kDataLoss) << file;
+    auto loaded = LoadNewestCheckpoint(run_dir_);
+    ASSERT_TRUE(loaded.ok()) << loaded.status();
+    EXPECT_EQ((*loaded)->cursor.step, 5);
+  }
+}
+
+TEST_F(CheckpointTest, IsAnErrorWhenAllAreDamaged) {
+  Save(5);
+  std::filesystem::resize_file(run_dir_ + "/checkpoints/step_5/parameters.bin", 8);
+  auto loaded = LoadNewestCheckpoint(run_dir_);
+  EXPECT_EQ(loaded.status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_THAT(loaded.status().message(), HasSubstr("parameters.bin"));
+}
+
+}  // namespace
+}  // namespace reckon

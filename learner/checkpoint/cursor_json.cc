@@ -1,0 +1,60 @@
+#include "learner/checkpoint/cursor_json.h"
+
+#include <string>
+#include <vector>
+
+#include "common/base/status_macros.h"
+#include "common/text/json.h"
+
+namespace reckon {
+namespace {
+
+absl::StatusOr<std::vector<std::string>> GetStrings(const nlohmann::json& object,
+                                                    const char* name) {
+  ASSIGN_OR_RETURN(const nlohmann::json* array, GetArray(object, name));
+  std::vector<std::string> out;
+  for (const nlohmann::json& item : *array) {
+    if (!item.is_string()) return absl::InvalidArgumentError(std::string(name) + ": not strings");
+    out.push_back(item.get<std::string>());
+  }
+  return out;
+}
+
+}  // namespace
+
+nlohmann::json CursorToJson(const Cursor& cursor) {
+  return {{"stage", cursor.stage},
+          {"round", cursor.round},
+          {"phase", static_cast<int>(cursor.phase)},
+          {"train_step", cursor.train_step},
+          {"step", cursor.step},
+          {"evals", cursor.evals},
+          {"version", cursor.version},
+          {"stage_version", cursor.stage_version},
+          {"folders", cursor.folders},
+          {"lines", cursor.lines}};
+}
+
+absl::StatusOr<Cursor> CursorFromJson(const nlohmann::json& json) {
+  Cursor cursor;
+  ASSIGN_OR_RETURN(cursor.stage, GetInt(json, "stage"));
+  ASSIGN_OR_RETURN(cursor.round, GetInt(json, "round"));
+  ASSIGN_OR_RETURN(int64_t phase, GetInt(json, "phase"));
+  if (phase < Cursor::kBegin || phase > Cursor::kTrained) {
+    return absl::InvalidArgumentError("phase: not known");
+  }
+  cursor.phase = static_cast<Cursor::Phase>(phase);
+  ASSIGN_OR_RETURN(cursor.train_step, GetInt(json, "train_step"));
+  ASSIGN_OR_RETURN(cursor.step, GetInt(json, "step"));
+  ASSIGN_OR_RETURN(cursor.evals, GetInt(json, "evals"));
+  ASSIGN_OR_RETURN(cursor.version, GetInt(json, "version"));
+  ASSIGN_OR_RETURN(cursor.stage_version, GetInt(json, "stage_version"));
+  ASSIGN_OR_RETURN(cursor.folders, GetStrings(json, "folders"));
+  ASSIGN_OR_RETURN(cursor.lines, GetStrings(json, "lines"));
+  if (cursor.folders.size() != cursor.version || cursor.stage_version > cursor.version) {
+    return absl::InvalidArgumentError("version: does not fit the weight folders");
+  }
+  return cursor;
+}
+
+}  // namespace reckon

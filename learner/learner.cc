@@ -1,0 +1,249 @@
+#include "learner/learner.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <set>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/model/ops/thread_pool.h"
+#include "learner/algorithm/algorithm.h"
+#include "learner/algorithm/evaluate.h"
+#include "learner/algorithm/learner_context.h"
+#include "learner/coordinator_call.h"
+#include "learner/parallel/gloo_parallel.h"
+#include "learner/publish/snapshot.h"
+
+namespace reckon {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Refuses to mix a new run with an old one's files.
+absl::Status CheckFresh(const std::string& run_dir) {
+  std::error_code error;
+  if (ListCheckpoints(run_dir).empty() && !fs::exists(run_dir + "/eval", error)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat(run_dir, " holds an earlier run; go on with --resume, or choose another name"));
+}
+
+class Learner {
+ public:
+  Learner(const LearnerOptions& options, std::shared_ptr<Coordinator::StubInterface> stub,
+          const StopToken* stop)
+      : options_(options), stub_(std::move(stub)) {
+    context_.config = options.config;
+    context_.run_dir = options.run_dir;
+    context_.checkpoint_interval = options.checkpoint_interval;
+    context_.checkpoint_steps = options.checkpoint_steps;
+    context_.stop = stop;
+  }
+
+  absl::Status Run() {
+    absl::Status prepared = Prepare();
+    if (!prepared.ok()) return prepared;
+    RETURN_IF_ERROR(RunStages());
+    if (IsLeader()) {
+      ASSIGN_OR_RETURN(std::vector<std::string> table, SummariseEvaluations(context_.run_dir));
+      for (const std::string& line : table) context_.reporter->AddLine(line);
+      context_.reporter->Finish();
+    }
+    // The others wait for the last evaluation: the group ends together.
+    std::string done = "done";
+    return context_.parallel->Broadcast(&done);
+  }
+
+ private:
+  bool IsLeader() const { return options_.rank == 0; }
+
+  absl::Status Prepare() {
+    const RunConfig& config = context_.config;
+    int cores = static_cast<int>(std::thread::hardware_concurrency());
+    int threads = static_cast<int>(config.learner().threads());
+    SetComputeThreads(threads > 0 ? threads : std::max(1, cores / options_.world_size));
+
+    if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(context_.run_dir));
+    ASSIGN_OR_RETURN(context_.base, ReadModelFolder(config.model().path()));
+    ASSIGN_OR_RETURN(ModelConfig shape, ModelConfig::Parse(context_.base.manifest.config_json()));
+    if (IsLeader()) {
+      ASSIGN_OR_RETURN(data_, LoadRunData(config, context_.base.manifest));
+      RETURN_IF_ERROR(CheckRunData(config, *data_, shape.max_positions));
+      context_.data = data_.get();
+    }
+    RETURN_IF_ERROR(Join());
+    RETURN_IF_ERROR(FindCheckpoint());
+    if (IsLeader()) {
+      ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), context_.epoch,
+                                                    context_.stop));
+      context_.publisher = publisher_.get();
+      RETURN_IF_ERROR(PublishNewest());  // first, so that actors load while the learner does
+    }
+    Compute compute =
+        config.model().compute() == ModelSettings::FP32 ? Compute::kFp32 : Compute::kBf16;
+    ASSIGN_OR_RETURN(model_, Transformer::Create(shape, compute));
+    RETURN_IF_ERROR(model_->Load(context_.base.manifest, context_.base.bytes->bytes(),
+                                 /*trainable=*/true));
+    context_.model = model_.get();
+    return absl::OkStatus();
+  }
+
+  // Enters the epoch and connects the ranks.
+  absl::Status Join() {
+    BeginEpochRequest request;
+    request.set_learner(context_.config.name());
+    request.set_world_size(options_.world_size);
+    request.set_nonce(options_.nonce.empty() ? absl::StrCat(absl::ToUnixNanos(absl::Now()))
+                                             : options_.nonce);
+    BeginEpochReply reply;
+    RETURN_IF_ERROR(CallWithRetry(context_.stop, absl::Minutes(2), [&](grpc::ClientContext* call) {
+      return stub_->BeginEpoch(call, request, &reply);
+    }));
+    context_.epoch = reply.epoch();
+    if (options_.world_size == 1) {
+      parallel_ = MakeSingle();
+    } else {
+      GlooOptions gloo;
+      gloo.rank = options_.rank;
+      gloo.world = options_.world_size;
+      gloo.interface_address = options_.interface_address;
+      gloo.epoch = context_.epoch;
+      ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, context_.stop));
+    }
+    context_.parallel = parallel_.get();
+    if (IsLeader()) {
+      plans_ = std::make_unique<PlanClient>(stub_.get(), context_.epoch, context_.stop);
+      context_.stub = stub_.get();
+      context_.plans = plans_.get();
+    }
+    return absl::OkStatus();
+  }
+
+  // Rank 0 chooses the checkpoint; all load it.
+  absl::Status FindCheckpoint() {
+    std::string chosen;
+    if (options_.resume && IsLeader()) {
+      ASSIGN_OR_RETURN(context_.resume, LoadNewestCheckpoint(context_.run_dir));
+      if (context_.resume.has_value()) chosen = absl::StrCat(context_.resume->cursor.step);
+    }
+    RETURN_IF_ERROR(parallel_->Broadcast(&chosen));
+    if (!chosen.empty() && !IsLeader()) {
+      ASSIGN_OR_RETURN(context_.resume, LoadCheckpoint(context_.run_dir, std::stoll(chosen)));
+    }
+    if (context_.resume.has_value()) {
+      context_.cursor = context_.resume->cursor;
+      if (context_.cursor.stage >= context_.config.stage_size()) {
+        return absl::FailedPreconditionError("the checkpoint is of a config with more stages");
+      }
+    }
+    if (!IsLeader()) {
+      reporter_ = Reporter::Silent();
+    } else {
+      ASSIGN_OR_RETURN(reporter_, Reporter::Create(context_.run_dir, context_.cursor.step,
+                                                   context_.cursor.lines));
+    }
+    context_.reporter = reporter_.get();
+    if (context_.resume.has_value()) {
+      context_.reporter->AddLine(absl::StrCat("resumed from ", context_.resume->path));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RunStages() {
+    if (context_.resume.has_value()) {
+      // A fine-tuning that was interrupted takes up context_.resume itself.
+      if (context_.cursor.phase != Cursor::kTrain) {
+        RETURN_IF_ERROR(Restore(*context_.resume, context_.model));
+        context_.resume.reset();
+      }
+    } else {
+      RETURN_IF_ERROR(EvaluateAs("start"));
+    }
+    for (; context_.cursor.stage < context_.config.stage_size(); ++context_.cursor.stage) {
+      const Stage& stage = context_.stage();
+      std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(stage);
+      if (algorithm == nullptr) {
+        RETURN_IF_ERROR(EvaluateAs(stage.name()));
+        continue;
+      }
+      if (context_.cursor.phase == Cursor::kBegin && context_.cursor.round == 0) {
+        context_.cursor.stage_version = context_.cursor.version;
+      }
+      for (; context_.cursor.round < algorithm->rounds(); ++context_.cursor.round) {
+        RETURN_IF_ERROR(RunRound(*algorithm));
+        context_.cursor.phase = Cursor::kBegin;
+      }
+      context_.cursor.round = 0;
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RunRound(Algorithm& algorithm) {
+    if (context_.cursor.phase != Cursor::kTrained) {
+      RETURN_IF_ERROR(algorithm.Round(context_));
+      context_.cursor.phase = Cursor::kTrained;
+      context_.cursor.train_step = 0;
+      context_.cursor.version += 1;
+      context_.cursor.folders.push_back(RoundName(context_));
+      if (IsLeader()) {
+        context_.reporter->BeginPhase(absl::StrCat(RoundTitle(context_), ": save"), 1, "versions");
+        RETURN_IF_ERROR(WriteSnapshot(
+            absl::StrCat(context_.run_dir, "/weights/", context_.cursor.folders.back()),
+            context_.base.manifest, context_.model->Parameters()));
+      }
+      RETURN_IF_ERROR(Save(context_, nullptr));
+      if (IsLeader()) {
+        RETURN_IF_ERROR(PublishNewest());
+        DropOldFolders();
+      }
+    }
+    return EvaluateAs(RoundName(context_));
+  }
+
+  absl::Status EvaluateAs(const std::string& name) {
+    if (!IsLeader()) return absl::OkStatus();
+    return Evaluate(context_, name).status();
+  }
+
+  absl::Status PublishNewest() {
+    ASSIGN_OR_RETURN(Weights weights, OpenVersion(context_, context_.cursor.version));
+    return context_.publisher->Publish(context_.cursor.version, std::move(weights));
+  }
+
+  // Keeps the newest folders, and the one that this stage began with.
+  void DropOldFolders() {
+    const Cursor& cursor = context_.cursor;
+    uint64_t keep = std::max<uint64_t>(1, context_.config.keep_last());
+    std::error_code error;
+    for (uint64_t version = 1; version + keep <= cursor.version; ++version) {
+      if (version == cursor.stage_version) continue;
+      fs::remove_all(absl::StrCat(context_.run_dir, "/weights/", cursor.folders[version - 1]),
+                     error);
+    }
+  }
+
+  const LearnerOptions options_;
+  const std::shared_ptr<Coordinator::StubInterface> stub_;
+  std::unique_ptr<RunData> data_;
+  std::unique_ptr<Parallel> parallel_;
+  std::unique_ptr<PlanClient> plans_;
+  std::unique_ptr<Publisher> publisher_;
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Transformer> model_;
+  LearnerContext context_;
+};
+
+}  // namespace
+
+absl::Status RunLearner(const LearnerOptions& options,
+                        std::shared_ptr<Coordinator::StubInterface> stub, const StopToken* stop) {
+  return Learner(options, std::move(stub), stop).Run();
+}
+
+}  // namespace reckon

@@ -1,0 +1,91 @@
+// reckon-learner: one rank of the learner group.
+
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <iostream>
+#include <memory>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/reflection.h"
+#include "absl/flags/usage.h"
+#include "common/base/log.h"
+#include "common/base/stop_token.h"
+#include "common/config/config.h"
+#include "common/net/channel.h"
+#include "learner/learner.h"
+
+ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
+ABSL_FLAG(std::string, config, "", "the run's config file");
+ABSL_FLAG(std::string, run_dir, "", "the run's folder");
+ABSL_FLAG(int, rank, 0, "this rank, from 0");
+ABSL_FLAG(int, world_size, 1, "number of ranks");
+ABSL_FLAG(bool, resume, false, "go on from the newest checkpoint, if there is one");
+ABSL_FLAG(std::string, nonce, "",
+          "names this start of the group: the same for all its ranks, new each time");
+ABSL_FLAG(std::string, interface_address, "127.0.0.1",
+          "address of this rank that the other ranks reach");
+ABSL_FLAG(std::string, listen, "127.0.0.1:0", "where rank 0 serves weights; port 0: any");
+ABSL_FLAG(int, checkpoint_seconds, 120, "time between checkpoints within a fine-tuning");
+ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
+
+namespace reckon {
+namespace {
+
+absl::StatusOr<LearnerOptions> OptionsFromFlags() {
+  LearnerOptions options;
+  options.run_dir = absl::GetFlag(FLAGS_run_dir);
+  options.rank = absl::GetFlag(FLAGS_rank);
+  options.world_size = absl::GetFlag(FLAGS_world_size);
+  options.resume = absl::GetFlag(FLAGS_resume);
+  options.nonce = absl::GetFlag(FLAGS_nonce);
+  options.interface_address = absl::GetFlag(FLAGS_interface_address);
+  options.listen = absl::GetFlag(FLAGS_listen);
+  options.checkpoint_interval = absl::Seconds(absl::GetFlag(FLAGS_checkpoint_seconds));
+  options.checkpoint_steps = absl::GetFlag(FLAGS_checkpoint_steps);
+  for (const char* flag : {"coordinator", "config", "run_dir"}) {
+    if (absl::FindCommandLineFlag(flag)->CurrentValue().empty()) {
+      return absl::InvalidArgumentError(std::string("--") + flag + " is needed");
+    }
+  }
+  if (options.rank < 0 || options.rank >= options.world_size) {
+    return absl::InvalidArgumentError("--rank must be 0 to --world_size - 1");
+  }
+  if (options.world_size > 1 && options.nonce.empty()) {
+    return absl::InvalidArgumentError("--nonce is needed with several ranks");
+  }
+  absl::StatusOr<RunConfig> config = LoadConfig(absl::GetFlag(FLAGS_config), {});
+  if (!config.ok()) return config.status();
+  options.config = *std::move(config);
+  return options;
+}
+
+int Main() {
+  StopToken stop;
+  StopOnSignals(&stop);
+  absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
+  absl::Status status = options.status();
+  if (options.ok()) {
+    std::shared_ptr<Coordinator::StubInterface> stub =
+        Coordinator::NewStub(MakeChannel(absl::GetFlag(FLAGS_coordinator)));
+    status = RunLearner(*options, stub, &stop);
+  }
+  if (status.ok() || stop.stopped()) return 0;
+  std::cerr << "reckon-learner: " << status.message() << std::endl;
+  return 1;
+}
+
+}  // namespace
+}  // namespace reckon
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("one rank of Reckon's learner group");
+  absl::ParseCommandLine(argc, argv);
+  reckon::InitLogging(argv[0]);
+  int code = reckon::Main();
+  // Gloo's threads may still wait for ranks that are gone: nothing is left to tear down in order.
+  std::fflush(nullptr);
+  std::_Exit(code);
+}

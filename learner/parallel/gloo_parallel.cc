@@ -1,0 +1,120 @@
+#include "learner/parallel/gloo_parallel.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <c10/util/Exception.h>
+
+#include <chrono>
+#include <cstring>
+#include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "learner/parallel/coordinator_store.h"
+
+namespace reckon {
+namespace {
+
+// A rank may wait this long for another's share of a step, and for rank 0 while it samples.
+constexpr std::chrono::minutes kStepTimeout(10);
+constexpr std::chrono::hours kIdleTimeout(24 * 30);
+
+template <typename F>
+absl::Status Guarded(const char* what, F&& body) {
+  try {
+    return body();
+  } catch (const c10::Error& error) {
+    return absl::UnavailableError(absl::StrCat(what, ": ", error.what_without_backtrace()));
+  } catch (const std::exception& error) {
+    return absl::UnavailableError(absl::StrCat(what, ": ", error.what()));
+  }
+}
+
+class Gloo : public Parallel {
+ public:
+  Gloo(const GlooOptions& options, const StopToken* stop,
+       c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
+      : rank_(options.rank), world_(options.world), stop_(stop), group_(std::move(group)) {}
+
+  // A group whose last operation did not end cannot be taken down in order: its threads wait for
+  // ranks that are gone. It is left to the end of the process.
+  ~Gloo() override {
+    if (broken_) group_.release();
+  }
+
+  int rank() const override { return rank_; }
+  int world() const override { return world_; }
+
+  absl::Status AllReduceSum(absl::Span<float> values) override {
+    return Guarded("all-reduce", [&] {
+      std::vector<at::Tensor> tensors = {
+          at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat)};
+      c10d::AllreduceOptions options;
+      options.timeout = kStepTimeout;
+      return Wait(group_->allreduce(tensors, options));
+    });
+  }
+
+  absl::Status Broadcast(std::string* bytes) override {
+    return Guarded("broadcast", [&] {
+      c10d::BroadcastOptions options;
+      options.rootRank = 0;
+      options.timeout = kIdleTimeout;
+      std::vector<at::Tensor> size = {at::empty({1}, at::kLong)};
+      size[0].data_ptr<int64_t>()[0] = bytes->size();
+      RETURN_IF_ERROR(Wait(group_->broadcast(size, options)));
+      bytes->resize(size[0].data_ptr<int64_t>()[0]);
+      if (bytes->empty()) return absl::OkStatus();
+      std::vector<at::Tensor> data = {
+          at::from_blob(bytes->data(), {static_cast<int64_t>(bytes->size())}, at::kByte)};
+      return Wait(group_->broadcast(data, options));
+    });
+  }
+
+  absl::Status Barrier() override {
+    float nothing = 0;
+    return AllReduceSum(absl::MakeSpan(&nothing, 1));
+  }
+
+ private:
+  absl::Status Wait(const c10::intrusive_ptr<c10d::Work>& work) {
+    broken_ = true;  // until it is seen to end well
+    absl::Duration pause = absl::Microseconds(50);
+    while (!work->isCompleted()) {
+      if (stop_->WaitFor(pause)) return absl::CancelledError("stopped");
+      pause = std::min(pause * 2, absl::Milliseconds(5));
+    }
+    work->wait();  // throws the operation's error
+    broken_ = false;
+    return absl::OkStatus();
+  }
+
+  const int rank_, world_;
+  const StopToken* const stop_;
+  c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  bool broken_ = false;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
+                                                   std::shared_ptr<Coordinator::StubInterface> stub,
+                                                   const StopToken* stop) {
+  std::unique_ptr<Parallel> parallel;
+  RETURN_IF_ERROR(Guarded("rendezvous", [&] {
+    auto gloo = c10d::ProcessGroupGloo::Options::create(kStepTimeout);
+    gloo->devices.push_back(
+        c10d::ProcessGroupGloo::createDeviceForHostname(options.interface_address));
+    gloo->threads = 2;
+    auto store = c10::make_intrusive<CoordinatorStore>(std::move(stub), options.epoch, stop);
+    parallel = std::make_unique<Gloo>(
+        options, stop,
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world, gloo));
+    return absl::OkStatus();
+  }));
+  return parallel;
+}
+
+}  // namespace reckon

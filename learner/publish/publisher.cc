@@ -1,0 +1,43 @@
+#include "learner/publish/publisher.h"
+
+#include <utility>
+
+#include "absl/time/time.h"
+#include "common/base/status_macros.h"
+#include "learner/coordinator_call.h"
+
+namespace reckon {
+
+Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInterface* stub,
+                     uint64_t epoch, const StopToken* stop)
+    : server_(std::move(server)), stub_(stub), epoch_(epoch), stop_(stop) {}
+
+absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(const std::string& listen,
+                                                            Coordinator::StubInterface* stub,
+                                                            uint64_t epoch, const StopToken* stop) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen));
+  return std::unique_ptr<Publisher>(new Publisher(std::move(server), stub, epoch, stop));
+}
+
+absl::Status Publisher::Publish(uint64_t version, Weights weights) {
+  weights.manifest.set_version(version);
+  weights.manifest.set_epoch(epoch_);
+  weights.manifest.clear_sources();
+  weights.manifest.add_sources(server_->address());
+  PublishWeightsRequest request;
+  *request.mutable_manifest() = weights.manifest;
+  server_->Add(version, std::move(weights));
+  MarkReply reply;
+  RETURN_IF_ERROR(CallWithRetry(stop_, absl::InfiniteDuration(), [&](grpc::ClientContext* context) {
+    return stub_->PublishWeights(context, request, &reply);
+  }));
+  served_.insert(version);
+  while (served_.size() - served_.count(0) > 2) {
+    auto oldest = served_.upper_bound(0);
+    server_->Drop(*oldest);
+    served_.erase(oldest);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

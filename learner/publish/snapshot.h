@@ -1,0 +1,21 @@
+#ifndef RECKON_LEARNER_PUBLISH_SNAPSHOT_H_
+#define RECKON_LEARNER_PUBLISH_SNAPSHOT_H_
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// Writes fp32 parameters, rounded to bf16, as a Hugging Face folder with the tensors, order, config
+// and tokenizer of `base`. INVALID_ARGUMENT when a tensor of `base` is no parameter.
+absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base,
+                           const std::vector<std::pair<std::string, at::Tensor>>& parameters);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_PUBLISH_SNAPSHOT_H_

@@ -1,0 +1,52 @@
+#ifndef RECKON_LEARNER_UPDATE_POLICY_UPDATE_H_
+#define RECKON_LEARNER_UPDATE_POLICY_UPDATE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/model/transformer.h"
+#include "learner/parallel/parallel.h"
+#include "learner/update/adamw.h"
+#include "learner/update/training_sequence.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+struct UpdateResult {
+  double loss = 0;       // mean of -log p over the loss tokens of the global batch
+  double grad_norm = 0;  // before clipping
+  double learning_rate = 0;
+  int64_t tokens = 0;  // of the global batch
+  int64_t loss_tokens = 0;
+  double tokens_per_s = 0;
+};
+
+// Optimizer steps on a model's fp32 parameters: cross-entropy over a global batch that the ranks
+// divide. The result is the same for any micro-batch size and number of ranks up to the order of
+// fp32 sums, and bit-identical for the same ones.
+//
+// Owns the gradients (one flat buffer that autograd accumulates into) and AdamW's moments; borrows
+// model and parallel. Make a new one after the model's weights were loaded again. One thread.
+// An error leaves the parameters in no known state: the rank must end.
+class PolicyUpdate {
+ public:
+  static std::unique_ptr<PolicyUpdate> Create(Transformer* model, Parallel* parallel,
+                                              const TrainingSettings& training,
+                                              int64_t micro_batch_tokens);
+  virtual ~PolicyUpdate() = default;
+
+  // One step on a batch that is the same on every rank. INVALID_ARGUMENT: nothing in it is learned.
+  // INTERNAL: LibTorch failed, or loss or gradient is not finite (the parameters are then those
+  // before the step).
+  virtual absl::StatusOr<UpdateResult> Step(absl::Span<const TrainingSequence* const> batch,
+                                            double learning_rate) = 0;
+
+  virtual AdamMoments& moments() = 0;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_UPDATE_POLICY_UPDATE_H_
