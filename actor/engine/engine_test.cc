@@ -1,0 +1,394 @@
+#include "actor/engine/engine.h"
+
+#include <algorithm>
+#include <map>
+#include <string>
+#include <tuple>
+#include <utility>
+
+#include "actor/policy/fake_policy.h"
+#include "common/base/rng.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::ElementsAreArray;
+using ::testing::HasSubstr;
+
+// Token t stands for one letter; none is special.
+class LetterTokenizer : public Tokenizer {
+ public:
+  std::vector<uint32_t> Encode(absl::string_view text, bool) const override {
+    return {text.begin(), text.end()};
+  }
+  std::string Decode(absl::Span<const uint32_t> ids, bool) const override {
+    std::string text;
+    for (uint32_t id : ids) text += letters_[id % letters_.size()];
+    return text;
+  }
+  absl::string_view TokenBytes(uint32_t id) const override {
+    return absl::string_view(letters_).substr(id % letters_.size(), 1);
+  }
+  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
+  size_t vocab_size() const override { return 256; }
+
+ private:
+  const std::string letters_ = "abcdefghijklmnopqrstuvwxyz";
+};
+
+using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;
+
+struct Work {
+  Lease lease;
+  PlanSpec plan;
+};
+
+Work MakeWork(uint64_t group, uint32_t samples, uint32_t max_new) {
+  Work work;
+  work.lease.set_lease(100 + group);
+  work.lease.set_plan("p");
+  work.lease.set_weight_version(7);
+  work.lease.mutable_item()->set_group(group);
+  for (uint64_t i = 0; i < 3 + group % 6; ++i) {
+    work.lease.mutable_item()->add_prompt_tokens((group * 31 + i * 7) % 200);
+  }
+  for (uint32_t i = 0; i < samples; ++i) work.lease.add_samples(i);
+  work.plan.set_name("p");
+  work.plan.set_samples_per_group(samples);
+  SamplingParams* p = work.plan.mutable_sampling();
+  p->set_temperature(1);
+  p->set_top_p(1);
+  p->set_max_new_tokens(max_new);
+  p->set_seed(5);
+  return work;
+}
+
+void Admit(const Work& work, Engine* engine) {
+  const absl::Status status =
+      engine->Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
+  ASSERT_TRUE(status.ok()) << status;
+}
+
+Results RunAll(Engine* engine) {
+  Results results;
+  for (int steps = 0; !engine->idle(); ++steps) {
+    EXPECT_LT(steps, 10000) << "the engine does not finish";
+    if (steps >= 10000) break;
+    auto finished = engine->Step();
+    EXPECT_TRUE(finished.ok()) << finished.status();
+    if (!finished.ok()) break;
+    for (const FinishedSample& f : *finished) {
+      const RolloutKey& key = f.rollout.key();
+      EXPECT_TRUE(results.emplace(std::tuple(key.group(), key.sample()), f.rollout).second);
+    }
+  }
+  return results;
+}
+
+Results RunAll(const std::vector<Work>& works, FakePolicy* policy, EngineOptions options = {}) {
+  LetterTokenizer tokenizer;
+  Engine engine(policy, &tokenizer, options);
+  for (const Work& work : works) Admit(work, &engine);
+  Results results = RunAll(&engine);
+  EXPECT_EQ(policy->sequences(), 0u);
+  EXPECT_EQ(policy->free_pages(), policy->total_pages());
+  return results;
+}
+
+void ExpectEqual(const Results& a, const Results& b) {
+  ASSERT_EQ(a.size(), b.size());
+  for (const auto& [key, rollout] : a) {
+    ASSERT_TRUE(b.count(key));
+    EXPECT_EQ(rollout.SerializeAsString(), b.at(key).SerializeAsString());
+  }
+}
+
+TEST(EngineTest, ASampleIsWhatThePolicySaysTokenByToken) {
+  FakePolicy policy({});
+  const Work work = MakeWork(3, 2, 9);
+  const Results results = RunAll({work}, &policy);
+  ASSERT_EQ(results.size(), 2u);
+  for (const auto& [key, rollout] : results) {
+    std::vector<uint32_t> history(work.lease.item().prompt_tokens().begin(),
+                                  work.lease.item().prompt_tokens().end());
+    ASSERT_EQ(rollout.spans_size(), 2);
+    EXPECT_EQ(rollout.spans(0).kind(), TokenSpan::PROMPT);
+    EXPECT_THAT(rollout.spans(0).tokens(), ElementsAreArray(history));
+    const TokenSpan& sampled = rollout.spans(1);
+    EXPECT_EQ(sampled.kind(), TokenSpan::SAMPLED);
+    EXPECT_EQ(sampled.weight_version(), 7u);
+    ASSERT_EQ(sampled.tokens_size(), 9);
+    ASSERT_EQ(sampled.logprobs_size(), 9);
+    EXPECT_EQ(rollout.finish(), FINISH_LENGTH);
+    const CounterRng rng(StreamKey(5, "p", 3, std::get<1>(key)));
+    for (int i = 0; i < 9; ++i) {
+      Draw draw;
+      draw.uniform = rng.Uniform(i);
+      const Drawn drawn = policy.Next(history, draw);
+      EXPECT_EQ(sampled.tokens(i), drawn.token);
+      EXPECT_EQ(sampled.logprobs(i), drawn.logprob);
+      history.push_back(drawn.token);
+    }
+    LetterTokenizer tokenizer;
+    EXPECT_EQ(rollout.completion(),
+              tokenizer.Decode({sampled.tokens().data(), 9u}, /*skip_special=*/true));
+  }
+}
+
+TEST(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
+  std::vector<Work> works;
+  for (uint64_t group = 0; group < 12; ++group) {
+    works.push_back(MakeWork(group, 1 + group % 5, 4 + group % 9));
+    for (uint32_t id = 0; id < 20; ++id) {
+      works.back().plan.mutable_sampling()->add_stop_token_ids(id);
+    }
+  }
+  FakePolicy wide({});
+  const Results expected = RunAll(works, &wide);
+  EXPECT_EQ(expected.size(), 33u);
+
+  for (int64_t batch : {1, 3, 8}) {
+    for (int64_t rows : {1, 5, 64}) {
+      std::reverse(works.begin(), works.end());
+      FakePolicy::Options options;
+      options.total_pages = 3 + 4 * batch;
+      FakePolicy policy(options);
+      EngineOptions engine;
+      engine.max_batch = batch;
+      engine.max_prefill_rows = rows;
+      ExpectEqual(expected, RunAll(works, &policy, engine));
+      EXPECT_LE(policy.widest_step(), std::max<size_t>(batch, rows));
+    }
+  }
+
+  std::vector<Work> split;
+  for (const Work& work : works) {
+    for (uint32_t sample : work.lease.samples()) {
+      split.push_back(work);
+      split.back().lease.clear_samples();
+      split.back().lease.add_samples(sample);
+    }
+  }
+  FakePolicy policy({});
+  ExpectEqual(expected, RunAll(split, &policy));
+}
+
+TEST(EngineTest, APromptIsRunOncePerGroup) {
+  FakePolicy policy({});
+  const Work work = MakeWork(5, 16, 4);  // a prompt of 8 tokens
+  RunAll({work}, &policy);
+  EXPECT_EQ(policy.rows_run(), 7 + 16 * 4);
+}
+
+TEST(EngineTest, AFinishedSlotIsTakenAtOnce) {
+  FakePolicy policy({});
+  LetterTokenizer tokenizer;
+  EngineOptions options;
+  options.max_batch = 2;
+  Engine engine(&policy, &tokenizer, options);
+  Admit(MakeWork(0, 1, 2), &engine);
+  Admit(MakeWork(1, 3, 5), &engine);
+  EXPECT_EQ(engine.waiting(), 4);
+  int64_t tokens = 0;
+  for (int step = 0; step < 7; ++step) {
+    ASSERT_TRUE(engine.Step().ok());
+    // Until the last two samples, both slots draw in every step.
+    if (step < 6) {
+      EXPECT_EQ(engine.stats().sampled_tokens - tokens, 2) << step;
+    }
+    tokens = engine.stats().sampled_tokens;
+  }
+}
+
+TEST(EngineTest, ForcedTokensGoInFrontAndAreScoredWhenAsked) {
+  for (bool score : {false, true}) {
+    FakePolicy policy({});
+    Work work = MakeWork(2, 3, 4);
+    for (uint32_t token : {11, 12, 13}) work.lease.mutable_item()->add_forced_tokens(token);
+    work.plan.set_score_forced(score);
+    EngineOptions options;
+    options.max_prefill_rows = 2;  // the context is cut within the forced tokens
+    const Results results = RunAll({work}, &policy, options);
+    ASSERT_EQ(results.size(), 3u);
+    const Rollout& rollout = results.begin()->second;
+    ASSERT_EQ(rollout.spans_size(), 3);
+    const TokenSpan& forced = rollout.spans(1);
+    EXPECT_EQ(forced.kind(), TokenSpan::FORCED);
+    EXPECT_THAT(forced.tokens(), ElementsAreArray({11, 12, 13}));
+    EXPECT_EQ(rollout.completion().substr(0, 3), "lmn");
+    ASSERT_EQ(forced.logprobs_size(), score ? 3 : 0);
+    std::vector<uint32_t> history(work.lease.item().prompt_tokens().begin(),
+                                  work.lease.item().prompt_tokens().end());
+    for (int i = 0; i < 3; ++i) {
+      Draw draw;
+      draw.forced = forced.tokens(i);
+      if (score) {
+        EXPECT_EQ(forced.logprobs(i), policy.Next(history, draw).logprob);
+      }
+      history.push_back(forced.tokens(i));
+    }
+    // The random stream counts from the start of the completion, forced tokens included.
+    Draw draw;
+    draw.uniform = CounterRng(StreamKey(5, "p", 2, 0)).Uniform(3);
+    EXPECT_EQ(rollout.spans(2).tokens(0), policy.Next(history, draw).token);
+  }
+}
+
+TEST(EngineTest, AnItemWithNothingToSampleIsOnlyScored) {
+  FakePolicy policy({});
+  Work work = MakeWork(2, 2, 0);
+  work.lease.mutable_item()->add_forced_tokens(11);
+  work.plan.set_score_forced(true);
+  const Results results = RunAll({work}, &policy);
+  ASSERT_EQ(results.size(), 2u);
+  EXPECT_EQ(results.begin()->second.finish(), FINISH_FORCED);
+  ASSERT_EQ(results.begin()->second.spans_size(), 2);
+  EXPECT_EQ(results.begin()->second.spans(1).logprobs_size(), 1);
+  EXPECT_EQ(policy.rows_run(), work.lease.item().prompt_tokens_size());
+}
+
+TEST(EngineTest, AStopStringCutsTheTextAndNotTheRecord) {
+  FakePolicy policy({});
+  Work work = MakeWork(4, 1, 12);
+  const Rollout free = RunAll({work}, &policy).begin()->second;
+  const std::string stop = free.completion().substr(5, 3);
+  const size_t cut = free.completion().find(stop);
+  work.plan.mutable_sampling()->add_stop_strings(stop);
+  const Rollout stopped = RunAll({work}, &policy).begin()->second;
+  EXPECT_EQ(stopped.finish(), FINISH_STOP);
+  EXPECT_EQ(stopped.completion(), free.completion().substr(0, cut));
+  EXPECT_EQ(stopped.spans(1).tokens_size(), static_cast<int>(cut + 3));
+}
+
+TEST(EngineTest, AStopIdEndsTheSampleAndStaysInTheRecord) {
+  FakePolicy policy({});
+  Work work = MakeWork(4, 1, 12);
+  const Rollout free = RunAll({work}, &policy).begin()->second;
+  work.plan.mutable_sampling()->add_stop_token_ids(free.spans(1).tokens(6));
+  const Rollout stopped = RunAll({work}, &policy).begin()->second;
+  EXPECT_EQ(stopped.finish(), FINISH_STOP);
+  const int length = stopped.spans(1).tokens_size();
+  EXPECT_LE(length, 7);
+  EXPECT_EQ(stopped.spans(1).tokens(length - 1), free.spans(1).tokens(6));
+  EXPECT_EQ(stopped.completion(), free.completion().substr(0, length - 1));
+}
+
+TEST(EngineTest, TheModelsLastPositionIsALengthLimit) {
+  FakePolicy::Options options;
+  options.max_positions = 12;
+  FakePolicy policy(options);
+  const Work work = MakeWork(0, 1, 100);  // a prompt of 3 tokens
+  const Rollout rollout = RunAll({work}, &policy).begin()->second;
+  EXPECT_EQ(rollout.spans(1).tokens_size(), 9);
+  EXPECT_EQ(rollout.finish(), FINISH_LENGTH);
+}
+
+TEST(EngineTest, GreedyTakesTheLikeliestToken) {
+  FakePolicy policy({});
+  Work work = MakeWork(1, 2, 5);
+  work.plan.mutable_sampling()->set_temperature(0);
+  work.plan.mutable_sampling()->set_top_p(0);  // means nothing at temperature 0
+  const Results results = RunAll({work}, &policy);
+  EXPECT_EQ(results.begin()->second.completion(), results.rbegin()->second.completion());
+}
+
+TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
+  FakePolicy::Options options;
+  options.max_positions = 64;
+  options.total_pages = 8;
+  FakePolicy policy(options);
+  LetterTokenizer tokenizer;
+  Engine engine(&policy, &tokenizer, {});
+  auto refusal = [&](const Work& work) {
+    absl::Status status = engine.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
+    return std::string(status.message());
+  };
+  EXPECT_THAT(refusal(MakeWork(0, 1, 60)), HasSubstr("kv_cache_mib"));
+
+  Work empty = MakeWork(0, 1, 4);
+  empty.lease.mutable_item()->clear_prompt_tokens();
+  EXPECT_THAT(refusal(empty), HasSubstr("no tokens"));
+
+  Work wide = MakeWork(0, 1, 4);
+  wide.lease.mutable_item()->add_prompt_tokens(259);
+  EXPECT_THAT(refusal(wide), HasSubstr("token id 259"));
+
+  Work longer = MakeWork(0, 1, 4);
+  for (int i = 0; i < 64; ++i) longer.lease.mutable_item()->add_prompt_tokens(1);
+  EXPECT_THAT(refusal(longer), HasSubstr("64 positions"));
+
+  Work hot = MakeWork(0, 1, 4);
+  hot.plan.mutable_sampling()->set_temperature(-1);
+  EXPECT_THAT(refusal(hot), HasSubstr("temperature"));
+
+  Work narrow = MakeWork(0, 1, 4);
+  narrow.plan.mutable_sampling()->set_top_p(0);
+  EXPECT_THAT(refusal(narrow), HasSubstr("top_p"));
+
+  EXPECT_THAT(refusal(MakeWork(0, 1, 0)), HasSubstr("neither"));
+  EXPECT_TRUE(engine.idle());
+}
+
+TEST(EngineTest, ADroppedLeaseLeavesTheOthersAsTheyWere) {
+  const Work stays = MakeWork(1, 4, 10), goes = MakeWork(2, 6, 10);
+  FakePolicy policy({});
+  const Results expected = RunAll({stays}, &policy);
+  LetterTokenizer tokenizer;
+  EngineOptions options;
+  options.max_batch = 6;
+  Engine engine(&policy, &tokenizer, options);
+  Admit(stays, &engine);
+  Admit(goes, &engine);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.Step().ok());
+  engine.Drop(goes.lease.lease());
+  ExpectEqual(expected, RunAll(&engine));
+  EXPECT_EQ(policy.sequences(), 0u);
+  EXPECT_EQ(policy.free_pages(), policy.total_pages());
+}
+
+TEST(EngineTest, AFailingPolicyIsReportedAndClearedAway) {
+  FakePolicy policy({});
+  LetterTokenizer tokenizer;
+  Engine engine(&policy, &tokenizer, {});
+  Admit(MakeWork(1, 4, 10), &engine);
+  ASSERT_TRUE(engine.Step().ok());
+  policy.FailNextStep(absl::InternalError("no memory"));
+  EXPECT_EQ(engine.Step().status().message(), "no memory");
+  engine.Clear();
+  EXPECT_TRUE(engine.idle());
+  EXPECT_EQ(policy.free_pages(), policy.total_pages());
+  Admit(MakeWork(1, 4, 10), &engine);
+  EXPECT_EQ(RunAll(&engine).size(), 4u);
+}
+
+TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
+  const CounterRng rng(1);
+  uint64_t n = 0;
+  for (int round = 0; round < 30; ++round) {
+    FakePolicy::Options options;
+    options.total_pages = 12 + rng.Below(30, n++);
+    options.page_tokens = 1 + rng.Below(8, n++);
+    FakePolicy policy(options);
+    EngineOptions engine;
+    engine.max_batch = 1 + rng.Below(10, n++);
+    engine.max_prefill_rows = 1 + rng.Below(20, n++);
+    std::vector<Work> works;
+    size_t samples = 0;
+    LetterTokenizer tokenizer;
+    Engine probe(&policy, &tokenizer, engine);
+    for (uint64_t group = 0; group < 10; ++group) {
+      const uint32_t number = 1 + rng.Below(7, n++);
+      const Work work = MakeWork(group, number, 1 + rng.Below(20, n++));
+      if (!probe.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan)).ok()) continue;
+      samples += work.lease.samples_size();
+      works.push_back(work);
+    }
+    probe.Clear();
+    EXPECT_EQ(RunAll(works, &policy, engine).size(), samples);
+  }
+}
+
+}  // namespace
+}  // namespace reckon

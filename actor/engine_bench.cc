@@ -1,0 +1,110 @@
+// actor_engine_bench: the batch engine alone on a model folder. Prints one JSON object.
+
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+
+#include <algorithm>
+#include <iostream>
+#include <string>
+#include <utility>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "actor/engine/engine.h"
+#include "actor/policy/torch_policy.h"
+#include "common/base/status_macros.h"
+#include "common/model/ops/thread_pool.h"
+#include "common/weights/model_folder.h"
+// Last.
+#include "common/base/log.h"
+
+ABSL_FLAG(std::string, model, "", "model folder in Hugging Face layout");
+ABSL_FLAG(int, prompts, 24, "prompt groups");
+ABSL_FLAG(int, samples, 4, "samples per prompt");
+ABSL_FLAG(int, prompt_tokens, 71, "tokens in each prompt");
+ABSL_FLAG(int, new_tokens, 128, "tokens drawn in each sample; nothing stops one earlier");
+ABSL_FLAG(double, temperature, 1, "sampling temperature");
+ABSL_FLAG(int, max_batch, 96, "samples generated at once");
+ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
+ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
+ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
+
+namespace reckon {
+namespace {
+
+constexpr char kStory[] =
+    "Question: A farmer has 48 apple trees and each tree gives 25 apples in a year. He sells three "
+    "quarters of the apples at 2 dollars each and makes juice of the rest. How many dollars does "
+    "he get for the apples, and how many apples are left for the juice? Let us think step by step "
+    "and write the answer at the end.\nAnswer:";
+
+Lease MakeLease(const Tokenizer& tokenizer, uint64_t group) {
+  std::vector<uint32_t> prompt = tokenizer.Encode(absl::StrCat("Problem ", 1000 + group, ". "));
+  const std::vector<uint32_t> story = tokenizer.Encode(kStory);
+  const size_t size = absl::GetFlag(FLAGS_prompt_tokens);
+  while (prompt.size() < size) prompt.insert(prompt.end(), story.begin(), story.end());
+  prompt.resize(size);
+  Lease lease;
+  lease.set_lease(group);
+  lease.set_plan("bench");
+  lease.mutable_item()->set_group(group);
+  lease.mutable_item()->mutable_prompt_tokens()->Add(prompt.begin(), prompt.end());
+  for (int i = 0; i < absl::GetFlag(FLAGS_samples); ++i) lease.add_samples(i);
+  return lease;
+}
+
+absl::Status Run() {
+  const absl::Time begin = absl::Now();
+  ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
+  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json()));
+  TorchPolicyOptions policy_options;
+  policy_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
+  policy_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  TorchPolicyMaker maker(policy_options);
+  ASSIGN_OR_RETURN(std::unique_ptr<Policy> policy, maker.Make(weights));
+  weights.bytes = nullptr;
+  EngineOptions options;
+  options.max_batch = absl::GetFlag(FLAGS_max_batch);
+  Engine engine(policy.get(), tokenizer.get(), options);
+
+  auto plan = std::make_shared<PlanSpec>();
+  plan->mutable_sampling()->set_temperature(absl::GetFlag(FLAGS_temperature));
+  plan->mutable_sampling()->set_top_p(1);
+  plan->mutable_sampling()->set_max_new_tokens(absl::GetFlag(FLAGS_new_tokens));
+  const absl::Time loaded = absl::Now();
+  for (int group = 0; group < absl::GetFlag(FLAGS_prompts); ++group) {
+    RETURN_IF_ERROR(engine.Admit(MakeLease(*tokenizer, group), plan));
+  }
+  while (!engine.idle()) RETURN_IF_ERROR(engine.Step().status());
+  const double seconds = absl::ToDoubleSeconds(absl::Now() - loaded);
+
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  const EngineStats& stats = engine.stats();
+  std::cout << "{\"sampled_tokens_per_s\": " << stats.sampled_tokens / seconds
+            << ", \"sampled_tokens\": " << stats.sampled_tokens
+            << ", \"prefilled_tokens\": " << stats.prefilled_tokens
+            << ", \"steps\": " << stats.decode_steps << ", \"seconds\": " << seconds
+            << ", \"load_seconds\": " << absl::ToDoubleSeconds(loaded - begin)
+            << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
+            << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""
+            << absl::GetFlag(FLAGS_compute) << "\", \"max_batch\": " << options.max_batch << "}\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace reckon
+
+int main(int argc, char** argv) {
+  absl::SetProgramUsageMessage("actor_engine_bench --model=FOLDER [--prompts=N --samples=K ...]");
+  absl::ParseCommandLine(argc, argv);
+  reckon::InitLogging(argv[0]);
+  reckon::SetComputeThreads(absl::GetFlag(FLAGS_threads));
+  at::set_num_threads(1);
+  const absl::Status status = reckon::Run();
+  if (!status.ok()) std::cerr << "actor_engine_bench: " << status << "\n";
+  return status.ok() ? 0 : 1;
+}

@@ -1,0 +1,37 @@
+#include "actor/weights/model_set.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/status_macros.h"
+
+namespace reckon {
+
+const Model* ModelSet::Find(uint64_t version) {
+  auto found = std::find_if(models_.begin(), models_.end(),
+                            [version](const Model& m) { return m.version == version; });
+  if (found == models_.end()) return nullptr;
+  models_.splice(models_.begin(), models_, found);
+  return &models_.front();
+}
+
+absl::StatusOr<const Model*> ModelSet::Add(uint64_t version, const Weights& weights) {
+  ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer,
+                   TokenizerFor(weights.manifest.tokenizer_json()));
+  // The old ones go first: there may not be memory for one more.
+  models_.remove_if([version](const Model& m) { return m.version == version; });
+  while (models_.size() >= capacity_) models_.pop_back();
+  ASSIGN_OR_RETURN(std::unique_ptr<Policy> policy, maker_(weights));
+  models_.push_front({version, std::move(policy), std::move(tokenizer)});
+  return &models_.front();
+}
+
+absl::StatusOr<std::shared_ptr<const Tokenizer>> ModelSet::TokenizerFor(const std::string& json) {
+  if (tokenizer_ == nullptr || json != tokenizer_json_) {
+    ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(json));
+    tokenizer_json_ = json;
+  }
+  return tokenizer_;
+}
+
+}  // namespace reckon
