@@ -24,7 +24,8 @@ class Tokenizer {
   virtual ~Tokenizer() = default;
 
   // Special tokens written in the text become their ids when `parse_special`; otherwise they are
-  // ordinary text. Nothing is added in front or behind. Any bytes are accepted.
+  // ordinary text. Nothing is added in front or behind. Any bytes are accepted; one that the
+  // vocabulary has no token for is dropped.
   virtual std::vector<uint32_t> Encode(absl::string_view text, bool parse_special = true) const = 0;
   // Special tokens are left out when `skip_special`. Ids out of range are skipped.
   virtual std::string Decode(absl::Span<const uint32_t> ids, bool skip_special = true) const = 0;

@@ -192,8 +192,8 @@ def compare_variants(tool, every):
     failures = 0
     rng = random.Random(SEED + 2)
     extra = ["tool é", "<|im_", " the", "'s", "é b", "\u0120qzxq", "the ", "tool é b", "<|im_end|>"]
-    texts = [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(8_000, every)]
-    texts += list(gsm8k())[:2_000]
+    texts = [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(4_000, every)]
+    texts += list(gsm8k())[:1_000]
     with tempfile.TemporaryDirectory() as folder:
         for name, path in variants(folder):
             comparison = Comparison(tool, path, MODEL / "tokenizer_config.json")
