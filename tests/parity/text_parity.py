@@ -157,7 +157,7 @@ def compare_smollm2(comparison, oracle, every):
     texts = list(generated(GENERATED, every))
     ids = comparison.encode("generated strings", oracle, texts)
     comparison.decode("generated strings", oracle, ids)
-    comparison.decode("generated strings with special tokens", oracle, ids, skip_special=False)
+    comparison.decode("generated strings with special tokens", oracle, ids[::5], skip_special=False)
     comparison.encode("special tokens as text", oracle, texts[::5], special=False)
     comparison.encode("every character", oracle, list(sweep(every)))
     ids = comparison.encode("GSM8K", oracle, list(gsm8k()))
