@@ -63,6 +63,7 @@ class ActorTest : public testing::Test {
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<Policy>> {
             FakePolicy::Options fake;
             fake.salt = weights.manifest.version() + 1;
+            fake.step_time = step_time_;
             ++built_;
             return std::make_unique<FakePolicy>(fake);
           },
@@ -84,6 +85,7 @@ class ActorTest : public testing::Test {
       Coordinator::NewStub(MakeChannel(coordinator_.address()));
   StopToken stop_;
   std::atomic<int> built_ = 0;
+  absl::Duration step_time_;
   absl::Status status_;
   std::thread thread_;
 };
@@ -180,12 +182,14 @@ TEST_F(ActorTest, WaitsForACoordinatorAndOutlivesItsRestart) {
 }
 
 TEST_F(ActorTest, ALostLeaseIsDropped) {
+  step_time_ = absl::Milliseconds(4);  // the first lease takes a second, the second 50 ms
   Publish(0);
   Start();
   Give(1, 0, 4, 0, /*max_new=*/250);
   coordinator_.Lose(1);
   Give(2, 1, 1, 0);
   ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.received().count({"p", 1, 0}) > 0; }));
+  EXPECT_EQ(coordinator_.received().size(), 1u);
   Stop();
   EXPECT_EQ(coordinator_.returned().count(1), 0u);
 }
