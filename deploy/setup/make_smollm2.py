@@ -120,7 +120,7 @@ def main():
                   "merges": list(merges)},
     }
     tokenizer_config = {
-        "tokenizer_class": "GPT2Tokenizer", "add_prefix_space": False,
+        "tokenizer_class": "PreTrainedTokenizerFast", "add_prefix_space": False,
         "bos_token": tokens[bos], "eos_token": tokens[eos], "pad_token": tokens[pad],
         "unk_token": tokens[unk] if unk is not None else None, "model_max_length": 8192,
         "clean_up_tokenization_spaces": False,

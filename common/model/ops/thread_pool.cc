@@ -14,8 +14,8 @@
 namespace reckon {
 namespace {
 
-// Spins before sleeping: about the time between two kernels of one forward pass.
-constexpr int kSpins = 20000;
+// Spins before sleeping or yielding: about the time between two kernels of one forward pass.
+constexpr int kSpins = 2000;
 
 thread_local bool in_parallel = false;
 
@@ -46,7 +46,14 @@ class Pool {
       round_.fetch_add(1, std::memory_order_release);
     }
     Take();
-    while (busy_.load(std::memory_order_acquire) != 0) _mm_pause();
+    // Yields when it takes long: a worker may be waiting for the core that this thread spins on.
+    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
+      if (spins < kSpins) {
+        _mm_pause();
+      } else {
+        std::this_thread::yield();
+      }
+    }
   }
 
  private:
