@@ -10,6 +10,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "common/base/stop_token.h"
 #include "proto/coordinator.grpc.pb.h"
 #include "proto/coordinator.pb.h"
@@ -45,13 +46,27 @@ class PlanClient {
                              const std::function<void(const std::vector<RolloutKey>&)>& each);
 
   // Runs a whole plan: opens it, appends `next()` items until it returns nothing, hands each batch
-  // to `each` in order and marks it applied and durable (keep_rollouts as given). Memory is
-  // proportional to a few batches. Resumes where an interrupted owner of the same plan stopped:
-  // `next` is then asked again from group 0 and already appended items are skipped; batches already
-  // applied are handed to `each` again (from the record) so that the caller's counts are whole.
+  // to `each` in order and marks it applied; at the end marks all durable (keep_rollouts as given)
+  // and closes it. Sets the items' `group`. Memory is proportional to a few batches. Resumes where
+  // an interrupted owner of the same plan stopped: `next` is then asked again from group 0 and
+  // already appended items are skipped; batches already applied are handed to `each` again (from
+  // the record) so that the caller's counts are whole. NOT_FOUND for a plan that ran to its end
+  // before without keep_rollouts.
   absl::Status Run(const PlanSpec& spec, bool keep_rollouts, uint64_t version,
                    const std::function<std::optional<WorkItem>()>& next,
                    const std::function<absl::Status(const Batch&)>& each);
+
+ private:
+  // Calls `call(context)` until it gives something else than a transient error.
+  absl::Status Retry(absl::Duration timeout,
+                     const std::function<grpc::Status(grpc::ClientContext*)>& call) const;
+  absl::Status TryAppend(const AppendGroupsRequest& request);
+  absl::StatusOr<NextBatchReply> PollHeader(const std::string& plan, uint64_t batch,
+                                            absl::Duration wait);
+
+  Coordinator::StubInterface* const stub_;
+  const uint64_t epoch_;
+  const StopToken* const stop_;
 };
 
 }  // namespace reckon
