@@ -88,7 +88,7 @@ std::string Rule(const EiSettings& settings) {
 }
 
 SpliceOptions MakeSpliceOptions(const RunData& data) {
-  return {data.tokenizer.get(), data.training->StopTokenIds(), data.training->Completion("")};
+  return {data.tokenizer.get(), data.training->StopTokenIds()};
 }
 
 // Worked solutions that sft stages before this one learned.

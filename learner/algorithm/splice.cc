@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "absl/strings/ascii.h"
+
 namespace reckon {
 namespace {
 
@@ -31,15 +33,16 @@ TrainingSequence Splice(const std::vector<uint32_t>& prompt, const Rollout& roll
   if (!EndedByText(sequence, rollout, options)) return sequence;
 
   // The completion's text ends before the stop string; so do the tokens that are kept.
+  size_t end = absl::StripTrailingAsciiWhitespace(rollout.completion()).size();
   size_t kept = prompt.size(), bytes = 0;
   while (kept < sequence.tokens.size()) {
     bytes += options.tokenizer->TokenBytes(sequence.tokens[kept]).size();
-    if (bytes > rollout.completion().size()) break;
+    if (bytes > end) break;
     ++kept;
   }
   sequence.tokens.resize(kept);
   sequence.loss.resize(kept);
-  for (uint32_t token : options.end) append(token, true);
+  if (!options.stop_token_ids.empty()) append(options.stop_token_ids.front(), true);
   return sequence;
 }
 

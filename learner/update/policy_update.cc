@@ -133,7 +133,8 @@ class PolicyUpdateImpl : public PolicyUpdate {
                                   double* loss) {
     std::vector<const TrainingSequence*> mine;
     std::vector<int64_t> my_lengths;
-    for (size_t i : AssignToRanks(lengths, parallel_.world())[parallel_.rank()]) {
+    std::vector<std::vector<size_t>> assigned = AssignToRanks(lengths, parallel_.world());
+    for (size_t i : assigned[parallel_.rank()]) {
       mine.push_back(batch[i]);
       my_lengths.push_back(lengths[i]);
     }

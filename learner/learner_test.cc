@@ -1,0 +1,267 @@
+#include "learner/learner.h"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/config/config.h"
+#include "common/telemetry/metrics.h"
+#include "common/testing/tiny_model.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "learner/algorithm/evaluate.h"
+#include "learner/checkpoint/checkpoint.h"
+#include "learner/fake_coordinator.h"
+
+namespace reckon {
+namespace {
+
+namespace fs = std::filesystem;
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+constexpr char kConfig[] = R"pb(
+  name: "test"
+  seed: 5
+  model { compute: FP32 }
+  data {
+    train: "builtin"
+    eval: "builtin"
+    builtin { train_problems: 10 eval_problems: 4 min_steps: 1 max_steps: 1 }
+  }
+  learner { micro_batch_tokens: 512 }
+  training { learning_rate: 1e-3 batch_size: 4 epochs: 2 max_tokens: 1024 }
+  eval { samples: 2 max_new_tokens: 8 bootstrap: 20 }
+  keep_last: 100
+  stage { sft { limit: 6 } }
+  stage {
+    ei {
+      rounds: 2
+      samples_per_prompt: 3
+      sampling { max_new_tokens: 200 }
+      dedup: TEXT
+    }
+  }
+)pb";
+
+// Plays the actors: of three samples of a training prompt the first two are equal and right, the
+// third is right and differs by round in even groups only, and wrong in odd ones.
+Rollout PlayActor(const PlanSpec& spec, const WorkItem& item, uint32_t sample) {
+  bool third = sample == 2, right = !third || item.group() % 2 == 0;
+  Rollout rollout;
+  rollout.set_completion(third ? absl::StrCat(" by another way, ", spec.name())
+                               : absl::StrCat(" the answer is ", item.reference().answer()));
+  rollout.set_finish(FINISH_STOP);
+  rollout.set_reward(right ? 1 : 0);
+  RewardValue* reward = rollout.add_rewards();
+  reward->set_value(rollout.reward());
+  reward->set_verdict(right ? CORRECT : WRONG);
+  TokenSpan* prompt = rollout.add_spans();
+  prompt->set_kind(TokenSpan::PROMPT);
+  *prompt->mutable_tokens() = item.prompt_tokens();
+  TokenSpan* sampled = rollout.add_spans();
+  sampled->set_kind(TokenSpan::SAMPLED);
+  sampled->set_weight_version(spec.pinned_version());
+  for (unsigned char c : rollout.completion()) sampled->add_tokens(kTinyFirstByte + c);
+  sampled->add_tokens(kTinyEnd);
+  return rollout;
+}
+
+class LearnerTest : public testing::Test {
+ protected:
+  LearnerTest() : root_(testing::TempDir() + "/learner_test"), coordinator_(PlayActor) {
+    fs::remove_all(root_);
+    EXPECT_TRUE(MakeFolders(root_).ok());
+    EXPECT_TRUE(WriteTinyModel(root_ + "/model").ok());
+    EXPECT_TRUE(WriteFileAtomically(root_ + "/config.textproto", kConfig).ok());
+  }
+  ~LearnerTest() override { fs::remove_all(root_); }
+
+  LearnerOptions Options(const std::string& run, std::vector<std::string> overrides = {}) {
+    overrides.push_back(absl::StrCat("model.path=", root_, "/model"));
+    auto config = LoadConfig(root_ + "/config.textproto", overrides);
+    EXPECT_TRUE(config.ok()) << config.status();
+    LearnerOptions options;
+    options.config = *config;
+    options.run_dir = absl::StrCat(root_, "/", run);
+    EXPECT_TRUE(MakeFolders(options.run_dir).ok());
+    options.checkpoint_steps = 2;
+    return options;
+  }
+
+  absl::Status Run(const LearnerOptions& options) {
+    return RunLearner(options, coordinator_.NewStub(), &stop_);
+  }
+
+  std::string FinalWeights(const std::string& run) {
+    auto bytes = ReadFile(absl::StrCat(root_, "/", run, "/weights/ei_1_round_2/model.safetensors"));
+    EXPECT_TRUE(bytes.ok()) << bytes.status();
+    return bytes.ok() ? *bytes : "";
+  }
+
+  std::vector<nlohmann::json> Metrics(const std::string& run) {
+    std::vector<nlohmann::json> lines;
+    std::istringstream text(*ReadFile(absl::StrCat(root_, "/", run, "/metrics.jsonl")));
+    for (std::string line; std::getline(text, line);) lines.push_back(nlohmann::json::parse(line));
+    return lines;
+  }
+
+  std::vector<double> Losses(const std::string& run) {
+    std::vector<double> losses;
+    for (const nlohmann::json& line : Metrics(run)) {
+      if (line.contains("loss")) losses.push_back(line["loss"]);
+    }
+    return losses;
+  }
+
+  const std::string root_;
+  FakeCoordinator coordinator_;
+  StopToken stop_;
+};
+
+TEST_F(LearnerTest, RunsAllStagesAndLeavesAWholeRunFolder) {
+  absl::Status run = Run(Options("a"));
+  ASSERT_TRUE(run.ok()) << run;
+  auto evaluations = ReadEvaluations(root_ + "/a");
+  ASSERT_TRUE(evaluations.ok()) << evaluations.status();
+  std::vector<std::string> names;
+  for (const Evaluation& evaluation : *evaluations) {
+    names.push_back(absl::StrCat(evaluation.name, "@", evaluation.version));
+    EXPECT_EQ(evaluation.problems, 4);
+  }
+  EXPECT_THAT(names, ElementsAre("start@0", "sft_1@1", "ei_1_round_1@2", "ei_1_round_2@3"));
+  EXPECT_TRUE(fs::exists(root_ + "/a/eval/3_ei_1_round_2.json"));
+  EXPECT_TRUE(fs::exists(root_ + "/a/eval/summary.json"));
+  EXPECT_TRUE(ReadModelFolder(root_ + "/a/weights/sft_1").ok());
+  auto progress = ReadProgress(root_ + "/a");
+  ASSERT_TRUE(progress.ok()) << progress.status();
+  EXPECT_TRUE(progress->finished);
+  EXPECT_THAT(progress->lines.back(), HasSubstr("ei_1_round_2"));
+
+  std::set<std::string> keys;
+  int64_t step = 0;
+  for (const nlohmann::json& line : Metrics("a")) {
+    EXPECT_EQ(line["step"], step++);
+    for (const auto& [key, value] : line.items()) keys.insert(key);
+  }
+  for (const char* key : {"loss", "grad_norm", "lr", "perf/throughput", "num_samples", "val/maj@1",
+                          "val/maj@K", "val/pass@K", "ei/accepted", "ei/distinct"}) {
+    EXPECT_EQ(keys.count(key), 1u) << key;
+  }
+  // 6 worked solutions: 2 epochs of 2 steps.
+  // Round 1: 6 worked, 10 first ways, 5 others: 21, 2 epochs of 6 steps. Round 2: 5 others more.
+  EXPECT_EQ(Losses("a").size(), 4u + 12 + 14);
+}
+
+TEST_F(LearnerTest, RecordsDistinctAcceptedSamplesPinnedToTheNewestVersion) {
+  ASSERT_TRUE(Run(Options("a")).ok());
+  auto selections = coordinator_.selections();
+  ASSERT_EQ(selections.size(), 2u);
+  for (const auto& [name, selection] : selections) {
+    EXPECT_TRUE(selection.complete());
+    EXPECT_EQ(selection.rule(), "reward >= 1, distinct by text");
+    std::vector<std::string> expected, keys;
+    for (int group = 0; group < 10; ++group) {
+      expected.push_back(absl::StrCat(group, "/0"));
+      if (group % 2 == 0) expected.push_back(absl::StrCat(group, "/2"));
+    }
+    for (const RolloutKey& key : selection.keys()) {
+      EXPECT_EQ(key.plan(), name);
+      keys.push_back(absl::StrCat(key.group(), "/", key.sample()));
+    }
+    EXPECT_EQ(keys, expected) << name;
+  }
+  auto plans = coordinator_.plans();
+  EXPECT_EQ(plans.at("ei_1/round_1").pinned_version(), 1u);
+  EXPECT_EQ(plans.at("ei_1/round_2").pinned_version(), 2u);
+  EXPECT_EQ(plans.at("eval/0_start/greedy").sampling().temperature(), 0);
+  EXPECT_EQ(plans.at("eval/3_ei_1_round_2/samples").pinned_version(), 3u);
+  EXPECT_EQ(coordinator_.weights().size(), 4u);
+}
+
+TEST_F(LearnerTest, GivesTheSameWeightsFromEveryCheckpoint) {
+  ASSERT_TRUE(Run(Options("whole")).ok());
+  std::string expected = FinalWeights("whole");
+  std::vector<double> losses = Losses("whole");
+  std::vector<int64_t> steps = ListCheckpoints(root_ + "/whole");
+  ASSERT_GE(steps.size(), 10u);
+  for (int64_t step : steps) {
+    fs::remove_all(root_ + "/again");
+    fs::copy(root_ + "/whole", root_ + "/again", fs::copy_options::recursive);
+    for (int64_t later : steps) {
+      if (later > step) fs::remove_all(absl::StrCat(root_, "/again/checkpoints/step_", later));
+    }
+    LearnerOptions options = Options("again");
+    EXPECT_THAT(Run(options).message(), HasSubstr("--resume"));
+    options.resume = true;
+    absl::Status run = Run(options);
+    ASSERT_TRUE(run.ok()) << step << ": " << run;
+    EXPECT_EQ(FinalWeights("again"), expected) << "from checkpoint " << step;
+    EXPECT_EQ(Losses("again"), losses) << "from checkpoint " << step;
+  }
+}
+
+TEST_F(LearnerTest, SavesWhenStoppedAndGoesOn) {
+  ASSERT_TRUE(Run(Options("whole")).ok());
+  LearnerOptions options = Options("stopped");
+  options.checkpoint_steps = 1;
+  std::thread stopper([&] {
+    while (ListCheckpoints(options.run_dir).empty()) absl::SleepFor(absl::Milliseconds(1));
+    stop_.Stop();
+  });
+  FakeCoordinator other(PlayActor);
+  absl::Status run = RunLearner(options, other.NewStub(), &stop_);
+  stopper.join();
+  EXPECT_EQ(run.code(), absl::StatusCode::kCancelled) << run;
+  options.resume = true;
+  StopToken fresh;
+  run = RunLearner(options, other.NewStub(), &fresh);
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_EQ(FinalWeights("stopped"), FinalWeights("whole"));
+}
+
+TEST_F(LearnerTest, TrainsTheSameWithTwoRanks) {
+  ASSERT_TRUE(Run(Options("one")).ok());
+  FakeCoordinator other(PlayActor);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < 2; ++rank) {
+    threads.emplace_back([&, rank] {
+      LearnerOptions options = Options("two");
+      options.rank = rank;
+      options.world_size = 2;
+      options.nonce = "n";
+      absl::Status run = RunLearner(options, other.NewStub(), &stop_);
+      EXPECT_TRUE(run.ok()) << run;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  std::vector<double> one = Losses("one"), two = Losses("two");
+  ASSERT_EQ(one.size(), two.size());
+  // Later rounds start again from the base, so differences stay those of a few steps.
+  for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i], two[i], 1e-3) << i;
+  EXPECT_NEAR(one[0], two[0], 1e-5);
+}
+
+TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {
+  absl::Status run = Run(Options("a", {"training.max_tokens=40"}));
+  EXPECT_EQ(run.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(run.message(), HasSubstr("training.max_tokens 40"));
+  run = Run(Options("b", {"eval.max_new_tokens=4000"}));
+  EXPECT_THAT(run.message(), HasSubstr("eval.max_new_tokens 4000"));
+  EXPECT_TRUE(coordinator_.plans().empty());
+}
+
+TEST_F(LearnerTest, KeepsTheLastFoldersAndTheOneTheStageBeganWith) {
+  ASSERT_TRUE(Run(Options("a", {"keep_last=1"})).ok());
+  EXPECT_TRUE(fs::exists(root_ + "/a/weights/sft_1"));
+  EXPECT_FALSE(fs::exists(root_ + "/a/weights/ei_1_round_1"));
+  EXPECT_TRUE(fs::exists(root_ + "/a/weights/ei_1_round_2"));
+  EXPECT_EQ(ListCheckpoints(root_ + "/a").size(), 1u);
+}
+
+}  // namespace
+}  // namespace reckon
