@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/kv_cache.h"
+#include "common/model/ops/attention.h"
 #include "common/model/sampler.h"
 #include "common/model/transformer.h"
 // Last.
@@ -40,7 +41,7 @@ class TorchPolicy : public Policy {
   int64_t total_pages() const override { return cache_->total_pages(); }
   int64_t free_pages() const override { return cache_->free_pages(); }
   int64_t PagesFor(int64_t prefix, int64_t tokens) const override {
-    return cache_->PagesFor(tokens) - prefix / KvCache::kPageTokens;
+    return cache_->PagesFor(tokens) - prefix / kPageTokens;
   }
 
   absl::StatusOr<Sequence> Add(int64_t max_tokens) override {
