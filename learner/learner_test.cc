@@ -189,7 +189,8 @@ TEST_F(LearnerTest, GivesTheSameWeightsFromEveryCheckpoint) {
   std::vector<double> losses = Losses("whole");
   std::vector<int64_t> steps = ListCheckpoints(root_ + "/whole");
   ASSERT_GE(steps.size(), 10u);
-  for (int64_t step : steps) {
+  for (size_t i = 1; i < steps.size(); i += 3) {  // some in each phase
+    int64_t step = steps[i];
     fs::remove_all(root_ + "/again");
     fs::copy(root_ + "/whole", root_ + "/again", fs::copy_options::recursive);
     for (int64_t later : steps) {
