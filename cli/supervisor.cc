@@ -42,12 +42,6 @@ absl::Status Supervisor::CheckDaemon(const std::string& name) {
   return absl::NotFoundError(name);
 }
 
-void Supervisor::SetGroup(std::function<std::vector<Command>(int attempt)> make,
-                          std::function<int64_t()> progress) {
-  make_group_ = std::move(make);
-  progress_ = std::move(progress);
-}
-
 absl::Duration Supervisor::Backoff(int failures) const {
   absl::Duration wait = options_.first_backoff;
   for (int i = 1; i < failures && wait < options_.last_backoff; ++i) wait *= 2;
@@ -81,7 +75,7 @@ absl::Status Supervisor::PollDaemon(Member* member) {
 
 absl::Status Supervisor::StartGroup() {
   group_.clear();
-  for (Command& command : make_group_(attempt_)) {
+  for (Command& command : group_source_.make(attempt_)) {
     group_.push_back(std::make_unique<Member>());
     group_.back()->command = std::move(command);
     RETURN_IF_ERROR(StartMember(group_.back().get()));
@@ -91,7 +85,7 @@ absl::Status Supervisor::StartGroup() {
 }
 
 absl::StatusOr<bool> Supervisor::PollGroup() {
-  if (!make_group_) return false;
+  if (!group_source_.make) return false;
   if (group_.empty()) {
     if (absl::Now() >= group_start_at_) RETURN_IF_ERROR(StartGroup());
     return false;
@@ -107,14 +101,18 @@ absl::StatusOr<bool> Supervisor::PollGroup() {
       failed_status = *ended;
     }
   }
-  if (failed == nullptr) return all_ended;
+  if (failed == nullptr) {
+    if (!all_ended || group_source_.finished()) return all_ended;
+    failed = group_.front().get();
+  }
 
   // One failure unit: the survivors cannot go on without the one that is gone.
   Command command = failed->command;
-  std::string how = DescribeExit(failed_status);
+  std::string how =
+      failed_status == 0 ? "ended before its work was done" : DescribeExit(failed_status);
   bool lived_long = absl::Now() - failed->started >= options_.healthy_after;
   group_.clear();  // kills the survivors
-  int64_t progress = progress_ ? progress_() : 0;
+  int64_t progress = group_source_.progress();
   if (progress > best_progress_ || lived_long) group_failures_ = 0;
   best_progress_ = std::max(best_progress_, progress);
   if (++group_failures_ >= options_.max_failures) return GiveUp(command, how, group_failures_);
@@ -125,7 +123,7 @@ absl::StatusOr<bool> Supervisor::PollGroup() {
 }
 
 absl::Status Supervisor::Run(const StopToken* stop, const std::function<void()>& tick) {
-  if (progress_) best_progress_ = progress_();
+  best_progress_ = group_source_.progress();
   absl::Status result;
   while (true) {
     if (stop->WaitFor(options_.poll)) {

@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -40,10 +41,14 @@ class Supervisor {
   // OK while the daemon runs; else how it ended.
   absl::Status CheckDaemon(const std::string& name);
 
-  // `make(attempt)` gives the group's commands; attempt 0 is the first. `progress` is a figure that
-  // grows when the group gets somewhere, which ends a row of failures.
-  void SetGroup(std::function<std::vector<Command>(int attempt)> make,
-                std::function<int64_t()> progress);
+  struct Group {
+    std::function<std::vector<Command>(int attempt)> make;  // attempt 0 is the first
+    // A figure that grows when the group gets somewhere, which ends a row of failures.
+    std::function<int64_t()> progress = [] { return 0; };
+    // Asked when all have exited with 0, which a member that someone else stopped does too.
+    std::function<bool()> finished = [] { return true; };
+  };
+  void SetGroup(Group group) { group_source_ = std::move(group); }
 
   // Until the group has ended well (OK), something cannot be kept running (its last log lines), or
   // `stop` (CANCELLED). Children are stopped before it returns. `tick` is called often.
@@ -75,8 +80,7 @@ class Supervisor {
   const Options options_;
   std::vector<std::unique_ptr<Member>> daemons_;
   std::vector<std::unique_ptr<Member>> group_;
-  std::function<std::vector<Command>(int)> make_group_;
-  std::function<int64_t()> progress_;
+  Group group_source_;
   int attempt_ = 0;
   int group_failures_ = 0;
   int64_t best_progress_ = 0;

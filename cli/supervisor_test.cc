@@ -65,12 +65,12 @@ class SupervisorTest : public ::testing::Test {
 TEST_F(SupervisorTest, TheGroupsCleanEndIsTheEnd) {
   Supervisor supervisor(options_);
   ASSERT_TRUE(supervisor.StartDaemon(Script("coordinator", "sleep 100")).ok());
-  supervisor.SetGroup(
+  supervisor.SetGroup({
       [&](int) {
         return std::vector<Command>{Script("learner-0", "echo a >> ended"),
                                     Script("learner-1", "sleep 0.1; echo b >> ended")};
       },
-      nullptr);
+  });
   EXPECT_TRUE(supervisor.Run(&stop_, [] {}).ok());
   EXPECT_THAT(Lines("ended"), ElementsAre("a", "b"));
 }
@@ -84,12 +84,12 @@ TEST_F(SupervisorTest, ADeadDaemonIsStartedAgain) {
           .StartDaemon(Script("actor-0",
                               "echo x >> starts; [ $(wc -l < starts) -ge 3 ] && sleep 100; exit 7"))
           .ok());
-  supervisor.SetGroup(
+  supervisor.SetGroup({
       [&](int) {
         return std::vector<Command>{
             Script("learner-0", "while [ \"$(wc -l < starts)\" -lt 3 ]; do sleep 0.01; done")};
       },
-      nullptr);
+  });
   EXPECT_TRUE(supervisor.Run(&stop_, [] {}).ok());
   ASSERT_EQ(events.size(), 2u);
   EXPECT_EQ(events[0], "actor-0 exited with code 7; starting it again");
@@ -119,7 +119,7 @@ TEST_F(SupervisorTest, ADaemonThatNeverLivesEndsTheRunWithItsLastLines) {
 
 TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {
   Supervisor supervisor(options_);
-  supervisor.SetGroup(
+  supervisor.SetGroup({
       [&](int attempt) {
         std::string number = absl::StrCat(attempt);
         if (attempt == 0) {
@@ -130,7 +130,7 @@ TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {
         return std::vector<Command>{Script("learner-0", "echo " + number + " >> attempts"),
                                     Script("learner-1", "echo " + number + " >> attempts")};
       },
-      nullptr);
+  });
   EXPECT_TRUE(supervisor.Run(&stop_, [] {}).ok());
   EXPECT_THAT(Lines("attempts"), ElementsAre("1", "1"));
   int survivor = 0;
@@ -141,12 +141,12 @@ TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {
 TEST_F(SupervisorTest, AGroupThatGetsNowhereIsGivenUp) {
   Supervisor supervisor(options_);
   int attempts = 0;
-  supervisor.SetGroup(
-      [&](int) {
-        ++attempts;
-        return std::vector<Command>{Script("learner-0", "echo data.train: bad line; exit 1")};
-      },
-      [] { return 0; });
+  supervisor.SetGroup({[&](int) {
+                         ++attempts;
+                         return std::vector<Command>{
+                             Script("learner-0", "echo data.train: bad line; exit 1")};
+                       },
+                       [] { return 0; }});
   absl::Status status = supervisor.Run(&stop_, [] {});
   EXPECT_THAT(std::string(status.message()), HasSubstr("data.train: bad line"));
   EXPECT_EQ(attempts, 5);
@@ -155,14 +155,26 @@ TEST_F(SupervisorTest, AGroupThatGetsNowhereIsGivenUp) {
 TEST_F(SupervisorTest, ProgressEndsARowOfFailures) {
   Supervisor supervisor(options_);
   int attempts = 0;
-  supervisor.SetGroup(
-      [&](int) {
-        ++attempts;
-        return std::vector<Command>{Script("learner-0", attempts < 8 ? "exit 1" : "exit 0")};
-      },
-      [&] { return attempts / 3; });  // something every third time
+  supervisor.SetGroup({[&](int) {
+                         ++attempts;
+                         return std::vector<Command>{
+                             Script("learner-0", attempts < 8 ? "exit 1" : "exit 0")};
+                       },
+                       [&] { return attempts / 3; }});  // something every third time
   EXPECT_TRUE(supervisor.Run(&stop_, [] {}).ok());
   EXPECT_EQ(attempts, 8);
+}
+
+TEST_F(SupervisorTest, AGroupThatEndsWellBeforeItsWorkIsDoneIsStartedAgain) {
+  Supervisor supervisor(options_);
+  int attempts = 0;
+  supervisor.SetGroup({[&](int) {
+                         ++attempts;
+                         return std::vector<Command>{Script("learner-0", "exit 0")};
+                       },
+                       [&] { return attempts; }, [&] { return attempts == 3; }});
+  EXPECT_TRUE(supervisor.Run(&stop_, [] {}).ok());
+  EXPECT_EQ(attempts, 3);
 }
 
 TEST_F(SupervisorTest, StopEndsLearnersThenActorsThenTheCoordinator) {
@@ -174,7 +186,7 @@ TEST_F(SupervisorTest, StopEndsLearnersThenActorsThenTheCoordinator) {
   ASSERT_TRUE(supervisor.StartDaemon(Script("coordinator", trap("coordinator"))).ok());
   ASSERT_TRUE(supervisor.StartDaemon(Script("actor-0", trap("actor"))).ok());
   supervisor.SetGroup(
-      [&](int) { return std::vector<Command>{Script("learner-0", trap("learner"))}; }, nullptr);
+      {[&](int) { return std::vector<Command>{Script("learner-0", trap("learner"))}; }});
   std::thread stopper([&] {
     EXPECT_TRUE(WaitFor([&] { return Lines("started").size() == 3; }));
     stop_.Stop();

@@ -136,7 +136,7 @@ TEST_P(Texts, ErrorsGiveThePlaceAndTheFixInOneLine) {
               AllOf(HasSubstr("c.textproto:"), HasSubstr(GetParam().says), Not(HasSubstr("\n"))));
 }
 
-#define WITH(more) R"(model { path: "m" } data { train: "t" } stage { sft {} } )" more
+#define WITH(more) R"(model { path: "m" } data { train: "t" eval: "e" } stage { sft {} } )" more
 
 INSTANTIATE_TEST_SUITE_P(
     All, Texts,
@@ -150,9 +150,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{"model {", ":1:8: "}, BadText{"data { format: XML }", "XML"},
         BadText{"}", ":1:1: "}, BadText{"\x01\xFF", ":1:"}, BadText{"", "model.path: is required"},
         BadText{"model { path: \"m\" }", "data.train: is required"},
-        BadText{"model { path: \"m\" } data { train: \"t\" }", "stage: is required"},
+        BadText{"model { path: \"m\" } data { train: \"t\" }", "data.eval: is required"},
+        BadText{"model { path: \"m\" } data { train: \"builtin\" }", "stage: is required"},
         BadText{WITH("stage { }"), "stage[1]: says not what to do"},
-        BadText{WITH("stage { eval {} }"), "data.eval: is required by the eval stage stage[1]"},
         BadText{WITH("name: \"../x\""), "name: '../x' must be"},
         BadText{WITH("stage { name: \"sft_1\" sft {} }"), "stage[1].name: 'sft_1' is used twice"},
         BadText{WITH("eval { samples: 5000 }"), "eval.samples: 5000 is out of range"},

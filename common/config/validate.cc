@@ -85,6 +85,10 @@ absl::Status CheckData(const DataSettings& data) {
     return Invalid("data.train",
                    "is required; set it to a JSONL file or to builtin (--set data.train=...)");
   }
+  if (data.eval().empty() && data.train() != "builtin") {
+    return Invalid("data.eval",
+                   "is required; set it to a JSONL file or to builtin (--set data.eval=...)");
+  }
   if (data.question_key().empty()) return Invalid("data.question_key", "must not be empty");
   if (data.answer_key().empty()) return Invalid("data.answer_key", "must not be empty");
   if (data.format() == DataSettings::FEW_SHOT) {
@@ -148,9 +152,6 @@ absl::Status CheckStages(const RunConfig& config) {
       return Invalid(key, "says not what to do; add one of sft {}, ei {}, eval {}");
     }
     if (stage.has_ei()) RETURN_IF_ERROR(CheckEi(key + ".ei", stage.ei()));
-    if (stage.has_eval() && config.data().eval().empty() && config.data().train() != "builtin") {
-      return Invalid("data.eval", "is required by the eval stage ", key);
-    }
   }
   return absl::OkStatus();
 }

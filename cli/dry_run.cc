@@ -1,0 +1,159 @@
+#include <algorithm>
+#include <iostream>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/commands.h"
+#include "cli/machine.h"
+#include "cli/model_facts.h"
+#include "cli/progress_display.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+
+namespace reckon {
+namespace {
+
+// A stored rollout: tokens, log-probabilities, text (DESIGN: 1 to 4 KB).
+constexpr double kRolloutBytes = 3072;
+// Master weights, gradient and two moments, fp32 each.
+constexpr double kTrainBytesPerParameter = 16;
+
+void Line(const std::string& what, double bytes, const std::string& why) {
+  std::cout << absl::StrFormat("  %-34s %10s   %s\n", what, FormatBytes(bytes), why);
+}
+
+struct Samples {
+  double sampled = 0, evaluations = 0, evaluated = 0;
+};
+
+// Prints the stages with their counts and adds up the samples.
+Samples PrintStages(const RunConfig& config, const DataFacts& data) {
+  Samples total;
+  auto evaluate = [&] {
+    double samples = static_cast<double>(data.eval) * (1 + config.eval().samples());
+    total.evaluations += 1;
+    total.evaluated += samples;
+    return absl::StrCat("evaluate: ", FormatCount(samples), " samples of ",
+                        FormatCount(static_cast<double>(data.eval)), " problems");
+  };
+  std::cout << "stages\n  start: " << evaluate() << "\n";
+  for (const Stage& stage : config.stage()) {
+    std::cout << "  " << stage.name() << ": ";
+    const TrainingSettings& training = stage.training();
+    auto at_most = [](int64_t all, uint32_t limit) {
+      return static_cast<double>(limit == 0 ? all : std::min<int64_t>(all, limit));
+    };
+    if (stage.has_sft()) {
+      double sequences = at_most(data.train, stage.sft().limit());
+      std::cout << "sft on " << FormatCount(sequences) << " worked solutions, " << training.epochs()
+                << " epochs, "
+                << FormatCount(std::max(1.0, sequences / training.batch_size()) * training.epochs())
+                << " steps; then " << evaluate() << "\n";
+    } else if (stage.has_ei()) {
+      double samples = at_most(data.train, stage.ei().prompts()) * stage.ei().samples_per_prompt();
+      total.sampled += samples * stage.ei().rounds();
+      std::cout << "expert iteration, " << stage.ei().rounds() << " rounds of "
+                << FormatCount(samples) << " samples (" << stage.ei().samples_per_prompt()
+                << " a prompt), " << training.epochs() << " epochs on what is kept; after each, ";
+      std::string line;
+      for (uint32_t round = 0; round < stage.ei().rounds(); ++round) line = evaluate();
+      std::cout << line << "\n";
+    } else {
+      std::cout << evaluate() << "\n";
+    }
+  }
+  std::cout << "  in all: " << FormatCount(total.sampled) << " training samples, "
+            << FormatCount(total.evaluated) << " evaluation samples\n";
+  return total;
+}
+
+void PrintMemory(const RunConfig& config, const ModelFacts& model) {
+  double kv = config.actor().kv_cache_mib() * double{1 << 20};
+  double weights = static_cast<double>(model.weight_bytes);
+  double params = static_cast<double>(model.parameters);
+  double tokens = config.learner().micro_batch_tokens();
+  // Layer inputs and what the backward pass keeps of each, bf16; logits and their gradient, fp32.
+  double activations = tokens * static_cast<double>(model.layers) *
+                           static_cast<double>(8 * model.hidden + 3 * model.intermediate) * 2 +
+                       tokens * static_cast<double>(model.vocab) * 4 * 2;
+  double actor = 2 * weights + kv;
+  double learner = kTrainBytesPerParameter * params + 2 * params + weights + activations;
+  std::cout << "memory on this machine, about\n";
+  Line("actor: weights", 2 * weights, "the version served and the next one");
+  Line("actor: KV cache", kv,
+       absl::StrCat(
+           "actor.kv_cache_mib, ",
+           FormatCount(kv / static_cast<double>(std::max<int64_t>(1, model.KvBytesPerToken()))),
+           " tokens"));
+  Line("learner: AdamW and weights, fp32", kTrainBytesPerParameter * params,
+       "16 bytes a parameter");
+  Line("learner: compute copy, model file", 2 * params + weights, "");
+  Line("learner: activations", activations, "learner.micro_batch_tokens");
+  double total = actor * config.actor().count() + learner * config.learner().ranks();
+  auto available = static_cast<double>(AvailableMemoryBytes());
+  Line(absl::StrCat("in all, ", config.actor().count(), " actors, ", config.learner().ranks(),
+                    " ranks"),
+       total, absl::StrCat("of ", FormatBytes(available), " available"));
+  if (available > 0 && total > available) {
+    std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
+                 "actor.count or learner.ranks\n";
+  }
+}
+
+void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
+  double params = static_cast<double>(model.parameters);
+  double store = (samples.sampled + samples.evaluated) * kRolloutBytes;
+  double checkpoints = config.keep_last() * params * 12;
+  double weights = (config.keep_last() + 1.0) * static_cast<double>(model.weight_bytes);
+  double total = store + checkpoints + weights;
+  auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
+  std::cout << "disk in " << config.output_dir() << "/" << config.name() << ", at most about\n";
+  Line("store", store, "3 KB a sample");
+  Line("checkpoints", checkpoints,
+       absl::StrCat("keep_last ", config.keep_last(), ", 12 B a parameter"));
+  Line("weights", weights, "model folders");
+  Line("in all", total, absl::StrCat("of ", FormatBytes(free), " free"));
+  if (free > 0 && total > free) std::cout << "  TOO LITTLE DISK: set output_dir elsewhere\n";
+}
+
+}  // namespace
+
+absl::Status DryRun(const RunConfig& config) {
+  std::cout << FormatConfig(config) << "\n";
+  std::vector<std::string> unchecked;
+  absl::StatusOr<ModelFacts> model = InspectModel(config.model().path());
+  if (absl::IsNotFound(model.status())) {
+    unchecked.push_back(absl::StrCat("model.path: ", model.status().message()));
+  } else if (!model.ok()) {
+    return absl::Status(model.status().code(),
+                        absl::StrCat("model.path: ", model.status().message()));
+  }
+  absl::StatusOr<DataFacts> data = InspectData(config);
+  if (absl::IsNotFound(data.status())) {
+    unchecked.push_back(std::string(data.status().message()));
+  } else if (!data.ok()) {
+    return data.status();
+  }
+
+  Samples samples;
+  if (model.ok()) {
+    std::cout << "model: " << FormatCount(static_cast<double>(model->parameters)) << " parameters, "
+              << FormatBytes(static_cast<double>(model->weight_bytes)) << ", " << model->layers
+              << " layers\n";
+  }
+  if (data.ok()) {
+    std::cout << "data: " << FormatCount(static_cast<double>(data->train)) << " training and "
+              << FormatCount(static_cast<double>(data->eval)) << " evaluation problems\n";
+    samples = PrintStages(config, *data);
+  }
+  if (model.ok()) {
+    PrintMemory(config, *model);
+    PrintDisk(config, *model, samples);
+  }
+  for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";
+  std::cout << "dry run: nothing was started\n";
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,187 @@
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "cli/commands.h"
+#include "cli/local_session.h"
+#include "cli/progress_display.h"
+#include "common/base/status_macros.h"
+#include "common/plan/group_metrics.h"
+#include "nlohmann/json.hpp"
+
+namespace reckon {
+namespace {
+
+constexpr uint32_t kBootstrap = 1000;
+
+// What one plan over the problems gave.
+struct Outcome {
+  GroupMetrics metrics;
+  uint64_t set_aside = 0;
+  uint64_t tokens = 0;
+  double seconds = 0;
+};
+
+uint64_t SampledTokens(const Rollout& rollout) {
+  uint64_t tokens = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::SAMPLED) tokens += span.tokens_size();
+  }
+  return tokens;
+}
+
+absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
+                               const std::string& phase, ProgressDisplay* display) {
+  Outcome outcome;
+  // Kept without tokens and text; batches may come in any order, and the bootstrap should not
+  // depend on it.
+  std::map<uint64_t, std::vector<Rollout>> groups;
+  Progress progress;
+  progress.phase = phase;
+  progress.unit = "samples";
+  progress.total = static_cast<double>(session->problems().size()) * spec.samples_per_group();
+  absl::Time began = absl::Now();
+  display->Show(progress, began);
+  absl::Status status = session->Run(
+      spec, [](const Problem&, WorkItem*) {},
+      [&](const Batch& batch) {
+        outcome.set_aside += batch.header.set_aside_size();
+        for (const Rollout& rollout : batch.rollouts) {
+          outcome.tokens += SampledTokens(rollout);
+          Rollout kept;
+          *kept.mutable_key() = rollout.key();
+          *kept.mutable_rewards() = rollout.rewards();
+          kept.set_reward(rollout.reward());
+          kept.set_finish(rollout.finish());
+          groups[rollout.key().group()].push_back(std::move(kept));
+          progress.done += 1;
+        }
+        outcome.seconds = absl::ToDoubleSeconds(absl::Now() - began);
+        progress.elapsed_s = outcome.seconds;
+        progress.tokens_per_s = static_cast<double>(outcome.tokens) / outcome.seconds;
+        display->Show(progress, absl::Now());
+        return absl::OkStatus();
+      });
+  if (!status.ok()) return status;
+  for (auto& [group, samples] : groups) {
+    std::sort(samples.begin(), samples.end(), [](const Rollout& a, const Rollout& b) {
+      return a.key().sample() < b.key().sample();
+    });
+    outcome.metrics.AddGroup(samples);
+  }
+  return outcome;
+}
+
+struct Row {
+  std::string name;
+  Estimate estimate;
+};
+
+void PrintTable(const EvalOptions& options, size_t problems, const std::vector<Row>& rows,
+                const Outcome& greedy, const Outcome* sampled) {
+  std::cout << options.model << " on " << options.data << ": " << problems << " problems, "
+            << options.format << " prompts, " << options.reward << " answers\n";
+  for (const Row& row : rows) {
+    std::cout << absl::StrFormat("  %-10s %5.1f %%   95 %% interval %5.1f to %5.1f\n", row.name,
+                                 100 * row.estimate.value, 100 * row.estimate.low,
+                                 100 * row.estimate.high);
+  }
+  auto verdicts = [](const char* name, const Outcome& outcome) {
+    std::cout << "  " << name << ":";
+    for (const auto& [verdict, count] : outcome.metrics.VerdictCounts()) {
+      std::cout << " " << verdict << " " << count;
+    }
+    if (outcome.set_aside > 0) std::cout << "; problems set aside " << outcome.set_aside;
+    std::cout << absl::StrFormat(
+        "; %s tokens, %s tok/s, %s\n", FormatCount(static_cast<double>(outcome.tokens)),
+        FormatCount(static_cast<double>(outcome.tokens) / std::max(1e-9, outcome.seconds)),
+        FormatSeconds(outcome.seconds));
+  };
+  verdicts("greedy", greedy);
+  if (sampled != nullptr) {
+    verdicts(absl::StrFormat("%u samples at temperature %g", options.samples, options.temperature)
+                 .c_str(),
+             *sampled);
+  }
+}
+
+void PrintJson(const EvalOptions& options, size_t problems, const std::vector<Row>& rows,
+               const Outcome& greedy, const Outcome* sampled) {
+  nlohmann::ordered_json json = {
+      {"model", options.model},   {"data", options.data},
+      {"problems", problems},     {"format", options.format},
+      {"reward", options.reward}, {"max_new_tokens", options.max_new_tokens},
+      {"seed", options.seed},     {"samples", options.samples}};
+  if (sampled != nullptr) json["temperature"] = options.temperature;
+  for (const Row& row : rows) {
+    json[row.name] = {
+        {"value", row.estimate.value}, {"low", row.estimate.low}, {"high", row.estimate.high}};
+  }
+  auto plan = [](const Outcome& outcome) {
+    return nlohmann::ordered_json{{"verdicts", outcome.metrics.VerdictCounts()},
+                                  {"set_aside", outcome.set_aside},
+                                  {"tokens", outcome.tokens},
+                                  {"seconds", outcome.seconds}};
+  };
+  json["greedy"] = plan(greedy);
+  if (sampled != nullptr) json["sampled"] = plan(*sampled);
+  std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
+            << std::endl;
+}
+
+}  // namespace
+
+absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
+  if (!(options.temperature > 0) && options.samples > 1) {
+    return absl::InvalidArgumentError(
+        "--temperature: must be above 0, else all samples are equal; or use --samples 0");
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  ProgressDisplay display(&std::cerr, ::isatty(2) == 1);
+  auto spec = [&](const std::string& name, uint32_t samples, double temperature) {
+    PlanSpec spec = session->MakeSpec(name);
+    spec.set_samples_per_group(samples);
+    spec.mutable_sampling()->set_temperature(temperature);
+    spec.mutable_sampling()->set_max_new_tokens(options.max_new_tokens);
+    spec.mutable_sampling()->set_seed(options.seed);
+    RewardSpec* reward = spec.add_rewards();
+    bool flexible = options.reward == "flexible";
+    reward->set_name(flexible ? "exact_match_flexible" : "exact_match_strict");
+    reward->set_kind(flexible ? RewardSpec::EXACT_MATCH_FLEXIBLE : RewardSpec::EXACT_MATCH_STRICT);
+    reward->set_weight(1);
+    return spec;
+  };
+  absl::StatusOr<Outcome> greedy = RunOne(session.get(), spec("greedy", 1, 0), "greedy", &display);
+  std::vector<Row> rows;
+  absl::StatusOr<Outcome> sampled = absl::CancelledError();
+  if (greedy.ok()) {
+    rows.push_back({"maj@1", greedy->metrics.MeanAtOne(kBootstrap, options.seed)});
+    if (options.samples > 0) {
+      sampled = RunOne(session.get(), spec("samples", options.samples, options.temperature),
+                       absl::StrCat(options.samples, " samples each"), &display);
+    }
+  }
+  display.Finish();
+  if (!greedy.ok()) return greedy.status();
+  if (options.samples > 0) {
+    if (!sampled.ok()) return sampled.status();
+    rows.push_back(
+        {absl::StrCat("maj@", options.samples), sampled->metrics.MajAtK(kBootstrap, options.seed)});
+    rows.push_back({absl::StrCat("pass@", options.samples),
+                    sampled->metrics.PassAtK(kBootstrap, options.seed)});
+    rows.push_back({absl::StrCat("mean@", options.samples),
+                    sampled->metrics.MeanAtOne(kBootstrap, options.seed)});
+  }
+  auto* print = options.json ? PrintJson : PrintTable;
+  print(options, session->problems().size(), rows, *greedy, sampled.ok() ? &*sampled : nullptr);
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,203 @@
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/commands.h"
+#include "cli/local_roles.h"
+#include "cli/progress_display.h"
+#include "cli/run_dir.h"
+#include "cli/supervisor.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+#include "common/net/channel.h"
+#include "common/plan/plan_client.h"
+#include "common/text/tokenizer.h"
+#include "proto/coordinator.grpc.pb.h"
+
+namespace reckon {
+namespace {
+
+// A coordinator over the run's store: the run's own while it runs, else one started for this.
+class RunReader {
+ public:
+  RunReader(std::string run_dir, RunConfig config, const StopToken* stop)
+      : run_dir_(std::move(run_dir)),
+        config_(std::move(config)),
+        stop_(stop),
+        supervisor_(Supervisor::Options()) {}
+  ~RunReader() { supervisor_.StopAll(); }
+
+  absl::Status Connect() {
+    if (absl::StatusOr<std::string> address = ReadFile(run_dir_ + "/coordinator.addr", 256);
+        address.ok()) {
+      UseAddress(std::string(absl::StripAsciiWhitespace(*address)));
+      if (RefreshStatus().ok() && status_.run() == config_.name()) return absl::OkStatus();
+    }
+    config_.mutable_coordinator()->set_listen("127.0.0.1:0");
+    LocalRoles roles(config_, run_dir_);
+    ASSIGN_OR_RETURN(std::string address, roles.StartCoordinator(&supervisor_, stop_));
+    UseAddress(address);
+    return RefreshStatus();
+  }
+
+  const GetStatusReply& status() const { return status_; }
+  PlanClient& plans() { return *plans_; }
+
+  // Batch `batch` of a plan; nothing when it is not cut, or deleted.
+  absl::StatusOr<std::optional<BatchHeader>> Header(const std::string& plan, uint64_t batch) {
+    NextBatchRequest request;
+    request.set_plan(plan);
+    request.set_batch(batch);
+    NextBatchReply reply;
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    RETURN_IF_ERROR(FromGrpc(stub_->NextBatch(&context, request, &reply)));
+    if (!reply.has_header()) return std::nullopt;
+    return *std::move(reply.mutable_header());
+  }
+
+  // From the weights that made the rollouts, or the model folder of the config.
+  absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer() {
+    GetManifestReply reply;
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(30));
+    if (stub_->GetManifest(&context, GetManifestRequest(), &reply).ok() &&
+        !reply.manifest().tokenizer_json().empty()) {
+      return Tokenizer::Create(reply.manifest().tokenizer_json());
+    }
+    ASSIGN_OR_RETURN(std::string json, ReadFile(config_.model().path() + "/tokenizer.json"));
+    return Tokenizer::Create(json);
+  }
+
+ private:
+  void UseAddress(const std::string& address) {
+    stub_ = Coordinator::NewStub(MakeChannel(address));
+    plans_ = std::make_unique<PlanClient>(stub_.get(), /*epoch=*/0, stop_);
+  }
+
+  absl::Status RefreshStatus() {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(3));
+    return FromGrpc(stub_->GetStatus(&context, GetStatusRequest(), &status_));
+  }
+
+  const std::string run_dir_;
+  RunConfig config_;
+  const StopToken* const stop_;
+  Supervisor supervisor_;
+  std::unique_ptr<Coordinator::Stub> stub_;
+  std::unique_ptr<PlanClient> plans_;
+  GetStatusReply status_;
+};
+
+void PrintPlans(const GetStatusReply& status) {
+  std::cout << "run " << status.run() << ": weight version " << status.newest_version() << ", "
+            << FormatCount(static_cast<double>(status.ledger().accepted()))
+            << " samples accepted\n";
+  std::cout << absl::StrFormat("  %-36s %8s %10s %12s\n", "plan", "groups", "samples", "tokens");
+  for (const PlanStatus& plan : status.plans()) {
+    std::cout << absl::StrFormat(
+        "  %-36s %8d %10d %12d%s\n", plan.name(), plan.complete_groups(), plan.samples_accepted(),
+        plan.sampled_tokens(),
+        plan.closed() || plan.batches_applied() == plan.batches_cut() ? "" : "  running");
+  }
+}
+
+std::string FinishName(FinishReason finish) {
+  switch (finish) {
+    case FINISH_STOP:
+      return "stopped by itself";
+    case FINISH_LENGTH:
+      return "cut at the length limit";
+    case FINISH_FORCED:
+      return "scored";
+    default:
+      return "unfinished";
+  }
+}
+
+void PrintRollout(const Tokenizer& tokenizer, const Rollout& rollout) {
+  std::vector<uint32_t> prompt;
+  size_t tokens = 0;
+  uint64_t version = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::PROMPT) {
+      prompt.insert(prompt.end(), span.tokens().begin(), span.tokens().end());
+    } else {
+      tokens += span.tokens_size();
+    }
+    if (span.kind() == TokenSpan::SAMPLED) version = span.weight_version();
+  }
+  std::cout << "\n=== " << rollout.key().plan() << "  group " << rollout.key().group()
+            << "  sample " << rollout.key().sample() << "  (" << rollout.actor()
+            << ", weight version " << version << ")\n--- prompt\n"
+            << tokenizer.Decode(prompt, /*skip_special=*/false) << "\n--- completion\n"
+            << rollout.completion() << "\n--- reward " << rollout.reward() << "\n";
+  for (const RewardValue& reward : rollout.rewards()) {
+    std::cout << reward.name() << ": " << absl::AsciiStrToLower(Verdict_Name(reward.verdict()));
+    if (!reward.extracted().empty())
+      std::cout << ", found the answer '" << reward.extracted() << "'";
+    std::cout << " (" << reward.value() << ")\n";
+  }
+  std::cout << tokens << " tokens, " << FinishName(rollout.finish()) << "\n";
+}
+
+bool IsCorrect(const Rollout& rollout) {
+  return !rollout.rewards().empty() && rollout.rewards(0).verdict() == CORRECT;
+}
+
+}  // namespace
+
+absl::Status Show(const ShowOptions& options, const StopToken* stop) {
+  std::string run_dir = AbsolutePath(options.run);
+  std::string config_path = run_dir + "/config.textproto";
+  if (!std::filesystem::exists(config_path)) {
+    return absl::NotFoundError(absl::StrCat(
+        options.run,
+        ": not a run directory, it has no config.textproto; give one such as runs/NAME"));
+  }
+  ASSIGN_OR_RETURN(RunConfig config, LoadConfig(config_path, {}));
+  RunReader reader(run_dir, std::move(config), stop);
+  RETURN_IF_ERROR(reader.Connect());
+  if (options.plan.empty()) PrintPlans(reader.status());
+
+  // The plan asked for, or the newest with something to show.
+  std::string plan, all;
+  for (const PlanStatus& status : reader.status().plans()) {
+    absl::StrAppend(&all, all.empty() ? "" : ", ", status.name());
+    if (options.plan.empty() ? status.batches_cut() > 0 : status.name() == options.plan) {
+      plan = status.name();
+    }
+  }
+  if (plan.empty()) {
+    if (options.plan.empty()) return absl::OkStatus();
+    return absl::NotFoundError(absl::StrCat("--plan ", options.plan, ": the run has ", all));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, reader.MakeTokenizer());
+  uint64_t shown = 0;
+  for (uint64_t batch = 0; shown < options.limit && !stop->stopped(); ++batch) {
+    ASSIGN_OR_RETURN(std::optional<BatchHeader> header, reader.Header(plan, batch));
+    if (!header) break;
+    std::vector<RolloutKey> keys;
+    for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
+    ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, reader.plans().Fetch(keys));
+    for (const Rollout& rollout : rollouts) {
+      if (shown == options.limit) break;
+      if (options.wrong && IsCorrect(rollout)) continue;
+      if (options.correct && !IsCorrect(rollout)) continue;
+      PrintRollout(*tokenizer, rollout);
+      ++shown;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reckon
