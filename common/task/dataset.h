@@ -12,8 +12,8 @@ namespace reckon {
 
 enum class Split { kTrain, kEval };
 
-// All problems of a split, in file order. A bad line is INVALID_ARGUMENT "file:line: what is wrong".
-// Honours limit_train. NOT_FOUND names the config key whose file is missing.
+// All problems of a split, in file order. A bad line is INVALID_ARGUMENT "file:line: what is
+// wrong". Honours limit_train. NOT_FOUND names the config key whose file is missing.
 absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split);
 
 }  // namespace reckon

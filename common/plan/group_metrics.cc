@@ -1,0 +1,116 @@
+#include "common/plan/group_metrics.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "common/base/rng.h"
+#include "common/task/answer.h"
+
+namespace reckon {
+namespace {
+
+Verdict VerdictOf(const Rollout& sample) {
+  return sample.rewards().empty() ? VERDICT_UNSPECIFIED : sample.rewards(0).verdict();
+}
+
+bool MajorityCorrect(const std::vector<Rollout>& samples) {
+  absl::flat_hash_map<std::string, uint32_t> votes;
+  uint32_t most = 0;
+  bool correct = false;
+  for (const Rollout& sample : samples) {
+    const Verdict verdict = VerdictOf(sample);
+    if (verdict != CORRECT && verdict != WRONG) continue;
+    auto answer = CanonicalNumber(sample.rewards(0).extracted());
+    if (!answer.has_value()) continue;
+    const uint32_t count = ++votes[*std::move(answer)];
+    // Only more than the best so far takes over, so of equals the first to get there wins.
+    if (count > most) {
+      most = count;
+      correct = verdict == CORRECT;
+    }
+  }
+  return correct;
+}
+
+// The value below which `share` of the sorted values lie, linear between neighbours.
+double Percentile(const std::vector<double>& sorted, double share) {
+  const double at = share * static_cast<double>(sorted.size() - 1);
+  const size_t below = static_cast<size_t>(at);
+  const size_t above = std::min(below + 1, sorted.size() - 1);
+  return sorted[below] + (at - static_cast<double>(below)) * (sorted[above] - sorted[below]);
+}
+
+double Mean(const std::vector<double>& values) {
+  double sum = 0;
+  for (double value : values) sum += value;
+  return sum / static_cast<double>(values.size());
+}
+
+// The same seed draws the same prompts for every metric.
+Estimate Bootstrap(const std::vector<double>& values, uint32_t bootstrap, uint64_t seed) {
+  Estimate estimate;
+  if (values.empty()) return estimate;
+  estimate.value = estimate.low = estimate.high = Mean(values);
+  if (bootstrap == 0) return estimate;
+  const CounterRng rng(StreamKey(seed, "bootstrap"));
+  std::vector<double> means(bootstrap);
+  for (uint32_t round = 0; round < bootstrap; ++round) {
+    double sum = 0;
+    for (size_t i = 0; i < values.size(); ++i) sum += values[rng.Below(values.size(), i, round)];
+    means[round] = sum / static_cast<double>(values.size());
+  }
+  std::sort(means.begin(), means.end());
+  estimate.low = Percentile(means, 0.025);
+  estimate.high = Percentile(means, 0.975);
+  return estimate;
+}
+
+}  // namespace
+
+void GroupMetrics::AddGroup(const std::vector<Rollout>& samples) {
+  if (samples.empty()) return;
+  uint64_t correct = 0;
+  for (const Rollout& sample : samples) {
+    const Verdict verdict = VerdictOf(sample);
+    ++verdicts_[verdict];
+    if (verdict == CORRECT) ++correct;
+  }
+  groups_.push_back({MajorityCorrect(samples), correct > 0,
+                     static_cast<double>(correct) / static_cast<double>(samples.size())});
+}
+
+Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) values.push_back(group.majority_correct);
+  return Bootstrap(values, bootstrap, seed);
+}
+
+Estimate GroupMetrics::PassAtK(uint32_t bootstrap, uint64_t seed) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) values.push_back(group.any_correct);
+  return Bootstrap(values, bootstrap, seed);
+}
+
+Estimate GroupMetrics::MeanAtOne(uint32_t bootstrap, uint64_t seed) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) values.push_back(group.share_correct);
+  return Bootstrap(values, bootstrap, seed);
+}
+
+std::map<std::string, uint64_t> GroupMetrics::VerdictCounts() const {
+  auto count = [this](Verdict verdict) -> uint64_t {
+    auto found = verdicts_.find(verdict);
+    return found == verdicts_.end() ? 0 : found->second;
+  };
+  std::map<std::string, uint64_t> counts = {{"correct", count(CORRECT)},
+                                            {"wrong", count(WRONG)},
+                                            {"unparsable", count(UNPARSABLE)},
+                                            {"truncated", count(TRUNCATED)},
+                                            {"reference_unparsable", count(REFERENCE_UNPARSABLE)}};
+  if (uint64_t unscored = count(VERDICT_UNSPECIFIED); unscored > 0) counts["unscored"] = unscored;
+  return counts;
+}
+
+}  // namespace reckon

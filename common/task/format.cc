@@ -1,0 +1,102 @@
+#include "common/task/format.h"
+
+#include <optional>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+
+namespace reckon {
+namespace {
+
+constexpr absl::string_view kEndTokens[] = {"<|im_end|>", "<|endoftext|>"};
+constexpr absl::string_view kInstruction =
+    "Solve the problem step by step, one step a line. Then write the final answer, a number alone, "
+    "on a last line that starts with ####, like this: #### 42";
+
+std::string Ask(const Problem& problem) {
+  return absl::StrCat("Question: ", problem.question, "\nAnswer:");
+}
+
+std::string ChatPrompt(const ChatTemplate& chat, absl::string_view question) {
+  return chat.Render({{"user", absl::StrCat(question, "\n\n", kInstruction)}},
+                     /*add_generation_prompt=*/true);
+}
+
+}  // namespace
+
+absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format format,
+                                                        const Tokenizer* tokenizer,
+                                                        const ChatTemplate* chat,
+                                                        std::vector<Problem> examples) {
+  std::vector<uint32_t> end_ids;
+  for (absl::string_view token : kEndTokens) {
+    if (std::optional<uint32_t> id = tokenizer->TokenId(token)) end_ids.push_back(*id);
+  }
+  if (end_ids.empty()) {
+    return absl::FailedPreconditionError(
+        "the tokenizer has neither <|im_end|> nor <|endoftext|>, so nothing could end a sample");
+  }
+  if (format == DataSettings::CHAT && chat == nullptr) {
+    return absl::FailedPreconditionError(
+        "data.format CHAT needs a model with a chat template; use PLAIN or FEW_SHOT");
+  }
+  if (format != DataSettings::FEW_SHOT) examples.clear();
+  if (format == DataSettings::FEW_SHOT && examples.empty()) {
+    return absl::FailedPreconditionError("data.format FEW_SHOT needs worked examples");
+  }
+  for (const Problem& example : examples) {
+    if (example.solution.empty()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat("data.format FEW_SHOT needs worked examples, and ", example.source,
+                       " has an answer without a worked solution; use PLAIN or CHAT"));
+    }
+  }
+  return PromptFormatter(format, tokenizer, chat, std::move(examples), std::move(end_ids));
+}
+
+std::string PromptFormatter::PromptText(const Problem& problem) const {
+  if (format_ == DataSettings::CHAT) return ChatPrompt(*chat_, problem.question);
+  std::string text;
+  for (const Problem& example : examples_) {
+    if (example.question == problem.question) continue;  // would give the solution away
+    absl::StrAppend(&text, Ask(example), " ", absl::StripAsciiWhitespace(example.solution), "\n\n");
+  }
+  return absl::StrCat(text, Ask(problem));
+}
+
+std::vector<uint32_t> PromptFormatter::Prompt(const Problem& problem) const {
+  const std::string text = PromptText(problem);
+  if (format_ != DataSettings::CHAT) return tokenizer_->Encode(text, /*parse_special=*/false);
+  const std::string& question = problem.question;
+  std::vector<uint32_t> plain = tokenizer_->Encode(question, false);
+  if (plain == tokenizer_->Encode(question, true)) return tokenizer_->Encode(text, true);
+  // The question spells a special token: the template's own are read, the question's are not. The
+  // template puts the question in once, behind nothing that comes from the data.
+  const std::string around = ChatPrompt(*chat_, "");
+  const size_t head = around.find("\n\n" + std::string(kInstruction));
+  std::vector<uint32_t> ids = tokenizer_->Encode(absl::string_view(text).substr(0, head), true);
+  ids.insert(ids.end(), plain.begin(), plain.end());
+  const auto tail =
+      tokenizer_->Encode(absl::string_view(text).substr(head + question.size()), true);
+  ids.insert(ids.end(), tail.begin(), tail.end());
+  return ids;
+}
+
+std::vector<uint32_t> PromptFormatter::Completion(const std::string& solution) const {
+  // A chat prompt ends with a newline, the others with "Answer:".
+  const absl::string_view lead = format_ == DataSettings::CHAT ? "" : " ";
+  std::vector<uint32_t> ids = tokenizer_->Encode(
+      absl::StrCat(lead, absl::StripAsciiWhitespace(solution)), /*parse_special=*/false);
+  ids.push_back(end_ids_.front());
+  return ids;
+}
+
+std::vector<uint32_t> PromptFormatter::StopTokenIds() const { return end_ids_; }
+
+std::vector<std::string> PromptFormatter::StopStrings() const {
+  // A base model goes on with a question of its own.
+  if (format_ == DataSettings::CHAT) return {};
+  return {"\nQuestion:"};
+}
+
+}  // namespace reckon

@@ -1,0 +1,30 @@
+// Reads texts from stdin, each ended by a zero byte; for each writes the strict answer, the
+// flexible answer, the number (each "+" and the text, or "-") and the equation key, each ended by a
+// zero byte.
+
+#include <iostream>
+#include <iterator>
+#include <optional>
+#include <string>
+
+#include "common/task/answer.h"
+
+namespace {
+
+void Write(const std::optional<std::string>& text) {
+  std::cout << (text.has_value() ? "+" + *text : std::string("-")) << '\0';
+}
+
+}  // namespace
+
+int main() {
+  std::ios::sync_with_stdio(false);
+  std::string text;
+  while (std::getline(std::cin, text, '\0')) {
+    Write(reckon::ExtractStrict(text));
+    Write(reckon::ExtractFlexible(text));
+    Write(reckon::CanonicalNumber(text));
+    Write(reckon::EquationKey(text));
+  }
+  return std::cout.flush() ? 0 : 1;
+}
