@@ -1,4 +1,4 @@
-// actor_engine_bench: the batch engine alone on a model folder. Prints one JSON object.
+// reckon-engine-bench: the batch engine alone on a model folder. Prints one JSON object.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -99,12 +99,12 @@ absl::Status Run() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("actor_engine_bench --model=FOLDER [--prompts=N --samples=K ...]");
+  absl::SetProgramUsageMessage("reckon-engine-bench --model=FOLDER [--prompts=N --samples=K ...]");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);
   reckon::SetComputeThreads(absl::GetFlag(FLAGS_threads));
   at::set_num_threads(1);
   const absl::Status status = reckon::Run();
-  if (!status.ok()) std::cerr << "actor_engine_bench: " << status << "\n";
+  if (!status.ok()) std::cerr << "reckon-engine-bench: " << status << "\n";
   return status.ok() ? 0 : 1;
 }

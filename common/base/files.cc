@@ -30,8 +30,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
     return absl::InvalidArgumentError(absl::StrCat(path, ": not a regular file"));
   }
   if (static_cast<uint64_t>(info.st_size) > max_bytes) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", info.st_size,
-                                                   " bytes, more than the limit of ", max_bytes));
+    return absl::InvalidArgumentError(
+        absl::StrCat(path, ": ", info.st_size, " bytes, more than the limit of ", max_bytes));
   }
   std::string content(info.st_size, '\0');
   size_t done = 0;

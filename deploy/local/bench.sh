@@ -7,9 +7,9 @@ CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/reckon
 model=${RECKON_MODELS:-$CACHE/models}/smollm2-135m
 oracle=${RECKON_ORACLE:-$CACHE/oracle/bin/python}
 
-echo "reckon, rollout: 16 prompts of 71 tokens x 4 samples x 64 new tokens"
-build/bin/reckon-engine-bench --model "$model" --groups 16 --samples 4 --prompt_tokens 71 --new_tokens 64
-echo "reckon, training: 8 sequences of 200 tokens, one optimizer step"
-build/bin/reckon-update-bench --model "$model" --sequences 8 --tokens 200
+echo "reckon: the engine, 16 prompts of 71 tokens x 4 samples x 64 new tokens"
+build/bin/reckon-engine-bench --model "$model" --prompts 16 --samples 4 --prompt_tokens 71 --new_tokens 64
+echo "reckon: the kernels alone, and forward and backward of 8 sequences of 200 tokens"
+build/bin/reckon-model-bench "$model" 64 71 64 8 200
 echo "transformers, both"
 "$oracle" tests/bench/transformers_bench.py "$model" 64 71 64 8 200 2>/dev/null

@@ -20,7 +20,7 @@ if [ -e "$run/progress.json" ]; then
 fi
 
 # 256 prompts and 160 evaluation problems are meant for about 1,500 sampled tokens/s.
-speed=$(build/bin/reckon-engine-bench --model "$model" --groups 4 --samples 8 --new_tokens 32 |
+speed=$(build/bin/reckon-engine-bench --model "$model" --prompts 8 --samples 8 --new_tokens 32 |
   sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p')
 scale=$((speed * 100 / 1500))
 [ "$scale" -gt 100 ] && scale=100
