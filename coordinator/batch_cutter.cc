@@ -1,6 +1,8 @@
 #include "coordinator/batch_cutter.h"
 
 #include <algorithm>
+#include <cstdint>
+#include <map>
 #include <vector>
 
 namespace reckon {
@@ -42,24 +44,53 @@ std::optional<BatchHeader> CutInKeyOrder(const PlanState& plan) {
   return MakeHeader(plan, std::move(groups), set_aside);
 }
 
-std::optional<BatchHeader> CutInOrderOfCompletion(const PlanState& plan) {
+// Picks `size` of the complete groups, first to complete first, so that every started group still
+// finds a place in time (earliest deadline first is what makes that possible at all). Nothing:
+// older groups have to complete first.
+std::optional<std::vector<uint64_t>> PickInTime(const PlanState& plan) {
   const uint64_t size = plan.spec().groups_per_batch();
   const uint64_t batch = plan.record().batches_cut();
-  const auto must_go = [&](const GroupState& group) {
-    return group.started && group.started_at + plan.spec().max_open_batches() <= batch + 1;
+  const auto deadline = [&](uint64_t id) {
+    return plan.groups().at(id).started_at + plan.spec().max_open_batches() - 1;
   };
-  // Groups start in key order, so the frontier is the oldest of those not complete.
+  // Started groups in no batch yet, complete or not, by the last batch they may be in.
+  std::map<uint64_t, uint64_t> due;
+  for (const auto& [id, group] : plan.groups()) {
+    if (!group.started) break;  // groups start in key order
+    if (!group.set_aside && !group.in_batch) ++due[std::max(deadline(id), batch)];
+  }
+  std::vector<uint64_t> picked;
+  std::vector<bool> taken(plan.ready().size());
+  const auto pick = [&](uint64_t count, uint64_t last) {
+    for (size_t i = 0; i < taken.size() && picked.size() < count; ++i) {
+      if (taken[i] || deadline(plan.ready()[i]) > last) continue;
+      taken[i] = true;
+      picked.push_back(plan.ready()[i]);
+    }
+    return picked.size() >= count;
+  };
+  uint64_t needed = 0;
+  for (const auto& [last, count] : due) {
+    needed += count;
+    const uint64_t later = (last - batch) * size;  // places in the batches after this one
+    if (needed > later && !pick(needed - later, last)) return std::nullopt;
+  }
+  if (!pick(size, UINT64_MAX)) return std::nullopt;
+  return picked;
+}
+
+std::optional<BatchHeader> CutInOrderOfCompletion(const PlanState& plan) {
   const bool all_settled = plan.frontier() >= plan.record().appended_groups();
-  if (!all_settled && must_go(plan.groups().at(plan.frontier()))) return std::nullopt;
-  std::vector<uint64_t> groups = plan.ready();
   const auto& aside = plan.unreported_set_aside();
-  if (groups.size() < size) {
+  std::vector<uint64_t> groups;
+  if (plan.ready().size() >= plan.spec().groups_per_batch()) {
+    std::optional<std::vector<uint64_t>> picked = PickInTime(plan);
+    if (!picked.has_value()) return std::nullopt;
+    groups = *std::move(picked);
+  } else {
+    groups = plan.ready();
     const bool last = all_settled && plan.record().end_of_plan();
     if (!last || (groups.empty() && aside.empty())) return std::nullopt;
-  } else {
-    std::stable_partition(groups.begin(), groups.end(),
-                          [&](uint64_t id) { return must_go(plan.groups().at(id)); });
-    groups.resize(size);
   }
   return MakeHeader(plan, std::move(groups), {aside.begin(), aside.end()});
 }

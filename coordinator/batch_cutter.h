@@ -9,8 +9,9 @@ namespace reckon {
 
 // The next batch of a plan, when its members are decided:
 // - in key order: groups batch * B ... batch * B + B - 1, once each is complete or set aside;
-// - else the first B complete groups. A group that started `max_open_batches` batches ago may not
-//   be passed over again (its samples would grow older than the bound), so the cut waits for it.
+// - else the first B complete groups, as far as the bound on staleness allows: a group that started
+//   when `a` batches were applied has to be in a batch below a + max_open_batches. The cut waits
+//   for older groups rather than give a younger one a place that they will need.
 // The last batch of an ended plan may be short, and empty when all its groups were set aside.
 std::optional<BatchHeader> CutNextBatch(const PlanState& plan);
 

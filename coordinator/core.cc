@@ -48,7 +48,9 @@ absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
   GetManifestReply reply;
   if (request.has_version()) {
     absl::StatusOr<WeightManifest> manifest = weights_.Get(request.version());
-    if (absl::IsNotFound(manifest.status())) return std::nullopt;
+    if (absl::IsNotFound(manifest.status()) || absl::IsUnavailable(manifest.status())) {
+      return std::nullopt;
+    }
     RETURN_IF_ERROR(manifest.status());
     *reply.mutable_manifest() = *std::move(manifest);
     return reply;

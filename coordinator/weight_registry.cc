@@ -94,9 +94,11 @@ absl::StatusOr<WeightManifest> WeightRegistry::Get(uint64_t version) const {
   if (!Has(version)) {
     return absl::NotFoundError(absl::StrCat("weight version ", version, " is not published"));
   }
-  ASSIGN_OR_RETURN(const std::string bytes, store_->Get(store_keys::Manifest(version)));
+  const absl::StatusOr<std::string> bytes = store_->Get(store_keys::Manifest(version));
+  if (absl::IsNotFound(bytes.status())) return absl::UnavailableError("being written");
+  RETURN_IF_ERROR(bytes.status());
   WeightManifest manifest;
-  if (!manifest.ParseFromString(bytes)) return absl::DataLossError("a manifest is damaged");
+  if (!manifest.ParseFromString(*bytes)) return absl::DataLossError("a manifest is damaged");
   return manifest;
 }
 

@@ -32,7 +32,7 @@ class WeightRegistry {
   bool Has(uint64_t version) const { return epochs_.count(version) > 0; }
   std::optional<uint64_t> newest() const;
   const WeightManifest& newest_manifest() const { return newest_; }
-  // NOT_FOUND when never published or no longer kept.
+  // NOT_FOUND when never published or no longer kept; UNAVAILABLE when not on the disk yet.
   absl::StatusOr<WeightManifest> Get(uint64_t version) const;
 
  private:

@@ -1,0 +1,275 @@
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <limits>
+
+#include "coordinator/core_harness.h"
+#include "coordinator/memory_store.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+using Ack = SubmitReply::Ack;
+
+class CoreWork : public ::testing::Test {
+ protected:
+  void Open(const PlanSpec& spec, uint64_t groups) {
+    ASSERT_TRUE(core->OpenPlan(OpenRequest(spec)).ok());
+    ASSERT_TRUE(core->AppendGroups(AppendRequest(spec.name(), 0, groups)).ok());
+  }
+  void Publish(uint64_t version) {
+    ASSERT_TRUE(core->PublishWeights(PublishRequest(version)).ok());
+  }
+  void Return(const std::string& actor, uint64_t lease, const std::string& error) {
+    ReturnLeasesRequest request;
+    request.set_actor(actor);
+    request.add_leases(lease);
+    request.set_error(error);
+    ASSERT_TRUE(core->ReturnLeases(request, core.now()).ok());
+  }
+  void TearDown() override {
+    const absl::Status status = core->CheckInvariants();
+    EXPECT_TRUE(status.ok()) << status;
+  }
+
+  MemoryStore store;
+  CoreHarness core{&store};
+};
+
+TEST_F(CoreWork, NothingIsLentBeforeItsVersionIsPublished) {
+  PlanSpec pinned = MakeSpec("pinned", 1, 1);
+  pinned.set_pinned_version(2);
+  Open(pinned, 1);
+  Open(MakeSpec("p", 1, 1), 1);
+  EXPECT_THAT(core.Lend("a", 9), IsEmpty());
+  Publish(1);
+  EXPECT_EQ(core.Lend("a", 9).at(0).plan(), "p");
+  Publish(2);
+  const auto leases = core.Lend("a", 9);
+  ASSERT_EQ(leases.size(), 1u);
+  EXPECT_EQ(leases[0].plan(), "pinned");
+  EXPECT_EQ(leases[0].weight_version(), 2);
+}
+
+TEST_F(CoreWork, WorkAtTheHeldVersionComesFirst) {
+  Open(MakeSpec("newest", 1, 1), 1);
+  PlanSpec pinned = MakeSpec("pinned", 1, 1);
+  pinned.set_pinned_version(1);
+  Open(pinned, 1);
+  Publish(1);
+  Publish(2);
+  const auto leases = core.Lend("a", 9, /*held=*/1);
+  ASSERT_EQ(leases.size(), 1u) << "one reply is for one version";
+  EXPECT_EQ(leases[0].plan(), "pinned");
+}
+
+TEST_F(CoreWork, AGroupIsSplitOnlyWhenNothingElseFits) {
+  Open(MakeSpec("p", 4, 3), 3);
+  Publish(0);
+  const auto one = core.Lend("a", 6);
+  ASSERT_EQ(one.size(), 1u);
+  EXPECT_EQ(one[0].samples_size(), 4);
+  const auto split = core.Lend("a", 3);
+  ASSERT_EQ(split.size(), 1u);
+  EXPECT_THAT(split[0].samples(), ElementsAre(0, 1, 2));
+  const auto rest = core.Lend("b", 100);
+  ASSERT_EQ(rest.size(), 2u);
+  EXPECT_THAT(rest[0].samples(), ElementsAre(3));
+}
+
+TEST_F(CoreWork, AReLeaseAsksOnlyForWhatIsMissing) {
+  Open(MakeSpec("p", 3, 1), 1);
+  Publish(0);
+  const Lease lease = core.Lend("a", 9).at(0);
+  core.Submit("a", lease.lease(), MakeRollout("p", 0, 1, 0));
+  core.Advance(absl::Seconds(61));
+  EXPECT_EQ(core->ledger().expired(), 2);
+  const Lease again = core.Lend("b", 9).at(0);
+  EXPECT_THAT(again.samples(), ElementsAre(0, 2));
+  EXPECT_EQ(again.attempt(), 2u);
+}
+
+TEST_F(CoreWork, RenewalKeepsALeaseAndNamesThoseThatAreLost) {
+  Open(MakeSpec("p", 1, 2), 2);
+  Publish(0);
+  const auto leases = core.Lend("a", 2);
+  core.Advance(absl::Seconds(40));
+  RenewLeasesRequest renew;
+  renew.set_actor("a");
+  renew.add_leases(leases[0].lease());
+  EXPECT_THAT(core->RenewLeases(renew, core.now())->lost(), IsEmpty());
+  core.Advance(absl::Seconds(40));
+  renew.add_leases(leases[1].lease());
+  EXPECT_THAT(core->RenewLeases(renew, core.now())->lost(), ElementsAre(leases[1].lease()));
+  renew.set_actor("thief");
+  EXPECT_EQ(core->RenewLeases(renew, core.now())->lost_size(), 2);
+}
+
+TEST_F(CoreWork, ALateSampleThatIsStillWantedIsAcceptedAndItsNewHolderIsADuplicate) {
+  Open(MakeSpec("p", 1, 1), 1);
+  Publish(0);
+  const Lease first = core.Lend("a", 1).at(0);
+  core.Advance(absl::Seconds(61));
+  const Lease second = core.Lend("b", 1).at(0);
+  EXPECT_EQ(core.Submit("a", first.lease(), MakeRollout("p", 0, 0, 0)).outcome(), Ack::ACCEPTED);
+  EXPECT_EQ(core.Submit("b", second.lease(), MakeRollout("p", 0, 0, 0)).outcome(), Ack::DUPLICATE);
+  EXPECT_EQ(core->ledger().outstanding(), 0);
+  EXPECT_EQ(core->ledger().mismatched(), 0);
+}
+
+TEST_F(CoreWork, ADuplicateAtTheSameVersionThatDiffersIsCounted) {
+  Open(MakeSpec("p", 1, 1), 1);
+  Publish(0);
+  const Lease lease = core.Lend("a", 1).at(0);
+  core.Finish("a", lease);
+  EXPECT_EQ(core.Submit("b", lease.lease(), MakeRollout("p", 0, 0, 0)).outcome(), Ack::DUPLICATE);
+  EXPECT_EQ(core->ledger().mismatched(), 0) << "the actor's name is no difference";
+  EXPECT_NE(core.Submit("a", lease.lease(), MakeRollout("p", 0, 0, 0, 1)).message(), "");
+  EXPECT_EQ(core->ledger().mismatched(), 1);
+  Rollout other_logprob = MakeRollout("p", 0, 0, 0);
+  other_logprob.mutable_spans(1)->set_logprobs(0, -9);
+  core.Submit("a", lease.lease(), other_logprob);
+  EXPECT_EQ(core->ledger().mismatched(), 2);
+  core.Submit("a", lease.lease(), MakeRollout("p", 0, 0, 5));
+  EXPECT_EQ(core->ledger().mismatched(), 2) << "another version may differ";
+
+  ASSERT_TRUE(core->MarkApplied(AppliedRequest("p", 0, 0)).ok());
+  core.Commit();
+  core.Submit("a", lease.lease(), MakeRollout("p", 0, 0, 0));
+  EXPECT_EQ(core->ledger().mismatched(), 2) << "compared with the store once not resident";
+  core.Submit("a", lease.lease(), MakeRollout("p", 0, 0, 0, 1));
+  EXPECT_EQ(core->ledger().mismatched(), 3);
+}
+
+TEST_F(CoreWork, AGroupIsSetAsideAfterThreeFailuresAndTheBatchIsCutWithoutIt) {
+  Open(MakeSpec("p", 2, 2), 4);
+  Publish(0);
+  const auto leases = core.Lend("a", 4);
+  core.Finish("a", leases[1]);
+  core.Submit("a", leases[0].lease(), MakeRollout("p", 0, 1, 0));
+  Return("a", leases[0].lease(), "out of memory");
+  Return("b", core.Lend("b", 4).at(0).lease(), "");  // does not count
+  core.Lend("a", 4);
+  core.Advance(absl::Seconds(61));
+  Return("a", core.Lend("a", 4).at(0).lease(), "out of memory");
+  EXPECT_EQ(core->ledger().set_aside(), 1);
+  const auto batch = *core->NextBatch(BatchRequest("p", 0));
+  ASSERT_TRUE(batch.has_value());
+  EXPECT_THAT(batch->header().set_aside(), ElementsAre(0));
+  EXPECT_THAT(core.Batch("p", 0), ElementsAre(1));
+  EXPECT_EQ(core.Submit("a", leases[0].lease(), MakeRollout("p", 0, 0, 0)).outcome(), Ack::LATE);
+  ASSERT_TRUE(core->MarkApplied(AppliedRequest("p", 0, 0)).ok());
+  EXPECT_EQ(core.Lend("a", 4).at(0).item().group(), 2);
+}
+
+TEST_F(CoreWork, SettingAGroupAsideTakesBackItsOtherLeases) {
+  CoreOptions options;
+  options.max_attempts = 1;
+  MemoryStore other;
+  CoreHarness strict(&other, options);
+  ASSERT_TRUE(strict->OpenPlan(OpenRequest(MakeSpec("p", 4, 1))).ok());
+  ASSERT_TRUE(strict->AppendGroups(AppendRequest("p", 0, 1)).ok());
+  ASSERT_TRUE(strict->PublishWeights(PublishRequest(0)).ok());
+  const Lease half = strict.Lend("a", 2).at(0);
+  const Lease rest = strict.Lend("b", 2).at(0);
+  ReturnLeasesRequest failed;
+  failed.set_actor("a");
+  failed.add_leases(half.lease());
+  failed.set_error("no");
+  ASSERT_TRUE(strict->ReturnLeases(failed, strict.now()).ok());
+  EXPECT_EQ(strict->ledger().set_aside(), 4);
+  RenewLeasesRequest renew;
+  renew.set_actor("b");
+  renew.add_leases(rest.lease());
+  EXPECT_EQ(strict->RenewLeases(renew, strict.now())->lost_size(), 1);
+  EXPECT_TRUE(strict->CheckInvariants().ok());
+}
+
+TEST_F(CoreWork, AMalformedRolloutIsRejectedAndChangesNothingButItsCount) {
+  Open(MakeSpec("p", 2, 1), 2);
+  Publish(0);
+  const Lease lease = core.Lend("a", 2).at(0);
+  const std::string before = core->Status(core.now()).plans(0).SerializeAsString();
+  const Rollout good = MakeRollout("p", 0, 0, 0);
+  std::vector<Rollout> bad(18, good);
+  bad[0].mutable_key()->set_plan("q");
+  bad[1].mutable_key()->set_group(7);
+  bad[2].mutable_key()->set_sample(2);
+  bad[3].clear_spans();
+  bad[4].mutable_spans(1)->clear_logprobs();
+  bad[5].mutable_spans(1)->set_logprobs(0, std::numeric_limits<float>::quiet_NaN());
+  bad[6].mutable_spans(1)->set_logprobs(0, 0.5f);
+  bad[7].mutable_spans(0)->set_tokens(0, 8);
+  bad[8].mutable_spans(1)->set_kind(TokenSpan::KIND_UNSPECIFIED);
+  bad[9].set_finish(FINISH_UNSPECIFIED);
+  bad[10].clear_rewards();
+  bad[11].mutable_rewards(0)->set_name("other");
+  bad[12].set_reward(std::numeric_limits<double>::infinity());
+  bad[13].mutable_spans(1)->set_weight_version(1);
+  for (int i = 0; i < 9; ++i) {
+    bad[14].mutable_spans(1)->add_tokens(1);
+    bad[14].mutable_spans(1)->add_logprobs(-1);
+  }
+  bad[15].set_completion(std::string(5 << 20, 'x'));
+  bad[16].mutable_key()->set_group(1);  // not this lease's group
+  bad[17].mutable_spans(0)->add_logprobs(-1);
+  for (size_t i = 0; i < bad.size(); ++i) {
+    const Ack ack = core.Submit("a", lease.lease(), bad[i]);
+    EXPECT_EQ(ack.outcome(), Ack::REJECTED) << i;
+    EXPECT_NE(ack.message(), "") << i;
+  }
+  EXPECT_EQ(core.Submit("a", 0, good).outcome(), Ack::REJECTED);
+  EXPECT_EQ(core.Submit("a", 99, good).outcome(), Ack::REJECTED);
+  EXPECT_EQ(core.Submit("", lease.lease(), good).outcome(), Ack::REJECTED);
+  EXPECT_EQ(core->ledger().rejected(), bad.size() + 3);
+  EXPECT_EQ(core->Status(core.now()).plans(0).SerializeAsString(), before);
+  core.Commit();
+  EXPECT_EQ(CountKeys(store, "r"), 0u);
+  core.Finish("a", lease);
+}
+
+TEST_F(CoreWork, RequestsOutOfRangeAreRefused) {
+  EXPECT_EQ(core->Lease(WantLease("", 1), core.now()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(core->Lease(WantLease("a", 0), core.now()).status().code(),
+            absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(CoreWork, ARestartExpiresLeasesAndForgetsNothingAcknowledged) {
+  Open(MakeSpec("p", 2, 2, 2), 8);
+  Publish(3);
+  const auto leases = core.Lend("a", 8);
+  ASSERT_EQ(leases.size(), 4u);
+  core.Finish("a", leases[2]);
+  core.Submit("a", leases[0].lease(), MakeRollout("p", 0, 1, 3));
+  Return("a", leases[1].lease(), "failed");
+  core.Commit();
+  const GetStatusReply before = core->Status(core.now());
+  core.Restart();
+  const GetStatusReply after = core->Status(core.now());
+  EXPECT_EQ(after.plans(0).SerializeAsString(), before.plans(0).SerializeAsString());
+  EXPECT_EQ(after.newest_version(), 3);
+  EXPECT_EQ(core->ledger().outstanding(), 0);
+  EXPECT_EQ(core->ledger().expired(), before.ledger().outstanding());
+  const auto again = core.Lend("b", 100);
+  ASSERT_EQ(again.size(), 3u) << "still two batches are admitted";
+  EXPECT_THAT(again[0].samples(), ElementsAre(0));
+  EXPECT_EQ(again[1].attempt(), 2u);
+  EXPECT_GT(again[0].lease(), leases.back().lease());
+  EXPECT_EQ(core.Submit("a", leases[2].lease(), MakeRollout("p", 2, 0, 3)).outcome(),
+            Ack::DUPLICATE);
+  core.Finish("b", again[0]);
+  EXPECT_THAT(core.Batch("p", 0), ElementsAre(0, 2));
+}
+
+TEST_F(CoreWork, AStoreOfAnotherRunIsRefused) {
+  core.Commit();
+  CoreOptions options;
+  options.run = "other";
+  EXPECT_EQ(Core::Recover(&store, options).status().code(), absl::StatusCode::kFailedPrecondition);
+}
+
+}  // namespace
+}  // namespace reckon
