@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <iostream>
 #include <map>
+#include <memory>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -37,6 +39,35 @@ uint64_t SampledTokens(const Rollout& rollout) {
   return tokens;
 }
 
+// Shows how far a plan is, twice a second, for as long as it lives. Only its thread uses the
+// display meanwhile.
+class Watch {
+ public:
+  Watch(const LocalSession& session, const std::string& plan, Progress progress,
+        ProgressDisplay* display)
+      : thread_([this, &session, plan, progress, display]() mutable {
+          absl::Time began = absl::Now();
+          do {
+            absl::StatusOr<PlanStatus> status = session.Progress(plan);
+            progress.elapsed_s = absl::ToDoubleSeconds(absl::Now() - began);
+            if (status.ok()) {
+              progress.done = static_cast<double>(status->samples_accepted());
+              progress.tokens_per_s =
+                  static_cast<double>(status->sampled_tokens()) / progress.elapsed_s;
+            }
+            display->Show(progress, absl::Now());
+          } while (!stop_.WaitFor(absl::Milliseconds(500)));
+        }) {}
+  ~Watch() {
+    stop_.Stop();
+    thread_.join();
+  }
+
+ private:
+  StopToken stop_;
+  std::thread thread_;  // last: uses the others
+};
+
 absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
                                const std::string& phase, ProgressDisplay* display) {
   Outcome outcome;
@@ -48,7 +79,7 @@ absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
   progress.unit = "samples";
   progress.total = static_cast<double>(session->problems().size()) * spec.samples_per_group();
   absl::Time began = absl::Now();
-  display->Show(progress, began);
+  auto watch = std::make_unique<Watch>(*session, spec.name(), progress, display);
   absl::Status status = session->Run(
       spec, [](const Problem&, WorkItem*) {},
       [&](const Batch& batch) {
@@ -61,15 +92,16 @@ absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
           kept.set_reward(rollout.reward());
           kept.set_finish(rollout.finish());
           groups[rollout.key().group()].push_back(std::move(kept));
-          progress.done += 1;
         }
         outcome.seconds = absl::ToDoubleSeconds(absl::Now() - began);
-        progress.elapsed_s = outcome.seconds;
-        progress.tokens_per_s = static_cast<double>(outcome.tokens) / outcome.seconds;
-        display->Show(progress, absl::Now());
         return absl::OkStatus();
       });
+  watch.reset();
   if (!status.ok()) return status;
+  progress.elapsed_s = outcome.seconds;
+  progress.tokens_per_s = static_cast<double>(outcome.tokens) / std::max(1e-9, outcome.seconds);
+  progress.done = progress.total;
+  display->Show(progress, absl::Now());
   for (auto& [group, samples] : groups) {
     std::sort(samples.begin(), samples.end(), [](const Rollout& a, const Rollout& b) {
       return a.key().sample() < b.key().sample();

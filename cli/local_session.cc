@@ -202,6 +202,17 @@ absl::Status LocalSession::Run(const PlanSpec& spec,
   return Explain(plans_->Run(spec, /*keep_rollouts=*/true, /*version=*/0, item, each));
 }
 
+absl::StatusOr<PlanStatus> LocalSession::Progress(const std::string& plan) const {
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(2));
+  GetStatusReply reply;
+  RETURN_IF_ERROR(FromGrpc(stub_->GetStatus(&context, GetStatusRequest(), &reply)));
+  for (const PlanStatus& status : reply.plans()) {
+    if (status.name() == plan) return status;
+  }
+  return absl::NotFoundError(plan);
+}
+
 LocalSession::~LocalSession() {
   inner_.Stop();
   if (thread_.joinable()) thread_.join();

@@ -48,6 +48,9 @@ class LocalSession {
                    const std::function<void(const Problem&, WorkItem*)>& prepare,
                    const std::function<absl::Status(const Batch&)>& each);
 
+  // Samples and tokens that a running plan has so far. From any thread.
+  absl::StatusOr<PlanStatus> Progress(const std::string& plan) const;
+
  private:
   LocalSession() = default;
   absl::Status LoadProblemsAndText(const ProblemOptions& options);

@@ -135,6 +135,13 @@ void AddShow(CLI::App* app, ShowOptions* options) {
       "  reckon show runs/quickstart --plan eval/0_start/greedy --wrong --limit 20");
 }
 
+bool IsCommand(const CLI::App& app, const std::string& name) {
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    if (command->get_name() == name) return true;
+  }
+  return false;
+}
+
 int Main(int argc, char** argv, const StopToken* stop) {
   CLI::App app("Reckon trains language models to reason with reinforcement learning.");
   app.name("reckon");
@@ -157,6 +164,11 @@ int Main(int argc, char** argv, const StopToken* stop) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {  // CLI11's way to say it; --help is one too
     if (error.get_exit_code() == 0) return app.exit(error);
+    if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
+      std::cerr << "reckon: no command '" << argv[1]
+                << "'; there are train, sft, eval, score, show and doctor\n";
+      return kUsageError;
+    }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
     return kUsageError;
   }

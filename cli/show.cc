@@ -159,10 +159,10 @@ bool IsCorrect(const Rollout& rollout) {
 absl::Status Show(const ShowOptions& options, const StopToken* stop) {
   std::string run_dir = AbsolutePath(options.run);
   std::string config_path = run_dir + "/config.textproto";
-  if (!std::filesystem::exists(config_path)) {
+  if (!std::filesystem::exists(config_path) || !std::filesystem::exists(run_dir + "/store")) {
     return absl::NotFoundError(absl::StrCat(
         options.run,
-        ": not a run directory, it has no config.textproto; give one such as runs/NAME"));
+        ": not a run directory (no config.textproto and store in it); give one such as runs/NAME"));
   }
   ASSIGN_OR_RETURN(RunConfig config, LoadConfig(config_path, {}));
   RunReader reader(run_dir, std::move(config), stop);

@@ -87,7 +87,8 @@ TEST_F(SupervisorTest, ADeadDaemonIsStartedAgain) {
   supervisor.SetGroup({
       [&](int) {
         return std::vector<Command>{
-            Script("learner-0", "while [ \"$(wc -l < starts)\" -lt 3 ]; do sleep 0.01; done")};
+            Script("learner-0",
+                   "touch starts; while [ \"$(wc -l < starts)\" -lt 3 ]; do sleep 0.01; done")};
       },
   });
   EXPECT_TRUE(supervisor.Run(&stop_, [] {}).ok());

@@ -27,8 +27,15 @@ constexpr absl::Duration kRedraw = absl::Milliseconds(250);
 std::string Quoted(const std::string& arg) {
   if (arg.find_first_of(" \t'\"\\$`*?[]{}()<>|&;!#~") == std::string::npos) return arg;
   std::string out = "'";
-  for (char c : arg) out += c == '\'' ? "'\\''" : std::string(1, c);
-  return out + "'";
+  for (char c : arg) {
+    if (c == '\'') {
+      out.append("'\\''");
+    } else {
+      out.push_back(c);
+    }
+  }
+  out.push_back('\'');
+  return out;
 }
 
 std::string ResumeCommand(const TrainOptions& options) {

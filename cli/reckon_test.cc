@@ -1,0 +1,257 @@
+// The program as a person runs it: real `reckon` and coordinator, the other roles as scripts.
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/time/clock.h"
+#include "cli/process.h"
+#include "common/base/files.h"
+#include "common/testing/tiny_model.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+struct Result {
+  int code;
+  std::string out;  // stdout and stderr
+};
+
+class ReckonTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    folder_ = absl::StrCat(::testing::TempDir(), "/reckon_",
+                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
+    folder_ = std::filesystem::path(folder_).lexically_normal().string();
+    std::filesystem::remove_all(folder_);
+    std::filesystem::create_directories(folder_ + "/bin");
+    ASSERT_TRUE(WriteTinyModel(folder_ + "/model").ok());
+    std::filesystem::create_symlink(RECKON_COORDINATOR, folder_ + "/bin/reckon-coordinator");
+    Script("reckon-actor", "exec sleep 100");
+    ::setenv("RECKON_PROGRAMS", (folder_ + "/bin").c_str(), 1);
+    Write("config.textproto", absl::StrCat(R"(name: "r" output_dir: ")", folder_,
+                                           R"(/runs" model { path: ")", folder_, R"(/model" }
+      data { train: "builtin" builtin { train_problems: 8 eval_problems: 4 } }
+      eval { samples: 2 } stage { sft {} } stage { ei { rounds: 2 } })"));
+  }
+
+  void Write(const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name) << text;
+  }
+
+  // A role that is a shell script; $run is the run directory.
+  void Script(const std::string& program, const std::string& text) {
+    std::string path = absl::StrCat(folder_, "/bin/", program);
+    std::ofstream(path) << "#!/bin/sh\nrun=" << folder_ << "/runs/r\n" << text << "\n";
+    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
+  }
+
+  Result Run(const std::string& args) {
+    std::string command = absl::StrCat(RECKON_BINARY, " ", args, " 2>&1 </dev/null");
+    FILE* pipe = ::popen(command.c_str(), "r");
+    Result result;
+    char buffer[4096];
+    while (size_t n = ::fread(buffer, 1, sizeof(buffer), pipe)) result.out.append(buffer, n);
+    result.code = WEXITSTATUS(::pclose(pipe));
+    return result;
+  }
+
+  std::string Text(const std::string& name) {
+    auto text = ReadFile(folder_ + "/" + name);
+    return text.ok() ? *text : "";
+  }
+
+  bool WaitFor(const std::function<bool()>& condition) {
+    for (int i = 0; i < 2000; ++i) {
+      if (condition()) return true;
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    return false;
+  }
+
+  std::string config() const { return folder_ + "/config.textproto"; }
+
+  std::string folder_;
+};
+
+// Progress as the learner writes it.
+std::string Finished(const std::string& lines) {
+  return absl::StrCat("cat > $run/progress.json <<'END'\n{\"phase\": \"sft\", \"done\": 2, ",
+                      "\"total\": 2, \"unit\": \"steps\", \"lines\": [", lines,
+                      "], \"finished\": true}\nEND");
+}
+
+TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
+  for (const char* args : {"", "trian", "train", "eval --model m", "eval --bogus",
+                           "eval --model m --data d --format xml", "show r --wrong --correct",
+                           "eval --model m --data d --samples -1"}) {
+    Result result = Run(args);
+    EXPECT_EQ(result.code, 2) << args;
+    EXPECT_THAT(result.out, testing::StartsWith("reckon: ")) << args;
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
+  }
+}
+
+TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
+  for (const char* command : {"train", "sft", "eval", "score", "show", "doctor"}) {
+    Result result = Run(absl::StrCat(command, " --help"));
+    EXPECT_EQ(result.code, 0);
+    EXPECT_THAT(result.out,
+                AllOf(HasSubstr("Example"), HasSubstr(absl::StrCat("reckon ", command))));
+  }
+}
+
+TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
+  const std::pair<std::string, const char*> cases[] = {
+      {"train /nowhere.textproto", "/nowhere.textproto"},
+      {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
+      {"train " + config() + " --set model.path=/nowhere", "model.path: model folder /nowhere"},
+      {"train " + config() + " --set data.train=/nowhere.jsonl --set data.eval=builtin",
+       "data.train: "},
+      {"eval --model /nowhere --data builtin", "--model: model folder /nowhere is not there"},
+      {"eval --model " + folder_ + "/model --data /nowhere.jsonl", "--data: "},
+      {"eval --model " + folder_ + "/model --data builtin --temperature 0", "--temperature: "},
+      {"score --model /nowhere --data builtin", "--model: "},
+      {"sft --model m --data x.jsonl --output o", "--eval-data: "},
+      {"show " + folder_, "not a run directory"},
+  };
+  for (const auto& [args, says] : cases) {
+    Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out, AllOf(testing::StartsWith("reckon: "), HasSubstr(says))) << args;
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
+TEST_F(ReckonTest, DryRunPrintsThePlanAndStartsNothing) {
+  Result result = Run("train " + config() + " --dry-run --set keep_last=3");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("keep_last: 3"), HasSubstr("8 training and 4 evaluation problems"),
+                    HasSubstr("2 rounds of 32 samples"), HasSubstr("64 training samples"),
+                    HasSubstr("memory"), HasSubstr("disk")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  result = Run("train " + config() + " --dry-run --set model.path=/nowhere");
+  EXPECT_EQ(result.code, 0);
+  EXPECT_THAT(result.out, HasSubstr("not checked: model.path: model folder /nowhere"));
+}
+
+TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
+  Script("reckon-learner", absl::StrCat("echo \"$@\" >> $run/args\n",
+                                        Finished("\"evaluate start: maj@1 2%\", \"done\"")));
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("evaluate start: maj@1 2%\ndone\n"), HasSubstr("finished")));
+  EXPECT_THAT(Text("runs/r/args"), AllOf(HasSubstr("--rank=0 --world_size=1 --nonce="),
+                                         HasSubstr("--config="), Not(HasSubstr("--resume"))));
+  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 2"));
+
+  Result again = Run("train " + config());
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
+  Result changed = Run("train " + config() + " --resume --set seed=9");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("'seed: 0' is now 'seed: 9'"));
+  Result finished = Run("train " + config() + " --resume --set actor.count=2");
+  EXPECT_EQ(finished.code, 0) << finished.out;
+  EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
+
+  Result show = Run("show " + folder_ + "/runs/r");
+  EXPECT_EQ(show.code, 0) << show.out;
+  EXPECT_THAT(show.out, HasSubstr("run r: "));
+  show = Run("show " + folder_ + "/runs/r --plan nothing");
+  EXPECT_EQ(show.code, 1);
+  EXPECT_THAT(show.out, HasSubstr("--plan nothing"));
+}
+
+TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {
+  Script("reckon-learner",
+         absl::StrCat("echo \"$@\" >> $run/args\n[ $(wc -l < $run/args) -lt 3 ] && exit 1\n",
+                      Finished("")));
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("learner-0 exited with code 1"));
+  std::vector<std::string> starts = absl::StrSplit(Text("runs/r/args"), '\n', absl::SkipEmpty());
+  ASSERT_EQ(starts.size(), 3u);
+  EXPECT_THAT(starts[0], Not(HasSubstr("--resume")));
+  EXPECT_THAT(starts[1], HasSubstr("--resume"));
+  EXPECT_NE(starts[1], starts[2]);
+}
+
+TEST_F(ReckonTest, ALearnerThatAlwaysFailsEndsTheRunWithItsReason) {
+  Script("reckon-learner", "echo reckon-learner: data.train: no problems >&2; exit 1");
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("data.train: no problems"), HasSubstr("learner-0.log"),
+                                HasSubstr("--resume")));
+}
+
+TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
+  Script("reckon-learner", "echo $$ > $run/learner.pid\nexec sleep 100");
+  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
+  ASSERT_TRUE(reckon.ok());
+  ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/learner.pid").empty(); }));
+  EXPECT_EQ(Run("train " + config() + " --resume").code, 1) << "two at once";
+  reckon->Signal(SIGINT);
+  std::optional<int> ended = reckon->Wait(absl::Seconds(30));
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_EQ(WEXITSTATUS(*ended), 130);
+  EXPECT_THAT(Text("out"), HasSubstr("go on with: reckon train " + config() + " --resume"));
+  int learner = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/learner.pid"), &learner));
+  EXPECT_NE(::kill(learner, 0), 0);
+}
+
+TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
+  Script("reckon-learner", "while [ ! -e $run/go ]; do sleep 0.01; done\n" + Finished(""));
+  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
+  ASSERT_TRUE(reckon.ok());
+  ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/coordinator.addr").empty(); }));
+  std::string address = Text("runs/r/coordinator.addr");
+  // The only process whose command line has this run's store.
+  auto find = [&] {
+    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+      int pid = 0;
+      if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
+      std::ifstream file(entry.path() / "cmdline", std::ios::binary);
+      std::string line((std::istreambuf_iterator<char>(file)), {});
+      if (absl::StrContains(line, "--store=" + folder_ + "/runs/r/store")) return pid;
+    }
+    return 0;
+  };
+  int first = find();
+  ASSERT_NE(first, 0);
+  ::kill(first, SIGKILL);
+  ASSERT_TRUE(WaitFor([&] {
+    int now = find();
+    return now != 0 && now != first;
+  }));
+  ASSERT_TRUE(WaitFor(
+      [&] { return Run("show " + folder_ + "/runs/r").out.find("run r: ") != std::string::npos; }));
+  EXPECT_EQ(Text("runs/r/coordinator.addr"), address) << "show has used the run's own";
+  Write("runs/r/go", "");
+  std::optional<int> ended = reckon->Wait(absl::Seconds(30));
+  ASSERT_TRUE(ended.has_value());
+  EXPECT_EQ(WEXITSTATUS(*ended), 0) << Text("out");
+  EXPECT_THAT(Text("out"), HasSubstr("coordinator killed by signal 9"));
+}
+
+}  // namespace
+}  // namespace reckon
