@@ -1,5 +1,7 @@
 #include "learner/learner.h"
 
+#include <ATen/Parallel.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -67,7 +69,9 @@ class Learner {
     const RunConfig& config = context_.config;
     int cores = static_cast<int>(std::thread::hardware_concurrency());
     int threads = static_cast<int>(config.learner().threads());
-    SetComputeThreads(threads > 0 ? threads : std::max(1, cores / options_.world_size));
+    if (threads == 0) threads = std::max(1, cores / options_.world_size);
+    SetComputeThreads(threads);
+    at::set_num_threads(threads);  // of what LibTorch does itself
 
     if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(context_.run_dir));
     ASSIGN_OR_RETURN(context_.base, ReadModelFolder(config.model().path()));

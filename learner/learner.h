@@ -29,7 +29,8 @@ struct LearnerOptions {
 // One rank of a learner group, from its first call to the coordinator to the end of the last stage:
 // evaluates the start, then for each round of each stage lets the algorithm update the policy,
 // writes the weight folder and a checkpoint, publishes the version and evaluates it. Only rank 0
-// samples, publishes, evaluates and writes; the others update the policy with it.
+// samples, publishes, evaluates and writes; the others update the policy with it, and read the
+// model folder and, to resume, checkpoints and weights of the run directory, which all ranks share.
 //
 // Uses the calling thread. CANCELLED when stopped, with what is needed to resume on disk. Every
 // other error is final for the group and one line for people.

@@ -53,6 +53,8 @@ void Reporter::AddLine(const std::string& line) {
 
 void Reporter::Finish() {
   absl::MutexLock lock(&mu_);
+  progress_.phase = "finished";
+  progress_.done = progress_.total;
   progress_.finished = true;
   Show(true);
 }
