@@ -47,6 +47,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   void WriteDone(bool ok) {
     absl::MutexLock lock(&mu_);
     writing_ = false;
+    unacknowledged_ -= sent_.acks_size();
     if (!ok) broken_ = true;
     Proceed();
   }
@@ -59,14 +60,12 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   void Add(SubmitReply::Ack ack) override {
     absl::MutexLock lock(&mu_);
     *pending_.add_acks() = std::move(ack);
-    --unacknowledged_;
   }
 
   void Flush(const absl::Status& status) override {
     absl::MutexLock lock(&mu_);
     if (!status.ok()) {
       error_ = status;
-      unacknowledged_ = 0;
     }
     Proceed();
   }
@@ -92,7 +91,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
       reading_ = true;
       reactor_->StartRead(&request_);
     }
-    const bool drained = unacknowledged_ == 0 && (pending_.acks_size() == 0 || broken_);
+    const bool drained = unacknowledged_ == (broken_ ? pending_.acks_size() : 0);
     if (reads_ended_ && drained && !writing_) {
       finished_ = true;
       reactor_->Finish(grpc::Status::OK);
@@ -104,8 +103,8 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   Reactor* reactor_ ABSL_GUARDED_BY(mu_);
   SubmitRequest request_;  // owned by the read in flight, then by ReadDone
   SubmitReply pending_ ABSL_GUARDED_BY(mu_);
-  SubmitReply sent_;  // owned by the write in flight
-  int unacknowledged_ ABSL_GUARDED_BY(mu_) = 0;
+  SubmitReply sent_;                             // owned by the write in flight
+  int unacknowledged_ ABSL_GUARDED_BY(mu_) = 0;  // read, and their acknowledgement not sent
   bool reading_ ABSL_GUARDED_BY(mu_) = true;
   bool may_read_ ABSL_GUARDED_BY(mu_) = false;
   bool reads_ended_ ABSL_GUARDED_BY(mu_) = false;

@@ -7,8 +7,8 @@
 
 namespace reckon {
 
-// Rollouts of one stream that were read and not acknowledged: past this the server stops reading,
-// so that a fast actor waits instead of filling the coordinator's memory.
+// Rollouts of one stream that were read and whose acknowledgement was not sent: past this the
+// server stops reading, so that a fast actor waits instead of filling the coordinator's memory.
 inline constexpr int kSubmitWindow = 256;
 
 // The reactor of one Submit stream. Deletes itself when the stream is done; `committer` outlives
