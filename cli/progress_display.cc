@@ -86,7 +86,9 @@ void ProgressDisplay::Show(const Progress& progress, absl::Time now) {
   for (const std::string& line : progress.lines) {
     if (shown_lines_.insert(line).second) Print(line);
   }
-  if (terminal_) {
+  if (progress.finished) {  // its last phase is over, whatever its figures were
+    ClearBar();
+  } else if (terminal_) {
     std::string bar = FormatProgress(progress, 24);
     if (bar == bar_) return;
     ClearBar();

@@ -74,6 +74,18 @@ TEST(ProgressDisplay, ElsewhereItPrintsPlainLines) {
             "one  600/1,024 samples  1,340 tok/s  0:59 left\n");
 }
 
+TEST(ProgressDisplay, AFinishedRunHasNoBar) {
+  for (bool terminal : {false, true}) {
+    std::ostringstream out;
+    ProgressDisplay display(&out, terminal);
+    Progress progress = Half("one");
+    progress.lines = {"table"};
+    progress.finished = true;
+    display.Show(progress, absl::Now());
+    EXPECT_EQ(out.str(), "table\n");
+  }
+}
+
 TEST(ProgressDisplay, LinesOfAnEarlierAttemptAreNotShownAgain) {
   std::ostringstream out;
   ProgressDisplay display(&out, false);
