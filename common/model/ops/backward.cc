@@ -210,14 +210,15 @@ at::Tensor HeadBackward(const at::Tensor& hidden, const LinearWeight& head,
                         const at::Tensor& targets, double scale, const at::Tensor& lse,
                         const at::Tensor& dlogprob) {
   // d logits = g * scale * (onehot(target) - softmax(scale * logits)).
-  int64_t vocab = head.forward.n();
+  // Rows of d are a left operand of Gemm, which reads pairs: an odd vocabulary is padded.
+  int64_t vocab = head.forward.n(), width = (vocab + 1) / 2 * 2;
   at::Tensor dx = at::empty(hidden.sizes(), hidden.scalar_type());
   const int32_t* ids = targets.const_data_ptr<int32_t>();
   const float* lses = lse.const_data_ptr<float>();
   const float* g = dlogprob.const_data_ptr<float>();
   const float s = static_cast<float>(scale);
   ForHeadChunks(hidden, head, [&](int64_t first, int64_t count, float* logits) {
-    at::Tensor d = at::empty({count, vocab}, hidden.scalar_type());
+    at::Tensor d = at::zeros({count, width}, hidden.scalar_type());
     ParallelFor(count, [&](int64_t i) {
       float* row = logits + i * vocab;
       ExpShifted(row, vocab, s, lses[first + i], row);
@@ -225,9 +226,9 @@ at::Tensor HeadBackward(const at::Tensor& hidden, const LinearWeight& head,
       for (int64_t j = 0; j < vocab; ++j) row[j] *= factor;
       row[ids[first + i]] -= factor;
       if (ElementOf(d) == Element::kBf16) {
-        ToBf16(row, vocab, static_cast<uint16_t*>(d.mutable_data_ptr()) + i * vocab);
+        ToBf16(row, vocab, static_cast<uint16_t*>(d.mutable_data_ptr()) + i * width);
       } else {
-        std::copy(row, row + vocab, d.mutable_data_ptr<float>() + i * vocab);
+        std::copy(row, row + vocab, d.mutable_data_ptr<float>() + i * width);
       }
     });
     at::Tensor part = LinearBackward(hidden.narrow(0, first, count), head, d);
