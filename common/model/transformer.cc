@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
 #include <cstring>
 #include <map>
 #include <utility>
@@ -124,7 +125,11 @@ class Llama : public Transformer {
   absl::StatusOr<std::vector<Parameter>> Read(const WeightManifest& manifest,
                                               absl::Span<const char> bytes) const {
     std::map<std::string, const TensorEntry*> given;
-    for (const TensorEntry& entry : manifest.tensors()) given[entry.name()] = &entry;
+    for (const TensorEntry& entry : manifest.tensors()) {
+      if (!given.emplace(entry.name(), &entry).second) {
+        return absl::InvalidArgumentError(absl::StrCat("weights: ", entry.name(), " given twice"));
+      }
+    }
     std::vector<Parameter> out;
     for (const TensorEntry& expected : ExpectedTensors()) {
       auto it = given.find(expected.name());
@@ -143,11 +148,16 @@ class Llama : public Transformer {
         return absl::InvalidArgumentError(absl::StrCat("weights: ", entry.name(), " has dtype ",
                                                        entry.dtype(), "; BF16 and F32 are read"));
       }
-      at::Tensor tensor = at::empty(shape, entry.dtype() == "BF16" ? at::kBFloat16 : at::kFloat);
-      if (entry.offset() > bytes.size() || bytes.size() - entry.offset() < tensor.nbytes()) {
+      // Against the buffer before any memory is asked for: the shape is only as true as
+      // config.json.
+      uint64_t left = bytes.size(), needed = entry.dtype() == "BF16" ? 2 : 4;
+      left -= std::min<uint64_t>(left, entry.offset());
+      for (int64_t n : shape) needed = n > 0 && needed <= left / n ? needed * n : left + 1;
+      if (needed > left) {
         return absl::InvalidArgumentError(
             absl::StrCat("weights: ", entry.name(), " lies beyond the end of the buffer"));
       }
+      at::Tensor tensor = at::empty(shape, entry.dtype() == "BF16" ? at::kBFloat16 : at::kFloat);
       std::memcpy(tensor.mutable_data_ptr(), bytes.data() + entry.offset(), tensor.nbytes());
       out.emplace_back(entry.name(), std::move(tensor));
       given.erase(it);

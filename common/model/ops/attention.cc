@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "common/model/ops/clones.h"
 #include "common/model/ops/softmax.h"
 
 namespace reckon {
@@ -37,9 +38,6 @@ void AttendRow(const KvShape& shape, const void* q, int64_t heads, const char* c
     AttendRowPortable(shape, q, heads, pages, keys, scratch, out);
   }
 }
-
-#define RECKON_CLONES \
-  __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
 
 RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_t heads,
                                      const char* const* pages, int64_t keys, float* scratch,

@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 
@@ -19,28 +20,67 @@ __m512bh Pair(const uint16_t* at) {
 
 __m512bh Load(const uint16_t* at) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(at)); }
 
+// Adds the weighted values of columns block .. block+16*kParts-1, pair of keys by pair of keys.
+template <int kHeads, int kParts>
+void Values(const KvShape& shape, const char* const* pages, int64_t keys, int64_t padded,
+            int64_t block, const float* scratch, const float* total, uint16_t* out) {
+  const int64_t dim = shape.head_dim;
+  __m512 acc[kHeads][kParts];
+  for (auto& row : acc) {
+    for (__m512& part : row) part = _mm512_setzero_ps();
+  }
+  for (int64_t t = 0; t < keys; t += 2) {
+    const auto* v =
+        reinterpret_cast<const uint16_t*>(pages[t / kPageTokens] + shape.value_offset()) +
+        (t % kPageTokens / 2 * dim + block) * 2;
+    // What lies behind an odd last key may be an earlier sequence's, even NaN, which a probability
+    // of zero would not silence.
+    const __mmask32 present = t + 1 < keys ? 0xffffffffu : 0x55555555u;
+    __m512bh values[kParts];
+    for (int i = 0; i < kParts; ++i) {
+      values[i] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(present, v + 32 * i));
+    }
+    for (int h = 0; h < kHeads; ++h) {
+      __m512bh p = Pair(reinterpret_cast<const uint16_t*>(scratch + h * padded) + t);
+      for (int i = 0; i < kParts; ++i) {
+        acc[h][i] = _mm512_dpbf16_ps(acc[h][i], p, values[i]);
+      }
+    }
+  }
+  for (int h = 0; h < kHeads; ++h) {
+    const __m512 divisor = _mm512_set1_ps(total[h]);
+    for (int i = 0; i < kParts; ++i) {
+      __m256bh row = _mm512_cvtneps_pbh(_mm512_div_ps(acc[h][i], divisor));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + h * dim + block + 16 * i),
+                          reinterpret_cast<__m256i>(row));
+    }
+  }
+}
+
 // kHeads query heads against the pages: scores, then softmax, then the weighted values.
 template <int kHeads>
 void Attend(const KvShape& shape, const uint16_t* q, const char* const* pages, int64_t keys,
             float* scratch, uint16_t* out) {
   const int64_t dim = shape.head_dim, padded = (keys + kPageTokens - 1) / kPageTokens * kPageTokens;
   const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(static_cast<float>(dim)));
-  for (int64_t first = 0; first < keys; first += 32) {
-    const auto* k =
-        reinterpret_cast<const uint16_t*>(pages[first / kPageTokens]) + first % kPageTokens * 2;
-    __m512 acc[kHeads][2];
-    for (auto& pair : acc) pair[0] = pair[1] = _mm512_setzero_ps();
+  for (int64_t first = 0; first < keys; first += kPageTokens) {
+    const auto* k = reinterpret_cast<const uint16_t*>(pages[first / kPageTokens]);
+    __m512 acc[kHeads][4];
+    for (auto& row : acc) {
+      for (__m512& part : row) part = _mm512_setzero_ps();
+    }
     for (int64_t d = 0; d < dim / 2; ++d) {
-      __m512bh k0 = Load(k + d * kPageTokens * 2), k1 = Load(k + d * kPageTokens * 2 + 32);
+      __m512bh keys_of[4];
+      for (int i = 0; i < 4; ++i) keys_of[i] = Load(k + d * kPageTokens * 2 + 32 * i);
       for (int h = 0; h < kHeads; ++h) {
         __m512bh x = Pair(q + h * dim + 2 * d);
-        acc[h][0] = _mm512_dpbf16_ps(acc[h][0], x, k0);
-        acc[h][1] = _mm512_dpbf16_ps(acc[h][1], x, k1);
+        for (int i = 0; i < 4; ++i) acc[h][i] = _mm512_dpbf16_ps(acc[h][i], x, keys_of[i]);
       }
     }
     for (int h = 0; h < kHeads; ++h) {
-      _mm512_storeu_ps(scratch + h * padded + first, _mm512_mul_ps(acc[h][0], scale));
-      _mm512_storeu_ps(scratch + h * padded + first + 16, _mm512_mul_ps(acc[h][1], scale));
+      for (int i = 0; i < 4; ++i) {
+        _mm512_storeu_ps(scratch + h * padded + first + 16 * i, _mm512_mul_ps(acc[h][i], scale));
+      }
     }
   }
   float total[kHeads];
@@ -48,35 +88,20 @@ void Attend(const KvShape& shape, const uint16_t* q, const char* const* pages, i
     float* p = scratch + h * padded;
     ExpShifted(p, keys, 1.0f, MaxOf(p, keys), p);
     total[h] = SumFixed(p, keys);
-    if (keys % 2 != 0) p[keys] = 0;
+    std::fill(p + keys, p + padded, 0.0f);
+    // Rounded to bf16 in place: the 16 written lie before the 16 read next.
+    auto* rounded = reinterpret_cast<uint16_t*>(p);
+    for (int64_t t = 0; t < keys; t += 16) {
+      __m256bh row = _mm512_cvtneps_pbh(_mm512_loadu_ps(p + t));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(rounded + t), reinterpret_cast<__m256i>(row));
+    }
   }
-  for (int64_t block = 0; block < dim; block += 32) {
-    const int parts = dim - block >= 32 ? 2 : 1;
-    __m512 acc[kHeads][2];
-    for (auto& pair : acc) pair[0] = pair[1] = _mm512_setzero_ps();
-    for (int64_t t = 0; t < keys; t += 2) {
-      const auto* v =
-          reinterpret_cast<const uint16_t*>(pages[t / kPageTokens] + shape.value_offset()) +
-          (t % kPageTokens / 2 * dim + block) * 2;
-      __m512bh v0 = Load(v), v1 = Load(parts == 2 ? v + 32 : v);
-      for (int h = 0; h < kHeads; ++h) {
-        // Both probabilities of the pair rounded to bf16, broadcast to every lane.
-        __m128 two =
-            _mm_castpd_ps(_mm_load_sd(reinterpret_cast<const double*>(scratch + h * padded + t)));
-        int32_t bits = _mm_cvtsi128_si32(reinterpret_cast<__m128i>(_mm_cvtneps_pbh(two)));
-        __m512bh p = reinterpret_cast<__m512bh>(_mm512_set1_epi32(bits));
-        acc[h][0] = _mm512_dpbf16_ps(acc[h][0], p, v0);
-        acc[h][1] = _mm512_dpbf16_ps(acc[h][1], p, v1);
-      }
-    }
-    for (int h = 0; h < kHeads; ++h) {
-      __m512 divisor = _mm512_set1_ps(total[h]);
-      for (int part = 0; part < parts; ++part) {
-        __m256bh row = _mm512_cvtneps_pbh(_mm512_div_ps(acc[h][part], divisor));
-        _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + h * dim + block + 16 * part),
-                            reinterpret_cast<__m256i>(row));
-      }
-    }
+  int64_t block = 0;
+  for (; block + 64 <= dim; block += 64) {
+    Values<kHeads, 4>(shape, pages, keys, padded, block, scratch, total, out);
+  }
+  for (; block < dim; block += 16) {
+    Values<kHeads, 1>(shape, pages, keys, padded, block, scratch, total, out);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "common/model/ops/clones.h"
 #include "common/model/ops/gemm_kernels.h"
 #include "common/model/ops/thread_pool.h"
 
@@ -47,7 +48,7 @@ bool HasAvx512Bf16() {
   return has;
 }
 
-void ToBf16(const float* x, int64_t n, uint16_t* out) {
+RECKON_CLONES void ToBf16(const float* x, int64_t n, uint16_t* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = ToBf16(x[i]);
 }
 

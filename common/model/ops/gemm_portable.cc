@@ -1,12 +1,10 @@
 #include <cstring>
 
+#include "common/model/ops/clones.h"
 #include "common/model/ops/gemm.h"
 #include "common/model/ops/gemm_kernels.h"
 
 namespace reckon {
-
-// The compiler makes an AVX2 version beside the plain one and picks at start-up.
-#define RECKON_CLONES __attribute__((target_clones("arch=haswell", "default")))
 
 RECKON_CLONES void PanelBf16Portable(const uint16_t* a, int64_t m, int64_t lda,
                                      const uint16_t* panel, int64_t k2, float* c, int64_t ldc,

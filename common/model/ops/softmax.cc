@@ -3,11 +3,9 @@
 #include <cmath>
 #include <cstring>
 
-namespace reckon {
+#include "common/model/ops/clones.h"
 
-// The compiler vectorises these loops for each kind of machine and picks at start-up.
-#define RECKON_CLONES \
-  __attribute__((target_clones("arch=skylake-avx512", "arch=haswell", "default")))
+namespace reckon {
 
 RECKON_CLONES void ExpShifted(const float* x, int64_t n, float scale, float shift, float* out) {
   constexpr float kLog2E = 1.44269504f;

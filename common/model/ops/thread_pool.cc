@@ -8,7 +8,6 @@
 #include <thread>
 #include <vector>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 
 namespace reckon {
@@ -19,17 +18,17 @@ constexpr int kSpins = 2000;
 
 thread_local bool in_parallel = false;
 
+// A round is open from the moment it is posted until the poster has run out of work. Workers join
+// while it is open, and the poster waits for those that joined: one that the scheduler has not let
+// run in time costs nothing, where waiting for it would cost a slice of several milliseconds.
 class Pool {
  public:
   explicit Pool(int threads) {
     for (int i = 1; i < threads; ++i) workers_.emplace_back([this] { Work(); });
   }
   ~Pool() {
-    {
-      absl::MutexLock lock(&mu_);
-      stop_ = true;
-      round_.fetch_add(1, std::memory_order_release);
-    }
+    stop_.store(true, std::memory_order_relaxed);
+    Post(0);
     for (std::thread& worker : workers_) worker.join();
   }
 
@@ -40,14 +39,11 @@ class Pool {
     body_ = &body;
     n_ = n;
     next_.store(0, std::memory_order_relaxed);
-    busy_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
-    {
-      absl::MutexLock lock(&mu_);
-      round_.fetch_add(1, std::memory_order_release);
-    }
+    Post(kOpen);
     Take();
+    state_.fetch_and(~kOpen, std::memory_order_acq_rel);
     // Yields when it takes long: a worker may be waiting for the core that this thread spins on.
-    for (int spins = 0; busy_.load(std::memory_order_acquire) != 0; ++spins) {
+    for (int spins = 0; (state_.load(std::memory_order_acquire) & kJoined) != 0; ++spins) {
       if (spins < kSpins) {
         _mm_pause();
       } else {
@@ -57,43 +53,57 @@ class Pool {
   }
 
  private:
+  // state_: the round's number, whether it is open, how many workers have joined and not left.
+  static constexpr uint64_t kRound = uint64_t{1} << 32;
+  static constexpr uint64_t kOpen = uint64_t{1} << 31;
+  static constexpr uint64_t kJoined = kOpen - 1;
+
+  void Post(uint64_t open) {
+    absl::MutexLock lock(&mu_);  // so that a sleeper sees it
+    uint64_t round = state_.load(std::memory_order_relaxed) / kRound + 1;
+    state_.store(round * kRound | open, std::memory_order_release);
+  }
+
   void Take() {
     in_parallel = true;
     for (int64_t i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < n_;) (*body_)(i);
     in_parallel = false;
   }
 
+  uint64_t AwaitRoundAfter(uint64_t seen) {
+    auto posted = [this, seen] { return state_.load(std::memory_order_acquire) / kRound != seen; };
+    for (int spins = 0; !posted() && spins < kSpins; ++spins) _mm_pause();
+    if (!posted()) {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(&posted));
+    }
+    return state_.load(std::memory_order_acquire);
+  }
+
   void Work() {
     uint64_t seen = 0;
     while (true) {
-      int spins = 0;
-      while (round_.load(std::memory_order_acquire) == seen && ++spins < kSpins) _mm_pause();
-      if (round_.load(std::memory_order_acquire) == seen) {
-        absl::MutexLock lock(&mu_);
-        auto changed = [this, seen]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
-          return round_.load(std::memory_order_relaxed) != seen;
-        };
-        mu_.Await(absl::Condition(&changed));
+      uint64_t state = AwaitRoundAfter(seen);
+      if (stop_.load(std::memory_order_relaxed)) return;
+      seen = state / kRound;
+      while ((state & kOpen) != 0 && state / kRound == seen) {
+        // Joining fails, and is tried again or given up, whenever the state has moved on.
+        if (!state_.compare_exchange_weak(state, state + 1, std::memory_order_acq_rel)) continue;
+        Take();
+        state_.fetch_sub(1, std::memory_order_release);
+        break;
       }
-      ++seen;
-      {
-        absl::ReaderMutexLock lock(&mu_);
-        if (stop_) return;
-      }
-      Take();
-      busy_.fetch_sub(1, std::memory_order_release);
     }
   }
 
   absl::Mutex turn_;
   absl::Mutex mu_;
-  bool stop_ ABSL_GUARDED_BY(mu_) = false;
-  std::atomic<uint64_t> round_{0};  // changed under mu_, so that a sleeper sees it
-  // Written before round_ grows, read after: the release on round_ orders them.
+  std::atomic<bool> stop_{false};
+  std::atomic<uint64_t> state_{0};
+  // Written while no worker has joined and the round is not open; read by those that joined.
   const absl::FunctionRef<void(int64_t)>* body_ = nullptr;
   int64_t n_ = 0;
   std::atomic<int64_t> next_{0};
-  std::atomic<int> busy_{0};
   std::vector<std::thread> workers_;
 };
 
