@@ -83,7 +83,7 @@ absl::Status CheckWorkItem(const WorkItem& item) {
   return absl::OkStatus();
 }
 
-absl::Status CheckManifest(const WeightManifest& manifest) {
+absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   if (manifest.total_bytes() == 0) return Bad("manifest.total_bytes is 0");
   if (manifest.chunk_bytes() == 0) return Bad("manifest.chunk_bytes is 0");
   const uint64_t chunks = (manifest.total_bytes() - 1) / manifest.chunk_bytes() + 1;

@@ -15,7 +15,7 @@ absl::Status CheckName(absl::string_view what, absl::string_view name);
 absl::Status CheckPlanSpec(const PlanSpec& spec);
 absl::Status CheckWorkItem(const WorkItem& item);
 // Tensors contiguous, without overlap, covering total_bytes; one digest per chunk.
-absl::Status CheckManifest(const WeightManifest& manifest);
+absl::Status CheckPublishedManifest(const WeightManifest& manifest);
 
 }  // namespace reckon
 

@@ -39,7 +39,7 @@ absl::Status WeightRegistry::Restore(std::optional<uint64_t> newest) {
 
 absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
                                      const std::set<uint64_t>& pinned, Writes& writes) {
-  RETURN_IF_ERROR(CheckManifest(manifest));
+  RETURN_IF_ERROR(CheckPublishedManifest(manifest));
   const uint64_t version = manifest.version();
   auto known = epochs_.find(version);
   const bool new_epoch = !any_ || manifest.epoch() > newest_.epoch();
