@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "actor/actor.h"
 #include "actor/policy/torch_policy.h"
+#include "common/base/memory.h"
 #include "common/base/stop_token.h"
 #include "common/model/ops/thread_pool.h"
 #include "common/net/channel.h"
@@ -49,6 +50,7 @@ std::string DefaultName() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  reckon::KeepFreedMemory();
   reckon::StopToken stop;
   reckon::StopOnSignals(&stop);
   absl::SetProgramUsageMessage("reckon-actor --coordinator=HOST:PORT [--name=NAME] ...");

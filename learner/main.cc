@@ -12,6 +12,7 @@
 #include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "common/base/log.h"
+#include "common/base/memory.h"
 #include "common/base/stop_token.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
@@ -81,6 +82,7 @@ int Main() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
+  reckon::KeepFreedMemory();
   absl::SetProgramUsageMessage("one rank of Reckon's learner group");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);

@@ -120,9 +120,8 @@ class StepAttention : public AttentionSource {
     }
   }
 
-  at::Tensor Attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                    const at::Tensor& v) override {
-    at::Tensor out = AttendPages(cache_->pages_, layer, rows_, q, k, v);
+  at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
+    at::Tensor out = AttendPages(cache_->pages_, layer, rows_, qkv);
     if (layer + 1 == cache_->layers_) {
       for (KvCache::SequenceId id : sequences_) ++cache_->At(id).length;
     }

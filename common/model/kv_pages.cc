@@ -25,21 +25,21 @@ void KvPages::Copy(int64_t from, int64_t to) {
 }
 
 at::Tensor AttendPages(KvPages& pages, int64_t layer, const std::vector<KvRow>& rows,
-                       const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+                       const at::Tensor& qkv) {
   const KvShape& shape = pages.shape();
-  const int64_t heads = q.size(1), kv_heads = k.size(1), dim = q.size(2), group = heads / kv_heads;
+  const int64_t kv_heads = pages.kv_heads(), dim = shape.head_dim, width = qkv.size(1);
+  const int64_t heads = width / dim - 2 * kv_heads, group = heads / kv_heads;
   const int64_t element = shape.element_bytes(), n = static_cast<int64_t>(rows.size());
-  auto at = [element](const at::Tensor& x, int64_t row, int64_t head) {
-    return static_cast<const char*>(x.const_data_ptr()) +
-           (row * x.stride(0) + head * x.stride(1)) * element;
-  };
+  const auto* from = static_cast<const char*>(qkv.const_data_ptr());
+  auto at = [&](int64_t row, int64_t head) { return from + (row * width + head * dim) * element; };
   for (int64_t row = 0; row < n; ++row) {
     int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
     for (int64_t h = 0; h < kv_heads; ++h) {
-      WriteKv(shape, pages.At(page, layer, h), rows[row].position, at(k, row, h), at(v, row, h));
+      WriteKv(shape, pages.At(page, layer, h), rows[row].position, at(row, heads + h),
+              at(row, heads + kv_heads + h));
     }
   }
-  at::Tensor out = at::empty({n, heads * dim}, q.scalar_type());
+  at::Tensor out = at::empty({n, heads * dim}, qkv.scalar_type());
   char* to = static_cast<char*>(out.mutable_data_ptr());
   ParallelFor(n, [&](int64_t row) {
     thread_local std::vector<const char*> addresses;
@@ -52,7 +52,7 @@ at::Tensor AttendPages(KvPages& pages, int64_t layer, const std::vector<KvRow>& 
       for (int64_t p = 0; p < count; ++p) {
         addresses[p] = pages.At((*rows[row].pages)[p], layer, h);
       }
-      AttendRow(shape, at(q, row, h * group), group, addresses.data(), keys, scratch.data(),
+      AttendRow(shape, at(row, h * group), group, addresses.data(), keys, scratch.data(),
                 to + (row * heads + h * group) * dim * element);
     }
   });

@@ -19,6 +19,7 @@ class KvPages {
 
   static int64_t BytesPerPage(const ModelConfig& config, Element element, int64_t layers);
   const KvShape& shape() const { return shape_; }
+  int64_t kv_heads() const { return kv_heads_; }
   char* At(int64_t page, int64_t layer, int64_t kv_head) {
     return data_.get() + ((page * layers_ + layer) * kv_heads_ + kv_head) * shape_.page_bytes();
   }
@@ -41,10 +42,9 @@ struct KvRow {
 };
 
 // Writes every row's key and value, then attends each row to its sequence up to itself.
-// q [rows, heads, head_dim], k and v [rows, kv_heads, head_dim]; rows may be strided.
-// Returns [rows, heads * head_dim].
+// qkv [rows, (heads + 2 * kv_heads) * head_dim], contiguous. Returns [rows, heads * head_dim].
 at::Tensor AttendPages(KvPages& pages, int64_t layer, const std::vector<KvRow>& rows,
-                       const at::Tensor& q, const at::Tensor& k, const at::Tensor& v);
+                       const at::Tensor& qkv);
 
 }  // namespace reckon
 

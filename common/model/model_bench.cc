@@ -2,6 +2,7 @@
 //
 // Usage: reckon-model-bench MODEL [SEQUENCES PROMPT NEW TRAIN_SEQUENCES TRAIN_TOKENS]
 
+#include <ATen/Parallel.h>
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
 #include <sys/resource.h>
@@ -10,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/memory.h"
 #include "common/base/rng.h"
 #include "common/model/kv_cache.h"
 #include "common/model/sampler.h"
@@ -98,6 +100,8 @@ double Train(const Weights& weights, int64_t sequences, int64_t length) {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
+  reckon::KeepFreedMemory();
+  at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
   if (argc < 2) {
     std::cerr
         << "usage: reckon-model-bench MODEL [SEQUENCES PROMPT NEW TRAIN_SEQUENCES TRAIN_TOKENS]\n";

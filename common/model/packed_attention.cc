@@ -1,15 +1,9 @@
-#include <ATen/Parallel.h>
-#include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/bmm.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/softmax.h>
-#include <ATen/ops/zeros.h>
 #include <torch/csrc/autograd/custom_function.h>
 
-#include <cmath>
-
 #include "common/model/kv_pages.h"
+#include "common/model/ops/attention_backward.h"
 #include "common/model/ops/ops.h"
 #include "common/model/ops/thread_pool.h"
 #include "common/model/transformer.h"
@@ -20,35 +14,6 @@ namespace {
 using torch::autograd::AutogradContext;
 using torch::autograd::Function;
 using torch::autograd::variable_list;
-
-// Adds up the query heads that share a kv head: [heads, time, dim] -> [kv_heads, time, dim].
-at::Tensor SumGroups(const at::Tensor& x, int64_t kv_heads) {
-  return x.view({kv_heads, -1, x.size(1), x.size(2)}).sum(1);
-}
-
-// Gradients of one sequence's attention, in fp32. Everything [time, heads, dim] on the outside.
-void SequenceBackward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                      const at::Tensor& d_out, const at::Tensor& dq, const at::Tensor& dk,
-                      const at::Tensor& dv) {
-  const int64_t time = q.size(0), heads = q.size(1), kv_heads = k.size(1);
-  const double scale = 1.0 / std::sqrt(static_cast<double>(q.size(2)));
-  auto by_head = [](const at::Tensor& x) {
-    return x.to(at::kFloat).transpose(0, 1).contiguous();  // [heads, time, dim]
-  };
-  auto repeat = [&](const at::Tensor& x) { return x.repeat_interleave(heads / kv_heads, 0); };
-  at::Tensor qh = by_head(q), kh = repeat(by_head(k)), vh = repeat(by_head(v));
-  at::Tensor dh = by_head(d_out);
-  at::Tensor mask = at::empty({time, time}, at::kBool).fill_(true).triu_(1);
-  at::Tensor scores = at::bmm(qh, kh.transpose(1, 2)).mul_(scale);
-  scores.masked_fill_(mask, -INFINITY);
-  at::Tensor p = at::softmax(scores, -1);  // [heads, time, time]
-  at::Tensor dp = at::bmm(dh, vh.transpose(1, 2));
-  at::Tensor ds = p * (dp - (dp * p).sum(-1, true));
-  ds.mul_(scale);
-  dq.copy_(at::bmm(ds, kh).transpose(0, 1));
-  dk.copy_(SumGroups(at::bmm(ds.transpose(1, 2), qh), kv_heads).transpose(0, 1));
-  dv.copy_(SumGroups(at::bmm(p.transpose(1, 2), dh), kv_heads).transpose(0, 1));
-}
 
 class Packed : public AttentionSource {
  public:
@@ -69,17 +34,17 @@ class Packed : public AttentionSource {
     }
   }
 
-  at::Tensor Attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                    const at::Tensor& v) override;
+  at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override;
 
-  at::Tensor Forward(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v) {
+  at::Tensor Forward(const at::Tensor& qkv) {
     // One layer's pages, written anew for each layer.
     if (memory_ == nullptr) {
-      memory_ = std::make_unique<KvPages>(config_, ElementOf(q), 1, total_pages_);
+      memory_ = std::make_unique<KvPages>(config_, ElementOf(qkv), 1, total_pages_);
     }
-    return AttendPages(*memory_, 0, rows_, q, k, v);
+    return AttendPages(*memory_, 0, rows_, qkv);
   }
 
+  const ModelConfig& config() const { return config_; }
   const std::vector<int64_t>& starts() const { return starts_; }
 
  private:
@@ -91,36 +56,59 @@ class Packed : public AttentionSource {
   std::unique_ptr<KvPages> memory_;
 };
 
+// d_qkv [rows, (heads + 2 kv heads) * dim] from qkv and d_out [rows, heads * dim].
+at::Tensor Backward(const at::Tensor& qkv, const at::Tensor& d_out,
+                    const std::vector<int64_t>& starts, int64_t heads, int64_t kv_heads) {
+  const int64_t dim = qkv.size(1) / (heads + 2 * kv_heads), group = heads / kv_heads;
+  at::Tensor d_qkv = at::empty(qkv.sizes(), qkv.scalar_type());
+  const int64_t element = ElementOf(qkv) == Element::kBf16 ? 2 : 4;
+  const auto* in = static_cast<const char*>(qkv.const_data_ptr());
+  const auto* upstream = static_cast<const char*>(d_out.const_data_ptr());
+  auto* out = static_cast<char*>(d_qkv.mutable_data_ptr());
+  const int64_t sequences = static_cast<int64_t>(starts.size()) - 1;
+  ParallelFor(sequences * kv_heads, [&](int64_t task) {
+    const int64_t s = task / kv_heads, h = task % kv_heads;
+    AttentionSlice slice = {.element = ElementOf(qkv),
+                            .time = starts[s + 1] - starts[s],
+                            .heads = group,
+                            .dim = dim,
+                            .stride = qkv.size(1),
+                            .d_out_stride = d_out.size(1)};
+    auto at = [&](auto* base, int64_t width, int64_t head) {
+      return base + (starts[s] * width + head * dim) * element;
+    };
+    slice.q = at(in, slice.stride, h * group);
+    slice.k = at(in, slice.stride, heads + h);
+    slice.v = at(in, slice.stride, heads + kv_heads + h);
+    slice.d_out = at(upstream, slice.d_out_stride, h * group);
+    slice.dq = at(out, slice.stride, h * group);
+    slice.dk = at(out, slice.stride, heads + h);
+    slice.dv = at(out, slice.stride, heads + kv_heads + h);
+    AttentionBackward(slice);
+  });
+  return d_qkv;
+}
+
 struct PackedFunction : Function<PackedFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v, Packed* packed) {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, Packed* packed) {
     ctx->saved_data["starts"] = packed->starts();
-    ctx->save_for_backward({q, k, v});
-    return packed->Forward(q, k, v);
+    ctx->saved_data["heads"] = packed->config().num_heads;
+    ctx->saved_data["kv_heads"] = packed->config().num_kv_heads;
+    ctx->save_for_backward({qkv});
+    return packed->Forward(qkv);
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
-    auto saved = ctx->get_saved_variables();
-    const at::Tensor &q = saved[0], &k = saved[1], &v = saved[2];
-    auto starts = ctx->saved_data["starts"].toIntVector();
-    at::Tensor d_out = grads[0].contiguous().view(q.sizes());
-    at::Tensor dq = at::empty(q.sizes(), q.options()), dk = at::empty(k.sizes(), k.options());
-    at::Tensor dv = at::empty(v.sizes(), v.options());
-    ParallelFor(static_cast<int64_t>(starts.size()) - 1, [&](int64_t s) {
-      at::NoGradGuard no_grad;
-      at::set_num_threads(1);  // of this thread: the sequences are what runs in parallel
-      auto part = [&](const at::Tensor& x) {
-        return x.narrow(0, starts[s], starts[s + 1] - starts[s]);
-      };
-      SequenceBackward(part(q), part(k), part(v), part(d_out), part(dq), part(dk), part(dv));
-    });
-    return {dq, dk, dv, at::Tensor()};
+    at::Tensor d_qkv =
+        Backward(ctx->get_saved_variables()[0], grads[0].contiguous(),
+                 ctx->saved_data["starts"].toIntVector(), ctx->saved_data["heads"].toInt(),
+                 ctx->saved_data["kv_heads"].toInt());
+    return {d_qkv, at::Tensor()};
   }
 };
 
-at::Tensor Packed::Attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                          const at::Tensor& v) {
-  if (at::GradMode::is_enabled() && q.requires_grad()) return PackedFunction::apply(q, k, v, this);
-  return Forward(q, k, v);
+at::Tensor Packed::Attend(int64_t layer, const at::Tensor& qkv) {
+  if (at::GradMode::is_enabled() && qkv.requires_grad()) return PackedFunction::apply(qkv, this);
+  return Forward(qkv);
 }
 
 }  // namespace

@@ -92,17 +92,13 @@ class Llama : public Transformer {
   at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
                      AttentionSource& attention) override {
     const ModelConfig& c = config_;
-    const int64_t q = c.num_heads * c.head_dim, kv = c.num_kv_heads * c.head_dim;
     at::Tensor x = Embed(tokens, embedding_);  // [rows, hidden] fp32, the residual stream
     for (int64_t i = 0; i < c.num_layers; ++i) {
       const Layer& layer = layers_[i];
       at::Tensor normed = RmsNorm(x, layer.input_norm, c.rms_norm_eps, element_);
       at::Tensor qkv = Linear(normed, layer.qkv);  // [rows, q + kv + kv]
       qkv = Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, c.rope_theta);
-      at::Tensor mixed =
-          attention.Attend(i, qkv.narrow(1, 0, q).unflatten(1, {c.num_heads, c.head_dim}),
-                           qkv.narrow(1, q, kv).unflatten(1, {c.num_kv_heads, c.head_dim}),
-                           qkv.narrow(1, q + kv, kv).unflatten(1, {c.num_kv_heads, c.head_dim}));
+      at::Tensor mixed = attention.Attend(i, qkv);
       x = AddLinear(x, mixed, layer.output);
       normed = RmsNorm(x, layer.post_norm, c.rms_norm_eps, element_);
       x = AddLinear(x, SwiGlu(Linear(normed, layer.gate_up)), layer.down);

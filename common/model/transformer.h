@@ -23,10 +23,9 @@ enum class Compute { kBf16, kFp32 };
 class AttentionSource {
  public:
   virtual ~AttentionSource() = default;
-  // q [rows, heads, head_dim], k and v [rows, kv_heads, head_dim], after RoPE, compute dtype.
-  // Returns [rows, heads * head_dim]. Causal within each row's sequence.
-  virtual at::Tensor Attend(int64_t layer, const at::Tensor& q, const at::Tensor& k,
-                            const at::Tensor& v) = 0;
+  // qkv [rows, (heads + 2 * kv_heads) * head_dim], contiguous: queries, keys and values, after
+  // RoPE, compute dtype. Returns [rows, heads * head_dim]. Causal within each row's sequence.
+  virtual at::Tensor Attend(int64_t layer, const at::Tensor& qkv) = 0;
 };
 
 // The Llama-family decoder, composed once from the row-invariant operations of ops/, for actor and

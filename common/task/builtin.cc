@@ -16,14 +16,15 @@
 namespace reckon {
 namespace {
 
-constexpr int64_t kLargestValue = 1000;
+constexpr uint32_t kLeastMaxNumber = 10;
 constexpr uint32_t kMostSteps = 4;
 constexpr uint64_t kEvalShare = 4;  // one story in so many goes to the eval split
 
 // One attempt at a problem: draws in order from a stream of its own.
 class Teller {
  public:
-  explicit Teller(uint64_t key) : rng_(key) {}
+  // No number of the problem or of its solution is above max_number.
+  Teller(uint64_t key, int64_t max_number) : rng_(key), max_number_(max_number) {}
 
   uint64_t Below(uint64_t n) { return rng_.Below(n, position_++); }
 
@@ -44,6 +45,7 @@ class Teller {
   std::string Place(absl::string_view name, absl::string_view mark, int64_t n);
 
   CounterRng rng_;
+  const int64_t max_number_;
   uint64_t position_ = 0;
   Person first_, second_;
   Object object_;
@@ -65,11 +67,13 @@ std::optional<Problem> Teller::Tell(const Story& story, uint32_t steps) {
   const Opening& opening = story.openings[Below(story.openings.size())];
   a_ = In(opening.a);
   b_ = In(opening.b);
+  if (std::max(a_, b_) > max_number_) return std::nullopt;
   question_.push_back(Fill(opening.tell, "", 0));
   value_ = a_;
   if (!opening.line.empty()) {
     const bool add = opening.op == Op::kAdd;
     value_ = add ? a_ + b_ : a_ * b_;
+    if (value_ > max_number_) return std::nullopt;
     AddLine(opening.line, a_, add ? '+' : '*', b_, value_, 0);
   }
   std::string ask = Fill(opening.ask, "", 0);
@@ -102,15 +106,15 @@ std::optional<int64_t> Teller::Operand(const Move& move) {
   Range range = move.n;
   switch (move.op) {
     case Op::kAddPrevious:
-      return value_ + previous_ <= kLargestValue ? std::optional<int64_t>(previous_) : std::nullopt;
+      return value_ + previous_ <= max_number_ ? std::optional<int64_t>(previous_) : std::nullopt;
     case Op::kSubtractFrom:
-      range = {value_ + range.low, value_ + range.high};
+      range = {value_ + range.low, std::min(value_ + range.high, max_number_)};
       break;
     case Op::kSubtract:
       range.high = std::min(range.high, value_ - 2);
       break;
     case Op::kMultiply:
-      range.high = std::min(range.high, kLargestValue / value_);
+      range.high = std::min(range.high, max_number_ / value_);
       break;
     case Op::kDivide: {
       std::vector<int64_t> divisors;
@@ -121,6 +125,7 @@ std::optional<int64_t> Teller::Operand(const Move& move) {
       return divisors[Below(divisors.size())];
     }
     case Op::kAdd:
+      range.high = std::min(range.high, max_number_ - value_);
       break;
   }
   if (range.low > range.high) return std::nullopt;
@@ -230,17 +235,21 @@ absl::StatusOr<std::vector<Problem>> MakeBuiltinProblems(const BuiltinProblems& 
                                                    " and max_steps ", most, " must be in 1..",
                                                    kMostSteps, " and in order"));
   }
+  if (settings.max_number() < kLeastMaxNumber) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "data.builtin.max_number: ", settings.max_number(), " must be at least ", kLeastMaxNumber));
+  }
   const std::vector<Story>& stories = BuiltinStories();
   std::vector<Problem> problems;
   absl::flat_hash_set<uint64_t> seen;  // hashes of questions
   const uint64_t attempts = 10'000 + 100 * count;
   for (uint64_t attempt = 0; problems.size() < count; ++attempt) {
     if (attempt == attempts) {
-      return absl::InvalidArgumentError(absl::StrCat("data.builtin: only ", problems.size(),
-                                                     " different problems of ", least, " to ", most,
-                                                     " steps were found, not ", count));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "data.builtin: only ", problems.size(), " different problems of ", least, " to ", most,
+          " steps with numbers up to ", settings.max_number(), " were found, not ", count));
     }
-    Teller teller(StreamKey(settings.seed(), "builtin", attempt));
+    Teller teller(StreamKey(settings.seed(), "builtin", attempt), settings.max_number());
     const Story& story = stories[teller.Below(stories.size())];
     const uint32_t steps = least + teller.Below(most - least + 1);
     std::optional<Problem> problem = teller.Tell(story, steps);

@@ -17,7 +17,8 @@ namespace reckon {
 // not negative. Whatever the seeds and sizes, no problem of one split is in the other, nor is one
 // that differs from it only in names and objects; a larger count only appends.
 //
-// INVALID_ARGUMENT: steps outside 1..4 or in the wrong order, or fewer such problems exist.
+// INVALID_ARGUMENT: steps outside 1..4 or in the wrong order, max_number below 10, or fewer such
+// problems exist.
 absl::StatusOr<std::vector<Problem>> MakeBuiltinProblems(const BuiltinProblems& settings,
                                                          Split split, uint64_t count);
 

@@ -200,6 +200,22 @@ TEST(BuiltinTest, EveryStoryHasProblemsOfEveryLength) {
   }
 }
 
+TEST(BuiltinTest, NoNumberIsAboveMaxNumber) {
+  BuiltinProblems settings = Steps(2, 2);
+  settings.set_max_number(30);
+  for (const Problem& problem : Make(settings, Split::kTrain, 400)) {
+    std::string text = problem.question + " " + problem.solution;
+    for (char& c : text) {
+      if (!isdigit(c)) c = ' ';
+    }
+    for (absl::string_view number : absl::StrSplit(text, ' ', absl::SkipEmpty())) {
+      int64_t value = -1;
+      ASSERT_TRUE(absl::SimpleAtoi(number, &value));
+      EXPECT_LE(value, 30) << problem.question << "\n" << problem.solution;
+    }
+  }
+}
+
 TEST(BuiltinTest, RefusesWhatItCannotDo) {
   EXPECT_EQ(MakeBuiltinProblems(Steps(0, 2), Split::kTrain, 1).status().code(),
             absl::StatusCode::kInvalidArgument);
@@ -207,6 +223,10 @@ TEST(BuiltinTest, RefusesWhatItCannotDo) {
             absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(MakeBuiltinProblems(Steps(1, 5), Split::kTrain, 1).status().message(),
               HasSubstr("max_steps 5"));
+  BuiltinProblems tight = Steps(1, 1);
+  tight.set_max_number(9);
+  EXPECT_THAT(MakeBuiltinProblems(tight, Split::kTrain, 1).status().message(),
+              HasSubstr("max_number: 9 must be at least 10"));
 }
 
 }  // namespace

@@ -21,7 +21,7 @@ fi
 
 # 256 prompts and 160 evaluation problems are meant for about 1,500 sampled tokens/s.
 speed=$(build/bin/reckon-engine-bench --model "$model" --prompts 8 --samples 8 --new_tokens 32 |
-  sed -n 's/.*"tokens_per_s": *\([0-9]*\).*/\1/p')
+  sed -n 's/.*"sampled_tokens_per_s": *\([0-9]*\).*/\1/p')
 scale=$((speed * 100 / 1500))
 [ "$scale" -gt 100 ] && scale=100
 [ "$scale" -lt 25 ] && scale=25

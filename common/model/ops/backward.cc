@@ -3,24 +3,43 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
+#include <emmintrin.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "common/model/ops/rows.h"
 #include "common/model/ops/softmax.h"
 #include "common/model/ops/thread_pool.h"
 
 namespace reckon {
 namespace {
 
-// Rows whose logits are held at once: large enough that adding to the head's gradient is not bound
-// by memory, small enough that fp32 logits of a 49,152-word vocabulary take 50 MB.
-constexpr int64_t kHeadRows = 256;
+// Forward: rows whose logits are held at once (fp32 logits of a 49,152-word vocabulary: 25 MB).
+constexpr int64_t kHeadRows = 128;
+// Backward: columns of the vocabulary, of all rows, so that they stay in the caches.
+constexpr int64_t kHeadColumns = 1024;
 
-float Value(const void* data, Element element, int64_t i) {
-  return element == Element::kBf16 ? FromBf16(static_cast<const uint16_t*>(data)[i])
-                                   : static_cast<const float*>(data)[i];
+// to [8, 8] = the transpose of from [8, 8]; row strides in elements.
+void Transpose8x8(const uint16_t* from, int64_t ld, uint16_t* to, int64_t to_ld) {
+  __m128i a[8], b[8];
+  for (int i = 0; i < 8; ++i) {
+    a[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * ld));
+  }
+  // Rows i and i + 4 interleaved; after three times every row holds one column.
+  auto riffle = [](const __m128i* x, __m128i* y) {
+    for (int i = 0; i < 4; ++i) {
+      y[2 * i] = _mm_unpacklo_epi16(x[i], x[i + 4]);
+      y[2 * i + 1] = _mm_unpackhi_epi16(x[i], x[i + 4]);
+    }
+  };
+  riffle(a, b);
+  riffle(b, a);
+  riffle(a, b);
+  for (int i = 0; i < 8; ++i) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_ld), b[i]);
+  }
 }
 
 // x [rows, n] -> [n, rows rounded up to even], zeros behind.
@@ -35,6 +54,16 @@ at::Tensor TransposedAs(const at::Tensor& x) {
     int64_t first = task * kTile, end = std::min(n, first + kTile);
     for (int64_t row = 0; row < rows; row += kTile) {
       int64_t row_end = std::min(rows, row + kTile);
+      if constexpr (sizeof(T) == 2) {
+        if (row_end - row == kTile && end - first == kTile) {
+          for (int64_t i = row; i < row_end; i += 8) {
+            for (int64_t j = first; j < end; j += 8) {
+              Transpose8x8(from + i * n + j, n, to + j * padded + i, padded);
+            }
+          }
+          continue;
+        }
+      }
       for (int64_t j = first; j < end; ++j) {
         for (int64_t i = row; i < row_end; ++i) to[j * padded + i] = from[i * n + j];
       }
@@ -50,24 +79,32 @@ at::Tensor Transposed(const at::Tensor& x) {
   return ElementOf(x) == Element::kBf16 ? TransposedAs<uint16_t>(x) : TransposedAs<float>(x);
 }
 
+// x [rows, n] as a right-hand operand.
+PackedMatrix PackedRows(const at::Tensor& x) {
+  PackedMatrix out;
+  out.Reset(ElementOf(x), x.size(0), x.size(1));
+  if (ElementOf(x) == Element::kBf16) {
+    out.PackRows(static_cast<const uint16_t*>(x.const_data_ptr()), x.size(0), 0, x.stride(0));
+  } else {
+    out.PackRows(x.const_data_ptr<float>(), x.size(0), 0, x.stride(0));
+  }
+  return out;
+}
+
+const char* RowOf(const at::Tensor& x, int64_t row) {
+  const int64_t bytes = ElementOf(x) == Element::kBf16 ? 2 : 4;
+  return static_cast<const char*>(x.const_data_ptr()) + row * x.stride(0) * bytes;
+}
+
 // weight.parts' gradients += dy^T x.
 void AddWeightGrad(const at::Tensor& x, const LinearWeight& weight, const at::Tensor& dy) {
-  at::Tensor left = Transposed(dy);
-  Element element = ElementOf(x);
-  PackedMatrix right;
-  right.Reset(element, x.size(0), x.size(1));
-  if (element == Element::kBf16) {
-    right.PackRows(static_cast<const uint16_t*>(x.const_data_ptr()), x.size(0), 0, x.stride(0));
-  } else {
-    right.PackRows(x.const_data_ptr<float>(), x.size(0), 0, x.stride(0));
-  }
-  int64_t bytes = element == Element::kBf16 ? 2 : 4, first = 0;
+  const at::Tensor left = Transposed(dy);
+  const PackedMatrix right = PackedRows(x);
+  int64_t first = 0;
   for (const at::Tensor& part : weight.parts) {
     at::Tensor grad = GradOf(part);
-    const char* rows =
-        static_cast<const char*>(left.const_data_ptr()) + first * left.size(1) * bytes;
-    Gemm(rows, part.size(0), left.size(1), right, grad.mutable_data_ptr(), grad.size(1),
-         Store::kAddFp32);
+    Gemm(RowOf(left, first), part.size(0), left.size(1), right, grad.mutable_data_ptr(),
+         grad.size(1), Store::kAddFp32);
     first += part.size(0);
   }
 }
@@ -77,20 +114,6 @@ at::Tensor InputGrad(const LinearWeight& weight, const at::Tensor& dy) {
   Gemm(dy.const_data_ptr(), dy.size(0), dy.size(1), weight.backward, dx.mutable_data_ptr(),
        dx.size(1), ElementOf(dy) == Element::kBf16 ? Store::kBf16 : Store::kFp32);
   return dx;
-}
-
-// Calls each(first, rows, logits [rows, vocab]) over chunks of rows.
-template <typename Each>
-void ForHeadChunks(const at::Tensor& hidden, const LinearWeight& head, const Each& each) {
-  int64_t rows = hidden.size(0), vocab = head.forward.n();
-  int64_t bytes = ElementOf(hidden) == Element::kBf16 ? 2 : 4;
-  std::vector<float> logits(std::min(rows, kHeadRows) * vocab);
-  for (int64_t first = 0; first < rows; first += kHeadRows) {
-    int64_t count = std::min(kHeadRows, rows - first);
-    Gemm(static_cast<const char*>(hidden.const_data_ptr()) + first * hidden.stride(0) * bytes,
-         count, hidden.stride(0), head.forward, logits.data(), vocab, Store::kFp32);
-    each(first, count, logits.data());
-  }
 }
 
 }  // namespace
@@ -112,40 +135,11 @@ void AddRows(const at::Tensor& d, const at::Tensor& tokens, const at::Tensor& gr
 
 at::Tensor RmsNormBackward(const at::Tensor& x, const TableWeight& weight, double eps,
                            const at::Tensor& dy) {
-  // y = x r w with r = (mean x^2 + eps)^(-1/2):
-  // dx = r (dy w) - x r^3 / n * sum(dy w x); dw = sum over rows of dy x r.
-  constexpr int64_t kChunk = 64;
-  int64_t rows = x.size(0), n = x.size(1), chunks = (rows + kChunk - 1) / kChunk;
-  Element element = ElementOf(dy);
   at::Tensor dx = at::empty(x.sizes(), at::kFloat);
-  std::vector<float> partial(chunks * n);
-  const float* w = weight.values.const_data_ptr<float>();
-  const float* from = x.const_data_ptr<float>();
-  float* to = dx.mutable_data_ptr<float>();
-  ParallelFor(chunks, [&](int64_t chunk) {
-    std::vector<float> g(n), square(n);
-    float* dw = partial.data() + chunk * n;
-    for (int64_t row = chunk * kChunk; row < std::min(rows, (chunk + 1) * kChunk); ++row) {
-      const float* xr = from + row * n;
-      for (int64_t i = 0; i < n; ++i) square[i] = xr[i] * xr[i];
-      float r = 1.0f / std::sqrt(SumFixed(square.data(), n) / static_cast<float>(n) +
-                                 static_cast<float>(eps));
-      for (int64_t i = 0; i < n; ++i) {
-        g[i] = Value(dy.const_data_ptr(), element, row * n + i);
-        dw[i] += g[i] * xr[i] * r;
-        g[i] *= w[i];
-        square[i] = g[i] * xr[i];
-      }
-      float c = SumFixed(square.data(), n) * r * r * r / static_cast<float>(n);
-      for (int64_t i = 0; i < n; ++i) to[row * n + i] = r * g[i] - c * xr[i];
-    }
-  });
-  if (weight.leaf.defined()) {
-    float* grad = GradOf(weight.leaf).mutable_data_ptr<float>();
-    for (int64_t chunk = 0; chunk < chunks; ++chunk) {
-      for (int64_t i = 0; i < n; ++i) grad[i] += partial[chunk * n + i];
-    }
-  }
+  float* dweight = weight.leaf.defined() ? GradOf(weight.leaf).mutable_data_ptr<float>() : nullptr;
+  RmsNormRowsBackward(x.const_data_ptr<float>(), weight.values.const_data_ptr<float>(),
+                      dy.const_data_ptr(), x.size(0), x.size(1), static_cast<float>(eps),
+                      ElementOf(dy), dx.mutable_data_ptr<float>(), dweight);
   return dx;
 }
 
@@ -155,86 +149,86 @@ at::Tensor LinearBackward(const at::Tensor& x, const LinearWeight& weight, const
 }
 
 at::Tensor SwiGluBackward(const at::Tensor& gate_up, const at::Tensor& d) {
-  int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
-  Element element = ElementOf(gate_up);
   at::Tensor out = at::empty(gate_up.sizes(), gate_up.scalar_type());
-  ParallelFor(rows, [&](int64_t row) {
-    thread_local std::vector<float> gate, e;
-    gate.resize(n);
-    e.resize(n);
-    const int64_t at = row * 2 * n;
-    for (int64_t i = 0; i < n; ++i) gate[i] = Value(gate_up.const_data_ptr(), element, at + i);
-    ExpShifted(gate.data(), n, -1.0f, 0.0f, e.data());
-    for (int64_t i = 0; i < n; ++i) {
-      float sigmoid = 1.0f / (1.0f + e[i]);
-      float up = Value(gate_up.const_data_ptr(), element, at + n + i);
-      float g = Value(d.const_data_ptr(), element, row * n + i);
-      float d_gate = g * up * sigmoid * (1.0f + gate[i] * (1.0f - sigmoid));
-      float d_up = g * gate[i] * sigmoid;
-      if (element == Element::kBf16) {
-        auto* to = static_cast<uint16_t*>(out.mutable_data_ptr()) + at;
-        to[i] = ToBf16(d_gate);
-        to[n + i] = ToBf16(d_up);
-      } else {
-        float* to = out.mutable_data_ptr<float>() + at;
-        to[i] = d_gate;
-        to[n + i] = d_up;
-      }
-    }
-  });
+  SwiGluRowsBackward(gate_up.const_data_ptr(), d.const_data_ptr(), gate_up.size(0),
+                     gate_up.size(1) / 2, ElementOf(gate_up), out.mutable_data_ptr());
   return out;
 }
 
 at::Tensor HeadForward(const at::Tensor& hidden, const LinearWeight& head,
                        const at::Tensor& targets, double scale, const at::Tensor& lse) {
-  int64_t vocab = head.forward.n();
-  at::Tensor out = at::empty({hidden.size(0)}, at::kFloat);
+  const int64_t rows = hidden.size(0), vocab = head.forward.n();
+  at::Tensor out = at::empty({rows}, at::kFloat);
+  at::Tensor logits = at::empty({std::min(rows, kHeadRows), vocab}, at::kFloat);
   const int32_t* ids = targets.const_data_ptr<int32_t>();
   float* to = out.mutable_data_ptr<float>();
   float* lses = lse.mutable_data_ptr<float>();
   const float s = static_cast<float>(scale);
-  ForHeadChunks(hidden, head, [&](int64_t first, int64_t count, const float* logits) {
+  for (int64_t first = 0; first < rows; first += kHeadRows) {
+    const int64_t count = std::min(kHeadRows, rows - first);
+    Gemm(RowOf(hidden, first), count, hidden.stride(0), head.forward, logits.mutable_data_ptr(),
+         vocab, Store::kFp32);
     ParallelFor(count, [&](int64_t i) {
       thread_local std::vector<float> scratch;
       scratch.resize(vocab);
       float max, sum;
-      const float* row = logits + i * vocab;
+      const float* row = logits.const_data_ptr<float>() + i * vocab;
       lses[first + i] = LogSumExp(row, vocab, s, &max, &sum, scratch.data());
       to[first + i] = s * row[ids[first + i]] - lses[first + i];
     });
-  });
+  }
   return out;
 }
 
 at::Tensor HeadBackward(const at::Tensor& hidden, const LinearWeight& head,
                         const at::Tensor& targets, double scale, const at::Tensor& lse,
                         const at::Tensor& dlogprob) {
-  // d logits = g * scale * (onehot(target) - softmax(scale * logits)).
-  // Rows of d are a left operand of Gemm, which reads pairs: an odd vocabulary is padded.
-  int64_t vocab = head.forward.n(), width = (vocab + 1) / 2 * 2;
-  at::Tensor dx = at::empty(hidden.sizes(), hidden.scalar_type());
+  // d logits = g * scale * (onehot(target) - softmax(scale * logits)). With the log-sum-exp known,
+  // every block of the vocabulary stands alone, and the weight's gradient is visited once.
+  const int64_t rows = hidden.size(0), width = hidden.size(1), vocab = head.forward.n();
+  const Element element = ElementOf(hidden);
+  at::Tensor dx = at::zeros({rows, width}, at::kFloat);
+  at::Tensor logits = at::empty({rows, kHeadColumns}, at::kFloat);
+  at::Tensor d = at::empty({rows, kHeadColumns}, hidden.scalar_type());
+  const PackedMatrix right = PackedRows(hidden);
   const int32_t* ids = targets.const_data_ptr<int32_t>();
   const float* lses = lse.const_data_ptr<float>();
   const float* g = dlogprob.const_data_ptr<float>();
   const float s = static_cast<float>(scale);
-  ForHeadChunks(hidden, head, [&](int64_t first, int64_t count, float* logits) {
-    at::Tensor d = at::zeros({count, width}, hidden.scalar_type());
-    ParallelFor(count, [&](int64_t i) {
-      float* row = logits + i * vocab;
-      ExpShifted(row, vocab, s, lses[first + i], row);
-      const float factor = -g[first + i] * s;
-      for (int64_t j = 0; j < vocab; ++j) row[j] *= factor;
-      row[ids[first + i]] -= factor;
-      if (ElementOf(d) == Element::kBf16) {
-        ToBf16(row, vocab, static_cast<uint16_t*>(d.mutable_data_ptr()) + i * width);
-      } else {
-        std::copy(row, row + vocab, d.mutable_data_ptr<float>() + i * width);
+  for (int64_t first = 0; first < vocab; first += kHeadColumns) {
+    const int64_t count = std::min(kHeadColumns, vocab - first);
+    const int64_t panels = (count + kPackColumns - 1) / kPackColumns;
+    constexpr int64_t kRows = 64;
+    ParallelFor((rows + kRows - 1) / kRows, [&](int64_t task) {
+      const int64_t begin = task * kRows, end = std::min(rows, begin + kRows);
+      float* block = logits.mutable_data_ptr<float>() + begin * kHeadColumns;
+      GemmPanels(RowOf(hidden, begin), end - begin, hidden.stride(0), head.forward,
+                 first / kPackColumns, panels, block, kHeadColumns);
+      for (int64_t i = begin; i < end; ++i) {
+        float* row = logits.mutable_data_ptr<float>() + i * kHeadColumns;
+        ExpShifted(row, count, s, lses[i], row);
+        const float factor = -g[i] * s;
+        for (int64_t j = 0; j < count; ++j) row[j] *= factor;
+        if (ids[i] >= first && ids[i] < first + count) row[ids[i] - first] -= factor;
+        if (count < kHeadColumns) std::fill(row + count, row + kHeadColumns, 0.0f);
+        if (element == Element::kBf16) {
+          ToBf16(row, kHeadColumns,
+                 static_cast<uint16_t*>(d.mutable_data_ptr()) + i * kHeadColumns);
+        } else {
+          std::copy_n(row, kHeadColumns, d.mutable_data_ptr<float>() + i * kHeadColumns);
+        }
       }
     });
-    at::Tensor part = LinearBackward(hidden.narrow(0, first, count), head, d);
-    dx.narrow(0, first, count).copy_(part);
-  });
-  return dx;
+    GemmRows(d.const_data_ptr(), rows, kHeadColumns, head.backward, first,
+             std::min(kHeadColumns, head.backward.padded_k() - first), dx.mutable_data_ptr(), width,
+             Store::kAddFp32);
+    if (head.trainable()) {
+      const at::Tensor left = Transposed(d);
+      Gemm(left.const_data_ptr(), count, left.size(1), right,
+           GradOf(head.parts[0]).mutable_data_ptr<float>() + first * width, width, Store::kAddFp32);
+    }
+  }
+  return dx.to(hidden.scalar_type());
 }
 
 }  // namespace reckon

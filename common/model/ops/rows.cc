@@ -44,14 +44,60 @@ RECKON_CLONES void Rotate(float* v, int64_t half, const float* cosine, const flo
   }
 }
 
+// y = x r w with r = (mean x^2 + eps)^(-1/2):
+// dx = r (dy w) - x r^3 / n * sum(dy w x); dw = dy x r. `square`: n floats of scratch.
+RECKON_CLONES void RmsNormRowBackward(const float* x, const float* weight, const float* dy,
+                                      int64_t n, float eps, float* square, float* dx, float* dw) {
+  for (int64_t i = 0; i < n; ++i) square[i] = x[i] * x[i];
+  const float r = 1.0f / std::sqrt(SumFixed(square, n) / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; ++i) {
+    dw[i] += dy[i] * x[i] * r;
+    dx[i] = dy[i] * weight[i];
+    square[i] = dx[i] * x[i];
+  }
+  const float c = SumFixed(square, n) * r * r * r / static_cast<float>(n);
+  for (int64_t i = 0; i < n; ++i) dx[i] = r * dx[i] - c * x[i];
+}
+
 RECKON_CLONES void Widen(const uint16_t* x, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = FromBf16(x[i]);
 }
 
-// gate = gate * sigmoid(gate) * up. `e`: n floats of scratch.
-RECKON_CLONES void Gate(float* gate, const float* up, int64_t n, float* e) {
+// out = gate * sigmoid(gate) * up. `e`: n floats of scratch.
+RECKON_CLONES void Gate(const float* gate, const float* up, int64_t n, float* e, float* out) {
   ExpShifted(gate, n, -1.0f, 0.0f, e);
-  for (int64_t i = 0; i < n; ++i) gate[i] = gate[i] / (1.0f + e[i]) * up[i];
+  for (int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + e[i]) * up[i];
+}
+
+// d_gate and d_up of silu(gate) * up. `e`: n floats of scratch.
+RECKON_CLONES void GateBackward(const float* gate, const float* up, const float* d, int64_t n,
+                                float* e, float* d_gate, float* d_up) {
+  ExpShifted(gate, n, -1.0f, 0.0f, e);
+  for (int64_t i = 0; i < n; ++i) {
+    const float sigmoid = 1.0f / (1.0f + e[i]);
+    d_gate[i] = d[i] * up[i] * sigmoid * (1.0f + gate[i] * (1.0f - sigmoid));
+    d_up[i] = d[i] * gate[i] * sigmoid;
+  }
+}
+
+// Elements first .. first+n-1 as fp32: where they are, or widened into `buffer`.
+const float* Floats(const void* x, Element element, int64_t first, int64_t n,
+                    std::vector<float>& buffer) {
+  if (element == Element::kFp32) return static_cast<const float*>(x) + first;
+  buffer.resize(n);
+  Widen(static_cast<const uint16_t*>(x) + first, n, buffer.data());
+  return buffer.data();
+}
+
+// Room for n fp32 elements at `first`: where they belong, or `buffer` for Finish to round.
+float* Room(void* x, Element element, int64_t first, int64_t n, std::vector<float>& buffer) {
+  if (element == Element::kFp32) return static_cast<float*>(x) + first;
+  buffer.resize(n);
+  return buffer.data();
+}
+
+void Finish(void* x, Element element, int64_t first, int64_t n, const std::vector<float>& buffer) {
+  if (element == Element::kBf16) ToBf16(buffer.data(), n, static_cast<uint16_t*>(x) + first);
 }
 
 }  // namespace
@@ -59,15 +105,30 @@ RECKON_CLONES void Gate(float* gate, const float* up, int64_t n, float* e) {
 void RmsNormRows(const float* x, const float* weight, int64_t rows, int64_t n, float eps,
                  Element element, void* out) {
   ForRows(rows, [&](int64_t row) {
-    if (element == Element::kFp32) {
-      RmsNormRow(x + row * n, weight, n, eps, static_cast<float*>(out) + row * n);
-      return;
-    }
     thread_local std::vector<float> buffer;
-    buffer.resize(n);
-    RmsNormRow(x + row * n, weight, n, eps, buffer.data());
-    ToBf16(buffer.data(), n, static_cast<uint16_t*>(out) + row * n);
+    float* to = Room(out, element, row * n, n, buffer);
+    RmsNormRow(x + row * n, weight, n, eps, to);
+    Finish(out, element, row * n, n, buffer);
   });
+}
+
+void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, int64_t rows,
+                         int64_t n, float eps, Element element, float* dx, float* dweight) {
+  constexpr int64_t kChunk = 64;
+  const int64_t chunks = (rows + kChunk - 1) / kChunk;
+  std::vector<float> partial(chunks * n);
+  ParallelFor(chunks, [&](int64_t chunk) {
+    thread_local std::vector<float> buffer, square;
+    square.resize(n);
+    for (int64_t row = chunk * kChunk; row < std::min(rows, (chunk + 1) * kChunk); ++row) {
+      RmsNormRowBackward(x + row * n, weight, Floats(dy, element, row * n, n, buffer), n, eps,
+                         square.data(), dx + row * n, partial.data() + chunk * n);
+    }
+  });
+  if (dweight == nullptr) return;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    for (int64_t i = 0; i < n; ++i) dweight[i] += partial[chunk * n + i];
+  }
 }
 
 void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
@@ -99,20 +160,25 @@ void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, in
 
 void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Element element, void* out) {
   ForRows(rows, [&](int64_t row) {
-    thread_local std::vector<float> both, e;
-    both.resize(2 * n);
+    thread_local std::vector<float> both, result, e;
     e.resize(n);
-    if (element == Element::kBf16) {
-      Widen(static_cast<const uint16_t*>(gate_up) + row * 2 * n, 2 * n, both.data());
-    } else {
-      std::copy_n(static_cast<const float*>(gate_up) + row * 2 * n, 2 * n, both.data());
-    }
-    Gate(both.data(), both.data() + n, n, e.data());
-    if (element == Element::kBf16) {
-      ToBf16(both.data(), n, static_cast<uint16_t*>(out) + row * n);
-    } else {
-      std::copy_n(both.data(), n, static_cast<float*>(out) + row * n);
-    }
+    const float* gate = Floats(gate_up, element, row * 2 * n, 2 * n, both);
+    float* to = Room(out, element, row * n, n, result);
+    Gate(gate, gate + n, n, e.data(), to);
+    Finish(out, element, row * n, n, result);
+  });
+}
+
+void SwiGluRowsBackward(const void* gate_up, const void* d, int64_t rows, int64_t n,
+                        Element element, void* d_gate_up) {
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> both, upstream, result, e;
+    e.resize(n);
+    const float* gate = Floats(gate_up, element, row * 2 * n, 2 * n, both);
+    const float* from = Floats(d, element, row * n, n, upstream);
+    float* to = Room(d_gate_up, element, row * 2 * n, 2 * n, result);
+    GateBackward(gate, gate + n, from, n, e.data(), to, to + n);
+    Finish(d_gate_up, element, row * 2 * n, 2 * n, result);
   });
 }
 

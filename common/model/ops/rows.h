@@ -15,6 +15,11 @@ namespace reckon {
 void RmsNormRows(const float* x, const float* weight, int64_t rows, int64_t n, float eps,
                  Element element, void* out);
 
+// Its gradient: dx from dy (of the element type), and dweight += the rows' shares, summed in one
+// fixed order.
+void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, int64_t rows,
+                         int64_t n, float eps, Element element, float* dx, float* dweight);
+
 // Rotary position embedding, Hugging Face's half-split convention: lanes d and d + dim/2 are a
 // pair, rotated by position * theta^(-2d/dim). In place on `heads` heads of each row; row stride
 // ld. `inverse` rotates back.
@@ -23,6 +28,10 @@ void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, in
 
 // out [rows, n] = silu(gate) * up for gate_up [rows, 2n] (gate first).
 void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Element element, void* out);
+
+// Its gradient: d_gate_up [rows, 2n] from gate_up and d [rows, n].
+void SwiGluRowsBackward(const void* gate_up, const void* d, int64_t rows, int64_t n,
+                        Element element, void* d_gate_up);
 
 }  // namespace reckon
 
