@@ -224,6 +224,10 @@ absl::Status Actor::StepEngine() {
     return absl::OkStatus();
   }
   failures_ = 0;
+  if (!sampled_ && engine_->stats().sampled_tokens > 0) {
+    sampled_ = true;
+    LOG(INFO) << "first token sampled";
+  }
   for (const FinishedSample& sample : *finished) Upload(sample);
   return absl::OkStatus();
 }

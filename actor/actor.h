@@ -78,6 +78,7 @@ class Actor {
   absl::Time pause_until_ =
       absl::InfinitePast();  // no new work before, after a version was refused
   int failures_ = 0;         // of the policy, in a row
+  bool sampled_ = false;     // anything yet
   EngineStats reported_;
   EngineStats total_;  // of engines before the present one
   absl::Time report_at_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -69,13 +70,14 @@ absl::StatusOr<Process> Process::Start(const Command& command) {
 }
 
 Process::Process(Process&& other) noexcept
-    : pid_(std::exchange(other.pid_, -1)), ended_(other.ended_) {}
+    : pid_(std::exchange(other.pid_, -1)), ended_(other.ended_), peak_memory_(other.peak_memory_) {}
 
 Process& Process::operator=(Process&& other) noexcept {
   if (this == &other) return *this;
   KillAndReap();
   pid_ = std::exchange(other.pid_, -1);
   ended_ = other.ended_;
+  peak_memory_ = other.peak_memory_;
   return *this;
 }
 
@@ -91,7 +93,11 @@ void Process::KillAndReap() {
 std::optional<int> Process::Poll() {
   if (ended_ || pid_ < 0) return ended_;
   int status = 0;
-  if (::waitpid(pid_, &status, WNOHANG) == pid_) ended_ = status;
+  rusage usage;
+  if (::wait4(pid_, &status, WNOHANG, &usage) == pid_) {
+    ended_ = status;
+    peak_memory_ = usage.ru_maxrss * 1024;
+  }
   return ended_;
 }
 

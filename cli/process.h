@@ -3,6 +3,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -36,6 +37,8 @@ class Process {
   std::optional<int> Wait(absl::Duration timeout);
   void Signal(int signal);
   pid_t pid() const { return pid_; }
+  // Most memory it held, in bytes; 0 while it runs.
+  int64_t peak_memory() const { return peak_memory_; }
 
  private:
   explicit Process(pid_t pid) : pid_(pid) {}
@@ -43,6 +46,7 @@ class Process {
 
   pid_t pid_ = -1;
   std::optional<int> ended_;
+  int64_t peak_memory_ = 0;
 };
 
 // "exited with code 1", "killed by signal 9 (Killed)".

@@ -19,6 +19,12 @@ absl::Status Supervisor::StartMember(Member* member) {
   return absl::OkStatus();
 }
 
+void Supervisor::Forget(Member* member) {
+  int64_t& most = peak_memory_[member->command.name];
+  most = std::max(most, member->process->peak_memory());
+  member->process.reset();
+}
+
 absl::Status Supervisor::StartDaemon(Command command) {
   daemons_.push_back(std::make_unique<Member>());
   daemons_.back()->command = std::move(command);
@@ -62,7 +68,7 @@ absl::Status Supervisor::PollDaemon(Member* member) {
   }
   std::optional<int> ended = member->process->Poll();
   if (!ended) return absl::OkStatus();
-  member->process.reset();
+  Forget(member);
   if (absl::Now() - member->started >= options_.healthy_after) member->failures = 0;
   std::string how = DescribeExit(*ended);
   if (++member->failures >= options_.max_failures) {
@@ -155,7 +161,7 @@ void Supervisor::StopMembers(std::vector<Member*> members) {
     if (!member->process->Wait(deadline - absl::Now())) {
       on_event(absl::StrCat(member->command.name, " does not stop; killing it"));
     }
-    member->process.reset();
+    Forget(member);
   }
 }
 

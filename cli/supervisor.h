@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -59,6 +60,10 @@ class Supervisor {
 
   void StopAll();
 
+  // Most memory that any process of a name held, in bytes, of those that have ended by themselves
+  // or been stopped.
+  const std::map<std::string, int64_t>& peak_memory() const { return peak_memory_; }
+
  private:
   struct Member {
     Command command;
@@ -69,6 +74,8 @@ class Supervisor {
   };
 
   absl::Status StartMember(Member* member);
+  // Lets go of a process that has ended.
+  void Forget(Member* member);
   absl::Status PollDaemon(Member* member);
   absl::Status StartGroup();
   // True: the group has ended well.
@@ -78,6 +85,7 @@ class Supervisor {
   void StopMembers(std::vector<Member*> members);
 
   const Options options_;
+  std::map<std::string, int64_t> peak_memory_;
   std::vector<std::unique_ptr<Member>> daemons_;
   std::vector<std::unique_ptr<Member>> group_;
   Group group_source_;

@@ -7,6 +7,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/commands.h"
 #include "cli/local_roles.h"
@@ -108,6 +109,11 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& how_t
   display.Print(absl::StrCat(
       "finished in ", FormatSeconds(absl::ToDoubleSeconds(absl::Now() - began)), "; models in ",
       run_dir->path(), "/weights, evaluations in ", run_dir->path(), "/eval"));
+  display.Print(absl::StrCat(
+      "peak memory: ",
+      absl::StrJoin(supervisor.peak_memory(), ", ", [](std::string* out, const auto& role) {
+        absl::StrAppend(out, role.first, " ", role.second >> 20, " MiB");
+      })));
   return absl::OkStatus();
 }
 

@@ -256,6 +256,18 @@ TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {
   EXPECT_TRUE(coordinator_.plans().empty());
 }
 
+TEST_F(LearnerTest, RefusesTokensThatTheModelDoesNotKnow) {
+  FakeCoordinator coordinator([](const PlanSpec& spec, const WorkItem& item, uint32_t sample) {
+    Rollout rollout = PlayActor(spec, item, sample);
+    rollout.mutable_spans(1)->set_tokens(0, 1'000'000);
+    return rollout;
+  });
+  absl::Status status = RunLearner(Options("strange"), coordinator.NewStub(), &stop_);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(status.message()),
+              HasSubstr("token 1000000 is not in the model's vocabulary"));
+}
+
 TEST_F(LearnerTest, KeepsTheLastFoldersAndTheOneTheStageBeganWith) {
   ASSERT_TRUE(Run(Options("a", {"keep_last=1"})).ok());
   EXPECT_TRUE(fs::exists(root_ + "/a/weights/sft_1"));

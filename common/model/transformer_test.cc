@@ -140,6 +140,24 @@ TEST(GradientTest, AgreesWithDifferencesAlongEveryParameter) {
   }
 }
 
+TEST(GradientTest, OfTheHeadDoesNotNeedOneOfTheHiddenStates) {
+  auto model = Make(Compute::kFp32, true);
+  at::Tensor fixed;
+  {
+    at::NoGradGuard no_grad;
+    auto packed = PackedAttention(model->config(), {0, 40});
+    fixed = model->Forward(Ints(RandomTokens(40, 99, 4)), Ints(Positions(0, 40)), *packed);
+  }
+  auto head_gradient = [&](const at::Tensor& hidden) {
+    for (auto& [name, parameter] : model->Parameters()) parameter.mutable_grad() = at::Tensor();
+    model->LogProb(hidden, Ints(RandomTokens(40, 99, 5)), 1.0).sum().backward();
+    return model->Parameters()[0].second.grad().clone();  // the embedding, tied to the head
+  };
+  at::Tensor wanted = head_gradient(fixed.clone().requires_grad_(true));
+  EXPECT_GT(wanted.norm().item<float>(), 0);
+  EXPECT_TRUE(head_gradient(fixed).equal(wanted));
+}
+
 TEST(GradientTest, IsTheSameInBf16ToItsPrecision) {
   auto exact = Make(Compute::kFp32, true), rounded = Make(Compute::kBf16, true);
   auto tokens = RandomTokens(71, 99, 4);

@@ -24,6 +24,19 @@ absl::Status ShareSequences(LearnerContext& context, std::vector<TrainingSequenc
   return absl::OkStatus();
 }
 
+// Other processes sampled some of these tokens; the model trusts what it is given.
+absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t vocab_size) {
+  for (size_t i = 0; i < sequences.size(); ++i) {
+    for (uint32_t token : sequences[i].tokens) {
+      if (token < vocab_size) continue;
+      return absl::InvalidArgumentError(absl::StrCat("training sequence ", i, ": token ", token,
+                                                     " is not in the model's vocabulary of ",
+                                                     vocab_size));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status LoadStart(LearnerContext& context, EiSettings::RestartFrom restart) {
   if (restart == EiSettings::PREVIOUS) return absl::OkStatus();
   uint64_t version = restart == EiSettings::BASE ? 0 : context.cursor.stage_version;
@@ -94,6 +107,7 @@ absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
                       std::vector<TrainingSequence> sequences) {
   const TrainingSettings& training = context.stage().training();
   RETURN_IF_ERROR(ShareSequences(context, &sequences));
+  RETURN_IF_ERROR(CheckTokens(sequences, context.model->config().vocab_size));
   Batches batches(context, sequences);
   int64_t total = training.epochs() * batches.steps_per_epoch(), step = 0;
 

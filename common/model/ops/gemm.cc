@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <vector>
 
 #include "common/base/log.h"
 #include "common/model/ops/gemm_kernels.h"
@@ -13,8 +14,29 @@ namespace {
 // Rows of A worked on together: with K = 1536 they fit the second-level cache beside a panel.
 constexpr int64_t kRowsPerTask = 192;
 
+// A small product by the AMX kernel and by the plain one.
+bool AmxAgrees() {
+  constexpr int64_t kM = 37, kK = 70;
+  std::vector<uint16_t> a(kM * kK), panel(kK * kPackColumns);
+  for (size_t i = 0; i < a.size(); ++i) a[i] = ToBf16(static_cast<float>(i % 13) - 6);
+  for (size_t i = 0; i < panel.size(); ++i) panel[i] = ToBf16(static_cast<float>(i % 17) - 8);
+  // Whole numbers below 2^24: exact in any order.
+  std::vector<float> amx(kM * kPackColumns, 1.0f), plain = amx;
+  PanelBf16Amx(a.data(), kM, kK, panel.data(), kK / 2, amx.data(), kPackColumns, true);
+  PanelBf16Portable(a.data(), kM, kK, panel.data(), kK / 2, plain.data(), kPackColumns, true);
+  return amx == plain;
+}
+
+Bf16PanelKernel ChooseBf16Kernel() {
+  if (!HasAvx512Bf16()) return PanelBf16Portable;
+  if (!CpuHasAmx()) return PanelBf16Avx512;
+  if (AmxAgrees()) return PanelBf16Amx;
+  LOG(WARNING) << "this CPU's AMX gives wrong products; going on without it";
+  return PanelBf16Avx512;
+}
+
 Bf16PanelKernel Bf16Kernel() {
-  static const Bf16PanelKernel kernel = HasAvx512Bf16() ? PanelBf16Avx512 : PanelBf16Portable;
+  static const Bf16PanelKernel kernel = ChooseBf16Kernel();
   return kernel;
 }
 

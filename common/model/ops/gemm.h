@@ -11,8 +11,8 @@ namespace reckon {
 // the bits of a row never depend on how many other rows there are, where it stands among them, or
 // on threads. That is what makes rollouts and training agree bit for bit.
 //
-// Products of bf16 accumulate in fp32 (AVX512-BF16 where the
-// CPU has it, plain C++ elsewhere: the same shape of sum, not the same bits).
+// Products of bf16 accumulate in fp32 (AMX or AVX512-BF16
+// where the CPU has them, plain C++ elsewhere: the same shape of sum, not the same bits).
 
 enum class Store { kBf16, kFp32, kAddFp32 };
 

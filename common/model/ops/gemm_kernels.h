@@ -16,6 +16,10 @@ void PanelBf16Avx512(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* 
                      float* c, int64_t ldc, bool add);
 void PanelFp32Avx512(const float* a, int64_t m, int64_t lda, const float* panel, int64_t k,
                      float* c, int64_t ldc, bool add);
+// Asks the system for tile registers; true when there are any and it grants them.
+bool CpuHasAmx();
+void PanelBf16Amx(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
+                  float* c, int64_t ldc, bool add);
 void PanelBf16Portable(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
                        float* c, int64_t ldc, bool add);
 void PanelFp32Portable(const float* a, int64_t m, int64_t lda, const float* panel, int64_t k,

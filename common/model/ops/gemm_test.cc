@@ -1,9 +1,12 @@
 #include "common/model/ops/gemm.h"
 
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "common/base/rng.h"
+#include "common/model/ops/gemm_kernels.h"
+#include "common/model/ops/gemm_tiles.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -93,6 +96,54 @@ TEST_P(GemmTest, ARowDoesNotDependOnTheOtherRows) {
         Gemm(a(first), m, k, b, part.data(), n, Store::kFp32);
         ASSERT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * n))
             << "m " << m << " first " << first;
+      }
+    }
+  }
+}
+
+// Tiles of 16 rows of 64 bytes in plain C++; what lies beyond a tile's rows is never touched.
+class PlainTiles {
+ public:
+  PlainTiles(int rows0, int rows1) : rows_(rows0 + rows1) {
+    EXPECT_TRUE(rows1 == 0 || rows0 == 16);
+  }
+  void Zero() { std::fill(&c_[0][0], &c_[0][0] + 32 * 32, 0.0f); }
+  void Load(const float* c, int64_t ldc) {
+    for (int i = 0; i < rows_; ++i) std::copy_n(c + i * ldc, 32, c_[i]);
+  }
+  void Step(const uint16_t* a, int64_t lda, const uint16_t* b) {
+    for (int i = 0; i < rows_; ++i) {
+      for (int p = 0; p < 32; ++p) {
+        for (int j = 0; j < 32; ++j) {
+          c_[i][j] += FromBf16(a[i * lda + p]) * FromBf16(b[p / 2 * 64 + j * 2 + p % 2]);
+        }
+      }
+    }
+  }
+  void Store(float* c, int64_t ldc) {
+    for (int i = 0; i < rows_; ++i) std::copy_n(c_[i], 32, c + i * ldc);
+  }
+
+ private:
+  const int rows_;
+  float c_[32][32];
+};
+
+TEST(GemmTilesTest, TilesGiveWhatThePlainKernelGives) {
+  const int64_t most = 70;
+  for (int64_t k2 : {1, 15, 16, 17, 36}) {
+    auto a32 = Random(most * 2 * k2, 7), b32 = Random(k2 * 64, 8);
+    std::vector<uint16_t> a(a32.size()), b(b32.size());
+    ToBf16(a32.data(), a32.size(), a.data());
+    ToBf16(b32.data(), b32.size(), b.data());
+    for (int64_t m : {1, 15, 16, 17, 31, 32, 33, 64, 70}) {
+      for (bool add : {false, true}) {
+        std::vector<float> tiles(m * 32, 0.5f), plain(m * 32, 0.5f);
+        PanelBf16Tiles<PlainTiles>(a.data(), m, 2 * k2, b.data(), k2, tiles.data(), 32, add);
+        PanelBf16Portable(a.data(), m, 2 * k2, b.data(), k2, plain.data(), 32, add);
+        for (size_t i = 0; i < plain.size(); ++i) {
+          ASSERT_NEAR(tiles[i], plain[i], 1e-5) << "m " << m << " k2 " << k2;
+        }
       }
     }
   }

@@ -176,7 +176,8 @@ struct SwiGluFunction : Function<SwiGluFunction> {
 };
 
 struct HeadLogProbFunction : Function<HeadLogProbFunction> {
-  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden,
+  // `leaf`, the head's parameter, makes the result differentiable where the hidden states are not.
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& leaf,
                             const at::Tensor& targets, const LinearWeight* head, double scale) {
     at::Tensor lse = Empty({hidden.size(0)}, at::kFloat);
     at::Tensor out = HeadForward(hidden, *head, targets, scale, lse);
@@ -190,7 +191,7 @@ struct HeadLogProbFunction : Function<HeadLogProbFunction> {
     const auto& head = FromHandle<LinearWeight>(ctx->saved_data["head"]);
     at::Tensor dx = HeadBackward(saved[0], head, saved[1], ctx->saved_data["scale"].toDouble(),
                                  saved[2], grads[0].contiguous());
-    return {dx, at::Tensor(), at::Tensor(), at::Tensor()};
+    return {dx, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
 
@@ -242,7 +243,10 @@ at::Tensor SwiGlu(const at::Tensor& gate_up) {
 at::Tensor HeadLogProb(const at::Tensor& hidden, const LinearWeight& head,
                        const at::Tensor& targets, double temperature) {
   double scale = temperature > 0 ? 1.0 / temperature : 1.0;
-  if (Records(hidden)) return HeadLogProbFunction::apply(hidden, targets, &head, scale);
+  const at::Tensor leaf = head.trainable() ? head.parts[0] : at::Tensor();
+  if (Records(hidden) || (leaf.defined() && Records(leaf))) {
+    return HeadLogProbFunction::apply(hidden, leaf, targets, &head, scale);
+  }
   at::Tensor lse = Empty({hidden.size(0)}, at::kFloat);
   return HeadForward(hidden, head, targets, scale, lse);
 }
