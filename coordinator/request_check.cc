@@ -5,8 +5,8 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "coordinator/bad_request.h"
 
 namespace reckon {
 namespace {
@@ -18,23 +18,18 @@ constexpr uint32_t kMaxOpenBatches = 1024;
 constexpr size_t kMaxItemBytes = 1 << 20;
 constexpr uint64_t kMaxChunks = 1 << 18;
 
-template <typename... Args>
-absl::Status Bad(const Args&... args) {
-  return absl::InvalidArgumentError(absl::StrCat(args...));
-}
-
 absl::Status CheckSampling(const SamplingParams& sampling) {
   if (!std::isfinite(sampling.temperature()) || sampling.temperature() < 0) {
-    return Bad("sampling.temperature is ", sampling.temperature(), "; 0 or more is needed");
+    return BadRequest("sampling.temperature is ", sampling.temperature(), "; 0 or more is needed");
   }
   if (!(sampling.top_p() > 0 && sampling.top_p() <= 1)) {
-    return Bad("sampling.top_p is ", sampling.top_p(), "; above 0 and at most 1 is needed");
+    return BadRequest("sampling.top_p is ", sampling.top_p(), "; above 0 and at most 1 is needed");
   }
   if (sampling.max_new_tokens() > kMaxTokens) {
-    return Bad("sampling.max_new_tokens is above ", kMaxTokens);
+    return BadRequest("sampling.max_new_tokens is above ", kMaxTokens);
   }
   if (sampling.stop_token_ids_size() > 1024 || sampling.stop_strings_size() > 256) {
-    return Bad("sampling has too many stops");
+    return BadRequest("sampling has too many stops");
   }
   return absl::OkStatus();
 }
@@ -42,10 +37,11 @@ absl::Status CheckSampling(const SamplingParams& sampling) {
 }  // namespace
 
 absl::Status CheckName(absl::string_view what, absl::string_view name) {
-  if (name.empty()) return Bad(what, " is empty");
-  if (name.size() > kMaxName) return Bad(what, " is longer than ", kMaxName, " characters");
+  if (name.empty()) return BadRequest(what, " is empty");
+  if (name.size() > kMaxName) return BadRequest(what, " is longer than ", kMaxName, " characters");
   for (char c : name) {
-    if (!absl::ascii_isprint(c)) return Bad(what, " has a character that is not printable ASCII");
+    if (!absl::ascii_isprint(c))
+      return BadRequest(what, " has a character that is not printable ASCII");
   }
   return absl::OkStatus();
 }
@@ -53,66 +49,72 @@ absl::Status CheckName(absl::string_view what, absl::string_view name) {
 absl::Status CheckPlanSpec(const PlanSpec& spec) {
   RETURN_IF_ERROR(CheckName("spec.name", spec.name()));
   RETURN_IF_ERROR(CheckSampling(spec.sampling()));
-  if (spec.samples_per_group() == 0) return Bad("spec.samples_per_group is 0");
-  if (spec.groups_per_batch() == 0) return Bad("spec.groups_per_batch is 0");
+  if (spec.samples_per_group() == 0) return BadRequest("spec.samples_per_group is 0");
+  if (spec.groups_per_batch() == 0) return BadRequest("spec.groups_per_batch is 0");
   if (spec.max_open_batches() == 0 || spec.max_open_batches() > kMaxOpenBatches) {
-    return Bad("spec.max_open_batches must be 1 to ", kMaxOpenBatches);
+    return BadRequest("spec.max_open_batches must be 1 to ", kMaxOpenBatches);
   }
   const uint64_t samples =
       static_cast<uint64_t>(spec.samples_per_group()) * spec.groups_per_batch();
   if (samples > kMaxBatchSamples) {
-    return Bad("samples_per_group * groups_per_batch is ", samples, ", above ", kMaxBatchSamples);
+    return BadRequest("samples_per_group * groups_per_batch is ", samples, ", above ",
+                      kMaxBatchSamples);
   }
   std::set<std::string> names;
   for (const RewardSpec& reward : spec.rewards()) {
     RETURN_IF_ERROR(CheckName("reward.name", reward.name()));
-    if (!names.insert(reward.name()).second) return Bad("two rewards are named ", reward.name());
+    if (!names.insert(reward.name()).second)
+      return BadRequest("two rewards are named ", reward.name());
     if (reward.kind() == RewardSpec::KIND_UNSPECIFIED || !RewardSpec::Kind_IsValid(reward.kind())) {
-      return Bad("reward ", reward.name(), " has no known kind");
+      return BadRequest("reward ", reward.name(), " has no known kind");
     }
-    if (!std::isfinite(reward.weight())) return Bad("reward ", reward.name(), " has no weight");
+    if (!std::isfinite(reward.weight()))
+      return BadRequest("reward ", reward.name(), " has no weight");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckWorkItem(const WorkItem& item) {
-  if (item.prompt_tokens_size() == 0) return Bad("group ", item.group(), " has no prompt tokens");
+  if (item.prompt_tokens_size() == 0)
+    return BadRequest("group ", item.group(), " has no prompt tokens");
   if (item.ByteSizeLong() > kMaxItemBytes) {
-    return Bad("group ", item.group(), " is above ", kMaxItemBytes, " bytes");
+    return BadRequest("group ", item.group(), " is above ", kMaxItemBytes, " bytes");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
-  if (manifest.total_bytes() == 0) return Bad("manifest.total_bytes is 0");
-  if (manifest.chunk_bytes() == 0) return Bad("manifest.chunk_bytes is 0");
+  if (manifest.total_bytes() == 0) return BadRequest("manifest.total_bytes is 0");
+  if (manifest.chunk_bytes() == 0) return BadRequest("manifest.chunk_bytes is 0");
   const uint64_t chunks = (manifest.total_bytes() - 1) / manifest.chunk_bytes() + 1;
-  if (chunks > kMaxChunks) return Bad("manifest has more than ", kMaxChunks, " chunks");
+  if (chunks > kMaxChunks) return BadRequest("manifest has more than ", kMaxChunks, " chunks");
   if (static_cast<uint64_t>(manifest.chunk_sha256_size()) != chunks) {
-    return Bad("manifest has ", manifest.chunk_sha256_size(), " digests for ", chunks, " chunks");
+    return BadRequest("manifest has ", manifest.chunk_sha256_size(), " digests for ", chunks,
+                      " chunks");
   }
   for (const std::string& digest : manifest.chunk_sha256()) {
-    if (digest.size() != 32) return Bad("a digest has ", digest.size(), " bytes, not 32");
+    if (digest.size() != 32) return BadRequest("a digest has ", digest.size(), " bytes, not 32");
   }
   uint64_t offset = 0;
   for (const TensorEntry& tensor : manifest.tensors()) {
     uint64_t bytes = tensor.dtype() == "BF16" ? 2 : tensor.dtype() == "F32" ? 4 : 0;
-    if (bytes == 0) return Bad("tensor ", tensor.name(), " has dtype '", tensor.dtype(), "'");
+    if (bytes == 0)
+      return BadRequest("tensor ", tensor.name(), " has dtype '", tensor.dtype(), "'");
     for (int64_t dim : tensor.shape()) {
       if (dim <= 0 || static_cast<uint64_t>(dim) > manifest.total_bytes() / bytes) {
-        return Bad("tensor ", tensor.name(), " has a dimension out of range");
+        return BadRequest("tensor ", tensor.name(), " has a dimension out of range");
       }
       bytes *= dim;
     }
     if (tensor.offset() != offset || bytes > manifest.total_bytes() - offset) {
-      return Bad("tensor ", tensor.name(), " is not contiguous or runs past total_bytes");
+      return BadRequest("tensor ", tensor.name(), " is not contiguous or runs past total_bytes");
     }
     offset += bytes;
   }
   if (offset != manifest.total_bytes()) {
-    return Bad("tensors cover ", offset, " of ", manifest.total_bytes(), " bytes");
+    return BadRequest("tensors cover ", offset, " of ", manifest.total_bytes(), " bytes");
   }
-  if (manifest.sources_size() == 0) return Bad("manifest names no source");
+  if (manifest.sources_size() == 0) return BadRequest("manifest names no source");
   return absl::OkStatus();
 }
 

@@ -4,21 +4,16 @@
 #include <vector>
 
 #include "absl/hash/hash.h"
-#include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "coordinator/bad_request.h"
 
 namespace reckon {
 namespace {
 
-template <typename... Args>
-absl::Status Bad(const Args&... args) {
-  return absl::InvalidArgumentError(absl::StrCat(args...));
-}
-
 absl::Status CheckSpan(const PlanSpec& spec, int index, const TokenSpan& span) {
   const int tokens = span.tokens_size();
   const int logprobs = span.logprobs_size();
-  if (tokens == 0) return Bad("span ", index, " is empty");
+  if (tokens == 0) return BadRequest("span ", index, " is empty");
   bool wanted = false;
   switch (span.kind()) {
     case TokenSpan::PROMPT:
@@ -30,15 +25,15 @@ absl::Status CheckSpan(const PlanSpec& spec, int index, const TokenSpan& span) {
       wanted = true;
       break;
     default:
-      return Bad("span ", index, " has no kind");
+      return BadRequest("span ", index, " has no kind");
   }
   if (logprobs != (wanted ? tokens : 0)) {
-    return Bad("span ", index, " has ", logprobs, " logprobs for ", tokens, " tokens");
+    return BadRequest("span ", index, " has ", logprobs, " logprobs for ", tokens, " tokens");
   }
   for (float logprob : span.logprobs()) {
     // A little above zero is rounding.
     if (!std::isfinite(logprob) || logprob > 1e-3f) {
-      return Bad("span ", index, " has log-probability ", logprob);
+      return BadRequest("span ", index, " has log-probability ", logprob);
     }
   }
   return absl::OkStatus();
@@ -60,39 +55,42 @@ bool SpansEqual(const Rollout& rollout, TokenSpan::Kind kind, const Tokens& want
 }  // namespace
 
 absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout) {
-  if (rollout.ByteSizeLong() > kMaxRolloutBytes) return Bad("rollout above ", kMaxRolloutBytes);
-  if (rollout.spans_size() == 0) return Bad("no spans");
+  if (rollout.ByteSizeLong() > kMaxRolloutBytes)
+    return BadRequest("rollout above ", kMaxRolloutBytes);
+  if (rollout.spans_size() == 0) return BadRequest("no spans");
   for (int i = 0; i < rollout.spans_size(); ++i) {
     absl::Status status = CheckSpan(spec, i, rollout.spans(i));
     if (!status.ok()) return status;
   }
   if (CountSampledTokens(rollout) > spec.sampling().max_new_tokens()) {
-    return Bad(CountSampledTokens(rollout), " sampled tokens, above max_new_tokens ",
-               spec.sampling().max_new_tokens());
+    return BadRequest(CountSampledTokens(rollout), " sampled tokens, above max_new_tokens ",
+                      spec.sampling().max_new_tokens());
   }
   if (!FinishReason_IsValid(rollout.finish()) || rollout.finish() == FINISH_UNSPECIFIED) {
-    return Bad("no finish reason");
+    return BadRequest("no finish reason");
   }
-  if (!std::isfinite(rollout.reward())) return Bad("reward is not finite");
+  if (!std::isfinite(rollout.reward())) return BadRequest("reward is not finite");
   if (rollout.rewards_size() != spec.rewards_size()) {
-    return Bad(rollout.rewards_size(), " rewards, the plan has ", spec.rewards_size());
+    return BadRequest(rollout.rewards_size(), " rewards, the plan has ", spec.rewards_size());
   }
   for (int i = 0; i < spec.rewards_size(); ++i) {
     const RewardValue& value = rollout.rewards(i);
     if (value.name() != spec.rewards(i).name()) {
-      return Bad("reward ", i, " is '", value.name(), "', not '", spec.rewards(i).name(), "'");
+      return BadRequest("reward ", i, " is '", value.name(), "', not '", spec.rewards(i).name(),
+                        "'");
     }
-    if (!std::isfinite(value.value())) return Bad("reward '", value.name(), "' is not finite");
+    if (!std::isfinite(value.value()))
+      return BadRequest("reward '", value.name(), "' is not finite");
   }
   return absl::OkStatus();
 }
 
 absl::Status CheckAgainstItem(const WorkItem& item, const Rollout& rollout) {
   if (!SpansEqual(rollout, TokenSpan::PROMPT, item.prompt_tokens())) {
-    return Bad("prompt tokens are not those of group ", item.group());
+    return BadRequest("prompt tokens are not those of group ", item.group());
   }
   if (!SpansEqual(rollout, TokenSpan::FORCED, item.forced_tokens())) {
-    return Bad("forced tokens are not those of group ", item.group());
+    return BadRequest("forced tokens are not those of group ", item.group());
   }
   return absl::OkStatus();
 }

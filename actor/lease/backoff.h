@@ -9,6 +9,9 @@
 
 namespace reckon {
 
+// Between empty replies of a coordinator that does not wait.
+inline constexpr absl::Duration kLeastPause = absl::Milliseconds(50);
+
 // How long to wait before the next attempt, and whether this failure is worth a line in the log:
 // the first of an outage is, the hundredth is not. One thread.
 class Backoff {

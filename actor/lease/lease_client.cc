@@ -18,8 +18,6 @@ namespace {
 // Short, so that an actor told to stop gets the reply of its last question and returns that too.
 constexpr absl::Duration kLeaseWait = absl::Seconds(1);
 constexpr absl::Duration kCallTimeout = absl::Seconds(5);
-// Between empty replies of a coordinator that does not wait.
-constexpr absl::Duration kLeastPause = absl::Milliseconds(50);
 
 }  // namespace
 

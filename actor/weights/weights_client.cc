@@ -15,8 +15,7 @@ namespace reckon {
 namespace {
 
 constexpr absl::Duration kPollWait = absl::Seconds(2);
-constexpr absl::Duration kCallTimeout = absl::Seconds(10);
-constexpr absl::Duration kLeastPause = absl::Milliseconds(50);
+constexpr absl::Duration kManifestTimeout = absl::Seconds(10);
 constexpr int kAttempts = 4;  // for a version that was asked for
 
 std::string Digests(const WeightManifest& manifest) {
@@ -89,7 +88,7 @@ void WeightsClient::Loop() {
 absl::StatusOr<WeightManifest> WeightsClient::GetManifest(std::optional<uint64_t> wanted) {
   GetManifestRequest request;
   grpc::ClientContext context;
-  SetDeadline(&context, kPollWait + kCallTimeout);
+  SetDeadline(&context, kPollWait + kManifestTimeout);
   {
     absl::MutexLock lock(&mu_);
     if (wanted.has_value()) {
@@ -147,12 +146,12 @@ bool WeightsClient::Fetch(std::optional<uint64_t> wanted, int attempt) {
 
 void WeightsClient::CheckEpoch() {
   grpc::ClientContext status_context;
-  SetDeadline(&status_context, kCallTimeout);
+  SetDeadline(&status_context, kManifestTimeout);
   GetStatusReply status;
   if (!stub_->GetStatus(&status_context, {}, &status).ok()) return;
   if (status.epoch() == checked_epoch_ || !epoch_.has_value()) return;
   grpc::ClientContext context;
-  SetDeadline(&context, kCallTimeout);
+  SetDeadline(&context, kManifestTimeout);
   GetManifestReply reply;
   if (!stub_->GetManifest(&context, {}, &reply).ok() || !reply.has_manifest()) return;
   // Before the new learner's first version there is nothing to compare.

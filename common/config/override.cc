@@ -17,7 +17,7 @@ using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
 using google::protobuf::TextFormat;
 
-class FirstError : public google::protobuf::io::ErrorCollector {
+class FirstMessage : public google::protobuf::io::ErrorCollector {
  public:
   void AddError(int, google::protobuf::io::ColumnNumber, const std::string& message) override {
     if (text.empty()) text = message;
@@ -101,7 +101,7 @@ absl::Status ApplyOverride(absl::string_view assignment, Message* config) {
       return absl::OkStatus();
     } else {
       if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) value = absl::AsciiStrToUpper(value);
-      FirstError error;
+      FirstMessage error;
       TextFormat::Parser parser;
       parser.RecordErrorsTo(&error);
       if (!parser.ParseFieldValueFromString(value, field, message)) {

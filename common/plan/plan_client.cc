@@ -6,17 +6,14 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
+#include "common/plan/pace.h"
 
 namespace reckon {
 namespace {
 
 constexpr absl::Duration kCallTimeout = absl::Seconds(30);
 constexpr absl::Duration kStreamTimeout = absl::Minutes(2);
-// Waits are cut so that a stop is seen soon.
-constexpr absl::Duration kPoll = absl::Seconds(1);
-constexpr absl::Duration kWindowPoll = absl::Milliseconds(100);
 constexpr int kFetchKeys = 4096;
-constexpr int kAppendItems = 64;
 constexpr size_t kAppendBytes = 4 << 20;
 
 std::string Show(const RolloutKey& key) {
@@ -110,7 +107,7 @@ absl::StatusOr<NextBatchReply> PlanClient::PollHeader(const std::string& plan, u
 absl::StatusOr<std::optional<BatchHeader>> PlanClient::NextHeader(const std::string& plan,
                                                                   uint64_t batch) {
   while (true) {
-    ASSIGN_OR_RETURN(NextBatchReply reply, PollHeader(plan, batch, kPoll));
+    ASSIGN_OR_RETURN(NextBatchReply reply, PollHeader(plan, batch, kBatchPoll));
     if (reply.has_header()) return std::move(*reply.mutable_header());
     if (reply.end_of_plan()) return std::nullopt;
   }

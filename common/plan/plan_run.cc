@@ -5,14 +5,11 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/plan/pace.h"
 #include "common/plan/plan_client.h"
 
 namespace reckon {
 namespace {
-
-constexpr int kAppendItems = 64;
-constexpr absl::Duration kPoll = absl::Seconds(1);
-constexpr absl::Duration kWindowPoll = absl::Milliseconds(50);
 
 // Asks for items up to a group, and hands them to the plan as its window allows.
 class Feeder {
@@ -107,7 +104,7 @@ absl::Status PlanClient::Run(const PlanSpec& spec, bool keep_rollouts, uint64_t 
     NextBatchReply reply;
     while (!reply.has_header() && !reply.end_of_plan()) {
       ASSIGN_OR_RETURN(const bool fed, feeder.FeedTo(target));
-      ASSIGN_OR_RETURN(reply, PollHeader(spec.name(), batch, fed ? kPoll : kWindowPoll));
+      ASSIGN_OR_RETURN(reply, PollHeader(spec.name(), batch, fed ? kBatchPoll : kWindowPoll));
     }
     if (!reply.has_header()) break;
     Batch full;

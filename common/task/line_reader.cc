@@ -37,8 +37,8 @@ absl::StatusOr<std::optional<absl::string_view>> LineReader::Next() {
     }
     if (newline != std::string::npos) {
       ++line_number_;
-      return absl::string_view(buffer_).substr(std::exchange(start_, newline + 1),
-                                               newline - start_);
+      const size_t begin = std::exchange(start_, newline + 1);
+      return absl::string_view(buffer_).substr(begin, newline - begin);
     }
     buffer_.erase(0, std::exchange(start_, 0));
     searched = buffer_.size();

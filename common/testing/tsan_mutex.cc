@@ -1,0 +1,122 @@
+// Tells ThreadSanitizer about absl::Mutex and absl::CondVar, which come from a library that was not
+// built with it: every program and test of the tsan preset is linked with these, which stand before
+// the library's own and call them. The names are those of Debian 12's Abseil.
+
+#include <dlfcn.h>
+
+#include "absl/synchronization/mutex.h"
+
+extern "C" {
+void __tsan_acquire(void* address);
+void __tsan_release(void* address);
+void AnnotateIgnoreReadsBegin(const char* file, int line);
+void AnnotateIgnoreReadsEnd(const char* file, int line);
+}
+
+namespace absl {
+namespace {
+
+// The library's function behind ours.
+template <typename Function>
+Function* Real(const char* name) {
+  return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
+}
+
+// While the library unlocks or waits it evaluates other threads' conditions, under its own lock.
+struct InLibrary {
+  InLibrary() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
+  ~InLibrary() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
+};
+
+// Calls what lets go of the mutex and takes it again.
+template <typename Call>
+auto Relocking(void* mutex, const Call& call) {
+  struct Scope {
+    explicit Scope(void* m) : mutex(m) { __tsan_release(mutex); }
+    ~Scope() { __tsan_acquire(mutex); }
+    void* mutex;
+  } scope(mutex);
+  InLibrary in_library;
+  return call();
+}
+
+}  // namespace
+
+#define RECKON_REAL(name, ...) static auto* const real = Real<__VA_ARGS__>("_ZN4absl7debian3" name)
+
+void Mutex::Lock() {
+  RECKON_REAL("5Mutex4LockEv", void(Mutex*));
+  real(this);
+  __tsan_acquire(this);
+}
+
+void Mutex::Unlock() {
+  RECKON_REAL("5Mutex6UnlockEv", void(Mutex*));
+  __tsan_release(this);
+  InLibrary in_library;
+  real(this);
+}
+
+bool Mutex::TryLock() {
+  RECKON_REAL("5Mutex7TryLockEv", bool(Mutex*));
+  const bool locked = real(this);
+  if (locked) __tsan_acquire(this);
+  return locked;
+}
+
+void Mutex::ReaderLock() {
+  RECKON_REAL("5Mutex10ReaderLockEv", void(Mutex*));
+  real(this);
+  __tsan_acquire(this);
+}
+
+void Mutex::ReaderUnlock() {
+  RECKON_REAL("5Mutex12ReaderUnlockEv", void(Mutex*));
+  __tsan_release(this);
+  InLibrary in_library;
+  real(this);
+}
+
+void Mutex::LockWhen(const Condition& condition) {
+  RECKON_REAL("5Mutex8LockWhenERKNS0_9ConditionE", void(Mutex*, const Condition&));
+  {
+    InLibrary in_library;
+    real(this, condition);
+  }
+  __tsan_acquire(this);
+}
+
+void Mutex::Await(const Condition& condition) {
+  RECKON_REAL("5Mutex5AwaitERKNS0_9ConditionE", void(Mutex*, const Condition&));
+  Relocking(this, [&] { real(this, condition); });
+}
+
+bool Mutex::AwaitWithTimeout(const Condition& condition, Duration timeout) {
+  RECKON_REAL("5Mutex16AwaitWithTimeoutERKNS0_9ConditionENS0_8DurationE",
+              bool(Mutex*, const Condition&, Duration));
+  return Relocking(this, [&] { return real(this, condition, timeout); });
+}
+
+bool Mutex::AwaitWithDeadline(const Condition& condition, Time deadline) {
+  RECKON_REAL("5Mutex17AwaitWithDeadlineERKNS0_9ConditionENS0_4TimeE",
+              bool(Mutex*, const Condition&, Time));
+  return Relocking(this, [&] { return real(this, condition, deadline); });
+}
+
+void CondVar::Wait(Mutex* mutex) {
+  RECKON_REAL("7CondVar4WaitEPNS0_5MutexE", void(CondVar*, Mutex*));
+  Relocking(mutex, [&] { real(this, mutex); });
+}
+
+bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
+  RECKON_REAL("7CondVar15WaitWithTimeoutEPNS0_5MutexENS0_8DurationE",
+              bool(CondVar*, Mutex*, Duration));
+  return Relocking(mutex, [&] { return real(this, mutex, timeout); });
+}
+
+bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
+  RECKON_REAL("7CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE", bool(CondVar*, Mutex*, Time));
+  return Relocking(mutex, [&] { return real(this, mutex, deadline); });
+}
+
+}  // namespace absl
