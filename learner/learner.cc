@@ -71,7 +71,7 @@ class Learner {
     int threads = static_cast<int>(config.learner().threads());
     if (threads == 0) threads = std::max(1, cores / options_.world_size);
     SetComputeThreads(threads);
-    at::set_num_threads(threads);  // of what LibTorch does itself
+    at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
 
     if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(context_.run_dir));
     ASSIGN_OR_RETURN(context_.base, ReadModelFolder(config.model().path()));

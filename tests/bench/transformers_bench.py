@@ -38,7 +38,8 @@ def step():
 
 step()
 begin = time.time()
-step()
-train = ids.numel() / (time.time() - begin)
-print(json.dumps({"generate_tokens_per_s": round(generate, 1),
-                  "train_tokens_per_s": round(train, 1)}))
+for _ in range(3):
+    step()
+train = 3 * ids.numel() / (time.time() - begin)
+print(json.dumps({"sampled_tokens_per_s": round(generate, 1),
+                  "trained_tokens_per_s": round(train, 1)}))

@@ -1,0 +1,88 @@
+// reckon-update-bench: optimizer steps of the learner alone on a model folder. Prints one JSON
+// object.
+
+#include <ATen/Parallel.h>
+#include <sys/resource.h>
+
+#include <iostream>
+#include <string>
+#include <vector>
+
+#include "absl/flags/flag.h"
+#include "absl/flags/parse.h"
+#include "absl/flags/usage.h"
+#include "common/base/memory.h"
+#include "common/base/rng.h"
+#include "common/base/status_macros.h"
+#include "common/model/ops/thread_pool.h"
+#include "common/model/transformer.h"
+#include "common/weights/model_folder.h"
+#include "learner/parallel/parallel.h"
+#include "learner/update/policy_update.h"
+// Last.
+#include "common/base/log.h"
+
+ABSL_FLAG(std::string, model, "", "model folder in Hugging Face layout");
+ABSL_FLAG(int, sequences, 8, "sequences of a step");
+ABSL_FLAG(int, tokens, 200, "tokens of a sequence");
+ABSL_FLAG(int, prompt_tokens, 0, "of these, tokens that are not learned");
+ABSL_FLAG(int, steps, 3, "steps that are timed, after one that is not");
+ABSL_FLAG(int, micro_batch_tokens, 2048, "tokens of one forward and backward pass");
+ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
+ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
+
+namespace reckon {
+namespace {
+
+absl::Status Run() {
+  ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
+  ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
+  const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
+  ASSIGN_OR_RETURN(auto model, Transformer::Create(config, fp32 ? Compute::kFp32 : Compute::kBf16));
+  RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
+  weights.bytes = nullptr;
+  auto parallel = MakeSingle();
+  auto update = PolicyUpdate::Create(model.get(), parallel.get(), TrainingSettings(),
+                                     absl::GetFlag(FLAGS_micro_batch_tokens));
+
+  CounterRng rng(1);
+  std::vector<TrainingSequence> sequences(absl::GetFlag(FLAGS_sequences));
+  std::vector<const TrainingSequence*> batch;
+  uint64_t position = 0;
+  for (TrainingSequence& sequence : sequences) {
+    for (int i = 0; i < absl::GetFlag(FLAGS_tokens); ++i) {
+      sequence.tokens.push_back(rng.Below(config.vocab_size, position++));
+      sequence.loss.push_back(i >= absl::GetFlag(FLAGS_prompt_tokens));
+    }
+    batch.push_back(&sequence);
+  }
+  double seconds = 0, tokens = 0;
+  for (int step = 0; step <= absl::GetFlag(FLAGS_steps); ++step) {
+    ASSIGN_OR_RETURN(UpdateResult result, update->Step(batch, 1e-5));
+    if (step == 0) continue;
+    tokens += static_cast<double>(result.tokens);
+    seconds += static_cast<double>(result.tokens) / result.tokens_per_s;
+  }
+  rusage usage;
+  getrusage(RUSAGE_SELF, &usage);
+  std::cout << "{\"trained_tokens_per_s\": " << tokens / seconds << ", \"seconds\": " << seconds
+            << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
+            << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""
+            << absl::GetFlag(FLAGS_compute) << "\"}\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+}  // namespace reckon
+
+int main(int argc, char** argv) {
+  reckon::KeepFreedMemory();
+  absl::SetProgramUsageMessage("reckon-update-bench --model=FOLDER [--sequences=N --tokens=T ...]");
+  absl::ParseCommandLine(argc, argv);
+  reckon::InitLogging(argv[0]);
+  reckon::SetComputeThreads(absl::GetFlag(FLAGS_threads));
+  at::set_num_threads(1);
+  const absl::Status status = reckon::Run();
+  if (!status.ok()) std::cerr << "reckon-update-bench: " << status << "\n";
+  return status.ok() ? 0 : 1;
+}
