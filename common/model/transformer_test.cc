@@ -188,9 +188,25 @@ TEST(LoadTest, NamesWhatIsWrong) {
   WeightManifest shape = weights.manifest;
   shape.mutable_tensors(1)->set_shape(0, 47);
   EXPECT_NE(message(shape).find("has shape [47], config.json asks for [48]"), std::string::npos);
+  WeightManifest twice = weights.manifest;
+  *twice.add_tensors() = twice.tensors(0);
+  EXPECT_EQ(message(twice), "weights: model.embed_tokens.weight given twice");
   WeightManifest beyond = weights.manifest;
   beyond.mutable_tensors(1)->set_offset(weights.bytes.size() - 4);
   EXPECT_NE(message(beyond).find("beyond the end"), std::string::npos);
+}
+
+TEST(LoadTest, AShapeLargerThanTheBufferAsksForNoMemory) {
+  ModelConfig config = SmallConfig();
+  config.vocab_size = config.hidden_size = 1 << 24;
+  auto model = Transformer::Create(config, Compute::kBf16).value();
+  WeightManifest manifest;
+  for (TensorEntry entry : model->ExpectedTensors()) {
+    entry.set_dtype("BF16");
+    *manifest.add_tensors() = entry;
+  }
+  absl::Status status = model->Load(manifest, std::vector<char>(16), false);
+  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
 }
 
 }  // namespace

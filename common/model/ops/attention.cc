@@ -29,16 +29,6 @@ void WriteKv(const KvShape& shape, char* page, int64_t position, const void* k, 
   }
 }
 
-void AttendRow(const KvShape& shape, const void* q, int64_t heads, const char* const* pages,
-               int64_t keys, float* scratch, void* out) {
-  if (shape.element == Element::kBf16 && shape.head_dim % 16 == 0 && shape.head_dim <= 128 &&
-      HasAvx512Bf16()) {
-    AttendRowAvx512(shape, q, heads, pages, keys, scratch, out);
-  } else {
-    AttendRowPortable(shape, q, heads, pages, keys, scratch, out);
-  }
-}
-
 RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_t heads,
                                      const char* const* pages, int64_t keys, float* scratch,
                                      void* out) {
@@ -84,6 +74,16 @@ RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_
         static_cast<float*>(out)[h * dim + d] = sum[d] / total;
       }
     }
+  }
+}
+
+void AttendRow(const KvShape& shape, const void* q, int64_t heads, const char* const* pages,
+               int64_t keys, float* scratch, void* out) {
+  if (shape.element == Element::kBf16 && shape.head_dim % 16 == 0 && shape.head_dim <= 128 &&
+      HasAvx512Bf16()) {
+    AttendRowAvx512(shape, q, heads, pages, keys, scratch, out);
+  } else {
+    AttendRowPortable(shape, q, heads, pages, keys, scratch, out);
   }
 }
 

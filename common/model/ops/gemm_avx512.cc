@@ -13,25 +13,16 @@ namespace {
 constexpr int kRows = 12;
 
 template <int kM>
-void Bf16Block(const uint16_t* a, int64_t lda, const uint16_t* b, int64_t k2, float* c, int64_t ldc,
-               bool add) {
-  __m512 acc[kM][2];
+[[gnu::always_inline]] inline void ClearRows(__m512 (&acc)[kM][2]) {
   for (int i = 0; i < kM; ++i) {
     acc[i][0] = _mm512_setzero_ps();
     acc[i][1] = _mm512_setzero_ps();
   }
-  for (int64_t p = 0; p < k2; ++p) {
-    __m512bh b0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64));
-    __m512bh b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64 + 32));
-#pragma GCC unroll 12
-    for (int i = 0; i < kM; ++i) {
-      int32_t pair;
-      std::memcpy(&pair, a + i * lda + 2 * p, sizeof(pair));
-      __m512bh av = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-      acc[i][0] = _mm512_dpbf16_ps(acc[i][0], av, b0);
-      acc[i][1] = _mm512_dpbf16_ps(acc[i][1], av, b1);
-    }
-  }
+}
+
+template <int kM>
+[[gnu::always_inline]] inline void StoreRows(__m512 (&acc)[kM][2], float* c, int64_t ldc,
+                                             bool add) {
   for (int i = 0; i < kM; ++i) {
     float* row = c + i * ldc;
     if (add) {
@@ -44,13 +35,30 @@ void Bf16Block(const uint16_t* a, int64_t lda, const uint16_t* b, int64_t k2, fl
 }
 
 template <int kM>
+void Bf16Block(const uint16_t* a, int64_t lda, const uint16_t* b, int64_t k2, float* c, int64_t ldc,
+               bool add) {
+  __m512 acc[kM][2];
+  ClearRows<kM>(acc);
+  for (int64_t p = 0; p < k2; ++p) {
+    __m512bh b0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64));
+    __m512bh b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64 + 32));
+#pragma GCC unroll 12
+    for (int i = 0; i < kM; ++i) {
+      int32_t pair;
+      std::memcpy(&pair, a + i * lda + 2 * p, sizeof(pair));
+      __m512bh av = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+      acc[i][0] = _mm512_dpbf16_ps(acc[i][0], av, b0);
+      acc[i][1] = _mm512_dpbf16_ps(acc[i][1], av, b1);
+    }
+  }
+  StoreRows<kM>(acc, c, ldc, add);
+}
+
+template <int kM>
 void Fp32Block(const float* a, int64_t lda, const float* b, int64_t k, float* c, int64_t ldc,
                bool add) {
   __m512 acc[kM][2];
-  for (int i = 0; i < kM; ++i) {
-    acc[i][0] = _mm512_setzero_ps();
-    acc[i][1] = _mm512_setzero_ps();
-  }
+  ClearRows<kM>(acc);
   for (int64_t p = 0; p < k; ++p) {
     __m512 b0 = _mm512_loadu_ps(b + p * 32), b1 = _mm512_loadu_ps(b + p * 32 + 16);
 #pragma GCC unroll 12
@@ -60,15 +68,7 @@ void Fp32Block(const float* a, int64_t lda, const float* b, int64_t k, float* c,
       acc[i][1] = _mm512_fmadd_ps(av, b1, acc[i][1]);
     }
   }
-  for (int i = 0; i < kM; ++i) {
-    float* row = c + i * ldc;
-    if (add) {
-      acc[i][0] = _mm512_add_ps(_mm512_loadu_ps(row), acc[i][0]);
-      acc[i][1] = _mm512_add_ps(_mm512_loadu_ps(row + 16), acc[i][1]);
-    }
-    _mm512_storeu_ps(row, acc[i][0]);
-    _mm512_storeu_ps(row + 16, acc[i][1]);
-  }
+  StoreRows<kM>(acc, c, ldc, add);
 }
 
 // Runs Block<12> over full blocks and the right smaller one over the rest.

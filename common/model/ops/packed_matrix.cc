@@ -8,6 +8,11 @@
 #include "common/model/ops/thread_pool.h"
 
 namespace reckon {
+
+RECKON_CLONES void ToBf16(const float* x, int64_t n, uint16_t* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = ToBf16(x[i]);
+}
+
 namespace {
 
 // A panel is rows of 32 units of 32 bits: a unit is one fp32 value, or the bf16 values of two rows.
@@ -41,10 +46,6 @@ RECKON_CLONES void Turn(const Unit (*from)[kBlockUnits], int64_t units, int64_t 
 }
 
 }  // namespace
-
-RECKON_CLONES void ToBf16(const float* x, int64_t n, uint16_t* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = ToBf16(x[i]);
-}
 
 void PackedMatrix::Free::operator()(char* p) const { std::free(p); }
 
