@@ -2,9 +2,11 @@
 // the gradient of the mean log-probability of the next tokens with respect to a few parameters.
 //
 // Usage: reckon-model-parity MODEL TOKENS OUTPUT [PARAMETER...]
+// With RECKON_WRITE_TO the model is also written there, as Reckon writes models.
 
 #include <ATen/ops/empty.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <iostream>
 
@@ -32,6 +34,10 @@ absl::Status Run(int argc, char** argv) {
   auto attention = PackedAttention(*config, {0, n});
   at::Tensor hidden = model->Forward(tokens, positions, *attention);
   model->LogProb(hidden.narrow(0, 0, n - 1), tokens.narrow(0, 1, n - 1), 1.0).mean().backward();
+  if (const char* folder = std::getenv("RECKON_WRITE_TO"); folder != nullptr) {
+    absl::Status written = WriteModelFolder(folder, weights->manifest, weights->bytes->bytes());
+    if (!written.ok()) return written;
+  }
   std::string out;
   auto add = [&](const at::Tensor& x) {
     at::Tensor flat = x.detach().contiguous();

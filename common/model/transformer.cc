@@ -1,5 +1,6 @@
 #include "common/model/transformer.h"
 
+#include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 
@@ -20,7 +21,7 @@ namespace {
 using Parameter = std::pair<std::string, at::Tensor>;
 
 struct Layer {
-  TableWeight input_norm, post_norm;
+  TableWeight input_norm, post_norm, query_norm, key_norm;
   LinearWeight qkv, output, gate_up, down;
 };
 
@@ -37,6 +38,7 @@ class Llama : public Transformer {
       : config_(config),
         compute_(compute),
         element_(compute == Compute::kBf16 ? Element::kBf16 : Element::kFp32),
+        rope_(config.RopeFrequencies()),
         layers_(config.num_layers) {}
 
   std::vector<TensorEntry> ExpectedTensors() const override {
@@ -47,9 +49,16 @@ class Llama : public Transformer {
     for (int64_t i = 0; i < c.num_layers; ++i) {
       std::string p = absl::StrCat("model.layers.", i, ".");
       out.push_back(Expected(p + "input_layernorm.weight", {c.hidden_size}));
-      out.push_back(Expected(p + "self_attn.q_proj.weight", {q, c.hidden_size}));
-      out.push_back(Expected(p + "self_attn.k_proj.weight", {kv, c.hidden_size}));
-      out.push_back(Expected(p + "self_attn.v_proj.weight", {kv, c.hidden_size}));
+      for (const auto& [name, size] : {std::pair("q", q), std::pair("k", kv), std::pair("v", kv)}) {
+        out.push_back(
+            Expected(absl::StrCat(p, "self_attn.", name, "_proj.weight"), {size, c.hidden_size}));
+        if (!c.qkv_bias) continue;
+        out.push_back(Expected(absl::StrCat(p, "self_attn.", name, "_proj.bias"), {size}));
+      }
+      if (c.qk_norm) {
+        out.push_back(Expected(p + "self_attn.q_norm.weight", {c.head_dim}));
+        out.push_back(Expected(p + "self_attn.k_norm.weight", {c.head_dim}));
+      }
       out.push_back(Expected(p + "self_attn.o_proj.weight", {c.hidden_size, q}));
       out.push_back(Expected(p + "post_attention_layernorm.weight", {c.hidden_size}));
       out.push_back(Expected(p + "mlp.gate_proj.weight", {c.intermediate_size, c.hidden_size}));
@@ -97,7 +106,11 @@ class Llama : public Transformer {
       const Layer& layer = layers_[i];
       at::Tensor normed = RmsNorm(x, layer.input_norm, c.rms_norm_eps, element_);
       at::Tensor qkv = Linear(normed, layer.qkv);  // [rows, q + kv + kv]
-      qkv = Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, c.rope_theta);
+      if (c.qk_norm) {
+        qkv = HeadNorm(qkv, layer.query_norm, layer.key_norm, c.num_heads, c.num_kv_heads,
+                       c.head_dim, c.rms_norm_eps);
+      }
+      qkv = Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, rope_);
       at::Tensor mixed = attention.Attend(i, qkv);
       x = AddLinear(x, mixed, layer.output);
       normed = RmsNorm(x, layer.post_norm, c.rms_norm_eps, element_);
@@ -175,15 +188,25 @@ class Llama : public Transformer {
       weight.leaf = trainable_ ? weight.values : at::Tensor();
     };
     sources_.clear();
-    auto linear = [&](LinearWeight& weight, std::vector<at::Tensor> parts) {
+    auto linear = [&](LinearWeight& weight, std::vector<at::Tensor> parts,
+                      std::vector<at::Tensor> bias = {}) {
       weight.parts = trainable_ ? parts : std::vector<at::Tensor>();
-      sources_.emplace_back(&weight, std::move(parts));
+      weight.bias_parts = trainable_ ? bias : std::vector<at::Tensor>();
+      sources_.push_back({&weight, std::move(parts), std::move(bias)});
     };
     table(embedding_);
     for (Layer& layer : layers_) {
       table(layer.input_norm);
-      std::vector<at::Tensor> qkv = {take(), take(), take()};
-      linear(layer.qkv, qkv);
+      std::vector<at::Tensor> qkv, bias;
+      for (int i = 0; i < 3; ++i) {
+        qkv.push_back(take());
+        if (c.qkv_bias) bias.push_back(take());
+      }
+      linear(layer.qkv, qkv, bias);
+      if (c.qk_norm) {
+        table(layer.query_norm);
+        table(layer.key_norm);
+      }
       linear(layer.output, {take()});
       table(layer.post_norm);
       std::vector<at::Tensor> gate_up = {take(), take()};
@@ -194,13 +217,21 @@ class Llama : public Transformer {
     linear(head_, {c.tie_word_embeddings ? parameters_[0].second : take()});
     tables_ = {{&embedding_, embedding_.values}, {&final_norm_, final_norm_.values}};
     for (Layer& layer : layers_) {
-      tables_.emplace_back(&layer.input_norm, layer.input_norm.values);
-      tables_.emplace_back(&layer.post_norm, layer.post_norm.values);
+      for (TableWeight* norm :
+           {&layer.input_norm, &layer.post_norm, &layer.query_norm, &layer.key_norm}) {
+        if (norm->values.defined()) tables_.emplace_back(norm, norm->values);
+      }
     }
   }
 
   void Pack() {
-    for (auto& [weight, parts] : sources_) PackLinear(*weight, parts);
+    for (auto& [weight, parts, bias] : sources_) {
+      PackLinear(*weight, parts);
+      if (bias.empty()) continue;
+      std::vector<at::Tensor> rounded;
+      for (const at::Tensor& part : bias) rounded.push_back(part.detach().to(ScalarOf(element_)));
+      weight->bias = at::cat(rounded).to(at::kFloat);
+    }
     for (auto& [table, source] : tables_) {
       // Rounded to the compute type, as a published version is; norms are then held in fp32.
       at::Tensor values = source.detach().to(ScalarOf(element_));
@@ -235,13 +266,18 @@ class Llama : public Transformer {
   const ModelConfig config_;
   const Compute compute_;
   const Element element_;
+  const std::vector<float> rope_;
   bool trainable_ = false;
   TableWeight embedding_, final_norm_;
   std::vector<Layer> layers_;
   LinearWeight head_;
   std::vector<Parameter> parameters_;
   // What Pack reads: each weight with the tensors it is made of.
-  std::vector<std::pair<LinearWeight*, std::vector<at::Tensor>>> sources_;
+  struct Source {
+    LinearWeight* weight;
+    std::vector<at::Tensor> parts, bias;
+  };
+  std::vector<Source> sources_;
   std::vector<std::pair<TableWeight*, at::Tensor>> tables_;
 };
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <thread>
 #include <vector>
 
@@ -19,13 +20,14 @@
 #include "common/weights/manifest.h"
 #include "common/weights/mapped_bytes.h"
 #include "common/weights/safetensors.h"
+#include "common/weights/shard_index.h"
 #include "google/protobuf/stubs/common.h"
 
 namespace reckon {
 namespace {
 
 // The JSON files travel inside the manifest, which is one message.
-constexpr uint64_t kMaxJsonBytes = 12 << 20;
+constexpr uint64_t kMaxTextBytes = 12 << 20;
 
 bool ValidUtf8(absl::string_view text) {
   return google::protobuf::internal::IsStructurallyValidUTF8(text.data(), text.size());
@@ -33,7 +35,7 @@ bool ValidUtf8(absl::string_view text) {
 
 absl::StatusOr<std::string> ReadJson(const std::string& folder, const char* name, bool required) {
   std::string path = absl::StrCat(folder, "/", name);
-  absl::StatusOr<std::string> text = ReadFile(path, kMaxJsonBytes);
+  absl::StatusOr<std::string> text = ReadFile(path, kMaxTextBytes);
   if (!text.ok()) {
     if (!required && absl::IsNotFound(text.status())) return std::string();
     return text.status();
@@ -77,6 +79,72 @@ absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> 
       absl::StrCat("tensor ", manifest.tensors(bad).name(), " holds a NaN or an infinity"));
 }
 
+absl::StatusOr<SafetensorsHeader> HeaderOf(const std::string& path, const MappedBytes& file) {
+  absl::string_view content(file.bytes().data(), file.bytes().size());
+  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(content, content.size());
+  if (header.ok()) return header;
+  return absl::InvalidArgumentError(absl::StrCat(path, ": ", header.status().message()));
+}
+
+absl::StatusOr<std::shared_ptr<MappedBytes>> ReadSingle(const std::string& path,
+                                                        WeightManifest* manifest) {
+  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> file, MappedBytes::OfFile(path));
+  ASSIGN_OR_RETURN(SafetensorsHeader header, HeaderOf(path, *file));
+  for (TensorEntry& tensor : header.tensors) *manifest->add_tensors() = std::move(tensor);
+  manifest->set_total_bytes(header.data_bytes);
+  if (header.data_begin % 8 == 0) {
+    file->SkipFront(header.data_begin);
+    return file;
+  }
+  // Another writer's layout: copied, so that elements are aligned.
+  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> copy, MappedBytes::OfSize(header.data_bytes));
+  std::memcpy(copy->data(), file->bytes().data() + header.data_begin, header.data_bytes);
+  return copy;
+}
+
+// Copied one behind another, in the order of the shards' names.
+absl::StatusOr<std::shared_ptr<MappedBytes>> ReadShards(const std::string& folder,
+                                                        const std::string& index,
+                                                        WeightManifest* manifest) {
+  ASSIGN_OR_RETURN(auto shard_of, ReadShardIndex(index));
+  struct Shard {
+    std::shared_ptr<MappedBytes> file;
+    SafetensorsHeader header;
+  };
+  std::map<std::string, Shard> shards;
+  for (const auto& [tensor, name] : shard_of) shards[name];
+  uint64_t total = 0;
+  for (auto& [name, shard] : shards) {
+    const std::string path = absl::StrCat(folder, "/", name);
+    ASSIGN_OR_RETURN(shard.file, MappedBytes::OfFile(path));
+    ASSIGN_OR_RETURN(shard.header, HeaderOf(path, *shard.file));
+    for (TensorEntry tensor : shard.header.tensors) {
+      auto it = shard_of.find(tensor.name());
+      if (it == shard_of.end() || it->second != name) {
+        return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", tensor.name(), " is ",
+                                                       it == shard_of.end() ? "not" : "elsewhere",
+                                                       " in the index"));
+      }
+      shard_of.erase(it);
+      tensor.set_offset(total + tensor.offset());
+      *manifest->add_tensors() = std::move(tensor);
+    }
+    total += shard.header.data_bytes;
+  }
+  if (!shard_of.empty()) {
+    return absl::InvalidArgumentError(absl::StrCat(index, ": tensor ", shard_of.begin()->first,
+                                                   " is not in ", shard_of.begin()->second));
+  }
+  manifest->set_total_bytes(total);
+  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes, MappedBytes::OfSize(total));
+  char* to = bytes->data();
+  for (const auto& [name, shard] : shards) {
+    std::memcpy(to, shard.file->bytes().data() + shard.header.data_begin, shard.header.data_bytes);
+    to += shard.header.data_bytes;
+  }
+  return bytes;
+}
+
 absl::Status SyncPath(const std::string& path) {
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
@@ -116,24 +184,12 @@ absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
                    ReadJson(folder, "tokenizer_config.json", false));
 
   std::string path = folder + "/model.safetensors";
+  std::shared_ptr<MappedBytes> file;
   if (!std::filesystem::exists(path) && std::filesystem::exists(path + ".index.json")) {
-    return absl::UnimplementedError(
-        absl::StrCat(folder, ": weights in several files; save them as one model.safetensors"));
-  }
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> file, MappedBytes::OfFile(path));
-  absl::string_view content(file->bytes().data(), file->bytes().size());
-  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(content, content.size());
-  if (!header.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", header.status().message()));
-  }
-  for (TensorEntry& tensor : header->tensors) *manifest.add_tensors() = std::move(tensor);
-  manifest.set_total_bytes(header->data_bytes);
-  if (header->data_begin % 8 == 0) {
-    file->SkipFront(header->data_begin);
-  } else {  // another writer's layout: copied, so that elements are aligned
-    ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> copy, MappedBytes::OfSize(header->data_bytes));
-    std::memcpy(copy->data(), content.data() + header->data_begin, header->data_bytes);
-    file = std::move(copy);
+    path += ".index.json";
+    ASSIGN_OR_RETURN(file, ReadShards(folder, path, &manifest));
+  } else {
+    ASSIGN_OR_RETURN(file, ReadSingle(path, &manifest));
   }
   if (absl::Status finite = CheckFinite(manifest, file->bytes()); !finite.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", finite.message()));

@@ -24,8 +24,9 @@ struct Weights {
 };
 
 // Reads a Hugging Face folder (config.json, model.safetensors, tokenizer.json,
-// tokenizer_config.json) by mapping the file; nothing is copied. Digests are computed over all
-// cores. Errors name file and field.
+// tokenizer_config.json) by mapping the file; nothing is copied, unless the weights are in several
+// files (model.safetensors.index.json). Digests are computed over all cores. Errors name file and
+// field.
 absl::StatusOr<Weights> ReadModelFolder(const std::string& folder);
 
 // Writes such a folder atomically (a temporary folder, synced, renamed): safetensors in manifest

@@ -87,6 +87,56 @@ TEST_F(ModelFolder, ReadsDataThatIsNotAligned) {
   EXPECT_EQ(std::string(weights->bytes->bytes().data(), bytes_.size()), bytes_);
 }
 
+class ShardedFolder : public ModelFolder {
+ protected:
+  void SetUp() override {
+    ModelFolder::SetUp();
+    ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
+    std::filesystem::remove(folder_ + "/model.safetensors");
+    size_t begin = 0;
+    for (int i = 0; i < 2; ++i) {
+      WeightManifest one;
+      *one.add_tensors() = manifest_.tensors(i);
+      ASSERT_TRUE(LayOut(&one).ok());
+      ASSERT_TRUE(WriteFileAtomically(
+                      folder_ + "/" + std::to_string(i) + ".safetensors",
+                      FormatSafetensorsHeader(one) + bytes_.substr(begin, one.total_bytes()))
+                      .ok());
+      begin += one.total_bytes();
+    }
+  }
+
+  absl::StatusOr<Weights> ReadWith(const std::string& weight_map) {
+    EXPECT_TRUE(WriteFileAtomically(folder_ + "/model.safetensors.index.json",
+                                    "{\"weight_map\": " + weight_map + "}")
+                    .ok());
+    return ReadModelFolder(folder_);
+  }
+};
+
+TEST_F(ShardedFolder, IsReadAsOne) {
+  auto weights = ReadWith(R"({"w": "0.safetensors", "v": "1.safetensors"})");
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  EXPECT_EQ(std::string(weights->bytes->bytes().data(), weights->bytes->bytes().size()), bytes_);
+  ASSERT_EQ(weights->manifest.tensors_size(), 2);
+  EXPECT_EQ(weights->manifest.tensors(1).offset(), manifest_.tensors(1).offset());
+  EXPECT_TRUE(CheckManifest(weights->manifest).ok());
+}
+
+TEST_F(ShardedFolder, ErrorsNameTensorAndFile) {
+  auto message = [&](const std::string& map) {
+    return std::string(ReadWith(map).status().message());
+  };
+  EXPECT_THAT(message(R"({"w": "0.safetensors", "v": "0.safetensors"})"),
+              HasSubstr("tensor v is not in 0.safetensors"));
+  EXPECT_THAT(message(R"({"w": "0.safetensors", "v": "2.safetensors"})"),
+              HasSubstr("2.safetensors"));
+  EXPECT_THAT(message(R"({"w": "../0.safetensors", "v": "1.safetensors"})"),
+              HasSubstr("weight_map.w: must be the name of a .safetensors file"));
+  EXPECT_THAT(message("[]"), HasSubstr("weight_map"));
+  EXPECT_THAT(message("{}"), HasSubstr("weight_map"));
+}
+
 TEST_F(ModelFolder, ErrorsNameTheFile) {
   EXPECT_THAT(ReadModelFolder(folder_).status().ToString(), HasSubstr(folder_ + " is not there"));
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
@@ -105,7 +155,7 @@ TEST_F(ModelFolder, ErrorsNameTheFile) {
   EXPECT_EQ(ReadModelFolder(folder_).status().code(), absl::StatusCode::kNotFound);
   std::ofstream(folder_ + "/model.safetensors.index.json")
       << R"({"weight_map": {"w": "../../x.safetensors"}})";
-  EXPECT_EQ(ReadModelFolder(folder_).status().code(), absl::StatusCode::kUnimplemented);
+  EXPECT_EQ(ReadModelFolder(folder_).status().code(), absl::StatusCode::kInvalidArgument);
 }
 
 TEST_F(ModelFolder, NanAndInfinityAreRefusedByTensorName) {

@@ -34,10 +34,6 @@ def find_inputs():
     for path in (ORACLE, MODEL / "tokenizer.json", MODEL / "tokenizer_config.json"):
         if not path.exists():
             skip(f"{path} is missing")
-    for path in (GSM8K / "train.jsonl", GSM8K / "test.jsonl"):
-        if not path.exists():
-            print(f"skipped: {path} is missing (set RECKON_DATA)")
-            sys.exit(77)
     if "tokenizers" not in sys.modules and os.environ.get("RECKON_IN_ORACLE") != "1":
         os.environ["RECKON_IN_ORACLE"] = "1"
         os.execv(ORACLE, [str(ORACLE), *sys.argv])
@@ -94,6 +90,10 @@ def sweep(every):
     """Every character behind and before a letter, a digit, a mark and spaces."""
     for start in range(0, len(every), 64):
         yield "".join(f"a{c}b1{c}!{c}? {c}  {c}\n" for c in every[start:start + 64])
+
+
+def has_gsm8k():
+    return all((GSM8K / f"{name}.jsonl").exists() for name in ("train", "test"))
 
 
 def gsm8k():
@@ -160,8 +160,11 @@ def compare_smollm2(comparison, oracle, every):
     comparison.decode("generated strings with special tokens", oracle, ids[::5], skip_special=False)
     comparison.encode("special tokens as text", oracle, texts[::5], special=False)
     comparison.encode("every character", oracle, list(sweep(every)))
-    ids = comparison.encode("GSM8K", oracle, list(gsm8k()))
-    comparison.decode("GSM8K", oracle, ids)
+    if has_gsm8k():
+        ids = comparison.encode("GSM8K", oracle, list(gsm8k()))
+        comparison.decode("GSM8K", oracle, ids)
+    else:
+        print(f"GSM8K: not compared, {GSM8K} is missing (set RECKON_DATA)")
     comparison.decode("random ids", oracle, random_ids(oracle, 30_000))
 
 
@@ -193,7 +196,7 @@ def compare_variants(tool, every):
     rng = random.Random(SEED + 2)
     extra = ["tool é", "<|im_", " the", "'s", "é b", "\u0120qzxq", "the ", "tool é b", "<|im_end|>"]
     texts = [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(4_000, every)]
-    texts += list(gsm8k())[:1_000]
+    texts += list(gsm8k())[:1_000] if has_gsm8k() else []
     with tempfile.TemporaryDirectory() as folder:
         for name, path in variants(folder):
             comparison = Comparison(tool, path, MODEL / "tokenizer_config.json")

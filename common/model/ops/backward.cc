@@ -145,6 +145,13 @@ at::Tensor RmsNormBackward(const at::Tensor& x, const TableWeight& weight, doubl
 
 at::Tensor LinearBackward(const at::Tensor& x, const LinearWeight& weight, const at::Tensor& dy) {
   if (weight.trainable()) AddWeightGrad(x, weight, dy);
+  int64_t first = 0;
+  for (const at::Tensor& part : weight.bias_parts) {
+    AddColumnSums(static_cast<const char*>(dy.const_data_ptr()) + first * dy.element_size(),
+                  dy.size(0), part.size(0), dy.size(1), ElementOf(dy),
+                  GradOf(part).mutable_data_ptr<float>());
+    first += part.size(0);
+  }
   return InputGrad(weight, dy);
 }
 

@@ -33,6 +33,11 @@ bool Records(const at::Tensor& x) { return at::GradMode::is_enabled() && x.requi
 
 at::Tensor Empty(at::IntArrayRef sizes, at::ScalarType type) { return at::empty(sizes, type); }
 
+// Head `head` of the first row.
+void* HeadOf(const at::Tensor& x, int64_t head, int64_t dim) {
+  return static_cast<char*>(x.mutable_data_ptr()) + head * dim * x.element_size();
+}
+
 at::Tensor EmbedForward(const at::Tensor& tokens, const TableWeight& table) {
   int64_t rows = tokens.size(0), n = table.values.size(1);
   at::Tensor out = Empty({rows, n}, at::kFloat);
@@ -91,10 +96,18 @@ struct RmsNormFunction : Function<RmsNormFunction> {
 };
 
 at::Tensor LinearForward(const at::Tensor& x, const LinearWeight& weight) {
-  at::Tensor out = Empty({x.size(0), weight.forward.n()}, x.scalar_type());
-  Gemm(x.const_data_ptr(), x.size(0), x.stride(0), weight.forward, out.mutable_data_ptr(),
-       out.size(1), weight.forward.element() == Element::kBf16 ? Store::kBf16 : Store::kFp32);
-  return out;
+  const int64_t rows = x.size(0), n = weight.forward.n();
+  if (!weight.bias.defined()) {
+    at::Tensor out = Empty({rows, n}, x.scalar_type());
+    Gemm(x.const_data_ptr(), rows, x.stride(0), weight.forward, out.mutable_data_ptr(), n,
+         weight.forward.element() == Element::kBf16 ? Store::kBf16 : Store::kFp32);
+    return out;
+  }
+  // The bias is added before anything is rounded.
+  at::Tensor out = weight.bias.expand({rows, n}).clone(at::MemoryFormat::Contiguous);
+  Gemm(x.const_data_ptr(), rows, x.stride(0), weight.forward, out.mutable_data_ptr(), n,
+       Store::kAddFp32);
+  return out.to(x.scalar_type());
 }
 
 struct LinearFunction : Function<LinearFunction> {
@@ -132,27 +145,69 @@ struct AddLinearFunction : Function<AddLinearFunction> {
   }
 };
 
+void HeadNormInPlace(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
+                     int64_t heads, int64_t kv_heads, int64_t dim, double eps) {
+  const float e = static_cast<float>(eps);
+  HeadNormRows(HeadOf(qkv, 0, dim), qkv.size(0), heads, dim, qkv.size(1),
+               query.values.const_data_ptr<float>(), e, ElementOf(qkv));
+  HeadNormRows(HeadOf(qkv, heads, dim), qkv.size(0), kv_heads, dim, qkv.size(1),
+               key.values.const_data_ptr<float>(), e, ElementOf(qkv));
+}
+
+struct HeadNormFunction : Function<HeadNormFunction> {
+  static at::Tensor forward(AutogradContext* ctx, const at::Tensor& qkv, const TableWeight* query,
+                            const TableWeight* key, int64_t heads, int64_t kv_heads, int64_t dim,
+                            double eps) {
+    ctx->saved_data["query"] = Handle(*query);
+    ctx->saved_data["key"] = Handle(*key);
+    ctx->saved_data["shape"] = std::vector<int64_t>{heads, kv_heads, dim};
+    ctx->saved_data["eps"] = eps;
+    ctx->save_for_backward({qkv});
+    at::Tensor out = qkv.clone();
+    HeadNormInPlace(out, *query, *key, heads, kv_heads, dim, eps);
+    return out;
+  }
+  static variable_list backward(AutogradContext* ctx, variable_list grads) {
+    const at::Tensor qkv = ctx->get_saved_variables()[0];
+    const auto shape = ctx->saved_data["shape"].toIntVector();
+    const int64_t heads = shape[0], kv_heads = shape[1], dim = shape[2];
+    const float eps = static_cast<float>(ctx->saved_data["eps"].toDouble());
+    at::Tensor d = grads[0].clone(at::MemoryFormat::Contiguous);
+    auto backward = [&](const TableWeight& weight, int64_t first, int64_t count) {
+      float* dweight =
+          weight.leaf.defined() ? GradOf(weight.leaf).mutable_data_ptr<float>() : nullptr;
+      HeadNormRowsBackward(HeadOf(qkv, first, dim), HeadOf(d, first, dim), qkv.size(0), count, dim,
+                           qkv.size(1), weight.values.const_data_ptr<float>(), eps, ElementOf(qkv),
+                           dweight);
+    };
+    backward(FromHandle<TableWeight>(ctx->saved_data["query"]), 0, heads);
+    backward(FromHandle<TableWeight>(ctx->saved_data["key"]), heads, kv_heads);
+    return {d, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
+  }
+};
+
 void RopeInPlace(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                 double theta, bool inverse) {
+                 const std::vector<float>& frequency, bool inverse) {
   RopeRows(x.mutable_data_ptr(), positions.const_data_ptr<int32_t>(), x.size(0), heads, dim,
-           x.stride(0), theta, inverse, ElementOf(x));
+           x.stride(0), frequency.data(), inverse, ElementOf(x));
 }
 
 struct RopeFunction : Function<RopeFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& positions,
-                            int64_t heads, int64_t dim, double theta) {
+                            int64_t heads, int64_t dim, const std::vector<float>* frequency) {
     ctx->saved_data["heads"] = heads;
     ctx->saved_data["dim"] = dim;
-    ctx->saved_data["theta"] = theta;
+    ctx->saved_data["frequency"] = Handle(*frequency);
     ctx->save_for_backward({positions});
     at::Tensor out = x.clone();
-    RopeInPlace(out, positions, heads, dim, theta, false);
+    RopeInPlace(out, positions, heads, dim, *frequency, false);
     return out;
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     at::Tensor dx = grads[0].clone(at::MemoryFormat::Contiguous);
     RopeInPlace(dx, ctx->get_saved_variables()[0], ctx->saved_data["heads"].toInt(),
-                ctx->saved_data["dim"].toInt(), ctx->saved_data["theta"].toDouble(), true);
+                ctx->saved_data["dim"].toInt(),
+                FromHandle<std::vector<float>>(ctx->saved_data["frequency"]), true);
     return {dx, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -229,10 +284,19 @@ at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x, const Line
   return residual;
 }
 
+at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
+                    int64_t heads, int64_t kv_heads, int64_t dim, double eps) {
+  if (Records(qkv)) {
+    return HeadNormFunction::apply(qkv, &query, &key, heads, kv_heads, dim, eps);
+  }
+  HeadNormInPlace(qkv, query, key, heads, kv_heads, dim, eps);
+  return qkv;
+}
+
 at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                double theta) {
-  if (Records(x)) return RopeFunction::apply(x, positions, heads, dim, theta);
-  RopeInPlace(x, positions, heads, dim, theta, false);
+                const std::vector<float>& frequency) {
+  if (Records(x)) return RopeFunction::apply(x, positions, heads, dim, &frequency);
+  RopeInPlace(x, positions, heads, dim, frequency, false);
   return x;
 }
 

@@ -16,9 +16,11 @@ namespace reckon {
 
 // The weight of one or more linear layers that read the same input, packed side by side.
 struct LinearWeight {
-  std::vector<at::Tensor> parts;  // [n_i, k] fp32 leaves when trainable, else empty
-  PackedMatrix forward;           // k x sum(n_i)
-  PackedMatrix backward;          // sum(n_i) x k; only when trainable
+  std::vector<at::Tensor> parts;       // [n_i, k] fp32 leaves when trainable, else empty
+  PackedMatrix forward;                // k x sum(n_i)
+  PackedMatrix backward;               // sum(n_i) x k; only when trainable
+  at::Tensor bias;                     // [sum(n_i)] fp32 values of the forward pass, or undefined
+  std::vector<at::Tensor> bias_parts;  // its fp32 leaves when trainable, else empty
   bool trainable() const { return !parts.empty(); }
 };
 
@@ -37,9 +39,14 @@ at::Tensor RmsNorm(const at::Tensor& x, const TableWeight& weight, double eps, E
 at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight);
 // residual [rows, n] fp32 + x [rows, k] * W -> [rows, n] fp32. Without grad, in place.
 at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x, const LinearWeight& weight);
-// Rotates the first `heads` heads of x [rows, m]. Without grad, in place.
+// Normalises the query heads of qkv [rows, (heads + 2 * kv_heads) * dim] by `query` and its key
+// heads by `key`. Without grad, in place.
+at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
+                    int64_t heads, int64_t kv_heads, int64_t dim, double eps);
+// Rotates the first `heads` heads of x [rows, m] by position * frequency[d]; `frequency` outlives
+// every graph. Without grad, in place.
 at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                double theta);
+                const std::vector<float>& frequency);
 // gate_up [rows, 2n] -> [rows, n].
 at::Tensor SwiGlu(const at::Tensor& gate_up);
 // Log-probability of targets [rows] int32 under softmax(logits / temperature) -> [rows] fp32.

@@ -89,6 +89,15 @@ const float* Floats(const void* x, Element element, int64_t first, int64_t n,
   return buffer.data();
 }
 
+void Put(const std::vector<float>& from, Element element, int64_t first, void* x) {
+  const int64_t n = static_cast<int64_t>(from.size());
+  if (element == Element::kBf16) {
+    ToBf16(from.data(), n, static_cast<uint16_t*>(x) + first);
+  } else {
+    std::copy_n(from.data(), n, static_cast<float*>(x) + first);
+  }
+}
+
 // Room for n fp32 elements at `first`: where they belong, or `buffer` for Finish to round.
 float* Room(void* x, Element element, int64_t first, int64_t n, std::vector<float>& buffer) {
   if (element == Element::kFp32) return static_cast<float*>(x) + first;
@@ -132,12 +141,8 @@ void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, in
 }
 
 void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
-              int64_t ld, double theta, bool inverse, Element element) {
+              int64_t ld, const float* frequency, bool inverse, Element element) {
   const int64_t half = dim / 2;
-  std::vector<float> frequency(half);
-  for (int64_t d = 0; d < half; ++d) {
-    frequency[d] = static_cast<float>(1.0 / std::pow(theta, 2.0 * d / dim));
-  }
   ForRows(rows, [&](int64_t row) {
     thread_local std::vector<float> cosine, sine;
     cosine.resize(half);
@@ -156,6 +161,54 @@ void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, in
       }
     }
   });
+}
+
+void HeadNormRows(void* x, int64_t rows, int64_t heads, int64_t dim, int64_t ld,
+                  const float* weight, float eps, Element element) {
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> in, out;
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t at = row * ld + h * dim;
+      const float* from = Floats(x, element, at, dim, in);
+      out.resize(dim);
+      RmsNormRow(from, weight, dim, eps, out.data());
+      Put(out, element, at, x);
+    }
+  });
+}
+
+void HeadNormRowsBackward(const void* x, void* d, int64_t rows, int64_t heads, int64_t dim,
+                          int64_t ld, const float* weight, float eps, Element element,
+                          float* dweight) {
+  constexpr int64_t kChunk = 64;
+  const int64_t chunks = (rows + kChunk - 1) / kChunk;
+  std::vector<float> partial(chunks * dim);
+  ParallelFor(chunks, [&](int64_t chunk) {
+    std::vector<float> in, upstream, square(dim), out(dim);
+    for (int64_t row = chunk * kChunk; row < std::min(rows, (chunk + 1) * kChunk); ++row) {
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t at = row * ld + h * dim;
+        const float* from = Floats(x, element, at, dim, in);
+        const float* dy = Floats(d, element, at, dim, upstream);
+        RmsNormRowBackward(from, weight, dy, dim, eps, square.data(), out.data(),
+                           partial.data() + chunk * dim);
+        Put(out, element, at, d);
+      }
+    }
+  });
+  if (dweight == nullptr) return;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    for (int64_t i = 0; i < dim; ++i) dweight[i] += partial[chunk * dim + i];
+  }
+}
+
+void AddColumnSums(const void* x, int64_t rows, int64_t n, int64_t ld, Element element,
+                   float* sums) {
+  std::vector<float> buffer;
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = Floats(x, element, row * ld, n, buffer);
+    for (int64_t i = 0; i < n; ++i) sums[i] += from[i];
+  }
 }
 
 void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Element element, void* out) {

@@ -21,10 +21,22 @@ void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, in
                          int64_t n, float eps, Element element, float* dx, float* dweight);
 
 // Rotary position embedding, Hugging Face's half-split convention: lanes d and d + dim/2 are a
-// pair, rotated by position * theta^(-2d/dim). In place on `heads` heads of each row; row stride
+// pair, rotated by position * frequency[d]. In place on `heads` heads of each row; row stride
 // ld. `inverse` rotates back.
 void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
-              int64_t ld, double theta, bool inverse, Element element);
+              int64_t ld, const float* frequency, bool inverse, Element element);
+
+// RMS norm of `heads` heads of dim each, from x on, in rows of stride ld. In place.
+void HeadNormRows(void* x, int64_t rows, int64_t heads, int64_t dim, int64_t ld,
+                  const float* weight, float eps, Element element);
+// Its gradient, d to d in place; dweight += the shares of all rows and heads, if not null.
+void HeadNormRowsBackward(const void* x, void* d, int64_t rows, int64_t heads, int64_t dim,
+                          int64_t ld, const float* weight, float eps, Element element,
+                          float* dweight);
+
+// sums[n] += the rows of x [rows, n], in order.
+void AddColumnSums(const void* x, int64_t rows, int64_t n, int64_t ld, Element element,
+                   float* sums);
 
 // out [rows, n] = silu(gate) * up for gate_up [rows, 2n] (gate first).
 void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Element element, void* out);

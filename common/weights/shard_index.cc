@@ -1,0 +1,38 @@
+#include "common/weights/shard_index.h"
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/text/json.h"
+#include "common/weights/safetensors.h"
+
+namespace reckon {
+
+absl::StatusOr<std::map<std::string, std::string>> ReadShardIndex(const std::string& path) {
+  auto wrong = [&](const auto&... what) {
+    return absl::InvalidArgumentError(absl::StrCat(path, ": ", what...));
+  };
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxJsonBytes));
+  absl::StatusOr<nlohmann::json> json = ParseJson(text);
+  if (!json.ok()) return wrong(json.status().message());
+  absl::StatusOr<const nlohmann::json*> map = GetObject(*json, "weight_map");
+  if (!map.ok()) return wrong(map.status().message());
+  if ((*map)->empty() || (*map)->size() > kMaxTensors) {
+    return wrong("weight_map: 1 to ", kMaxTensors, " tensors are needed");
+  }
+  std::map<std::string, std::string> out;
+  for (const auto& [tensor, shard] : (*map)->items()) {
+    if (tensor.size() > kMaxTensorName) return wrong("weight_map: a name is too long");
+    const std::string name = shard.is_string() ? shard.get<std::string>() : "";
+    // A name alone: the index says nothing of other folders.
+    if (!absl::EndsWith(name, ".safetensors") || absl::StrContains(name, "/") ||
+        absl::StrContains(name, '\0')) {
+      return wrong("weight_map.", tensor, ": must be the name of a .safetensors file");
+    }
+    out[tensor] = name;
+  }
+  return out;
+}
+
+}  // namespace reckon
