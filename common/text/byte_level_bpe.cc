@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/text/byte_alphabet.h"
+#include "common/text/nfc.h"
 #include "common/text/utf8.h"
 
 namespace reckon {
@@ -26,7 +27,7 @@ void ByteLevelBpe::EncodeAround(const AddedTokenTrie& added, absl::string_view t
   auto encode_between = [&](absl::string_view piece) {
     if (piece.empty()) return;
     if (&added == &parts_.first_added) {
-      EncodeAround(parts_.second_added, piece, work);
+      EncodeAround(parts_.second_added, parts_.nfc ? ToNfc(piece) : piece, work);
     } else {
       EncodeText(piece, work);
     }

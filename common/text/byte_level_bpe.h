@@ -28,6 +28,7 @@ class ByteLevelBpe final : public Tokenizer {
 
   struct Parts {
     PreTokenizer pre_tokenizer = PreTokenizer::kGpt2;
+    bool nfc = false;                                // text is normalised first
     bool ignore_merges = false;                      // a word that is a token needs no merges
     uint32_t model_size = 0;                         // ids from here on are of added tokens only
     absl::flat_hash_map<std::string, uint32_t> ids;  // by the spelling in tokenizer.json

@@ -12,6 +12,8 @@ namespace reckon {
 enum class PreTokenizer {
   kGpt2,            // ByteLevel with GPT-2's pattern
   kDigitsThenGpt2,  // each numeric character by itself, then GPT-2's pattern between (SmolLM2)
+  kLlama3,          // Llama 3's pattern: numbers by up to three characters
+  kQwen2,           // the same, but for numbers character by character (Qwen2, Qwen2.5, Qwen3)
 };
 
 // `spec`: the "pre_tokenizer" of a tokenizer.json. UNIMPLEMENTED names the part that is unknown: a

@@ -1,5 +1,6 @@
 #include "common/text/pre_tokenizer.h"
 
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -59,6 +60,22 @@ TEST(PreTokenizerTest, DigitsStandAloneAndEndTheTextBeforeThem) {
   EXPECT_EQ(split("it's 5's"), "it|'s| |5|'s");
 }
 
+TEST(PreTokenizerTest, Llama3AndQwen2DifferInNumbersAlone) {
+  auto llama = [](absl::string_view text) { return Split(text, PreTokenizer::kLlama3); };
+  auto qwen = [](absl::string_view text) { return Split(text, PreTokenizer::kQwen2); };
+  EXPECT_EQ(llama("1234567 a12"), "123|456|7| a|12");
+  EXPECT_EQ(qwen("1234567 a12"), "1|2|3|4|5|6|7| a|1|2");
+  EXPECT_EQ(llama("\xd9\xa1\xd9\xa2\xd9\xa3\xd9\xa4"), "\xd9\xa1\xd9\xa2\xd9\xa3|\xd9\xa4");
+  for (const auto& split : {std::function<std::string(absl::string_view)>(llama), {qwen}}) {
+    EXPECT_EQ(split("IT'S we'Ll 'sx x'\xc5\xbft"), "IT|'S| we|'Ll| '|sx| x|'\xc5\xbf|t");
+    EXPECT_EQ(split("a (b) \tc\t\td"), "a| (|b|)| |\tc|\t|\td");
+    EXPECT_EQ(split("x !!\r\n\n y"), "x| !!\r\n\n| y");
+    EXPECT_EQ(split("a \n \n  b\n"), "a| \n \n| | b|\n");
+    EXPECT_EQ(split("a   5  "), "a|  | |5|  ");
+    EXPECT_EQ(split("!a\nb"), "!a|\n|b");
+  }
+}
+
 TEST(PreTokenizerTest, BrokenBytesAreNeitherLettersNorSpaces) {
   EXPECT_EQ(Split("a\xff\xfe!b \xe2\x82"), "a|\xff\xfe!|b| \xe2\x82");
 }
@@ -68,10 +85,11 @@ TEST(PreTokenizerTest, LongRunsTakeLinearTime) {
     std::string text;
     while (text.size() < (1 << 20)) text += std::string(unit);
     size_t total = 0;
-    for (auto kind : {PreTokenizer::kGpt2, PreTokenizer::kDigitsThenGpt2}) {
+    for (auto kind : {PreTokenizer::kGpt2, PreTokenizer::kDigitsThenGpt2, PreTokenizer::kLlama3,
+                      PreTokenizer::kQwen2}) {
       SplitWords(kind, text, [&](absl::string_view word) { total += word.size(); });
     }
-    EXPECT_EQ(total, 2 * text.size());
+    EXPECT_EQ(total, 4 * text.size());
   }
 }
 

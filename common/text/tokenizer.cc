@@ -8,6 +8,7 @@
 #include "common/text/byte_alphabet.h"
 #include "common/text/byte_level_bpe.h"
 #include "common/text/json.h"
+#include "common/text/nfc.h"
 
 namespace reckon {
 namespace {
@@ -64,7 +65,7 @@ absl::Status CheckByteLevelOrNull(const json& root, absl::string_view name) {
 
 // Everything beside vocabulary, merges and added tokens that could change ids or text.
 absl::Status CheckComponents(const json& root, const json& model) {
-  for (absl::string_view name : {"truncation", "padding", "normalizer"}) {
+  for (absl::string_view name : {"truncation", "padding"}) {
     RETURN_IF_ERROR(RefuseUnlessNull(root, "", name));
   }
   RETURN_IF_ERROR(CheckByteLevelOrNull(root, "post_processor"));
@@ -186,7 +187,11 @@ absl::Status ReadAddedToken(const json& added, absl::string_view where, Parts* p
     parts->special.push_back(false);
   }
   if (*special) parts->special[known->second] = true;
-  (*normalized ? parts->second_added : parts->first_added).Add(*content, known->second);
+  if (*normalized) {
+    parts->second_added.Add(parts->nfc ? ToNfc(*content) : *content, known->second);
+  } else {
+    parts->first_added.Add(*content, known->second);
+  }
   return absl::OkStatus();
 }
 
@@ -218,6 +223,10 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Create(absl::string_view t
   auto known = ReadPreTokenizer(*pre_tokenizer);
   if (!known.ok()) return In("pre_tokenizer", known.status());
   parts.pre_tokenizer = *known;
+  if (const json* normalizer = FindField(*root, "normalizer"); normalizer != nullptr) {
+    parts.nfc = GetStringOr(*normalizer, "type", "").value_or("") == "NFC";
+    if (!parts.nfc) RETURN_IF_ERROR(RefuseUnlessNull(*root, "", "normalizer"));
+  }
   auto ignore_merges = GetBoolOr(**model, "ignore_merges", false);
   if (!ignore_merges.ok()) return In("model", ignore_merges.status());
   parts.ignore_merges = *ignore_merges;

@@ -177,7 +177,7 @@ TEST(TokenizerTest, EachFaultOfTheFileIsNamed) {
       {"/model/byte_fallback", "true", kNotKnown, "byte_fallback"},
       {"/model/byte_fallback", "1", kBad, "byte_fallback"},
       {"/model/end_of_word_suffix", "\"</w>\"", kNotKnown, "end_of_word_suffix"},
-      {"/normalizer", "{\"type\":\"NFC\"}", kNotKnown, "normalizer: \"NFC\""},
+      {"/normalizer", "{\"type\":\"NFKC\"}", kNotKnown, "normalizer: \"NFKC\""},
       {"/truncation", "{}", kNotKnown, "truncation"},
       {"/post_processor", "{\"type\":\"TemplateProcessing\"}", kNotKnown, "TemplateProcessing"},
       {"/decoder", "", kNotKnown, "decoder"},

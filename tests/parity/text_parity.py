@@ -168,6 +168,41 @@ def compare_smollm2(comparison, oracle, every):
     comparison.decode("random ids", oracle, random_ids(oracle, 30_000))
 
 
+def split_by(number):
+    """The pre-tokeniser of Llama 3 and Qwen2, which differ in how long a number's words are."""
+    pattern = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|" + number +
+               r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+")
+    return {"type": "Sequence", "pretokenizers": [
+        {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False},
+        {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False,
+         "use_regex": False}]}
+
+
+def trained(folder):
+    """Vocabularies whose merges show where words end: SmolLM2's has no token of two digits."""
+    from tokenizers import Tokenizer, models, trainers
+    rng = random.Random(SEED + 4)
+    corpus = [" ".join(rng.choice(("123", "1234", "12", "don't", "IT'S", "x'ſ", "we'Re", "(b", "\tc",
+                                   "e\u0301", "!!\r\n", "\n\n  ", "5\u0661\u0662\u0663\u0664"))
+                       + rng.choice(("", " ", "7", "'ll", "\n")) for _ in range(12))
+              for _ in range(2_000)]
+    for name, number, normalizer in (("Llama 3's pattern, trained", r"\p{N}{1,3}", None),
+                                     ("Qwen2's pattern, trained", r"\p{N}", {"type": "NFC"})):
+        empty = Tokenizer(models.BPE())
+        spec = {**json.loads(empty.to_str()), "pre_tokenizer": split_by(number),
+                "normalizer": normalizer,
+                "decoder": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False,
+                            "use_regex": False}}
+        tokenizer = Tokenizer.from_str(json.dumps(spec))
+        letters = json.loads((MODEL / "tokenizer.json").read_text())["model"]["vocab"]
+        tokenizer.train_from_iterator(corpus, trainers.BpeTrainer(
+            vocab_size=1_500, show_progress=False, special_tokens=["<|im_end|>"],
+            initial_alphabet=[t for t in letters if len(t) == 1]))
+        path = pathlib.Path(folder) / (re.sub(r"\W", "_", name) + ".json")
+        tokenizer.save(str(path))
+        yield name, path
+
+
 def variants(folder):
     """The same vocabulary in other clothes: (name, tokenizer.json)."""
     def added(number, content, special, normalized):
@@ -182,8 +217,12 @@ def variants(folder):
         added(size + 3, "é b", False, True), added(size + 4, "\u0120qzxq", False, True)]
     file["model"]["merges"] = [m.split(" ") if isinstance(m, str) else m
                                for m in file["model"]["merges"]]
+    yield from trained(folder)
     for name, change in (("GPT-2's pre-tokeniser", {"pre_tokenizer": byte_level}),
                          ("more added tokens", {}),
+                         ("Llama 3's pattern", {"pre_tokenizer": split_by(r"\p{N}{1,3}")}),
+                         ("Qwen2's pattern and NFC", {"pre_tokenizer": split_by(r"\p{N}"),
+                                                      "normalizer": {"type": "NFC"}}),
                          ("ignore_merges", {"model": {**file["model"], "ignore_merges": True}})):
         path = pathlib.Path(folder) / (re.sub(r"\W", "_", name) + ".json")
         path.write_text(json.dumps({**file, **change}))
@@ -194,8 +233,9 @@ def compare_variants(tool, every):
     from tokenizers import Tokenizer
     failures = 0
     rng = random.Random(SEED + 2)
+    texts = ["12345 1234x", "123456 don'ſ IT'S 12\u0661\u0662", "IT'S I'LL 'ſ 'ſt we'Re", "a (b)\t\tc \n\n  d\r\n!\n", "e\u0301 é \u1100\u1161"]
     extra = ["tool é", "<|im_", " the", "'s", "é b", "\u0120qzxq", "the ", "tool é b", "<|im_end|>"]
-    texts = [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(4_000, every)]
+    texts += [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(4_000, every)]
     texts += list(gsm8k())[:1_000] if has_gsm8k() else []
     with tempfile.TemporaryDirectory() as folder:
         for name, path in variants(folder):
