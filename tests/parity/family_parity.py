@@ -12,8 +12,8 @@ import subprocess
 import sys
 import tempfile
 
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "reckon"
-ORACLE = os.environ.get("RECKON_ORACLE", str(CACHE / "oracle/bin/python"))
+import oracle
+
 TOKENS = 150
 SHAPE = dict(vocab_size=300, hidden_size=64, intermediate_size=96, num_hidden_layers=3,
              num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=512)
@@ -91,9 +91,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if not os.path.exists(ORACLE):
-        print(f"skipped: {ORACLE} is missing (./dev setup --oracle)")
-        sys.exit(77)
-    if os.path.realpath(sys.prefix) != os.path.realpath(pathlib.Path(ORACLE).parent.parent):
-        sys.exit(subprocess.run([ORACLE, __file__, *sys.argv[1:]]).returncode)
-    main()
+    oracle.run(main)

@@ -4,15 +4,12 @@ Logits within 1e-3; gradients within 1e-3 of their norm. Usage: model_parity.py 
 again under RECKON_ORACLE; exits 77 and says what is missing where that or the model is not there.
 """
 
-import os
-import pathlib
 import subprocess
 import sys
 import tempfile
 
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "reckon"
-ORACLE = os.environ.get("RECKON_ORACLE", str(CACHE / "oracle/bin/python"))
-MODEL = pathlib.Path(os.environ.get("RECKON_MODELS", CACHE / "models")) / "smollm2-135m"
+import oracle
+
 PARAMETERS = ["model.embed_tokens.weight", "model.norm.weight",
               "model.layers.0.self_attn.q_proj.weight", "model.layers.7.self_attn.k_proj.weight",
               "model.layers.7.self_attn.v_proj.weight", "model.layers.29.self_attn.o_proj.weight",
@@ -27,14 +24,14 @@ def main():
 
     torch.manual_seed(1)
     ids = torch.randint(0, 49152, (1, 130))
-    model = AutoModelForCausalLM.from_pretrained(MODEL, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(oracle.MODEL, dtype=torch.float32)
     out = model(input_ids=ids, labels=ids)
     (-out.loss).backward()
     named = dict(model.named_parameters())
     with tempfile.TemporaryDirectory() as folder:
         tokens, result = f"{folder}/tokens", f"{folder}/result"
         ids[0].numpy().astype(np.int32).tofile(tokens)
-        subprocess.run([sys.argv[1], MODEL, tokens, result, *PARAMETERS], check=True)
+        subprocess.run([sys.argv[1], oracle.MODEL, tokens, result, *PARAMETERS], check=True)
         data = np.fromfile(result, dtype=np.float32)
     logits = out.logits[0].detach().numpy()
     worst = np.abs(data[:logits.size].reshape(logits.shape) - logits).max()
@@ -53,10 +50,4 @@ def main():
 
 
 if __name__ == "__main__":
-    for path in (ORACLE, MODEL / "model.safetensors"):
-        if not os.path.exists(path):
-            print(f"skipped: {path} is missing (./dev setup --oracle)")
-            sys.exit(77)
-    if os.path.realpath(sys.prefix) != os.path.realpath(pathlib.Path(ORACLE).parent.parent):
-        sys.exit(subprocess.run([ORACLE, __file__, *sys.argv[1:]]).returncode)
-    main()
+    oracle.run(main, oracle.MODEL / "model.safetensors")

@@ -14,34 +14,12 @@ import subprocess
 import sys
 import tempfile
 
+from oracle import MODEL, run
+
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-HOME_CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache")
-CACHE = HOME_CACHE / "reckon"
-ORACLE = pathlib.Path(os.environ.get("RECKON_ORACLE") or CACHE / "oracle/bin/python")
-MODEL = pathlib.Path(os.environ.get("RECKON_MODELS") or CACHE / "models") / "smollm2-135m"
 GSM8K = pathlib.Path(os.environ.get("RECKON_DATA") or ROOT.parent / "shared/data") / "gsm8k"
 GENERATED = 100_000
 SEED = 20240307
-
-
-def skip(what):
-    print(f"skipped: {what}; ./dev setup --oracle brings it")
-    sys.exit(77)
-
-
-def find_inputs():
-    """Checks that everything is there, and goes on in the oracle's interpreter."""
-    for path in (ORACLE, MODEL / "tokenizer.json", MODEL / "tokenizer_config.json"):
-        if not path.exists():
-            skip(f"{path} is missing")
-    if "tokenizers" not in sys.modules and os.environ.get("RECKON_IN_ORACLE") != "1":
-        os.environ["RECKON_IN_ORACLE"] = "1"
-        os.execv(ORACLE, [str(ORACLE), *sys.argv])
-    for package in ("tokenizers", "jinja2", "transformers"):
-        try:
-            __import__(package)
-        except ImportError:
-            skip(f"{ORACLE} has no package {package}")
 
 
 # Strings.
@@ -116,10 +94,10 @@ class Comparison:
         if not questions or len(questions) != len(wanted):
             sys.exit(f"{name}: {len(questions)} questions, {len(wanted)} answers wanted")
         lines = "".join(json.dumps(q) + "\n" for q in questions)
-        run = subprocess.run(self.command, input=lines.encode(), stdout=subprocess.PIPE)
-        if run.returncode != 0:
-            sys.exit(f"{name}: {' '.join(self.command)} exited {run.returncode}")
-        answers = run.stdout.split(b"\n")[:-1]
+        process = subprocess.run(self.command, input=lines.encode(), stdout=subprocess.PIPE)
+        if process.returncode != 0:
+            sys.exit(f"{name}: {' '.join(self.command)} exited {process.returncode}")
+        answers = process.stdout.split(b"\n")[:-1]
         if len(answers) != len(wanted):
             sys.exit(f"{name}: {len(answers)} answers to {len(wanted)} questions")
         wrong = 0
@@ -282,7 +260,6 @@ def compare_chat(comparison):
 def main():
     if len(sys.argv) != 2:
         sys.exit("usage: text_parity.py TOOL")
-    find_inputs()
     from tokenizers import Tokenizer
     every = characters()
     oracle = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
@@ -294,4 +271,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    run(main, MODEL / "tokenizer.json", MODEL / "tokenizer_config.json")

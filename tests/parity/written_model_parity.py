@@ -5,14 +5,13 @@ the folder of its last version with both, and compares; the tokenizer must be th
 Exits 77 and says what is missing where the oracle is not there.
 """
 
-import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "reckon"
-ORACLE = os.environ.get("RECKON_ORACLE", str(CACHE / "oracle/bin/python"))
+import oracle
+
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "integration"))
 
 
@@ -52,9 +51,4 @@ def main():
 
 
 if __name__ == "__main__":
-    if not os.path.exists(ORACLE):
-        print(f"skipped: {ORACLE} is missing (./dev setup --oracle)")
-        sys.exit(77)
-    if os.path.realpath(sys.prefix) != os.path.realpath(pathlib.Path(ORACLE).parent.parent):
-        sys.exit(subprocess.run([ORACLE, __file__, *sys.argv[1:]]).returncode)
-    main()
+    oracle.run(main)
