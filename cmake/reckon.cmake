@@ -2,7 +2,7 @@
 #
 #   reckon_library(NAME SOURCES a.cc DEPS x y)
 #   reckon_program(NAME SOURCES main.cc DEPS x y)
-#   reckon_test(NAME SOURCES a_test.cc DEPS x [LABELS full] [TIMEOUT 60])
+#   reckon_test(NAME [GPU] SOURCES a_test.cc DEPS x [LABELS full] [TIMEOUT 60])
 #
 # Include paths come only from linked targets plus the source root, and tests/layering_test
 # checks the law of CMakeLists.txt over every #include.
@@ -24,9 +24,10 @@ function(reckon_program name)
   endif()
 endfunction()
 
-# Labels: fast (default; all of them within 60 s), full, parity, gpu.
+# Labels: fast (default; all of them within 60 s), full, parity, gpu. GPU: the instances `Gpu` of the
+# parametrised tests are a test of their own, NAME_gpu, which is skipped where there is no GPU.
 function(reckon_test name)
-  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
+  cmake_parse_arguments(A "GPU" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT A_LABELS)
     set(A_LABELS fast)
   endif()
@@ -43,4 +44,10 @@ function(reckon_test name)
     RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
+  if(A_GPU)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT GTEST_FILTER=-Gpu/*)
+    add_test(NAME ${name}_gpu COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
+    set_tests_properties(${name}_gpu PROPERTIES LABELS gpu TIMEOUT ${A_TIMEOUT}
+      ENVIRONMENT GTEST_FILTER=Gpu/* SKIP_REGULAR_EXPRESSION "needs a GPU")
+  endif()
 endfunction()

@@ -20,9 +20,9 @@ class StepAttention;
 
 class PagedKvCache : public KvCache {
  public:
-  PagedKvCache(const ModelConfig& config, Element element, int64_t pages)
+  PagedKvCache(const ModelConfig& config, Element element, int64_t pages, Backend backend)
       : layers_(config.num_layers),
-        pages_(config, element, config.num_layers, pages),
+        pages_(KvPages::Make(config, element, config.num_layers, pages, backend)),
         references_(pages, 0) {
     for (int64_t p = pages; p-- > 0;) free_.push_back(p);
   }
@@ -52,7 +52,7 @@ class PagedKvCache : public KvCache {
     absl::Status taken = Take(PagesFor(max_tokens) - shared, &sequence.pages);
     if (!taken.ok()) return taken;
     for (int64_t p = 0; p < shared; ++p) ++references_[sequence.pages[p]];
-    if (prefix_tokens % kPageTokens != 0) pages_.Copy(from.pages[shared], sequence.pages[shared]);
+    if (prefix_tokens % kPageTokens != 0) pages_->Copy(from.pages[shared], sequence.pages[shared]);
     return Insert(std::move(sequence));
   }
 
@@ -97,7 +97,7 @@ class PagedKvCache : public KvCache {
   }
 
   const int64_t layers_;
-  KvPages pages_;
+  const std::unique_ptr<KvPages> pages_;
   std::vector<int32_t> references_;
   std::vector<int64_t> free_;
   // Pointer-stable, since a step holds pointers to page lists.
@@ -121,7 +121,7 @@ class StepAttention : public AttentionSource {
   }
 
   at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
-    at::Tensor out = AttendPages(cache_->pages_, layer, rows_, qkv);
+    at::Tensor out = cache_->pages_->Attend(layer, rows_, qkv);
     if (layer + 1 == cache_->layers_) {
       for (KvCache::SequenceId id : sequences_) ++cache_->At(id).length;
     }
@@ -141,10 +141,10 @@ std::unique_ptr<AttentionSource> PagedKvCache::Step(std::vector<SequenceId> rows
 }  // namespace
 
 std::unique_ptr<KvCache> KvCache::Create(const ModelConfig& config, Compute compute,
-                                         int64_t max_bytes) {
+                                         int64_t max_bytes, Backend backend) {
   Element element = compute == Compute::kBf16 ? Element::kBf16 : Element::kFp32;
   int64_t pages = max_bytes / KvPages::BytesPerPage(config, element, config.num_layers);
-  return std::make_unique<PagedKvCache>(config, element, std::max<int64_t>(pages, 0));
+  return std::make_unique<PagedKvCache>(config, element, std::max<int64_t>(pages, 0), backend);
 }
 
 }  // namespace reckon

@@ -19,7 +19,7 @@ class KvCache {
   using SequenceId = int32_t;
 
   static std::unique_ptr<KvCache> Create(const ModelConfig& config, Compute compute,
-                                         int64_t max_bytes);
+                                         int64_t max_bytes, Backend backend = Backend::kOwn);
   virtual ~KvCache() = default;
 
   virtual int64_t total_pages() const = 0;

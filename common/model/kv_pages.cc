@@ -2,61 +2,91 @@
 
 #include <ATen/ops/empty.h>
 
+#include <cstdlib>
 #include <cstring>
 
+#include "common/model/device_kv_pages.h"
 #include "common/model/ops/ops.h"
 #include "common/model/ops/thread_pool.h"
 
 namespace reckon {
+namespace {
 
-KvPages::KvPages(const ModelConfig& config, Element element, int64_t layers, int64_t pages)
-    : shape_{element, config.head_dim}, layers_(layers), kv_heads_(config.num_kv_heads) {
-  int64_t bytes = pages * BytesPerPage(config, element, layers);
-  data_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
-  std::memset(data_.get(), 0, bytes);
-}
+// In the layout of the own attention kernels (ops/attention.h).
+class OwnKvPages : public KvPages {
+ public:
+  OwnKvPages(const ModelConfig& config, Element element, int64_t layers, int64_t pages)
+      : shape_{element, config.head_dim}, layers_(layers), kv_heads_(config.num_kv_heads) {
+    int64_t bytes = pages * BytesPerPage(config, element, layers);
+    data_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
+    std::memset(data_.get(), 0, bytes);
+  }
+
+  void Copy(int64_t from, int64_t to) override {
+    std::memcpy(At(to, 0, 0), At(from, 0, 0), layers_ * kv_heads_ * shape_.page_bytes());
+  }
+
+  at::Tensor Attend(int64_t layer, const std::vector<KvRow>& rows, const at::Tensor& qkv) override {
+    const int64_t kv_heads = kv_heads_, dim = shape_.head_dim, width = qkv.size(1);
+    const int64_t heads = width / dim - 2 * kv_heads, group = heads / kv_heads;
+    const int64_t element = shape_.element_bytes(), n = static_cast<int64_t>(rows.size());
+    const auto* from = static_cast<const char*>(qkv.const_data_ptr());
+    auto at = [&](int64_t row, int64_t head) {
+      return from + (row * width + head * dim) * element;
+    };
+    for (int64_t row = 0; row < n; ++row) {
+      int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
+      for (int64_t h = 0; h < kv_heads; ++h) {
+        WriteKv(shape_, At(page, layer, h), rows[row].position, at(row, heads + h),
+                at(row, heads + kv_heads + h));
+      }
+    }
+    at::Tensor out = at::empty({n, heads * dim}, qkv.scalar_type());
+    char* to = static_cast<char*>(out.mutable_data_ptr());
+    ParallelFor(n, [&](int64_t row) {
+      thread_local std::vector<const char*> addresses;
+      thread_local std::vector<float> scratch;
+      const int64_t keys = rows[row].position + 1;
+      const int64_t count = (keys + kPageTokens - 1) / kPageTokens;
+      addresses.resize(count);
+      scratch.resize(std::max<size_t>(scratch.size(), group * count * kPageTokens));
+      for (int64_t h = 0; h < kv_heads; ++h) {
+        for (int64_t p = 0; p < count; ++p) {
+          addresses[p] = At((*rows[row].pages)[p], layer, h);
+        }
+        AttendRow(shape_, at(row, h * group), group, addresses.data(), keys, scratch.data(),
+                  to + (row * heads + h * group) * dim * element);
+      }
+    });
+    return out;
+  }
+
+ private:
+  char* At(int64_t page, int64_t layer, int64_t kv_head) {
+    return data_.get() + ((page * layers_ + layer) * kv_heads_ + kv_head) * shape_.page_bytes();
+  }
+
+  struct Free {
+    void operator()(char* p) const { std::free(p); }
+  };
+  const KvShape shape_;
+  const int64_t layers_;
+  const int64_t kv_heads_;
+  std::unique_ptr<char[], Free> data_;
+};
+
+}  // namespace
 
 int64_t KvPages::BytesPerPage(const ModelConfig& config, Element element, int64_t layers) {
   return layers * config.num_kv_heads * KvShape{element, config.head_dim}.page_bytes();
 }
 
-void KvPages::Copy(int64_t from, int64_t to) {
-  std::memcpy(At(to, 0, 0), At(from, 0, 0), layers_ * kv_heads_ * shape_.page_bytes());
-}
-
-at::Tensor AttendPages(KvPages& pages, int64_t layer, const std::vector<KvRow>& rows,
-                       const at::Tensor& qkv) {
-  const KvShape& shape = pages.shape();
-  const int64_t kv_heads = pages.kv_heads(), dim = shape.head_dim, width = qkv.size(1);
-  const int64_t heads = width / dim - 2 * kv_heads, group = heads / kv_heads;
-  const int64_t element = shape.element_bytes(), n = static_cast<int64_t>(rows.size());
-  const auto* from = static_cast<const char*>(qkv.const_data_ptr());
-  auto at = [&](int64_t row, int64_t head) { return from + (row * width + head * dim) * element; };
-  for (int64_t row = 0; row < n; ++row) {
-    int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
-    for (int64_t h = 0; h < kv_heads; ++h) {
-      WriteKv(shape, pages.At(page, layer, h), rows[row].position, at(row, heads + h),
-              at(row, heads + kv_heads + h));
-    }
+std::unique_ptr<KvPages> KvPages::Make(const ModelConfig& config, Element element, int64_t layers,
+                                       int64_t pages, Backend backend) {
+  if (backend != Backend::kOwn) {
+    return std::make_unique<DeviceKvPages>(config, element, layers, pages, DeviceOf(backend));
   }
-  at::Tensor out = at::empty({n, heads * dim}, qkv.scalar_type());
-  char* to = static_cast<char*>(out.mutable_data_ptr());
-  ParallelFor(n, [&](int64_t row) {
-    thread_local std::vector<const char*> addresses;
-    thread_local std::vector<float> scratch;
-    const int64_t keys = rows[row].position + 1;
-    const int64_t count = (keys + kPageTokens - 1) / kPageTokens;
-    addresses.resize(count);
-    scratch.resize(std::max<size_t>(scratch.size(), group * count * kPageTokens));
-    for (int64_t h = 0; h < kv_heads; ++h) {
-      for (int64_t p = 0; p < count; ++p) {
-        addresses[p] = pages.At((*rows[row].pages)[p], layer, h);
-      }
-      AttendRow(shape, at(row, h * group), group, addresses.data(), keys, scratch.data(),
-                to + (row * heads + h * group) * dim * element);
-    }
-  });
-  return out;
+  return std::make_unique<OwnKvPages>(config, element, layers, pages);
 }
 
 }  // namespace reckon

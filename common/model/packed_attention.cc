@@ -2,6 +2,7 @@
 #include <ATen/ops/empty.h>
 #include <torch/csrc/autograd/custom_function.h>
 
+#include "common/model/device_packed_attention.h"
 #include "common/model/kv_pages.h"
 #include "common/model/ops/attention_backward.h"
 #include "common/model/ops/ops.h"
@@ -39,9 +40,9 @@ class Packed : public AttentionSource {
   at::Tensor Forward(const at::Tensor& qkv) {
     // One layer's pages, written anew for each layer.
     if (memory_ == nullptr) {
-      memory_ = std::make_unique<KvPages>(config_, ElementOf(qkv), 1, total_pages_);
+      memory_ = KvPages::Make(config_, ElementOf(qkv), 1, total_pages_, Backend::kOwn);
     }
-    return AttendPages(*memory_, 0, rows_, qkv);
+    return memory_->Attend(0, rows_, qkv);
   }
 
   const ModelConfig& config() const { return config_; }
@@ -114,7 +115,8 @@ at::Tensor Packed::Attend(int64_t layer, const at::Tensor& qkv) {
 }  // namespace
 
 std::unique_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
-                                                 std::vector<int64_t> starts) {
+                                                 std::vector<int64_t> starts, Backend backend) {
+  if (backend != Backend::kOwn) return DevicePackedAttention(config, std::move(starts));
   return std::make_unique<Packed>(config, std::move(starts));
 }
 

@@ -111,7 +111,8 @@ std::vector<Sampled> Sample(Transformer& model, const at::Tensor& hidden,
   std::vector<Sampled> out(rows.size());
   for (int64_t first = 0; first < hidden.size(0); first += kRows) {
     const int64_t count = std::min(kRows, hidden.size(0) - first);
-    at::Tensor logits = model.Logits(hidden.narrow(0, first, count));
+    // The plain first version for a GPU: its logits come here, so that there is one sampler.
+    at::Tensor logits = model.Logits(hidden.narrow(0, first, count)).to(at::kCPU);
     const int64_t n = logits.size(1);
     const float* data = logits.const_data_ptr<float>();
     ParallelFor(count, [&](int64_t i) {

@@ -12,7 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
-#include "common/model/ops/ops.h"
+#include "common/model/ops/ops_table.h"
 
 namespace reckon {
 namespace {
@@ -34,12 +34,18 @@ TensorEntry Expected(const std::string& name, std::vector<int64_t> shape) {
 
 class Llama : public Transformer {
  public:
-  Llama(const ModelConfig& config, Compute compute)
+  Llama(const ModelConfig& config, Compute compute, Backend backend)
       : config_(config),
         compute_(compute),
         element_(compute == Compute::kBf16 ? Element::kBf16 : Element::kFp32),
-        rope_(config.RopeFrequencies()),
-        layers_(config.num_layers) {}
+        backend_(backend),
+        ops_(OpsOf(backend)),
+        layers_(config.num_layers) {
+    std::vector<float> rope = config.RopeFrequencies();
+    rope_ = at::from_blob(rope.data(), {static_cast<int64_t>(rope.size())}, at::kFloat)
+                .clone()
+                .to(DeviceOf(backend));
+  }
 
   std::vector<TensorEntry> ExpectedTensors() const override {
     const ModelConfig& c = config_;
@@ -76,10 +82,9 @@ class Llama : public Transformer {
                     bool trainable) override {
     ASSIGN_OR_RETURN(parameters_, Read(manifest, bytes));
     trainable_ = trainable;
-    if (trainable) {
-      for (Parameter& parameter : parameters_) {
-        parameter.second = parameter.second.to(at::kFloat).set_requires_grad(true);
-      }
+    for (Parameter& parameter : parameters_) {
+      parameter.second = parameter.second.to(DeviceOf(backend_));
+      if (trainable) parameter.second = parameter.second.to(at::kFloat).set_requires_grad(true);
     }
     Bind();
     Pack();
@@ -98,36 +103,39 @@ class Llama : public Transformer {
     if (trainable_) Pack();
   }
 
-  at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
+  at::Tensor Forward(const at::Tensor& token_ids, const at::Tensor& row_positions,
                      AttentionSource& attention) override {
     const ModelConfig& c = config_;
-    at::Tensor x = Embed(tokens, embedding_);  // [rows, hidden] fp32, the residual stream
+    const at::Tensor tokens = token_ids.to(DeviceOf(backend_));
+    const at::Tensor positions = row_positions.to(DeviceOf(backend_));
+    at::Tensor x = ops_.embed(tokens, embedding_);  // [rows, hidden] fp32, the residual stream
     for (int64_t i = 0; i < c.num_layers; ++i) {
       const Layer& layer = layers_[i];
-      at::Tensor normed = RmsNorm(x, layer.input_norm, c.rms_norm_eps, element_);
-      at::Tensor qkv = Linear(normed, layer.qkv);  // [rows, q + kv + kv]
+      at::Tensor normed = ops_.rms_norm(x, layer.input_norm, c.rms_norm_eps, element_);
+      at::Tensor qkv = ops_.linear(normed, layer.qkv);  // [rows, q + kv + kv]
       if (c.qk_norm) {
-        qkv = HeadNorm(qkv, layer.query_norm, layer.key_norm, c.num_heads, c.num_kv_heads,
-                       c.head_dim, c.rms_norm_eps);
+        qkv = ops_.head_norm(qkv, layer.query_norm, layer.key_norm, c.num_heads, c.num_kv_heads,
+                             c.head_dim, c.rms_norm_eps);
       }
-      qkv = Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, rope_);
+      qkv = ops_.rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, rope_);
       at::Tensor mixed = attention.Attend(i, qkv);
-      x = AddLinear(x, mixed, layer.output);
-      normed = RmsNorm(x, layer.post_norm, c.rms_norm_eps, element_);
-      x = AddLinear(x, SwiGlu(Linear(normed, layer.gate_up)), layer.down);
+      x = ops_.add_linear(x, mixed, layer.output);
+      normed = ops_.rms_norm(x, layer.post_norm, c.rms_norm_eps, element_);
+      x = ops_.add_linear(x, ops_.swiglu(ops_.linear(normed, layer.gate_up)), layer.down);
     }
-    return RmsNorm(x, final_norm_, c.rms_norm_eps, element_);
+    return ops_.rms_norm(x, final_norm_, c.rms_norm_eps, element_);
   }
 
-  at::Tensor Logits(const at::Tensor& hidden) override { return HeadLogits(hidden, head_); }
+  at::Tensor Logits(const at::Tensor& hidden) override { return ops_.head_logits(hidden, head_); }
 
   at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets,
                      double temperature) override {
-    return HeadLogProb(hidden, head_, targets.to(at::kInt), temperature);
+    return ops_.head_log_prob(hidden, head_, targets.to(hidden.device(), at::kInt), temperature);
   }
 
   const ModelConfig& config() const override { return config_; }
   Compute compute() const override { return compute_; }
+  Backend backend() const override { return backend_; }
 
  private:
   // The tensors of the manifest in canonical order, copied; each exactly once, in its shape.
@@ -244,6 +252,12 @@ class Llama : public Transformer {
   }
 
   void PackLinear(LinearWeight& weight, const std::vector<at::Tensor>& parts) const {
+    if (backend_ != Backend::kOwn) {
+      std::vector<at::Tensor> rounded;
+      for (const at::Tensor& part : parts) rounded.push_back(part.detach().to(ScalarOf(element_)));
+      weight.device_weight = at::cat(rounded);
+      return;
+    }
     int64_t n = 0, k = parts[0].size(1), first = 0;
     for (const at::Tensor& part : parts) n += part.size(0);
     weight.forward.Reset(element_, k, n);
@@ -266,7 +280,9 @@ class Llama : public Transformer {
   const ModelConfig config_;
   const Compute compute_;
   const Element element_;
-  const std::vector<float> rope_;
+  const Backend backend_;
+  const Ops& ops_;
+  at::Tensor rope_;  // frequencies
   bool trainable_ = false;
   TableWeight embedding_, final_norm_;
   std::vector<Layer> layers_;
@@ -284,8 +300,8 @@ class Llama : public Transformer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConfig& config,
-                                                                 Compute compute) {
-  return std::make_unique<Llama>(config, compute);
+                                                                 Compute compute, Backend backend) {
+  return std::make_unique<Llama>(config, compute, backend);
 }
 
 }  // namespace reckon

@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/model/backend.h"
 #include "common/model/model_config.h"
 #include "proto/weights.pb.h"
 
@@ -28,8 +29,8 @@ class AttentionSource {
   virtual at::Tensor Attend(int64_t layer, const at::Tensor& qkv) = 0;
 };
 
-// The Llama-family decoder, composed once from the row-invariant operations of ops/, for actor and
-// learner. A row's result depends on its own sequence only, never on the other rows.
+// The Llama-family decoder, composed once from the operations of ops/, for actor and learner. With
+// the own kernels a row's result depends on its own sequence only, never on the other rows.
 //
 // Weights live in one flat buffer of tensors in WeightManifest order (fp32 master in the learner,
 // the published dtype in the actor) plus copies packed for the matrix kernels. Load and Repack must
@@ -39,7 +40,8 @@ class AttentionSource {
 class Transformer {
  public:
   static absl::StatusOr<std::unique_ptr<Transformer>> Create(const ModelConfig& config,
-                                                             Compute compute);
+                                                             Compute compute,
+                                                             Backend backend = Backend::kOwn);
   virtual ~Transformer() = default;
 
   // Names, dtypes and shapes that the family's checkpoint has, in canonical order.
@@ -54,7 +56,8 @@ class Transformer {
   // Call after parameters changed: refreshes the packed copies.
   virtual void Repack() = 0;
 
-  // tokens [rows] int32, positions [rows] int32 -> final-norm hidden states [rows, hidden].
+  // tokens [rows] int32, positions [rows] int32, on any device -> final-norm hidden states [rows,
+  // hidden].
   virtual at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
                              AttentionSource& attention) = 0;
   // hidden [rows, hidden] -> logits [rows, vocab] fp32. For evaluation and tests; not
@@ -68,12 +71,14 @@ class Transformer {
 
   virtual const ModelConfig& config() const = 0;
   virtual Compute compute() const = 0;
+  virtual Backend backend() const = 0;
 };
 
 // Attention within packed sequences, for training and for scoring: rows of sequence s are
 // starts[s] .. starts[s+1]-1, in position order. starts has one entry more than sequences.
 std::unique_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
-                                                 std::vector<int64_t> starts);
+                                                 std::vector<int64_t> starts,
+                                                 Backend backend = Backend::kOwn);
 
 }  // namespace reckon
 

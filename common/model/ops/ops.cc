@@ -187,27 +187,26 @@ struct HeadNormFunction : Function<HeadNormFunction> {
 };
 
 void RopeInPlace(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                 const std::vector<float>& frequency, bool inverse) {
+                 const at::Tensor& frequency, bool inverse) {
   RopeRows(x.mutable_data_ptr(), positions.const_data_ptr<int32_t>(), x.size(0), heads, dim,
-           x.stride(0), frequency.data(), inverse, ElementOf(x));
+           x.stride(0), frequency.const_data_ptr<float>(), inverse, ElementOf(x));
 }
 
 struct RopeFunction : Function<RopeFunction> {
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& x, const at::Tensor& positions,
-                            int64_t heads, int64_t dim, const std::vector<float>* frequency) {
+                            int64_t heads, int64_t dim, const at::Tensor& frequency) {
     ctx->saved_data["heads"] = heads;
     ctx->saved_data["dim"] = dim;
-    ctx->saved_data["frequency"] = Handle(*frequency);
-    ctx->save_for_backward({positions});
+    ctx->save_for_backward({positions, frequency});
     at::Tensor out = x.clone();
-    RopeInPlace(out, positions, heads, dim, *frequency, false);
+    RopeInPlace(out, positions, heads, dim, frequency, false);
     return out;
   }
   static variable_list backward(AutogradContext* ctx, variable_list grads) {
     at::Tensor dx = grads[0].clone(at::MemoryFormat::Contiguous);
-    RopeInPlace(dx, ctx->get_saved_variables()[0], ctx->saved_data["heads"].toInt(),
-                ctx->saved_data["dim"].toInt(),
-                FromHandle<std::vector<float>>(ctx->saved_data["frequency"]), true);
+    const auto saved = ctx->get_saved_variables();
+    RopeInPlace(dx, saved[0], ctx->saved_data["heads"].toInt(), ctx->saved_data["dim"].toInt(),
+                saved[1], true);
     return {dx, at::Tensor(), at::Tensor(), at::Tensor(), at::Tensor()};
   }
 };
@@ -294,8 +293,8 @@ at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const Table
 }
 
 at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                const std::vector<float>& frequency) {
-  if (Records(x)) return RopeFunction::apply(x, positions, heads, dim, &frequency);
+                const at::Tensor& frequency) {
+  if (Records(x)) return RopeFunction::apply(x, positions, heads, dim, frequency);
   RopeInPlace(x, positions, heads, dim, frequency, false);
   return x;
 }

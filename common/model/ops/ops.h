@@ -12,13 +12,16 @@ namespace reckon {
 // The operations a transformer is composed of, over tensors whose first dimension is rows. With
 // grad mode on and an input that requires grad, each records its backward. Gradients of parameters
 // are added to param.grad() in place, in fp32 and in one fixed order; they never travel as tensors.
-// The residual stream is fp32; everything between is of the compute type.
+// The residual stream is fp32; everything between is of the compute type. device_ops.h has the same
+// operations for other devices.
 
 // The weight of one or more linear layers that read the same input, packed side by side.
 struct LinearWeight {
   std::vector<at::Tensor> parts;       // [n_i, k] fp32 leaves when trainable, else empty
   PackedMatrix forward;                // k x sum(n_i)
   PackedMatrix backward;               // sum(n_i) x k; only when trainable
+  at::Tensor device_weight;            // [sum(n_i), k] of the compute type: what device_ops.h reads
+                                       // instead of the packed copies
   at::Tensor bias;                     // [sum(n_i)] fp32 values of the forward pass, or undefined
   std::vector<at::Tensor> bias_parts;  // its fp32 leaves when trainable, else empty
   bool trainable() const { return !parts.empty(); }
@@ -43,10 +46,10 @@ at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x, const Line
 // heads by `key`. Without grad, in place.
 at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
                     int64_t heads, int64_t kv_heads, int64_t dim, double eps);
-// Rotates the first `heads` heads of x [rows, m] by position * frequency[d]; `frequency` outlives
-// every graph. Without grad, in place.
+// Rotates the first `heads` heads of x [rows, m] by position * frequency[d], frequency
+// [dim / 2] fp32. Without grad, in place.
 at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                const std::vector<float>& frequency);
+                const at::Tensor& frequency);
 // gate_up [rows, 2n] -> [rows, n].
 at::Tensor SwiGlu(const at::Tensor& gate_up);
 // Log-probability of targets [rows] int32 under softmax(logits / temperature) -> [rows] fp32.

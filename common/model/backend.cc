@@ -1,0 +1,30 @@
+#include "common/model/backend.h"
+
+#include <ATen/Context.h>
+
+#include "absl/strings/str_cat.h"
+
+namespace reckon {
+
+c10::Device DeviceOf(Backend backend) {
+  return backend == Backend::kCuda ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
+}
+
+absl::StatusOr<Backend> ChooseBackend(absl::string_view device) {
+  if (device == "CPU") return Backend::kOwn;
+  if (device != "AUTO" && device != "CUDA") {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.device: '", device, "' must be AUTO, CPU or CUDA"));
+  }
+#ifdef RECKON_CUDA
+  if (at::hasCUDA()) return Backend::kCuda;
+  constexpr char kWhy[] = "this machine has no GPU that the driver shows";
+#else
+  constexpr char kWhy[] = "this build is for CPUs (docs/cuda.md)";
+#endif
+  if (device == "AUTO") return Backend::kOwn;
+  return absl::FailedPreconditionError(
+      absl::StrCat("model.device: CUDA is asked for and ", kWhy, "; set it to CPU or AUTO"));
+}
+
+}  // namespace reckon

@@ -1,0 +1,183 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+
+#include "common/model/kv_cache.h"
+#include "common/model/ops/attention.h"
+#include "common/model/random_model.h"
+#include "common/model/sampler.h"
+#include "gtest/gtest.h"
+
+// A whole model by LibTorch's operations beside the same one by the own kernels.
+namespace reckon {
+namespace {
+
+struct Case {
+  Backend backend;
+  ModelConfig config;
+};
+
+// With all that a family may have.
+ModelConfig Full() {
+  ModelConfig config = SmallConfig();
+  config.qkv_bias = config.qk_norm = true;
+  config.tie_word_embeddings = false;
+  return config;
+}
+
+at::Tensor Ints(int64_t n, int64_t below, uint64_t key) {
+  CounterRng rng(key);
+  at::Tensor out = at::empty({n}, at::kInt);
+  for (int64_t i = 0; i < n; ++i) {
+    out.mutable_data_ptr<int32_t>()[i] = static_cast<int32_t>(rng.Below(below, i));
+  }
+  return out;
+}
+
+// 0 .. n-1 from `first` on.
+at::Tensor Count(int64_t first, int64_t n) {
+  at::Tensor out = at::empty({n}, at::kInt);
+  for (int64_t i = 0; i < n; ++i) {
+    out.mutable_data_ptr<int32_t>()[i] = static_cast<int32_t>(first + i);
+  }
+  return out;
+}
+
+double Difference(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor wanted = b.detach().to(at::kCPU);
+  return ((a.detach().to(at::kCPU) - wanted).abs().max() / wanted.abs().max()).item<double>();
+}
+
+class DeviceModelTest : public testing::TestWithParam<Case> {
+ protected:
+  void SetUp() override {
+    if (GetParam().backend == Backend::kCuda && !ChooseBackend("CUDA").ok()) {
+      GTEST_SKIP() << "needs a GPU: " << ChooseBackend("CUDA").status().message();
+    }
+  }
+
+  static std::unique_ptr<Transformer> Make(Backend backend, bool trainable,
+                                           Compute compute = Compute::kFp32) {
+    const RandomWeights weights = MakeRandomWeights(GetParam().config, 1);
+    auto model = Transformer::Create(GetParam().config, compute, backend).value();
+    EXPECT_TRUE(model->Load(weights.manifest, weights.bytes, trainable).ok());
+    return model;
+  }
+};
+
+TEST_P(DeviceModelTest, LogProbabilitiesAndGradientsAreThoseOfTheOwnKernels) {
+  auto own = Make(Backend::kOwn, true), other = Make(GetParam().backend, true);
+  const at::Tensor tokens = Ints(90, 99, 2), targets = Ints(90, 99, 3);
+  auto run = [&](Transformer& model) {
+    auto attention = PackedAttention(model.config(), {0, 90}, model.backend());
+    const at::Tensor hidden = model.Forward(tokens, Count(0, 90), *attention);
+    const at::Tensor logprob = model.LogProb(hidden, targets, 0.9);
+    logprob.mean().backward();
+    return logprob;
+  };
+  const at::Tensor wanted = run(*own);
+  EXPECT_LT(Difference(run(*other), wanted), 1e-5);
+  auto a = other->Parameters(), b = own->Parameters();
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_LT(Difference(a[i].second.grad(), b[i].second.grad()), 1e-4) << a[i].first;
+  }
+  // Repack brings a changed parameter into the forward pass.
+  at::NoGradGuard no_grad;
+  for (Transformer* model : {own.get(), other.get()}) {
+    for (auto& [name, parameter] : model->Parameters()) parameter.mul_(0.9);
+    model->Repack();
+  }
+  c10::AutoGradMode with_gradients(true);
+  const at::Tensor changed = run(*own);
+  EXPECT_GT(Difference(changed, wanted), 1e-3);
+  EXPECT_LT(Difference(run(*other), changed), 1e-5);
+}
+
+TEST_P(DeviceModelTest, DrawsTheSameTokensThroughTheKvCache) {
+  at::NoGradGuard no_grad;
+  const ModelConfig& config = GetParam().config;
+  auto draw = [&](Backend backend) {
+    auto model = Make(backend, false);
+    auto cache = KvCache::Create(config, Compute::kFp32, 1 << 21, backend);
+    auto parent = cache->Add(2 * kPageTokens).value();
+    auto prefill = cache->Step(std::vector<KvCache::SequenceId>(70, parent));
+    at::Tensor hidden = model->Forward(Ints(70, 99, 4), Count(0, 70), *prefill);
+    auto child = cache->Fork(parent, 70, 2 * kPageTokens).value();
+    cache->Remove(parent);
+    hidden = hidden.narrow(0, 69, 1);
+    std::vector<Sampled> out;
+    for (int64_t t = 70; t < 100; ++t) {
+      const SampleRow row = {.temperature = 0.8, .uniform = static_cast<double>(t - 70) / 30};
+      out.push_back(Sample(*model, hidden, {row})[0]);
+      at::Tensor token = Count(out.back().token, 1);
+      auto step = cache->Step({child});
+      hidden = model->Forward(token, Count(t, 1), *step);
+    }
+    return out;
+  };
+  const auto wanted = draw(Backend::kOwn), got = draw(GetParam().backend);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(got[i].token, wanted[i].token) << "token " << i;
+    EXPECT_NEAR(got[i].logprob, wanted[i].logprob, 1e-4) << "token " << i;
+  }
+}
+
+TEST_P(DeviceModelTest, Bf16AgreesToItsPrecision) {
+  auto own = Make(Backend::kOwn, true, Compute::kBf16);
+  auto other = Make(GetParam().backend, true, Compute::kBf16);
+  auto gradients = [&](Transformer& model) {
+    auto attention = PackedAttention(model.config(), {0, 90}, model.backend());
+    model.LogProb(model.Forward(Ints(90, 99, 2), Count(0, 90), *attention), Ints(90, 99, 3), 1)
+        .mean()
+        .backward();
+    return model.Parameters();
+  };
+  auto a = gradients(*own), b = gradients(*other);
+  for (size_t i = 0; i < a.size(); ++i) {
+    at::Tensor x = a[i].second.grad().flatten();
+    at::Tensor y = b[i].second.grad().flatten().to(at::kCPU);
+    EXPECT_GT(x.dot(y).item<double>() / (x.norm() * y.norm()).item<double>(), 0.99) << a[i].first;
+  }
+}
+
+TEST_P(DeviceModelTest, NaNOfAnEarlierSequenceDoesNotReachALaterOne) {
+  at::NoGradGuard no_grad;
+  auto model = Make(GetParam().backend, false);
+  auto cache = KvCache::Create(GetParam().config, Compute::kFp32, 1 << 21, GetParam().backend);
+  auto attend = [&](int64_t n, double factor) {
+    auto id = cache->Add(kPageTokens).value();
+    auto step = cache->Step(std::vector<KvCache::SequenceId>(n, id));
+    const ModelConfig& c = GetParam().config;
+    at::Tensor qkv = at::empty({n, (c.num_heads + 2 * c.num_kv_heads) * c.head_dim}, at::kFloat);
+    at::Tensor out = step->Attend(0, qkv.fill_(factor).to(DeviceOf(GetParam().backend)));
+    cache->Remove(id);
+    return out.to(at::kCPU);
+  };
+  attend(kPageTokens, std::nan(""));
+  EXPECT_TRUE(attend(1, 2.0).eq(2.0).all().item<bool>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, DeviceModelTest,
+                         testing::Values(Case{Backend::kAtenCpu, SmallConfig()},
+                                         Case{Backend::kAtenCpu, Full()}));
+INSTANTIATE_TEST_SUITE_P(Gpu, DeviceModelTest,
+                         testing::Values(Case{Backend::kCuda, SmallConfig()},
+                                         Case{Backend::kCuda, Full()}));
+
+#ifndef RECKON_CUDA
+TEST(BackendTest, ABuildForCpusRefusesCudaAndNamesTheField) {
+  EXPECT_EQ(ChooseBackend("AUTO").value(), Backend::kOwn);
+  EXPECT_EQ(ChooseBackend("CPU").value(), Backend::kOwn);
+  EXPECT_EQ(ChooseBackend("CUDA").status().message(),
+            "model.device: CUDA is asked for and this build is for CPUs (docs/cuda.md); set it to "
+            "CPU or AUTO");
+  EXPECT_EQ(ChooseBackend("cuda:1").status().message(),
+            "model.device: 'cuda:1' must be AUTO, CPU or CUDA");
+}
+#endif
+
+}  // namespace
+}  // namespace reckon
