@@ -25,6 +25,7 @@ ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(int, max_batch, 64, "samples generated at once");
 ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
+ABSL_FLAG(std::string, device, "AUTO", "where to compute, model.device: AUTO, CPU or CUDA");
 
 namespace {
 
@@ -66,6 +67,13 @@ int main(int argc, char** argv) {
   reckon::TorchPolicyOptions policy;
   policy.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   policy.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  const absl::StatusOr<reckon::Backend> backend =
+      reckon::ChooseBackend(absl::GetFlag(FLAGS_device));
+  if (!backend.ok()) {
+    std::cerr << "reckon-actor: " << backend.status().message() << "\n";
+    return 1;
+  }
+  policy.backend = *backend;
   reckon::TorchPolicyMaker maker(policy);
 
   reckon::ActorOptions options;

@@ -83,6 +83,7 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
            absl::StrCat("--max_batch=", settings.max_batch()),
            absl::StrCat("--kv_cache_mib=", settings.kv_cache_mib()),
            absl::StrCat("--compute=", fp32 ? "fp32" : "bf16"),
+           absl::StrCat("--device=", ModelSettings::Device_Name(config_.model().device())),
        }) {
     command.argv.push_back(arg);
   }

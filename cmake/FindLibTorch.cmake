@@ -1,7 +1,8 @@
 # LibTorch from the PyPI wheel, CPU libraries only: the wheel's own find_package(Torch) insists on
-# a CUDA toolkit. RECKON_TOOLS is the environment that `./dev setup` makes.
+# a CUDA toolkit. RECKON_TOOLS is the environment that `./dev setup` makes. With RECKON_CUDA it is
+# the one of `./dev check cuda`, and libtorch::cpu brings the CUDA libraries along.
 #
-# Targets: libtorch::cpu
+# Targets: libtorch::cpu. Variables: LibTorch_CUDA_ROOT
 set(RECKON_TOOLS "$ENV{RECKON_TOOLS}" CACHE PATH "environment with the torch wheel")
 if(NOT RECKON_TOOLS)
   if(DEFINED ENV{XDG_CACHE_HOME})
@@ -32,4 +33,17 @@ if(LibTorch_FOUND AND NOT TARGET libtorch::cpu)
     INTERFACE_INCLUDE_DIRECTORIES "${shadow};${LibTorch_ROOT_DIR}/include;${LibTorch_ROOT_DIR}/include/torch/csrc/api/include"
     INTERFACE_SYSTEM_INCLUDE_DIRECTORIES "${shadow};${LibTorch_ROOT_DIR}/include;${LibTorch_ROOT_DIR}/include/torch/csrc/api/include"
     INTERFACE_LINK_OPTIONS "-Wl,-rpath-link,${site}/nvidia/cu13/lib")
+  if(RECKON_CUDA)
+    set(LibTorch_CUDA_ROOT ${site}/nvidia/cu13)
+    foreach(part cudnn cusparselt nccl nvshmem)
+      target_link_options(libtorch::cpu INTERFACE "-Wl,-rpath-link,${site}/nvidia/${part}/lib")
+    endforeach()
+    # The GPU's operations register themselves: nothing names a symbol of theirs.
+    set(libraries ${LibTorch_ROOT_DIR}/lib/libtorch_cuda.so ${LibTorch_ROOT_DIR}/lib/libc10_cuda.so)
+    target_link_libraries(libtorch::cpu INTERFACE
+      -Wl,--no-as-needed ${libraries} -Wl,--as-needed ${LibTorch_CUDA_ROOT}/lib/libcudart.so.13)
+    target_compile_definitions(libtorch::cpu INTERFACE RECKON_CUDA)
+    set(include ${LibTorch_CUDA_ROOT}/include ${site}/nvidia/nccl/include)
+    target_include_directories(libtorch::cpu SYSTEM INTERFACE ${include})
+  endif()
 endif()

@@ -24,8 +24,8 @@ function(reckon_program name)
   endif()
 endfunction()
 
-# Labels: fast (default; all of them within 60 s), full, parity, gpu. GPU: the instances `Gpu` of the
-# parametrised tests are a test of their own, NAME_gpu, which is skipped where there is no GPU.
+# Labels: fast (default; all of them within 60 s), full, parity, gpu. GPU: those whose names begin
+# with Gpu are a test of their own, NAME_gpu, which is skipped where there is no GPU.
 function(reckon_test name)
   cmake_parse_arguments(A "GPU" "TIMEOUT" "SOURCES;DEPS;LABELS" ${ARGN})
   if(NOT A_LABELS)
@@ -45,9 +45,9 @@ function(reckon_test name)
   add_test(NAME ${name} COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
   set_tests_properties(${name} PROPERTIES LABELS "${A_LABELS}" TIMEOUT ${A_TIMEOUT})
   if(A_GPU)
-    set_tests_properties(${name} PROPERTIES ENVIRONMENT GTEST_FILTER=-Gpu/*)
+    set_tests_properties(${name} PROPERTIES ENVIRONMENT GTEST_FILTER=-Gpu*)
     add_test(NAME ${name}_gpu COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name}_gpu PROPERTIES LABELS gpu TIMEOUT ${A_TIMEOUT}
-      ENVIRONMENT GTEST_FILTER=Gpu/* SKIP_REGULAR_EXPRESSION "needs a GPU")
+      ENVIRONMENT GTEST_FILTER=Gpu* SKIP_REGULAR_EXPRESSION "needs a GPU")
   endif()
 endfunction()

@@ -19,6 +19,7 @@
 #include "learner/algorithm/learner_context.h"
 #include "learner/coordinator_call.h"
 #include "learner/parallel/gloo_parallel.h"
+#include "learner/parallel/nccl_parallel.h"
 #include "learner/publish/snapshot.h"
 
 namespace reckon {
@@ -73,6 +74,7 @@ class Learner {
     SetComputeThreads(threads);
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
 
+    ASSIGN_OR_RETURN(backend_, ChooseBackend(ModelSettings::Device_Name(config.model().device())));
     if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(context_.run_dir));
     ASSIGN_OR_RETURN(context_.base, ReadModelFolder(config.model().path()));
     ASSIGN_OR_RETURN(ModelConfig shape, ModelConfig::Parse(context_.base.manifest.config_json()));
@@ -91,7 +93,7 @@ class Learner {
     }
     Compute compute =
         config.model().compute() == ModelSettings::FP32 ? Compute::kFp32 : Compute::kBf16;
-    ASSIGN_OR_RETURN(model_, Transformer::Create(shape, compute));
+    ASSIGN_OR_RETURN(model_, Transformer::Create(shape, compute, backend_));
     RETURN_IF_ERROR(model_->Load(context_.base.manifest, context_.base.bytes->bytes(),
                                  /*trainable=*/true));
     context_.model = model_.get();
@@ -119,6 +121,12 @@ class Learner {
       gloo.interface_address = options_.interface_address;
       gloo.epoch = context_.epoch;
       ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, context_.stop));
+#ifdef RECKON_CUDA
+      if (backend_ == Backend::kCuda) {
+        ASSIGN_OR_RETURN(parallel_,
+                         MakeNccl(std::move(parallel_), context_.epoch, stub_, context_.stop));
+      }
+#endif
     }
     context_.parallel = parallel_.get();
     if (IsLeader()) {
@@ -234,6 +242,7 @@ class Learner {
 
   const LearnerOptions options_;
   const std::shared_ptr<Coordinator::StubInterface> stub_;
+  Backend backend_ = Backend::kOwn;
   std::unique_ptr<RunData> data_;
   std::unique_ptr<Parallel> parallel_;
   std::unique_ptr<PlanClient> plans_;

@@ -86,7 +86,7 @@ class TorchPolicy : public Policy {
     if (drawing.size() < rows.size()) {
       at::Tensor index = at::empty({static_cast<int64_t>(drawing.size())}, at::kLong);
       std::copy(drawing.begin(), drawing.end(), index.data_ptr<int64_t>());
-      hidden = at::index_select(hidden, 0, index);  // [draws, hidden]
+      hidden = at::index_select(hidden, 0, index.to(hidden.device()));  // [draws, hidden]
     }
     std::vector<Drawn> drawn;
     drawn.reserve(draws.size());
@@ -114,11 +114,12 @@ absl::StatusOr<std::unique_ptr<Policy>> TorchPolicyMaker::Make(const Weights& we
     const std::string& json = weights.manifest.config_json();
     ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(json));
     const Compute compute = options_.fp32 ? Compute::kFp32 : Compute::kBf16;
-    ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model, Transformer::Create(config, compute));
+    ASSIGN_OR_RETURN(std::unique_ptr<Transformer> model,
+                     Transformer::Create(config, compute, options_.backend));
     RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
     if (shared_->cache == nullptr || shared_->config_json != json) {
       shared_->cache = nullptr;  // give the memory back before taking the new
-      shared_->cache = KvCache::Create(config, compute, options_.kv_cache_bytes);
+      shared_->cache = KvCache::Create(config, compute, options_.kv_cache_bytes, options_.backend);
       shared_->config_json = json;
     }
     return std::make_unique<TorchPolicy>(std::move(model), shared_->cache);

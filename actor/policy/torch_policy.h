@@ -7,6 +7,7 @@
 
 #include "absl/status/statusor.h"
 #include "actor/policy/policy.h"
+#include "common/model/backend.h"
 #include "common/weights/model_folder.h"
 
 namespace reckon {
@@ -14,6 +15,7 @@ namespace reckon {
 struct TorchPolicyOptions {
   bool fp32 = false;  // arithmetic of matrix products; else bf16
   int64_t kv_cache_bytes = int64_t{1} << 30;
+  Backend backend = Backend::kOwn;
 };
 
 // Makes policies from weight versions. All of them share one KV cache while the config stays the

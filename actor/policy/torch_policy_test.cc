@@ -138,6 +138,33 @@ TEST_P(TorchPolicyTest, WeightsThatDoNotFitAreRefused) {
   EXPECT_TRUE(maker_.Make(weights_).ok());
 }
 
+TEST(TorchPolicyBackendTest, LibTorchsOperationsDrawWhatTheOwnKernelsDraw) {
+  const Weights weights = MakeTinyModel();
+  auto draw = [&](Backend backend) {
+    TorchPolicyMaker maker({.fp32 = true, .kv_cache_bytes = 16 << 20, .backend = backend});
+    std::unique_ptr<Policy> policy = maker.Make(weights).value();
+    const Policy::Sequence parent = policy->Add(100).value();
+    std::vector<Policy::Row> prompt;
+    for (uint32_t i = 0; i < 70; ++i) prompt.push_back({parent, i % 7});
+    prompt.back().draws = true;
+    std::vector<Drawn> drawn = policy->Step(prompt).value();
+    const Policy::Sequence child = policy->Fork(parent, 70, 100).value();
+    for (int t = 0; t < 20; ++t) {
+      const Draw draw = {.uniform = t / 20.0};
+      const std::vector<Policy::Row> rows = {{parent, drawn.back().token, false},
+                                             {child, drawn.back().token, true, draw}};
+      for (const Drawn& next : policy->Step(rows).value()) drawn.push_back(next);
+    }
+    return drawn;
+  };
+  const auto wanted = draw(Backend::kOwn), got = draw(Backend::kAtenCpu);
+  ASSERT_EQ(wanted.size(), 21u);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(got.at(i).token, wanted[i].token) << i;
+    EXPECT_NEAR(got[i].logprob, wanted[i].logprob, 1e-4) << i;
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Compute, TorchPolicyTest, testing::Bool(),
                          [](const auto& info) { return info.param ? "Fp32" : "Bf16"; });
 

@@ -1,6 +1,7 @@
 #include "learner/algorithm/learner_context.h"
 
-#include <algorithm>
+#include <ATen/ops/from_blob.h>
+
 #include <utility>
 #include <vector>
 
@@ -24,7 +25,8 @@ absl::Status Save(LearnerContext& context, const AdamMoments* moments) {
   context.cursor.lines = context.reporter->lines();
   std::vector<std::pair<std::string, at::Tensor>> parameters = context.model->Parameters();
   std::vector<std::pair<std::string, absl::Span<const float>>> values;
-  for (const auto& [name, tensor] : parameters) {
+  for (auto& [name, tensor] : parameters) {
+    tensor = tensor.detach().to(at::kCPU);
     values.emplace_back(name, absl::MakeConstSpan(tensor.const_data_ptr<float>(), tensor.numel()));
   }
   return SaveCheckpoint(context.run_dir, context.cursor, values, moments,
@@ -45,7 +47,8 @@ absl::Status Restore(const Checkpoint& checkpoint, Transformer* model) {
   }
   for (size_t i = 0; i < parameters.size(); ++i) {
     const std::vector<float>& from = checkpoint.parameters[i].second;
-    std::copy(from.begin(), from.end(), parameters[i].second.data_ptr<float>());
+    at::Tensor to = parameters[i].second.detach();
+    to.copy_(at::from_blob(const_cast<float*>(from.data()), to.sizes(), at::kFloat));
   }
   model->Repack();
   return absl::OkStatus();

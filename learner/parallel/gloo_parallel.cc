@@ -2,16 +2,14 @@
 
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
-#include <c10/util/Exception.h>
 
 #include <chrono>
-#include <cstring>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
 #include <vector>
 
-#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "learner/parallel/c10d_work.h"
 #include "learner/parallel/coordinator_store.h"
 
 namespace reckon {
@@ -20,17 +18,6 @@ namespace {
 // A rank may wait this long for another's share of a step, and for rank 0 while it samples.
 constexpr std::chrono::minutes kStepTimeout(10);
 constexpr std::chrono::hours kIdleTimeout(24 * 30);
-
-template <typename F>
-absl::Status Guarded(const char* what, F&& body) {
-  try {
-    return body();
-  } catch (const c10::Error& error) {
-    return absl::UnavailableError(absl::StrCat(what, ": ", error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat(what, ": ", error.what()));
-  }
-}
 
 class Gloo : public Parallel {
  public:
@@ -47,10 +34,9 @@ class Gloo : public Parallel {
   int rank() const override { return rank_; }
   int world() const override { return world_; }
 
-  absl::Status AllReduceSum(absl::Span<float> values) override {
+  absl::Status AllReduceSum(const at::Tensor& values) override {
     return Guarded("all-reduce", [&] {
-      std::vector<at::Tensor> tensors = {
-          at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat)};
+      std::vector<at::Tensor> tensors = {values};
       c10d::AllreduceOptions options;
       options.timeout = kStepTimeout;
       return Wait(group_->allreduce(tensors, options));
@@ -75,18 +61,13 @@ class Gloo : public Parallel {
 
   absl::Status Barrier() override {
     float nothing = 0;
-    return AllReduceSum(absl::MakeSpan(&nothing, 1));
+    return Parallel::AllReduceSum(absl::MakeSpan(&nothing, 1));
   }
 
  private:
   absl::Status Wait(const c10::intrusive_ptr<c10d::Work>& work) {
     broken_ = true;  // until it is seen to end well
-    absl::Duration pause = absl::Microseconds(50);
-    while (!work->isCompleted()) {
-      if (stop_->WaitFor(pause)) return absl::CancelledError("stopped");
-      pause = std::min(pause * 2, absl::Milliseconds(5));
-    }
-    work->wait();  // throws the operation's error
+    RETURN_IF_ERROR(Await(work, *stop_));
     broken_ = false;
     return absl::OkStatus();
   }

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
 
@@ -18,8 +19,10 @@ class Parallel {
   virtual int rank() const = 0;
   virtual int world() const = 0;
 
-  // Replaces `values` by their sum over the ranks, the same bits on every rank.
-  virtual absl::Status AllReduceSum(absl::Span<float> values) = 0;
+  // Replaces `values`, fp32 and contiguous, by their sum over the ranks, the same bits on every
+  // rank.
+  virtual absl::Status AllReduceSum(const at::Tensor& values) = 0;
+  absl::Status AllReduceSum(absl::Span<float> values);
   // Gives rank 0's bytes to all. The others wait as long as rank 0 is busy and alive.
   virtual absl::Status Broadcast(std::string* bytes) = 0;
   virtual absl::Status Barrier() = 0;

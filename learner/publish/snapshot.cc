@@ -54,7 +54,7 @@ absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base
       return absl::InvalidArgumentError(
           absl::StrCat("tensor ", tensor.name(), " of the model folder is no parameter"));
     }
-    Round(parameter->second, bytes->data() + tensor.offset());
+    Round(parameter->second.to(at::kCPU), bytes->data() + tensor.offset());
   }
   return WriteModelFolder(folder, manifest, bytes->bytes());
 }

@@ -10,12 +10,14 @@
 #include <algorithm>
 #include <cmath>
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "learner/update/device_adamw.h"
 #include "learner/update/packing.h"
 
 namespace reckon {
@@ -63,14 +65,19 @@ MicroBatch Pack(absl::Span<const TrainingSequence* const> sequences) {
 class PolicyUpdateImpl : public PolicyUpdate {
  public:
   PolicyUpdateImpl(Transformer* model, Parallel* parallel, const TrainingSettings& training,
-                   int64_t micro_batch_tokens, std::vector<int64_t> sizes)
+                   int64_t micro_batch_tokens)
       : model_(*model),
         parallel_(*parallel),
         max_grad_norm_(training.max_grad_norm()),
         micro_batch_tokens_(micro_batch_tokens),
-        adam_(training, std::move(sizes)) {
-    gradient_ = at::zeros({adam_.elements()}, at::kFloat);
-    int64_t offset = 0;
+        device_(DeviceOf(model->backend())) {
+    std::vector<int64_t> sizes;
+    int64_t total = 0, offset = 0;
+    for (auto& [name, parameter] : model_.Parameters()) {
+      sizes.push_back(parameter.numel());
+      total += parameter.numel();
+    }
+    gradient_ = at::zeros({total}, at::TensorOptions(at::kFloat).device(device_));
     for (auto& [name, parameter] : model_.Parameters()) {
       CHECK(parameter.is_contiguous() && parameter.scalar_type() == at::kFloat) << name;
       // Autograd adds in place to a gradient that is there.
@@ -79,6 +86,11 @@ class PolicyUpdateImpl : public PolicyUpdate {
       parameters_.push_back(parameter);
       pointers_.push_back(parameter.data_ptr<float>());
       offset += parameter.numel();
+    }
+    if (model->backend() == Backend::kOwn) {
+      adam_.emplace(training, std::move(sizes));
+    } else {
+      device_adam_.emplace(training, parameters_);
     }
   }
 
@@ -103,13 +115,12 @@ class PolicyUpdateImpl : public PolicyUpdate {
     RETURN_IF_ERROR(AccumulateGradient(batch, lengths, result.loss_tokens, &result.loss));
 
     auto loss = static_cast<float>(result.loss);
-    absl::Span<float> gradient(gradient_.data_ptr<float>(), gradient_.numel());
     if (parallel_.world() > 1) {
-      RETURN_IF_ERROR(parallel_.AllReduceSum(gradient));
+      RETURN_IF_ERROR(parallel_.AllReduceSum(gradient_));
       RETURN_IF_ERROR(parallel_.AllReduceSum(absl::MakeSpan(&loss, 1)));
       result.loss = loss;
     }
-    result.grad_norm = Norm(gradient);
+    result.grad_norm = device_adam_ ? Norm(gradient_) : Norm(Gradient());
     if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
       return absl::InternalError(absl::StrCat("loss ", result.loss, ", gradient norm ",
                                               result.grad_norm,
@@ -118,15 +129,26 @@ class PolicyUpdateImpl : public PolicyUpdate {
     double scale = max_grad_norm_ > 0 && result.grad_norm > max_grad_norm_
                        ? max_grad_norm_ / result.grad_norm
                        : 1;
-    adam_.Apply(pointers_, gradient, static_cast<float>(scale), learning_rate);
+    if (device_adam_) {
+      device_adam_->Apply(gradient_, scale, learning_rate);
+    } else {
+      adam_->Apply(pointers_, Gradient(), static_cast<float>(scale), learning_rate);
+    }
     model_.Repack();
     result.tokens_per_s = result.tokens / absl::ToDoubleSeconds(absl::Now() - begin);
     return result;
   }
 
-  AdamMoments& moments() override { return adam_.moments(); }
+  AdamMoments& moments() override {
+    return device_adam_ ? device_adam_->moments() : adam_->moments();
+  }
 
  private:
+  // In host memory.
+  absl::Span<const float> Gradient() const {
+    return absl::MakeConstSpan(gradient_.const_data_ptr<float>(), gradient_.numel());
+  }
+
   // This rank's share; adds its part of the mean loss to *loss.
   absl::Status AccumulateGradient(absl::Span<const TrainingSequence* const> batch,
                                   absl::Span<const int64_t> lengths, int64_t global_loss_tokens,
@@ -146,10 +168,11 @@ class PolicyUpdateImpl : public PolicyUpdate {
         for (size_t i : bin) sequences.push_back(mine[i]);
         MicroBatch micro = Pack(sequences);
         if (micro.loss_tokens == 0) continue;
-        std::unique_ptr<AttentionSource> attention = PackedAttention(model_.config(), micro.starts);
+        std::unique_ptr<AttentionSource> attention =
+            PackedAttention(model_.config(), micro.starts, model_.backend());
         at::Tensor hidden = model_.Forward(micro.tokens, micro.positions, *attention);
-        at::Tensor logprobs =
-            model_.LogProb(at::index_select(hidden, 0, micro.predicting), micro.targets, 1.0);
+        at::Tensor logprobs = model_.LogProb(
+            at::index_select(hidden, 0, micro.predicting.to(device_)), micro.targets, 1.0);
         at::Tensor sum = logprobs.sum().mul(-1.0 / static_cast<double>(global_loss_tokens));
         sum.backward();
         *loss += sum.item<float>();
@@ -166,7 +189,9 @@ class PolicyUpdateImpl : public PolicyUpdate {
   Parallel& parallel_;
   const double max_grad_norm_;
   const int64_t micro_batch_tokens_;
-  AdamW adam_;
+  const c10::Device device_;
+  std::optional<AdamW> adam_;  // one of the two
+  std::optional<DeviceAdamW> device_adam_;
   std::vector<at::Tensor> parameters_;
   std::vector<float*> pointers_;
   at::Tensor gradient_;  // of all parameters, one after another
@@ -177,10 +202,7 @@ class PolicyUpdateImpl : public PolicyUpdate {
 std::unique_ptr<PolicyUpdate> PolicyUpdate::Create(Transformer* model, Parallel* parallel,
                                                    const TrainingSettings& training,
                                                    int64_t micro_batch_tokens) {
-  std::vector<int64_t> sizes;
-  for (auto& [name, parameter] : model->Parameters()) sizes.push_back(parameter.numel());
-  return std::make_unique<PolicyUpdateImpl>(model, parallel, training, micro_batch_tokens,
-                                            std::move(sizes));
+  return std::make_unique<PolicyUpdateImpl>(model, parallel, training, micro_batch_tokens);
 }
 
 }  // namespace reckon

@@ -13,11 +13,11 @@
 namespace reckon {
 namespace {
 
-std::unique_ptr<Transformer> TinyTransformer() {
+std::unique_ptr<Transformer> TinyTransformer(Backend backend = Backend::kOwn) {
   Weights weights = MakeTinyModel();
   auto config = ModelConfig::Parse(weights.manifest.config_json());
   EXPECT_TRUE(config.ok()) << config.status();
-  auto model = Transformer::Create(*config, Compute::kFp32);
+  auto model = Transformer::Create(*config, Compute::kFp32, backend);
   EXPECT_TRUE(model.ok()) << model.status();
   absl::Status loaded = (*model)->Load(weights.manifest, weights.bytes->bytes(), true);
   EXPECT_TRUE(loaded.ok()) << loaded;
@@ -51,8 +51,8 @@ struct Trace {
 };
 
 // A few steps on the same batches.
-Trace Train(Parallel* parallel, int64_t micro_batch_tokens) {
-  std::unique_ptr<Transformer> model = TinyTransformer();
+Trace Train(Parallel* parallel, int64_t micro_batch_tokens, Backend backend = Backend::kOwn) {
+  std::unique_ptr<Transformer> model = TinyTransformer(backend);
   auto update = PolicyUpdate::Create(model.get(), parallel, Settings(), micro_batch_tokens);
   Trace trace;
   for (int step = 0; step < 3; ++step) {
@@ -107,6 +107,11 @@ TEST(PolicyUpdateTest, BeginsNearTheUniformLossAndLowersIt) {
   }
   EXPECT_NEAR(first, std::log(kTinyVocab), 1.0);
   EXPECT_LT(last, 0.5 * first);
+}
+
+TEST(PolicyUpdateTest, IsTheSameByLibTorchsOperations) {
+  std::unique_ptr<Parallel> single = MakeSingle();
+  ExpectClose(Train(single.get(), 64), Train(single.get(), 64, Backend::kAtenCpu));
 }
 
 TEST(PolicyUpdateTest, IsTheSameForAnyMicroBatchSize) {
