@@ -153,7 +153,7 @@ TEST(TorchPolicyBackendTest, LibTorchsOperationsDrawWhatTheOwnKernelsDraw) {
       const Draw draw = {.uniform = t / 20.0};
       const std::vector<Policy::Row> rows = {{parent, drawn.back().token, false},
                                              {child, drawn.back().token, true, draw}};
-      for (const Drawn& next : policy->Step(rows).value()) drawn.push_back(next);
+      drawn.push_back(policy->Step(rows).value().at(0));
     }
     return drawn;
   };
