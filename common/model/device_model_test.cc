@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <cmath>
+#include <ostream>
 
 #include "common/model/kv_cache.h"
 #include "common/model/ops/attention.h"
@@ -18,6 +19,9 @@ struct Case {
   Backend backend;
   ModelConfig config;
 };
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << (c.config.qk_norm ? "all that a family may have" : "plain");
+}
 
 // With all that a family may have.
 ModelConfig Full() {

@@ -21,7 +21,7 @@ std::vector<float> Random(int64_t n, uint64_t key) {
 
 class DeviceAdamWTest : public testing::TestWithParam<Backend> {};
 
-TEST_P(DeviceAdamWTest, StepsAsTheOwnOneAlsoAfterItsMomentsWereTakenHome) {
+TEST_P(DeviceAdamWTest, StepsAsTheOwnOneAlsoFromMomentsThatWereChanged) {
   if (GetParam() == Backend::kCuda && !ChooseBackend("CUDA").ok()) {
     GTEST_SKIP() << "needs a GPU: " << ChooseBackend("CUDA").status().message();
   }
@@ -44,11 +44,10 @@ TEST_P(DeviceAdamWTest, StepsAsTheOwnOneAlsoAfterItsMomentsWereTakenHome) {
     own.Apply(pointers, gradient, 0.5f, 1e-2 / t);
     adam.Apply(copy, 0.5, 1e-2 / t);
     if (t == 3) {
-      const AdamMoments saved = adam.moments();
-      EXPECT_EQ(saved.steps, 3);
-      adam.moments() = AdamMoments{.first = std::vector<float>(1704, 7.0f),
-                                   .second = std::vector<float>(1704, 7.0f)};
-      adam.moments() = saved;
+      EXPECT_EQ(adam.moments().steps, 3);
+      for (AdamMoments* moments : {&own.moments(), &adam.moments()}) {
+        for (float& m : moments->first) m *= 0.5f;
+      }
     }
   }
   EXPECT_EQ(adam.moments().steps, own.moments().steps);

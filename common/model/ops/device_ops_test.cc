@@ -5,6 +5,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
 
+#include <ostream>
 #include <vector>
 
 #include "common/base/rng.h"
@@ -40,6 +41,9 @@ struct Case {
   Backend backend;
   Element element;
 };
+void PrintTo(const Case& c, std::ostream* out) {
+  *out << (c.element == Element::kBf16 ? "bf16" : "fp32");
+}
 
 class DeviceOpsTest : public testing::TestWithParam<Case> {
  protected:
