@@ -31,7 +31,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
     if (!text.empty()) return;
-    text = absl::StrCat(path_, ":", line + 1, ":", column + 1, ": ", Readable(message));
+    text = absl::StrCat(path_, ":", line + 1, ":", column + 1, ": ",
+                        Printable(Readable(message), 300));
   }
 
   std::string text;
