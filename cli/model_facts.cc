@@ -8,8 +8,8 @@
 #include "common/base/status_macros.h"
 #include "common/task/dataset.h"
 #include "common/text/json.h"
-#include "common/weights/mapped_bytes.h"
 #include "common/weights/safetensors.h"
+#include "common/weights/safetensors_file.h"
 
 namespace reckon {
 namespace {
@@ -46,14 +46,9 @@ absl::StatusOr<ModelFacts> InspectModel(const std::string& folder) {
     return absl::InvalidArgumentError(absl::StrCat(config_path, ": ", status.message()));
   }
   std::string weights_path = folder + "/model.safetensors";
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> file, MappedBytes::OfFile(weights_path));
-  absl::string_view content(file->bytes().data(), file->bytes().size());
-  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(content, content.size());
-  if (!header.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(weights_path, ": ", header.status().message()));
-  }
-  facts.weight_bytes = header->data_bytes;
-  for (const TensorEntry& tensor : header->tensors) {
+  ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(weights_path));
+  facts.weight_bytes = file.header().data_bytes;
+  for (const TensorEntry& tensor : file.header().tensors) {
     facts.parameters += static_cast<int64_t>(*TensorBytes(tensor) / *DtypeBytes(tensor.dtype()));
   }
   return facts;

@@ -3,6 +3,7 @@
 #   reckon_library(NAME SOURCES a.cc DEPS x y)
 #   reckon_program(NAME SOURCES main.cc DEPS x y)
 #   reckon_test(NAME [GPU] SOURCES a_test.cc DEPS x [LABELS full] [TIMEOUT 60])
+#   reckon_fuzz(NAME SOURCES a_fuzz.cc DEPS x)
 #
 # Include paths come only from linked targets plus the source root, and tests/layering_test
 # checks the law of CMakeLists.txt over every #include.
@@ -49,5 +50,30 @@ function(reckon_test name)
     add_test(NAME ${name}_gpu COMMAND ${name} WORKING_DIRECTORY ${CMAKE_SOURCE_DIR})
     set_tests_properties(${name}_gpu PROPERTIES LABELS gpu TIMEOUT ${A_TIMEOUT}
       ENVIRONMENT GTEST_FILTER=Gpu* SKIP_REGULAR_EXPRESSION "needs a GPU")
+  endif()
+endfunction()
+
+# NAME replays tests/fuzz/corpus/NAME as a fast test. With RECKON_FUZZ (clang) it is the libFuzzer
+# program instead, which target fuzz_programs builds into fuzz/.
+function(reckon_fuzz name)
+  cmake_parse_arguments(A "" "" "SOURCES;DEPS" ${ARGN})
+  if(RECKON_FUZZ)
+    add_executable(${name} ${A_SOURCES})
+    target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+    if(NOT TARGET fuzz_programs)
+      add_custom_target(fuzz_programs)
+    endif()
+    add_dependencies(fuzz_programs ${name})
+  else()
+    add_executable(${name} ${A_SOURCES} ${CMAKE_SOURCE_DIR}/tests/fuzz/replay.cc)
+    set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+    add_test(NAME ${name} COMMAND ${name} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${name})
+    set_tests_properties(${name} PROPERTIES LABELS fast TIMEOUT 60)
+  endif()
+  target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
+  target_link_libraries(${name} PRIVATE ${A_DEPS} base)
+  if(TARGET tsan_mutex)
+    target_link_libraries(${name} PRIVATE tsan_mutex)
   endif()
 endfunction()

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "coordinator/batch_cutter.h"
 #include "coordinator/core.h"
@@ -12,7 +13,8 @@ namespace reckon {
 
 absl::StatusOr<PlanState*> Core::FindPlan(const std::string& name) {
   auto it = plans_.find(name);
-  if (it == plans_.end()) return absl::NotFoundError(absl::StrCat("no plan '", name, "'"));
+  if (it == plans_.end())
+    return absl::NotFoundError(absl::StrCat("no plan '", Printable(name), "'"));
   return &it->second;
 }
 
@@ -110,7 +112,7 @@ absl::StatusOr<std::optional<NextBatchReply>> Core::NextBatch(
     const NextBatchRequest& request) const {
   auto it = plans_.find(request.plan());
   if (it == plans_.end()) {
-    return absl::NotFoundError(absl::StrCat("no plan '", request.plan(), "'"));
+    return absl::NotFoundError(absl::StrCat("no plan '", Printable(request.plan()), "'"));
   }
   const PlanState& plan = it->second;
   NextBatchReply reply;

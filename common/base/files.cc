@@ -21,7 +21,7 @@ absl::Status Error(absl::string_view what, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would wait
   if (fd < 0) return Error("cannot open", path);
   absl::Cleanup close_fd = [fd] { ::close(fd); };
   struct stat info;

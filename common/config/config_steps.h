@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "google/protobuf/descriptor.h"
 #include "google/protobuf/message.h"
@@ -12,6 +13,9 @@
 namespace reckon {
 
 // The steps of LoadConfig, each a pure function on messages.
+
+// One file's text, without its base. INVALID_ARGUMENT: one line, "path:line:column: ...".
+absl::StatusOr<RunConfig> ParseConfig(const std::string& path, const std::string& text);
 
 // Lays `over` on top of `base`: set fields win, messages merge, repeated fields replace.
 void MergeOver(const google::protobuf::Message& over, google::protobuf::Message* base);

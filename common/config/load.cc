@@ -9,6 +9,7 @@
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "common/base/files.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/config_steps.h"
@@ -20,6 +21,7 @@ namespace {
 
 constexpr uint64_t kMaxConfigBytes = 1 << 20;
 constexpr size_t kMaxBases = 8;
+constexpr int kMaxDepth = 32;  // of messages inside one another
 
 // Keeps the first error as "file:line:column: message", with the nearest field for a wrong one.
 class FirstError : public google::protobuf::io::ErrorCollector {
@@ -29,7 +31,8 @@ class FirstError : public google::protobuf::io::ErrorCollector {
   void AddError(int line, google::protobuf::io::ColumnNumber column,
                 const std::string& message) override {
     if (!text.empty()) return;
-    text = absl::StrCat(path_, ":", line + 1, ":", column + 1, ": ", Readable(message));
+    text = absl::StrCat(path_, ":", line + 1, ":", column + 1, ": ",
+                        Printable(Readable(message), 300));
   }
 
   std::string text;
@@ -41,7 +44,7 @@ class FirstError : public google::protobuf::io::ErrorCollector {
     if (quoted.size() >= 4 && absl::StrContains(message, "has no field named")) {
       const auto* type =
           google::protobuf::DescriptorPool::generated_pool()->FindMessageTypeByName(quoted[1]);
-      return absl::StrCat("no field named '", quoted[3], "'",
+      return absl::StrCat("no field named '", Printable(quoted[3]), "'",
                           type == nullptr ? "" : SuggestField(*type, quoted[3]));
     }
     if (quoted.size() >= 2 && absl::StrContains(message, "is specified multiple times")) {
@@ -51,7 +54,7 @@ class FirstError : public google::protobuf::io::ErrorCollector {
       return absl::StrCat("'", quoted[1], "' and '", quoted[3],
                           "' in one entry; make an entry for each");
     }
-    return absl::StrReplaceAll(message, {{"reckon.", ""}, {"\n", " "}});
+    return Printable(absl::StrReplaceAll(message, {{"reckon.", ""}, {"\n", " "}}), 200);
   }
 
   std::string path_;
@@ -73,13 +76,7 @@ absl::StatusOr<RunConfig> LoadFile(const std::string& path, std::vector<std::str
   if (!text.ok()) {
     return absl::Status(text.status().code(), absl::StrCat("config: ", text.status().message()));
   }
-  RunConfig config;
-  FirstError error(path);
-  google::protobuf::TextFormat::Parser parser;
-  parser.RecordErrorsTo(&error);
-  if (!parser.ParseFromString(*text, &config)) {
-    return absl::InvalidArgumentError(error.text.empty() ? path + ": not a textproto" : error.text);
-  }
+  ASSIGN_OR_RETURN(RunConfig config, ParseConfig(path, *text));
   if (!config.has_base()) return config;
 
   std::filesystem::path base_path = std::filesystem::path(path).parent_path() / config.base();
@@ -94,6 +91,18 @@ absl::StatusOr<RunConfig> LoadFile(const std::string& path, std::vector<std::str
 }
 
 }  // namespace
+
+absl::StatusOr<RunConfig> ParseConfig(const std::string& path, const std::string& text) {
+  RunConfig config;
+  FirstError error(path);
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  parser.SetRecursionLimit(kMaxDepth);
+  if (!parser.ParseFromString(text, &config)) {
+    return absl::InvalidArgumentError(error.text.empty() ? path + ": not a textproto" : error.text);
+  }
+  return config;
+}
 
 absl::StatusOr<RunConfig> LoadConfig(const std::string& path,
                                      const std::vector<std::string>& overrides) {

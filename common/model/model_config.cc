@@ -11,18 +11,22 @@ namespace reckon {
 namespace {
 
 constexpr int64_t kMaxDimension = 1 << 24;
+constexpr int64_t kMaxLayers = 1024;  // each costs memory before its weights are looked for
+// Factors outside make angles that are no numbers.
+constexpr double kMinFactor = 1e-12, kMaxFactor = 1e12;
 
 absl::Status Bad(absl::string_view field, absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("config.json: ", field, ": ", what));
 }
 
-absl::StatusOr<int64_t> Dimension(const nlohmann::json& json, const char* field) {
+absl::StatusOr<int64_t> Dimension(const nlohmann::json& json, const char* field,
+                                  int64_t max = kMaxDimension) {
   auto it = json.find(field);
   if (it == json.end()) return Bad(field, "missing");
   if (!it->is_number_integer()) return Bad(field, "must be a whole number");
-  int64_t value = it->get<int64_t>();
-  if (value < 1 || value > kMaxDimension) {
-    return Bad(field, absl::StrCat(value, " is not in 1 .. ", kMaxDimension));
+  absl::StatusOr<int64_t> value = GetInt(json, field);  // an error is a number above 2^63
+  if (!value.ok() || *value < 1 || *value > max) {
+    return Bad(field, absl::StrCat(it->dump(), " is not in 1 .. ", max));
   }
   return value;
 }
@@ -30,7 +34,9 @@ absl::StatusOr<int64_t> Dimension(const nlohmann::json& json, const char* field)
 absl::Status Positive(const nlohmann::json& json, const char* field, double* value) {
   auto it = json.find(field);
   if (it == json.end()) return absl::OkStatus();
-  if (!it->is_number() || !(it->get<double>() > 0)) return Bad(field, "must be a positive number");
+  if (!it->is_number() || !(it->get<double>() >= kMinFactor && it->get<double>() <= kMaxFactor)) {
+    return Bad(field, "must be a positive number, 1e-12 to 1e12");
+  }
   *value = it->get<double>();
   return absl::OkStatus();
 }
@@ -52,14 +58,15 @@ absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
   if (given == nullptr) return absl::OkStatus();
   if (!given->is_object()) return Bad(field, "must be an object");
   RETURN_IF_ERROR(Positive(*given, "rope_theta", &rope->theta));
-  ASSIGN_OR_RETURN(std::string type, GetStringOr(*given, "type", "default"));
-  ASSIGN_OR_RETURN(type, GetStringOr(*given, "rope_type", type));
-  if (type == "default") return absl::OkStatus();
-  if (type == "linear") {
+  absl::StatusOr<std::string> type = GetStringOr(*given, "type", "default");
+  if (type.ok()) type = GetStringOr(*given, "rope_type", *type);
+  if (!type.ok()) return Bad(field, type.status().message());
+  if (*type == "default") return absl::OkStatus();
+  if (*type == "linear") {
     rope->scaling = RopeSettings::kLinear;
     return RequirePositive(*given, "factor", &rope->factor);
   }
-  if (type != "llama3") {
+  if (*type != "llama3") {
     return Unsupported(absl::StrCat(field, ".rope_type"),
                        "another scaling than default, linear and llama3 is not supported");
   }
@@ -75,9 +82,10 @@ absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
   return absl::OkStatus();
 }
 
-bool IsTrue(const nlohmann::json& json, const char* field) {
-  auto it = json.find(field);
-  return it != json.end() && it->is_boolean() && it->get<bool>();
+absl::StatusOr<bool> IsTrue(const nlohmann::json& json, const char* field) {
+  absl::StatusOr<bool> value = GetBoolOr(json, field, false);
+  if (!value.ok()) return Bad(field, "must be true or false");
+  return value;
 }
 
 }  // namespace
@@ -94,11 +102,14 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
     return Unsupported("model_type", "only llama, qwen2 and qwen3 are supported");
   }
   for (const char* field : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
-    if (IsTrue(json, field)) return Unsupported(field, "true is not supported");
+    ASSIGN_OR_RETURN(const bool given, IsTrue(json, field));
+    if (given) return Unsupported(field, "true is not supported");
   }
-  ASSIGN_OR_RETURN(std::string activation, GetStringOr(json, "hidden_act", "silu"));
-  if (activation != "silu") return Unsupported("hidden_act", "only silu is supported");
+  const nlohmann::json* activation = FindField(json, "hidden_act");
+  if (activation != nullptr && *activation != "silu")
+    return Unsupported("hidden_act", "only silu is supported");
   if (const nlohmann::json* kinds = FindField(json, "layer_types")) {
+    if (!kinds->is_array()) return Bad("layer_types", "must be an array");
     for (const nlohmann::json& kind : *kinds) {
       if (kind != "full_attention") {
         return Unsupported("layer_types", "only full_attention is supported");
@@ -111,17 +122,17 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   ASSIGN_OR_RETURN(config.vocab_size, Dimension(json, "vocab_size"));
   ASSIGN_OR_RETURN(config.hidden_size, Dimension(json, "hidden_size"));
   ASSIGN_OR_RETURN(config.intermediate_size, Dimension(json, "intermediate_size"));
-  ASSIGN_OR_RETURN(config.num_layers, Dimension(json, "num_hidden_layers"));
+  ASSIGN_OR_RETURN(config.num_layers, Dimension(json, "num_hidden_layers", kMaxLayers));
   ASSIGN_OR_RETURN(config.num_heads, Dimension(json, "num_attention_heads"));
   config.num_kv_heads = config.num_heads;
-  if (json.contains("num_key_value_heads")) {
+  if (FindField(json, "num_key_value_heads") != nullptr) {
     ASSIGN_OR_RETURN(config.num_kv_heads, Dimension(json, "num_key_value_heads"));
   }
   ASSIGN_OR_RETURN(config.max_positions, Dimension(json, "max_position_embeddings"));
   if (config.num_heads % config.num_kv_heads != 0) {
     return Bad("num_key_value_heads", "must divide num_attention_heads");
   }
-  if (json.contains("head_dim") && !json["head_dim"].is_null()) {
+  if (FindField(json, "head_dim") != nullptr) {
     ASSIGN_OR_RETURN(config.head_dim, Dimension(json, "head_dim"));
   } else {
     if (config.hidden_size % config.num_heads != 0) {
@@ -136,7 +147,7 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   if (config.intermediate_size % 2 != 0) return Bad("intermediate_size", "must be even");
   RETURN_IF_ERROR(Positive(json, "rms_norm_eps", &config.rms_norm_eps));
   RETURN_IF_ERROR(ParseRope(json, &config.rope));
-  config.tie_word_embeddings = IsTrue(json, "tie_word_embeddings");
+  ASSIGN_OR_RETURN(config.tie_word_embeddings, IsTrue(json, "tie_word_embeddings"));
   return config;
 }
 

@@ -6,22 +6,13 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
 namespace {
 
 using nlohmann::json;
-
-// Names and tokens in messages come from the text, so cut them and keep printable ASCII only.
-std::string Printable(absl::string_view text, size_t max_length) {
-  std::string out(text.substr(0, max_length));
-  for (char& c : out) {
-    if (c < 0x20 || c == 0x7f) c = '?';
-  }
-  if (text.size() > max_length) out += "...";
-  return out;
-}
 
 // Builds the tree from nlohmann's events. The parser that sends them does not recurse, and a false
 // return stops it, so depth and duplicates are refused before anything is built on them.
@@ -43,7 +34,7 @@ class TreeBuilder final : public nlohmann::json_sax<json> {
 
   bool key(string_t& name) override {
     auto [field, is_new] = open_.back()->get_ref<json::object_t&>().emplace(name, nullptr);
-    if (!is_new) return Fail(absl::StrCat("key \"", Printable(name, 80), "\" appears twice"));
+    if (!is_new) return Fail(absl::StrCat("key \"", Printable(name), "\" appears twice"));
     slot_ = &field->second;
     return true;
   }
@@ -105,7 +96,7 @@ class TreeBuilder final : public nlohmann::json_sax<json> {
 };
 
 absl::Status WrongField(const json& object, absl::string_view name, absl::string_view wanted) {
-  std::string field = absl::StrCat("\"", Printable(name, 80), "\"");
+  std::string field = absl::StrCat("\"", Printable(name), "\"");
   if (!object.is_object()) {
     return absl::InvalidArgumentError(
         absl::StrCat("field ", field, ": looked for in ", object.type_name(), ", not an object"));

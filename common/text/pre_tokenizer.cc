@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/text/char_class.h"
 #include "common/text/utf8.h"
@@ -32,7 +33,8 @@ constexpr char kQwen2Pattern[] =
 // Split by a known pattern.
 absl::StatusOr<PreTokenizer> ReadSplit(const json& spec) {
   ASSIGN_OR_RETURN(std::string behavior, GetString(spec, "behavior"));
-  if (behavior != "Isolated") return Unknown(absl::StrCat("Split with behavior ", behavior));
+  if (behavior != "Isolated")
+    return Unknown(absl::StrCat("Split with behavior ", Printable(behavior)));
   ASSIGN_OR_RETURN(bool invert, GetBoolOr(spec, "invert", false));
   if (invert) return Unknown("Split with invert");
   ASSIGN_OR_RETURN(const json* pattern, GetObject(spec, "pattern"));
@@ -45,7 +47,7 @@ absl::StatusOr<PreTokenizer> ReadSplit(const json& spec) {
 // `wanted_regex`: whether GPT-2's pattern is to be applied here.
 absl::Status CheckByteLevel(const json& spec, bool wanted_regex = true) {
   ASSIGN_OR_RETURN(std::string type, GetString(spec, "type"));
-  if (type != "ByteLevel") return Unknown(absl::StrCat("type \"", type, "\" here"));
+  if (type != "ByteLevel") return Unknown(absl::StrCat("type \"", Printable(type), "\" here"));
   ASSIGN_OR_RETURN(bool prefix_space, GetBool(spec, "add_prefix_space"));
   if (prefix_space) return Unknown("ByteLevel with add_prefix_space");
   ASSIGN_OR_RETURN(bool use_regex, GetBoolOr(spec, "use_regex", true));
@@ -58,7 +60,8 @@ absl::Status CheckByteLevel(const json& spec, bool wanted_regex = true) {
 
 absl::Status CheckDigits(const json& spec) {
   ASSIGN_OR_RETURN(std::string type, GetString(spec, "type"));
-  if (type != "Digits") return Unknown(absl::StrCat("type \"", type, "\" in a Sequence"));
+  if (type != "Digits")
+    return Unknown(absl::StrCat("type \"", Printable(type), "\" in a Sequence"));
   ASSIGN_OR_RETURN(bool individual, GetBool(spec, "individual_digits"));
   if (!individual) return Unknown("Digits with individual_digits: false");
   return absl::OkStatus();
@@ -202,7 +205,7 @@ absl::StatusOr<PreTokenizer> ReadPreTokenizer(const json& spec) {
     RETURN_IF_ERROR(CheckByteLevel(spec));
     return PreTokenizer::kGpt2;
   }
-  if (type != "Sequence") return Unknown(absl::StrCat("type \"", type, "\""));
+  if (type != "Sequence") return Unknown(absl::StrCat("type \"", Printable(type), "\""));
   ASSIGN_OR_RETURN(const json* parts, GetArray(spec, "pretokenizers"));
   if (parts->size() != 2) return Unknown(absl::StrCat("a Sequence of ", parts->size()));
   ASSIGN_OR_RETURN(std::string first, GetString((*parts)[0], "type"));

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/text/byte_alphabet.h"
 #include "common/text/byte_level_bpe.h"
@@ -36,9 +37,7 @@ absl::Status In(absl::string_view field, const absl::Status& status) {
                       absl::StrCat("tokenizer.json: ", field, ": ", status.message()));
 }
 
-std::string Quoted(absl::string_view token) {
-  return absl::StrCat("\"", token.substr(0, 80), "\"");
-}
+std::string Quoted(absl::string_view token) { return absl::StrCat("\"", Printable(token), "\""); }
 
 absl::Status RefuseUnlessNull(const json& object, absl::string_view where, absl::string_view name) {
   const json* value = FindField(object, name);

@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <atomic>
 #include <cstring>
 #include <thread>
@@ -60,16 +59,11 @@ absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest,
   WeightChunk chunk;
   absl::Status bad;
   while (bad.ok() && reader->Read(&chunk)) {
-    uint64_t offset = *next * manifest.chunk_bytes();
-    if (*next >= end || chunk.index() != *next ||
-        chunk.data().size() != std::min(manifest.chunk_bytes(), manifest.total_bytes() - offset)) {
-      bad = absl::DataLossError(absl::StrCat("chunk ", *next, " has the wrong index or size"));
-    } else if (Sha256(chunk.data()) != manifest.chunk_sha256(static_cast<int>(*next))) {
-      bad = absl::DataLossError(absl::StrCat("chunk ", *next, " does not match its digest"));
-    } else {
-      std::memcpy(buffer + offset, chunk.data().data(), chunk.data().size());
-      ++*next;
-    }
+    bad = *next < end ? CheckChunk(manifest, *next, chunk)
+                      : absl::DataLossError("the source sent more chunks than asked for");
+    if (!bad.ok()) break;
+    std::memcpy(buffer + *next * manifest.chunk_bytes(), chunk.data().data(), chunk.data().size());
+    ++*next;
   }
   if (!bad.ok()) {
     context.TryCancel();

@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/weights/model_folder.h"
 #include "common/weights/safetensors.h"
@@ -31,14 +32,14 @@ absl::Status LayOut(WeightManifest* manifest) {
   uint64_t offset = 0;
   for (TensorEntry& tensor : *manifest->mutable_tensors()) {
     if (tensor.name().empty() || !names.insert(tensor.name()).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tensor '", tensor.name(), "': names must be distinct and not empty"));
+      return absl::InvalidArgumentError(absl::StrCat("tensor '", Printable(tensor.name()),
+                                                     "': names must be distinct and not empty"));
     }
     ASSIGN_OR_RETURN(uint64_t bytes, TensorBytes(tensor));
     tensor.set_offset(offset);
     if (__builtin_add_overflow(offset, bytes, &offset)) {
       return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", tensor.name(), ": total overflows"));
+          absl::StrCat("tensor ", Printable(tensor.name()), ": total overflows"));
     }
   }
   manifest->set_total_bytes(offset);
@@ -75,7 +76,7 @@ absl::Status CheckManifest(const WeightManifest& manifest) {
   if (absl::Status status = LayOut(&again); !status.ok()) return invalid(status.message());
   for (int i = 0; i < manifest.tensors_size(); ++i) {
     if (manifest.tensors(i).offset() != again.tensors(i).offset()) {
-      return invalid("tensor ", manifest.tensors(i).name(), " is not at its offset");
+      return invalid("tensor ", Printable(manifest.tensors(i).name()), " is not at its offset");
     }
   }
   if (manifest.total_bytes() == 0 || manifest.total_bytes() != again.total_bytes()) {
@@ -93,6 +94,18 @@ absl::Status CheckManifest(const WeightManifest& manifest) {
   }
   for (const std::string& digest : manifest.chunk_sha256()) {
     if (digest.size() != 32) return invalid("a digest has ", digest.size(), " bytes");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, const WeightChunk& chunk) {
+  const uint64_t offset = index * manifest.chunk_bytes();
+  if (chunk.index() != index ||
+      chunk.data().size() != std::min(manifest.chunk_bytes(), manifest.total_bytes() - offset)) {
+    return absl::DataLossError(absl::StrCat("chunk ", index, " has the wrong index or size"));
+  }
+  if (Sha256(chunk.data()) != manifest.chunk_sha256(static_cast<int>(index))) {
+    return absl::DataLossError(absl::StrCat("chunk ", index, " does not match its digest"));
   }
   return absl::OkStatus();
 }

@@ -16,6 +16,10 @@ inline constexpr uint64_t kChunkBytes = 4 << 20;
 // shapes' sizes, one 32-byte digest a chunk. INVALID_ARGUMENT names the field.
 absl::Status CheckManifest(const WeightManifest& manifest);
 
+// DATA_LOSS unless `chunk` is the one of this index, below the number of chunks: its size and its
+// digest are the manifest's, which CheckManifest has passed.
+absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, const WeightChunk& chunk);
+
 // SHA-256 of `bytes`, 32 bytes.
 std::string Sha256(absl::string_view bytes);
 

@@ -9,13 +9,11 @@
 
 namespace reckon {
 
-// Weight bytes in pages of their own: a file's, or fresh ones that the kernel gives and takes back
-// whole (a vector would first be filled with zeros, and a failure to get one would throw).
-// Immutable once shared. A file that is truncated while mapped ends the program, as with any
-// mapping: weight folders are replaced by rename, never written in place.
+// Weight bytes in pages of their own, which the kernel gives and takes back whole (a vector would
+// first be filled with zeros, and a failure to get one would throw). Never pages of a file: one
+// that is truncated while mapped ends the program. Immutable once shared.
 class MappedBytes : public WeightBytes {
  public:
-  static absl::StatusOr<std::shared_ptr<MappedBytes>> OfFile(const std::string& path);
   // RESOURCE_EXHAUSTED when there is not as much memory.
   static absl::StatusOr<std::shared_ptr<MappedBytes>> OfSize(uint64_t bytes);
 
@@ -24,16 +22,12 @@ class MappedBytes : public WeightBytes {
   MappedBytes(const MappedBytes&) = delete;
   MappedBytes& operator=(const MappedBytes&) = delete;
 
-  absl::Span<const char> bytes() const override {
-    return absl::MakeConstSpan(begin_ + skip_, size_ - skip_);
-  }
-  char* data() { return begin_ + skip_; }  // only for OfSize, before it is shared
-  void SkipFront(size_t bytes) { skip_ = bytes; }
+  absl::Span<const char> bytes() const override { return absl::MakeConstSpan(begin_, size_); }
+  char* data() { return begin_; }  // only before it is shared
 
  private:
   char* begin_;
   size_t size_;
-  size_t skip_ = 0;
 };
 
 }  // namespace reckon

@@ -9,17 +9,20 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <map>
+#include <set>
 #include <thread>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
+#include "common/text/json.h"
 #include "common/weights/manifest.h"
 #include "common/weights/mapped_bytes.h"
 #include "common/weights/safetensors.h"
+#include "common/weights/safetensors_file.h"
 #include "common/weights/shard_index.h"
 #include "google/protobuf/stubs/common.h"
 
@@ -28,6 +31,8 @@ namespace {
 
 // The JSON files travel inside the manifest, which is one message.
 constexpr uint64_t kMaxTextBytes = 12 << 20;
+// All of them are open at once.
+constexpr size_t kMaxShards = 512;
 
 bool ValidUtf8(absl::string_view text) {
   return google::protobuf::internal::IsStructurallyValidUTF8(text.data(), text.size());
@@ -75,72 +80,62 @@ absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> 
   work();
   for (std::thread& thread : threads) thread.join();
   if (bad < 0) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat("tensor ", manifest.tensors(bad).name(), " holds a NaN or an infinity"));
-}
-
-absl::StatusOr<SafetensorsHeader> HeaderOf(const std::string& path, const MappedBytes& file) {
-  absl::string_view content(file.bytes().data(), file.bytes().size());
-  absl::StatusOr<SafetensorsHeader> header = ParseSafetensorsHeader(content, content.size());
-  if (header.ok()) return header;
-  return absl::InvalidArgumentError(absl::StrCat(path, ": ", header.status().message()));
+  return absl::InvalidArgumentError(absl::StrCat("tensor ", Printable(manifest.tensors(bad).name()),
+                                                 " holds a NaN or an infinity"));
 }
 
 absl::StatusOr<std::shared_ptr<MappedBytes>> ReadSingle(const std::string& path,
                                                         WeightManifest* manifest) {
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> file, MappedBytes::OfFile(path));
-  ASSIGN_OR_RETURN(SafetensorsHeader header, HeaderOf(path, *file));
-  for (TensorEntry& tensor : header.tensors) *manifest->add_tensors() = std::move(tensor);
-  manifest->set_total_bytes(header.data_bytes);
-  if (header.data_begin % 8 == 0) {
-    file->SkipFront(header.data_begin);
-    return file;
-  }
-  // Another writer's layout: copied, so that elements are aligned.
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> copy, MappedBytes::OfSize(header.data_bytes));
-  std::memcpy(copy->data(), file->bytes().data() + header.data_begin, header.data_bytes);
-  return copy;
+  ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+  for (const TensorEntry& tensor : file.header().tensors) *manifest->add_tensors() = tensor;
+  manifest->set_total_bytes(file.header().data_bytes);
+  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes,
+                   MappedBytes::OfSize(file.header().data_bytes));
+  RETURN_IF_ERROR(file.ReadData(bytes->data()));
+  return bytes;
 }
 
-// Copied one behind another, in the order of the shards' names.
+// One behind another, in the order of the shards' names.
 absl::StatusOr<std::shared_ptr<MappedBytes>> ReadShards(const std::string& folder,
                                                         const std::string& index,
                                                         WeightManifest* manifest) {
-  ASSIGN_OR_RETURN(auto shard_of, ReadShardIndex(index));
-  struct Shard {
-    std::shared_ptr<MappedBytes> file;
-    SafetensorsHeader header;
-  };
-  std::map<std::string, Shard> shards;
-  for (const auto& [tensor, name] : shard_of) shards[name];
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(index, kMaxJsonBytes));
+  ASSIGN_OR_RETURN(auto shard_of, ParseShardIndex(index, text));
+  std::set<std::string> names;
+  for (const auto& [tensor, name] : shard_of) names.insert(name);
+  if (names.size() > kMaxShards) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(index, ": weight_map: more than ", kMaxShards, " files"));
+  }
+  std::vector<SafetensorsFile> shards;
   uint64_t total = 0;
-  for (auto& [name, shard] : shards) {
-    const std::string path = absl::StrCat(folder, "/", name);
-    ASSIGN_OR_RETURN(shard.file, MappedBytes::OfFile(path));
-    ASSIGN_OR_RETURN(shard.header, HeaderOf(path, *shard.file));
-    for (TensorEntry tensor : shard.header.tensors) {
+  for (const std::string& name : names) {
+    ASSIGN_OR_RETURN(SafetensorsFile shard, SafetensorsFile::Open(absl::StrCat(folder, "/", name)));
+    for (TensorEntry tensor : shard.header().tensors) {
       auto it = shard_of.find(tensor.name());
       if (it == shard_of.end() || it->second != name) {
-        return absl::InvalidArgumentError(absl::StrCat(path, ": tensor ", tensor.name(), " is ",
-                                                       it == shard_of.end() ? "not" : "elsewhere",
-                                                       " in the index"));
+        return absl::InvalidArgumentError(
+            absl::StrCat(shard.path(), ": tensor ", Printable(tensor.name()), " is ",
+                         it == shard_of.end() ? "not" : "elsewhere", " in the index"));
       }
       shard_of.erase(it);
       tensor.set_offset(total + tensor.offset());
       *manifest->add_tensors() = std::move(tensor);
     }
-    total += shard.header.data_bytes;
+    total += shard.header().data_bytes;
+    shards.push_back(std::move(shard));
   }
   if (!shard_of.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(index, ": tensor ", shard_of.begin()->first,
+    return absl::InvalidArgumentError(absl::StrCat(index, ": tensor ",
+                                                   Printable(shard_of.begin()->first),
                                                    " is not in ", shard_of.begin()->second));
   }
   manifest->set_total_bytes(total);
   ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes, MappedBytes::OfSize(total));
   char* to = bytes->data();
-  for (const auto& [name, shard] : shards) {
-    std::memcpy(to, shard.file->bytes().data() + shard.header.data_begin, shard.header.data_bytes);
-    to += shard.header.data_bytes;
+  for (const SafetensorsFile& shard : shards) {
+    RETURN_IF_ERROR(shard.ReadData(to));
+    to += shard.header().data_bytes;
   }
   return bytes;
 }

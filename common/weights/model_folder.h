@@ -24,8 +24,9 @@ struct Weights {
 };
 
 // Reads a Hugging Face folder (config.json, model.safetensors, tokenizer.json,
-// tokenizer_config.json) by mapping the file; nothing is copied, unless the weights are in several
-// files (model.safetensors.index.json). Digests are computed over all cores. Errors name file and
+// tokenizer_config.json), with the weights in one file or in several
+// (model.safetensors.index.json). Every header is checked before memory is taken for the data,
+// which is then read into its place. Digests are computed over all cores. Errors name file and
 // field.
 absl::StatusOr<Weights> ReadModelFolder(const std::string& folder);
 

@@ -5,8 +5,8 @@
 #include <utility>
 
 #include "absl/container/flat_hash_set.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -17,10 +17,6 @@ using Json = nlohmann::json;
 
 // Offsets are refused above this, so that sums cannot overflow.
 constexpr uint64_t kMaxOffset = 1ull << 53;
-
-std::string Short(absl::string_view name) {
-  return absl::CHexEscape(name.size() <= 80 ? name : name.substr(0, 80));
-}
 
 // Takes the header's JSON event by event: no tree is built, depth is bounded by the format itself,
 // and duplicate keys are seen, which a tree would hide.
@@ -91,13 +87,15 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
         return Fail(absl::StrCat("a tensor's name has ", name.size(), " bytes; 1 to ",
                                  kMaxTensorName, " are allowed"));
       }
-      if (!names_.insert(name).second) return Fail(absl::StrCat("duplicate name ", Short(name)));
+      if (!names_.insert(name).second)
+        return Fail(absl::StrCat("duplicate name ", Printable(name)));
       if (names_.size() > kMaxTensors) return Fail("more tensors than the limit");
     } else {
-      if (!keys_.insert(name).second) return Fail(absl::StrCat("duplicate key ", Short(name)));
+      if (keys_.size() > kMaxTensors) return Fail("more metadata than the limit");
+      if (!keys_.insert(name).second) return Fail(absl::StrCat("duplicate key ", Printable(name)));
       if (where_ == Where::kTensor && name != "dtype" && name != "shape" &&
           name != "data_offsets") {
-        return Fail(absl::StrCat("unknown key ", Short(name)));
+        return Fail(absl::StrCat("unknown key ", Printable(name)));
       }
     }
     field_ = name;
@@ -140,7 +138,7 @@ class HeaderHandler : public nlohmann::json_sax<Json> {
   bool Fail(absl::string_view what) {
     bool in_tensor =
         where_ == Where::kTensor || where_ == Where::kShape || where_ == Where::kOffsets;
-    error = in_tensor ? absl::StrCat("tensor ", Short(current_.entry.name()), ": ", what)
+    error = in_tensor ? absl::StrCat("tensor ", Printable(current_.entry.name()), ": ", what)
                       : std::string(what);
     return false;
   }
@@ -167,12 +165,13 @@ std::optional<uint64_t> DtypeBytes(absl::string_view dtype) {
 
 absl::StatusOr<uint64_t> TensorBytes(const TensorEntry& tensor) {
   auto invalid = [&](absl::string_view what) {
-    return absl::InvalidArgumentError(absl::StrCat("tensor ", Short(tensor.name()), ": ", what));
+    return absl::InvalidArgumentError(
+        absl::StrCat("tensor ", Printable(tensor.name()), ": ", what));
   };
   std::optional<uint64_t> size = DtypeBytes(tensor.dtype());
   if (!size) {
     return invalid(
-        absl::StrCat("dtype ", Short(tensor.dtype()), " is not supported; BF16 and F32 are"));
+        absl::StrCat("dtype ", Printable(tensor.dtype()), " is not supported; BF16 and F32 are"));
   }
   if (tensor.shape_size() > kMaxTensorRank) return invalid("too many dimensions");
   uint64_t bytes = *size;
@@ -218,7 +217,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view head,
   for (HeaderHandler::Tensor& tensor : handler.tensors) {
     absl::StatusOr<uint64_t> bytes = TensorBytes(tensor.entry);
     if (!bytes.ok()) return Invalid(bytes.status().message());
-    std::string name = absl::StrCat("tensor ", Short(tensor.entry.name()), ": ");
+    std::string name = absl::StrCat("tensor ", Printable(tensor.entry.name()), ": ");
     if (tensor.end < tensor.entry.offset() || tensor.end - tensor.entry.offset() != *bytes) {
       return Invalid(absl::StrCat(name, "shape and dtype need ", *bytes,
                                   " bytes, data_offsets give another size"));

@@ -2,18 +2,17 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
-#include "common/base/status_macros.h"
+#include "common/base/printable.h"
 #include "common/text/json.h"
 #include "common/weights/safetensors.h"
 
 namespace reckon {
 
-absl::StatusOr<std::map<std::string, std::string>> ReadShardIndex(const std::string& path) {
+absl::StatusOr<std::map<std::string, std::string>> ParseShardIndex(const std::string& path,
+                                                                   absl::string_view text) {
   auto wrong = [&](const auto&... what) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", what...));
   };
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(path, kMaxJsonBytes));
   absl::StatusOr<nlohmann::json> json = ParseJson(text);
   if (!json.ok()) return wrong(json.status().message());
   absl::StatusOr<const nlohmann::json*> map = GetObject(*json, "weight_map");
@@ -23,12 +22,13 @@ absl::StatusOr<std::map<std::string, std::string>> ReadShardIndex(const std::str
   }
   std::map<std::string, std::string> out;
   for (const auto& [tensor, shard] : (*map)->items()) {
-    if (tensor.size() > kMaxTensorName) return wrong("weight_map: a name is too long");
+    if (tensor.empty() || tensor.size() > kMaxTensorName)
+      return wrong("weight_map: a name has 0 or more than ", kMaxTensorName, " bytes");
     const std::string name = shard.is_string() ? shard.get<std::string>() : "";
     // A name alone: the index says nothing of other folders.
     if (!absl::EndsWith(name, ".safetensors") || absl::StrContains(name, "/") ||
-        absl::StrContains(name, '\0')) {
-      return wrong("weight_map.", tensor, ": must be the name of a .safetensors file");
+        Printable(name, 255) != name) {
+      return wrong("weight_map.", Printable(tensor), ": must be the name of a .safetensors file");
     }
     out[tensor] = name;
   }

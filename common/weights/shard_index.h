@@ -5,12 +5,15 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 
 namespace reckon {
 
-// model.safetensors.index.json: the file name of each tensor's shard, which lies beside it.
-// INVALID_ARGUMENT names the file, and the tensor whose shard is no file name.
-absl::StatusOr<std::map<std::string, std::string>> ReadShardIndex(const std::string& path);
+// `text` of model.safetensors.index.json: the file name of each tensor's shard, which lies beside
+// it (where it may be a link, as in the Hugging Face cache). INVALID_ARGUMENT names the file, which
+// is `path`, and the tensor whose shard is no file name.
+absl::StatusOr<std::map<std::string, std::string>> ParseShardIndex(const std::string& path,
+                                                                   absl::string_view text);
 
 }  // namespace reckon
 

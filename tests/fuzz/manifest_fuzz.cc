@@ -1,0 +1,29 @@
+// A manifest from the network that is accepted has chunks that make its bytes, and of two chunks
+// only the one with the right digest is taken. Input: a WeightManifest in wire format.
+#include "common/weights/manifest.h"
+#include "common/weights/safetensors.h"
+#include "tests/fuzz/fuzz.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  using namespace reckon;
+  WeightManifest manifest;
+  if (!manifest.ParseFromArray(data, static_cast<int>(size))) return 0;
+  if (absl::Status status = CheckManifest(manifest); !status.ok()) return CheckRefusal(status), 0;
+  uint64_t bytes = 0;
+  for (const TensorEntry& tensor : manifest.tensors()) bytes += *TensorBytes(tensor);
+  CHECK(bytes == manifest.total_bytes());
+
+  const uint64_t last = manifest.chunk_sha256_size() - 1;
+  const uint64_t last_bytes = bytes - last * manifest.chunk_bytes();
+  CHECK(last_bytes >= 1 && last_bytes <= manifest.chunk_bytes());
+  WeightChunk chunk;
+  chunk.set_index(last);
+  chunk.mutable_data()->assign(last_bytes, 'x');
+  manifest.set_chunk_sha256(static_cast<int>(last), Sha256(chunk.data()));
+  CHECK(CheckChunk(manifest, last, chunk).ok());
+  chunk.mutable_data()->back() = 'y';
+  CheckRefusal(CheckChunk(manifest, last, chunk));
+  chunk.mutable_data()->push_back('x');
+  CheckRefusal(CheckChunk(manifest, last, chunk));
+  return 0;
+}
