@@ -34,7 +34,7 @@ absl::Status Sft(const SftOptions& options, const StopToken* stop);
 // What eval and score share: a model, problems, and how they are asked.
 struct ProblemOptions {
   std::string model, data, examples, format = "plain";
-  std::string question_key = "question", answer_key = "answer";
+  std::string question_key = "question", answer_key = "answer", body_key;
   uint32_t few_shot = 2, limit = 0;
   uint32_t threads = 0, max_batch = 64, kv_cache_mib = 1024;
   bool fp32 = false;

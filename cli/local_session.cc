@@ -46,6 +46,7 @@ absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const s
   data.set_eval(AbsolutePath(path));
   data.set_question_key(options.question_key);
   data.set_answer_key(options.answer_key);
+  if (!options.body_key.empty()) data.set_body_key(options.body_key);
   absl::StatusOr<std::vector<Problem>> problems = LoadProblems(data, split);
   if (!problems.ok()) return AsFlag(problems.status(), flag);
   if (at_most > 0 && problems->size() > at_most) problems->resize(at_most);

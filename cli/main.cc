@@ -29,6 +29,7 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
                       "file of the few-shot examples; else the head of --data, then left out");
   command->add_option("--question-key", options->question_key, "key of the question in --data")
       ->capture_default_str();
+  command->add_option("--body-key", options->body_key, "key of text to put before the question");
   command->add_option("--answer-key", options->answer_key, "key of the answer in --data")
       ->capture_default_str();
   command->add_option("--threads", options->threads, "compute threads; 0: all cores")

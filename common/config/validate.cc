@@ -83,11 +83,17 @@ absl::Status CheckEi(const std::string& prefix, const EiSettings& ei) {
 absl::Status CheckData(const DataSettings& data) {
   if (data.train().empty()) {
     return Invalid("data.train",
-                   "is required; set it to a JSONL file or to builtin (--set data.train=...)");
+                   "is required; set it to a data file or to builtin (--set data.train=...)");
   }
-  if (data.eval().empty() && data.train() != "builtin") {
-    return Invalid("data.eval",
-                   "is required; set it to a JSONL file or to builtin (--set data.eval=...)");
+  const double fraction = data.validation_fraction();
+  RETURN_IF_ERROR(Between("data.validation_fraction", fraction, 0, 0.9));
+  if (fraction > 0 && (!data.eval().empty() || data.train() == "builtin")) {
+    return Invalid("data.validation_fraction",
+                   "holds out a part of the file data.train; leave it or data.eval out");
+  }
+  if (data.eval().empty() && data.train() != "builtin" && fraction == 0) {
+    return Invalid("data.eval", "is required; set it to a data file or to builtin, or set ",
+                   "data.validation_fraction to hold out a part of data.train");
   }
   if (data.question_key().empty()) return Invalid("data.question_key", "must not be empty");
   if (data.answer_key().empty()) return Invalid("data.answer_key", "must not be empty");

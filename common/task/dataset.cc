@@ -3,24 +3,28 @@
 #include <algorithm>
 #include <filesystem>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <utility>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/log.h"
+#include "common/base/printable.h"
+#include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/task/answer.h"
 #include "common/task/builtin.h"
-#include "common/task/line_reader.h"
+#include "common/task/record_reader.h"
+#include "common/task/word_problem.h"
 #include "common/text/json.h"
 
 namespace reckon {
 namespace {
 
 constexpr absl::string_view kBuiltin = "builtin";
-constexpr size_t kMaxLineBytes = 1 << 20;
-constexpr int kMaxLineDepth = 16;
+constexpr absl::string_view kTrainSetting = "data.train";
 constexpr absl::string_view kAnswerMark = "####";
 
 absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(what); }
@@ -31,10 +35,20 @@ absl::StatusOr<const nlohmann::json*> Field(const nlohmann::json& line, const st
   if (const nlohmann::json* field = FindField(line, key)) return field;
   std::vector<std::string> keys;
   for (const auto& [name, value] : line.items()) {
-    if (keys.size() < 8) keys.push_back(absl::StrCat("\"", absl::CHexEscape(name), "\""));
+    if (keys.size() < 8) keys.push_back(absl::StrCat("\"", Printable(name, 40), "\""));
   }
-  return Bad(absl::StrCat("no key \"", key, "\" (", setting, "); the line has ",
+  return Bad(absl::StrCat("no key \"", key, "\" (", setting, "); the record has ",
                           keys.empty() ? "none" : absl::StrJoin(keys, ", ")));
+}
+
+absl::StatusOr<std::string> Text(const nlohmann::json& record, const std::string& key,
+                                 absl::string_view setting) {
+  ASSIGN_OR_RETURN(const nlohmann::json* field, Field(record, key, setting));
+  if (!field->is_string()) {
+    return Bad(absl::StrCat("the ", key == "question" ? key : absl::StrCat("field \"", key, "\""),
+                            " must be a string, not ", field->type_name()));
+  }
+  return std::string(absl::StripAsciiWhitespace(field->get_ref<const std::string&>()));
 }
 
 absl::Status ReadAnswerText(const std::string& text, Problem* problem) {
@@ -68,48 +82,85 @@ absl::Status ReadAnswer(const nlohmann::json& answer, Problem* problem) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<Problem> ReadLine(const DataSettings& data, absl::string_view text) {
-  ASSIGN_OR_RETURN(const nlohmann::json line, ParseJson(text, kMaxLineDepth, kMaxLineBytes));
-  if (!line.is_object()) {
-    return Bad(absl::StrCat("expected one JSON object a line, not ", line.type_name()));
-  }
+absl::StatusOr<Problem> ReadByKeys(const DataSettings& data, const nlohmann::json& record) {
   Problem problem;
-  ASSIGN_OR_RETURN(const nlohmann::json* question,
-                   Field(line, data.question_key(), "data.question_key"));
-  ASSIGN_OR_RETURN(const nlohmann::json* answer, Field(line, data.answer_key(), "data.answer_key"));
-  if (!question->is_string()) {
-    return Bad(absl::StrCat("the question must be a string, not ", question->type_name()));
+  ASSIGN_OR_RETURN(problem.question, Text(record, data.question_key(), "data.question_key"));
+  ASSIGN_OR_RETURN(const nlohmann::json* answer,
+                   Field(record, data.answer_key(), "data.answer_key"));
+  if (data.has_body_key()) {
+    ASSIGN_OR_RETURN(const std::string body, Text(record, data.body_key(), "data.body_key"));
+    problem.question = JoinBody(body, problem.question);
   }
-  problem.question =
-      std::string(absl::StripAsciiWhitespace(question->get_ref<const std::string&>()));
   if (problem.question.empty()) return Bad("the question is empty");
   RETURN_IF_ERROR(ReadAnswer(*answer, &problem));
   return problem;
 }
 
-absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const std::string& path,
-                                              absl::string_view setting, uint64_t limit) {
-  absl::StatusOr<LineReader> reader = LineReader::Open(path, kMaxLineBytes);
+bool HasEquation(const nlohmann::json& record) { return IsSvamp(record) || IsMawps(record); }
+
+absl::StatusOr<Problem> ReadRecord(const DataSettings& data, const nlohmann::json& record) {
+  if (IsSvamp(record)) return ReadSvamp(record);
+  if (IsMawps(record)) return ReadMawps(record);
+  return ReadByKeys(data, record);
+}
+
+// Which side of the validation split a question falls on: its own text decides, no other record.
+bool HeldOut(const DataSettings& data, const Problem& problem) {
+  const uint64_t key = StreamKey(data.validation_seed(), problem.question);
+  return CounterRng(key).Uniform(0) < data.validation_fraction();
+}
+
+struct Source {
+  std::string path;
+  absl::string_view setting;
+  std::optional<bool> held_out;  // only these problems of the file
+  uint64_t limit = std::numeric_limits<uint64_t>::max();
+};
+
+absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const Source& source) {
+  const std::string& path = source.path;
+  absl::StatusOr<std::unique_ptr<RecordReader>> reader = OpenRecords(path);
   if (!reader.ok()) {
     return absl::Status(reader.status().code(),
-                        absl::StrCat(setting, ": ", reader.status().message()));
+                        absl::StrCat(source.setting, ": ", reader.status().message()));
   }
   const std::string file = std::filesystem::path(path).filename().string();
+  const bool train = source.setting == kTrainSetting;
   std::vector<Problem> problems;
-  bool any_number = false;
-  while (problems.size() < limit) {
-    ASSIGN_OR_RETURN(const auto line, reader->Next());
-    if (!line.has_value()) break;
-    if (absl::StripAsciiWhitespace(*line).empty()) continue;
-    absl::StatusOr<Problem> problem = ReadLine(data, *line);
+  std::vector<std::string> left_out;
+  bool any = false, any_number = false;
+  while (problems.size() < source.limit) {
+    ASSIGN_OR_RETURN(const std::optional<Record> record, (*reader)->Next());
+    if (!record.has_value()) break;
+    absl::StatusOr<Problem> problem = ReadRecord(data, record->fields);
     if (!problem.ok()) {
-      return Bad(absl::StrCat(path, ":", reader->line_number(), ": ", problem.status().message()));
+      return Bad(absl::StrCat(path, ":", record->line, ": ", problem.status().message()));
     }
-    problem->source = absl::StrCat(file, ":", reader->line_number());
+    any = true;
+    if (source.held_out.has_value() && HeldOut(data, *problem) != *source.held_out) continue;
+    problem->source = absl::StrCat(file, ":", record->line);
+    // Nothing is learned from a wrong label; published results are counted over all of a test file.
+    if (train && HasEquation(record->fields) && problem->solution.empty()) {
+      left_out.push_back(problem->source);
+      continue;
+    }
     any_number = any_number || CanonicalNumber(problem->answer).has_value();
     problems.push_back(*std::move(problem));
   }
-  if (problems.empty()) return Bad(absl::StrCat(path, ": there are no problems in this file"));
+  if (!any) return Bad(absl::StrCat(path, ": there are no problems in this file"));
+  if (left_out.size() > problems.size() / 20) {
+    return Bad(absl::StrCat(left_out.front(),
+                            ": the equation does not give the answer, here and in ",
+                            left_out.size() - 1, " more problems"));
+  }
+  if (!left_out.empty()) {
+    LOG(WARNING) << path << ": left out, since equation and answer differ: "
+                 << absl::StrJoin(left_out, ", ");
+  }
+  if (problems.empty()) {
+    return Bad(absl::StrCat("data.validation_fraction: ", data.validation_fraction(), " of ", path,
+                            " leaves no problems for ", source.setting));
+  }
   if (!any_number) {
     return Bad(absl::StrCat(path, ":1: none of the ", problems.size(),
                             " answers is a number or ends in \"#### N\", so no completion could "
@@ -123,21 +174,23 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const st
 
 absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split) {
   const bool train = split == Split::kTrain;
-  const absl::string_view setting = train ? "data.train" : "data.eval";
-  std::string path = train ? data.train() : data.eval();
-  // The generator has both splits, a file only its own.
-  if (!train && path.empty() && data.train() == kBuiltin) path = std::string(kBuiltin);
-  if (path.empty()) {
-    return absl::NotFoundError(
-        absl::StrCat(setting, " is not set; set it to a JSONL file or to builtin"));
+  const bool hold_out = data.eval().empty() && data.validation_fraction() > 0;
+  Source source{train ? data.train() : data.eval(), train ? kTrainSetting : "data.eval"};
+  // The generator has both splits, a file only its own or one held out of it.
+  if (source.path.empty() && !train && (hold_out || data.train() == kBuiltin)) {
+    source.path = data.train();
   }
-  const uint64_t limit =
-      train && data.limit_train() > 0 ? data.limit_train() : std::numeric_limits<uint64_t>::max();
-  if (path == kBuiltin) {
+  if (source.path.empty()) {
+    return absl::NotFoundError(absl::StrCat(
+        source.setting, " is not set; set it to a JSONL, JSON or CSV file or to builtin"));
+  }
+  if (hold_out) source.held_out = !train;
+  if (train && data.limit_train() > 0) source.limit = data.limit_train();
+  if (source.path == kBuiltin) {
     const uint64_t count = train ? data.builtin().train_problems() : data.builtin().eval_problems();
-    return MakeBuiltinProblems(data.builtin(), split, std::min(count, limit));
+    return MakeBuiltinProblems(data.builtin(), split, std::min(count, source.limit));
   }
-  return LoadFile(data, path, setting, limit);
+  return LoadFile(data, source);
 }
 
 }  // namespace reckon

@@ -12,8 +12,13 @@ namespace reckon {
 
 enum class Split { kTrain, kEval };
 
-// All problems of a split, in file order. A bad line is INVALID_ARGUMENT "file:line: what is
-// wrong". Honours limit_train. NOT_FOUND names the config key whose file is missing.
+// All problems of a split, in file order. A bad record is INVALID_ARGUMENT "file:line: what is
+// wrong". NOT_FOUND names the config key whose file is missing.
+//
+// Without data.eval and with validation_fraction, both splits come of data.train: a problem is held
+// out by a hash of its question alone. limit_train counts what is left. Training problems whose
+// equation contradicts their answer are left out with a warning; more than one in twenty is an
+// error.
 absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split);
 
 }  // namespace reckon

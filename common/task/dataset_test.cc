@@ -75,10 +75,11 @@ TEST_F(DatasetTest, ABadLineIsNamedWithWhatIsWrong) {
     const char *line, *what;
   } kBad[] = {
       {"{\"question\": \"1?\", \"answer\": ", "parse error"},
-      {"{\"question\": \"1?\"}", "no key \"answer\" (data.answer_key); the line has \"question\""},
+      {"{\"question\": \"1?\"}",
+       "no key \"answer\" (data.answer_key); the record has \"question\""},
       {"{\"prompt\": \"1?\", \"answer\": 2}",
-       "no key \"question\" (data.question_key); the line has \"answer\", \"prompt\""},
-      {"{}", "the line has none"},
+       "no key \"question\" (data.question_key); the record has \"answer\", \"prompt\""},
+      {"{}", "the record has none"},
       {"[1, 2]", "expected one JSON object a line, not array"},
       {"12", "expected one JSON object a line, not number"},
       {"{\"question\": 3, \"answer\": 2}", "the question must be a string, not number"},
