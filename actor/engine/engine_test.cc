@@ -33,6 +33,7 @@ class LetterTokenizer : public Tokenizer {
   }
   std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
   size_t vocab_size() const override { return 256; }
+  std::optional<uint32_t> bos() const override { return std::nullopt; }
 
  private:
   const std::string letters_ = "abcdefghijklmnopqrstuvwxyz";

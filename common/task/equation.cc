@@ -14,11 +14,11 @@
 namespace reckon {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr int kMaxNesting = 64;
 constexpr size_t kMaxTokens = 1000;
 constexpr double kMaxValue = 1e15;  // whole numbers are exact below
 
-absl::Status Bad(absl::string_view what) {
+absl::Status BadEquation(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("equation: ", what));
 }
 
@@ -29,9 +29,9 @@ class Worker {
       : tokens_(absl::StrSplit(equation, ' ', absl::SkipWhitespace())) {}
 
   absl::StatusOr<WorkedEquation> Work(bool infix) {
-    if (tokens_.size() > kMaxTokens) return Bad("too long");
+    if (tokens_.size() > kMaxTokens) return BadEquation("too long");
     ASSIGN_OR_RETURN(const double value, infix ? Sum() : Prefix());
-    if (at_ < tokens_.size()) return Bad(absl::StrCat("unexpected \"", Shown(), "\""));
+    if (at_ < tokens_.size()) return BadEquation(absl::StrCat("unexpected \"", Shown(), "\""));
     return WorkedEquation{value, std::move(steps_)};
   }
 
@@ -68,28 +68,28 @@ class Worker {
     if (!TakeOperator("(")) return Number();
     RETURN_IF_ERROR(Deeper());
     ASSIGN_OR_RETURN(const double value, Sum());
-    if (!TakeOperator(")")) return Bad(absl::StrCat("expected ), not \"", Shown(), "\""));
+    if (!TakeOperator(")")) return BadEquation(absl::StrCat("expected ), not \"", Shown(), "\""));
     --depth_;
     return value;
   }
 
   absl::StatusOr<double> Number() {
     double value;
-    if (at_ == tokens_.size()) return Bad("ends too early");
+    if (at_ == tokens_.size()) return BadEquation("ends too early");
     if (!absl::SimpleAtod(tokens_[at_], &value) || !(std::abs(value) < kMaxValue)) {
-      return Bad(absl::StrCat("\"", Shown(), "\" is no number below 1e15"));
+      return BadEquation(absl::StrCat("\"", Shown(), "\" is no number below 1e15"));
     }
     ++at_;
     return value;
   }
 
   absl::StatusOr<double> Apply(char op, double left, double right) {
-    if (op == '/' && right == 0) return Bad("division by zero");
+    if (op == '/' && right == 0) return BadEquation("division by zero");
     const double value = op == '+'   ? left + right
                          : op == '-' ? left - right
                          : op == '*' ? left * right
                                      : left / right;
-    if (!(std::abs(value) < kMaxValue)) return Bad("a result is 1e15 or more");
+    if (!(std::abs(value) < kMaxValue)) return BadEquation("a result is 1e15 or more");
     const std::string text =
         absl::StrCat(PlainNumber(left), std::string(1, op), PlainNumber(right));
     absl::StrAppend(&steps_, text, "=<<", text, "=", PlainNumber(value), ">>", PlainNumber(value),
@@ -97,7 +97,9 @@ class Worker {
     return value;
   }
 
-  absl::Status Deeper() { return ++depth_ > kMaxDepth ? Bad("nested too deep") : absl::OkStatus(); }
+  absl::Status Deeper() {
+    return ++depth_ > kMaxNesting ? BadEquation("nested too deep") : absl::OkStatus();
+  }
 
   // The next token if it is one of `operators`, else 0.
   char TakeOperator(absl::string_view operators) {

@@ -66,7 +66,11 @@ std::string PromptFormatter::PromptText(const Problem& problem) const {
 
 std::vector<uint32_t> PromptFormatter::Prompt(const Problem& problem) const {
   const std::string text = PromptText(problem);
-  if (format_ != DataSettings::CHAT) return tokenizer_->Encode(text, /*parse_special=*/false);
+  if (format_ != DataSettings::CHAT) {
+    std::vector<uint32_t> ids = tokenizer_->Encode(text, /*parse_special=*/false);
+    if (tokenizer_->bos().has_value()) ids.insert(ids.begin(), *tokenizer_->bos());
+    return ids;  // a chat template writes its own
+  }
   const std::string& question = problem.question;
   std::vector<uint32_t> plain = tokenizer_->Encode(question, false);
   if (plain == tokenizer_->Encode(question, true)) return tokenizer_->Encode(text, true);

@@ -21,6 +21,7 @@ using ::testing::StartsWith;
 class FakeTokenizer final : public Tokenizer {
  public:
   explicit FakeTokenizer(std::vector<std::string> specials) : specials_(std::move(specials)) {}
+  void set_bos(uint32_t id) { bos_ = id; }
 
   std::vector<uint32_t> Encode(absl::string_view text, bool parse_special) const override {
     std::vector<uint32_t> ids;
@@ -52,9 +53,11 @@ class FakeTokenizer final : public Tokenizer {
     return std::nullopt;
   }
   size_t vocab_size() const override { return 256 + specials_.size(); }
+  std::optional<uint32_t> bos() const override { return bos_; }
 
  private:
   std::vector<std::string> specials_;
+  std::optional<uint32_t> bos_;
 };
 
 constexpr char kConfig[] =
@@ -158,6 +161,17 @@ TEST_F(FormatTest, NamesWhatIsMissing) {
   EXPECT_THAT(error(DataSettings::FEW_SHOT, tokenizer_, {}), HasSubstr("examples"));
   EXPECT_THAT(error(DataSettings::FEW_SHOT, tokenizer_, {{"Q?", "5", "", "data.jsonl:3"}}),
               HasSubstr("data.jsonl:3"));
+}
+
+TEST_F(FormatTest, PromptsBeginWithTheTokenizersOwnFirstTokenUnlessTheTemplateWritesIt) {
+  FakeTokenizer tokenizer({"<|endoftext|>", "<|im_end|>"});
+  auto plain = PromptFormatter::Create(DataSettings::PLAIN, &tokenizer, nullptr, {});
+  ASSERT_TRUE(plain.ok()) << plain.status();
+  std::vector<uint32_t> ids = plain->Prompt({"Why?", "1", "", ""});
+  tokenizer.set_bos(256);
+  ids.insert(ids.begin(), 256);
+  EXPECT_EQ(plain->Prompt({"Why?", "1", "", ""}), ids);
+  EXPECT_NE(plain->Completion("So.")[0], 256u);
 }
 
 }  // namespace

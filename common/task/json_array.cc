@@ -10,7 +10,6 @@
 namespace reckon {
 namespace {
 
-constexpr int kMaxDepth = 16;
 constexpr absl::string_view kSpace = " \t\r\n";
 
 // Cuts the array into its elements, so that an error has a line, and lets the parser read each.
@@ -33,7 +32,7 @@ class JsonArrayReader final : public RecordReader {
     if (begun_ && !comma_) return Bad("expected , or ] behind an object");
     begun_ = true;
     const uint64_t line = line_;
-    auto fields = ParseJson(Element(), kMaxDepth, kMaxRecordBytes);
+    auto fields = ParseJson(Element(), kMaxRecordDepth, kMaxRecordBytes);
     if (!fields.ok()) return Bad(fields.status().message(), line);
     if (!fields->is_object()) {
       return Bad(absl::StrCat("expected an object, not ", fields->type_name()), line);

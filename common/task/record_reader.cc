@@ -13,7 +13,6 @@ namespace reckon {
 namespace {
 
 constexpr uint64_t kMaxFileBytes = 256 << 20;
-constexpr int kMaxDepth = 16;
 
 class JsonlReader final : public RecordReader {
  public:
@@ -25,7 +24,7 @@ class JsonlReader final : public RecordReader {
       ASSIGN_OR_RETURN(const auto line, lines_.Next());
       if (!line.has_value()) return std::nullopt;
       if (absl::StripAsciiWhitespace(*line).empty()) continue;
-      auto fields = ParseJson(*line, kMaxDepth, kMaxRecordBytes);
+      auto fields = ParseJson(*line, kMaxRecordDepth, kMaxRecordBytes);
       if (!fields.ok()) return Bad(fields.status().message());
       if (!fields->is_object()) {
         return Bad(absl::StrCat("expected one JSON object a line, not ", fields->type_name()));

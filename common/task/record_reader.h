@@ -28,6 +28,7 @@ class RecordReader {
 
 // A line of a JSONL file, a field of a CSV file and an element of a JSON array may be this long.
 inline constexpr size_t kMaxRecordBytes = 1 << 20;
+inline constexpr int kMaxRecordDepth = 16;  // of JSON
 
 // By the extension: ".csv" is RFC 4180 with a first line of names, ".json" an array of objects,
 // anything else a JSON object a line. NOT_FOUND when there is no such file. JSONL is streamed; the

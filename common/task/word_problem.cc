@@ -23,7 +23,7 @@ using nlohmann::json;
 
 constexpr absl::string_view kPlaceholder = "number";
 
-absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(what); }
+absl::Status BadField(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
 bool HasFields(const json& record, std::initializer_list<absl::string_view> names) {
   return std::all_of(names.begin(), names.end(),
@@ -38,7 +38,7 @@ absl::StatusOr<double> ReadNumber(const json& value, absl::string_view field) {
       std::isfinite(number)) {
     return number;
   }
-  return Bad(absl::StrCat("field \"", field, "\" is no number"));
+  return BadField(absl::StrCat("field \"", field, "\" is no number"));
 }
 
 // Equal but for rounding: thirds are written as floats, money to the cent.
@@ -75,8 +75,8 @@ absl::StatusOr<std::string> Fill(absl::string_view text, const std::vector<std::
       continue;
     }
     if (index >= numbers.size()) {
-      return Bad(absl::StrCat("field \"", field, "\": ", Printable(word),
-                              " but field \"Numbers\" has ", numbers.size()));
+      return BadField(absl::StrCat("field \"", field, "\": ", Printable(word),
+                                   " but field \"Numbers\" has ", numbers.size()));
     }
     words.push_back(numbers[index]);
   }

@@ -1,25 +1,105 @@
 #include "common/text/chat_template.h"
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "absl/strings/strip.h"
+#include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/text/json.h"
+#include "common/text/python_strip.h"
 
 namespace reckon {
 namespace {
 
-// The text of SmolLM2-Instruct's template: ChatML with a system message of its own when there is
-// none.
-constexpr absl::string_view kSmolLm2Template =
-    "{% for message in messages %}"
-    "{% if loop.first and messages[0]['role'] != 'system' %}"
-    "{{ '<|im_start|>system\n"
-    "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-    "' }}{% endif %}"
-    "{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}"
-    "{% endfor %}"
-    "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
-constexpr absl::string_view kSmolLm2System =
-    "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
+constexpr absl::string_view kLlamaSystem =
+    "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n";
+
+// System messages that a ChatML template writes where a conversation has none. The longest first:
+// one is a part of another.
+constexpr absl::string_view kSystemMessages[] = {
+    "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+    "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
+    "Please reason step by step, and put your final answer within \\\\boxed{}.",
+    "You are a helpful assistant.",
+};
+
+// A template's text as a number. Not a secure digest: whoever makes another text with the same one
+// gains the known template.
+uint64_t Fingerprint(absl::string_view text) { return StreamKey(text.size(), text); }
+
+absl::Status UnknownTemplate(absl::string_view what) {
+  return absl::UnimplementedError(
+      absl::StrCat("tokenizer_config.json: ", what, "; use the plain or few-shot format"));
+}
+
+// Fingerprints; ChatML's with "@" for the sentence in which its templates differ.
+constexpr uint64_t kChatMlShape = 0x619c543be486b782;  // SmolLM2, Qwen2
+constexpr uint64_t kQwen25Shape = 0xda1b0fb1d7eef81c;  // the same with tools
+constexpr uint64_t kQwen3Text = 0x1bcf2d7e9dbcb15f;
+constexpr uint64_t kLlama3Text = 0x49692485471ddb8d;
+constexpr uint64_t kLlama31Text = 0xee661ea1eecf7999;
+constexpr uint64_t kLlama32Text = 0x69613e9c3b838234;
+
+// tokenizer.bos_token as transformers reads it: a string, or an added token with content.
+absl::StatusOr<std::string> ReadBosToken(const nlohmann::json& config) {
+  const nlohmann::json* token = FindField(config, "bos_token");
+  if (token != nullptr && token->is_object()) return GetString(*token, "content");
+  return GetString(config, "bos_token");
+}
+
+void AppendChatMl(const ChatMessage& message, std::string* out) {
+  absl::StrAppend(out, "<|im_start|>", message.role, "\n", message.content, "<|im_end|>\n");
+}
+
+void AppendLlama(absl::string_view role, absl::string_view content, std::string* out) {
+  absl::StrAppend(out, "<|start_header_id|>", role, "<|end_header_id|>\n\n", PythonStrip(content),
+                  "<|eot_id|>");
+}
+
+absl::string_view StripNewlines(absl::string_view text) {
+  while (absl::ConsumePrefix(&text, "\n")) continue;
+  while (absl::ConsumeSuffix(&text, "\n")) continue;
+  return text;
+}
+
+// Qwen3 takes the thoughts out of every answer but those behind the last question.
+std::string RenderQwen3(const std::vector<ChatMessage>& messages) {
+  size_t last_query = messages.size() - 1;
+  for (size_t i = messages.size(); i-- > 0;) {
+    if (messages[i].role != "user" || (absl::StartsWith(messages[i].content, "<tool_response>") &&
+                                       absl::EndsWith(messages[i].content, "</tool_response>"))) {
+      continue;
+    }
+    last_query = i;
+    break;
+  }
+  std::string out;
+  for (size_t i = 0; i < messages.size(); ++i) {
+    if (messages[i].role != "assistant") {
+      AppendChatMl(messages[i], &out);
+      continue;
+    }
+    absl::string_view content = messages[i].content, thoughts;
+    if (const size_t end = content.find("</think>"); end != absl::string_view::npos) {
+      thoughts = content.substr(0, end);
+      while (absl::ConsumeSuffix(&thoughts, "\n")) continue;
+      if (const size_t begin = thoughts.rfind("<think>"); begin != absl::string_view::npos) {
+        thoughts.remove_prefix(begin + 7);
+      }
+      content.remove_prefix(content.rfind("</think>") + 8);
+      while (absl::ConsumePrefix(&content, "\n")) continue;
+      while (absl::ConsumePrefix(&thoughts, "\n")) continue;
+    }
+    absl::StrAppend(&out, "<|im_start|>assistant\n");
+    if (i > last_query && (i + 1 == messages.size() || !thoughts.empty())) {
+      while (absl::ConsumePrefix(&content, "\n")) continue;
+      absl::StrAppend(&out, "<think>\n", StripNewlines(thoughts), "\n</think>\n\n");
+    }
+    absl::StrAppend(&out, content, "<|im_end|>\n");
+  }
+  return out;
+}
 
 }  // namespace
 
@@ -29,30 +109,61 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Create(absl::string_view tokenizer_co
     return absl::InvalidArgumentError(
         absl::StrCat("tokenizer_config.json: ", config.status().message()));
   }
-  const nlohmann::json* text = FindField(*config, "chat_template");
-  if (text == nullptr) {
-    return absl::UnimplementedError(
-        "tokenizer_config.json has no chat_template: the model was not trained to chat; use the "
-        "plain or few-shot format");
+  const nlohmann::json* field = FindField(*config, "chat_template");
+  if (field == nullptr) {
+    return UnknownTemplate("there is no chat_template: the model was not trained to chat");
   }
-  if (!text->is_string() || text->get_ref<const std::string&>() != kSmolLm2Template) {
-    return absl::UnimplementedError(
-        "tokenizer_config.json: chat_template is not known to Reckon, which does not interpret "
-        "templates and knows SmolLM2's only; use the plain or few-shot format");
+  const std::string text = field->is_string() ? field->get<std::string>() : "";
+  for (absl::string_view system : kSystemMessages) {
+    const uint64_t shape = Fingerprint(absl::StrReplaceAll(text, {{system, "@"}}));
+    if (shape == kChatMlShape || shape == kQwen25Shape) {
+      return ChatTemplate(Kind::kChatMl, absl::StrReplaceAll(system, {{"\\\\", "\\"}}));
+    }
   }
-  return ChatTemplate(Kind::kSmolLm2);
+  const uint64_t exact = Fingerprint(text);
+  if (exact == kQwen3Text) return ChatTemplate(Kind::kQwen3, "");
+  const bool llama3 = exact == kLlama3Text;
+  if (llama3 || exact == kLlama31Text || exact == kLlama32Text) {
+    auto bos = ReadBosToken(*config);
+    if (!bos.ok()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("tokenizer_config.json: ", bos.status().message()));
+    }
+    return ChatTemplate(llama3 ? Kind::kLlama3 : Kind::kLlama31, *std::move(bos));
+  }
+  return UnknownTemplate(
+      "chat_template is not known to Reckon, which does not interpret templates and knows those of "
+      "SmolLM2, Qwen2, Qwen2.5, Qwen3 and Llama 3 to 3.2");
 }
 
 std::string ChatTemplate::Render(const std::vector<ChatMessage>& messages,
                                  bool add_generation_prompt) const {
+  const bool has_system = !messages.empty() && messages[0].role == "system";
   std::string out;
-  auto append = [&out](absl::string_view role, absl::string_view content) {
-    absl::StrAppend(&out, "<|im_start|>", role, "\n", content, "<|im_end|>\n");
-  };
-  if (!messages.empty() && messages[0].role != "system") append("system", kSmolLm2System);
-  for (const ChatMessage& message : messages) append(message.role, message.content);
-  if (add_generation_prompt) absl::StrAppend(&out, "<|im_start|>assistant\n");
-  return out;
+  switch (kind_) {
+    case Kind::kChatMl:
+      if (!messages.empty() && !has_system) AppendChatMl({"system", text_}, &out);
+      for (const ChatMessage& message : messages) AppendChatMl(message, &out);
+      break;
+    case Kind::kQwen3:
+      if (!messages.empty()) out = RenderQwen3(messages);
+      break;
+    case Kind::kLlama3:
+      out = text_;
+      for (const ChatMessage& message : messages) AppendLlama(message.role, message.content, &out);
+      break;
+    case Kind::kLlama31:
+      out = absl::StrCat(text_, "<|start_header_id|>system<|end_header_id|>\n\n", kLlamaSystem,
+                         has_system ? PythonStrip(messages[0].content) : "", "<|eot_id|>");
+      for (size_t i = has_system; i < messages.size(); ++i) {
+        AppendLlama(messages[i].role, messages[i].content, &out);
+      }
+      break;
+  }
+  if (!add_generation_prompt) return out;
+  const bool chat_ml = kind_ == Kind::kChatMl || kind_ == Kind::kQwen3;
+  return out + (chat_ml ? "<|im_start|>assistant\n"
+                        : "<|start_header_id|>assistant<|end_header_id|>\n\n");
 }
 
 }  // namespace reckon

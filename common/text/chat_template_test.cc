@@ -30,6 +30,17 @@ TEST(ChatTemplateTest, SmolLm2PutsItsSystemMessageInFrontWhenThereIsNone) {
   EXPECT_EQ(chat->Render({}, true), "<|im_start|>assistant\n");
 }
 
+TEST(ChatTemplateTest, Qwen2DiffersInOneSentence) {
+  std::string config = kConfig;
+  const std::string own = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
+  config.replace(config.find(own), own.size(), "You are a helpful assistant.");
+  auto chat = ChatTemplate::Create(config);
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  EXPECT_EQ(chat->Render({{"user", "Hi"}}, false),
+            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+            "<|im_start|>user\nHi<|im_end|>\n");
+}
+
 TEST(ChatTemplateTest, OtherTemplatesAreRefusedWithAWayOut) {
   for (absl::string_view config :
        {R"({"chat_template": "{{ messages }}"})", R"({"chat_template": []})", "{}"}) {

@@ -10,6 +10,7 @@
 #include "common/text/byte_level_bpe.h"
 #include "common/text/json.h"
 #include "common/text/nfc.h"
+#include "common/text/post_processor.h"
 
 namespace reckon {
 namespace {
@@ -67,7 +68,6 @@ absl::Status CheckComponents(const json& root, const json& model) {
   for (absl::string_view name : {"truncation", "padding"}) {
     RETURN_IF_ERROR(RefuseUnlessNull(root, "", name));
   }
-  RETURN_IF_ERROR(CheckByteLevelOrNull(root, "post_processor"));
   if (FindField(root, "decoder") == nullptr) return Unknown("decoder", "null");
   RETURN_IF_ERROR(CheckByteLevelOrNull(root, "decoder"));
 
@@ -232,6 +232,15 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Create(absl::string_view t
   RETURN_IF_ERROR(ReadVocab(**model, &parts));
   RETURN_IF_ERROR(ReadMerges(**model, &parts));
   RETURN_IF_ERROR(ReadAddedTokens(*root, &parts));
+  auto first = ReadPostProcessor(FindField(*root, "post_processor"));
+  if (!first.ok()) return In("post_processor", first.status());
+  if (first->has_value()) {
+    auto id = parts.ids.find(**first);
+    if (id == parts.ids.end()) {
+      return Invalid("post_processor", absl::StrCat(Quoted(**first), " is not in the vocabulary"));
+    }
+    parts.bos = id->second;
+  }
   return std::make_unique<ByteLevelBpe>(std::move(parts));
 }
 

@@ -34,6 +34,9 @@ class Tokenizer {
   virtual absl::string_view TokenBytes(uint32_t id) const = 0;
   virtual std::optional<uint32_t> TokenId(absl::string_view token) const = 0;
   virtual size_t vocab_size() const = 0;
+  // The token that a text of its own begins with, where the tokenizer.json puts one (Llama 3).
+  // Encode leaves it to its caller, since most of what is encoded is a piece of a text.
+  virtual std::optional<uint32_t> bos() const = 0;
 };
 
 }  // namespace reckon

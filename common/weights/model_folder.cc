@@ -38,7 +38,7 @@ bool ValidUtf8(absl::string_view text) {
   return google::protobuf::internal::IsStructurallyValidUTF8(text.data(), text.size());
 }
 
-absl::StatusOr<std::string> ReadJson(const std::string& folder, const char* name, bool required) {
+absl::StatusOr<std::string> ReadText(const std::string& folder, const char* name, bool required) {
   std::string path = absl::StrCat(folder, "/", name);
   absl::StatusOr<std::string> text = ReadFile(path, kMaxTextBytes);
   if (!text.ok()) {
@@ -165,6 +165,17 @@ absl::Status WriteParts(const std::string& path, const std::vector<absl::Span<co
   return absl::OkStatus();
 }
 
+// With the chat template inside, which transformers keeps in a file of its own since version 5.
+absl::StatusOr<std::string> ReadTokenizerConfig(const std::string& folder) {
+  ASSIGN_OR_RETURN(std::string text, ReadText(folder, "tokenizer_config.json", false));
+  ASSIGN_OR_RETURN(const std::string chat, ReadText(folder, "chat_template.jinja", false));
+  if (chat.empty()) return text;
+  ASSIGN_OR_RETURN(nlohmann::json config, ParseJson(text.empty() ? "{}" : text));
+  if (!config.is_object() || FindField(config, "chat_template") != nullptr) return text;
+  config["chat_template"] = chat;
+  return config.dump();
+}
+
 }  // namespace
 
 absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
@@ -173,10 +184,9 @@ absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
   if (!std::filesystem::is_directory(folder)) {
     return absl::NotFoundError(absl::StrCat("model folder ", folder, " is not there"));
   }
-  ASSIGN_OR_RETURN(*manifest.mutable_config_json(), ReadJson(folder, "config.json", true));
-  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(), ReadJson(folder, "tokenizer.json", true));
-  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_config_json(),
-                   ReadJson(folder, "tokenizer_config.json", false));
+  ASSIGN_OR_RETURN(*manifest.mutable_config_json(), ReadText(folder, "config.json", true));
+  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(), ReadText(folder, "tokenizer.json", true));
+  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_config_json(), ReadTokenizerConfig(folder));
 
   std::string path = folder + "/model.safetensors";
   std::shared_ptr<MappedBytes> file;

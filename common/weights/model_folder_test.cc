@@ -61,6 +61,18 @@ TEST_F(ModelFolder, RoundTripKeepsBytesTensorsAndTexts) {
   EXPECT_EQ(weights->manifest.chunk_sha256(0), Sha256(bytes_));
 }
 
+TEST_F(ModelFolder, AChatTemplateInAFileOfItsOwnIsReadUnlessTheConfigHasOne) {
+  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
+  std::ofstream(folder_ + "/chat_template.jinja") << "{{ é }}\n";
+  EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(),
+            R"({"c":"é","chat_template":"{{ é }}\n"})");
+  std::ofstream(folder_ + "/tokenizer_config.json") << R"({"chat_template": "own"})";
+  EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(),
+            R"({"chat_template": "own"})");
+  std::ofstream(folder_ + "/tokenizer_config.json") << "{";
+  EXPECT_FALSE(ReadModelFolder(folder_).ok());
+}
+
 TEST_F(ModelFolder, WritingOverAFolderReplacesItWhole) {
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
   std::ofstream(folder_ + "/leftover") << "x";

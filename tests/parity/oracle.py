@@ -7,6 +7,7 @@ import sys
 
 CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "reckon"
 ORACLE = pathlib.Path(os.environ.get("RECKON_ORACLE") or CACHE / "oracle/bin/python")
+TEMPLATES = CACHE / "templates"
 MODEL = pathlib.Path(os.environ.get("RECKON_MODELS") or CACHE / "models") / "smollm2-135m"
 
 

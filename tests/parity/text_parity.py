@@ -2,7 +2,7 @@
 """common/text beside the `tokenizers`, `jinja2` and `transformers` packages: ids, text and chat
 prompts must be equal, on generated strings, on every character there is, and on all of GSM8K.
 
-text_parity.py TOOL    exit code 77: something to compare with is missing (named on stdout).
+text_parity.py TOOL [STRINGS]    exit code 77: something to compare with is missing (named on stdout).
 """
 
 import json
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 
-from oracle import MODEL, run
+from oracle import MODEL, TEMPLATES, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GSM8K = pathlib.Path(os.environ.get("RECKON_DATA") or ROOT.parent / "shared/data") / "gsm8k"
@@ -52,8 +52,8 @@ def pools(every):
     ]
 
 
-def generated(count, every):
-    rng = random.Random(SEED)
+def generated(count, every, seed=SEED):
+    rng = random.Random(seed)
     groups = pools(every)
     for _ in range(count):
         chosen = rng.sample(groups, rng.randint(1, 4))
@@ -131,12 +131,14 @@ def random_ids(oracle, count):
              for _ in range(rng.randint(0, 24))] for _ in range(count)]
 
 
-def compare_smollm2(comparison, oracle, every):
-    texts = list(generated(GENERATED, every))
+def compare_smollm2(comparison, oracle, every, seed):
+    texts = list(generated(GENERATED, every, seed))
     ids = comparison.encode("generated strings", oracle, texts)
     comparison.decode("generated strings", oracle, ids)
     comparison.decode("generated strings with special tokens", oracle, ids[::5], skip_special=False)
     comparison.encode("special tokens as text", oracle, texts[::5], special=False)
+    if seed != SEED:
+        return
     comparison.encode("every character", oracle, list(sweep(every)))
     if has_gsm8k():
         ids = comparison.encode("GSM8K", oracle, list(gsm8k()))
@@ -181,6 +183,17 @@ def trained(folder):
         yield name, path
 
 
+def begins_with(token, file):
+    byte_level = {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": False,
+                  "use_regex": True}
+    piece = {"SpecialToken": {"id": token, "type_id": 0}}
+    number = file["model"]["vocab"][token]
+    return {"type": "Sequence", "processors": [byte_level, {
+        "type": "TemplateProcessing", "single": [piece, {"Sequence": {"id": "A", "type_id": 0}}],
+        "pair": [piece, {"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 1}}],
+        "special_tokens": {token: {"id": token, "ids": [number], "tokens": [token]}}}]}
+
+
 def variants(folder):
     """The same vocabulary in other clothes: (name, tokenizer.json)."""
     def added(number, content, special, normalized):
@@ -201,19 +214,20 @@ def variants(folder):
                          ("Llama 3's pattern", {"pre_tokenizer": split_by(r"\p{N}{1,3}")}),
                          ("Qwen2's pattern and NFC", {"pre_tokenizer": split_by(r"\p{N}"),
                                                       "normalizer": {"type": "NFC"}}),
+                         ("Llama 3's post-processor", {"post_processor": begins_with("<|im_start|>", file)}),
                          ("ignore_merges", {"model": {**file["model"], "ignore_merges": True}})):
         path = pathlib.Path(folder) / (re.sub(r"\W", "_", name) + ".json")
         path.write_text(json.dumps({**file, **change}))
         yield name, path
 
 
-def compare_variants(tool, every):
+def compare_variants(tool, every, count):
     from tokenizers import Tokenizer
     failures = 0
     rng = random.Random(SEED + 2)
     texts = ["12345 1234x", "123456 don'ſ IT'S 12\u0661\u0662", "IT'S I'LL 'ſ 'ſt we'Re", "a (b)\t\tc \n\n  d\r\n!\n", "e\u0301 é \u1100\u1161"]
     extra = ["tool é", "<|im_", " the", "'s", "é b", "\u0120qzxq", "the ", "tool é b", "<|im_end|>"]
-    texts += [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(4_000, every)]
+    texts += [t + "".join(rng.choices(extra, k=3)) + t[:9] for t in generated(count, every)]
     texts += list(gsm8k())[:1_000] if has_gsm8k() else []
     with tempfile.TemporaryDirectory() as folder:
         for name, path in variants(folder):
@@ -223,6 +237,9 @@ def compare_variants(tool, every):
             comparison.decode(name, oracle, ids, skip_special=False)
             comparison.decode(name, oracle, ids)
             comparison.encode(name + ", special tokens as text", oracle, texts, special=False)
+            begun = oracle.encode("a").ids, oracle.encode("a", add_special_tokens=False).ids
+            bos = begun[0][0] if begun[0] != begun[1] else None
+            comparison.check(name + ", token in front", [{"bos": None}], [bos])
             failures += comparison.failures
     return failures
 
@@ -236,37 +253,77 @@ def conversations():
         yield [[role, rng.choice(contents)] for role in roles], rng.random() < 0.5
 
 
-def compare_chat(comparison):
+def templates():
+    """(name, chat template, roles its authors foresaw) of every model family that chats."""
+    own = json.loads((MODEL / "tokenizer_config.json").read_text())["chat_template"]
+    yield "SmolLM2", own
+    yield "Qwen2", own.replace("You are a helpful AI assistant named SmolLM, trained by Hugging Face",
+                               "You are a helpful assistant.")
+    shipped = list(TEMPLATES.glob("lib/python3*/site-packages/trl/chat_templates"))
+    if not shipped:
+        sys.exit(f"{TEMPLATES} has no chat templates (./dev setup --oracle)")
+    for name in ("qwen2_5", "qwen3", "llama3", "llama3_1", "llama3_2"):
+        yield name, (shipped[0] / f"{name}.jinja").read_bytes().decode()
+
+
+def thoughtful(chats):
+    """The same with Qwen3's thoughts, and white space at the ends, in some contents."""
+    rng = random.Random(SEED + 5)
+    marks = ["<think>", "</think>", "\n", "\n\n", " ", "\u3000", "\x1c", "<tool_response>",
+             "</tool_response>", "4", "\u200b"]
+    for chat, prompt in chats:
+        if chat and all(role != "tool" for role, _ in chat):
+            yield [[role, content if rng.random() < 0.4 else
+                    "".join(rng.choices(marks, k=rng.randint(0, 8)))] for role, content in chat], prompt
+
+
+def compare_chat(tool):
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from transformers import AutoTokenizer
-    template = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True).from_string(
-        json.loads((MODEL / "tokenizer_config.json").read_text())["chat_template"])
-
-    def messages_of(chat):
-        return [{"role": role, "content": content} for role, content in chat]
-
     chats = list(conversations())
-    questions = [{"chat": chat, "prompt": prompt} for chat, prompt in chats]
-    comparison.check("chat beside jinja2", questions, [
-        template.render(messages=messages_of(chat), add_generation_prompt=prompt)
-        for chat, prompt in chats])
+    chats += thoughtful(chats)
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    some = [(c, p) for c, p in chats if c][:200]
-    comparison.check("chat beside transformers", [{"chat": c, "prompt": p} for c, p in some], [
-        tokenizer.apply_chat_template(messages_of(c), add_generation_prompt=p, tokenize=False)
-        for c, p in some])
+    failures = 0
+    for name, template in templates():
+        bos = "<|begin_of_text|>" if name.startswith("llama") else "<|im_start|>"
+        foreseen = [(c, p) for c, p in chats if name in ("SmolLM2", "Qwen2") or
+                    (c and all(role != "tool" for role, _ in c))]
+        questions = [{"chat": chat, "prompt": prompt} for chat, prompt in foreseen]
+        messages = [[{"role": role, "content": content} for role, content in chat]
+                    for chat, _ in foreseen]
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "tokenizer_config.json"
+            config.write_text(json.dumps({"chat_template": template, "bos_token": bos}))
+            comparison = Comparison(tool, MODEL / "tokenizer.json", config)
+            # The environment that transformers renders in; the date is the templates' own.
+            rendered = ImmutableSandboxedEnvironment(
+                trim_blocks=True, lstrip_blocks=True,
+                extensions=["jinja2.ext.loopcontrols"]).from_string(template)
+            comparison.check(f"chat of {name} beside jinja2", questions, [
+                rendered.render(messages=m, add_generation_prompt=p, bos_token=bos)
+                for m, (_, p) in zip(messages, foreseen)])
+            some = [i for i, m in enumerate(messages) if m][-300:]
+            tokenizer.bos_token = bos
+            comparison.check(f"chat of {name} beside transformers", [questions[i] for i in some], [
+                tokenizer.apply_chat_template(
+                    messages[i], chat_template=template, add_generation_prompt=foreseen[i][1],
+                    tokenize=False, date_string="26 Jul 2024") for i in some])
+            failures += comparison.failures
+    return failures
 
 
 def main():
-    if len(sys.argv) != 2:
-        sys.exit("usage: text_parity.py TOOL")
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: text_parity.py TOOL [STRINGS]")
     from tokenizers import Tokenizer
     every = characters()
     oracle = Tokenizer.from_file(str(MODEL / "tokenizer.json"))
     comparison = Comparison(sys.argv[1], MODEL / "tokenizer.json", MODEL / "tokenizer_config.json")
-    compare_smollm2(comparison, oracle, every)
-    compare_chat(comparison)
-    failures = comparison.failures + compare_variants(sys.argv[1], every)
+    count = int(sys.argv[2]) if len(sys.argv) == 3 else GENERATED
+    for start in range(0, count, GENERATED):
+        compare_smollm2(comparison, oracle, every, SEED + start)
+    failures = comparison.failures + compare_chat(sys.argv[1])
+    failures += compare_variants(sys.argv[1], every, count // 25)
     sys.exit(f"{failures} differ" if failures else 0)
 
 

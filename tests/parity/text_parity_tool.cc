@@ -1,5 +1,6 @@
 // Answers, line by line, what text_parity.py asks of common/text:
 //   {"encode": TEXT, "special": BOOL}  -> [ID, ...]
+//   {"bos": null} -> ID or null
 //   {"decode": [ID, ...], "skip": BOOL} -> TEXT
 //   {"chat": [[ROLE, CONTENT], ...], "prompt": BOOL} -> TEXT
 // Usage: text_parity_tool TOKENIZER_JSON TOKENIZER_CONFIG_JSON < questions > answers
@@ -24,6 +25,9 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
     ASSIGN_OR_RETURN(std::string text, GetString(question, "encode"));
     ASSIGN_OR_RETURN(bool special, GetBool(question, "special"));
     return json(tokenizer.Encode(text, special));
+  }
+  if (question.contains("bos")) {
+    return tokenizer.bos().has_value() ? json(*tokenizer.bos()) : json();
   }
   if (FindField(question, "decode") != nullptr) {
     ASSIGN_OR_RETURN(const json* ids, GetArray(question, "decode"));
