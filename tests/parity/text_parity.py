@@ -281,7 +281,7 @@ def compare_chat(tool):
     from jinja2.sandbox import ImmutableSandboxedEnvironment
     from transformers import AutoTokenizer
     chats = list(conversations())
-    chats += thoughtful(chats)
+    chats += list(thoughtful(chats))
     tokenizer = AutoTokenizer.from_pretrained(MODEL)
     failures = 0
     for name, template in templates():
