@@ -10,6 +10,7 @@
 #include "cli/progress_display.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/init/init_model.h"
 
 namespace reckon {
 namespace {
@@ -37,7 +38,8 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
     return absl::StrCat("evaluate: ", FormatCount(samples), " samples of ",
                         FormatCount(static_cast<double>(data.eval)), " problems");
   };
-  std::cout << "stages\n  start: " << evaluate() << "\n";
+  std::cout << "stages\n";
+  if (!HasInit(config)) std::cout << "  start: " << evaluate() << "\n";
   for (const Stage& stage : config.stage()) {
     std::cout << "  " << stage.name() << ": ";
     const TrainingSettings& training = stage.training();
@@ -59,6 +61,8 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
       std::string line;
       for (uint32_t round = 0; round < stage.ei().rounds(); ++round) line = evaluate();
       std::cout << line << "\n";
+    } else if (stage.has_init()) {
+      std::cout << "a model from nothing\n";
     } else {
       std::cout << evaluate() << "\n";
     }
@@ -122,12 +126,11 @@ void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& 
 absl::Status DryRun(const RunConfig& config) {
   std::cout << FormatConfig(config) << "\n";
   std::vector<std::string> unchecked;
-  absl::StatusOr<ModelFacts> model = InspectModel(config.model().path());
+  absl::StatusOr<ModelFacts> model = InspectModel(config);
   if (absl::IsNotFound(model.status())) {
-    unchecked.push_back(absl::StrCat("model.path: ", model.status().message()));
+    unchecked.push_back(std::string(model.status().message()));
   } else if (!model.ok()) {
-    return absl::Status(model.status().code(),
-                        absl::StrCat("model.path: ", model.status().message()));
+    return model.status();
   }
   absl::StatusOr<DataFacts> data = InspectData(config);
   if (absl::IsNotFound(data.status())) {

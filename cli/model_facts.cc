@@ -1,15 +1,15 @@
 #include "cli/model_facts.h"
 
 #include <algorithm>
-#include <filesystem>
+#include <string>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/init/init_model.h"
 #include "common/task/dataset.h"
 #include "common/text/json.h"
+#include "common/weights/model_folder.h"
 #include "common/weights/safetensors.h"
-#include "common/weights/safetensors_file.h"
 
 namespace reckon {
 namespace {
@@ -30,25 +30,22 @@ absl::Status ReadShape(const std::string& text, ModelFacts* facts) {
 
 }  // namespace
 
-absl::StatusOr<ModelFacts> InspectModel(const std::string& folder) {
-  if (!std::filesystem::is_directory(folder)) {
-    return absl::NotFoundError(absl::StrCat("model folder ", folder, " is not there"));
-  }
-  for (const char* name : {"config.json", "tokenizer.json", "model.safetensors"}) {
-    if (!std::filesystem::exists(absl::StrCat(folder, "/", name))) {
-      return absl::NotFoundError(absl::StrCat("model folder ", folder, " has no ", name));
-    }
+absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
+  const std::string& path = config.model().path();
+  absl::StatusOr<WeightManifest> manifest =
+      HasInit(config) ? InitManifest(config) : ReadModelManifest(path);
+  if (!manifest.ok()) {
+    if (HasInit(config)) return manifest.status();
+    return absl::Status(manifest.status().code(),
+                        absl::StrCat("model.path: ", manifest.status().message()));
   }
   ModelFacts facts;
-  std::string config_path = folder + "/config.json";
-  ASSIGN_OR_RETURN(std::string config, ReadFile(config_path, 1 << 20));
-  if (absl::Status status = ReadShape(config, &facts); !status.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(config_path, ": ", status.message()));
+  if (absl::Status shape = ReadShape(manifest->config_json(), &facts); !shape.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.path: ", path, "/config.json: ", shape.message()));
   }
-  std::string weights_path = folder + "/model.safetensors";
-  ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(weights_path));
-  facts.weight_bytes = file.header().data_bytes;
-  for (const TensorEntry& tensor : file.header().tensors) {
+  facts.weight_bytes = manifest->total_bytes();
+  for (const TensorEntry& tensor : manifest->tensors()) {
     facts.parameters += static_cast<int64_t>(*TensorBytes(tensor) / *DtypeBytes(tensor.dtype()));
   }
   return facts;

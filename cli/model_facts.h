@@ -2,7 +2,6 @@
 #define RECKON_CLI_MODEL_FACTS_H_
 
 #include <cstdint>
-#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -10,7 +9,7 @@
 
 namespace reckon {
 
-// Sizes of a model, from its folder without reading the weights.
+// Sizes of a model, without its weights.
 struct ModelFacts {
   int64_t parameters = 0;
   uint64_t weight_bytes = 0;
@@ -21,8 +20,9 @@ struct ModelFacts {
   int64_t KvBytesPerToken() const { return 2 * layers * kv_heads * head_dim * 2; }
 };
 
-// NOT_FOUND: the folder or one of its files is not there.
-absl::StatusOr<ModelFacts> InspectModel(const std::string& folder);
+// Of model.path or of what the init stage will make. NOT_FOUND: the folder or one of its files is
+// not there.
+absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config);
 
 // How many problems the data has, all lines read. NOT_FOUND: a file is not there.
 struct DataFacts {

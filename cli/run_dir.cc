@@ -59,7 +59,9 @@ std::string AbsolutePath(const std::string& path) {
 
 void MakePathsAbsolute(RunConfig* config) {
   config->set_output_dir(AbsolutePath(config->output_dir()));
-  config->mutable_model()->set_path(AbsolutePath(config->model().path()));
+  if (config->model().has_path()) {
+    config->mutable_model()->set_path(AbsolutePath(config->model().path()));
+  }
   DataSettings* data = config->mutable_data();
   data->set_train(AbsolutePath(data->train()));
   if (data->has_eval()) data->set_eval(AbsolutePath(data->eval()));

@@ -17,6 +17,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/init/init_model.h"
 #include "common/net/channel.h"
 #include "common/plan/plan_client.h"
 #include "common/text/tokenizer.h"
@@ -64,7 +65,7 @@ class RunReader {
     return *std::move(reply.mutable_header());
   }
 
-  // From the weights that made the rollouts, or the model folder of the config.
+  // From the weights that made the rollouts, or the folder of version 0.
   absl::StatusOr<std::unique_ptr<Tokenizer>> MakeTokenizer() {
     GetManifestReply reply;
     grpc::ClientContext context;
@@ -73,7 +74,8 @@ class RunReader {
         !reply.manifest().tokenizer_json().empty()) {
       return Tokenizer::Create(reply.manifest().tokenizer_json());
     }
-    ASSIGN_OR_RETURN(std::string json, ReadFile(config_.model().path() + "/tokenizer.json"));
+    ASSIGN_OR_RETURN(std::string json,
+                     ReadFile(BaseModelFolder(config_, run_dir_) + "/tokenizer.json"));
     return Tokenizer::Create(json);
   }
 

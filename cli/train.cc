@@ -50,11 +50,7 @@ std::string ResumeCommand(const TrainOptions& options) {
 absl::Status TrainConfig(RunConfig config, bool resume, const std::string& how_to_resume,
                          const StopToken* stop) {
   MakePathsAbsolute(&config);
-  absl::StatusOr<ModelFacts> model = InspectModel(config.model().path());
-  if (!model.ok()) {
-    return absl::Status(model.status().code(),
-                        absl::StrCat("model.path: ", model.status().message()));
-  }
+  RETURN_IF_ERROR(InspectModel(config).status());
   RETURN_IF_ERROR(InspectData(config).status());
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
 

@@ -13,6 +13,7 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/init/init_model.h"
 #include "common/model/ops/thread_pool.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/evaluate.h"
@@ -76,14 +77,18 @@ class Learner {
 
     ASSIGN_OR_RETURN(backend_, ChooseBackend(ModelSettings::Device_Name(config.model().device())));
     if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(context_.run_dir));
-    ASSIGN_OR_RETURN(context_.base, ReadModelFolder(config.model().path()));
-    ASSIGN_OR_RETURN(ModelConfig shape, ModelConfig::Parse(context_.base.manifest.config_json()));
+    ModelConfig shape;
     if (IsLeader()) {
+      RETURN_IF_ERROR(MakeInitialModel());
+      RETURN_IF_ERROR(LoadBase(&shape));
       ASSIGN_OR_RETURN(data_, LoadRunData(config, context_.base.manifest));
       RETURN_IF_ERROR(CheckRunData(config, *data_, shape.max_positions));
       context_.data = data_.get();
     }
     RETURN_IF_ERROR(Join());
+    std::string there = "the model folder is there";
+    RETURN_IF_ERROR(parallel_->Broadcast(&there));
+    if (!IsLeader()) RETURN_IF_ERROR(LoadBase(&shape));
     RETURN_IF_ERROR(FindCheckpoint());
     if (IsLeader()) {
       ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), context_.epoch,
@@ -97,6 +102,22 @@ class Learner {
     RETURN_IF_ERROR(model_->Load(context_.base.manifest, context_.base.bytes->bytes(),
                                  /*trainable=*/true));
     context_.model = model_.get();
+    return absl::OkStatus();
+  }
+
+  // The init stage, for once.
+  absl::Status MakeInitialModel() {
+    const std::string folder = BaseModelFolder(context_.config, context_.run_dir);
+    if (!HasInit(context_.config) || fs::exists(folder)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(Weights weights, InitModel(context_.config));
+    RETURN_IF_ERROR(MakeFolders(fs::path(folder).parent_path().string()));
+    return WriteModelFolder(folder, weights.manifest, weights.bytes->bytes());
+  }
+
+  absl::Status LoadBase(ModelConfig* shape) {
+    ASSIGN_OR_RETURN(context_.base,
+                     ReadModelFolder(BaseModelFolder(context_.config, context_.run_dir)));
+    ASSIGN_OR_RETURN(*shape, ModelConfig::Parse(context_.base.manifest.config_json()));
     return absl::OkStatus();
   }
 
@@ -174,11 +195,12 @@ class Learner {
         RETURN_IF_ERROR(Restore(*context_.resume, context_.model));
         context_.resume.reset();
       }
-    } else {
+    } else if (!HasInit(context_.config)) {
       RETURN_IF_ERROR(EvaluateAs("start"));
     }
     for (; context_.cursor.stage < context_.config.stage_size(); ++context_.cursor.stage) {
       const Stage& stage = context_.stage();
+      if (stage.has_init()) continue;  // made before; random weights need no evaluation
       std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(stage);
       if (algorithm == nullptr) {
         RETURN_IF_ERROR(EvaluateAs(stage.name()));

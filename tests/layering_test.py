@@ -19,14 +19,15 @@ LAW = {
     "common/plan": BASE | {"common/net", "common/task"},
     "common/weights": BASE | {"common/net", "common/text"},
     "common/model": BASE | {"common/text", "common/weights"},
-    "common/testing": BASE | {"common/net", "common/text", "common/weights"},
+    "common/init": BASE | {"common/text", "common/task", "common/weights"},
+    "common/testing": BASE | {"common/init", "common/net", "common/text", "common/weights"},
     "coordinator": BASE | {"common/net", "common/telemetry"},
     "actor": BASE | {"common/net", "common/text", "common/task", "common/model",
                      "common/weights", "common/telemetry"},
     "learner": BASE | {"common/net", "common/text", "common/task", "common/model", "common/plan",
-                       "common/weights", "common/telemetry", "common/config"},
+                       "common/weights", "common/telemetry", "common/config", "common/init"},
     "cli": BASE | {"common/net", "common/text", "common/task", "common/plan", "common/weights",
-                   "common/telemetry", "common/config"},
+                   "common/telemetry", "common/config", "common/init"},
 }
 TORCH = {"common/model", "actor", "learner"}
 TORCH_HEADER = re.compile(r"^(ATen|torch|c10)/")

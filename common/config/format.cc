@@ -65,6 +65,8 @@ const char* KindName(const Stage& stage) {
       return "ei";
     case Stage::kEval:
       return "eval";
+    case Stage::kInit:
+      return "init";
     case Stage::KIND_NOT_SET:
       return "";
   }

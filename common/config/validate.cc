@@ -139,6 +139,42 @@ absl::Status CheckEval(const EvalSettings& eval) {
   return CheckReward("eval.reward", eval.reward());
 }
 
+absl::Status CheckInit(const std::string& prefix, const InitSettings& init) {
+  auto key = [&](absl::string_view name) { return absl::StrCat(prefix, ".", name); };
+  RETURN_IF_ERROR(AtLeastOne(key("hidden_size"), init.hidden_size(), 16384));
+  RETURN_IF_ERROR(AtLeastOne(key("intermediate_size"), init.intermediate_size(), 65536));
+  RETURN_IF_ERROR(AtLeastOne(key("num_hidden_layers"), init.num_hidden_layers(), 256));
+  RETURN_IF_ERROR(AtLeastOne(key("num_attention_heads"), init.num_attention_heads(), 256));
+  RETURN_IF_ERROR(AtLeastOne(key("num_key_value_heads"), init.num_key_value_heads(), 256));
+  if (init.hidden_size() % (2 * init.num_attention_heads()) != 0) {
+    return Invalid(key("hidden_size"), init.hidden_size(), " must be a multiple of 2 x ",
+                   "num_attention_heads = ", 2 * init.num_attention_heads());
+  }
+  if (init.num_attention_heads() % init.num_key_value_heads() != 0) {
+    return Invalid(key("num_attention_heads"), init.num_attention_heads(),
+                   " must be a multiple of num_key_value_heads ", init.num_key_value_heads());
+  }
+  RETURN_IF_ERROR(Between(key("vocab_size"), init.vocab_size(), 259, 65536));
+  return AtLeastOne(key("max_position_embeddings"), init.max_position_embeddings(), 1 << 20);
+}
+
+// The model comes from model.path or from an init stage in front of the others.
+absl::Status CheckModel(const RunConfig& config) {
+  for (int i = 0; i < config.stage_size(); ++i) {
+    if (!config.stage(i).has_init()) continue;
+    std::string key = absl::StrCat("stage[", i, "].init");
+    if (i > 0) return Invalid(key, "must be the first stage");
+    if (!config.model().path().empty()) {
+      return Invalid("model.path", "'", config.model().path(), "' and ", key,
+                     " are two models; leave one out");
+    }
+    return CheckInit(key, config.stage(i).init());
+  }
+  if (!config.model().path().empty()) return absl::OkStatus();
+  return Invalid("model.path", "is required; set it to a Hugging Face folder (--set ",
+                 "model.path=DIR), or begin with: stage { init {} }");
+}
+
 absl::Status CheckStages(const RunConfig& config) {
   if (config.stage().empty()) {
     return Invalid("stage", "is required; add one, as in: stage { sft {} }");
@@ -155,7 +191,7 @@ absl::Status CheckStages(const RunConfig& config) {
     }
     if (stage.has_training()) RETURN_IF_ERROR(CheckTraining(key + ".training", stage.training()));
     if (stage.kind_case() == Stage::KIND_NOT_SET) {
-      return Invalid(key, "says not what to do; add one of sft {}, ei {}, eval {}");
+      return Invalid(key, "says not what to do; add one of init {}, sft {}, ei {}, eval {}");
     }
     if (stage.has_ei()) RETURN_IF_ERROR(CheckEi(key + ".ei", stage.ei()));
   }
@@ -167,10 +203,7 @@ absl::Status CheckStages(const RunConfig& config) {
 absl::Status ValidateConfig(const RunConfig& config) {
   RETURN_IF_ERROR(CheckName("name", config.name()));
   if (config.output_dir().empty()) return Invalid("output_dir", "must not be empty");
-  if (config.model().path().empty()) {
-    return Invalid("model.path",
-                   "is required; set it to a Hugging Face folder (--set model.path=DIR)");
-  }
+  RETURN_IF_ERROR(CheckModel(config));
   RETURN_IF_ERROR(CheckData(config.data()));
   RETURN_IF_ERROR(CheckRoles(config));
   RETURN_IF_ERROR(CheckTraining("training", config.training()));

@@ -84,19 +84,18 @@ absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> 
                                                  " holds a NaN or an infinity"));
 }
 
-absl::StatusOr<std::shared_ptr<MappedBytes>> ReadSingle(const std::string& path,
+absl::StatusOr<std::vector<SafetensorsFile>> OpenSingle(const std::string& path,
                                                         WeightManifest* manifest) {
-  ASSIGN_OR_RETURN(const SafetensorsFile file, SafetensorsFile::Open(path));
+  std::vector<SafetensorsFile> files;
+  ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
   for (const TensorEntry& tensor : file.header().tensors) *manifest->add_tensors() = tensor;
   manifest->set_total_bytes(file.header().data_bytes);
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes,
-                   MappedBytes::OfSize(file.header().data_bytes));
-  RETURN_IF_ERROR(file.ReadData(bytes->data()));
-  return bytes;
+  files.push_back(std::move(file));
+  return files;
 }
 
 // One behind another, in the order of the shards' names.
-absl::StatusOr<std::shared_ptr<MappedBytes>> ReadShards(const std::string& folder,
+absl::StatusOr<std::vector<SafetensorsFile>> OpenShards(const std::string& folder,
                                                         const std::string& index,
                                                         WeightManifest* manifest) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile(index, kMaxJsonBytes));
@@ -131,13 +130,7 @@ absl::StatusOr<std::shared_ptr<MappedBytes>> ReadShards(const std::string& folde
                                                    " is not in ", shard_of.begin()->second));
   }
   manifest->set_total_bytes(total);
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes, MappedBytes::OfSize(total));
-  char* to = bytes->data();
-  for (const SafetensorsFile& shard : shards) {
-    RETURN_IF_ERROR(shard.ReadData(to));
-    to += shard.header().data_bytes;
-  }
-  return bytes;
+  return shards;
 }
 
 absl::Status SyncPath(const std::string& path) {
@@ -176,32 +169,53 @@ absl::StatusOr<std::string> ReadTokenizerConfig(const std::string& folder) {
   return config.dump();
 }
 
-}  // namespace
+// Everything but the weights, whose files are left open.
+struct OpenFolder {
+  WeightManifest manifest;  // without digests
+  std::string path;         // the file that lists the tensors
+  std::vector<SafetensorsFile> files;
+};
 
-absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
-  Weights weights;
-  WeightManifest& manifest = weights.manifest;
+absl::StatusOr<OpenFolder> OpenModelFolder(const std::string& folder) {
+  OpenFolder out;
+  WeightManifest& manifest = out.manifest;
   if (!std::filesystem::is_directory(folder)) {
     return absl::NotFoundError(absl::StrCat("model folder ", folder, " is not there"));
   }
   ASSIGN_OR_RETURN(*manifest.mutable_config_json(), ReadText(folder, "config.json", true));
   ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(), ReadText(folder, "tokenizer.json", true));
   ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_config_json(), ReadTokenizerConfig(folder));
-
-  std::string path = folder + "/model.safetensors";
-  std::shared_ptr<MappedBytes> file;
-  if (!std::filesystem::exists(path) && std::filesystem::exists(path + ".index.json")) {
-    path += ".index.json";
-    ASSIGN_OR_RETURN(file, ReadShards(folder, path, &manifest));
+  out.path = folder + "/model.safetensors";
+  if (!std::filesystem::exists(out.path) && std::filesystem::exists(out.path + ".index.json")) {
+    out.path += ".index.json";
+    ASSIGN_OR_RETURN(out.files, OpenShards(folder, out.path, &manifest));
   } else {
-    ASSIGN_OR_RETURN(file, ReadSingle(path, &manifest));
+    ASSIGN_OR_RETURN(out.files, OpenSingle(out.path, &manifest));
   }
-  if (absl::Status finite = CheckFinite(manifest, file->bytes()); !finite.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(path, ": ", finite.message()));
+  return out;
+}
+
+}  // namespace
+
+absl::StatusOr<WeightManifest> ReadModelManifest(const std::string& folder) {
+  ASSIGN_OR_RETURN(OpenFolder open, OpenModelFolder(folder));
+  return std::move(open.manifest);
+}
+
+absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
+  ASSIGN_OR_RETURN(OpenFolder open, OpenModelFolder(folder));
+  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes,
+                   MappedBytes::OfSize(open.manifest.total_bytes()));
+  char* to = bytes->data();
+  for (const SafetensorsFile& file : open.files) {
+    RETURN_IF_ERROR(file.ReadData(to));
+    to += file.header().data_bytes;
   }
-  Digest(file->bytes(), &manifest);
-  weights.bytes = std::move(file);
-  return weights;
+  if (absl::Status finite = CheckFinite(open.manifest, bytes->bytes()); !finite.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat(open.path, ": ", finite.message()));
+  }
+  Digest(bytes->bytes(), &open.manifest);
+  return Weights{std::move(open.manifest), std::move(bytes)};
 }
 
 absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& manifest,

@@ -30,6 +30,9 @@ struct Weights {
 // field.
 absl::StatusOr<Weights> ReadModelFolder(const std::string& folder);
 
+// The same without reading the weights: no digests.
+absl::StatusOr<WeightManifest> ReadModelManifest(const std::string& folder);
+
 // Writes such a folder atomically (a temporary folder, synced, renamed): safetensors in manifest
 // order plus the three JSON files of the manifest.
 absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& manifest,

@@ -96,7 +96,7 @@ absl::Status CheckRunData(const RunConfig& config, const RunData& data, int64_t 
   RETURN_IF_ERROR(CheckPrompts(data.eval, *data.prompt, config.eval().max_new_tokens(),
                                "eval.max_new_tokens", max_positions, "the model's positions"));
   for (const Stage& stage : config.stage()) {
-    if (stage.has_eval()) continue;
+    if (stage.has_eval() || stage.has_init()) continue;
     if (data.train.empty()) return absl::InvalidArgumentError("data.train: no problems");
     RETURN_IF_ERROR(stage.has_sft() ? CheckSft(stage, data, max_positions)
                                     : CheckEi(stage, data, max_positions));

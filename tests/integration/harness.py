@@ -13,6 +13,7 @@ import sys
 import time
 
 BIN = pathlib.Path(os.environ["RECKON_BIN"])
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 CONFIG = """
 name: "{name}"
