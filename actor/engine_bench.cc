@@ -59,7 +59,8 @@ Lease MakeLease(const Tokenizer& tokenizer, uint64_t group) {
 absl::Status Run() {
   const absl::Time begin = absl::Now();
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
-  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json()));
+  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
+                                                     weights.manifest.tokenizer_model()));
   TorchPolicyOptions policy_options;
   policy_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   policy_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;

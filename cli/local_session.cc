@@ -89,7 +89,8 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   problems_.erase(problems_.begin(), problems_.begin() + std::min(skip, problems_.size()));
   if (problems_.empty()) return absl::InvalidArgumentError("--data: no problems are left");
 
-  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json()));
+  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json(),
+                                                 weights_.manifest.tokenizer_model()));
   if (format == DataSettings::CHAT) {
     ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json()));
   }

@@ -21,6 +21,7 @@
 #include "common/net/channel.h"
 #include "common/plan/plan_client.h"
 #include "common/text/tokenizer.h"
+#include "common/weights/model_folder.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -70,13 +71,12 @@ class RunReader {
     GetManifestReply reply;
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
-    if (stub_->GetManifest(&context, GetManifestRequest(), &reply).ok() &&
-        !reply.manifest().tokenizer_json().empty()) {
-      return Tokenizer::Create(reply.manifest().tokenizer_json());
+    WeightManifest& manifest = *reply.mutable_manifest();
+    if (!stub_->GetManifest(&context, GetManifestRequest(), &reply).ok() ||
+        manifest.config_json().empty()) {
+      ASSIGN_OR_RETURN(manifest, ReadModelManifest(BaseModelFolder(config_, run_dir_)));
     }
-    ASSIGN_OR_RETURN(std::string json,
-                     ReadFile(BaseModelFolder(config_, run_dir_) + "/tokenizer.json"));
-    return Tokenizer::Create(json);
+    return Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model());
   }
 
  private:

@@ -23,6 +23,9 @@ class LetterTokenizer : public Tokenizer {
   std::vector<uint32_t> Encode(absl::string_view text, bool) const override {
     return {text.begin(), text.end()};
   }
+  std::vector<uint32_t> EncodeBeginning(absl::string_view text) const override {
+    return Encode(text, false);
+  }
   std::string Decode(absl::Span<const uint32_t> ids, bool) const override {
     std::string text;
     for (uint32_t id : ids) text += letters_[id % letters_.size()];
@@ -33,7 +36,6 @@ class LetterTokenizer : public Tokenizer {
   }
   std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
   size_t vocab_size() const override { return 256; }
-  std::optional<uint32_t> bos() const override { return std::nullopt; }
 
  private:
   const std::string letters_ = "abcdefghijklmnopqrstuvwxyz";

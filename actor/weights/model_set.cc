@@ -16,8 +16,7 @@ const Model* ModelSet::Find(uint64_t version) {
 }
 
 absl::StatusOr<const Model*> ModelSet::Add(uint64_t version, const Weights& weights) {
-  ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer,
-                   TokenizerFor(weights.manifest.tokenizer_json()));
+  ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, TokenizerFor(weights.manifest));
   // The old ones go first: there may not be memory for one more.
   models_.remove_if([version](const Model& m) { return m.version == version; });
   while (models_.size() >= capacity_) models_.pop_back();
@@ -26,10 +25,13 @@ absl::StatusOr<const Model*> ModelSet::Add(uint64_t version, const Weights& weig
   return &models_.front();
 }
 
-absl::StatusOr<std::shared_ptr<const Tokenizer>> ModelSet::TokenizerFor(const std::string& json) {
-  if (tokenizer_ == nullptr || json != tokenizer_json_) {
-    ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(json));
-    tokenizer_json_ = json;
+absl::StatusOr<std::shared_ptr<const Tokenizer>> ModelSet::TokenizerFor(
+    const WeightManifest& manifest) {
+  std::string files = manifest.tokenizer_json() + manifest.tokenizer_model();
+  if (tokenizer_ == nullptr || files != tokenizer_files_) {
+    ASSIGN_OR_RETURN(tokenizer_,
+                     Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model()));
+    tokenizer_files_ = std::move(files);
   }
   return tokenizer_;
 }

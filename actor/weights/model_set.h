@@ -37,12 +37,12 @@ class ModelSet {
   absl::StatusOr<const Model*> Add(uint64_t version, const Weights& weights);
 
  private:
-  absl::StatusOr<std::shared_ptr<const Tokenizer>> TokenizerFor(const std::string& json);
+  absl::StatusOr<std::shared_ptr<const Tokenizer>> TokenizerFor(const WeightManifest& manifest);
 
   const PolicyMaker maker_;
   const size_t capacity_;
-  std::list<Model> models_;  // last used first
-  std::string tokenizer_json_;
+  std::list<Model> models_;      // last used first
+  std::string tokenizer_files_;  // what tokenizer_ was made of
   std::shared_ptr<const Tokenizer> tokenizer_;
 };
 

@@ -1,14 +1,23 @@
 #include "common/task/format.h"
 
+#include <array>
 #include <optional>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace reckon {
 namespace {
 
-constexpr absl::string_view kEndTokens[] = {"<|im_end|>", "<|endoftext|>"};
+// Of Qwen and SmolLM2, Llama 3, Llama 2. The first that a vocabulary has ends what is learned; a
+// Llama 3 that was not trained to chat has never seen <|eot_id|>.
+using EndTokens = std::array<absl::string_view, 5>;
+constexpr EndTokens kChatEnds = {"<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>",
+                                 "</s>"};
+constexpr EndTokens kTextEnds = {"<|im_end|>", "<|end_of_text|>", "<|eot_id|>", "<|endoftext|>",
+                                 "</s>"};
 constexpr absl::string_view kInstruction =
     "Solve the problem step by step, one step a line. Then write the final answer, a number alone, "
     "on a last line that starts with ####, like this: #### 42";
@@ -29,12 +38,13 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format for
                                                         const ChatTemplate* chat,
                                                         std::vector<Problem> examples) {
   std::vector<uint32_t> end_ids;
-  for (absl::string_view token : kEndTokens) {
+  for (absl::string_view token : format == DataSettings::CHAT ? kChatEnds : kTextEnds) {
     if (std::optional<uint32_t> id = tokenizer->TokenId(token)) end_ids.push_back(*id);
   }
   if (end_ids.empty()) {
-    return absl::FailedPreconditionError(
-        "the tokenizer has neither <|im_end|> nor <|endoftext|>, so nothing could end a sample");
+    return absl::FailedPreconditionError(absl::StrCat("the tokenizer has none of ",
+                                                      absl::StrJoin(kTextEnds, ", "),
+                                                      ", so nothing could end a sample"));
   }
   if (format == DataSettings::CHAT && chat == nullptr) {
     return absl::FailedPreconditionError(
@@ -67,28 +77,28 @@ std::string PromptFormatter::PromptText(const Problem& problem) const {
 std::vector<uint32_t> PromptFormatter::Prompt(const Problem& problem) const {
   const std::string text = PromptText(problem);
   if (format_ != DataSettings::CHAT) {
-    std::vector<uint32_t> ids = tokenizer_->Encode(text, /*parse_special=*/false);
-    if (tokenizer_->bos().has_value()) ids.insert(ids.begin(), *tokenizer_->bos());
-    return ids;  // a chat template writes its own
+    return tokenizer_->EncodeBeginning(text);  // a chat template writes its own beginning
   }
   const std::string& question = problem.question;
   std::vector<uint32_t> plain = tokenizer_->Encode(question, false);
   if (plain == tokenizer_->Encode(question, true)) return tokenizer_->Encode(text, true);
   // The question spells a special token: the template's own are read, the question's are not. The
   // template puts the question in once, behind nothing that comes from the data.
-  const std::string around = ChatPrompt(*chat_, "");
-  const size_t head = around.find("\n\n" + std::string(kInstruction));
-  std::vector<uint32_t> ids = tokenizer_->Encode(absl::string_view(text).substr(0, head), true);
+  const std::string around = ChatPrompt(*chat_, "@");
+  const size_t head = around.find(absl::StrCat("@\n\n", kInstruction));
+  std::vector<uint32_t> ids = tokenizer_->Encode(absl::string_view(around).substr(0, head), true);
+  plain = tokenizer_->Encode(absl::string_view(text).substr(head, text.size() + 1 - around.size()),
+                             false);
   ids.insert(ids.end(), plain.begin(), plain.end());
-  const auto tail =
-      tokenizer_->Encode(absl::string_view(text).substr(head + question.size()), true);
+  const auto tail = tokenizer_->Encode(absl::string_view(around).substr(head + 1), true);
   ids.insert(ids.end(), tail.begin(), tail.end());
   return ids;
 }
 
 std::vector<uint32_t> PromptFormatter::Completion(const std::string& solution) const {
-  // A chat prompt ends with a newline, the others with "Answer:".
-  const absl::string_view lead = format_ == DataSettings::CHAT ? "" : " ";
+  // Most chat prompts end with a newline; Llama 2's with "[/INST]", the others with "Answer:".
+  const bool chat = format_ == DataSettings::CHAT;
+  const absl::string_view lead = chat && absl::EndsWith(ChatPrompt(*chat_, ""), "\n") ? "" : " ";
   std::vector<uint32_t> ids = tokenizer_->Encode(
       absl::StrCat(lead, absl::StripAsciiWhitespace(solution)), /*parse_special=*/false);
   ids.push_back(end_ids_.front());

@@ -37,6 +37,11 @@ class FakeTokenizer final : public Tokenizer {
     }
     return ids;
   }
+  std::vector<uint32_t> EncodeBeginning(absl::string_view text) const override {
+    std::vector<uint32_t> ids = Encode(text, false);
+    if (bos_.has_value()) ids.insert(ids.begin(), *bos_);
+    return ids;
+  }
   std::string Decode(absl::Span<const uint32_t> ids, bool skip_special) const override {
     std::string text;
     for (uint32_t id : ids) {
@@ -53,7 +58,6 @@ class FakeTokenizer final : public Tokenizer {
     return std::nullopt;
   }
   size_t vocab_size() const override { return 256 + specials_.size(); }
-  std::optional<uint32_t> bos() const override { return bos_; }
 
  private:
   std::vector<std::string> specials_;
@@ -66,6 +70,20 @@ constexpr char kConfig[] =
     R"(by Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + )"
     R"(message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %})"
     R"({{ '<|im_start|>assistant\n' }}{% endif %}"})";
+
+constexpr char kLlama2Config[] =
+    R"json({"chat_template": "{% if messages[0]['role'] == 'system' %}{% set loop_messages )json"
+    R"json(= messages[1:] %}{% set system_message = messages[0]['content'] %}{% else %}{% s)json"
+    R"json(et loop_messages = messages %}{% set system_message = false %}{% endif %}{% for )json"
+    R"json(message in loop_messages %}{% if (message['role'] == 'user') != (loop.index0 % 2)json"
+    R"json( == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant/us)json"
+    R"json(er/assistant/...') }}{% endif %}{% if loop.index0 == 0 and system_message != fal)json"
+    R"json(se %}{% set content = '<<SYS>>\\n' + system_message + '\\n<</SYS>>\\n\\n' + mess)json"
+    R"json(age['content'] %}{% else %}{% set content = message['content'] %}{% endif %}{% i)json"
+    R"json(f message['role'] == 'user' %}{{ bos_token + '[INST] ' + content.strip() + ' [/I)json"
+    R"json(NST]' }}{% elif message['role'] == 'assistant' %}{{ ' '  + content.strip() + ' ')json"
+    R"json( + eos_token }}{% endif %}{% endfor %}", "bos_token": "<s>", "eos_token": "</s>")json"
+    R"json(})json";
 
 class FormatTest : public ::testing::Test {
  protected:
@@ -138,6 +156,21 @@ TEST_F(FormatTest, SpecialTokensInDataAreOrdinaryText) {
     EXPECT_EQ(std::count(completion.begin(), completion.end(), 258u), 1);
     EXPECT_EQ(completion.back(), 258u);
   }
+}
+
+TEST_F(FormatTest, ATemplateThatStripsItsContentsKeepsSpecialTokensInDataOrdinaryToo) {
+  const FakeTokenizer llama({"</s>", "<s>"});
+  const ChatTemplate template_of = *ChatTemplate::Create(kLlama2Config);
+  auto chat = PromptFormatter::Create(DataSettings::CHAT, &llama, &template_of, {});
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  problem_.question = "  a</s>b?";
+  const std::vector<uint32_t> ids = chat->Prompt(problem_);
+  EXPECT_EQ(llama.Decode(ids, false), chat->PromptText(problem_));
+  EXPECT_THAT(chat->PromptText(problem_), StartsWith("<s>[INST] a</s>b?\n\nSolve"));
+  EXPECT_THAT(chat->PromptText(problem_), EndsWith(" [/INST]"));
+  EXPECT_EQ(ids.front(), 257u);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 256u), 0);
+  EXPECT_EQ(llama.Decode(chat->Completion("#### 5"), false), " #### 5</s>");
 }
 
 TEST_F(FormatTest, EndsWithEndOfTextWhereThereIsNoChatToken) {

@@ -22,6 +22,12 @@ std::vector<uint32_t> ByteLevelBpe::Encode(absl::string_view text, bool parse_sp
   return std::move(work.ids);
 }
 
+std::vector<uint32_t> ByteLevelBpe::EncodeBeginning(absl::string_view text) const {
+  std::vector<uint32_t> ids = Encode(text, /*parse_special=*/false);
+  if (parts_.bos.has_value()) ids.insert(ids.begin(), *parts_.bos);
+  return ids;
+}
+
 void ByteLevelBpe::EncodeAround(const AddedTokenTrie& added, absl::string_view text,
                                 Work* work) const {
   auto encode_between = [&](absl::string_view piece) {

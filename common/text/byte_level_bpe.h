@@ -36,7 +36,7 @@ class ByteLevelBpe final : public Tokenizer {
     std::vector<bool> special;                       // by id
     std::array<uint32_t, 256> byte_ids;              // kNoId where the vocabulary has none
     BpeMerges merges;
-    std::optional<uint32_t> bos;
+    std::optional<uint32_t> bos;  // begins a text
     // The package looks for those of its second kind ("normalized") only in what the first left.
     AddedTokenTrie first_added, second_added;
   };
@@ -44,11 +44,11 @@ class ByteLevelBpe final : public Tokenizer {
   explicit ByteLevelBpe(Parts parts) : parts_(std::move(parts)) {}
 
   std::vector<uint32_t> Encode(absl::string_view text, bool parse_special) const override;
+  std::vector<uint32_t> EncodeBeginning(absl::string_view text) const override;
   std::string Decode(absl::Span<const uint32_t> ids, bool skip_special) const override;
   absl::string_view TokenBytes(uint32_t id) const override;
   std::optional<uint32_t> TokenId(absl::string_view token) const override;
   size_t vocab_size() const override { return parts_.bytes.size(); }
-  std::optional<uint32_t> bos() const override { return parts_.bos; }
 
  private:
   struct Work;  // what one call of Encode writes

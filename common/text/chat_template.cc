@@ -37,15 +37,20 @@ absl::Status UnknownTemplate(absl::string_view what) {
 constexpr uint64_t kChatMlShape = 0x619c543be486b782;  // SmolLM2, Qwen2
 constexpr uint64_t kQwen25Shape = 0xda1b0fb1d7eef81c;  // the same with tools
 constexpr uint64_t kQwen3Text = 0x1bcf2d7e9dbcb15f;
+constexpr uint64_t kLlama2Text = 0x845fc12d9bd9a5bf;
 constexpr uint64_t kLlama3Text = 0x49692485471ddb8d;
 constexpr uint64_t kLlama31Text = 0xee661ea1eecf7999;
 constexpr uint64_t kLlama32Text = 0x69613e9c3b838234;
 
-// tokenizer.bos_token as transformers reads it: a string, or an added token with content.
-absl::StatusOr<std::string> ReadBosToken(const nlohmann::json& config) {
-  const nlohmann::json* token = FindField(config, "bos_token");
-  if (token != nullptr && token->is_object()) return GetString(*token, "content");
-  return GetString(config, "bos_token");
+// A special token as transformers reads it: a string, or an added token with content.
+absl::StatusOr<std::string> ReadToken(const nlohmann::json& config, absl::string_view name) {
+  const nlohmann::json* token = FindField(config, name);
+  absl::StatusOr<std::string> text = token != nullptr && token->is_object()
+                                         ? GetString(*token, "content")
+                                         : GetString(config, name);
+  if (text.ok()) return text;
+  return absl::InvalidArgumentError(
+      absl::StrCat("tokenizer_config.json: ", text.status().message()));
 }
 
 void AppendChatMl(const ChatMessage& message, std::string* out) {
@@ -61,6 +66,25 @@ absl::string_view StripNewlines(absl::string_view text) {
   while (absl::ConsumePrefix(&text, "\n")) continue;
   while (absl::ConsumeSuffix(&text, "\n")) continue;
   return text;
+}
+
+// Llama 2 puts the system message into the first question.
+std::string RenderLlama2(const std::vector<ChatMessage>& messages, absl::string_view bos,
+                         absl::string_view eos) {
+  const bool has_system = messages[0].role == "system";
+  std::string out;
+  for (size_t i = has_system; i < messages.size(); ++i) {
+    std::string content = messages[i].content;
+    if (has_system && i == 1) {
+      content = absl::StrCat("<<SYS>>\n", messages[0].content, "\n<</SYS>>\n\n", content);
+    }
+    if (messages[i].role == "user") {
+      absl::StrAppend(&out, bos, "[INST] ", PythonStrip(content), " [/INST]");
+    } else {
+      absl::StrAppend(&out, " ", PythonStrip(content), " ", eos);
+    }
+  }
+  return out;
 }
 
 // Qwen3 takes the thoughts out of every answer but those behind the last question.
@@ -124,16 +148,19 @@ absl::StatusOr<ChatTemplate> ChatTemplate::Create(absl::string_view tokenizer_co
   if (exact == kQwen3Text) return ChatTemplate(Kind::kQwen3, "");
   const bool llama3 = exact == kLlama3Text;
   if (llama3 || exact == kLlama31Text || exact == kLlama32Text) {
-    auto bos = ReadBosToken(*config);
-    if (!bos.ok()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tokenizer_config.json: ", bos.status().message()));
-    }
-    return ChatTemplate(llama3 ? Kind::kLlama3 : Kind::kLlama31, *std::move(bos));
+    ASSIGN_OR_RETURN(std::string bos, ReadToken(*config, "bos_token"));
+    return ChatTemplate(llama3 ? Kind::kLlama3 : Kind::kLlama31, std::move(bos));
+  }
+  // Published with one space before the plus sign, and with two.
+  if (Fingerprint(absl::StrReplaceAll(text, {{"' '  +", "' ' +"}})) == kLlama2Text) {
+    ASSIGN_OR_RETURN(std::string bos, ReadToken(*config, "bos_token"));
+    ChatTemplate chat(Kind::kLlama2, std::move(bos));
+    ASSIGN_OR_RETURN(chat.end_, ReadToken(*config, "eos_token"));
+    return chat;
   }
   return UnknownTemplate(
       "chat_template is not known to Reckon, which does not interpret templates and knows those of "
-      "SmolLM2, Qwen2, Qwen2.5, Qwen3 and Llama 3 to 3.2");
+      "SmolLM2, Qwen2, Qwen2.5, Qwen3, Llama 2 and Llama 3 to 3.2");
 }
 
 std::string ChatTemplate::Render(const std::vector<ChatMessage>& messages,
@@ -148,6 +175,8 @@ std::string ChatTemplate::Render(const std::vector<ChatMessage>& messages,
     case Kind::kQwen3:
       if (!messages.empty()) out = RenderQwen3(messages);
       break;
+    case Kind::kLlama2:
+      return RenderLlama2(messages, text_, end_);  // a question ends with what asks for the answer
     case Kind::kLlama3:
       out = text_;
       for (const ChatMessage& message : messages) AppendLlama(message.role, message.content, &out);

@@ -16,7 +16,7 @@ struct ChatMessage {
 };
 
 // Renders messages as the model's chat template does, without tools. Templates are known by their
-// exact text, never interpreted: those of SmolLM2, Qwen2, Qwen2.5, Qwen3, Llama 3, 3.1 and 3.2.
+// exact text, never interpreted: those of SmolLM2, Qwen2, Qwen2.5, Qwen3, Llama 2, 3, 3.1 and 3.2.
 // Immutable.
 //
 // Where a template prints the date of today (Llama 3.2), the date is the one that it falls back to,
@@ -27,17 +27,19 @@ class ChatTemplate {
   // UNIMPLEMENTED for a template Reckon does not know, with what to do.
   static absl::StatusOr<ChatTemplate> Create(absl::string_view tokenizer_config_json);
 
-  // At least one message.
+  // At least one message. Llama 2's are of user and assistant in turn, but for a system message.
   std::string Render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
 
  private:
   // How turns are marked.
-  enum class Kind { kChatMl, kQwen3, kLlama3, kLlama31 };
+  enum class Kind { kChatMl, kQwen3, kLlama2, kLlama3, kLlama31 };
   ChatTemplate(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
 
   Kind kind_;
-  // ChatML: the system message where there is none. Llama: what the whole begins with.
+  // ChatML: the system message where there is none. Llama 3: what the whole begins with. Llama 2:
+  // what a question begins with.
   std::string text_;
+  std::string end_;  // Llama 2: what an answer ends with
 };
 
 }  // namespace reckon

@@ -11,6 +11,7 @@
 #include "common/text/json.h"
 #include "common/text/nfc.h"
 #include "common/text/post_processor.h"
+#include "common/text/sentence_piece_bpe.h"
 
 namespace reckon {
 namespace {
@@ -209,7 +210,9 @@ absl::Status ReadAddedTokens(const json& root, Parts* parts) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Create(absl::string_view tokenizer_json) {
+absl::StatusOr<std::unique_ptr<Tokenizer>> Tokenizer::Create(absl::string_view tokenizer_json,
+                                                             absl::string_view tokenizer_model) {
+  if (!tokenizer_model.empty()) return SentencePieceBpe::Create(tokenizer_model);
   auto root = ParseJson(tokenizer_json);
   if (!root.ok()) return In("file", root.status());
   auto model = GetObject(*root, "model");

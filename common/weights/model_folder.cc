@@ -29,8 +29,8 @@
 namespace reckon {
 namespace {
 
-// The JSON files travel inside the manifest, which is one message.
-constexpr uint64_t kMaxTextBytes = 12 << 20;
+// Config and tokenizer travel inside the manifest, which is one message.
+constexpr uint64_t kMaxTextBytes = 14 << 20;
 // All of them are open at once.
 constexpr size_t kMaxShards = 512;
 
@@ -158,6 +158,11 @@ absl::Status WriteParts(const std::string& path, const std::vector<absl::Span<co
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::string> ReadTokenizerModel(const std::string& folder) {
+  absl::StatusOr<std::string> bytes = ReadFile(folder + "/tokenizer.model", kMaxTextBytes);
+  return absl::IsNotFound(bytes.status()) ? std::string() : bytes;
+}
+
 // With the chat template inside, which transformers keeps in a file of its own since version 5.
 absl::StatusOr<std::string> ReadTokenizerConfig(const std::string& folder) {
   ASSIGN_OR_RETURN(std::string text, ReadText(folder, "tokenizer_config.json", false));
@@ -183,8 +188,15 @@ absl::StatusOr<OpenFolder> OpenModelFolder(const std::string& folder) {
     return absl::NotFoundError(absl::StrCat("model folder ", folder, " is not there"));
   }
   ASSIGN_OR_RETURN(*manifest.mutable_config_json(), ReadText(folder, "config.json", true));
-  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(), ReadText(folder, "tokenizer.json", true));
+  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_model(), ReadTokenizerModel(folder));
+  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(),
+                   ReadText(folder, "tokenizer.json", manifest.tokenizer_model().empty()));
   ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_config_json(), ReadTokenizerConfig(folder));
+  if (manifest.ByteSizeLong() > kMaxTextBytes) {
+    return absl::InvalidArgumentError(absl::StrCat(folder, ": config and tokenizer files take ",
+                                                   manifest.ByteSizeLong(),
+                                                   " bytes together, at most ", kMaxTextBytes));
+  }
   out.path = folder + "/model.safetensors";
   if (!std::filesystem::exists(out.path) && std::filesystem::exists(out.path + ".index.json")) {
     out.path += ".index.json";
@@ -238,7 +250,8 @@ absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& m
   const std::pair<const char*, const std::string*> texts[] = {
       {"config.json", &manifest.config_json()},
       {"tokenizer.json", &manifest.tokenizer_json()},
-      {"tokenizer_config.json", &manifest.tokenizer_config_json()}};
+      {"tokenizer_config.json", &manifest.tokenizer_config_json()},
+      {"tokenizer.model", &manifest.tokenizer_model()}};
   for (const auto& [name, text] : texts) {
     if (!text->empty()) RETURN_IF_ERROR(WriteParts(absl::StrCat(temporary, "/", name), {*text}));
   }

@@ -24,7 +24,7 @@ struct Weights {
 };
 
 // Reads a Hugging Face folder (config.json, model.safetensors, tokenizer.json,
-// tokenizer_config.json), with the weights in one file or in several
+// tokenizer_config.json, tokenizer.model), with the weights in one file or in several
 // (model.safetensors.index.json). Every header is checked before memory is taken for the data,
 // which is then read into its place. Digests are computed over all cores. Errors name file and
 // field.
@@ -34,7 +34,7 @@ absl::StatusOr<Weights> ReadModelFolder(const std::string& folder);
 absl::StatusOr<WeightManifest> ReadModelManifest(const std::string& folder);
 
 // Writes such a folder atomically (a temporary folder, synced, renamed): safetensors in manifest
-// order plus the three JSON files of the manifest.
+// order plus config and tokenizer.
 absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& manifest,
                               absl::Span<const char> bytes);
 

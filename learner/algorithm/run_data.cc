@@ -75,7 +75,8 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
   ASSIGN_OR_RETURN(data->eval, LoadProblems(config.data(), Split::kEval));
   size_t limit = config.eval().limit();
   if (limit > 0 && data->eval.size() > limit) data->eval.resize(limit);
-  ASSIGN_OR_RETURN(data->tokenizer, Tokenizer::Create(model.tokenizer_json()));
+  ASSIGN_OR_RETURN(data->tokenizer,
+                   Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
   DataSettings::Format format = config.data().format();
   if (format == DataSettings::CHAT) {
     ASSIGN_OR_RETURN(data->chat, ChatTemplate::Create(model.tokenizer_config_json()));

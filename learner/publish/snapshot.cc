@@ -42,6 +42,7 @@ absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base
   manifest.set_config_json(base.config_json());
   manifest.set_tokenizer_json(base.tokenizer_json());
   manifest.set_tokenizer_config_json(base.tokenizer_config_json());
+  manifest.set_tokenizer_model(base.tokenizer_model());
   for (const TensorEntry& tensor : base.tensors()) {
     *manifest.add_tensors() = tensor;
     manifest.mutable_tensors()->rbegin()->set_dtype("BF16");

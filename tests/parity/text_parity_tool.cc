@@ -1,13 +1,17 @@
 // Answers, line by line, what text_parity.py asks of common/text:
 //   {"encode": TEXT, "special": BOOL}  -> [ID, ...]
-//   {"bos": null} -> ID or null
+//   {"encode_hex": BYTES} -> [ID, ...]
+//   {"begin": TEXT} -> [ID, ...]
 //   {"decode": [ID, ...], "skip": BOOL} -> TEXT
 //   {"chat": [[ROLE, CONTENT], ...], "prompt": BOOL} -> TEXT
-// Usage: text_parity_tool TOKENIZER_JSON TOKENIZER_CONFIG_JSON < questions > answers
+// Usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON < questions > answers
+// TOKENIZER: a tokenizer.json or a tokenizer.model.
 
 #include <iostream>
 #include <string>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/text/chat_template.h"
@@ -26,8 +30,13 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
     ASSIGN_OR_RETURN(bool special, GetBool(question, "special"));
     return json(tokenizer.Encode(text, special));
   }
-  if (question.contains("bos")) {
-    return tokenizer.bos().has_value() ? json(*tokenizer.bos()) : json();
+  if (FindField(question, "encode_hex") != nullptr) {
+    ASSIGN_OR_RETURN(std::string hex, GetString(question, "encode_hex"));
+    return json(tokenizer.Encode(absl::HexStringToBytes(hex), /*parse_special=*/false));
+  }
+  if (FindField(question, "begin") != nullptr) {
+    ASSIGN_OR_RETURN(std::string text, GetString(question, "begin"));
+    return json(tokenizer.EncodeBeginning(text));
   }
   if (FindField(question, "decode") != nullptr) {
     ASSIGN_OR_RETURN(const json* ids, GetArray(question, "decode"));
@@ -42,8 +51,10 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
 }
 
 absl::Status Run(const char* tokenizer_path, const char* config_path) {
-  ASSIGN_OR_RETURN(std::string tokenizer_json, ReadFile(tokenizer_path));
-  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(tokenizer_json));
+  ASSIGN_OR_RETURN(std::string file, ReadFile(tokenizer_path));
+  const bool is_model = absl::EndsWith(tokenizer_path, ".model");
+  ASSIGN_OR_RETURN(auto tokenizer,
+                   is_model ? Tokenizer::Create("", file) : Tokenizer::Create(file));
   ASSIGN_OR_RETURN(std::string config_json, ReadFile(config_path));
   ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Create(config_json));
   std::string line;
@@ -61,7 +72,7 @@ absl::Status Run(const char* tokenizer_path, const char* config_path) {
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
   if (argc != 3) {
-    std::cerr << "usage: text_parity_tool TOKENIZER_JSON TOKENIZER_CONFIG_JSON\n";
+    std::cerr << "usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON\n";
     return 2;
   }
   const absl::Status status = reckon::Run(argv[1], argv[2]);
