@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cmath>
 #include <iostream>
 #include <vector>
 
@@ -61,6 +62,18 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
       std::string line;
       for (uint32_t round = 0; round < stage.ei().rounds(); ++round) line = evaluate();
       std::cout << line << "\n";
+    } else if (stage.has_ppo()) {
+      const PpoSettings& ppo = stage.ppo();
+      const double samples = double(ppo.prompts()) * ppo.samples_per_prompt();
+      const double evaluations = std::ceil(double(ppo.steps()) / ppo.eval_every());
+      total.sampled += samples * ppo.steps();
+      std::cout << ppo.steps() << " steps of " << FormatCount(samples) << " samples ("
+                << ppo.samples_per_prompt() << " a prompt), advantages by "
+                << PpoSettings::AdvEstimator_Name(ppo.adv_estimator()) << ", " << ppo.ppo_epochs()
+                << " epochs in minibatches of " << training.batch_size() << "; ";
+      std::string line;
+      for (double i = 0; i < evaluations; ++i) line = evaluate();
+      std::cout << FormatCount(evaluations) << " times " << line << "\n";
     } else if (stage.has_init()) {
       std::cout << "a model from nothing\n";
     } else {

@@ -171,6 +171,7 @@ class Learner {
     }
     if (context_.resume.has_value()) {
       context_.cursor = context_.resume->cursor;
+      saved_version_ = context_.cursor.version;
       if (context_.cursor.stage >= context_.config.stage_size()) {
         return absl::FailedPreconditionError("the checkpoint is of a config with more stages");
       }
@@ -189,55 +190,68 @@ class Learner {
   }
 
   absl::Status RunStages() {
-    if (context_.resume.has_value()) {
-      // A fine-tuning that was interrupted takes up context_.resume itself.
-      if (context_.cursor.phase != Cursor::kTrain) {
-        RETURN_IF_ERROR(Restore(*context_.resume, context_.model));
-        context_.resume.reset();
-      }
-    } else if (!HasInit(context_.config)) {
+    if (!context_.resume.has_value() && !HasInit(context_.config)) {
       RETURN_IF_ERROR(EvaluateAs("start"));
     }
     for (; context_.cursor.stage < context_.config.stage_size(); ++context_.cursor.stage) {
       const Stage& stage = context_.stage();
       if (stage.has_init()) continue;  // made before; random weights need no evaluation
       std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(stage);
+      if (context_.cursor.phase == Cursor::kBegin && context_.cursor.round == 0) {
+        context_.cursor.stage_version = context_.cursor.version;
+      }
+      if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(context_));
+      // What the resumed stage does not take up itself: the middle of a fine-tuning, moments.
+      if (context_.resume.has_value() && context_.cursor.phase != Cursor::kTrain) {
+        RETURN_IF_ERROR(Restore(context_));
+        if (!context_.resume->moments.has_value()) context_.resume.reset();
+      }
       if (algorithm == nullptr) {
         RETURN_IF_ERROR(EvaluateAs(stage.name()));
         continue;
-      }
-      if (context_.cursor.phase == Cursor::kBegin && context_.cursor.round == 0) {
-        context_.cursor.stage_version = context_.cursor.version;
       }
       for (; context_.cursor.round < algorithm->rounds(); ++context_.cursor.round) {
         RETURN_IF_ERROR(RunRound(*algorithm));
         context_.cursor.phase = Cursor::kBegin;
       }
       context_.cursor.round = 0;
+      context_.extra.clear();
+      context_.resume.reset();
     }
     return absl::OkStatus();
   }
 
   absl::Status RunRound(Algorithm& algorithm) {
+    bool saved = true;
+    const int64_t round = context_.cursor.round;
     if (context_.cursor.phase != Cursor::kTrained) {
       RETURN_IF_ERROR(algorithm.Round(context_));
       context_.cursor.phase = Cursor::kTrained;
       context_.cursor.train_step = 0;
       context_.cursor.version += 1;
       context_.cursor.folders.push_back(RoundName(context_));
+      saved = algorithm.SavesAfter(round) || absl::Now() - saved_at_ > context_.checkpoint_interval;
       if (IsLeader()) {
-        context_.reporter->BeginPhase(absl::StrCat(RoundTitle(context_), ": save"), 1, "versions");
+        if (algorithm.SavesAfter(round)) {
+          context_.reporter->BeginPhase(absl::StrCat(RoundTitle(context_), ": save"), 1,
+                                        "versions");
+        }
         RETURN_IF_ERROR(WriteSnapshot(
             absl::StrCat(context_.run_dir, "/weights/", context_.cursor.folders.back()),
             context_.base.manifest, context_.model->Parameters()));
       }
-      RETURN_IF_ERROR(Save(context_, nullptr));
+      if (saved) {
+        RETURN_IF_ERROR(Save(context_, algorithm.moments()));
+        saved_version_ = context_.cursor.version;
+        saved_at_ = absl::Now();
+      }
       if (IsLeader()) {
         RETURN_IF_ERROR(PublishNewest());
         DropOldFolders();
       }
     }
-    return EvaluateAs(RoundName(context_));
+    RETURN_IF_ERROR(algorithm.Published(context_, saved));
+    return algorithm.EvaluatesAfter(round) ? EvaluateAs(RoundName(context_)) : absl::OkStatus();
   }
 
   absl::Status EvaluateAs(const std::string& name) {
@@ -250,13 +264,13 @@ class Learner {
     return context_.publisher->Publish(context_.cursor.version, std::move(weights));
   }
 
-  // Keeps the newest folders, and the one that this stage began with.
+  // Keeps the newest folders, and those that this stage began with and that a restart begins with.
   void DropOldFolders() {
     const Cursor& cursor = context_.cursor;
     uint64_t keep = std::max<uint64_t>(1, context_.config.keep_last());
     std::error_code error;
     for (uint64_t version = 1; version + keep <= cursor.version; ++version) {
-      if (version == cursor.stage_version) continue;
+      if (version == cursor.stage_version || version == saved_version_) continue;
       fs::remove_all(absl::StrCat(context_.run_dir, "/weights/", cursor.folders[version - 1]),
                      error);
     }
@@ -272,6 +286,8 @@ class Learner {
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Transformer> model_;
   LearnerContext context_;
+  uint64_t saved_version_ = 0;  // of the newest checkpoint
+  absl::Time saved_at_ = absl::Now();
 };
 
 }  // namespace

@@ -67,10 +67,21 @@ const char* KindName(const Stage& stage) {
       return "eval";
     case Stage::kInit:
       return "init";
+    case Stage::kPpo:
+      return "ppo";
     case Stage::KIND_NOT_SET:
       return "";
   }
   return "";
+}
+
+bool Trains(const Stage& stage) { return stage.has_sft() || stage.has_ei() || stage.has_ppo(); }
+
+void ResolvePpo(PpoSettings* ppo) {
+  if (ppo->reward().empty()) ppo->add_reward();
+  if (!ppo->has_whiten_advantages()) {
+    ppo->set_whiten_advantages(ppo->adv_estimator() == PpoSettings::GAE);
+  }
 }
 
 }  // namespace
@@ -86,8 +97,9 @@ void ResolveConfig(RunConfig* config) {
     if (!stage.has_name() && !kind.empty()) stage.set_name(absl::StrCat(kind, "_", number));
     TrainingSettings training = config->training();
     MergeOver(stage.training(), &training);
-    if (stage.has_sft() || stage.has_ei()) *stage.mutable_training() = training;
+    if (Trains(stage)) *stage.mutable_training() = training;
     if (stage.has_ei() && stage.ei().reward().empty()) stage.mutable_ei()->add_reward();
+    if (stage.has_ppo()) ResolvePpo(stage.mutable_ppo());
   }
 }
 

@@ -59,17 +59,70 @@ absl::Status CheckReward(absl::string_view key, const RewardSettings& reward) {
   return Between(absl::StrCat(key, ".weight"), reward.weight(), -1e6, 1e6);
 }
 
+absl::Status CheckSampling(const std::string& prefix, const SamplingSettings& s) {
+  RETURN_IF_ERROR(Between(prefix + ".temperature", s.temperature(), 0, 100));
+  if (!(s.top_p() > 0 && s.top_p() <= 1)) {
+    return Invalid(prefix + ".top_p", s.top_p(), " is out of range; allowed is above 0 to 1");
+  }
+  return AtLeastOne(prefix + ".max_new_tokens", s.max_new_tokens(), 1 << 20);
+}
+
+// Online sampling has to be the distribution that the learner computes.
+absl::Status CheckPpoSampling(const std::string& prefix, const SamplingSettings& s) {
+  RETURN_IF_ERROR(CheckSampling(prefix, s));
+  if (s.temperature() < 0.01) {
+    return Invalid(prefix + ".temperature", s.temperature(),
+                   " leaves nothing to explore; set it above 0.01");
+  }
+  if (s.top_k() == 0 && s.top_p() == 1) return absl::OkStatus();
+  return Invalid(prefix + (s.top_k() != 0 ? ".top_k" : ".top_p"),
+                 "truncated sampling gives tokens that the learner cannot weigh; set top_k: 0 and ",
+                 "top_p: 1");
+}
+
+absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p) {
+  auto key = [&](absl::string_view name) { return absl::StrCat(prefix, ".", name); };
+  RETURN_IF_ERROR(AtLeastOne(key("steps"), p.steps(), 10'000'000));
+  RETURN_IF_ERROR(AtLeastOne(key("prompts"), p.prompts(), 65536));
+  RETURN_IF_ERROR(AtLeastOne(key("samples_per_prompt"), p.samples_per_prompt(), 4096));
+  RETURN_IF_ERROR(Between(key("max_staleness"), p.max_staleness(), 0, 64));
+  RETURN_IF_ERROR(AtLeastOne(key("ppo_epochs"), p.ppo_epochs(), 1000));
+  RETURN_IF_ERROR(AtLeastOne(key("eval_every"), p.eval_every(), 10'000'000));
+  RETURN_IF_ERROR(CheckPpoSampling(key("sampling"), p.sampling()));
+  for (int i = 0; i < p.reward_size(); ++i) {
+    RETURN_IF_ERROR(CheckReward(absl::StrCat(prefix, ".reward[", i, "]"), p.reward(i)));
+  }
+  if (p.adv_estimator() != PpoSettings::GAE && p.samples_per_prompt() < 2) {
+    return Invalid(key("samples_per_prompt"), "must be 2 or more with adv_estimator ",
+                   PpoSettings::AdvEstimator_Name(p.adv_estimator()),
+                   ", which compares the samples of a prompt");
+  }
+  RETURN_IF_ERROR(Between(key("gamma"), p.gamma(), 0, 1));
+  RETURN_IF_ERROR(Between(key("lam"), p.lam(), 0, 1));
+  RETURN_IF_ERROR(Between(key("clip_ratio_low"), p.clip_ratio_low(), 0, 1));
+  RETURN_IF_ERROR(Between(key("clip_ratio_high"), p.clip_ratio_high(), 0, 1000));
+  if (p.clip_ratio_c() != 0)
+    RETURN_IF_ERROR(Between(key("clip_ratio_c"), p.clip_ratio_c(), 1, 1e6));
+  RETURN_IF_ERROR(Between(key("importance_cap"), p.importance_cap(), 0, 1e6));
+  if (p.max_staleness() > 0 && p.importance_cap() == 0) {
+    return Invalid(key("importance_cap"), "must be above 0 with max_staleness ", p.max_staleness(),
+                   ": stale samples are weighed by it");
+  }
+  RETURN_IF_ERROR(Between(key("kl_coef"), p.kl_coef(), 0, 1e6));
+  if (p.kl_coef() == 0 && p.kl_target() > 0) {
+    return Invalid(key("kl_target"), p.kl_target(), " steers kl_coef, which is 0");
+  }
+  RETURN_IF_ERROR(Between(key("kl_target"), p.kl_target(), 0, 1e6));
+  RETURN_IF_ERROR(AtLeastOne(key("kl_horizon"), static_cast<uint64_t>(p.kl_horizon()), 1e12));
+  RETURN_IF_ERROR(Between(key("vf_coef"), p.vf_coef(), 0, 1e6));
+  return Between(key("value_clip"), p.value_clip(), 0, 1e6);
+}
+
 absl::Status CheckEi(const std::string& prefix, const EiSettings& ei) {
   RETURN_IF_ERROR(AtLeastOne(prefix + ".rounds", ei.rounds(), 1000));
   RETURN_IF_ERROR(AtLeastOne(prefix + ".samples_per_prompt", ei.samples_per_prompt(), 4096));
-  const SamplingSettings& s = ei.sampling();
-  RETURN_IF_ERROR(Between(prefix + ".sampling.temperature", s.temperature(), 0, 100));
-  if (!(s.top_p() > 0 && s.top_p() <= 1)) {
-    return Invalid(prefix + ".sampling.top_p", s.top_p(),
-                   " is out of range; allowed is above 0 to 1");
-  }
-  RETURN_IF_ERROR(AtLeastOne(prefix + ".sampling.max_new_tokens", s.max_new_tokens(), 1 << 20));
-  if (s.temperature() == 0 && ei.samples_per_prompt() > 1) {
+  RETURN_IF_ERROR(CheckSampling(prefix + ".sampling", ei.sampling()));
+  if (ei.sampling().temperature() == 0 && ei.samples_per_prompt() > 1) {
     return Invalid(
         prefix + ".sampling.temperature",
         "0 makes all samples of a prompt equal; set it above 0 or samples_per_prompt to 1");
@@ -191,9 +244,11 @@ absl::Status CheckStages(const RunConfig& config) {
     }
     if (stage.has_training()) RETURN_IF_ERROR(CheckTraining(key + ".training", stage.training()));
     if (stage.kind_case() == Stage::KIND_NOT_SET) {
-      return Invalid(key, "says not what to do; add one of init {}, sft {}, ei {}, eval {}");
+      return Invalid(key,
+                     "says not what to do; add one of init {}, sft {}, ei {}, ppo {}, eval {}");
     }
     if (stage.has_ei()) RETURN_IF_ERROR(CheckEi(key + ".ei", stage.ei()));
+    if (stage.has_ppo()) RETURN_IF_ERROR(CheckPpo(key + ".ppo", stage.ppo()));
   }
   return absl::OkStatus();
 }

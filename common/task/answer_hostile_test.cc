@@ -127,8 +127,7 @@ std::vector<Attempt> Attempts() {
   return all;
 }
 
-Verdict Judge(RewardSpec::Kind kind, const std::string& completion,
-                    const std::string& reference) {
+Verdict Judge(RewardSpec::Kind kind, const std::string& completion, const std::string& reference) {
   RewardSpec spec;
   spec.set_kind(kind);
   return JudgeAnswer(spec, completion, false, reference).verdict();

@@ -1,12 +1,14 @@
 #include "learner/algorithm/algorithm.h"
 
 #include "learner/algorithm/expert_iteration.h"
+#include "learner/algorithm/ppo.h"
 #include "learner/algorithm/sft.h"
 
 namespace reckon {
 
 std::unique_ptr<Algorithm> MakeAlgorithm(const Stage& stage) {
   if (stage.has_sft()) return std::make_unique<Sft>();
+  if (stage.has_ppo()) return std::make_unique<Ppo>(stage.ppo());
   if (stage.has_ei()) return std::make_unique<ExpertIteration>(stage.ei());
   return nullptr;
 }

@@ -16,9 +16,20 @@ class Algorithm {
  public:
   virtual ~Algorithm() = default;
   virtual int64_t rounds() const = 0;
+  // Called when the stage begins and after each restart, before parameters are restored: adds those
+  // of its own to context.extra.
+  virtual absl::Status Begin(LearnerContext& context) { return absl::OkStatus(); }
   // Updates context.model by round context.cursor.round. Called again after an interruption, with
   // the same round: what is recorded is not done again.
   virtual absl::Status Round(LearnerContext& context) = 0;
+  // The round's version is published and, with `saved`, in a checkpoint.
+  virtual absl::Status Published(LearnerContext& context, bool saved) { return absl::OkStatus(); }
+
+  // Rounds after which the run must not fall back behind them, and those worth an evaluation.
+  virtual bool SavesAfter(int64_t round) const { return true; }
+  virtual bool EvaluatesAfter(int64_t round) const { return true; }
+  // Optimizer state that goes on into the next round; null: none.
+  virtual const AdamMoments* moments() const { return nullptr; }
 };
 
 // One of the stage's kind; null for an eval stage.

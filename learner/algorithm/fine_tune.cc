@@ -113,7 +113,7 @@ absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
 
   bool resumed = context.resume.has_value() && context.cursor.phase == Cursor::kTrain;
   if (resumed) {
-    RETURN_IF_ERROR(Restore(*context.resume, context.model));
+    RETURN_IF_ERROR(Restore(context));
   } else {
     RETURN_IF_ERROR(LoadStart(context, restart));
   }

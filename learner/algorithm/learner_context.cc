@@ -6,24 +6,35 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
+namespace {
 
-std::string RoundName(const LearnerContext& context) {
-  if (!context.stage().has_ei()) return context.stage().name();
-  return absl::StrCat(context.stage().name(), "_round_", context.cursor.round + 1);
+NamedTensors AllParameters(const LearnerContext& context) {
+  NamedTensors all = context.model->Parameters();
+  all.insert(all.end(), context.extra.begin(), context.extra.end());
+  return all;
 }
 
+}  // namespace
+
 std::string RoundTitle(const LearnerContext& context) {
-  if (!context.stage().has_ei()) return context.stage().name();
-  return absl::StrCat(context.stage().name(), " round ", context.cursor.round + 1);
+  const Stage& stage = context.stage();
+  if (!stage.has_ei() && !stage.has_ppo()) return stage.name();
+  return absl::StrCat(stage.name(), stage.has_ei() ? " round " : " step ",
+                      context.cursor.round + 1);
+}
+
+std::string RoundName(const LearnerContext& context) {
+  return absl::StrReplaceAll(RoundTitle(context), {{" ", "_"}});
 }
 
 absl::Status Save(LearnerContext& context, const AdamMoments* moments) {
   if (context.parallel->rank() != 0) return absl::OkStatus();
   context.cursor.lines = context.reporter->lines();
-  std::vector<std::pair<std::string, at::Tensor>> parameters = context.model->Parameters();
+  NamedTensors parameters = AllParameters(context);
   std::vector<std::pair<std::string, absl::Span<const float>>> values;
   for (auto& [name, tensor] : parameters) {
     tensor = tensor.detach().to(at::kCPU);
@@ -33,8 +44,9 @@ absl::Status Save(LearnerContext& context, const AdamMoments* moments) {
                         static_cast<int>(context.config.keep_last()));
 }
 
-absl::Status Restore(const Checkpoint& checkpoint, Transformer* model) {
-  std::vector<std::pair<std::string, at::Tensor>> parameters = model->Parameters();
+absl::Status Restore(LearnerContext& context) {
+  const Checkpoint& checkpoint = *context.resume;
+  NamedTensors parameters = AllParameters(context);
   bool same = parameters.size() == checkpoint.parameters.size();
   for (size_t i = 0; same && i < parameters.size(); ++i) {
     same = parameters[i].first == checkpoint.parameters[i].first &&
@@ -50,7 +62,7 @@ absl::Status Restore(const Checkpoint& checkpoint, Transformer* model) {
     at::Tensor to = parameters[i].second.detach();
     to.copy_(at::from_blob(const_cast<float*>(from.data()), to.sizes(), at::kFloat));
   }
-  model->Repack();
+  context.model->Repack();
   return absl::OkStatus();
 }
 

@@ -15,6 +15,7 @@
 #include "learner/parallel/parallel.h"
 #include "learner/publish/publisher.h"
 #include "learner/report/reporter.h"
+#include "learner/update/policy_update.h"
 #include "proto/config.pb.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -32,9 +33,10 @@ struct LearnerContext {
 
   Parallel* parallel = nullptr;
   Transformer* model = nullptr;
-  Weights base;   // version 0, the model folder
-  Cursor cursor;  // the same on all ranks but for step, evals and lines
-  // The checkpoint that the run goes on from, until its fine-tuning has taken it up.
+  Weights base;        // version 0, the model folder
+  NamedTensors extra;  // parameters beside the model's: heads of this stage
+  Cursor cursor;       // the same on all ranks but for step, evals and lines
+  // The checkpoint that the run goes on from, until its stage has taken it up.
   std::optional<Checkpoint> resume;
   Reporter* reporter = nullptr;  // silent on other ranks
 
@@ -51,12 +53,13 @@ std::string RoundName(const LearnerContext& context);
 // The same for people: "sft_1", "ei_1 round 2".
 std::string RoundTitle(const LearnerContext& context);
 
-// Saves the cursor with the model's parameters, and `moments` if not null. Rank 0; nothing on the
-// others.
+// Saves the cursor with the model's parameters, context.extra, and `moments` if not null. Rank 0;
+// nothing on the others.
 absl::Status Save(LearnerContext& context, const AdamMoments* moments);
 
-// Puts a checkpoint's parameters into the model. INVALID_ARGUMENT when they are another model's.
-absl::Status Restore(const Checkpoint& checkpoint, Transformer* model);
+// Puts the parameters of context.resume into the model and context.extra. INVALID_ARGUMENT when
+// they are another model's.
+absl::Status Restore(LearnerContext& context);
 
 // The weights of a published version, from disk.
 absl::StatusOr<Weights> OpenVersion(const LearnerContext& context, uint64_t version);

@@ -57,6 +57,15 @@ absl::Status CheckPrompts(const std::vector<Problem>& problems, const PromptForm
   return absl::OkStatus();
 }
 
+absl::Status CheckPpo(const Stage& stage, const RunData& data, int64_t max_positions) {
+  int64_t new_tokens = stage.ppo().sampling().max_new_tokens();
+  const std::string key = "ppo.sampling.max_new_tokens";
+  RETURN_IF_ERROR(CheckPrompts(data.train, *data.prompt, new_tokens, key,
+                               stage.training().max_tokens(), "training.max_tokens"));
+  return CheckPrompts(data.train, *data.prompt, new_tokens, key, max_positions,
+                      "the model's positions");
+}
+
 absl::Status CheckEi(const Stage& stage, const RunData& data, int64_t max_positions) {
   int64_t new_tokens = stage.ei().sampling().max_new_tokens();
   const std::string key = "ei.sampling.max_new_tokens";
@@ -99,8 +108,8 @@ absl::Status CheckRunData(const RunConfig& config, const RunData& data, int64_t 
   for (const Stage& stage : config.stage()) {
     if (stage.has_eval() || stage.has_init()) continue;
     if (data.train.empty()) return absl::InvalidArgumentError("data.train: no problems");
-    RETURN_IF_ERROR(stage.has_sft() ? CheckSft(stage, data, max_positions)
-                                    : CheckEi(stage, data, max_positions));
+    auto check = stage.has_sft() ? CheckSft : stage.has_ppo() ? CheckPpo : CheckEi;
+    RETURN_IF_ERROR(check(stage, data, max_positions));
   }
   return absl::OkStatus();
 }

@@ -16,12 +16,9 @@ constexpr uint32_t kOpenBatches = 64;
 
 }  // namespace
 
-PlanSpec PinnedPlan(const LearnerContext& context, const PromptFormatter& formatter,
-                    const SamplingSettings& sampling) {
+PlanSpec MakePlan(const LearnerContext& context, const PromptFormatter& formatter,
+                  const SamplingSettings& sampling) {
   PlanSpec spec;
-  spec.set_groups_per_batch(kGroupsPerBatch);
-  spec.set_max_open_batches(kOpenBatches);
-  spec.set_pinned_version(context.cursor.version);
   SamplingParams* params = spec.mutable_sampling();
   params->set_temperature(sampling.temperature());
   params->set_top_k(sampling.top_k());
@@ -31,6 +28,26 @@ PlanSpec PinnedPlan(const LearnerContext& context, const PromptFormatter& format
   for (uint32_t id : formatter.StopTokenIds()) params->add_stop_token_ids(id);
   for (const std::string& text : formatter.StopStrings()) params->add_stop_strings(text);
   return spec;
+}
+
+PlanSpec PinnedPlan(const LearnerContext& context, const PromptFormatter& formatter,
+                    const SamplingSettings& sampling) {
+  PlanSpec spec = MakePlan(context, formatter, sampling);
+  spec.set_groups_per_batch(kGroupsPerBatch);
+  spec.set_max_open_batches(kOpenBatches);
+  spec.set_pinned_version(context.cursor.version);
+  return spec;
+}
+
+WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, uint64_t group) {
+  WorkItem item;
+  item.set_group(group);
+  std::vector<uint32_t> prompt = formatter.Prompt(problem);
+  item.mutable_prompt_tokens()->Add(prompt.begin(), prompt.end());
+  item.mutable_reference()->set_answer(problem.answer);
+  item.mutable_reference()->set_solution(problem.solution);
+  item.set_source(problem.source);
+  return item;
 }
 
 void AddReward(const RewardSettings& reward, PlanSpec* spec) {
@@ -48,14 +65,8 @@ absl::Status RunPlan(LearnerContext& context, const PlanSpec& spec,
   uint64_t group = 0;
   auto next = [&]() -> std::optional<WorkItem> {
     if (group == problems.size()) return std::nullopt;
-    const Problem& problem = *problems[group];
-    WorkItem item;
-    item.set_group(group++);
-    std::vector<uint32_t> prompt = formatter.Prompt(problem);
-    item.mutable_prompt_tokens()->Add(prompt.begin(), prompt.end());
-    item.mutable_reference()->set_answer(problem.answer);
-    item.mutable_reference()->set_solution(problem.solution);
-    item.set_source(problem.source);
+    WorkItem item = MakeWorkItem(formatter, *problems[group], group);
+    ++group;
     return item;
   };
   PlanWatch watch(context.stub, spec.name(), context.reporter);

@@ -15,10 +15,14 @@
 
 namespace reckon {
 
-// A plan over problems, pinned to the newest version, its name and samples_per_group for the caller
-// to set.
+// A plan over problems that samples from the newest weights; name, size of groups and batches are
+// for the caller to set.
+PlanSpec MakePlan(const LearnerContext& context, const PromptFormatter& formatter,
+                  const SamplingSettings& sampling);
+// The same pinned to the newest version, for RunPlan.
 PlanSpec PinnedPlan(const LearnerContext& context, const PromptFormatter& formatter,
                     const SamplingSettings& sampling);
+WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, uint64_t group);
 void AddReward(const RewardSettings& reward, PlanSpec* spec);
 
 // Runs the plan over `problems`, group i being problem i, shows its progress, and hands batches to

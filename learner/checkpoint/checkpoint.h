@@ -30,6 +30,7 @@ struct Cursor {
   int64_t evals = 0;                 // evaluations done
   uint64_t version = 0;              // newest weight version
   uint64_t stage_version = 0;        // version the stage began with
+  double kl_coef = 0;                // of a ppo stage, as far as it was steered
   std::vector<std::string> folders;  // version v > 0 lies in weights/<folders[v - 1]>
   std::vector<std::string> lines;    // of the progress display
 

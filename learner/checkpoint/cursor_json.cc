@@ -31,6 +31,7 @@ nlohmann::json CursorToJson(const Cursor& cursor) {
           {"evals", cursor.evals},
           {"version", cursor.version},
           {"stage_version", cursor.stage_version},
+          {"kl_coef", cursor.kl_coef},
           {"folders", cursor.folders},
           {"lines", cursor.lines}};
 }
@@ -49,6 +50,7 @@ absl::StatusOr<Cursor> CursorFromJson(const nlohmann::json& json) {
   ASSIGN_OR_RETURN(cursor.evals, GetInt(json, "evals"));
   ASSIGN_OR_RETURN(cursor.version, GetInt(json, "version"));
   ASSIGN_OR_RETURN(cursor.stage_version, GetInt(json, "stage_version"));
+  ASSIGN_OR_RETURN(cursor.kl_coef, GetDouble(json, "kl_coef"));
   ASSIGN_OR_RETURN(cursor.folders, GetStrings(json, "folders"));
   ASSIGN_OR_RETURN(cursor.lines, GetStrings(json, "lines"));
   if (cursor.folders.size() != cursor.version || cursor.stage_version > cursor.version) {

@@ -1,0 +1,39 @@
+#ifndef RECKON_LEARNER_ALGORITHM_EXPERIENCE_H_
+#define RECKON_LEARNER_ALGORITHM_EXPERIENCE_H_
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "learner/update/training_sequence.h"
+#include "proto/rollout.pb.h"
+
+namespace reckon {
+
+// A rollout as online learning sees it. Per-token vectors are of its sampled tokens, in order.
+struct Experience {
+  TrainingSequence sequence;  // prompt, forced and sampled tokens; the sampled ones are learned
+  uint64_t group = 0;
+  double reward = 0;
+  Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward
+  bool truncated = false;
+  uint64_t version = 0;                   // oldest among its sampled tokens
+  std::vector<float> behaviour_logprobs;  // as the actor recorded them
+
+  // What the learner adds.
+  std::vector<float> old_logprobs, ref_logprobs, old_values;
+  std::vector<float> advantages, returns;
+
+  size_t length() const { return behaviour_logprobs.size(); }
+};
+
+Experience MakeExperience(const Rollout& rollout);
+
+// Means over the samples and groups of a step, by the names users of verl and TRL know.
+std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& step,
+                                                uint64_t version);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_ALGORITHM_EXPERIENCE_H_

@@ -1,0 +1,182 @@
+#include "learner/algorithm/ppo_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "learner/loss/advantage.h"
+#include "learner/loss/value_loss.h"
+
+namespace reckon {
+namespace {
+
+LossAggMode AggOf(const PpoSettings& settings) {
+  switch (settings.loss_agg_mode()) {
+    case PpoSettings::TOKEN_MEAN:
+      return LossAggMode::kTokenMean;
+    case PpoSettings::SEQ_MEAN_TOKEN_MEAN:
+      return LossAggMode::kSeqMeanTokenMean;
+    case PpoSettings::SEQ_MEAN_TOKEN_SUM_NORM:
+      return LossAggMode::kSeqMeanTokenSumNorm;
+  }
+  return LossAggMode::kTokenMean;
+}
+
+GroupBaseline BaselineOf(const PpoSettings& settings) {
+  switch (settings.adv_estimator()) {
+    case PpoSettings::DR_GRPO:
+      return GroupBaseline::kDrGrpo;
+    case PpoSettings::RLOO:
+      return GroupBaseline::kRloo;
+    default:
+      return GroupBaseline::kGrpo;
+  }
+}
+
+// Scores of the samples, one a group of neighbours.
+void FillGroupAdvantages(GroupBaseline baseline, const std::vector<double>& scores,
+                         std::vector<Experience>* step) {
+  for (size_t begin = 0, end = 0; begin < step->size(); begin = end) {
+    while (end < step->size() && (*step)[end].group == (*step)[begin].group) ++end;
+    if (end - begin < 2) continue;  // the others were set aside: nothing to compare with
+    const std::vector<float> advantages =
+        GroupAdvantages(absl::MakeConstSpan(scores).subspan(begin, end - begin), baseline);
+    for (size_t i = begin; i < end; ++i) {
+      std::fill((*step)[i].advantages.begin(), (*step)[i].advantages.end(), advantages[i - begin]);
+    }
+  }
+}
+
+}  // namespace
+
+KlEstimator EstimatorOf(const PpoSettings& settings) {
+  switch (settings.kl_estimator()) {
+    case PpoSettings::K1:
+      return KlEstimator::kK1;
+    case PpoSettings::K2:
+      return KlEstimator::kK2;
+    case PpoSettings::K3:
+      return KlEstimator::kK3;
+  }
+  return KlEstimator::kK1;
+}
+
+double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step) {
+  double kl_sum = 0, tokens = 0;
+  std::vector<double> scores;
+  const bool gae = settings.adv_estimator() == PpoSettings::GAE;
+  for (Experience& e : *step) {
+    std::vector<float> rewards(e.length());
+    double penalty = 0;
+    for (size_t t = 0; t < e.ref_logprobs.size(); ++t) {
+      const double kl = KlEstimate(EstimatorOf(settings), e.old_logprobs[t], e.ref_logprobs[t]);
+      kl_sum += kl;
+      if (settings.kl_in() != PpoSettings::REWARD) continue;
+      rewards[t] = static_cast<float>(-kl_coef * kl);
+      penalty += kl_coef * kl;
+    }
+    tokens += static_cast<double>(e.length());
+    scores.push_back(e.reward - penalty);
+    e.advantages.assign(e.length(), 0);
+    if (!gae || e.length() == 0) continue;
+    rewards.back() += static_cast<float>(e.reward);
+    Advantages estimated = Gae(rewards, e.old_values, settings.gamma(), settings.lam());
+    e.advantages = std::move(estimated.advantages);
+    e.returns = std::move(estimated.returns);
+  }
+  if (!gae) FillGroupAdvantages(BaselineOf(settings), scores, step);
+  if (settings.whiten_advantages()) {
+    std::vector<std::vector<float>*> all;
+    for (Experience& e : *step) all.push_back(&e.advantages);
+    Whiten(all);
+  }
+  return kl_sum / std::max(1.0, tokens);
+}
+
+void PpoLoss::SetBatch(std::vector<const Experience*> batch) {
+  batch_ = std::move(batch);
+  std::vector<int64_t> lengths;
+  for (const Experience* e : batch_) lengths.push_back(static_cast<int64_t>(e->length()));
+  weights_ = TokenWeights(AggOf(settings_), lengths, settings_.sampling().max_new_tokens());
+  ++minibatches_;
+}
+
+at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
+                       const TokenStates& states) {
+  const c10::Device device = states.logprobs.device();
+  auto gather = [&](std::vector<float> Experience::* member) {
+    std::vector<float> all;
+    for (size_t i : sequences) {
+      all.insert(all.end(), (batch_[i]->*member).begin(), (batch_[i]->*member).end());
+    }
+    CHECK_EQ(static_cast<int64_t>(all.size()), micro.loss_tokens);
+    return at::tensor(all).to(device);
+  };
+  std::vector<float> weights;
+  for (size_t i : sequences) weights.insert(weights.end(), batch_[i]->length(), weights_[i]);
+
+  PolicyLossInput input;
+  input.logprobs = states.logprobs;
+  input.old_logprobs = gather(&Experience::old_logprobs);
+  if (settings_.importance_cap() > 0) {
+    input.behaviour_logprobs = gather(&Experience::behaviour_logprobs);
+  }
+  input.advantages = gather(&Experience::advantages);
+  input.weights = at::tensor(weights).to(device);
+  const PolicyLossOptions options = {settings_.clip_ratio_low(), settings_.clip_ratio_high(),
+                                     settings_.clip_ratio_c(), settings_.importance_cap()};
+  const PolicyLoss policy = ClippedPolicyLoss(input, options);
+  at::Tensor loss = policy.loss;
+  sums_[kTokens] += static_cast<float>(micro.loss_tokens);
+  sums_[kPolicy] += policy.loss.item<float>();
+  sums_[kClipped] += static_cast<float>(policy.clipped);
+  sums_[kClippedLower] += static_cast<float>(policy.clipped_lower);
+  sums_[kKl] += static_cast<float>(policy.kl);
+  sums_[kImportance] += static_cast<float>(policy.importance);
+  if (kl_coef_ > 0 && settings_.kl_in() == PpoSettings::LOSS) {
+    const at::Tensor kl =
+        KlEstimate(EstimatorOf(settings_), states.logprobs, gather(&Experience::ref_logprobs));
+    const at::Tensor kl_loss = (kl * input.weights).sum();
+    sums_[kKlLoss] += kl_loss.item<float>();
+    loss = loss + kl_loss * kl_coef_;
+  }
+  if (head_ != nullptr) {
+    const at::Tensor values =
+        head_->Forward(settings_.detach_value() ? states.hidden.detach() : states.hidden);
+    const ValueLoss value = ClippedValueLoss(
+        {values, gather(&Experience::old_values), gather(&Experience::returns), input.weights},
+        settings_.value_clip());
+    sums_[kValue] += value.loss.item<float>();
+    sums_[kValueClipped] += static_cast<float>(value.clipped);
+    loss = loss + value.loss * settings_.vf_coef();
+  }
+  return loss;
+}
+
+absl::Status PpoLoss::Metrics(Parallel& parallel, std::map<std::string, double>* out) {
+  if (parallel.world() > 1) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(sums_)));
+  const double tokens = std::max(1.0f, sums_[kTokens]), batches = std::max(1.0, minibatches_);
+  (*out)["actor/pg_loss"] = sums_[kPolicy] / batches;
+  (*out)["actor/pg_clipfrac"] = sums_[kClipped] / tokens;
+  (*out)["actor/ppo_kl"] = sums_[kKl] / tokens;
+  if (settings_.clip_ratio_c() > 0) {
+    (*out)["actor/pg_clipfrac_lower"] = sums_[kClippedLower] / tokens;
+  }
+  if (settings_.importance_cap() > 0) {
+    (*out)["actor/importance_weight"] = sums_[kImportance] / tokens;
+  }
+  if (kl_coef_ > 0 && settings_.kl_in() == PpoSettings::LOSS) {
+    (*out)["actor/kl_loss"] = sums_[kKlLoss] / batches;
+  }
+  if (head_ != nullptr) {
+    (*out)["critic/vf_loss"] = sums_[kValue] / batches;
+    (*out)["critic/vf_clipfrac"] = sums_[kValueClipped] / tokens;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

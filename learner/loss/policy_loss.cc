@@ -1,0 +1,67 @@
+#include "learner/loss/policy_loss.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
+#include <ATen/ops/exp.h>
+#include <ATen/ops/maximum.h>
+#include <ATen/ops/minimum.h>
+#include <ATen/ops/where.h>
+#include <c10/core/GradMode.h>
+
+#include <algorithm>
+#include <numeric>
+
+namespace reckon {
+namespace {
+
+double Sum(const at::Tensor& values) { return values.sum().item<double>(); }
+
+}  // namespace
+
+PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PolicyLossOptions& options) {
+  PolicyLoss out;
+  const at::Tensor& advantages = input.advantages;
+  const at::Tensor difference = input.logprobs - input.old_logprobs;
+  // Far outside the clip range, and short of an infinity times zero.
+  const at::Tensor ratio = at::exp(at::clamp(difference, -20, 20));
+  const at::Tensor unclipped = -advantages * ratio;
+  const at::Tensor clipped =
+      -advantages * at::clamp(ratio, 1 - options.clip_ratio_low, 1 + options.clip_ratio_high);
+  at::Tensor losses = at::maximum(unclipped, clipped);
+  out.clipped = Sum(clipped.gt(unclipped).detach());
+  if (options.clip_ratio_c > 0) {
+    const at::Tensor bound = -advantages * options.clip_ratio_c;
+    const at::Tensor negative = advantages.lt(0);
+    out.clipped_lower = Sum(negative.logical_and(losses.gt(bound)).detach());
+    losses = at::where(negative, at::minimum(losses, bound), losses);
+  }
+  if (options.importance_cap > 0) {
+    const at::Tensor importance = at::clamp(at::exp(input.old_logprobs - input.behaviour_logprobs),
+                                            0, options.importance_cap);
+    out.importance = Sum(importance);
+    losses = losses * importance;
+  }
+  out.kl = -Sum(difference.detach());
+  out.loss = (losses * input.weights).sum();
+  return out;
+}
+
+std::vector<float> TokenWeights(LossAggMode mode, absl::Span<const int64_t> lengths,
+                                int64_t max_tokens) {
+  const auto tokens =
+      static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));
+  const auto count = static_cast<double>(lengths.size());
+  std::vector<float> out;
+  for (int64_t length : lengths) {
+    double weight = 1 / std::max(1.0, tokens);
+    if (mode == LossAggMode::kSeqMeanTokenMean) {
+      weight = 1 / (count * static_cast<double>(std::max<int64_t>(1, length)));
+    } else if (mode == LossAggMode::kSeqMeanTokenSumNorm) {
+      weight = 1 / (count * static_cast<double>(std::max<int64_t>(1, max_tokens)));
+    }
+    out.push_back(static_cast<float>(weight));
+  }
+  return out;
+}
+
+}  // namespace reckon

@@ -1,0 +1,72 @@
+#include "learner/update/micro_batch.h"
+
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+
+#include <algorithm>
+#include <memory>
+
+#include "learner/update/packing.h"
+
+namespace reckon {
+namespace {
+
+at::Tensor IntTensor(const std::vector<int32_t>& values) {
+  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kInt);
+  std::copy(values.begin(), values.end(), out.data_ptr<int32_t>());
+  return out;
+}
+
+}  // namespace
+
+MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
+  std::vector<int32_t> tokens, positions, targets;
+  std::vector<int64_t> predicting;
+  MicroBatch out;
+  out.starts.push_back(0);
+  for (const TrainingSequence* sequence : sequences) {
+    int64_t start = tokens.size();
+    for (size_t i = 0; i < sequence->tokens.size(); ++i) {
+      tokens.push_back(static_cast<int32_t>(sequence->tokens[i]));
+      positions.push_back(static_cast<int32_t>(i));
+      if (i == 0 || !sequence->loss[i]) continue;
+      predicting.push_back(start + static_cast<int64_t>(i) - 1);
+      targets.push_back(static_cast<int32_t>(sequence->tokens[i]));
+    }
+    out.starts.push_back(tokens.size());
+    out.counts.push_back(static_cast<int64_t>(targets.size()) - out.loss_tokens);
+    out.loss_tokens = targets.size();
+  }
+  out.tokens = IntTensor(tokens);
+  out.positions = IntTensor(positions);
+  out.targets = IntTensor(targets);
+  out.predicting = at::empty({out.loss_tokens}, at::kLong);
+  std::copy(predicting.begin(), predicting.end(), out.predicting.data_ptr<int64_t>());
+  return out;
+}
+
+TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature) {
+  std::unique_ptr<AttentionSource> attention =
+      PackedAttention(model.config(), batch.starts, model.backend());
+  const at::Tensor hidden = model.Forward(batch.tokens, batch.positions, *attention);
+  TokenStates out;
+  out.hidden = at::index_select(hidden, 0, batch.predicting.to(hidden.device()));
+  out.logprobs = model.LogProb(out.hidden, batch.targets, temperature);
+  return out;
+}
+
+std::vector<std::vector<size_t>> PlanMicroBatches(absl::Span<const TrainingSequence* const> batch,
+                                                  int rank, int world, int64_t micro_batch_tokens) {
+  std::vector<int64_t> lengths;
+  for (const TrainingSequence* sequence : batch) lengths.push_back(sequence->tokens.size());
+  const std::vector<size_t> mine = AssignToRanks(lengths, world)[rank];
+  std::vector<int64_t> my_lengths;
+  for (size_t i : mine) my_lengths.push_back(lengths[i]);
+  std::vector<std::vector<size_t>> bins = PackFirstFit(my_lengths, micro_batch_tokens);
+  for (std::vector<size_t>& bin : bins) {
+    for (size_t& i : bin) i = mine[i];
+  }
+  return bins;
+}
+
+}  // namespace reckon

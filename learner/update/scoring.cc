@@ -1,0 +1,68 @@
+#include "learner/update/scoring.h"
+
+#include <c10/core/GradMode.h>
+
+#include <exception>
+
+#include "common/base/status_macros.h"
+#include "learner/update/micro_batch.h"
+
+namespace reckon {
+namespace {
+
+// Copies a micro-batch's numbers to where its sequences' numbers are.
+void Scatter(const at::Tensor& from, const std::vector<size_t>& bin, const MicroBatch& micro,
+             absl::Span<const size_t> offsets, std::vector<float>* to) {
+  const at::Tensor host = from.detach().to(at::kCPU, at::kFloat).contiguous();
+  const float* next = host.const_data_ptr<float>();
+  for (size_t i = 0; i < bin.size(); ++i) {
+    std::copy(next, next + micro.counts[i], to->begin() + static_cast<int64_t>(offsets[bin[i]]));
+    next += micro.counts[i];
+  }
+}
+
+void Split(const std::vector<float>& flat, absl::Span<const size_t> offsets, TokenValues* out) {
+  out->clear();
+  for (size_t i = 0; i + 1 < offsets.size(); ++i) {
+    out->emplace_back(flat.begin() + static_cast<int64_t>(offsets[i]),
+                      flat.begin() + static_cast<int64_t>(offsets[i + 1]));
+  }
+}
+
+}  // namespace
+
+absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
+                         absl::Span<const TrainingSequence* const> batch,
+                         int64_t micro_batch_tokens, double temperature, TokenValues* logprobs,
+                         const std::function<at::Tensor(const at::Tensor&)>& head,
+                         TokenValues* values) {
+  std::vector<size_t> offsets = {0};
+  for (const TrainingSequence* sequence : batch) {
+    offsets.push_back(offsets.back() + static_cast<size_t>(LossTokens(*sequence)));
+  }
+  std::vector<float> all_logprobs(offsets.back()), all_values(head ? offsets.back() : 0);
+  try {
+    c10::AutoGradMode no_gradients(false);
+    for (const std::vector<size_t>& bin :
+         PlanMicroBatches(batch, parallel.rank(), parallel.world(), micro_batch_tokens)) {
+      std::vector<const TrainingSequence*> sequences;
+      for (size_t i : bin) sequences.push_back(batch[i]);
+      const MicroBatch micro = PackSequences(sequences);
+      if (micro.loss_tokens == 0) continue;
+      const TokenStates states = ForwardTokens(model, micro, temperature);
+      Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
+      if (head) Scatter(head(states.hidden), bin, micro, offsets, &all_values);
+    }
+  } catch (const std::exception& error) {
+    return absl::InternalError(error.what());
+  }
+  if (parallel.world() > 1) {
+    RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_logprobs)));
+    if (head) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_values)));
+  }
+  Split(all_logprobs, offsets, logprobs);
+  if (head) Split(all_values, offsets, values);
+  return absl::OkStatus();
+}
+
+}  // namespace reckon
