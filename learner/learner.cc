@@ -238,7 +238,7 @@ class Learner {
         }
         RETURN_IF_ERROR(WriteSnapshot(
             absl::StrCat(context_.run_dir, "/weights/", context_.cursor.folders.back()),
-            context_.base.manifest, context_.model->Parameters()));
+            context_.base.manifest, context_.model->compute(), context_.model->Parameters()));
       }
       if (saved) {
         RETURN_IF_ERROR(Save(context_, algorithm.moments()));

@@ -29,7 +29,7 @@ class Ppo : public Algorithm {
   absl::Status Begin(LearnerContext& context) override;
   absl::Status Round(LearnerContext& context) override;
   absl::Status Published(LearnerContext& context, bool saved) override;
-  bool SavesAfter(int64_t round) const override { return round + 1 == rounds(); }
+  bool SavesAfter(int64_t round) const override { return EvaluatesAfter(round); }
   bool EvaluatesAfter(int64_t round) const override;
   const AdamMoments* moments() const override;
 

@@ -35,7 +35,7 @@ void Round(const at::Tensor& from, char* to) {
 
 }  // namespace
 
-absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base,
+absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Compute compute,
                            const std::vector<std::pair<std::string, at::Tensor>>& parameters) {
   std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   WeightManifest manifest;
@@ -45,7 +45,7 @@ absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base
   manifest.set_tokenizer_model(base.tokenizer_model());
   for (const TensorEntry& tensor : base.tensors()) {
     *manifest.add_tensors() = tensor;
-    manifest.mutable_tensors()->rbegin()->set_dtype("BF16");
+    manifest.mutable_tensors()->rbegin()->set_dtype(compute == Compute::kBf16 ? "BF16" : "F32");
   }
   RETURN_IF_ERROR(LayOut(&manifest));
   ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes, MappedBytes::OfSize(manifest.total_bytes()));
@@ -55,7 +55,13 @@ absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base
       return absl::InvalidArgumentError(
           absl::StrCat("tensor ", tensor.name(), " of the model folder is no parameter"));
     }
-    Round(parameter->second.to(at::kCPU), bytes->data() + tensor.offset());
+    const at::Tensor values = parameter->second.to(at::kCPU);
+    char* to = bytes->data() + tensor.offset();
+    if (compute == Compute::kBf16) {
+      Round(values, to);
+    } else {
+      std::memcpy(to, values.const_data_ptr(), values.nbytes());
+    }
   }
   return WriteModelFolder(folder, manifest, bytes->bytes());
 }

@@ -7,13 +7,15 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
+#include "common/model/transformer.h"
 #include "proto/weights.pb.h"
 
 namespace reckon {
 
-// Writes fp32 parameters, rounded to bf16, as a Hugging Face folder with the tensors, order, config
-// and tokenizer of `base`. INVALID_ARGUMENT when a tensor of `base` is no parameter.
-absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base,
+// Writes fp32 parameters as a Hugging Face folder with the tensors, order, config and tokenizer of
+// `base`, in the type that the learner computes in, so that actors compute with the same numbers.
+// INVALID_ARGUMENT when a tensor of `base` is no parameter.
+absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Compute compute,
                            const std::vector<std::pair<std::string, at::Tensor>>& parameters);
 
 }  // namespace reckon

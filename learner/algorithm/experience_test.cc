@@ -1,0 +1,62 @@
+#include "learner/algorithm/experience.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using testing::ElementsAre;
+
+Rollout MakeRollout(uint64_t group, double reward, Verdict verdict, uint64_t version) {
+  Rollout rollout;
+  rollout.mutable_key()->set_group(group);
+  TokenSpan* prompt = rollout.add_spans();
+  prompt->set_kind(TokenSpan::PROMPT);
+  for (uint32_t token : {7, 8}) prompt->add_tokens(token);
+  TokenSpan* forced = rollout.add_spans();
+  forced->set_kind(TokenSpan::FORCED);
+  forced->add_tokens(9);
+  for (uint64_t v : {version + 1, version}) {
+    TokenSpan* sampled = rollout.add_spans();
+    sampled->set_kind(TokenSpan::SAMPLED);
+    sampled->add_tokens(10);
+    sampled->add_logprobs(-0.5f);
+    sampled->set_weight_version(v);
+  }
+  rollout.set_reward(reward);
+  rollout.add_rewards()->set_verdict(verdict);
+  return rollout;
+}
+
+TEST(ExperienceTest, OnlySampledTokensAreLearned) {
+  const Experience e = MakeExperience(MakeRollout(3, 1, CORRECT, 5));
+  EXPECT_THAT(e.sequence.tokens, ElementsAre(7, 8, 9, 10, 10));
+  EXPECT_THAT(e.sequence.loss, ElementsAre(false, false, false, true, true));
+  EXPECT_THAT(e.behaviour_logprobs, ElementsAre(-0.5f, -0.5f));
+  EXPECT_EQ(e.version, 5u);
+  EXPECT_EQ(e.group, 3u);
+}
+
+TEST(ExperienceTest, MetricsTellSpreadStalenessVerdictsAndMismatch) {
+  std::vector<Experience> step;
+  step.push_back(MakeExperience(MakeRollout(0, 1, CORRECT, 5)));
+  step.push_back(MakeExperience(MakeRollout(0, 0, UNPARSABLE, 6)));
+  step.push_back(MakeExperience(MakeRollout(1, 0, WRONG, 6)));
+  step.push_back(MakeExperience(MakeRollout(1, 0, WRONG, 7)));
+  for (Experience& e : step) e.old_logprobs = e.behaviour_logprobs;
+  auto metrics = ExperienceMetrics(step, 7);
+  EXPECT_DOUBLE_EQ(metrics["reward"], 0.25);
+  EXPECT_DOUBLE_EQ(metrics["frac_reward_zero_std"], 0.5);
+  EXPECT_DOUBLE_EQ(metrics["staleness/max"], 2);
+  EXPECT_DOUBLE_EQ(metrics["staleness/mean"], 1);
+  EXPECT_DOUBLE_EQ(metrics["verdict/wrong"], 0.5);
+  EXPECT_DOUBLE_EQ(metrics["verdict/unparsable"], 0.25);
+  EXPECT_DOUBLE_EQ(metrics["mismatch_kl"], 0);
+  EXPECT_DOUBLE_EQ(metrics["actor/entropy"], 0.5);
+  step[0].old_logprobs[0] = -1;
+  EXPECT_GT(ExperienceMetrics(step, 7)["mismatch_kl"], 0);
+}
+
+}  // namespace
+}  // namespace reckon

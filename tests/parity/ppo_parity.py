@@ -1,0 +1,235 @@
+#!/usr/bin/env python3
+"""Advantages, losses, gradients and metrics of online learning beside an independent oracle.
+
+The oracle is plain torch in float64 over padded [samples, time] tensors with masks, as TRL, trlX and
+verl lay things out; Reckon's is flat, in fp32, and split into micro-batches. Every option of
+PpoSettings is drawn at random. Values and gradients must agree within 1e-5 of the largest.
+
+ppo_parity.py TOOL [CASES]    exit code 77: the oracle is missing (named on stdout).
+"""
+
+import json
+import random
+import struct
+import subprocess
+import sys
+
+from oracle import run
+
+CASES = 300
+HIDDEN = 6
+
+
+class Fp32(random.Random):
+    """Draws numbers that fp32 holds, so that both sides begin with the same."""
+
+    def gauss(self, mean, deviation):
+        return struct.unpack("f", struct.pack("f", super().gauss(mean, deviation)))[0]
+
+    def uniform(self, low, high):
+        return struct.unpack("f", struct.pack("f", super().uniform(low, high)))[0]
+
+
+def draw_settings(rng):
+    kind = rng.choice(("GAE", "GAE", "GRPO", "DR_GRPO", "RLOO"))
+    return {
+        "adv_estimator": kind,
+        "gamma": rng.choice((1.0, 0.97)),
+        "lam": rng.choice((1.0, 0.95, 0.0)),
+        "whiten_advantages": rng.random() < 0.5,
+        "clip_ratio_low": rng.choice((0.2, 0.1)),
+        "clip_ratio_high": rng.choice((0.2, 0.28)),
+        "clip_ratio_c": rng.choice((0, 0, 1.2, 3)),
+        "importance_cap": rng.choice((0, 1.1, 2)),
+        "loss_agg_mode": rng.choice(("TOKEN_MEAN", "SEQ_MEAN_TOKEN_MEAN", "SEQ_MEAN_TOKEN_SUM_NORM")),
+        "kl_coef": rng.choice((0, 0.05, 0.3)),
+        "kl_estimator": rng.choice(("K1", "K2", "K3")),
+        "kl_in": rng.choice(("REWARD", "LOSS")),
+        "vf_coef": rng.choice((1.0, 0.1)),
+        "value_clip": rng.choice((0, 0.2)),
+        "detach_value": rng.random() < 0.5,
+        "sampling": {"max_new_tokens": 16},
+    }
+
+
+def text(settings):
+    def value(v):
+        return str(v).lower() if isinstance(v, bool) else str(v)
+    return " ".join(f"{k} {{ {text(v)} }}" if isinstance(v, dict) else f"{k}: {value(v)}"
+                    for k, v in settings.items())
+
+
+def draw_case(rng):
+    settings = draw_settings(rng)
+    samples = []
+    for group in range(rng.randint(1, 4)):
+        for _ in range(rng.randint(2, 4)):
+            n = rng.randint(1, 12)
+            old = [rng.uniform(-4, -0.01) for _ in range(n)]
+            near = lambda spread: [rng.gauss(x, spread) for x in old]
+            samples.append({
+                "group": group, "reward": rng.choice((0, 1, 1, rng.uniform(-1, 1))), "old": old,
+                "behaviour": near(0.2), "logprobs": near(0.3),
+                "ref": near(0.3) if settings["kl_coef"] > 0 else [],
+                "values": [rng.gauss(0, 0.5) for _ in range(n)],
+                "hidden": [rng.gauss(0, 1) for _ in range(n * HIDDEN)]})
+    order = list(range(len(samples)))
+    rng.shuffle(order)
+    micro, at = [], 0
+    while at < len(order):
+        size = rng.randint(1, 4)
+        micro.append(order[at:at + size])
+        at += size
+    return {"settings": text(settings), "samples": samples, "micro": micro}, settings
+
+
+def padded(rows, shape=()):
+    import torch
+    rows = [torch.tensor(row, dtype=torch.float64).reshape(-1, *shape) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+
+
+def kl_of(kind, logprobs, ref):
+    d = logprobs - ref
+    return {"K1": d, "K2": 0.5 * d ** 2, "K3": (-d).exp() - 1 + d}[kind]
+
+
+def advantages_of(s, samples, old, ref, values, mask):
+    import torch
+    rewards = torch.zeros_like(old)
+    kl = kl_of(s["kl_estimator"], old, ref) * mask if s["kl_coef"] > 0 else torch.zeros_like(old)
+    mean_kl = (kl.sum() / mask.sum()).item()
+    if s["kl_in"] == "REWARD":
+        rewards = rewards - s["kl_coef"] * kl
+    lengths = mask.sum(1).long()
+    for i, sample in enumerate(samples):
+        rewards[i, lengths[i] - 1] += sample["reward"]
+    returns = torch.zeros_like(old)
+    if s["adv_estimator"] == "GAE":
+        advantages = torch.zeros_like(old)
+        running = torch.zeros(len(samples), dtype=torch.float64)
+        following = torch.zeros(len(samples), dtype=torch.float64)
+        for t in reversed(range(old.shape[1])):
+            delta = rewards[:, t] + s["gamma"] * following - values[:, t]
+            running = (delta + s["gamma"] * s["lam"] * running) * mask[:, t]
+            following = values[:, t] * mask[:, t]
+            advantages[:, t] = running
+        returns = (advantages + values) * mask
+    else:
+        scores = rewards.sum(1)
+        advantages = torch.zeros_like(scores)
+        for group in {x["group"] for x in samples}:
+            rows = [i for i, x in enumerate(samples) if x["group"] == group]
+            r = scores[rows]
+            if s["adv_estimator"] == "RLOO":
+                others = torch.stack([torch.cat((r[:i], r[i + 1:])).mean() for i in range(len(r))])
+                advantages[rows] = r - others
+            else:
+                advantages[rows] = r - r.mean()
+                if s["adv_estimator"] == "GRPO":
+                    advantages[rows] /= r.std() + 1e-6
+        advantages = advantages[:, None] * mask
+    if s["whiten_advantages"]:
+        mean = (advantages * mask).sum() / mask.sum()
+        variance = ((advantages - mean) ** 2 * mask).sum() / mask.sum()
+        advantages = (advantages - mean) * torch.rsqrt(variance + 1e-8) * mask
+    return advantages, returns, mean_kl
+
+
+def aggregate(s, losses, mask):
+    if s["loss_agg_mode"] == "TOKEN_MEAN":
+        return (losses * mask).sum() / mask.sum()
+    if s["loss_agg_mode"] == "SEQ_MEAN_TOKEN_MEAN":
+        return ((losses * mask).sum(1) / mask.sum(1)).mean()
+    return ((losses * mask).sum(1) / s["sampling"]["max_new_tokens"]).mean()
+
+
+def oracle(question, s, answer):
+    import torch
+    samples = question["samples"]
+    mask = padded([[1.0] * len(x["old"]) for x in samples])
+    old, behaviour = padded([x["old"] for x in samples]), padded([x["behaviour"] for x in samples])
+    ref = padded([x["ref"] or [0.0] * len(x["old"]) for x in samples])
+    values = padded([x["values"] for x in samples])
+    logprobs = padded([x["logprobs"] for x in samples]).requires_grad_()
+    hidden = padded([x["hidden"] for x in samples], (HIDDEN,)).requires_grad_()
+    head = {name: torch.tensor(v, dtype=torch.float64) for name, v in answer["head"].items()}
+    head["value_head.0.weight"] = head["value_head.0.weight"].reshape(2 * HIDDEN, HIDDEN)
+    for tensor in head.values():
+        tensor.requires_grad_()
+
+    advantages, returns, kl = advantages_of(s, samples, old, ref, values, mask)
+    ratio = (logprobs - old).exp()
+    surrogate = torch.minimum(
+        ratio * advantages,
+        ratio.clamp(1 - s["clip_ratio_low"], 1 + s["clip_ratio_high"]) * advantages)
+    clipped = ((ratio * advantages > surrogate) * mask).sum() / mask.sum()
+    if s["clip_ratio_c"] > 0:
+        surrogate = torch.where(advantages < 0,
+                                torch.maximum(surrogate, s["clip_ratio_c"] * advantages), surrogate)
+    if s["importance_cap"] > 0:
+        surrogate = surrogate * (old - behaviour).exp().clamp(max=s["importance_cap"])
+    loss = policy = aggregate(s, -surrogate, mask)
+    if s["kl_coef"] > 0 and s["kl_in"] == "LOSS":
+        loss = loss + s["kl_coef"] * aggregate(s, kl_of(s["kl_estimator"], logprobs, ref), mask)
+    metrics = {"actor/pg_loss": policy.item(), "actor/pg_clipfrac": clipped.item(),
+               "actor/ppo_kl": (((old - logprobs) * mask).sum() / mask.sum()).item()}
+    if s["adv_estimator"] == "GAE":
+        seen = hidden.detach() if s["detach_value"] else hidden
+        inner = torch.relu(seen @ head["value_head.0.weight"].T + head["value_head.0.bias"])
+        predicted = inner @ head["value_head.2.weight"] + head["value_head.2.bias"]
+        errors = (predicted - returns) ** 2
+        if s["value_clip"] > 0:
+            near = torch.max(torch.min(predicted, values + s["value_clip"]), values - s["value_clip"])
+            errors = torch.maximum(errors, (near - returns) ** 2)
+        value_loss = 0.5 * aggregate(s, errors, mask)
+        metrics["critic/vf_loss"] = value_loss.item()
+        loss = loss + s["vf_coef"] * value_loss
+    loss.backward()
+
+    def cut(tensor):
+        if tensor is None:
+            return []
+        return [x for i, sample in enumerate(samples)
+                for x in tensor[i, :len(sample["old"])].reshape(-1).tolist()]
+    def flat(rows):
+        return [x for row in rows for x in row]
+    pairs = {
+        "kl": ([answer["kl"]], [kl]), "loss": ([answer["loss"]], [loss.item()]),
+        "advantages": (flat(answer["advantages"]), cut(advantages.detach())),
+        "grad_logprobs": (flat(answer["grad_logprobs"]), cut(logprobs.grad)),
+        "metrics": ([answer["metrics"][m] for m in metrics], list(metrics.values()))}
+    if s["adv_estimator"] == "GAE":
+        pairs["returns"] = (flat(answer["returns"]), cut(returns.detach()))
+        pairs["grad_hidden"] = (flat(answer["grad_hidden"]), cut(hidden.grad))
+        for name, tensor in head.items():
+            pairs["grad " + name] = (answer["grad_head"][name], tensor.grad.reshape(-1).tolist())
+    return pairs
+
+
+def main():
+    count = int(sys.argv[2]) if len(sys.argv) == 3 else CASES
+    rng = Fp32(20240307)
+    cases = [draw_case(rng) for _ in range(count)]
+    lines = "".join(json.dumps(question) + "\n" for question, _ in cases)
+    process = subprocess.run([sys.argv[1]], input=lines, capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in process.stdout.splitlines()]
+    worst, failures = {}, 0
+    for (question, settings), answer in zip(cases, answers, strict=True):
+        for name, (ours, theirs) in oracle(question, settings, answer).items():
+            if len(ours) != len(theirs):
+                sys.exit(f"{name}: {len(ours)} numbers, should be {len(theirs)}: {settings}")
+            scale = max([abs(x) for x in theirs] + [1e-2])
+            error = max([abs(a - b) for a, b in zip(ours, theirs)] + [0]) / scale
+            worst[name] = max(worst.get(name, 0), error)
+            if error > 1e-5:
+                failures += 1
+                if failures <= 5:
+                    print(f"{name}: {error:.1e} apart with {settings}")
+    for name, error in worst.items():
+        print(f"{name}: largest relative difference {error:.1e} in {count} cases")
+    sys.exit(f"{failures} differ" if failures else 0)
+
+
+if __name__ == "__main__":
+    run(main)
