@@ -1,0 +1,133 @@
+// That a step of online learning does not depend on how its work is divided. Its formulas are
+// compared with an oracle in tests/parity/ppo_parity.py.
+
+#include "learner/algorithm/ppo_loss.h"
+
+#include <cmath>
+#include <thread>
+
+#include "common/base/rng.h"
+#include "common/testing/tiny_model.h"
+#include "gtest/gtest.h"
+#include "learner/fake_coordinator.h"
+#include "learner/parallel/gloo_parallel.h"
+#include "learner/update/scoring.h"
+
+namespace reckon {
+namespace {
+
+// Eight samples of four prompts.
+std::vector<Experience> RandomStep() {
+  const CounterRng rng(11);
+  uint64_t draw = 0;
+  std::vector<Experience> step(8);
+  for (size_t i = 0; i < step.size(); ++i) {
+    std::vector<uint32_t> prompt(1 + rng.Below(20, draw++)), completion(1 + rng.Below(30, draw++));
+    for (uint32_t& token : prompt) token = static_cast<uint32_t>(rng.Below(kTinyVocab, draw++));
+    for (uint32_t& token : completion) token = static_cast<uint32_t>(rng.Below(kTinyVocab, draw++));
+    step[i].sequence = MakeSequence(prompt, completion);
+    step[i].group = i / 2;
+    step[i].reward = static_cast<double>(rng.Below(2, draw++));
+    for (size_t t = 0; t < completion.size(); ++t) {
+      step[i].behaviour_logprobs.push_back(static_cast<float>(-5.5 - rng.Uniform(draw++)));
+      step[i].ref_logprobs.push_back(static_cast<float>(-5.5 - rng.Uniform(draw++)));
+    }
+  }
+  return step;
+}
+
+struct Outcome {
+  double loss = 0, norm = 0;
+  std::vector<float> gradient;
+  std::map<std::string, double> metrics;
+};
+
+Outcome OneStep(Parallel* parallel, int64_t micro_batch_tokens) {
+  Weights weights = MakeTinyModel();
+  auto model =
+      *Transformer::Create(*ModelConfig::Parse(weights.manifest.config_json()), Compute::kFp32);
+  EXPECT_TRUE(model->Load(weights.manifest, weights.bytes->bytes(), true).ok());
+  PpoSettings settings;
+  settings.set_whiten_advantages(true);
+  settings.set_detach_value(false);
+  const ValueHead head(model->config().hidden_size, 1, at::kCPU);
+  head.parameters()[2].second.detach().fill_(0.1);
+  TrainingSettings training;
+  training.set_max_grad_norm(0);
+  auto update =
+      PolicyUpdate::Create(model.get(), parallel, training, micro_batch_tokens, head.parameters());
+
+  std::vector<Experience> step = RandomStep();
+  std::vector<const TrainingSequence*> sequences;
+  std::vector<const Experience*> batch;
+  for (const Experience& e : step) {
+    sequences.push_back(&e.sequence);
+    batch.push_back(&e);
+  }
+  TokenValues logprobs, values;
+  EXPECT_TRUE(ScoreTokens(
+                  *model, *parallel, sequences, micro_batch_tokens, 1, &logprobs,
+                  [&](const at::Tensor& hidden) { return head.Forward(hidden); }, &values)
+                  .ok());
+  for (size_t i = 0; i < step.size(); ++i) {
+    // A policy that has moved since, so that something is clipped.
+    for (float& logprob : logprobs[i]) logprob += i % 2 == 0 ? 0.3f : -0.1f;
+    step[i].old_logprobs = logprobs[i];
+    step[i].old_values = values[i];
+  }
+  FillAdvantages(settings, 0.05, &step);
+  PpoLoss loss(settings, 0.05, &head);
+  loss.SetBatch(batch);
+  auto result = update->Step(sequences, 1e-3, &loss);
+  EXPECT_TRUE(result.ok()) << result.status();
+  Outcome out{result->loss, result->grad_norm, update->moments().first, {}};
+  EXPECT_TRUE(loss.Metrics(*parallel, &out.metrics).ok());
+  return out;
+}
+
+void ExpectClose(const Outcome& a, const Outcome& b) {
+  EXPECT_NEAR(a.loss, b.loss, 1e-5 * std::abs(a.loss) + 1e-6);
+  EXPECT_NEAR(a.norm / b.norm, 1, 1e-5);
+  for (const auto& [name, value] : a.metrics) EXPECT_NEAR(value, b.metrics.at(name), 1e-5) << name;
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < a.gradient.size(); ++i) {
+    difference += std::pow(a.gradient[i] - b.gradient[i], 2);
+    norm += std::pow(a.gradient[i], 2);
+  }
+  EXPECT_GT(norm, 0);
+  EXPECT_LT(std::sqrt(difference), 1e-5 * std::sqrt(norm));
+}
+
+TEST(PpoLossTest, AStepIsTheSameForAnyMicroBatchSize) {
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  const Outcome whole = OneStep(single.get(), 100000);
+  EXPECT_GT(whole.metrics.at("actor/pg_clipfrac"), 0.05);
+  ExpectClose(whole, OneStep(single.get(), 64));
+  ExpectClose(whole, OneStep(single.get(), 1));
+}
+
+TEST(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  const Outcome alone = OneStep(single.get(), 64);
+  for (int world : {2, 4}) {
+    std::vector<Outcome> ranks(world);
+    FakeCoordinator coordinator;
+    StopToken stop;
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < world; ++rank) {
+      threads.emplace_back([&, rank] {
+        GlooOptions options;
+        options.rank = rank;
+        options.world = world;
+        auto parallel = MakeGloo(options, coordinator.NewStub(), &stop);
+        ASSERT_TRUE(parallel.ok()) << parallel.status();
+        ranks[rank] = OneStep(parallel->get(), 64);
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (const Outcome& rank : ranks) ExpectClose(alone, rank);
+  }
+}
+
+}  // namespace
+}  // namespace reckon
