@@ -71,8 +71,8 @@ class Watch {
 absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
                                const std::string& phase, ProgressDisplay* display) {
   Outcome outcome;
-  // Kept without tokens and text; batches may come in any order, and the bootstrap should not
-  // depend on it.
+  // Kept without tokens, and with the text of what is right; batches may come in any order, and the
+  // bootstrap should not depend on it.
   std::map<uint64_t, std::vector<Rollout>> groups;
   Progress progress;
   progress.phase = phase;
@@ -91,6 +91,9 @@ absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
           *kept.mutable_rewards() = rollout.rewards();
           kept.set_reward(rollout.reward());
           kept.set_finish(rollout.finish());
+          if (!rollout.rewards().empty() && rollout.rewards(0).verdict() == CORRECT) {
+            kept.set_completion(rollout.completion());
+          }
           groups[rollout.key().group()].push_back(std::move(kept));
         }
         outcome.seconds = absl::ToDoubleSeconds(absl::Now() - began);
@@ -163,7 +166,12 @@ void PrintJson(const EvalOptions& options, size_t problems, const std::vector<Ro
                                   {"seconds", outcome.seconds}};
   };
   json["greedy"] = plan(greedy);
-  if (sampled != nullptr) json["sampled"] = plan(*sampled);
+  if (sampled != nullptr) {
+    json["sampled"] = plan(*sampled);
+    json["pass@k"] = sampled->metrics.PassAtPowersOfTwo(options.samples);
+    json["distinct_correct"] = {{"text", sampled->metrics.DistinctCorrectTexts()},
+                                {"equations", sampled->metrics.DistinctCorrectEquations()}};
+  }
   std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
             << std::endl;
 }

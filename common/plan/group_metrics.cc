@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "common/base/rng.h"
 #include "common/task/answer.h"
 
@@ -72,13 +73,17 @@ Estimate Bootstrap(const std::vector<double>& values, uint32_t bootstrap, uint64
 void GroupMetrics::AddGroup(const std::vector<Rollout>& samples) {
   if (samples.empty()) return;
   uint64_t correct = 0;
+  absl::flat_hash_set<std::string> texts, equations;
   for (const Rollout& sample : samples) {
     const Verdict verdict = VerdictOf(sample);
     ++verdicts_[verdict];
-    if (verdict == CORRECT) ++correct;
+    if (verdict != CORRECT) continue;
+    ++correct;
+    texts.insert(sample.completion());
+    equations.insert(EquationKey(sample.completion()));
   }
-  groups_.push_back({MajorityCorrect(samples), correct > 0,
-                     static_cast<double>(correct) / static_cast<double>(samples.size())});
+  groups_.push_back(
+      {MajorityCorrect(samples), samples.size(), correct, texts.size(), equations.size()});
 }
 
 Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
@@ -89,14 +94,51 @@ Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
 
 Estimate GroupMetrics::PassAtK(uint32_t bootstrap, uint64_t seed) const {
   std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(group.any_correct);
+  for (const Group& group : groups_) values.push_back(group.correct > 0);
   return Bootstrap(values, bootstrap, seed);
 }
 
 Estimate GroupMetrics::MeanAtOne(uint32_t bootstrap, uint64_t seed) const {
   std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(group.share_correct);
+  for (const Group& group : groups_) {
+    values.push_back(static_cast<double>(group.correct) / static_cast<double>(group.samples));
+  }
   return Bootstrap(values, bootstrap, seed);
+}
+
+double GroupMetrics::PassAt(uint32_t k) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) {
+    if (group.samples < k) continue;  // some were set aside
+    double none = 1;  // C(n - c, k) / C(n, k) = product of 1 - k / i, i = n - c + 1 .. n
+    for (uint64_t i = group.samples - group.correct + 1; i <= group.samples; ++i) {
+      none *= 1 - std::min(1.0, static_cast<double>(k) / static_cast<double>(i));
+    }
+    values.push_back(1 - none);
+  }
+  return values.empty() ? 0 : Mean(values);
+}
+
+std::map<std::string, double> GroupMetrics::PassAtPowersOfTwo(uint32_t samples) const {
+  std::map<std::string, double> by_k;
+  for (uint64_t k = 1; k < samples; k *= 2) {
+    by_k[std::to_string(k)] = PassAt(static_cast<uint32_t>(k));
+  }
+  return by_k;
+}
+
+double GroupMetrics::DistinctCorrectTexts() const {
+  std::vector<double> values;
+  for (const Group& group : groups_) values.push_back(static_cast<double>(group.distinct_texts));
+  return values.empty() ? 0 : Mean(values);
+}
+
+double GroupMetrics::DistinctCorrectEquations() const {
+  std::vector<double> values;
+  for (const Group& group : groups_) {
+    values.push_back(static_cast<double>(group.distinct_equations));
+  }
+  return values.empty() ? 0 : Mean(values);
 }
 
 std::map<std::string, uint64_t> GroupMetrics::VerdictCounts() const {

@@ -69,8 +69,37 @@ TEST(GroupMetricsTest, CountsGroupsAndVerdicts) {
                           Pair("unparsable", 1), Pair("wrong", 2)));
 }
 
+TEST(GroupMetricsTest, PassAtSmallerKIsWithoutBias) {
+  GroupMetrics metrics;
+  metrics.AddGroup({Right(), Wrong("1"), Wrong("1"), Wrong("1")});
+  EXPECT_DOUBLE_EQ(metrics.PassAt(1), 0.25);
+  EXPECT_DOUBLE_EQ(metrics.PassAt(2), 0.5);  // 1 - C(3, 2) / C(4, 2)
+  EXPECT_DOUBLE_EQ(metrics.PassAt(4), 1);
+  EXPECT_DOUBLE_EQ(metrics.PassAt(5), 0);  // no prompt has as many
+  metrics.AddGroup({Right(), Right(), Wrong("1"), Wrong("1")});
+  EXPECT_DOUBLE_EQ(metrics.PassAt(2), (0.5 + 5.0 / 6) / 2);
+  EXPECT_DOUBLE_EQ(metrics.PassAt(1), metrics.MeanAtOne(0, 0).value);
+  EXPECT_DOUBLE_EQ(metrics.PassAt(4), metrics.PassAtK(0, 0).value);
+}
+
+TEST(GroupMetricsTest, CorrectSolutionsDifferInTextAndInEquations) {
+  auto solution = [](Rollout sample, const char* text) {
+    sample.set_completion(text);
+    return sample;
+  };
+  GroupMetrics metrics;
+  metrics.AddGroup({solution(Right(), "So <<9+9=18>>18"), solution(Right(), "Then <<9+9=18>>18"),
+                    solution(Right(), "Then <<9+9=18>>18"), solution(Right(), "<<2*9=18>>18"),
+                    solution(Wrong("1"), "<<1+0=1>>1")});
+  metrics.AddGroup({Wrong("2")});
+  EXPECT_DOUBLE_EQ(metrics.DistinctCorrectTexts(), 3.0 / 2);
+  EXPECT_DOUBLE_EQ(metrics.DistinctCorrectEquations(), 2.0 / 2);
+}
+
 TEST(GroupMetricsTest, NothingIsZero) {
   const GroupMetrics metrics;
+  EXPECT_EQ(metrics.PassAt(1), 0);
+  EXPECT_EQ(metrics.DistinctCorrectTexts(), 0);
   EXPECT_EQ(metrics.MajAtK(100, 0).value, 0);
   EXPECT_EQ(metrics.PassAtK(100, 0).high, 0);
   EXPECT_THAT(metrics.VerdictCounts(),

@@ -13,15 +13,6 @@
 namespace reckon {
 namespace {
 
-bool IsUtf8(absl::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char c = Utf8At(text, at);
-    if (c.code == Utf8Char::kInvalid) return false;
-    at += c.length;
-  }
-  return true;
-}
-
 // Over characters of Unicode 9 alone: later ones stand between as they are.
 const icu::Normalizer2& Unicode9Nfc() {
   static const icu::Normalizer2* const normalizer = [] {

@@ -27,11 +27,11 @@ constexpr char kReplacement[] = "\xef\xbf\xbd";
 constexpr uint32_t kNoSymbol = std::numeric_limits<uint32_t>::max();
 
 template <typename... T>
-absl::Status Invalid(const T&... what) {
+absl::Status InvalidModel(const T&... what) {
   return absl::InvalidArgumentError(absl::StrCat("tokenizer.model: ", what...));
 }
 
-absl::Status Unknown(absl::string_view what) {
+absl::Status UnknownModel(absl::string_view what) {
   return absl::UnimplementedError(
       absl::StrCat("tokenizer.model: ", what,
                    " is not known to Reckon; it knows SentencePiece BPE as Llama 2 uses it"));
@@ -47,15 +47,6 @@ void EachCharacter(absl::string_view text, Take take) {
     take(valid ? text.substr(at, length) : absl::string_view(kReplacement));
     at += length;
   }
-}
-
-bool IsUtf8(absl::string_view text) {
-  for (size_t at = 0; at < text.size();) {
-    const Utf8Char character = Utf8At(text, at);
-    if (character.code == Utf8Char::kInvalid) return false;
-    at += character.length;
-  }
-  return true;
 }
 
 // Counted before they are parsed: an empty piece is two bytes of the file and fifty of memory.
@@ -92,18 +83,18 @@ class SentencePieceReader {
   absl::Status CheckSpecs() {
     const auto& trainer = model_.trainer_spec();
     if (trainer.model_type() != SentencePieceModel::TrainerSpec::BPE) {
-      return Unknown(
+      return UnknownModel(
           absl::StrCat("trainer_spec.model_type ",
                        SentencePieceModel::TrainerSpec::ModelType_Name(trainer.model_type())));
     }
-    if (trainer.treat_whitespace_as_suffix()) return Unknown("treat_whitespace_as_suffix");
+    if (trainer.treat_whitespace_as_suffix()) return UnknownModel("treat_whitespace_as_suffix");
     const auto& normalizer = model_.normalizer_spec();
     if (!normalizer.precompiled_charsmap().empty() ||
         !model_.denormalizer_spec().precompiled_charsmap().empty()) {
-      return Unknown("a normalizer with a charsmap");
+      return UnknownModel("a normalizer with a charsmap");
     }
-    if (normalizer.remove_extra_whitespaces()) return Unknown("remove_extra_whitespaces");
-    if (!normalizer.escape_whitespaces()) return Unknown("escape_whitespaces false");
+    if (normalizer.remove_extra_whitespaces()) return UnknownModel("remove_extra_whitespaces");
+    if (!normalizer.escape_whitespaces()) return UnknownModel("escape_whitespaces false");
     out_->dummy_prefix_ = normalizer.add_dummy_prefix();
     out_->byte_fallback_ = trainer.byte_fallback();
     return absl::OkStatus();
@@ -111,7 +102,7 @@ class SentencePieceReader {
 
   absl::Status ReadPieces() {
     const size_t size = model_.pieces_size();
-    if (size == 0) return Invalid("pieces: none");
+    if (size == 0) return InvalidModel("pieces: none");
     bool has_unknown = false;
     size_t bytes = 0;
     for (size_t id = 0; id < size; ++id) {
@@ -119,15 +110,15 @@ class SentencePieceReader {
       const std::string where = absl::StrCat("pieces[", id, "]");
       const std::string& name = piece.piece();
       if (name.empty() || name.size() > kMaxPieceBytes || !IsUtf8(name)) {
-        return Invalid(where, ": should be 1 to ", kMaxPieceBytes, " bytes of UTF-8");
+        return InvalidModel(where, ": should be 1 to ", kMaxPieceBytes, " bytes of UTF-8");
       }
       if (!out_->ids_.emplace(name, id).second) {
-        return Invalid(where, ": \"", Printable(name), "\" is there twice");
+        return InvalidModel(where, ": \"", Printable(name), "\" is there twice");
       }
-      if (!std::isfinite(piece.score())) return Invalid(where, ": score is not finite");
-      if (piece.type() == Piece::UNUSED) return Unknown(where + ": type UNUSED");
+      if (!std::isfinite(piece.score())) return InvalidModel(where, ": score is not finite");
+      if (piece.type() == Piece::UNUSED) return UnknownModel(where + ": type UNUSED");
       if (piece.type() == Piece::UNKNOWN && std::exchange(has_unknown, true)) {
-        return Invalid(where, ": a second piece of type UNKNOWN");
+        return InvalidModel(where, ": a second piece of type UNKNOWN");
       }
       out_->pieces_.push_back({name, "", false});
       if (piece.type() == Piece::BYTE) {
@@ -137,10 +128,10 @@ class SentencePieceReader {
         RETURN_IF_ERROR(ReadText(piece, static_cast<uint32_t>(id)));
       }
     }
-    if (!has_unknown) return Invalid("pieces: none has type UNKNOWN");
+    if (!has_unknown) return InvalidModel("pieces: none has type UNKNOWN");
     if (bytes != (out_->byte_fallback_ ? 256 : 0)) {
-      return Invalid("pieces: ", bytes, " of type BYTE, should be ",
-                     out_->byte_fallback_ ? 256 : 0);
+      return InvalidModel("pieces: ", bytes, " of type BYTE, should be ",
+                          out_->byte_fallback_ ? 256 : 0);
     }
     if (auto bos = out_->ids_.find("<s>"); bos != out_->ids_.end()) {
       if (out_->pieces_[bos->second].special) out_->bos_ = bos->second;
@@ -155,14 +146,14 @@ class SentencePieceReader {
       out_->pieces_[id].bytes = static_cast<char>(byte);
       return absl::OkStatus();
     }
-    return Invalid(where, ": \"", Printable(name), "\" names no byte, as <0x0A> does");
+    return InvalidModel(where, ": \"", Printable(name), "\" names no byte, as <0x0A> does");
   }
 
   absl::Status ReadText(const Piece& piece, uint32_t id) {
     SentencePieceBpe::Piece& entry = out_->pieces_[id];
     const bool searched = piece.type() != Piece::NORMAL;
     if (searched && ++searched_ > kMaxSearched) {
-      return Invalid("pieces: above ", kMaxSearched, " that are not of type NORMAL or BYTE");
+      return InvalidModel("pieces: above ", kMaxSearched, " that are not of type NORMAL or BYTE");
     }
     switch (piece.type()) {
       case Piece::UNKNOWN:
@@ -224,14 +215,14 @@ class SentencePieceReader {
 absl::StatusOr<std::unique_ptr<Tokenizer>> SentencePieceBpe::Create(
     absl::string_view tokenizer_model) {
   if (tokenizer_model.size() > size_t{std::numeric_limits<int>::max()}) {
-    return Invalid("is not a SentencePiece model");
+    return InvalidModel("is not a SentencePiece model");
   }
   if (const size_t pieces = CountPieces(tokenizer_model); pieces > kMaxPieces) {
-    return Invalid("pieces: ", pieces, ", should be 1 to ", kMaxPieces);
+    return InvalidModel("pieces: ", pieces, ", should be 1 to ", kMaxPieces);
   }
   SentencePieceModel model;
   if (!model.ParseFromArray(tokenizer_model.data(), static_cast<int>(tokenizer_model.size()))) {
-    return Invalid("is not a SentencePiece model");
+    return InvalidModel("is not a SentencePiece model");
   }
   return SentencePieceReader(model).Read();
 }

@@ -39,6 +39,15 @@ Utf8Char Utf8At(absl::string_view text, size_t at) {
   return {code, length};
 }
 
+bool IsUtf8(absl::string_view text) {
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = Utf8At(text, at);
+    if (c.code == Utf8Char::kInvalid) return false;
+    at += c.length;
+  }
+  return true;
+}
+
 std::string RepairUtf8(absl::string_view text) {
   std::string out;
   out.reserve(text.size());

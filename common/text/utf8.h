@@ -19,6 +19,8 @@ struct Utf8Char {
 // The character at `at`, which must be inside `text`.
 Utf8Char Utf8At(absl::string_view text, size_t at);
 
+bool IsUtf8(absl::string_view text);
+
 // The text with U+FFFD for what is not UTF-8, as Rust's String::from_utf8_lossy puts it.
 std::string RepairUtf8(absl::string_view text);
 

@@ -77,6 +77,9 @@ absl::StatusOr<Evaluation> Run(LearnerContext& context, const std::string& name)
     eval.maj_at_k = sampled.MajAtK(settings.bootstrap(), seed);
     eval.pass_at_k = sampled.PassAtK(settings.bootstrap(), seed);
     eval.sample_verdicts = sampled.VerdictCounts();
+    eval.pass_at = sampled.PassAtPowersOfTwo(settings.samples());
+    eval.distinct_texts = sampled.DistinctCorrectTexts();
+    eval.distinct_equations = sampled.DistinctCorrectEquations();
   }
   eval.seconds = absl::ToDoubleSeconds(absl::Now() - begin);
   return eval;
@@ -104,6 +107,9 @@ absl::Status Report(LearnerContext& context, const Evaluation& eval) {
     AddEstimate("val/maj@K", eval.maj_at_k, &values);
     AddEstimate("val/pass@K", eval.pass_at_k, &values);
     values["val/K"] = eval.samples;
+    for (const auto& [k, value] : eval.pass_at) values["val/pass@" + k] = value;
+    values["val/distinct_correct/text"] = eval.distinct_texts;
+    values["val/distinct_correct/equations"] = eval.distinct_equations;
     absl::StrAppend(&line, "  maj@", eval.samples, " ", Percent(eval.maj_at_k), "  pass@",
                     eval.samples, " ", Percent(eval.pass_at_k));
   }

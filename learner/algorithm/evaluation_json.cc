@@ -50,6 +50,9 @@ nlohmann::ordered_json EvaluationToJson(const Evaluation& evaluation) {
     json["maj@K"] = ToJson(evaluation.maj_at_k);
     json["pass@K"] = ToJson(evaluation.pass_at_k);
     json["sample_verdicts"] = evaluation.sample_verdicts;
+    json["pass@k"] = evaluation.pass_at;
+    json["distinct_correct"] = {{"text", evaluation.distinct_texts},
+                                {"equations", evaluation.distinct_equations}};
   }
   return json;
 }
@@ -70,6 +73,13 @@ absl::StatusOr<Evaluation> EvaluationFromJson(const nlohmann::json& json) {
     ASSIGN_OR_RETURN(evaluation.maj_at_k, EstimateFromJson(json, "maj@K"));
     ASSIGN_OR_RETURN(evaluation.pass_at_k, EstimateFromJson(json, "pass@K"));
     ASSIGN_OR_RETURN(evaluation.sample_verdicts, CountsFromJson(json, "sample_verdicts"));
+    ASSIGN_OR_RETURN(const nlohmann::json* pass_at, GetObject(json, "pass@k"));
+    for (const auto& [k, value] : pass_at->items()) {
+      ASSIGN_OR_RETURN(evaluation.pass_at[k], GetDouble(*pass_at, k));
+    }
+    ASSIGN_OR_RETURN(const nlohmann::json* distinct, GetObject(json, "distinct_correct"));
+    ASSIGN_OR_RETURN(evaluation.distinct_texts, GetDouble(*distinct, "text"));
+    ASSIGN_OR_RETURN(evaluation.distinct_equations, GetDouble(*distinct, "equations"));
   }
   return evaluation;
 }
