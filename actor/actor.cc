@@ -236,8 +236,8 @@ void Actor::Upload(const FinishedSample& sample) {
   if (open_.count(sample.lease) == 0) return;  // failed or lost meanwhile
   Rollout rollout = sample.rollout;
   rollout.set_actor(options_.name);
-  const absl::Status judged =
-      AddRewards(rewarder_, *sample.group->plan, sample.group->lease.item(), &rollout);
+  const absl::Status judged = AddRewards(rewarder_, *sample.group->plan, sample.group->lease.item(),
+                                         engine_->tokenizer(), &rollout);
   if (!judged.ok()) {
     Fail(sample.lease, judged);
     return;

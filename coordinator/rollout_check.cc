@@ -39,6 +39,19 @@ absl::Status CheckSpan(const PlanSpec& spec, int index, const TokenSpan& span) {
   return absl::OkStatus();
 }
 
+// At most one step a token, each at a token of the rollout, in order.
+absl::Status CheckSteps(const RewardValue& value, uint32_t tokens) {
+  uint32_t before = 0;
+  for (const StepValue& step : value.steps()) {
+    if (!std::isfinite(step.value()) || step.token() >= tokens || step.token() < before) {
+      return BadRequest("reward '", value.name(), "' has a step at token ", step.token(),
+                        " of value ", step.value());
+    }
+    before = step.token();
+  }
+  return absl::OkStatus();
+}
+
 template <typename Tokens>
 bool SpansEqual(const Rollout& rollout, TokenSpan::Kind kind, const Tokens& want) {
   int at = 0;
@@ -81,6 +94,8 @@ absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout) {
     }
     if (!std::isfinite(value.value()))
       return BadRequest("reward '", value.name(), "' is not finite");
+    absl::Status steps = CheckSteps(value, CountTokens(rollout));
+    if (!steps.ok()) return steps;
   }
   return absl::OkStatus();
 }

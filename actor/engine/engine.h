@@ -43,6 +43,8 @@ struct FinishedSample {
 // parameters) only. Used by one thread. Policy and tokenizer must outlive it.
 class Engine {
  public:
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+
   Engine(Policy* policy, const Tokenizer* tokenizer, EngineOptions options)
       : policy_(policy), tokenizer_(tokenizer), options_(options) {}
   ~Engine() { Clear(); }

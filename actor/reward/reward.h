@@ -3,6 +3,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/text/tokenizer.h"
 #include "proto/coordinator.pb.h"
 #include "proto/rollout.pb.h"
 
@@ -17,16 +18,18 @@ class Rewarder {
                                             const Rollout& rollout) const = 0;
 };
 
-// The rules that compare the completion's final number with the reference answer.
+// The rules that compare the completion's final number with the reference answer, or its steps with
+// the reference's.
 class Verifier : public Rewarder {
  public:
   absl::StatusOr<RewardValue> Judge(const RewardSpec& spec, const WorkItem& item,
                                     const Rollout& rollout) const override;
 };
 
-// Fills `rollout`'s rewards, one for each spec in order, and their weighted sum.
+// Fills `rollout`'s rewards, one for each spec in order, with the tokens that end their steps, and
+// their weighted sum.
 absl::Status AddRewards(const Rewarder& rewarder, const PlanSpec& plan, const WorkItem& item,
-                        Rollout* rollout);
+                        const Tokenizer& tokenizer, Rollout* rollout);
 
 }  // namespace reckon
 

@@ -18,6 +18,17 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
   return spec;
 }
 
+// Each token is one letter, its own number; 0 stands for nothing.
+class Letters : public Tokenizer {
+ public:
+  std::vector<uint32_t> Encode(absl::string_view, bool) const override { return {}; }
+  std::vector<uint32_t> EncodeBeginning(absl::string_view) const override { return {}; }
+  std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
+  absl::string_view TokenBytes(uint32_t id) const override { return id == 0 ? "" : "x"; }
+  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
+  size_t vocab_size() const override { return 256; }
+};
+
 WorkItem Item() {
   WorkItem item;
   item.mutable_reference()->set_answer("18");
@@ -31,12 +42,36 @@ TEST(RewardTest, SumsTheWeightedList) {
   Rollout rollout;
   rollout.set_finish(FINISH_STOP);
   rollout.set_completion("so she has 18");
-  ASSERT_TRUE(AddRewards(Verifier(), plan, Item(), &rollout).ok());
+  ASSERT_TRUE(AddRewards(Verifier(), plan, Item(), Letters(), &rollout).ok());
   ASSERT_EQ(rollout.rewards_size(), 2);
   EXPECT_EQ(rollout.rewards(0).name(), "strict");
   EXPECT_EQ(rollout.rewards(0).verdict(), UNPARSABLE);
   EXPECT_EQ(rollout.rewards(1).verdict(), CORRECT);
   EXPECT_DOUBLE_EQ(rollout.reward(), 0.25);
+}
+
+TEST(RewardTest, StepsThatMatchTheReferenceAreRewardedAtTheTokenThatEndsThem) {
+  PlanSpec plan;
+  *plan.add_rewards() = Spec("steps", RewardSpec::STEP_MATCH, 0.5);
+  WorkItem item = Item();
+  item.mutable_reference()->set_solution("2+3=<<2+3=5>>5\n5+4=<<5+4=9>>9\n#### 9");
+  Rollout rollout;
+  rollout.set_finish(FINISH_STOP);
+  rollout.set_completion("5\n\n7\n9");
+  TokenSpan* span = rollout.add_spans();
+  span->set_kind(TokenSpan::SAMPLED);
+  for (char c : rollout.completion()) span->add_tokens(static_cast<uint32_t>(c));
+  span->add_tokens(0);  // the end of the sample
+  ASSERT_TRUE(AddRewards(Verifier(), plan, item, Letters(), &rollout).ok());
+  const RewardValue& value = rollout.rewards(0);
+  EXPECT_DOUBLE_EQ(value.value(), 1);
+  EXPECT_DOUBLE_EQ(rollout.reward(), 0.5);
+  ASSERT_EQ(value.steps_size(), 3);
+  EXPECT_EQ(value.steps(0).token(), 1u);
+  EXPECT_DOUBLE_EQ(value.steps(0).value(), 0.5);
+  EXPECT_EQ(value.steps(1).token(), 4u);
+  EXPECT_DOUBLE_EQ(value.steps(1).value(), 0);
+  EXPECT_EQ(value.steps(2).token(), 5u);
 }
 
 TEST(RewardTest, CountsACutCompletionAsTruncated) {
@@ -45,7 +80,7 @@ TEST(RewardTest, CountsACutCompletionAsTruncated) {
   Rollout rollout;
   rollout.set_finish(FINISH_LENGTH);
   rollout.set_completion("so she");
-  ASSERT_TRUE(AddRewards(Verifier(), plan, Item(), &rollout).ok());
+  ASSERT_TRUE(AddRewards(Verifier(), plan, Item(), Letters(), &rollout).ok());
   EXPECT_EQ(rollout.rewards(0).verdict(), TRUNCATED);
   EXPECT_EQ(rollout.reward(), 0);
 }
@@ -54,14 +89,14 @@ TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
   *unknown.add_rewards() = Spec("orm", RewardSpec::KIND_UNSPECIFIED, 1);
-  const absl::Status status = AddRewards(Verifier(), unknown, Item(), &rollout);
+  const absl::Status status = AddRewards(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));
 
   PlanSpec infinite;
   *infinite.add_rewards() =
       Spec("strict", RewardSpec::EXACT_MATCH_STRICT, std::numeric_limits<double>::infinity());
-  EXPECT_FALSE(AddRewards(Verifier(), infinite, Item(), &rollout).ok());
+  EXPECT_FALSE(AddRewards(Verifier(), infinite, Item(), Letters(), &rollout).ok());
 }
 
 }  // namespace

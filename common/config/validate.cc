@@ -189,6 +189,10 @@ absl::Status CheckEval(const EvalSettings& eval) {
   }
   RETURN_IF_ERROR(AtLeastOne("eval.max_new_tokens", eval.max_new_tokens(), 1 << 20));
   RETURN_IF_ERROR(Between("eval.bootstrap", eval.bootstrap(), 1, 1'000'000));
+  if (eval.reward().kind() == RewardSettings::STEP_MATCH) {
+    return Invalid("eval.reward.kind", "STEP_MATCH does not tell right from wrong; use ",
+                   "EXACT_MATCH_STRICT or EXACT_MATCH_FLEXIBLE");
+  }
   return CheckReward("eval.reward", eval.reward());
 }
 

@@ -8,11 +8,15 @@
 
 namespace reckon {
 
-Experience MakeExperience(const Rollout& rollout) {
+Experience MakeExperience(const Rollout& rollout,
+                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards) {
   Experience out;
+  std::vector<int64_t> sampled_at;  // by token of the completion; -1: forced
   out.group = rollout.key().group();
   out.reward = rollout.reward();
-  if (rollout.rewards_size() > 0) out.verdict = rollout.rewards(0).verdict();
+  for (const RewardValue& reward : rollout.rewards()) {
+    if (out.verdict == VERDICT_UNSPECIFIED) out.verdict = reward.verdict();
+  }
   out.truncated = rollout.finish() == FINISH_LENGTH;
   bool first = true;
   for (const TokenSpan& span : rollout.spans()) {
@@ -20,11 +24,23 @@ Experience MakeExperience(const Rollout& rollout) {
     for (int i = 0; i < span.tokens_size(); ++i) {
       out.sequence.loss.push_back(sampled && !out.sequence.tokens.empty());
       out.sequence.tokens.push_back(span.tokens(i));
-      if (out.sequence.loss.back()) out.behaviour_logprobs.push_back(span.logprobs(i));
+      const bool learned = out.sequence.loss.back();
+      if (span.kind() != TokenSpan::PROMPT) {
+        sampled_at.push_back(learned ? static_cast<int64_t>(out.behaviour_logprobs.size()) : -1);
+      }
+      if (learned) out.behaviour_logprobs.push_back(span.logprobs(i));
     }
     if (!sampled || span.tokens().empty()) continue;
     out.version = first ? span.weight_version() : std::min(out.version, span.weight_version());
     first = false;
+  }
+  out.step_rewards.resize(out.behaviour_logprobs.size());
+  for (int i = 0; i < std::min(rollout.rewards_size(), rewards.size()); ++i) {
+    for (const StepValue& step : rollout.rewards(i).steps()) {
+      if (step.token() >= sampled_at.size() || sampled_at[step.token()] < 0) continue;
+      out.step_rewards[sampled_at[step.token()]] +=
+          static_cast<float>(rewards[i].weight() * step.value());
+    }
   }
   return out;
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "learner/update/training_sequence.h"
+#include "proto/config.pb.h"
 #include "proto/rollout.pb.h"
 
 namespace reckon {
@@ -16,10 +17,11 @@ struct Experience {
   TrainingSequence sequence;  // prompt, forced and sampled tokens; the sampled ones are learned
   uint64_t group = 0;
   double reward = 0;
-  Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward
+  Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward that gives one
   bool truncated = false;
   uint64_t version = 0;                   // oldest among its sampled tokens
   std::vector<float> behaviour_logprobs;  // as the actor recorded them
+  std::vector<float> step_rewards;        // the part of `reward` that steps earn, where they end
 
   // What the learner adds.
   std::vector<float> old_logprobs, ref_logprobs, old_values;
@@ -28,7 +30,9 @@ struct Experience {
   size_t length() const { return behaviour_logprobs.size(); }
 };
 
-Experience MakeExperience(const Rollout& rollout);
+// `rewards`: of the plan, with their weights.
+Experience MakeExperience(const Rollout& rollout,
+                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards);
 
 // Means over the samples and groups of a step, by the names users of verl and TRL know.
 std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& step,

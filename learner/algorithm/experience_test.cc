@@ -30,7 +30,7 @@ Rollout MakeRollout(uint64_t group, double reward, Verdict verdict, uint64_t ver
 }
 
 TEST(ExperienceTest, OnlySampledTokensAreLearned) {
-  const Experience e = MakeExperience(MakeRollout(3, 1, CORRECT, 5));
+  const Experience e = MakeExperience(MakeRollout(3, 1, CORRECT, 5), {});
   EXPECT_THAT(e.sequence.tokens, ElementsAre(7, 8, 9, 10, 10));
   EXPECT_THAT(e.sequence.loss, ElementsAre(false, false, false, true, true));
   EXPECT_THAT(e.behaviour_logprobs, ElementsAre(-0.5f, -0.5f));
@@ -38,12 +38,26 @@ TEST(ExperienceTest, OnlySampledTokensAreLearned) {
   EXPECT_EQ(e.group, 3u);
 }
 
+TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
+  Rollout rollout = MakeRollout(0, 1.5, CORRECT, 5);
+  RewardValue* dense = rollout.add_rewards();
+  for (uint32_t token : {0, 1, 2, 2}) {  // the forced token, then the two sampled ones
+    StepValue* step = dense->add_steps();
+    step->set_token(token);
+    step->set_value(0.25);
+  }
+  google::protobuf::RepeatedPtrField<RewardSettings> rewards;
+  rewards.Add();
+  rewards.Add()->set_weight(2);
+  EXPECT_THAT(MakeExperience(rollout, rewards).step_rewards, ElementsAre(0.5f, 1.0f));
+}
+
 TEST(ExperienceTest, MetricsTellSpreadStalenessVerdictsAndMismatch) {
   std::vector<Experience> step;
-  step.push_back(MakeExperience(MakeRollout(0, 1, CORRECT, 5)));
-  step.push_back(MakeExperience(MakeRollout(0, 0, UNPARSABLE, 6)));
-  step.push_back(MakeExperience(MakeRollout(1, 0, WRONG, 6)));
-  step.push_back(MakeExperience(MakeRollout(1, 0, WRONG, 7)));
+  step.push_back(MakeExperience(MakeRollout(0, 1, CORRECT, 5), {}));
+  step.push_back(MakeExperience(MakeRollout(0, 0, UNPARSABLE, 6), {}));
+  step.push_back(MakeExperience(MakeRollout(1, 0, WRONG, 6), {}));
+  step.push_back(MakeExperience(MakeRollout(1, 0, WRONG, 7), {}));
   for (Experience& e : step) e.old_logprobs = e.behaviour_logprobs;
   auto metrics = ExperienceMetrics(step, 7);
   EXPECT_DOUBLE_EQ(metrics["reward"], 0.25);

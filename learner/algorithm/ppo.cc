@@ -115,7 +115,7 @@ absl::StatusOr<std::vector<Experience>> Ppo::Sample(LearnerContext& context) {
   std::vector<Experience> step;
   const int64_t vocab_size = context.model->config().vocab_size;
   for (const Rollout& rollout : rollouts) {
-    step.push_back(MakeExperience(rollout));
+    step.push_back(MakeExperience(rollout, settings_.reward()));
     for (uint32_t token : step.back().sequence.tokens) {
       if (token < vocab_size) continue;
       return absl::InvalidArgumentError(absl::StrCat(

@@ -83,7 +83,12 @@ double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<E
     scores.push_back(e.reward - penalty);
     e.advantages.assign(e.length(), 0);
     if (!gae || e.length() == 0) continue;
-    rewards.back() += static_cast<float>(e.reward);
+    double at_end = e.reward;
+    for (size_t t = 0; t < e.step_rewards.size(); ++t) {
+      rewards[t] += e.step_rewards[t];
+      at_end -= e.step_rewards[t];
+    }
+    rewards.back() += static_cast<float>(at_end);
     Advantages estimated = Gae(rewards, e.old_values, settings.gamma(), settings.lam());
     e.advantages = std::move(estimated.advantages);
     e.returns = std::move(estimated.returns);

@@ -19,8 +19,8 @@ namespace reckon {
 KlEstimator EstimatorOf(const PpoSettings& settings);
 
 // Fills in advantages and returns of a step's samples, which all have their learner's numbers:
-// rewards come at the last token, less the KL penalty of each token if it is in the reward. Returns
-// the mean KL of a token.
+// rewards come at the last token, those of steps where they end, less the KL penalty of each token
+// if it is in the reward. Group estimators add them up. Returns the mean KL of a token.
 double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
 
 // The loss of one minibatch after another: clipped policy loss, KL if it is in the loss, clipped

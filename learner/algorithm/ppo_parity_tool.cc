@@ -44,6 +44,7 @@ Sample ReadSample(const json& from) {
   e.reward = from["reward"];
   e.old_logprobs = Floats(from["old"]);
   e.behaviour_logprobs = Floats(from["behaviour"]);
+  e.step_rewards = Floats(from["steps"]);
   e.ref_logprobs = Floats(from["ref"]);
   e.old_values = Floats(from["values"]);
   const auto n = static_cast<int64_t>(e.length());

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/task/dataset.h"
+#include "common/task/steps.h"
 
 namespace reckon {
 namespace {
@@ -57,9 +58,25 @@ absl::Status CheckPrompts(const std::vector<Problem>& problems, const PromptForm
   return absl::OkStatus();
 }
 
+// Step rewards compare with a worked solution.
+template <typename Rewards>
+absl::Status CheckDense(const Rewards& rewards, const std::vector<Problem>& problems) {
+  for (const RewardSettings& reward : rewards) {
+    if (reward.kind() != RewardSettings::STEP_MATCH) continue;
+    for (const Problem& problem : problems) {
+      if (!SplitSteps(problem.solution).empty()) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat(problem.source, ": no worked steps, which reward STEP_MATCH compares with; ",
+                       "use EXACT_MATCH_STRICT, or data with solutions"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPpo(const Stage& stage, const RunData& data, int64_t max_positions) {
   int64_t new_tokens = stage.ppo().sampling().max_new_tokens();
   const std::string key = "ppo.sampling.max_new_tokens";
+  RETURN_IF_ERROR(CheckDense(stage.ppo().reward(), data.train));
   RETURN_IF_ERROR(CheckPrompts(data.train, *data.prompt, new_tokens, key,
                                stage.training().max_tokens(), "training.max_tokens"));
   return CheckPrompts(data.train, *data.prompt, new_tokens, key, max_positions,
@@ -69,6 +86,7 @@ absl::Status CheckPpo(const Stage& stage, const RunData& data, int64_t max_posit
 absl::Status CheckEi(const Stage& stage, const RunData& data, int64_t max_positions) {
   int64_t new_tokens = stage.ei().sampling().max_new_tokens();
   const std::string key = "ei.sampling.max_new_tokens";
+  RETURN_IF_ERROR(CheckDense(stage.ei().reward(), data.train));
   RETURN_IF_ERROR(CheckPrompts(data.train, *data.training, new_tokens, key,
                                stage.training().max_tokens(), "training.max_tokens"));
   const PromptFormatter& widest = stage.ei().few_shot_first_round() ? *data.few_shot : *data.prompt;

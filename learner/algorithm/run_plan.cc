@@ -53,9 +53,17 @@ WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, 
 void AddReward(const RewardSettings& reward, PlanSpec* spec) {
   RewardSpec* added = spec->add_rewards();
   added->set_name(absl::AsciiStrToLower(RewardSettings::Kind_Name(reward.kind())));
-  added->set_kind(reward.kind() == RewardSettings::EXACT_MATCH_FLEXIBLE
-                      ? RewardSpec::EXACT_MATCH_FLEXIBLE
-                      : RewardSpec::EXACT_MATCH_STRICT);
+  switch (reward.kind()) {
+    case RewardSettings::EXACT_MATCH_STRICT:
+      added->set_kind(RewardSpec::EXACT_MATCH_STRICT);
+      break;
+    case RewardSettings::EXACT_MATCH_FLEXIBLE:
+      added->set_kind(RewardSpec::EXACT_MATCH_FLEXIBLE);
+      break;
+    case RewardSettings::STEP_MATCH:
+      added->set_kind(RewardSpec::STEP_MATCH);
+      break;
+  }
   added->set_weight(reward.weight());
 }
 

@@ -69,6 +69,7 @@ def draw_case(rng):
             near = lambda spread: [rng.gauss(x, spread) for x in old]
             samples.append({
                 "group": group, "reward": rng.choice((0, 1, 1, rng.uniform(-1, 1))), "old": old,
+                "steps": [rng.choice((0, 0, 0.25)) for _ in range(n)],
                 "behaviour": near(0.2), "logprobs": near(0.3),
                 "ref": near(0.3) if settings["kl_coef"] > 0 else [],
                 "values": [rng.gauss(0, 0.5) for _ in range(n)],
@@ -103,7 +104,8 @@ def advantages_of(s, samples, old, ref, values, mask):
         rewards = rewards - s["kl_coef"] * kl
     lengths = mask.sum(1).long()
     for i, sample in enumerate(samples):
-        rewards[i, lengths[i] - 1] += sample["reward"]
+        rewards[i, :lengths[i]] += torch.tensor(sample["steps"], dtype=torch.float64)
+        rewards[i, lengths[i] - 1] += sample["reward"] - sum(sample["steps"])
     returns = torch.zeros_like(old)
     if s["adv_estimator"] == "GAE":
         advantages = torch.zeros_like(old)
