@@ -25,7 +25,7 @@ TEST(StepsTest, AreLinesWithWhatTheyWorkOut) {
   EXPECT_EQ(steps[0].result, "6");
   EXPECT_EQ(steps[1].result, "1200");
   EXPECT_EQ(steps[2].result, std::nullopt);
-  EXPECT_EQ(steps[2].end, 46u);
+  EXPECT_EQ(steps[2].end, 47u);
   EXPECT_THAT(SplitSteps(""), IsEmpty());
   EXPECT_THAT(SplitSteps("\n \n#### 5\n"), IsEmpty());
 }
