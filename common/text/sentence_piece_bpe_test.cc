@@ -43,14 +43,14 @@ SentencePieceModel Model() {
 }
 enum : uint32_t { kAb = 259, kBc, kAbc, kA, kB, kC, kBlank };
 
-std::unique_ptr<Tokenizer> Make(const SentencePieceModel& model) {
+std::unique_ptr<Tokenizer> MakeTokenizer(const SentencePieceModel& model) {
   auto tokenizer = Tokenizer::Create("", model.SerializeAsString());
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
   return *std::move(tokenizer);
 }
 
 TEST(SentencePieceBpeTest, ThePairWithTheBestScoreIsJoinedFirst) {
-  auto tokenizer = Make(Model());
+  auto tokenizer = MakeTokenizer(Model());
   EXPECT_THAT(tokenizer->Encode("abc"), ElementsAre(kAbc));
   EXPECT_THAT(tokenizer->Encode("bcab"), ElementsAre(kBc, kAb));
   EXPECT_THAT(tokenizer->Encode("cc aab"), ElementsAre(kC, kC, kBlank, kA, kAb));
@@ -59,23 +59,23 @@ TEST(SentencePieceBpeTest, ThePairWithTheBestScoreIsJoinedFirst) {
 TEST(SentencePieceBpeTest, OfEqualScoresTheLeftmostIsJoinedFirst) {
   SentencePieceModel model = Model();
   Add("aa", -1, Piece::NORMAL, &model);  // as good as "bc"
-  EXPECT_THAT(Make(model)->Encode("aaa"), ElementsAre(266, kA));
+  EXPECT_THAT(MakeTokenizer(model)->Encode("aaa"), ElementsAre(266, kA));
   Add("cb", -1, Piece::NORMAL, &model);
-  EXPECT_THAT(Make(model)->Encode("bcb"), ElementsAre(kBc, kB));
+  EXPECT_THAT(MakeTokenizer(model)->Encode("bcb"), ElementsAre(kBc, kB));
 }
 
 TEST(SentencePieceBpeTest, ATextBeginsWithBosAndASpaceAPieceOfItDoesNot) {
-  auto tokenizer = Make(Model());
+  auto tokenizer = MakeTokenizer(Model());
   EXPECT_THAT(tokenizer->EncodeBeginning("ab"), ElementsAre(1, kBlank, kAb));
   EXPECT_THAT(tokenizer->EncodeBeginning(""), ElementsAre(1));
   EXPECT_THAT(tokenizer->Encode("ab"), ElementsAre(kAb));
   SentencePieceModel model = Model();
   model.mutable_normalizer_spec()->set_add_dummy_prefix(false);
-  EXPECT_THAT(Make(model)->EncodeBeginning("ab"), ElementsAre(1, kAb));
+  EXPECT_THAT(MakeTokenizer(model)->EncodeBeginning("ab"), ElementsAre(1, kAb));
 }
 
 TEST(SentencePieceBpeTest, CharactersWithoutAPieceBecomeBytesAndBrokenOnesTheReplacement) {
-  auto tokenizer = Make(Model());
+  auto tokenizer = MakeTokenizer(Model());
   EXPECT_THAT(tokenizer->Encode("é"), ElementsAre(3 + 0xc3, 3 + 0xa9));
   EXPECT_THAT(tokenizer->Encode("\xe2\x96"),
               ElementsAre(3 + 0xef, 3 + 0xbf, 3 + 0xbd, 3 + 0xef, 3 + 0xbf, 3 + 0xbd));
@@ -89,11 +89,11 @@ TEST(SentencePieceBpeTest, CharactersWithoutAPieceBecomeBytesAndBrokenOnesTheRep
 TEST(SentencePieceBpeTest, CharactersThatOnlyOccurInsidePiecesStillJoin) {
   SentencePieceModel model = Model();
   Add("xy", 0, Piece::NORMAL, &model);
-  EXPECT_THAT(Make(model)->Encode("zxyx"), ElementsAre(3 + 'z', 266, 3 + 'x'));
+  EXPECT_THAT(MakeTokenizer(model)->Encode("zxyx"), ElementsAre(3 + 'z', 266, 3 + 'x'));
 }
 
 TEST(SentencePieceBpeTest, SpecialTokensAreReadOnlyWhenAskedFor) {
-  auto tokenizer = Make(Model());
+  auto tokenizer = MakeTokenizer(Model());
   EXPECT_THAT(tokenizer->Encode("a</s>b", true), ElementsAre(kA, 2, kB));
   EXPECT_EQ(tokenizer->Encode("a</s>b", false).size(), 6);
   EXPECT_EQ(tokenizer->Decode({1, kA, 2}), "a");
@@ -104,7 +104,7 @@ TEST(SentencePieceBpeTest, SpecialTokensAreReadOnlyWhenAskedFor) {
 TEST(SentencePieceBpeTest, UserDefinedPiecesAreNeverCutOrJoined) {
   SentencePieceModel model = Model();
   Add("bca", 0, Piece::USER_DEFINED, &model);
-  EXPECT_THAT(Make(model)->Encode("abcab"), ElementsAre(kA, 266, kB));
+  EXPECT_THAT(MakeTokenizer(model)->Encode("abcab"), ElementsAre(kA, 266, kB));
 }
 
 TEST(SentencePieceBpeTest, WithoutBytesARunOfUnknownCharactersIsOneUnknown) {
@@ -112,13 +112,13 @@ TEST(SentencePieceBpeTest, WithoutBytesARunOfUnknownCharactersIsOneUnknown) {
   model.mutable_trainer_spec()->set_byte_fallback(false);
   auto* pieces = model.mutable_pieces();
   pieces->DeleteSubrange(3, 256);
-  EXPECT_THAT(Make(model)->Encode("xyazz"), ElementsAre(0, kA - 256, 0));
+  EXPECT_THAT(MakeTokenizer(model)->Encode("xyazz"), ElementsAre(0, kA - 256, 0));
 }
 
 TEST(SentencePieceBpeTest, AMebibyteOfOneLetterTakesTimeInProportion) {
   SentencePieceModel model = Model();
   for (const char* text : {"aa", "aaaa", "aaaaaaaa"}) Add(text, 1, Piece::NORMAL, &model);
-  auto tokenizer = Make(model);
+  auto tokenizer = MakeTokenizer(model);
   auto begin = std::chrono::steady_clock::now();
   EXPECT_EQ(tokenizer->Encode(std::string(1 << 20, 'a')).size(), (1 << 20) / 8);
   EXPECT_EQ(tokenizer->Encode(std::string(1 << 20, '\xff')).size(), 3 << 20);

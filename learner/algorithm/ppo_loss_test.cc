@@ -4,13 +4,11 @@
 #include "learner/algorithm/ppo_loss.h"
 
 #include <cmath>
-#include <thread>
 
 #include "common/base/rng.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
-#include "learner/fake_coordinator.h"
-#include "learner/parallel/gloo_parallel.h"
+#include "learner/rank_threads.h"
 #include "learner/update/scoring.h"
 
 namespace reckon {
@@ -111,20 +109,9 @@ TEST(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
   const Outcome alone = OneStep(single.get(), 64);
   for (int world : {2, 4}) {
     std::vector<Outcome> ranks(world);
-    FakeCoordinator coordinator;
     StopToken stop;
-    std::vector<std::thread> threads;
-    for (int rank = 0; rank < world; ++rank) {
-      threads.emplace_back([&, rank] {
-        GlooOptions options;
-        options.rank = rank;
-        options.world = world;
-        auto parallel = MakeGloo(options, coordinator.NewStub(), &stop);
-        ASSERT_TRUE(parallel.ok()) << parallel.status();
-        ranks[rank] = OneStep(parallel->get(), 64);
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
+    AsRanks(world, &stop,
+            [&](Parallel& parallel) { ranks[parallel.rank()] = OneStep(&parallel, 64); });
     for (const Outcome& rank : ranks) ExpectClose(alone, rank);
   }
 }

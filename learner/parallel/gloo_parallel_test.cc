@@ -6,32 +6,14 @@
 #include "absl/time/clock.h"
 #include "gtest/gtest.h"
 #include "learner/fake_coordinator.h"
+#include "learner/rank_threads.h"
 
 namespace reckon {
 namespace {
 
-// Runs `body` as `world` ranks, each a thread with a process group of its own.
-void AsRanks(int world, FakeCoordinator& coordinator, StopToken* stop,
-             const std::function<void(Parallel&)>& body) {
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < world; ++rank) {
-    threads.emplace_back([&, rank] {
-      GlooOptions options;
-      options.rank = rank;
-      options.world = world;
-      options.epoch = 1;
-      auto parallel = MakeGloo(options, coordinator.NewStub(), stop);
-      ASSERT_TRUE(parallel.ok()) << parallel.status();
-      body(**parallel);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-}
-
 TEST(GlooParallelTest, SumsOverTheRanks) {
-  FakeCoordinator coordinator;
   StopToken stop;
-  AsRanks(3, coordinator, &stop, [](Parallel& parallel) {
+  AsRanks(3, &stop, [](Parallel& parallel) {
     std::vector<float> values(100001, 1.0f + parallel.rank());
     ASSERT_TRUE(parallel.AllReduceSum(absl::MakeSpan(values)).ok());
     EXPECT_EQ(values, std::vector<float>(100001, 6));
@@ -40,9 +22,8 @@ TEST(GlooParallelTest, SumsOverTheRanks) {
 }
 
 TEST(GlooParallelTest, BroadcastsWhatRankZeroHas) {
-  FakeCoordinator coordinator;
   StopToken stop;
-  AsRanks(2, coordinator, &stop, [](Parallel& parallel) {
+  AsRanks(2, &stop, [](Parallel& parallel) {
     for (std::string sent : {std::string("abc"), std::string(), std::string(3 << 20, 'x')}) {
       std::string bytes = parallel.rank() == 0 ? sent : "other";
       ASSERT_TRUE(parallel.Broadcast(&bytes).ok());
@@ -52,9 +33,8 @@ TEST(GlooParallelTest, BroadcastsWhatRankZeroHas) {
 }
 
 TEST(GlooParallelTest, EndsWhenStoppedWhileItWaits) {
-  FakeCoordinator coordinator;
   StopToken stop;
-  AsRanks(2, coordinator, &stop, [&](Parallel& parallel) {
+  AsRanks(2, &stop, [&](Parallel& parallel) {
     if (parallel.rank() == 0) {
       absl::SleepFor(absl::Milliseconds(300));
       stop.Stop();

@@ -2,13 +2,11 @@
 
 #include <cmath>
 #include <functional>
-#include <thread>
 
 #include "common/base/rng.h"
 #include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
-#include "learner/fake_coordinator.h"
-#include "learner/parallel/gloo_parallel.h"
+#include "learner/rank_threads.h"
 
 namespace reckon {
 namespace {
@@ -129,20 +127,8 @@ TEST(PolicyUpdateTest, IsBitIdenticalWhenRepeated) {
 TEST(PolicyUpdateTest, IsTheSameForOneRankAndTwo) {
   std::unique_ptr<Parallel> single = MakeSingle();
   Trace alone = Train(single.get(), 128), ranks[2];
-  FakeCoordinator coordinator;
   StopToken stop;
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < 2; ++rank) {
-    threads.emplace_back([&, rank] {
-      GlooOptions options;
-      options.rank = rank;
-      options.world = 2;
-      auto parallel = MakeGloo(options, coordinator.NewStub(), &stop);
-      ASSERT_TRUE(parallel.ok()) << parallel.status();
-      ranks[rank] = Train(parallel->get(), 128);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  AsRanks(2, &stop, [&](Parallel& parallel) { ranks[parallel.rank()] = Train(&parallel, 128); });
   ExpectClose(alone, ranks[0]);
   EXPECT_EQ(ranks[0].parameters, ranks[1].parameters);
 }

@@ -1,0 +1,34 @@
+#include "learner/rank_threads.h"
+
+#include <cstdlib>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "gtest/gtest.h"
+#include "learner/fake_coordinator.h"
+#include "learner/parallel/gloo_parallel.h"
+
+namespace reckon {
+
+void AsRanks(int world, StopToken* stop, const std::function<void(Parallel&)>& body) {
+  // c10d's flight recorder, one for the process, writes a map without its lock for every group that
+  // is new to it: two groups in one process can crash there (torch 2.11, FlightRecorder::record).
+  ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
+  FakeCoordinator coordinator;
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < world; ++rank) {
+    threads.emplace_back([&, rank] {
+      GlooOptions options;
+      options.rank = rank;
+      options.world = world;
+      options.epoch = 1;
+      auto parallel = MakeGloo(options, coordinator.NewStub(), stop);
+      ASSERT_TRUE(parallel.ok()) << parallel.status();
+      body(**parallel);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace reckon
