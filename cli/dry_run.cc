@@ -74,6 +74,17 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
       std::string line;
       for (double i = 0; i < evaluations; ++i) line = evaluate();
       std::cout << FormatCount(evaluations) << " times " << line << "\n";
+    } else if (stage.has_orm()) {
+      const double samples =
+          at_most(data.train, stage.orm().prompts()) * stage.orm().samples_per_prompt();
+      total.sampled += samples;
+      std::cout << "an outcome reward model from " << FormatCount(samples) << " samples ("
+                << stage.orm().samples_per_prompt() << " a prompt), " << training.epochs()
+                << " epochs; then " << evaluate() << "\n";
+    } else if (stage.has_rcrl()) {
+      std::cout << "return-conditioned fine-tuning on the samples of " << stage.rcrl().selection()
+                << ", labelled by " << stage.rcrl().orm() << ", " << training.epochs()
+                << " epochs; then " << evaluate() << "\n";
     } else if (stage.has_init()) {
       std::cout << "a model from nothing\n";
     } else {

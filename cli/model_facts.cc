@@ -1,13 +1,17 @@
 #include "cli/model_facts.h"
 
 #include <algorithm>
+#include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/init/init_model.h"
 #include "common/task/dataset.h"
 #include "common/text/json.h"
+#include "common/text/tokenizer.h"
+#include "common/weights/manifest.h"
 #include "common/weights/model_folder.h"
 #include "common/weights/safetensors.h"
 
@@ -28,6 +32,56 @@ absl::Status ReadShape(const std::string& text, ModelFacts* facts) {
   return absl::OkStatus();
 }
 
+// A label is one token, so that no sample can hold a part of it.
+absl::Status CheckLabels(const RunConfig& config, const WeightManifest& model) {
+  for (int i = 0; i < config.stage_size(); ++i) {
+    if (!config.stage(i).has_rcrl()) continue;
+    ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                     Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
+    const RcrlSettings& rcrl = config.stage(i).rcrl();
+    for (const auto& [key, label] :
+         {std::pair("good_label", rcrl.good_label()), std::pair("bad_label", rcrl.bad_label())}) {
+      const size_t tokens = tokenizer->Encode(label, /*parse_special=*/true).size();
+      if (tokens == 1) continue;
+      return absl::InvalidArgumentError(
+          absl::StrCat("stage[", i, "].rcrl.", key, ": the tokenizer splits '", label, "' into ",
+                       tokens, " tokens; choose a label that is one"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRewardModel(const std::string& key, const std::string& orm,
+                              const WeightManifest& model) {
+  if (orm.find('/') == std::string::npos) return absl::OkStatus();  // of a stage of this run
+  absl::StatusOr<WeightManifest> manifest = ReadModelManifest(orm);
+  if (!manifest.ok()) {
+    return absl::Status(manifest.status().code(),
+                        absl::StrCat(key, ": ", manifest.status().message()));
+  }
+  if (SameTokens(*manifest, model)) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat(key, ": ", orm, " has another tokenizer than the policy; train a reward model ",
+                   "from the policy with an orm stage"));
+}
+
+// Reward models from folders have to be of this policy.
+absl::Status CheckRewardModels(const RunConfig& config, const WeightManifest& model) {
+  RETURN_IF_ERROR(CheckRewardModel("eval.orm", config.eval().orm(), model));
+  for (int i = 0; i < config.stage_size(); ++i) {
+    const Stage& stage = config.stage(i);
+    const std::string key = absl::StrCat("stage[", i, "].");
+    RETURN_IF_ERROR(CheckRewardModel(key + "rcrl.orm", stage.rcrl().orm(), model));
+    for (const RewardSettings& reward : stage.ei().reward()) {
+      RETURN_IF_ERROR(CheckRewardModel(key + "ei.reward.orm", reward.orm(), model));
+    }
+    for (const RewardSettings& reward : stage.ppo().reward()) {
+      RETURN_IF_ERROR(CheckRewardModel(key + "ppo.reward.orm", reward.orm(), model));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
@@ -39,6 +93,8 @@ absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
     return absl::Status(manifest.status().code(),
                         absl::StrCat("model.path: ", manifest.status().message()));
   }
+  RETURN_IF_ERROR(CheckLabels(config, *manifest));
+  RETURN_IF_ERROR(CheckRewardModels(config, *manifest));
   ModelFacts facts;
   if (absl::Status shape = ReadShape(manifest->config_json(), &facts); !shape.ok()) {
     return absl::InvalidArgumentError(

@@ -139,6 +139,27 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
 }
 
+TEST_F(ReckonTest, LabelsAndRewardModelsOfAnotherModelAreRefusedBeforeAnythingStarts) {
+  Write("rcrl.textproto", R"(base: "config.textproto" stage { sft {} } stage { orm {} }
+    stage { rcrl { selection: "orm_1" orm: "orm_1" bad_label: "~" } })");
+  std::filesystem::copy(folder_ + "/model", folder_ + "/other");
+  std::ofstream(folder_ + "/other/tokenizer.json", std::ios::app) << "\n";
+  const std::string rcrl = "train " + folder_ + "/rcrl.textproto";
+  const std::pair<std::string, const char*> cases[] = {
+      {rcrl, "stage[2].rcrl.good_label: the tokenizer splits ' good' into 5 tokens"},
+      {rcrl + " --dry-run", "the tokenizer splits"},
+      {"train " + config() + " --set eval.orm=" + folder_ + "/other", "eval.orm: "},
+      {rcrl + " --set stage[2].rcrl.good_label=^ --set stage[2].rcrl.orm=" + folder_ + "/other",
+       "stage[2].rcrl.orm: "},
+  };
+  for (const auto& [args, says] : cases) {
+    Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out, HasSubstr(says)) << args;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
 TEST_F(ReckonTest, DryRunPrintsThePlanAndStartsNothing) {
   Result result = Run("train " + config() + " --dry-run --set keep_last=3");
   EXPECT_EQ(result.code, 0) << result.out;

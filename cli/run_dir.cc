@@ -65,6 +65,20 @@ void MakePathsAbsolute(RunConfig* config) {
   DataSettings* data = config->mutable_data();
   data->set_train(AbsolutePath(data->train()));
   if (data->has_eval()) data->set_eval(AbsolutePath(data->eval()));
+  auto orm = [](auto* settings) {  // the name of a stage, or a folder
+    if (settings->orm().find('/') == std::string::npos) return;
+    settings->set_orm(AbsolutePath(settings->orm()));
+  };
+  orm(config->mutable_eval());
+  for (Stage& stage : *config->mutable_stage()) {
+    if (stage.has_rcrl()) orm(stage.mutable_rcrl());
+    if (stage.has_ei()) {
+      for (RewardSettings& reward : *stage.mutable_ei()->mutable_reward()) orm(&reward);
+    }
+    if (stage.has_ppo()) {
+      for (RewardSettings& reward : *stage.mutable_ppo()->mutable_reward()) orm(&reward);
+    }
+  }
 }
 
 absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bool resume) {

@@ -242,7 +242,8 @@ SubmitReply::Ack Core::Judge(const SubmitRequest& request, absl::Time now) {
 
   GroupState* group = plan.Find(key.group());
   if (group == nullptr) return Again(rollout, nullptr);
-  if (absl::Status s = CheckAgainstItem(group->item, rollout); !s.ok()) return reject(s.message());
+  if (absl::Status s = CheckAgainstItem(plan.spec(), group->item, rollout); !s.ok())
+    return reject(s.message());
   if (!group->started) return reject("the group was never leased");
   const SampleState& sample = group->samples[key.sample()];
   if (sample.kind == SampleState::kAccepted) return Again(rollout, &sample);

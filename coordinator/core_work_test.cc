@@ -230,6 +230,31 @@ TEST_F(CoreWork, AMalformedRolloutIsRejectedAndChangesNothingButItsCount) {
   core.Finish("a", lease);
 }
 
+TEST_F(CoreWork, ForcedTokensHaveToBeThePlansStepLabels) {
+  PlanSpec spec = MakeSpec("p", 2, 1);
+  spec.add_step_label_tokens(40);
+  spec.add_step_label_tokens(41);
+  Open(spec, 1);
+  Publish(0);
+  const Lease lease = core.Lend("a", 2).at(0);
+  Rollout good = MakeRollout("p", 0, 0, 0);
+  auto force = [&](std::vector<uint32_t> tokens) {
+    Rollout rollout = good;
+    TokenSpan* span = rollout.add_spans();
+    span->set_kind(TokenSpan::FORCED);
+    for (uint32_t token : tokens) span->add_tokens(token);
+    return rollout;
+  };
+  for (const std::vector<uint32_t>& tokens :
+       {std::vector<uint32_t>{41}, {40, 40}, {40, 41, 41}, {1}}) {
+    EXPECT_EQ(core.Submit("a", lease.lease(), force(tokens)).outcome(), Ack::REJECTED);
+  }
+  EXPECT_EQ(core.Submit("a", lease.lease(), force({40, 41, 40})).outcome(), Ack::ACCEPTED);
+  spec.set_name("q");
+  for (int i = 0; i < 20; ++i) spec.add_step_label_tokens(1);
+  EXPECT_FALSE(core->OpenPlan(OpenRequest(spec)).ok());
+}
+
 TEST_F(CoreWork, RequestsOutOfRangeAreRefused) {
   EXPECT_EQ(core->Lease(WantLease("", 1), core.now()).status().code(),
             absl::StatusCode::kInvalidArgument);

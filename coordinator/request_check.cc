@@ -15,6 +15,7 @@ constexpr size_t kMaxName = 128;
 constexpr uint64_t kMaxBatchSamples = 65536;  // a batch's header stays below the message limit
 constexpr uint32_t kMaxTokens = 1 << 17;
 constexpr uint32_t kMaxOpenBatches = 1024;
+constexpr int kMaxLabelTokens = 16;
 constexpr size_t kMaxItemBytes = 1 << 20;
 constexpr uint64_t kMaxChunks = 1 << 18;
 
@@ -59,6 +60,10 @@ absl::Status CheckPlanSpec(const PlanSpec& spec) {
   if (samples > kMaxBatchSamples) {
     return BadRequest("samples_per_group * groups_per_batch is ", samples, ", above ",
                       kMaxBatchSamples);
+  }
+  if (spec.step_label_tokens_size() > kMaxLabelTokens) {
+    return BadRequest("spec.step_label_tokens has ", spec.step_label_tokens_size(),
+                      " tokens, above ", kMaxLabelTokens);
   }
   std::set<std::string> names;
   for (const RewardSpec& reward : spec.rewards()) {

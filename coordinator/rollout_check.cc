@@ -53,10 +53,10 @@ absl::Status CheckSteps(const RewardValue& value, uint32_t tokens) {
 }
 
 template <typename Tokens>
-bool SpansEqual(const Rollout& rollout, TokenSpan::Kind kind, const Tokens& want) {
+bool PromptEquals(const Rollout& rollout, const Tokens& want) {
   int at = 0;
   for (const TokenSpan& span : rollout.spans()) {
-    if (span.kind() != kind) continue;
+    if (span.kind() != TokenSpan::PROMPT) continue;
     for (uint32_t token : span.tokens()) {
       if (at >= want.size() || want[at] != token) return false;
       ++at;
@@ -100,13 +100,25 @@ absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout) {
   return absl::OkStatus();
 }
 
-absl::Status CheckAgainstItem(const WorkItem& item, const Rollout& rollout) {
-  if (!SpansEqual(rollout, TokenSpan::PROMPT, item.prompt_tokens())) {
+absl::Status CheckAgainstItem(const PlanSpec& spec, const WorkItem& item, const Rollout& rollout) {
+  if (!PromptEquals(rollout, item.prompt_tokens())) {
     return BadRequest("prompt tokens are not those of group ", item.group());
   }
-  if (!SpansEqual(rollout, TokenSpan::FORCED, item.forced_tokens())) {
-    return BadRequest("forced tokens are not those of group ", item.group());
+  // Behind the item's own come step labels, the last one perhaps cut by the length limit.
+  const auto& label = spec.step_label_tokens();
+  const int own = item.forced_tokens_size();
+  int at = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() != TokenSpan::FORCED) continue;
+    for (uint32_t token : span.tokens()) {
+      const bool expected = at < own        ? token == item.forced_tokens(at)
+                            : label.empty() ? false
+                                            : token == label[(at - own) % label.size()];
+      if (!expected) return BadRequest("forced tokens are not those of group ", item.group());
+      ++at;
+    }
   }
+  if (at < own) return BadRequest("forced tokens are not those of group ", item.group());
   return absl::OkStatus();
 }
 

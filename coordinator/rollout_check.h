@@ -14,8 +14,8 @@ inline constexpr size_t kMaxRolloutBytes = 4 << 20;
 // finite numbers, rewards by name.
 absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout);
 
-// And one that this item asked for: its prompt and forced tokens.
-absl::Status CheckAgainstItem(const WorkItem& item, const Rollout& rollout);
+// And one that this item asked for: its prompt and forced tokens, and the plan's step labels.
+absl::Status CheckAgainstItem(const PlanSpec& spec, const WorkItem& item, const Rollout& rollout);
 
 // Of tokens, kinds, log-probabilities, versions and finish, not of who made it. Differs between
 // processes: never store it.

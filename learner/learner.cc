@@ -228,30 +228,35 @@ class Learner {
       RETURN_IF_ERROR(algorithm.Round(context_));
       context_.cursor.phase = Cursor::kTrained;
       context_.cursor.train_step = 0;
-      context_.cursor.version += 1;
-      context_.cursor.folders.push_back(RoundName(context_));
       saved = algorithm.SavesAfter(round) || absl::Now() - saved_at_ > context_.checkpoint_interval;
-      if (IsLeader()) {
-        if (algorithm.SavesAfter(round)) {
-          context_.reporter->BeginPhase(absl::StrCat(RoundTitle(context_), ": save"), 1,
-                                        "versions");
-        }
-        RETURN_IF_ERROR(WriteSnapshot(
-            absl::StrCat(context_.run_dir, "/weights/", context_.cursor.folders.back()),
-            context_.base.manifest, context_.model->compute(), context_.model->Parameters()));
-      }
+      if (algorithm.updates_policy()) RETURN_IF_ERROR(WriteVersion(algorithm.SavesAfter(round)));
+      // What rank 0 wrote, the others may read from here on.
+      if (algorithm.SavesAfter(round)) RETURN_IF_ERROR(context_.parallel->Barrier());
       if (saved) {
         RETURN_IF_ERROR(Save(context_, algorithm.moments()));
         saved_version_ = context_.cursor.version;
         saved_at_ = absl::Now();
       }
-      if (IsLeader()) {
+      if (IsLeader() && algorithm.updates_policy()) {
         RETURN_IF_ERROR(PublishNewest());
         DropOldFolders();
       }
     }
     RETURN_IF_ERROR(algorithm.Published(context_, saved));
     return algorithm.EvaluatesAfter(round) ? EvaluateAs(RoundName(context_)) : absl::OkStatus();
+  }
+
+  // Makes the model the next version: a folder, not published yet.
+  absl::Status WriteVersion(bool show) {
+    context_.cursor.version += 1;
+    context_.cursor.folders.push_back(RoundName(context_));
+    if (!IsLeader()) return absl::OkStatus();
+    if (show) {
+      context_.reporter->BeginPhase(absl::StrCat(RoundTitle(context_), ": save"), 1, "versions");
+    }
+    return WriteSnapshot(
+        absl::StrCat(context_.run_dir, "/weights/", context_.cursor.folders.back()),
+        context_.base.manifest, context_.model->compute(), context_.model->Parameters());
   }
 
   absl::Status EvaluateAs(const std::string& name) {

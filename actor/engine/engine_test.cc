@@ -20,6 +20,8 @@ using ::testing::HasSubstr;
 // Token t stands for one letter; none is special.
 class LetterTokenizer : public Tokenizer {
  public:
+  explicit LetterTokenizer(std::string letters = "abcdefghijklmnopqrstuvwxyz")
+      : letters_(std::move(letters)) {}
   std::vector<uint32_t> Encode(absl::string_view text, bool) const override {
     return {text.begin(), text.end()};
   }
@@ -38,7 +40,7 @@ class LetterTokenizer : public Tokenizer {
   size_t vocab_size() const override { return 256; }
 
  private:
-  const std::string letters_ = "abcdefghijklmnopqrstuvwxyz";
+  const std::string letters_;
 };
 
 using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;
@@ -237,6 +239,50 @@ TEST(EngineTest, ForcedTokensGoInFrontAndAreScoredWhenAsked) {
     draw.uniform = CounterRng(StreamKey(5, "p", 2, 0)).Uniform(3);
     EXPECT_EQ(rollout.spans(2).tokens(0), policy.Next(history, draw).token);
   }
+}
+
+TEST(EngineTest, AStepLabelIsForcedInFrontOfEveryStep) {
+  const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a step
+  const std::vector<uint32_t> label = {40, 41};
+  std::vector<Results> results;
+  for (int max_batch : {1, 8}) {
+    FakePolicy policy({});
+    EngineOptions options;
+    options.max_batch = max_batch;
+    Engine engine(&policy, &tokenizer, options);
+    Work work = MakeWork(2, 4, 24);
+    for (uint32_t token : label) work.plan.add_step_label_tokens(token);
+    Admit(work, &engine);
+    results.push_back(RunAll(&engine));
+    for (const auto& [key, rollout] : results.back()) {
+      std::vector<uint32_t> history;
+      size_t at = 0, labels = 0;  // of the completion
+      size_t due = label.size();  // tokens of a label that have to come now
+      for (const TokenSpan& span : rollout.spans()) {
+        const bool sampled = span.kind() == TokenSpan::SAMPLED;
+        EXPECT_EQ(span.logprobs_size(), sampled ? span.tokens_size() : 0);
+        for (int i = 0; i < span.tokens_size(); ++i) {
+          const uint32_t token = span.tokens(i);
+          if (span.kind() == TokenSpan::FORCED) {
+            ASSERT_GT(due, 0u);
+            EXPECT_EQ(token, label[label.size() - due--]);
+            ++labels;
+          } else if (sampled) {
+            ASSERT_EQ(due, 0u) << "no label in front of a step";
+            Draw draw;
+            draw.uniform = CounterRng(StreamKey(5, "p", 2, std::get<1>(key))).Uniform(at);
+            EXPECT_EQ(token, policy.Next(history, draw).token);
+            if (token % 4 == 3) due = label.size();
+          }
+          if (span.kind() != TokenSpan::PROMPT) ++at;
+          history.push_back(token);
+        }
+      }
+      EXPECT_GT(labels, 2 * label.size()) << "the sample has no second step";
+      EXPECT_EQ(rollout.completion().substr(0, 2), "ab");
+    }
+  }
+  ExpectEqual(results[0], results[1]);
 }
 
 TEST(EngineTest, AnItemWithNothingToSampleIsOnlyScored) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "common/base/status_macros.h"
 #include "common/text/utf8.h"
 
@@ -66,7 +67,8 @@ Draw LiveSample::NextDraw() const {
   draw.temperature = p.temperature();
   draw.top_k = p.top_k();
   draw.top_p = p.top_p();
-  draw.uniform = rng.Uniform(group->lease.item().forced_tokens_size() + tokens.size());
+  draw.uniform = rng.Uniform(group->context.size() - group->num_prompt() + tokens.size());
+  if (label_left > 0) draw.forced = group->label()[group->label().size() - label_left];
   return draw;
 }
 
@@ -75,10 +77,18 @@ bool LiveSample::Take(const Drawn& drawn, const Tokenizer& tokenizer, FinishReas
   tokens.push_back(drawn.token);
   logprobs.push_back(drawn.logprob);
   next = drawn.token;
-  *finish = FINISH_STOP;
-  const auto& ids = p.stop_token_ids();
-  if (std::find(ids.begin(), ids.end(), drawn.token) != ids.end()) return true;
-  if (text.Append(tokenizer.TokenBytes(drawn.token), p.stop_strings())) return true;
+  forced.push_back(label_left > 0);
+  const absl::string_view bytes = tokenizer.TokenBytes(drawn.token);
+  if (label_left > 0) {
+    --label_left;
+    text.Append(bytes, {});
+  } else {
+    *finish = FINISH_STOP;
+    const auto& ids = p.stop_token_ids();
+    if (std::find(ids.begin(), ids.end(), drawn.token) != ids.end()) return true;
+    if (text.Append(bytes, p.stop_strings())) return true;
+    if (bytes.find('\n') != absl::string_view::npos) label_left = group->label().size();
+  }
   *finish = FINISH_LENGTH;
   return static_cast<int64_t>(tokens.size()) >= group->max_new;
 }
@@ -93,6 +103,9 @@ absl::StatusOr<std::shared_ptr<Group>> MakeGroup(const Lease& lease,
   group->context.assign(item.prompt_tokens().begin(), item.prompt_tokens().end());
   group->context.insert(group->context.end(), item.forced_tokens().begin(),
                         item.forced_tokens().end());
+  if (group->plan->sampling().max_new_tokens() > 0) {
+    group->context.insert(group->context.end(), group->label().begin(), group->label().end());
+  }
   group->pending.assign(lease.samples().begin(), lease.samples().end());
   group->max_new =
       std::min<int64_t>(group->plan->sampling().max_new_tokens(),
@@ -114,10 +127,12 @@ Rollout MakeRollout(const Group& group, uint32_t sample, const LiveSample* sampl
   rollout.set_finish(finish);
   *AddSpan(TokenSpan::PROMPT, &rollout)->mutable_tokens() = item.prompt_tokens();
   std::string text;
-  if (!item.forced_tokens().empty()) {
+  const absl::Span<const uint32_t> forced =
+      absl::MakeConstSpan(group.context).subspan(group.num_prompt());
+  if (!forced.empty()) {
     TokenSpan* span = AddSpan(TokenSpan::FORCED, &rollout);
-    *span->mutable_tokens() = item.forced_tokens();
-    for (uint32_t token : item.forced_tokens()) {
+    span->mutable_tokens()->Add(forced.begin(), forced.end());
+    for (uint32_t token : forced) {
       absl::string_view bytes = tokenizer.TokenBytes(token);
       text.append(bytes.data(), bytes.size());
     }
@@ -127,10 +142,16 @@ Rollout MakeRollout(const Group& group, uint32_t sample, const LiveSample* sampl
     }
   }
   if (sampled != nullptr) {
-    TokenSpan* span = AddSpan(TokenSpan::SAMPLED, &rollout);
-    span->mutable_tokens()->Add(sampled->tokens.begin(), sampled->tokens.end());
-    span->mutable_logprobs()->Add(sampled->logprobs.begin(), sampled->logprobs.end());
-    span->set_weight_version(group.lease.weight_version());
+    TokenSpan* span = nullptr;
+    for (size_t i = 0; i < sampled->tokens.size(); ++i) {
+      const bool is_forced = sampled->forced[i];
+      if (i == 0 || is_forced != sampled->forced[i - 1]) {
+        span = AddSpan(is_forced ? TokenSpan::FORCED : TokenSpan::SAMPLED, &rollout);
+        if (!is_forced) span->set_weight_version(group.lease.weight_version());
+      }
+      span->add_tokens(sampled->tokens[i]);
+      if (!is_forced) span->add_logprobs(sampled->logprobs[i]);
+    }
     text += sampled->text.text();
   }
   rollout.set_completion(RepairUtf8(text));

@@ -11,6 +11,7 @@
 #include "actor/policy/policy.h"
 #include "common/base/rng.h"
 #include "common/text/tokenizer.h"
+#include "google/protobuf/repeated_field.h"
 #include "proto/coordinator.pb.h"
 
 namespace reckon {
@@ -28,6 +29,10 @@ struct Group {
   Policy::Sequence sequence = -1;  // holds all of the context but its last token; -1: none
   int64_t fed = 0;                 // context tokens run so far
 
+  // Step labels are put in front of the first step already in the context.
+  const google::protobuf::RepeatedField<uint32_t>& label() const {
+    return plan->step_label_tokens();
+  }
   int64_t num_prompt() const { return lease.item().prompt_tokens_size(); }
   // Context tokens computed once; the last one is each sample's own first row.
   int64_t num_shared() const { return static_cast<int64_t>(context.size()) - 1; }
@@ -43,6 +48,8 @@ struct LiveSample {
   uint32_t next = 0;  // token of its next row
   std::vector<uint32_t> tokens;
   std::vector<float> logprobs;
+  std::vector<bool> forced;  // tokens that belong to a step label
+  int label_left = 0;        // tokens of a step label still to be put in
   StopScan text;
 
   // How to draw the next token: the counter is the token's position in the completion.

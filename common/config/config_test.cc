@@ -217,6 +217,23 @@ INSTANTIATE_TEST_SUITE_P(
         BadText{WITH("training { learning_rate: 1e-5 min_learning_rate: 1e-4 }"),
                 "min_learning_rate: 0.0001 is above"},
         BadText{WITH("stage { sft {} training { epochs: 0 } }"), "stage[1].training.epochs: 0"},
+        BadText{WITH("stage { ei { reward { kind: ORM } } }"), "reward[0].orm: is required"},
+        BadText{WITH("stage { ei { reward { kind: ORM orm: \"orm_1\" } } }"),
+                "stage[1].ei.reward[0].orm: 'orm_1' is no orm stage in front"},
+        BadText{
+            WITH("stage { orm {} } stage { ei { reward { kind: ORM orm: \"orm_1\" dense: true } } "
+                 "}"),
+            "stage[2].ei.reward[0].dense: is for ppo"},
+        BadText{WITH("stage { ppo { reward { orm: \"m/orm\" } } }"), "only kind ORM"},
+        BadText{WITH("stage { orm { reward { kind: STEP_MATCH } } }"), "does not tell right"},
+        BadText{WITH("stage { orm { held_out: 1 } }"), "stage[1].orm.held_out: 1"},
+        BadText{WITH("stage { rcrl { orm: \"m/orm\" } }"), "stage[1].rcrl.selection: ''"},
+        BadText{WITH("stage { orm {} } stage { rcrl { selection: \"orm_1\" } }"),
+                "stage[2].rcrl.orm: is required"},
+        BadText{WITH("stage { orm {} } stage { rcrl { selection: \"orm_1\" orm: \"orm_1\" "
+                     "bad_label: \" good\" } }"),
+                "bad_label: ' good' is the good label too"},
+        BadText{WITH("eval { orm: \"orm_1\" }"), "eval.orm: 'orm_1' is no orm stage"},
         BadText{WITH("actor { count: 0 }"), "actor.count: 0"},
         BadText{WITH("coordinator { listen: \"here\" }"), "must be HOST:PORT"},
         BadText{WITH("keep_last: 0"), "keep_last: 0"}));

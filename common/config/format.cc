@@ -69,13 +69,19 @@ const char* KindName(const Stage& stage) {
       return "init";
     case Stage::kPpo:
       return "ppo";
+    case Stage::kOrm:
+      return "orm";
+    case Stage::kRcrl:
+      return "rcrl";
     case Stage::KIND_NOT_SET:
       return "";
   }
   return "";
 }
 
-bool Trains(const Stage& stage) { return stage.has_sft() || stage.has_ei() || stage.has_ppo(); }
+bool Trains(const Stage& stage) {
+  return stage.kind_case() != Stage::KIND_NOT_SET && !stage.has_eval() && !stage.has_init();
+}
 
 void ResolvePpo(PpoSettings* ppo) {
   if (ppo->reward().empty()) ppo->add_reward();

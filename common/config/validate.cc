@@ -55,7 +55,46 @@ absl::Status CheckTraining(absl::string_view prefix, const TrainingSettings& t) 
   return AtLeastOne(key("max_tokens"), t.max_tokens(), 1 << 20);
 }
 
+// Names of the stages in front of one, by kind.
+struct Earlier {
+  std::set<std::string> orm, sampled;  // reward models; stages that record a selection
+};
+
+// A name without '/' is a stage's, else it is a folder.
+absl::Status CheckOrmName(absl::string_view key, const std::string& orm, const Earlier& earlier) {
+  if (orm.empty()) {
+    return Invalid(key, "is required; name an orm stage in front of this one, or a folder");
+  }
+  if (orm.find('/') != std::string::npos || earlier.orm.count(orm) > 0) return absl::OkStatus();
+  return Invalid(key, "'", orm,
+                 "' is no orm stage in front of this one; a folder's name holds a /");
+}
+
+absl::Status CheckRewards(const std::string& prefix,
+                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards,
+                          const Earlier& earlier, bool online) {
+  for (int i = 0; i < rewards.size(); ++i) {
+    const std::string key = absl::StrCat(prefix, ".reward[", i, "]");
+    const RewardSettings& reward = rewards[i];
+    RETURN_IF_ERROR(Between(key + ".weight", reward.weight(), -1e6, 1e6));
+    if (reward.kind() == RewardSettings::ORM) {
+      RETURN_IF_ERROR(CheckOrmName(key + ".orm", reward.orm(), earlier));
+    } else if (reward.has_orm() || reward.dense()) {
+      return Invalid(key, "only kind ORM has the fields orm and dense");
+    }
+    if (reward.dense() && !online) {
+      return Invalid(key + ".dense", "is for ppo; elsewhere the whole solution has one reward");
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckReward(absl::string_view key, const RewardSettings& reward) {
+  if (reward.kind() == RewardSettings::STEP_MATCH || reward.kind() == RewardSettings::ORM) {
+    return Invalid(absl::StrCat(key, ".kind"), RewardSettings::Kind_Name(reward.kind()),
+                   " does not tell right from wrong; use EXACT_MATCH_STRICT or ",
+                   "EXACT_MATCH_FLEXIBLE");
+  }
   return Between(absl::StrCat(key, ".weight"), reward.weight(), -1e6, 1e6);
 }
 
@@ -80,7 +119,7 @@ absl::Status CheckPpoSampling(const std::string& prefix, const SamplingSettings&
                  "top_p: 1");
 }
 
-absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p) {
+absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p, const Earlier& earlier) {
   auto key = [&](absl::string_view name) { return absl::StrCat(prefix, ".", name); };
   RETURN_IF_ERROR(AtLeastOne(key("steps"), p.steps(), 10'000'000));
   RETURN_IF_ERROR(AtLeastOne(key("prompts"), p.prompts(), 65536));
@@ -89,9 +128,7 @@ absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p) {
   RETURN_IF_ERROR(AtLeastOne(key("ppo_epochs"), p.ppo_epochs(), 1000));
   RETURN_IF_ERROR(AtLeastOne(key("eval_every"), p.eval_every(), 10'000'000));
   RETURN_IF_ERROR(CheckPpoSampling(key("sampling"), p.sampling()));
-  for (int i = 0; i < p.reward_size(); ++i) {
-    RETURN_IF_ERROR(CheckReward(absl::StrCat(prefix, ".reward[", i, "]"), p.reward(i)));
-  }
+  RETURN_IF_ERROR(CheckRewards(prefix, p.reward(), earlier, /*online=*/true));
   if (p.adv_estimator() != PpoSettings::GAE && p.samples_per_prompt() < 2) {
     return Invalid(key("samples_per_prompt"), "must be 2 or more with adv_estimator ",
                    PpoSettings::AdvEstimator_Name(p.adv_estimator()),
@@ -118,7 +155,7 @@ absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p) {
   return Between(key("value_clip"), p.value_clip(), 0, 1e6);
 }
 
-absl::Status CheckEi(const std::string& prefix, const EiSettings& ei) {
+absl::Status CheckEi(const std::string& prefix, const EiSettings& ei, const Earlier& earlier) {
   RETURN_IF_ERROR(AtLeastOne(prefix + ".rounds", ei.rounds(), 1000));
   RETURN_IF_ERROR(AtLeastOne(prefix + ".samples_per_prompt", ei.samples_per_prompt(), 4096));
   RETURN_IF_ERROR(CheckSampling(prefix + ".sampling", ei.sampling()));
@@ -127,10 +164,29 @@ absl::Status CheckEi(const std::string& prefix, const EiSettings& ei) {
         prefix + ".sampling.temperature",
         "0 makes all samples of a prompt equal; set it above 0 or samples_per_prompt to 1");
   }
-  for (int i = 0; i < ei.reward_size(); ++i) {
-    RETURN_IF_ERROR(CheckReward(absl::StrCat(prefix, ".reward[", i, "]"), ei.reward(i)));
-  }
+  RETURN_IF_ERROR(CheckRewards(prefix, ei.reward(), earlier, /*online=*/false));
   return Between(prefix + ".threshold", ei.threshold(), -1e6, 1e6);
+}
+
+absl::Status CheckOrm(const std::string& prefix, const OrmSettings& orm) {
+  RETURN_IF_ERROR(AtLeastOne(prefix + ".samples_per_prompt", orm.samples_per_prompt(), 4096));
+  RETURN_IF_ERROR(CheckSampling(prefix + ".sampling", orm.sampling()));
+  RETURN_IF_ERROR(CheckReward(prefix + ".reward", orm.reward()));
+  return Between(prefix + ".held_out", orm.held_out(), 0, 0.9);
+}
+
+absl::Status CheckRcrl(const std::string& prefix, const RcrlSettings& rcrl,
+                       const Earlier& earlier) {
+  if (earlier.sampled.count(rcrl.selection()) == 0) {
+    return Invalid(prefix + ".selection", "'", rcrl.selection(),
+                   "' is no orm or ei stage in front of this one; name one");
+  }
+  RETURN_IF_ERROR(CheckOrmName(prefix + ".orm", rcrl.orm(), earlier));
+  RETURN_IF_ERROR(Between(prefix + ".threshold", rcrl.threshold(), -1, 1));
+  if (rcrl.good_label() == rcrl.bad_label()) {
+    return Invalid(prefix + ".bad_label", "'", rcrl.bad_label(), "' is the good label too");
+  }
+  return Between(prefix + ".good_ratio", rcrl.good_ratio(), 0, 1);
 }
 
 absl::Status CheckData(const DataSettings& data) {
@@ -189,10 +245,6 @@ absl::Status CheckEval(const EvalSettings& eval) {
   }
   RETURN_IF_ERROR(AtLeastOne("eval.max_new_tokens", eval.max_new_tokens(), 1 << 20));
   RETURN_IF_ERROR(Between("eval.bootstrap", eval.bootstrap(), 1, 1'000'000));
-  if (eval.reward().kind() == RewardSettings::STEP_MATCH) {
-    return Invalid("eval.reward.kind", "STEP_MATCH does not tell right from wrong; use ",
-                   "EXACT_MATCH_STRICT or EXACT_MATCH_FLEXIBLE");
-  }
   return CheckReward("eval.reward", eval.reward());
 }
 
@@ -237,6 +289,7 @@ absl::Status CheckStages(const RunConfig& config) {
     return Invalid("stage", "is required; add one, as in: stage { sft {} }");
   }
   std::set<std::string> names;
+  Earlier earlier;
   for (int i = 0; i < config.stage_size(); ++i) {
     const Stage& stage = config.stage(i);
     std::string key = absl::StrCat("stage[", i, "]");
@@ -248,11 +301,21 @@ absl::Status CheckStages(const RunConfig& config) {
     }
     if (stage.has_training()) RETURN_IF_ERROR(CheckTraining(key + ".training", stage.training()));
     if (stage.kind_case() == Stage::KIND_NOT_SET) {
-      return Invalid(key,
-                     "says not what to do; add one of init {}, sft {}, ei {}, ppo {}, eval {}");
+      return Invalid(
+          key,
+          "says not what to do; add one of init {}, sft {}, ei {}, ppo {}, orm {}, rcrl {}, "
+          "eval {}");
     }
-    if (stage.has_ei()) RETURN_IF_ERROR(CheckEi(key + ".ei", stage.ei()));
-    if (stage.has_ppo()) RETURN_IF_ERROR(CheckPpo(key + ".ppo", stage.ppo()));
+    if (stage.has_ei()) RETURN_IF_ERROR(CheckEi(key + ".ei", stage.ei(), earlier));
+    if (stage.has_ppo()) RETURN_IF_ERROR(CheckPpo(key + ".ppo", stage.ppo(), earlier));
+    if (stage.has_orm()) RETURN_IF_ERROR(CheckOrm(key + ".orm", stage.orm()));
+    if (stage.has_rcrl()) RETURN_IF_ERROR(CheckRcrl(key + ".rcrl", stage.rcrl(), earlier));
+    if (stage.has_orm()) earlier.orm.insert(stage.name());
+    if (stage.has_ei() || stage.has_orm()) earlier.sampled.insert(stage.name());
+  }
+  // Evaluations use it as soon as it is there.
+  if (config.eval().has_orm()) {
+    RETURN_IF_ERROR(CheckOrmName("eval.orm", config.eval().orm(), earlier));
   }
   return absl::OkStatus();
 }

@@ -6,6 +6,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/task/answer.h"
 
@@ -16,16 +17,17 @@ Verdict VerdictOf(const Rollout& sample) {
   return sample.rewards().empty() ? VERDICT_UNSPECIFIED : sample.rewards(0).verdict();
 }
 
-bool MajorityCorrect(const std::vector<Rollout>& samples) {
-  absl::flat_hash_map<std::string, uint32_t> votes;
-  uint32_t most = 0;
+// Whether the answer with the most votes is correct; sample i has weights[i] of them, or one.
+bool MajorityCorrect(const std::vector<Rollout>& samples, const std::vector<double>& weights) {
+  absl::flat_hash_map<std::string, double> votes;
+  double most = 0;
   bool correct = false;
-  for (const Rollout& sample : samples) {
-    const Verdict verdict = VerdictOf(sample);
+  for (size_t i = 0; i < samples.size(); ++i) {
+    const Verdict verdict = VerdictOf(samples[i]);
     if (verdict != CORRECT && verdict != WRONG) continue;
-    auto answer = CanonicalNumber(sample.rewards(0).extracted());
+    auto answer = CanonicalNumber(samples[i].rewards(0).extracted());
     if (!answer.has_value()) continue;
-    const uint32_t count = ++votes[*std::move(answer)];
+    const double count = votes[*std::move(answer)] += weights.empty() ? 1 : weights[i];
     // Only more than the best so far takes over, so of equals the first to get there wins.
     if (count > most) {
       most = count;
@@ -33,6 +35,12 @@ bool MajorityCorrect(const std::vector<Rollout>& samples) {
     }
   }
   return correct;
+}
+
+bool BestCorrect(const std::vector<Rollout>& samples, const std::vector<double>& scores) {
+  if (scores.empty()) return false;
+  const auto best = std::max_element(scores.begin(), scores.end()) - scores.begin();
+  return VerdictOf(samples[best]) == CORRECT;
 }
 
 // The value below which `share` of the sorted values lie, linear between neighbours.
@@ -70,7 +78,9 @@ Estimate Bootstrap(const std::vector<double>& values, uint32_t bootstrap, uint64
 
 }  // namespace
 
-void GroupMetrics::AddGroup(const std::vector<Rollout>& samples) {
+void GroupMetrics::AddGroup(const std::vector<Rollout>& samples,
+                            const std::vector<double>& scores) {
+  CHECK(scores.empty() || scores.size() == samples.size());
   if (samples.empty()) return;
   uint64_t correct = 0;
   absl::flat_hash_set<std::string> texts, equations;
@@ -82,13 +92,34 @@ void GroupMetrics::AddGroup(const std::vector<Rollout>& samples) {
     texts.insert(sample.completion());
     equations.insert(EquationKey(sample.completion()));
   }
-  groups_.push_back(
-      {MajorityCorrect(samples), samples.size(), correct, texts.size(), equations.size()});
+  groups_.push_back({MajorityCorrect(samples, {}), BestCorrect(samples, scores),
+                     MajorityCorrect(samples, scores), samples.size(), correct, texts.size(),
+                     equations.size()});
 }
 
 Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
   std::vector<double> values;
   for (const Group& group : groups_) values.push_back(group.majority_correct);
+  return Bootstrap(values, bootstrap, seed);
+}
+
+Estimate GroupMetrics::RerankAtK(uint32_t bootstrap, uint64_t seed) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) values.push_back(group.best_correct);
+  return Bootstrap(values, bootstrap, seed);
+}
+
+Estimate GroupMetrics::RerankWeightedAtK(uint32_t bootstrap, uint64_t seed) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) values.push_back(group.weighted_correct);
+  return Bootstrap(values, bootstrap, seed);
+}
+
+Estimate GroupMetrics::RerankGain(uint32_t bootstrap, uint64_t seed) const {
+  std::vector<double> values;
+  for (const Group& group : groups_) {
+    values.push_back(double{group.weighted_correct} - double{group.majority_correct});
+  }
   return Bootstrap(values, bootstrap, seed);
 }
 

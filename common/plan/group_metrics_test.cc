@@ -69,6 +69,22 @@ TEST(GroupMetricsTest, CountsGroupsAndVerdicts) {
                           Pair("unparsable", 1), Pair("wrong", 2)));
 }
 
+TEST(GroupMetricsTest, ARewardModelPicksTheBestSampleOrWeighsTheVotes) {
+  GroupMetrics metrics;
+  const std::vector<Rollout> samples = {Wrong("1"), Wrong("1"), Right(), Sample(UNPARSABLE)};
+  metrics.AddGroup(samples, {0.2, 0.3, 0.6, 0.1});
+  EXPECT_EQ(metrics.MajAtK(0, 0).value, 0);
+  EXPECT_EQ(metrics.RerankAtK(0, 0).value, 1);
+  EXPECT_EQ(metrics.RerankWeightedAtK(0, 0).value, 1);
+  EXPECT_EQ(metrics.RerankGain(0, 0).value, 1);
+  metrics.AddGroup(samples, {0.4, 0.3, 0.6, 0.1});  // two wrong ones outweigh the best
+  EXPECT_EQ(metrics.RerankAtK(0, 0).value, 1);
+  EXPECT_EQ(metrics.RerankWeightedAtK(0, 0).value, 0.5);
+  metrics.AddGroup(samples, {0.1, 0.1, 0.6, 0.9});  // no answer, yet the best: chosen, not right
+  EXPECT_DOUBLE_EQ(metrics.RerankAtK(0, 0).value, 2.0 / 3);
+  EXPECT_DOUBLE_EQ(metrics.RerankWeightedAtK(0, 0).value, 2.0 / 3);
+}
+
 TEST(GroupMetricsTest, PassAtSmallerKIsWithoutBias) {
   GroupMetrics metrics;
   metrics.AddGroup({Right(), Wrong("1"), Wrong("1"), Wrong("1")});

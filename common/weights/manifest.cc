@@ -110,4 +110,8 @@ absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, const We
   return absl::OkStatus();
 }
 
+bool SameTokens(const WeightManifest& a, const WeightManifest& b) {
+  return a.tokenizer_json() == b.tokenizer_json() && a.tokenizer_model() == b.tokenizer_model();
+}
+
 }  // namespace reckon

@@ -23,6 +23,9 @@ absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, const We
 // SHA-256 of `bytes`, 32 bytes.
 std::string Sha256(absl::string_view bytes);
 
+// Whether two models read the same tokens.
+bool SameTokens(const WeightManifest& a, const WeightManifest& b);
+
 }  // namespace reckon
 
 #endif  // RECKON_COMMON_WEIGHTS_MANIFEST_H_

@@ -16,6 +16,8 @@ class Algorithm {
  public:
   virtual ~Algorithm() = default;
   virtual int64_t rounds() const = 0;
+  // Whether rounds make new versions of the policy.
+  virtual bool updates_policy() const { return true; }
   // Called when the stage begins and after each restart, before parameters are restored: adds those
   // of its own to context.extra.
   virtual absl::Status Begin(LearnerContext& context) { return absl::OkStatus(); }

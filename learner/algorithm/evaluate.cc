@@ -11,6 +11,8 @@
 #include "common/base/status_macros.h"
 #include "common/text/json.h"
 #include "learner/algorithm/evaluation_json.h"
+#include "learner/algorithm/orm_rewards.h"
+#include "learner/algorithm/rcrl.h"
 #include "learner/algorithm/run_plan.h"
 
 namespace reckon {
@@ -30,9 +32,35 @@ absl::StatusOr<Evaluation> ReadEvaluation(const std::string& path) {
   return absl::InvalidArgumentError(absl::StrCat(path, ": ", read.status().message()));
 }
 
+// The reward model of rerank@K; null before its stage is done.
+absl::StatusOr<RewardModel*> Reranker(LearnerContext& context) {
+  const std::string& name = context.config.eval().orm();
+  std::error_code error;
+  const std::string folder = RewardModelFolder(context, name);
+  if (name.empty() || (folder != name && !fs::exists(folder + "/reward_head.json", error))) {
+    return nullptr;
+  }
+  return OpenRewardModel(context, name);
+}
+
+// The reward model's probability for each rollout.
+absl::StatusOr<std::vector<double>> Scores(const LearnerContext& context, RewardModel* reranker,
+                                           const std::vector<Rollout>& rollouts) {
+  std::vector<double> scores;
+  if (reranker == nullptr) return scores;
+  std::vector<Solution> solutions;
+  for (const Rollout& rollout : rollouts) solutions.push_back(SolutionOf(rollout));
+  ASSIGN_OR_RETURN(
+      const TokenValues probabilities,
+      reranker->Score(*MakeSingle(), solutions, context.config.learner().micro_batch_tokens()));
+  for (const std::vector<float>& p : probabilities) scores.push_back(p.back());
+  return scores;
+}
+
 // One plan over the problems, counted.
 absl::Status Count(LearnerContext& context, const std::string& plan, double temperature,
-                   uint32_t samples, GroupMetrics* metrics, int64_t* set_aside) {
+                   uint32_t samples, RewardModel* reranker, GroupMetrics* metrics,
+                   int64_t* set_aside) {
   const EvalSettings& eval = context.config.eval();
   SamplingSettings sampling;
   sampling.set_temperature(temperature);
@@ -40,14 +68,27 @@ absl::Status Count(LearnerContext& context, const std::string& plan, double temp
   PlanSpec spec = PinnedPlan(context, *context.data->prompt, sampling);
   spec.set_name(plan);
   spec.set_samples_per_group(samples);
-  AddReward(eval.reward(), &spec);
+  RewardList rewards;
+  *rewards.Add() = eval.reward();
+  AddRewards(rewards, &spec);
+  for (uint32_t token : ForcedStepLabel(context)) spec.add_step_label_tokens(token);
   std::vector<const Problem*> problems;
   for (const Problem& problem : context.data->eval) problems.push_back(&problem);
-  return RunPlan(context, spec, *context.data->prompt, problems, [&](const Batch& batch) {
+  auto count = [&](const Batch& batch) -> absl::Status {
     *set_aside += batch.header.set_aside_size();
-    for (const std::vector<Rollout>& group : SplitGroups(batch)) metrics->AddGroup(group);
+    ASSIGN_OR_RETURN(const std::vector<double> scores, Scores(context, reranker, batch.rollouts));
+    auto next = scores.begin();
+    for (const std::vector<Rollout>& group : SplitGroups(batch.rollouts)) {
+      if (reranker == nullptr) {
+        metrics->AddGroup(group);
+      } else {
+        metrics->AddGroup(group, {next, next + static_cast<int64_t>(group.size())});
+        next += static_cast<int64_t>(group.size());
+      }
+    }
     return absl::OkStatus();
-  });
+  };
+  return RunPlan(context, spec, *context.data->prompt, problems, count);
 }
 
 absl::StatusOr<Evaluation> Run(LearnerContext& context, const std::string& name) {
@@ -65,15 +106,22 @@ absl::StatusOr<Evaluation> Run(LearnerContext& context, const std::string& name)
   GroupMetrics greedy, sampled;
   double problems = context.data->eval.size();
   context.reporter->BeginPhase(absl::StrCat("evaluate ", name, ": greedy"), problems, "samples");
-  RETURN_IF_ERROR(Count(context, plan + "/greedy", 0, 1, &greedy, &eval.set_aside));
+  RETURN_IF_ERROR(Count(context, plan + "/greedy", 0, 1, nullptr, &greedy, &eval.set_aside));
   eval.problems = greedy.groups();
   eval.maj_at_1 = greedy.MeanAtOne(settings.bootstrap(), seed);
   eval.greedy_verdicts = greedy.VerdictCounts();
   if (eval.samples > 0) {
     context.reporter->BeginPhase(absl::StrCat("evaluate ", name, ": ", eval.samples, " samples"),
                                  problems * eval.samples, "samples");
+    ASSIGN_OR_RETURN(RewardModel * reranker, Reranker(context));
     RETURN_IF_ERROR(Count(context, plan + "/samples", settings.temperature(), settings.samples(),
-                          &sampled, &eval.set_aside));
+                          reranker, &sampled, &eval.set_aside));
+    eval.reranked = reranker != nullptr;
+    if (eval.reranked) {
+      eval.rerank_at_k = sampled.RerankAtK(settings.bootstrap(), seed);
+      eval.rerank_weighted_at_k = sampled.RerankWeightedAtK(settings.bootstrap(), seed);
+      eval.rerank_gain = sampled.RerankGain(settings.bootstrap(), seed);
+    }
     eval.maj_at_k = sampled.MajAtK(settings.bootstrap(), seed);
     eval.pass_at_k = sampled.PassAtK(settings.bootstrap(), seed);
     eval.sample_verdicts = sampled.VerdictCounts();
@@ -112,6 +160,13 @@ absl::Status Report(LearnerContext& context, const Evaluation& eval) {
     values["val/distinct_correct/equations"] = eval.distinct_equations;
     absl::StrAppend(&line, "  maj@", eval.samples, " ", Percent(eval.maj_at_k), "  pass@",
                     eval.samples, " ", Percent(eval.pass_at_k));
+    if (eval.reranked) {
+      AddEstimate("val/rerank@K", eval.rerank_at_k, &values);
+      AddEstimate("val/rerank_weighted@K", eval.rerank_weighted_at_k, &values);
+      AddEstimate("val/rerank_gain@K", eval.rerank_gain, &values);
+      absl::StrAppend(&line, "  rerank@", eval.samples, " ", Percent(eval.rerank_at_k),
+                      "  weighted ", Percent(eval.rerank_weighted_at_k));
+    }
   }
   for (const auto& [verdict, count] : eval.greedy_verdicts) {
     values[absl::StrCat("val/greedy/", verdict)] = count;
@@ -156,15 +211,20 @@ absl::StatusOr<std::vector<std::string>> SummariseEvaluations(const std::string&
   ASSIGN_OR_RETURN(std::vector<Evaluation> evaluations, ReadEvaluations(run_dir));
   nlohmann::ordered_json all = nlohmann::ordered_json::array();
   int64_t samples = evaluations.empty() ? 0 : evaluations[0].samples;
+  const bool reranked = std::any_of(evaluations.begin(), evaluations.end(),
+                                    [](const Evaluation& eval) { return eval.reranked; });
   std::vector<std::string> lines = {
-      absl::StrFormat("%-20s %-20s %-20s %-20s", "evaluation", "maj@1",
+      absl::StrFormat("%-20s %-20s %-20s %-20s %-20s", "evaluation", "maj@1",
                       samples > 0 ? absl::StrCat("maj@", samples) : "",
-                      samples > 0 ? absl::StrCat("pass@", samples) : "")};
+                      samples > 0 ? absl::StrCat("pass@", samples) : "",
+                      reranked ? absl::StrCat("rerank@", samples) : "")};
   for (const Evaluation& eval : evaluations) {
     all.push_back(EvaluationToJson(eval));
-    lines.push_back(absl::StrFormat("%-20s %-20s %-20s %-20s", eval.name, Percent(eval.maj_at_1),
+    lines.push_back(absl::StrFormat("%-20s %-20s %-20s %-20s %-20s", eval.name,
+                                    Percent(eval.maj_at_1),
                                     eval.samples > 0 ? Percent(eval.maj_at_k) : "",
-                                    eval.samples > 0 ? Percent(eval.pass_at_k) : ""));
+                                    eval.samples > 0 ? Percent(eval.pass_at_k) : "",
+                                    eval.reranked ? Percent(eval.rerank_at_k) : ""));
   }
   RETURN_IF_ERROR(WriteFileAtomically(run_dir + "/eval/summary.json", all.dump(1) + "\n"));
   return lines;

@@ -23,6 +23,8 @@ struct Evaluation {
   double temperature = 0;
   double seconds = 0;
   Estimate maj_at_1, maj_at_k, pass_at_k;
+  bool reranked = false;  // there was a reward model
+  Estimate rerank_at_k, rerank_weighted_at_k, rerank_gain;
   std::map<std::string, double> pass_at;              // by k: powers of two below K
   double distinct_texts = 0, distinct_equations = 0;  // correct solutions of a prompt
   std::map<std::string, uint64_t> greedy_verdicts, sample_verdicts;

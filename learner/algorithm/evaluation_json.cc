@@ -49,6 +49,11 @@ nlohmann::ordered_json EvaluationToJson(const Evaluation& evaluation) {
   if (evaluation.samples > 0) {
     json["maj@K"] = ToJson(evaluation.maj_at_k);
     json["pass@K"] = ToJson(evaluation.pass_at_k);
+    if (evaluation.reranked) {
+      json["rerank@K"] = ToJson(evaluation.rerank_at_k);
+      json["rerank_weighted@K"] = ToJson(evaluation.rerank_weighted_at_k);
+      json["rerank_gain@K"] = ToJson(evaluation.rerank_gain);
+    }
     json["sample_verdicts"] = evaluation.sample_verdicts;
     json["pass@k"] = evaluation.pass_at;
     json["distinct_correct"] = {{"text", evaluation.distinct_texts},
@@ -72,6 +77,13 @@ absl::StatusOr<Evaluation> EvaluationFromJson(const nlohmann::json& json) {
   if (evaluation.samples > 0) {
     ASSIGN_OR_RETURN(evaluation.maj_at_k, EstimateFromJson(json, "maj@K"));
     ASSIGN_OR_RETURN(evaluation.pass_at_k, EstimateFromJson(json, "pass@K"));
+    evaluation.reranked = json.contains("rerank@K");
+    if (evaluation.reranked) {
+      ASSIGN_OR_RETURN(evaluation.rerank_at_k, EstimateFromJson(json, "rerank@K"));
+      ASSIGN_OR_RETURN(evaluation.rerank_weighted_at_k,
+                       EstimateFromJson(json, "rerank_weighted@K"));
+      ASSIGN_OR_RETURN(evaluation.rerank_gain, EstimateFromJson(json, "rerank_gain@K"));
+    }
     ASSIGN_OR_RETURN(evaluation.sample_verdicts, CountsFromJson(json, "sample_verdicts"));
     ASSIGN_OR_RETURN(const nlohmann::json* pass_at, GetObject(json, "pass@k"));
     for (const auto& [k, value] : pass_at->items()) {

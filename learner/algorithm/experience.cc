@@ -8,10 +8,20 @@
 
 namespace reckon {
 
+std::vector<int64_t> SampledIndices(const Rollout& rollout) {
+  std::vector<int64_t> indices;
+  int64_t next = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::PROMPT) continue;
+    const bool sampled = span.kind() == TokenSpan::SAMPLED;
+    for (int i = 0; i < span.tokens_size(); ++i) indices.push_back(sampled ? next++ : -1);
+  }
+  return indices;
+}
+
 Experience MakeExperience(const Rollout& rollout,
                           const google::protobuf::RepeatedPtrField<RewardSettings>& rewards) {
   Experience out;
-  std::vector<int64_t> sampled_at;  // by token of the completion; -1: forced
   out.group = rollout.key().group();
   out.reward = rollout.reward();
   for (const RewardValue& reward : rollout.rewards()) {
@@ -24,17 +34,14 @@ Experience MakeExperience(const Rollout& rollout,
     for (int i = 0; i < span.tokens_size(); ++i) {
       out.sequence.loss.push_back(sampled && !out.sequence.tokens.empty());
       out.sequence.tokens.push_back(span.tokens(i));
-      const bool learned = out.sequence.loss.back();
-      if (span.kind() != TokenSpan::PROMPT) {
-        sampled_at.push_back(learned ? static_cast<int64_t>(out.behaviour_logprobs.size()) : -1);
-      }
-      if (learned) out.behaviour_logprobs.push_back(span.logprobs(i));
+      if (out.sequence.loss.back()) out.behaviour_logprobs.push_back(span.logprobs(i));
     }
     if (!sampled || span.tokens().empty()) continue;
     out.version = first ? span.weight_version() : std::min(out.version, span.weight_version());
     first = false;
   }
   out.step_rewards.resize(out.behaviour_logprobs.size());
+  const std::vector<int64_t> sampled_at = SampledIndices(rollout);
   for (int i = 0; i < std::min(rollout.rewards_size(), rewards.size()); ++i) {
     for (const StepValue& step : rollout.rewards(i).steps()) {
       if (step.token() >= sampled_at.size() || sampled_at[step.token()] < 0) continue;

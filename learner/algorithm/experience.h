@@ -30,6 +30,9 @@ struct Experience {
   size_t length() const { return behaviour_logprobs.size(); }
 };
 
+// By token of the completion, forced and sampled: its index among the sampled ones; -1: forced.
+std::vector<int64_t> SampledIndices(const Rollout& rollout);
+
 // `rewards`: of the plan, with their weights.
 Experience MakeExperience(const Rollout& rollout,
                           const google::protobuf::RepeatedPtrField<RewardSettings>& rewards);

@@ -6,7 +6,6 @@
 
 #include "absl/status/statusor.h"
 #include "learner/algorithm/algorithm.h"
-#include "learner/update/training_sequence.h"
 
 namespace reckon {
 
@@ -22,23 +21,6 @@ class ExpertIteration : public Algorithm {
  private:
   const EiSettings settings_;
 };
-
-// Rank 0's parts of a round, in order.
-
-// Samples the cursor's round and records its selection.
-absl::Status SampleRound(LearnerContext& context, const EiSettings& settings);
-
-// Sequences of the selections of rounds 0 to the cursor's, duplicates between rounds dropped, in
-// the order of the rounds.
-absl::StatusOr<std::vector<TrainingSequence>> UnionOfSelections(LearnerContext& context,
-                                                                const EiSettings& settings);
-
-// "ei_1/round_2", of plan and selection.
-std::string RoundRecord(const LearnerContext& context, int64_t round);
-
-// Problems that group 0, 1 ... of a round's plan ask.
-std::vector<const Problem*> RoundProblems(const LearnerContext& context, const EiSettings& settings,
-                                          int64_t round);
 
 }  // namespace reckon
 

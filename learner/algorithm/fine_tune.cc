@@ -14,16 +14,6 @@
 namespace reckon {
 namespace {
 
-absl::Status ShareSequences(LearnerContext& context, std::vector<TrainingSequence>* sequences) {
-  if (context.parallel->world() == 1) return absl::OkStatus();
-  std::string bytes;
-  if (context.parallel->rank() == 0) bytes = SerializeSequences(*sequences);
-  RETURN_IF_ERROR(context.parallel->Broadcast(&bytes));
-  if (context.parallel->rank() == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(*sequences, ParseSequences(bytes));
-  return absl::OkStatus();
-}
-
 // Other processes sampled some of these tokens; the model trusts what it is given.
 absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t vocab_size) {
   for (size_t i = 0; i < sequences.size(); ++i) {
@@ -103,8 +93,18 @@ absl::Status Report(LearnerContext& context, const UpdateResult& result, size_t 
 
 }  // namespace
 
+absl::Status ShareSequences(LearnerContext& context, std::vector<TrainingSequence>* sequences) {
+  if (context.parallel->world() == 1) return absl::OkStatus();
+  std::string bytes;
+  if (context.parallel->rank() == 0) bytes = SerializeSequences(*sequences);
+  RETURN_IF_ERROR(context.parallel->Broadcast(&bytes));
+  if (context.parallel->rank() == 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(*sequences, ParseSequences(bytes));
+  return absl::OkStatus();
+}
+
 absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
-                      std::vector<TrainingSequence> sequences) {
+                      std::vector<TrainingSequence> sequences, SequenceLoss* loss) {
   const TrainingSettings& training = context.stage().training();
   RETURN_IF_ERROR(ShareSequences(context, &sequences));
   RETURN_IF_ERROR(CheckTokens(sequences, context.model->config().vocab_size));
@@ -117,8 +117,9 @@ absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
   } else {
     RETURN_IF_ERROR(LoadStart(context, restart));
   }
-  std::unique_ptr<PolicyUpdate> update = PolicyUpdate::Create(
-      context.model, context.parallel, training, context.config.learner().micro_batch_tokens());
+  std::unique_ptr<PolicyUpdate> update =
+      PolicyUpdate::Create(context.model, context.parallel, training,
+                           context.config.learner().micro_batch_tokens(), context.extra);
   if (resumed) {
     if (!context.resume->moments.has_value() ||
         context.resume->moments->first.size() != update->moments().first.size()) {
@@ -139,7 +140,7 @@ absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
     std::vector<const TrainingSequence*> batch = batches.At(step);
     double rate = LearningRate(training, step, total);
     absl::StatusOr<UpdateResult> result = absl::CancelledError("stopped");
-    if (!context.stop->stopped()) result = update->Step(batch, rate);
+    if (!context.stop->stopped()) result = update->Step(batch, rate, loss);
     if (!result.ok()) {
       // A step that did not end has changed nothing.
       if (context.stop->stopped() && step > 0) RETURN_IF_ERROR(Save(context, &update->moments()));

@@ -21,6 +21,8 @@
 
 namespace reckon {
 
+class RewardModel;
+
 // Everything a stage works with, on one rank. Owned by the Learner, passed down by reference; one
 // thread. What is for rank 0 alone is null on the others.
 struct LearnerContext {
@@ -33,9 +35,11 @@ struct LearnerContext {
 
   Parallel* parallel = nullptr;
   Transformer* model = nullptr;
-  Weights base;        // version 0, the model folder
-  NamedTensors extra;  // parameters beside the model's: heads of this stage
-  Cursor cursor;       // the same on all ranks but for step, evals and lines
+  Weights base;                               // version 0, the model folder
+  NamedTensors extra;                         // parameters beside the model's: heads of this stage
+  std::shared_ptr<RewardModel> reward_model;  // the one last used, see OpenRewardModel
+  std::string reward_model_name;
+  Cursor cursor;  // the same on all ranks but for step, evals and lines
   // The checkpoint that the run goes on from, until its stage has taken it up.
   std::optional<Checkpoint> resume;
   Reporter* reporter = nullptr;  // silent on other ranks

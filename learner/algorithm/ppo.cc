@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "learner/algorithm/orm_rewards.h"
 #include "learner/algorithm/ppo_loss.h"
 #include "learner/loss/advantage.h"
 #include "learner/update/schedule.h"
@@ -115,13 +116,14 @@ absl::StatusOr<std::vector<Experience>> Ppo::Sample(LearnerContext& context) {
   std::vector<Experience> step;
   const int64_t vocab_size = context.model->config().vocab_size;
   for (const Rollout& rollout : rollouts) {
-    step.push_back(MakeExperience(rollout, settings_.reward()));
+    step.push_back(MakeExperience(rollout, ActorRewards(settings_.reward())));
     for (uint32_t token : step.back().sequence.tokens) {
       if (token < vocab_size) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           "a rollout's token ", token, " is not in the model's vocabulary of ", vocab_size));
     }
   }
+  RETURN_IF_ERROR(AddOrmRewards(context, settings_.reward(), rollouts, &step));
   return step;
 }
 

@@ -1,5 +1,5 @@
 // That a step of online learning does not depend on how its work is divided. Its formulas are
-// compared with an oracle in tests/parity/ppo_parity.py.
+// compared with an oracle in tests/parity/loss_parity.py.
 
 #include "learner/algorithm/ppo_loss.h"
 

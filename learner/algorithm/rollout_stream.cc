@@ -21,7 +21,7 @@ absl::StatusOr<RolloutStream> RolloutStream::Open(LearnerContext& context,
   spec.set_samples_per_group(settings.samples_per_prompt());
   spec.set_groups_per_batch(settings.prompts());
   spec.set_max_open_batches(settings.max_staleness() + 1);
-  for (const RewardSettings& reward : settings.reward()) AddReward(reward, &spec);
+  AddRewards(settings.reward(), &spec);
   ASSIGN_OR_RETURN(const OpenPlanReply opened, context.plans->Open(spec));
   stream.appended_ = opened.appended_groups();
   return stream;

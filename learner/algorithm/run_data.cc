@@ -83,6 +83,16 @@ absl::Status CheckPpo(const Stage& stage, const RunData& data, int64_t max_posit
                       "the model's positions");
 }
 
+absl::Status CheckOrm(const Stage& stage, const RunData& data, int64_t max_positions) {
+  // A judged sequence has one token more.
+  const int64_t new_tokens = stage.orm().sampling().max_new_tokens() + 1;
+  const std::string key = "orm.sampling.max_new_tokens + 1 =";
+  RETURN_IF_ERROR(CheckPrompts(data.train, *data.prompt, new_tokens, key,
+                               stage.training().max_tokens(), "training.max_tokens"));
+  return CheckPrompts(data.train, *data.prompt, new_tokens, key, max_positions,
+                      "the model's positions");
+}
+
 absl::Status CheckEi(const Stage& stage, const RunData& data, int64_t max_positions) {
   int64_t new_tokens = stage.ei().sampling().max_new_tokens();
   const std::string key = "ei.sampling.max_new_tokens";
@@ -126,7 +136,11 @@ absl::Status CheckRunData(const RunConfig& config, const RunData& data, int64_t 
   for (const Stage& stage : config.stage()) {
     if (stage.has_eval() || stage.has_init()) continue;
     if (data.train.empty()) return absl::InvalidArgumentError("data.train: no problems");
-    auto check = stage.has_sft() ? CheckSft : stage.has_ppo() ? CheckPpo : CheckEi;
+    if (stage.has_rcrl()) continue;  // its samples are there already
+    auto check = stage.has_sft()   ? CheckSft
+                 : stage.has_ppo() ? CheckPpo
+                 : stage.has_orm() ? CheckOrm
+                                   : CheckEi;
     RETURN_IF_ERROR(check(stage, data, max_positions));
   }
   return absl::OkStatus();
@@ -139,6 +153,23 @@ int64_t SftProblems(const SftSettings& sft, const RunData& data) {
 
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem) {
   return MakeSequence(data.training->Prompt(problem), data.training->Completion(problem.solution));
+}
+
+int64_t EarlierSftProblems(const RunConfig& config, int64_t stage, const RunData& data) {
+  int64_t count = 0;
+  for (int64_t i = 0; i < stage; ++i) {
+    const Stage& earlier = config.stage(static_cast<int>(i));
+    if (earlier.has_sft()) count = std::max(count, SftProblems(earlier.sft(), data));
+  }
+  return count;
+}
+
+std::vector<TrainingSequence> EarlierSolutions(const RunConfig& config, int64_t stage,
+                                               const RunData& data) {
+  const int64_t count = EarlierSftProblems(config, stage, data);
+  std::vector<TrainingSequence> sequences;
+  for (int64_t i = 0; i < count; ++i) sequences.push_back(WorkedSequence(data, data.train[i]));
+  return sequences;
 }
 
 }  // namespace reckon

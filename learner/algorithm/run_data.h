@@ -40,6 +40,13 @@ int64_t SftProblems(const SftSettings& sft, const RunData& data);
 // The worked solution of a problem as a training sequence.
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem);
 
+// How many problems, the first ones, the sft stages in front of stage `stage` learned.
+int64_t EarlierSftProblems(const RunConfig& config, int64_t stage, const RunData& data);
+
+// Those that the sft stages in front of stage `stage` learned.
+std::vector<TrainingSequence> EarlierSolutions(const RunConfig& config, int64_t stage,
+                                               const RunData& data);
+
 }  // namespace reckon
 
 #endif  // RECKON_LEARNER_ALGORITHM_RUN_DATA_H_

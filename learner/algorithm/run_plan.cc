@@ -2,8 +2,10 @@
 
 #include <algorithm>
 #include <optional>
+#include <utility>
 
 #include "absl/strings/ascii.h"
+#include "learner/algorithm/orm_rewards.h"
 #include "learner/report/plan_watch.h"
 
 namespace reckon {
@@ -13,6 +15,25 @@ namespace {
 constexpr uint32_t kGroupsPerBatch = 16;
 // With the version pinned, nothing grows stale: the next batches are sampled while one is awaited.
 constexpr uint32_t kOpenBatches = 64;
+
+void AddReward(const RewardSettings& reward, PlanSpec* spec) {
+  RewardSpec* added = spec->add_rewards();
+  added->set_name(absl::AsciiStrToLower(RewardSettings::Kind_Name(reward.kind())));
+  switch (reward.kind()) {
+    case RewardSettings::EXACT_MATCH_STRICT:
+      added->set_kind(RewardSpec::EXACT_MATCH_STRICT);
+      break;
+    case RewardSettings::EXACT_MATCH_FLEXIBLE:
+      added->set_kind(RewardSpec::EXACT_MATCH_FLEXIBLE);
+      break;
+    case RewardSettings::STEP_MATCH:
+      added->set_kind(RewardSpec::STEP_MATCH);
+      break;
+    case RewardSettings::ORM:
+      break;  // the learner's: ActorRewards leaves it out
+  }
+  added->set_weight(reward.weight());
+}
 
 }  // namespace
 
@@ -50,21 +71,8 @@ WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, 
   return item;
 }
 
-void AddReward(const RewardSettings& reward, PlanSpec* spec) {
-  RewardSpec* added = spec->add_rewards();
-  added->set_name(absl::AsciiStrToLower(RewardSettings::Kind_Name(reward.kind())));
-  switch (reward.kind()) {
-    case RewardSettings::EXACT_MATCH_STRICT:
-      added->set_kind(RewardSpec::EXACT_MATCH_STRICT);
-      break;
-    case RewardSettings::EXACT_MATCH_FLEXIBLE:
-      added->set_kind(RewardSpec::EXACT_MATCH_FLEXIBLE);
-      break;
-    case RewardSettings::STEP_MATCH:
-      added->set_kind(RewardSpec::STEP_MATCH);
-      break;
-  }
-  added->set_weight(reward.weight());
+void AddRewards(const RewardList& rewards, PlanSpec* spec) {
+  for (const RewardSettings& reward : ActorRewards(rewards)) AddReward(reward, spec);
 }
 
 absl::Status RunPlan(LearnerContext& context, const PlanSpec& spec,
@@ -81,13 +89,13 @@ absl::Status RunPlan(LearnerContext& context, const PlanSpec& spec,
   return context.plans->Run(spec, /*keep_rollouts=*/true, context.cursor.version, next, each);
 }
 
-std::vector<std::vector<Rollout>> SplitGroups(const Batch& batch) {
+std::vector<std::vector<Rollout>> SplitGroups(std::vector<Rollout> rollouts) {
   std::vector<std::vector<Rollout>> groups;
-  for (const Rollout& rollout : batch.rollouts) {
+  for (Rollout& rollout : rollouts) {
     if (groups.empty() || groups.back().front().key().group() != rollout.key().group()) {
       groups.emplace_back();
     }
-    groups.back().push_back(rollout);
+    groups.back().push_back(std::move(rollout));
   }
   return groups;
 }

@@ -23,7 +23,8 @@ PlanSpec MakePlan(const LearnerContext& context, const PromptFormatter& formatte
 PlanSpec PinnedPlan(const LearnerContext& context, const PromptFormatter& formatter,
                     const SamplingSettings& sampling);
 WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, uint64_t group);
-void AddReward(const RewardSettings& reward, PlanSpec* spec);
+// What actors compute of the rewards.
+void AddRewards(const google::protobuf::RepeatedPtrField<RewardSettings>& rewards, PlanSpec* spec);
 
 // Runs the plan over `problems`, group i being problem i, shows its progress, and hands batches to
 // `each` in key order. Rollouts stay in the store.
@@ -32,7 +33,7 @@ absl::Status RunPlan(LearnerContext& context, const PlanSpec& spec,
                      const std::function<absl::Status(const Batch&)>& each);
 
 // A batch's rollouts by group, each group's in sample order.
-std::vector<std::vector<Rollout>> SplitGroups(const Batch& batch);
+std::vector<std::vector<Rollout>> SplitGroups(std::vector<Rollout> rollouts);
 
 }  // namespace reckon
 

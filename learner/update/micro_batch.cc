@@ -45,13 +45,14 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
   return out;
 }
 
-TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature) {
+TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature,
+                          bool logprobs) {
   std::unique_ptr<AttentionSource> attention =
       PackedAttention(model.config(), batch.starts, model.backend());
   const at::Tensor hidden = model.Forward(batch.tokens, batch.positions, *attention);
   TokenStates out;
   out.hidden = at::index_select(hidden, 0, batch.predicting.to(hidden.device()));
-  out.logprobs = model.LogProb(out.hidden, batch.targets, temperature);
+  if (logprobs) out.logprobs = model.LogProb(out.hidden, batch.targets, temperature);
   return out;
 }
 

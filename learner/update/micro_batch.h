@@ -25,9 +25,10 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences);
 // Of the loss tokens of a micro-batch, in order; differentiable with grad mode on.
 struct TokenStates {
   at::Tensor hidden;    // [n, hidden] final-norm states that predict the tokens, compute dtype
-  at::Tensor logprobs;  // [n] fp32
+  at::Tensor logprobs;  // [n] fp32; undefined unless asked for
 };
-TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature);
+TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature,
+                          bool logprobs = true);
 
 // A micro-batch for each bin, and the sequences (indices into `batch`) in it, of what one rank of
 // `world` takes of a batch.

@@ -23,13 +23,17 @@ namespace {
 // Mean of -log p over the loss tokens of the global batch.
 class CrossEntropy : public SequenceLoss {
  public:
-  explicit CrossEntropy(int64_t loss_tokens) : scale_(-1.0 / static_cast<double>(loss_tokens)) {}
+  void Begin(absl::Span<const TrainingSequence* const> batch) override {
+    int64_t loss_tokens = 0;
+    for (const TrainingSequence* sequence : batch) loss_tokens += LossTokens(*sequence);
+    scale_ = -1.0 / static_cast<double>(loss_tokens);
+  }
   at::Tensor Of(const std::vector<size_t>&, const MicroBatch&, const TokenStates& states) override {
     return states.logprobs.sum().mul(scale_);
   }
 
  private:
-  const double scale_;
+  double scale_ = 0;
 };
 
 class PolicyUpdateImpl : public PolicyUpdate {
@@ -82,9 +86,10 @@ class PolicyUpdateImpl : public PolicyUpdate {
     if (result.loss_tokens == 0) {
       return absl::InvalidArgumentError("a training batch holds no token to learn");
     }
-    CrossEntropy cross_entropy(result.loss_tokens);
-    RETURN_IF_ERROR(AccumulateGradient(
-        batch, loss_function != nullptr ? *loss_function : cross_entropy, &result.loss));
+    CrossEntropy cross_entropy;
+    SequenceLoss& lowered = loss_function != nullptr ? *loss_function : cross_entropy;
+    lowered.Begin(batch);
+    RETURN_IF_ERROR(AccumulateGradient(batch, lowered, &result.loss));
 
     auto loss = static_cast<float>(result.loss);
     if (parallel_.world() > 1) {
@@ -133,7 +138,8 @@ class PolicyUpdateImpl : public PolicyUpdate {
         for (size_t i : bin) sequences.push_back(batch[i]);
         const MicroBatch micro = PackSequences(sequences);
         if (micro.loss_tokens == 0) continue;
-        const TokenStates states = ForwardTokens(model_, micro, loss_function.temperature());
+        const TokenStates states = ForwardTokens(model_, micro, loss_function.temperature(),
+                                                 loss_function.needs_logprobs());
         const at::Tensor sum = loss_function.Of(bin, micro, states);
         sum.backward();
         *loss += sum.item<float>();

@@ -40,7 +40,9 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
   for (const TrainingSequence* sequence : batch) {
     offsets.push_back(offsets.back() + static_cast<size_t>(LossTokens(*sequence)));
   }
-  std::vector<float> all_logprobs(offsets.back()), all_values(head ? offsets.back() : 0);
+  const bool wants_logprobs = logprobs != nullptr;
+  std::vector<float> all_logprobs(wants_logprobs ? offsets.back() : 0);
+  std::vector<float> all_values(head ? offsets.back() : 0);
   try {
     c10::AutoGradMode no_gradients(false);
     for (const std::vector<size_t>& bin :
@@ -49,18 +51,18 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
       for (size_t i : bin) sequences.push_back(batch[i]);
       const MicroBatch micro = PackSequences(sequences);
       if (micro.loss_tokens == 0) continue;
-      const TokenStates states = ForwardTokens(model, micro, temperature);
-      Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
+      const TokenStates states = ForwardTokens(model, micro, temperature, wants_logprobs);
+      if (wants_logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
       if (head) Scatter(head(states.hidden), bin, micro, offsets, &all_values);
     }
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }
   if (parallel.world() > 1) {
-    RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_logprobs)));
+    if (wants_logprobs) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_logprobs)));
     if (head) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_values)));
   }
-  Split(all_logprobs, offsets, logprobs);
+  if (wants_logprobs) Split(all_logprobs, offsets, logprobs);
   if (head) Split(all_values, offsets, values);
   return absl::OkStatus();
 }

@@ -16,9 +16,9 @@ namespace reckon {
 // A number of each loss token, by sequence.
 using TokenValues = std::vector<std::vector<float>>;
 
-// Log-probabilities of the loss tokens under softmax(logits / temperature) and, with `head`, its
-// value [n, hidden] -> [n] of the states that predict them. Without gradients. The ranks divide the
-// work; each gets all of it. INTERNAL: LibTorch failed.
+// Log-probabilities of the loss tokens under softmax(logits / temperature), unless null, and, with
+// `head`, its value [n, hidden] -> [n] of the states that predict them. Without gradients. The
+// ranks divide the work; each gets all of it. INTERNAL: LibTorch failed.
 absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
                          absl::Span<const TrainingSequence* const> batch,
                          int64_t micro_batch_tokens, double temperature, TokenValues* logprobs,

@@ -1,6 +1,7 @@
 #include "learner/update/training_sequence.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 #include <utility>
 
@@ -34,11 +35,12 @@ int64_t LossTokens(const TrainingSequence& sequence) {
 
 std::string SerializeSequences(const std::vector<TrainingSequence>& sequences) {
   std::string out;
-  size_t words = sequences.size();
+  size_t words = 2 * sequences.size();
   for (const TrainingSequence& sequence : sequences) words += sequence.tokens.size();
   out.reserve(words * sizeof(uint32_t));
   for (const TrainingSequence& sequence : sequences) {
     AppendWord(sequence.tokens.size(), &out);
+    AppendWord(std::bit_cast<uint32_t>(sequence.target), &out);
     for (size_t i = 0; i < sequence.tokens.size(); ++i) {
       AppendWord(sequence.tokens[i] | (sequence.loss[i] ? kLossBit : 0), &out);
     }
@@ -56,10 +58,11 @@ absl::StatusOr<std::vector<TrainingSequence>> ParseSequences(absl::string_view b
   };
   while (!bytes.empty()) {
     uint32_t length = 0, word = 0;
-    if (!next(&length) || bytes.size() / sizeof(word) < length) {
+    if (!next(&length) || !next(&word) || bytes.size() / sizeof(word) < length) {
       return absl::InvalidArgumentError("training sequences: the bytes end in the middle of one");
     }
     TrainingSequence sequence;
+    sequence.target = std::bit_cast<float>(word);
     sequence.tokens.reserve(length);
     for (uint32_t i = 0; i < length && next(&word); ++i) {
       sequence.tokens.push_back(word & ~kLossBit);

@@ -15,6 +15,7 @@ namespace reckon {
 struct TrainingSequence {
   std::vector<uint32_t> tokens;
   std::vector<bool> loss;
+  float target = 0;  // what a reward model should predict
 
   bool operator==(const TrainingSequence&) const = default;
 };

@@ -1,5 +1,5 @@
-// Advantages, loss and gradients of one minibatch, for tests/parity/ppo_parity.py: a line of JSON
-// in, one out. Usage: reckon-ppo-parity < cases > answers
+// Losses and gradients of one minibatch, with advantages where there are any, for
+// tests/parity/loss_parity.py: a line of JSON in, one out. Usage: reckon-loss-parity < cases
 
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
@@ -12,6 +12,7 @@
 #include "common/text/json.h"
 #include "google/protobuf/text_format.h"
 #include "learner/algorithm/ppo_loss.h"
+#include "learner/orm/reward_loss.h"
 
 namespace reckon {
 namespace {
@@ -54,7 +55,56 @@ Sample ReadSample(const json& from) {
   return out;
 }
 
+// Of a reward model: every sample has hidden states of its judged prefixes and a target.
+json AnswerReward(const json& question) {
+  RewardHead head(
+      question["samples"][0]["hidden"].size() / question["samples"][0]["prefixes"].get<size_t>(),
+      at::kCPU);
+  const std::vector<float> weights = Floats(question["head"]);
+  for (const auto& [name, tensor] : head.parameters()) {
+    at::Tensor leaf = tensor.detach();
+    const float* from = name == "reward_head.bias" ? &weights.back() : weights.data();
+    std::copy(from, from + leaf.numel(), leaf.data_ptr<float>());
+  }
+  std::vector<at::Tensor> hidden;
+  std::vector<TrainingSequence> sequences;
+  for (const json& sample : question["samples"]) {
+    const int64_t prefixes = sample["prefixes"];
+    const std::vector<float> states = Floats(sample["hidden"]);
+    hidden.push_back(Leaf(states, {prefixes, static_cast<int64_t>(states.size()) / prefixes}));
+    sequences.emplace_back();
+    sequences.back().target = sample["target"];
+    sequences.back().loss.assign(prefixes, true);
+  }
+  std::vector<const TrainingSequence*> batch;
+  for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+  RewardLoss loss(question["reward_loss"] == "MSE" ? OrmSettings::MSE : OrmSettings::BCE, &head);
+  loss.Begin(batch);
+  double total = 0;
+  for (const json& indices : question["micro"]) {
+    const auto chosen = indices.get<std::vector<size_t>>();
+    MicroBatch micro;
+    std::vector<at::Tensor> states;
+    for (size_t i : chosen) {
+      states.push_back(hidden[i]);
+      micro.counts.push_back(hidden[i].size(0));
+      micro.loss_tokens += hidden[i].size(0);
+    }
+    const at::Tensor part = loss.Of(chosen, micro, {at::cat(states), at::Tensor()});
+    part.backward();
+    total += part.item<double>();
+  }
+  json out;
+  out["loss"] = total;
+  for (const at::Tensor& states : hidden) out["grad_hidden"].push_back(ToJson(states.grad()));
+  for (const auto& [name, tensor] : head.parameters()) {
+    for (const json& value : ToJson(tensor.grad())) out["grad_head"].push_back(value);
+  }
+  return out;
+}
+
 absl::StatusOr<json> Answer(const json& question) {
+  if (question.contains("reward_loss")) return AnswerReward(question);
   PpoSettings settings;
   if (!google::protobuf::TextFormat::ParseFromString(question["settings"].get<std::string>(),
                                                      &settings)) {

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Advantages, losses, gradients and metrics of online learning beside an independent oracle.
+"""Advantages, losses, gradients and metrics beside an independent oracle.
 
 The oracle is plain torch in float64 over padded [samples, time] tensors with masks, as TRL, trlX and
 verl lay things out; Reckon's is flat, in fp32, and split into micro-batches. Every option of
-PpoSettings is drawn at random. Values and gradients must agree within 1e-5 of the largest.
+PpoSettings, and of a reward model's loss, is drawn at random. Values and gradients must agree within 1e-5 of the largest.
 
-ppo_parity.py TOOL [CASES]    exit code 77: the oracle is missing (named on stdout).
+loss_parity.py TOOL [CASES]    exit code 77: the oracle is missing (named on stdout).
 """
 
 import json
@@ -209,16 +209,50 @@ def oracle(question, s, answer):
     return pairs
 
 
+def draw_reward_case(rng):
+    samples = []
+    for _ in range(rng.randint(1, 6)):
+        prefixes = rng.randint(1, 9)
+        samples.append({"prefixes": prefixes, "target": rng.randint(0, 1),
+                        "hidden": [rng.gauss(0, 1) for _ in range(prefixes * HIDDEN)]})
+    order = list(range(len(samples)))
+    cut = rng.randint(0, len(order))
+    return {"reward_loss": rng.choice(("BCE", "MSE")), "samples": samples,
+            "head": [rng.gauss(0, 1) for _ in range(HIDDEN + 1)],
+            "micro": [part for part in (order[:cut], order[cut:]) if part]}
+
+
+def reward_oracle(question, answer):
+    import torch
+    import torch.nn.functional as F
+    hidden = torch.tensor([x for s in question["samples"] for x in s["hidden"]],
+                          dtype=torch.float64).reshape(-1, HIDDEN).requires_grad_()
+    head = torch.tensor(question["head"], dtype=torch.float64, requires_grad=True)
+    target = torch.tensor([float(s["target"]) for s in question["samples"]
+                           for _ in range(s["prefixes"])], dtype=torch.float64)
+    predicted = torch.sigmoid(hidden @ head[:-1] + head[-1])
+    loss = (F.mse_loss if question["reward_loss"] == "MSE" else F.binary_cross_entropy)(
+        predicted, target)
+    loss.backward()
+    return {"reward loss": ([answer["loss"]], [loss.item()]),
+            "reward grad_hidden": ([x for row in answer["grad_hidden"] for x in row],
+                                   hidden.grad.reshape(-1).tolist()),
+            "reward grad_head": (answer["grad_head"], head.grad.tolist())}
+
+
 def main():
     count = int(sys.argv[2]) if len(sys.argv) == 3 else CASES
     rng = Fp32(20240307)
     cases = [draw_case(rng) for _ in range(count)]
+    cases += [(draw_reward_case(rng), None) for _ in range(count)]
     lines = "".join(json.dumps(question) + "\n" for question, _ in cases)
     process = subprocess.run([sys.argv[1]], input=lines, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in process.stdout.splitlines()]
     worst, failures = {}, 0
     for (question, settings), answer in zip(cases, answers, strict=True):
-        for name, (ours, theirs) in oracle(question, settings, answer).items():
+        pairs = (oracle(question, settings, answer) if settings
+                 else reward_oracle(question, answer))
+        for name, (ours, theirs) in pairs.items():
             if len(ours) != len(theirs):
                 sys.exit(f"{name}: {len(ours)} numbers, should be {len(theirs)}: {settings}")
             scale = max([abs(x) for x in theirs] + [1e-2])
