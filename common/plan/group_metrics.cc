@@ -118,7 +118,8 @@ Estimate GroupMetrics::RerankWeightedAtK(uint32_t bootstrap, uint64_t seed) cons
 Estimate GroupMetrics::RerankGain(uint32_t bootstrap, uint64_t seed) const {
   std::vector<double> values;
   for (const Group& group : groups_) {
-    values.push_back(double{group.weighted_correct} - double{group.majority_correct});
+    values.push_back(static_cast<double>(group.weighted_correct) -
+                     static_cast<double>(group.majority_correct));
   }
   return Bootstrap(values, bootstrap, seed);
 }
