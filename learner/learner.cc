@@ -256,7 +256,7 @@ class Learner {
     }
     return WriteSnapshot(
         absl::StrCat(context_.run_dir, "/weights/", context_.cursor.folders.back()),
-        context_.base.manifest, context_.model->compute(), context_.model->Parameters());
+        context_.base.manifest, context_.model->compute(), context_.model->MergedWeights());
   }
 
   absl::Status EvaluateAs(const std::string& name) {

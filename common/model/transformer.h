@@ -12,12 +12,23 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/backend.h"
+#include "common/model/decoder_weights.h"
 #include "common/model/model_config.h"
 #include "proto/weights.pb.h"
 
 namespace reckon {
 
 enum class Compute { kBf16, kFp32 };
+inline Element ElementOf(Compute compute) {
+  return compute == Compute::kBf16 ? Element::kBf16 : Element::kFp32;
+}
+
+// The residual stream [rows, hidden] fp32 in front of a layer, as a forward pass leaves it: where a
+// critic with layers of its own begins.
+struct Tap {
+  int64_t layer = 0;
+  at::Tensor residual;
+};
 
 // Where the keys and values of earlier positions come from: the one thing in which rollouts and
 // training differ. Called once per layer and forward pass.
@@ -51,15 +62,26 @@ class Transformer {
   // misshaped tensor. With `trainable`, parameters are kept in fp32 and require grad.
   virtual absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes,
                             bool trainable) = 0;
-  // Trainable parameters by Hugging Face name, in canonical order; fp32.
-  virtual std::vector<std::pair<std::string, at::Tensor>> Parameters() = 0;
+  // Call after Load with `trainable`: freezes the weights, in the compute type, and trains adapters
+  // of that rank on all linear layers but the head in their place. Adapters that are there become
+  // part of the weights first. What A starts with is a function of the seed and the layer's name.
+  virtual void AddAdapters(int64_t rank, double alpha, uint64_t seed) = 0;
+  // Off: computes with the frozen weights alone, as a reference policy does. No-op without
+  // adapters.
+  virtual void SwitchAdapters(bool on) = 0;
+  virtual bool adapted() const = 0;
+  // What is trained, by Hugging Face (PEFT) name, in canonical order; fp32. Empty unless trainable.
+  virtual NamedTensors Parameters() = 0;
+  // The tensors of the checkpoint in canonical order, adapters merged; fp32. Empty unless
+  // trainable.
+  virtual NamedTensors MergedWeights() = 0;
   // Call after parameters changed: refreshes the packed copies.
   virtual void Repack() = 0;
 
   // tokens [rows] int32, positions [rows] int32, on any device -> final-norm hidden states [rows,
-  // hidden].
+  // hidden]. `tap`: also fills in the residual stream in front of its layer.
   virtual at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
-                             AttentionSource& attention) = 0;
+                             AttentionSource& attention, Tap* tap = nullptr) = 0;
   // hidden [rows, hidden] -> logits [rows, vocab] fp32. For evaluation and tests; not
   // differentiable.
   virtual at::Tensor Logits(const at::Tensor& hidden) = 0;

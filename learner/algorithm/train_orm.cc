@@ -118,7 +118,7 @@ absl::Status TrainOrm::Write(LearnerContext& context) const {
   const std::string folder = RewardModelFolder(context, context.stage().name());
   RETURN_IF_ERROR(MakeFolders(context.run_dir + "/orm"));
   RETURN_IF_ERROR(WriteSnapshot(folder, context.base.manifest, context.model->compute(),
-                                context.model->Parameters()));
+                                context.model->MergedWeights()));
   RETURN_IF_ERROR(head_->Write(folder));
   context.reporter->AddLine(absl::StrCat(RoundTitle(context), ": written to ", folder));
   return absl::OkStatus();

@@ -36,7 +36,7 @@ void Round(const at::Tensor& from, char* to) {
 }  // namespace
 
 absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Compute compute,
-                           const std::vector<std::pair<std::string, at::Tensor>>& parameters) {
+                           const NamedTensors& parameters) {
   std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   WeightManifest manifest;
   manifest.set_config_json(base.config_json());

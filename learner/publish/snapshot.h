@@ -16,7 +16,7 @@ namespace reckon {
 // `base`, in the type that the learner computes in, so that actors compute with the same numbers.
 // INVALID_ARGUMENT when a tensor of `base` is no parameter.
 absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Compute compute,
-                           const std::vector<std::pair<std::string, at::Tensor>>& parameters);
+                           const NamedTensors& parameters);
 
 }  // namespace reckon
 

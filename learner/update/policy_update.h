@@ -27,8 +27,6 @@ struct UpdateResult {
   double tokens_per_s = 0;
 };
 
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
-
 // What an optimizer step lowers. The sum over all micro-batches of all ranks is the batch's loss.
 class SequenceLoss {
  public:

@@ -3,12 +3,13 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
-#include <emmintrin.h>
 
 #include <algorithm>
 #include <cmath>
 #include <vector>
 
+#include "common/model/ops/adapter.h"
+#include "common/model/ops/operands.h"
 #include "common/model/ops/rows.h"
 #include "common/model/ops/softmax.h"
 #include "common/model/ops/thread_pool.h"
@@ -20,81 +21,6 @@ namespace {
 constexpr int64_t kHeadRows = 128;
 // Backward: columns of the vocabulary, of all rows, so that they stay in the caches.
 constexpr int64_t kHeadColumns = 1024;
-
-// to [8, 8] = the transpose of from [8, 8]; row strides in elements.
-void Transpose8x8(const uint16_t* from, int64_t ld, uint16_t* to, int64_t to_ld) {
-  __m128i a[8], b[8];
-  for (int i = 0; i < 8; ++i) {
-    a[i] = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from + i * ld));
-  }
-  // Rows i and i + 4 interleaved; after three times every row holds one column.
-  auto riffle = [](const __m128i* x, __m128i* y) {
-    for (int i = 0; i < 4; ++i) {
-      y[2 * i] = _mm_unpacklo_epi16(x[i], x[i + 4]);
-      y[2 * i + 1] = _mm_unpackhi_epi16(x[i], x[i + 4]);
-    }
-  };
-  riffle(a, b);
-  riffle(b, a);
-  riffle(a, b);
-  for (int i = 0; i < 8; ++i) {
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + i * to_ld), b[i]);
-  }
-}
-
-// x [rows, n] -> [n, rows rounded up to even], zeros behind.
-template <typename T>
-at::Tensor TransposedAs(const at::Tensor& x) {
-  int64_t rows = x.size(0), n = x.size(1), padded = (rows + 1) / 2 * 2;
-  at::Tensor out = at::empty({n, padded}, x.scalar_type());
-  const T* from = static_cast<const T*>(x.const_data_ptr());
-  T* to = static_cast<T*>(out.mutable_data_ptr());
-  constexpr int64_t kTile = 32;
-  ParallelFor((n + kTile - 1) / kTile, [&](int64_t task) {
-    int64_t first = task * kTile, end = std::min(n, first + kTile);
-    for (int64_t row = 0; row < rows; row += kTile) {
-      int64_t row_end = std::min(rows, row + kTile);
-      if constexpr (sizeof(T) == 2) {
-        if (row_end - row == kTile && end - first == kTile) {
-          for (int64_t i = row; i < row_end; i += 8) {
-            for (int64_t j = first; j < end; j += 8) {
-              Transpose8x8(from + i * n + j, n, to + j * padded + i, padded);
-            }
-          }
-          continue;
-        }
-      }
-      for (int64_t j = first; j < end; ++j) {
-        for (int64_t i = row; i < row_end; ++i) to[j * padded + i] = from[i * n + j];
-      }
-    }
-    for (int64_t j = first; j < end; ++j) {
-      for (int64_t i = rows; i < padded; ++i) to[j * padded + i] = T(0);
-    }
-  });
-  return out;
-}
-
-at::Tensor Transposed(const at::Tensor& x) {
-  return ElementOf(x) == Element::kBf16 ? TransposedAs<uint16_t>(x) : TransposedAs<float>(x);
-}
-
-// x [rows, n] as a right-hand operand.
-PackedMatrix PackedRows(const at::Tensor& x) {
-  PackedMatrix out;
-  out.Reset(ElementOf(x), x.size(0), x.size(1));
-  if (ElementOf(x) == Element::kBf16) {
-    out.PackRows(static_cast<const uint16_t*>(x.const_data_ptr()), x.size(0), 0, x.stride(0));
-  } else {
-    out.PackRows(x.const_data_ptr<float>(), x.size(0), 0, x.stride(0));
-  }
-  return out;
-}
-
-const char* RowOf(const at::Tensor& x, int64_t row) {
-  const int64_t bytes = ElementOf(x) == Element::kBf16 ? 2 : 4;
-  return static_cast<const char*>(x.const_data_ptr()) + row * x.stride(0) * bytes;
-}
 
 // weight.parts' gradients += dy^T x.
 void AddWeightGrad(const at::Tensor& x, const LinearWeight& weight, const at::Tensor& dy) {
@@ -145,6 +71,7 @@ at::Tensor RmsNormBackward(const at::Tensor& x, const TableWeight& weight, doubl
 
 at::Tensor LinearBackward(const at::Tensor& x, const LinearWeight& weight, const at::Tensor& dy) {
   if (weight.trainable()) AddWeightGrad(x, weight, dy);
+  if (!weight.adapters.empty()) AddAdapterGrads(x, weight.adapters, dy);
   int64_t first = 0;
   for (const at::Tensor& part : weight.bias_parts) {
     AddColumnSums(static_cast<const char*>(dy.const_data_ptr()) + first * dy.element_size(),

@@ -54,6 +54,19 @@ void AddWeightGrad(const std::vector<at::Tensor>& parts, const at::Tensor& x,
   }
 }
 
+void AddAdapterGrads(const std::vector<Adapter>& adapters, const at::Tensor& x,
+                     const at::Tensor& dy) {
+  int64_t first = 0;
+  for (const Adapter& adapter : adapters) {
+    const at::Tensor part = dy.narrow(1, first, adapter.b.size(0));
+    const at::Tensor a = adapter.a.detach().mul(adapter.scale).to(x.scalar_type());
+    const at::Tensor b = adapter.b.detach().mul(adapter.scale).to(x.scalar_type());
+    GradOf(adapter.b).add_(Product(part.t(), at::mm(x, a.t())));
+    GradOf(adapter.a).add_(Product(at::mm(part, b).t(), x));
+    first += part.size(1);
+  }
+}
+
 at::Tensor LinearForward(const at::Tensor& x, const LinearWeight& weight) {
   at::Tensor out = Product(x, weight.device_weight.t());
   return weight.bias.defined() ? out.add_(weight.bias) : out;
@@ -71,6 +84,7 @@ struct LinearFunction : Function<LinearFunction> {
     const at::Tensor x = ctx->get_saved_variables()[0];
     const at::Tensor dy = grads[0].to(x.scalar_type());
     AddWeightGrad(weight.parts, x, dy);
+    AddAdapterGrads(weight.adapters, x, dy);
     int64_t first = 0;
     for (const at::Tensor& part : weight.bias_parts) {
       GradOf(part).add_(dy.narrow(1, first, part.size(0)).to(at::kFloat).sum(0));
@@ -225,7 +239,7 @@ at::Tensor SwiGlu(const at::Tensor& gate_up) {
 at::Tensor HeadLogProb(const at::Tensor& hidden, const LinearWeight& head,
                        const at::Tensor& targets, double temperature) {
   const double scale = temperature > 0 ? 1.0 / temperature : 1.0;
-  const at::Tensor leaf = head.trainable() ? head.parts[0] : at::Tensor();
+  const at::Tensor& leaf = head.trainable() ? head.parts[0] : hidden;
   if (Records(hidden) || Records(leaf)) {
     return LogProbFunction::apply(hidden, leaf, targets, &head, scale);
   }

@@ -230,7 +230,8 @@ struct SwiGluFunction : Function<SwiGluFunction> {
 };
 
 struct HeadLogProbFunction : Function<HeadLogProbFunction> {
-  // `leaf`, the head's parameter, makes the result differentiable where the hidden states are not.
+  // `leaf`, the head's parameter if it is trained, makes the result differentiable where the hidden
+  // states are not.
   static at::Tensor forward(AutogradContext* ctx, const at::Tensor& hidden, const at::Tensor& leaf,
                             const at::Tensor& targets, const LinearWeight* head, double scale) {
     at::Tensor lse = Empty({hidden.size(0)}, at::kFloat);
@@ -306,8 +307,8 @@ at::Tensor SwiGlu(const at::Tensor& gate_up) {
 at::Tensor HeadLogProb(const at::Tensor& hidden, const LinearWeight& head,
                        const at::Tensor& targets, double temperature) {
   double scale = temperature > 0 ? 1.0 / temperature : 1.0;
-  const at::Tensor leaf = head.trainable() ? head.parts[0] : at::Tensor();
-  if (Records(hidden) || (leaf.defined() && Records(leaf))) {
+  const at::Tensor& leaf = head.trainable() ? head.parts[0] : hidden;
+  if (Records(hidden) || Records(leaf)) {
     return HeadLogProbFunction::apply(hidden, leaf, targets, &head, scale);
   }
   at::Tensor lse = Empty({hidden.size(0)}, at::kFloat);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "common/model/ops/adapter.h"
 #include "common/model/ops/gemm.h"
 
 namespace reckon {
@@ -18,8 +19,9 @@ namespace reckon {
 // The weight of one or more linear layers that read the same input, packed side by side.
 struct LinearWeight {
   std::vector<at::Tensor> parts;       // [n_i, k] fp32 leaves when trainable, else empty
+  std::vector<Adapter> adapters;       // one a part when they are trained instead, else empty
   PackedMatrix forward;                // k x sum(n_i)
-  PackedMatrix backward;               // sum(n_i) x k; only when trainable
+  PackedMatrix backward;               // sum(n_i) x k; only when gradients flow
   at::Tensor device_weight;            // [sum(n_i), k] of the compute type: what device_ops.h reads
                                        // instead of the packed copies
   at::Tensor bias;                     // [sum(n_i)] fp32 values of the forward pass, or undefined
