@@ -81,6 +81,7 @@ class Learner {
     if (IsLeader()) {
       RETURN_IF_ERROR(MakeInitialModel());
       RETURN_IF_ERROR(LoadBase(&shape));
+      RETURN_IF_ERROR(CheckShape(config, shape));
       ASSIGN_OR_RETURN(data_, LoadRunData(config, context_.base.manifest));
       RETURN_IF_ERROR(CheckRunData(config, *data_, shape.max_positions));
       context_.data = data_.get();
@@ -171,7 +172,7 @@ class Learner {
     }
     if (context_.resume.has_value()) {
       context_.cursor = context_.resume->cursor;
-      saved_version_ = context_.cursor.version;
+      saved_ = context_.cursor;
       if (context_.cursor.stage >= context_.config.stage_size()) {
         return absl::FailedPreconditionError("the checkpoint is of a config with more stages");
       }
@@ -234,7 +235,7 @@ class Learner {
       if (algorithm.SavesAfter(round)) RETURN_IF_ERROR(context_.parallel->Barrier());
       if (saved) {
         RETURN_IF_ERROR(Save(context_, algorithm.moments()));
-        saved_version_ = context_.cursor.version;
+        saved_ = context_.cursor;
         saved_at_ = absl::Now();
       }
       if (IsLeader() && algorithm.updates_policy()) {
@@ -269,13 +270,16 @@ class Learner {
     return context_.publisher->Publish(context_.cursor.version, std::move(weights));
   }
 
-  // Keeps the newest folders, and those that this stage began with and that a restart begins with.
+  // Keeps the newest folders, what this stage began with, and what a restart begins with.
   void DropOldFolders() {
     const Cursor& cursor = context_.cursor;
     uint64_t keep = std::max<uint64_t>(1, context_.config.keep_last());
     std::error_code error;
     for (uint64_t version = 1; version + keep <= cursor.version; ++version) {
-      if (version == cursor.stage_version || version == saved_version_) continue;
+      if (version == cursor.stage_version || version == saved_.version ||
+          version == cursor.adapted_version || version == saved_.adapted_version) {
+        continue;
+      }
       fs::remove_all(absl::StrCat(context_.run_dir, "/weights/", cursor.folders[version - 1]),
                      error);
     }
@@ -291,7 +295,7 @@ class Learner {
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Transformer> model_;
   LearnerContext context_;
-  uint64_t saved_version_ = 0;  // of the newest checkpoint
+  Cursor saved_;  // of the newest checkpoint
   absl::Time saved_at_ = absl::Now();
 };
 

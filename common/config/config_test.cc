@@ -144,6 +144,7 @@ TEST(PpoConfig, DefaultsAreThePapersAndTheRewardIsTheFinalAnswer) {
 TEST(PpoConfig, SettingsThatCannotWorkAreRefusedInOneLine) {
   const std::pair<const char*, const char*> cases[] = {
       {"adv_estimator: GRPO samples_per_prompt: 1", "ppo.samples_per_prompt: must be 2 or more"},
+      {"adv_estimator: RLOO value_layers: 2", "ppo.value_layers: 2 are a critic's"},
       {"sampling { top_p: 0.9 }", "ppo.sampling.top_p: truncated sampling"},
       {"sampling { top_k: 5 }", "ppo.sampling.top_k: truncated sampling"},
       {"sampling { temperature: 0 }", "ppo.sampling.temperature: 0 leaves nothing to explore"},

@@ -52,7 +52,9 @@ absl::Status CheckTraining(absl::string_view prefix, const TrainingSettings& t) 
   RETURN_IF_ERROR(Between(key("max_grad_norm"), t.max_grad_norm(), 0, 1e6));
   RETURN_IF_ERROR(AtLeastOne(key("batch_size"), t.batch_size(), 1 << 20));
   RETURN_IF_ERROR(AtLeastOne(key("epochs"), t.epochs(), 10000));
-  return AtLeastOne(key("max_tokens"), t.max_tokens(), 1 << 20);
+  RETURN_IF_ERROR(AtLeastOne(key("max_tokens"), t.max_tokens(), 1 << 20));
+  RETURN_IF_ERROR(Between(key("lora_rank"), t.lora_rank(), 0, 1 << 16));
+  return Between(key("lora_alpha"), t.lora_alpha(), 1e-6, 1e6);
 }
 
 // Names of the stages in front of one, by kind.
@@ -152,6 +154,11 @@ absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p, const Ear
   RETURN_IF_ERROR(Between(key("kl_target"), p.kl_target(), 0, 1e6));
   RETURN_IF_ERROR(AtLeastOne(key("kl_horizon"), static_cast<uint64_t>(p.kl_horizon()), 1e12));
   RETURN_IF_ERROR(Between(key("vf_coef"), p.vf_coef(), 0, 1e6));
+  if (p.value_layers() > 0 && p.adv_estimator() != PpoSettings::GAE) {
+    return Invalid(key("value_layers"), p.value_layers(), " are a critic's, and adv_estimator ",
+                   PpoSettings::AdvEstimator_Name(p.adv_estimator()),
+                   " has none; use GAE or set it to 0");
+  }
   return Between(key("value_clip"), p.value_clip(), 0, 1e6);
 }
 

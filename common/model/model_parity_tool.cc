@@ -11,11 +11,26 @@
 #include <iostream>
 
 #include "common/base/files.h"
+#include "common/base/rng.h"
 #include "common/model/transformer.h"
 #include "common/weights/model_folder.h"
 
 namespace reckon {
 namespace {
+
+// With alpha 16, and a B that is not zero.
+void AddMovedAdapters(Transformer& model, int64_t rank) {
+  model.AddAdapters(rank, 16, 1);
+  const CounterRng rng(1);
+  uint64_t next = 0;
+  for (auto& [name, parameter] : model.Parameters()) {
+    at::Tensor values = parameter.detach();
+    for (int64_t i = 0; i < values.numel(); ++i) {
+      values.mutable_data_ptr<float>()[i] += static_cast<float>(0.1 * rng.Uniform(next++) - 0.05);
+    }
+  }
+  model.Repack();
+}
 
 absl::Status Run(int argc, char** argv) {
   auto weights = ReadModelFolder(argv[1]);
@@ -25,6 +40,8 @@ absl::Status Run(int argc, char** argv) {
   auto model = Transformer::Create(*config, Compute::kFp32).value();
   absl::Status loaded = model->Load(weights->manifest, weights->bytes->bytes(), true);
   if (!loaded.ok()) return loaded;
+  const char* rank = std::getenv("RECKON_LORA_RANK");
+  if (rank != nullptr) AddMovedAdapters(*model, std::atoi(rank));
   auto content = ReadFile(argv[2]);
   if (!content.ok()) return content.status();
   int64_t n = static_cast<int64_t>(content->size() / 4);
@@ -46,7 +63,9 @@ absl::Status Run(int argc, char** argv) {
   add(model->Logits(hidden.detach()));
   for (int i = 4; i < argc; ++i) {
     for (auto& [name, parameter] : model->Parameters()) {
-      if (name == argv[i]) add(parameter.grad());
+      if (name != argv[i]) continue;
+      if (rank != nullptr) add(parameter);
+      add(parameter.grad());
     }
   }
   return WriteFileAtomically(argv[3], out);
@@ -57,7 +76,8 @@ absl::Status Run(int argc, char** argv) {
 
 int main(int argc, char** argv) {
   if (argc < 4) {
-    std::cerr << "usage: reckon-model-parity MODEL TOKENS OUTPUT [PARAMETER...]\n";
+    std::cerr << "usage: reckon-model-parity MODEL TOKENS OUTPUT [PARAMETER...]\n"
+                 "RECKON_LORA_RANK: with adapters, whose values come before their gradients\n";
     return 2;
   }
   absl::Status status = reckon::Run(argc, argv);

@@ -22,6 +22,8 @@ class TopLayers {
   // Call after parameters changed.
   void Repack() { weights_.Pack(); }
 
+  const ModelConfig& config() const { return weights_.config(); }
+  Backend backend() const { return weights_.backend(); }
   // The policy's layer in front of which these branch off.
   int64_t first_layer() const { return weights_.first_layer(); }
   // residual [rows, hidden] fp32, positions [rows] int32 -> [rows, hidden], differentiable.

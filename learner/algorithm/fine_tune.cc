@@ -28,10 +28,11 @@ absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t
 }
 
 absl::Status LoadStart(LearnerContext& context, EiSettings::RestartFrom restart) {
-  if (restart == EiSettings::PREVIOUS) return absl::OkStatus();
-  uint64_t version = restart == EiSettings::BASE ? 0 : context.cursor.stage_version;
-  ASSIGN_OR_RETURN(Weights weights, OpenVersion(context, version));
-  return context.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
+  if (restart == EiSettings::PREVIOUS) return GoOn(context);
+  const uint64_t version = restart == EiSettings::BASE ? 0 : context.cursor.stage_version;
+  RETURN_IF_ERROR(LoadVersion(context, version));
+  Adapt(context, version);
+  return absl::OkStatus();
 }
 
 // The epochs' sequences, one optimizer step after another.

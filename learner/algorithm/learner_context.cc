@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/base/rng.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
@@ -46,6 +47,10 @@ absl::Status Save(LearnerContext& context, const AdamMoments* moments) {
 
 absl::Status Restore(LearnerContext& context) {
   const Checkpoint& checkpoint = *context.resume;
+  if (const std::optional<uint64_t> version = checkpoint.cursor.adapted_version) {
+    RETURN_IF_ERROR(LoadVersion(context, *version));
+    Adapt(context, *version);
+  }
   NamedTensors parameters = AllParameters(context);
   bool same = parameters.size() == checkpoint.parameters.size();
   for (size_t i = 0; same && i < parameters.size(); ++i) {
@@ -70,6 +75,26 @@ absl::StatusOr<Weights> OpenVersion(const LearnerContext& context, uint64_t vers
   if (version == 0) return context.base;
   return ReadModelFolder(
       absl::StrCat(context.run_dir, "/weights/", context.cursor.folders[version - 1]));
+}
+
+absl::Status LoadVersion(LearnerContext& context, uint64_t version) {
+  ASSIGN_OR_RETURN(const Weights weights, OpenVersion(context, version));
+  context.cursor.adapted_version.reset();
+  return context.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
+}
+
+void Adapt(LearnerContext& context, uint64_t version) {
+  const TrainingSettings& training = context.stage().training();
+  if (training.lora_rank() == 0) return;
+  context.model->AddAdapters(training.lora_rank(), training.lora_alpha(),
+                             StreamKey(context.config.seed(), "lora/" + RoundName(context)));
+  context.cursor.adapted_version = version;
+}
+
+absl::Status GoOn(LearnerContext& context) {
+  if (context.model->adapted()) RETURN_IF_ERROR(LoadVersion(context, context.cursor.version));
+  Adapt(context, context.cursor.version);
+  return absl::OkStatus();
 }
 
 }  // namespace reckon

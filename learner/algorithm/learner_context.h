@@ -61,12 +61,19 @@ std::string RoundTitle(const LearnerContext& context);
 // nothing on the others.
 absl::Status Save(LearnerContext& context, const AdamMoments* moments);
 
-// Puts the parameters of context.resume into the model and context.extra. INVALID_ARGUMENT when
-// they are another model's.
+// Puts the parameters of context.resume into the model and context.extra; under adapters, after the
+// weights they lie on. INVALID_ARGUMENT when they are another model's.
 absl::Status Restore(LearnerContext& context);
 
 // The weights of a published version, from disk.
 absl::StatusOr<Weights> OpenVersion(const LearnerContext& context, uint64_t version);
+// Makes them the model's, to be trained whole.
+absl::Status LoadVersion(LearnerContext& context, uint64_t version);
+// Puts the stage's adapters on the model, which holds `version`, if the stage trains adapters.
+void Adapt(LearnerContext& context, uint64_t version);
+// The newest version goes on to be trained as the stage says. Without adapters before and after it
+// keeps what its published weights have lost to rounding.
+absl::Status GoOn(LearnerContext& context);
 
 }  // namespace reckon
 

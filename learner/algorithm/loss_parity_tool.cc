@@ -90,7 +90,7 @@ json AnswerReward(const json& question) {
       micro.counts.push_back(hidden[i].size(0));
       micro.loss_tokens += hidden[i].size(0);
     }
-    const at::Tensor part = loss.Of(chosen, micro, {at::cat(states), at::Tensor()});
+    const at::Tensor part = loss.Of(chosen, micro, {at::cat(states), {}, {}});
     part.backward();
     total += part.item<double>();
   }
@@ -119,13 +119,13 @@ absl::StatusOr<json> Answer(const json& question) {
   out["kl"] = FillAdvantages(settings, kl_coef, &step);
 
   const bool gae = settings.adv_estimator() == PpoSettings::GAE;
-  const ValueHead head(samples[0].hidden.size(1), 5, at::kCPU);
-  for (const auto& [name, tensor] : head.parameters()) {
+  Critic critic(samples[0].hidden.size(1), settings.detach_value(), 5, at::kCPU);
+  for (const auto& [name, tensor] : critic.parameters()) {
     // Away from zero, where its first layer would have no gradient.
     if (name == "value_head.2.weight") tensor.detach().fill_(0.25);
     out["head"][name] = ToJson(tensor);
   }
-  PpoLoss loss(settings, kl_coef, gae ? &head : nullptr);
+  PpoLoss loss(settings, kl_coef, gae ? &critic : nullptr);
   std::vector<const Experience*> batch;
   for (const Experience& e : step) batch.push_back(&e);
   loss.SetBatch(batch);
@@ -139,7 +139,7 @@ absl::StatusOr<json> Answer(const json& question) {
       hidden.push_back(samples[i].hidden);
       micro.loss_tokens += static_cast<int64_t>(step[i].length());
     }
-    const at::Tensor part = loss.Of(sequences, micro, {at::cat(hidden), at::cat(logprobs)});
+    const at::Tensor part = loss.Of(sequences, micro, {at::cat(hidden), at::cat(logprobs), {}});
     part.backward();
     total += part.item<double>();
   }
@@ -150,7 +150,7 @@ absl::StatusOr<json> Answer(const json& question) {
     out["grad_logprobs"].push_back(ToJson(samples[i].logprobs.grad()));
     out["grad_hidden"].push_back(ToJson(samples[i].hidden.grad()));
   }
-  for (const auto& [name, tensor] : head.parameters())
+  for (const auto& [name, tensor] : critic.parameters())
     out["grad_head"][name] = ToJson(tensor.grad());
   std::map<std::string, double> metrics;
   const std::unique_ptr<Parallel> single = MakeSingle();

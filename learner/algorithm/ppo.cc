@@ -13,7 +13,6 @@
 #include "learner/algorithm/ppo_loss.h"
 #include "learner/loss/advantage.h"
 #include "learner/update/schedule.h"
-#include "learner/update/scoring.h"
 
 namespace reckon {
 namespace {
@@ -63,19 +62,21 @@ double Get(const std::map<std::string, double>& metrics, const char* name) {
 }  // namespace
 
 absl::Status Ppo::Begin(LearnerContext& context) {
-  if (settings_.kl_coef() > 0) {
-    ASSIGN_OR_RETURN(Weights weights, OpenVersion(context, context.cursor.stage_version));
+  if (!context.resume.has_value()) RETURN_IF_ERROR(GoOn(context));
+  ASSIGN_OR_RETURN(const Weights start, OpenVersion(context, context.cursor.stage_version));
+  const absl::Span<const char> bytes = start.bytes->bytes();
+  if (HasReference() && context.stage().training().lora_rank() == 0) {
     ASSIGN_OR_RETURN(reference_,
                      Transformer::Create(context.model->config(), context.model->compute(),
                                          context.model->backend()));
-    RETURN_IF_ERROR(reference_->Load(weights.manifest, weights.bytes->bytes(), false));
+    RETURN_IF_ERROR(reference_->Load(start.manifest, bytes, /*trainable=*/false));
   }
   if (settings_.adv_estimator() == PpoSettings::GAE) {
-    head_ = std::make_unique<ValueHead>(
-        context.model->config().hidden_size,
-        StreamKey(context.config.seed(), "critic/" + context.stage().name()),
-        DeviceOf(context.model->backend()));
-    context.extra = head_->parameters();
+    critic_ = std::make_unique<Critic>(
+        *context.model, settings_.value_layers(), settings_.detach_value(),
+        StreamKey(context.config.seed(), "critic/" + context.stage().name()));
+    RETURN_IF_ERROR(critic_->Load(start.manifest, bytes));
+    context.extra = critic_->parameters();
   }
   kl_.emplace(settings_.kl_coef(), settings_.kl_target(), settings_.kl_horizon());
   if (context.cursor.round > 0 || context.cursor.phase != Cursor::kBegin) {
@@ -127,27 +128,39 @@ absl::StatusOr<std::vector<Experience>> Ppo::Sample(LearnerContext& context) {
   return step;
 }
 
+absl::Status Ppo::ScoreReference(LearnerContext& context,
+                                 absl::Span<const TrainingSequence* const> sequences,
+                                 TokenValues* logprobs) {
+  // The adapters were added to the reference.
+  Transformer& model = reference_ != nullptr ? *reference_ : *context.model;
+  if (reference_ == nullptr) model.SwitchAdapters(false);
+  const absl::Status status = ScoreTokens(
+      model, *context.parallel, sequences, context.config.learner().micro_batch_tokens(),
+      {.temperature = settings_.sampling().temperature()}, logprobs);
+  if (reference_ == nullptr) model.SwitchAdapters(true);
+  return status;
+}
+
 absl::Status Ppo::Score(LearnerContext& context, std::vector<Experience>* step) {
   const std::vector<const TrainingSequence*> sequences = Sequences(*step);
   const int64_t micro = context.config.learner().micro_batch_tokens();
-  const double temperature = settings_.sampling().temperature();
+  TokenQuery query = {.temperature = settings_.sampling().temperature()};
   TokenValues old_logprobs, ref_logprobs, values;
-  auto critic = [&](const at::Tensor& hidden) { return head_->Forward(hidden); };
-  if (head_ != nullptr) {
-    RETURN_IF_ERROR(ScoreTokens(*context.model, *context.parallel, sequences, micro, temperature,
-                                &old_logprobs, critic, &values));
-  } else {
-    RETURN_IF_ERROR(ScoreTokens(*context.model, *context.parallel, sequences, micro, temperature,
-                                &old_logprobs));
+  TokenHead head;
+  if (critic_ != nullptr) {
+    critic_->Repack();
+    query.tap_layer = critic_->tap_layer();
+    head = [this](const MicroBatch& batch, const TokenStates& states) {
+      return critic_->Values(batch, states);
+    };
   }
-  if (reference_ != nullptr) {
-    RETURN_IF_ERROR(
-        ScoreTokens(*reference_, *context.parallel, sequences, micro, temperature, &ref_logprobs));
-  }
+  RETURN_IF_ERROR(ScoreTokens(*context.model, *context.parallel, sequences, micro, query,
+                              &old_logprobs, head, &values));
+  if (HasReference()) RETURN_IF_ERROR(ScoreReference(context, sequences, &ref_logprobs));
   for (size_t i = 0; i < step->size(); ++i) {
     (*step)[i].old_logprobs = std::move(old_logprobs[i]);
-    if (head_ != nullptr) (*step)[i].old_values = std::move(values[i]);
-    if (reference_ != nullptr) (*step)[i].ref_logprobs = std::move(ref_logprobs[i]);
+    if (critic_ != nullptr) (*step)[i].old_values = std::move(values[i]);
+    if (HasReference()) (*step)[i].ref_logprobs = std::move(ref_logprobs[i]);
   }
   return absl::OkStatus();
 }
@@ -164,7 +177,7 @@ absl::Status Ppo::Update(LearnerContext& context, const std::vector<Experience>&
   int64_t done = context.cursor.round * steps_per_round;
   const int64_t total = rounds() * steps_per_round;
 
-  PpoLoss loss(settings_, kl_->value(), head_.get());
+  PpoLoss loss(settings_, kl_->value(), critic_.get());
   double grad_norm = 0, minibatches = 0;
   for (uint32_t epoch = 0; epoch < settings_.ppo_epochs(); ++epoch) {
     Shuffle(learned, StreamKey(context.config.seed(), "order/" + RoundName(context), epoch));
@@ -212,11 +225,11 @@ absl::Status Ppo::Round(LearnerContext& context) {
   std::map<std::string, double> metrics = ExperienceMetrics(step, context.cursor.version);
   const double kl = FillAdvantages(settings_, kl_->value(), &step);
   const absl::Time scored = absl::Now();
-  if (reference_ != nullptr) {
+  if (HasReference()) {
     metrics["actor/reward_kl_penalty"] = kl;
     metrics["actor/reward_kl_penalty_coeff"] = kl_->value();
   }
-  if (head_ != nullptr) {
+  if (critic_ != nullptr) {
     std::vector<float> values, returns;
     for (const Experience& e : step) {
       values.insert(values.end(), e.old_values.begin(), e.old_values.end());

@@ -13,8 +13,9 @@
 #include "learner/algorithm/experience.h"
 #include "learner/algorithm/rollout_stream.h"
 #include "learner/loss/kl.h"
+#include "learner/update/critic.h"
 #include "learner/update/policy_update.h"
-#include "learner/update/value_head.h"
+#include "learner/update/scoring.h"
 
 namespace reckon {
 
@@ -34,6 +35,11 @@ class Ppo : public Algorithm {
   const AdamMoments* moments() const override;
 
  private:
+  bool HasReference() const { return settings_.kl_coef() > 0; }
+  // Log-probabilities of the policy that the stage began with.
+  absl::Status ScoreReference(LearnerContext& context,
+                              absl::Span<const TrainingSequence* const> sequences,
+                              TokenValues* logprobs);
   absl::Status PrepareUpdate(LearnerContext& context);
   // The same on every rank.
   absl::StatusOr<std::vector<Experience>> Sample(LearnerContext& context);
@@ -44,8 +50,8 @@ class Ppo : public Algorithm {
 
   const PpoSettings settings_;
   std::optional<RolloutStream> stream_;     // rank 0
-  std::unique_ptr<Transformer> reference_;  // with a KL penalty
-  std::unique_ptr<ValueHead> head_;         // with GAE
+  std::unique_ptr<Transformer> reference_;  // with a KL penalty and without adapters
+  std::unique_ptr<Critic> critic_;          // with GAE
   std::unique_ptr<PolicyUpdate> update_;
   std::optional<KlCoefficient> kl_;
   bool phase_begun_ = false;

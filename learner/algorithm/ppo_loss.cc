@@ -110,6 +110,16 @@ void PpoLoss::SetBatch(std::vector<const Experience*> batch) {
   ++minibatches_;
 }
 
+void PpoLoss::Begin(absl::Span<const TrainingSequence* const> batch) {
+  if (critic_ != nullptr) critic_->Repack();  // the step before changed it
+}
+
+TokenQuery PpoLoss::query() const {
+  TokenQuery query = {.temperature = settings_.sampling().temperature()};
+  if (critic_ != nullptr) query.tap_layer = critic_->tap_layer();
+  return query;
+}
+
 at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                        const TokenStates& states) {
   const c10::Device device = states.logprobs.device();
@@ -149,9 +159,8 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
     sums_[kKlLoss] += kl_loss.item<float>();
     loss = loss + kl_loss * kl_coef_;
   }
-  if (head_ != nullptr) {
-    const at::Tensor values =
-        head_->Forward(settings_.detach_value() ? states.hidden.detach() : states.hidden);
+  if (critic_ != nullptr) {
+    const at::Tensor values = critic_->Values(micro, states);
     const ValueLoss value = ClippedValueLoss(
         {values, gather(&Experience::old_values), gather(&Experience::returns), input.weights},
         settings_.value_clip());
@@ -177,7 +186,7 @@ absl::Status PpoLoss::Metrics(Parallel& parallel, std::map<std::string, double>*
   if (kl_coef_ > 0 && settings_.kl_in() == PpoSettings::LOSS) {
     (*out)["actor/kl_loss"] = sums_[kKlLoss] / batches;
   }
-  if (head_ != nullptr) {
+  if (critic_ != nullptr) {
     (*out)["critic/vf_loss"] = sums_[kValue] / batches;
     (*out)["critic/vf_clipfrac"] = sums_[kValueClipped] / tokens;
   }

@@ -10,8 +10,8 @@
 #include "learner/loss/kl.h"
 #include "learner/loss/policy_loss.h"
 #include "learner/parallel/parallel.h"
+#include "learner/update/critic.h"
 #include "learner/update/policy_update.h"
-#include "learner/update/value_head.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
@@ -24,18 +24,19 @@ KlEstimator EstimatorOf(const PpoSettings& settings);
 double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
 
 // The loss of one minibatch after another: clipped policy loss, KL if it is in the loss, clipped
-// value loss. Adds up what the step reports. One thread; `head` may be null.
+// value loss. Adds up what the step reports. One thread; `critic` may be null.
 class PpoLoss : public SequenceLoss {
  public:
-  PpoLoss(const PpoSettings& settings, double kl_coef, const ValueHead* head)
-      : settings_(settings), kl_coef_(kl_coef), head_(head) {}
+  PpoLoss(const PpoSettings& settings, double kl_coef, Critic* critic)
+      : settings_(settings), kl_coef_(kl_coef), critic_(critic) {}
 
   // The minibatch whose loss is asked for next.
   void SetBatch(std::vector<const Experience*> batch);
 
   at::Tensor Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                 const TokenStates& states) override;
-  double temperature() const override { return settings_.sampling().temperature(); }
+  void Begin(absl::Span<const TrainingSequence* const> batch) override;
+  TokenQuery query() const override;
 
   // Sums over ranks and minibatches, divided by tokens or minibatches. All ranks call it.
   absl::Status Metrics(Parallel& parallel, std::map<std::string, double>* out);
@@ -56,7 +57,7 @@ class PpoLoss : public SequenceLoss {
 
   const PpoSettings& settings_;
   const double kl_coef_;
-  const ValueHead* const head_;
+  Critic* const critic_;
   std::vector<const Experience*> batch_;
   std::vector<float> weights_;  // of a token of each sequence
   std::vector<float> sums_ = std::vector<float>(kSums);

@@ -40,20 +40,30 @@ struct Outcome {
   std::map<std::string, double> metrics;
 };
 
-Outcome OneStep(Parallel* parallel, int64_t micro_batch_tokens) {
+// What is trained: the weights or adapters, and how many layers the critic has for itself.
+struct Shape {
+  int64_t value_layers = 0, lora_rank = 0;
+};
+class PpoLossTest : public testing::TestWithParam<Shape> {};
+INSTANTIATE_TEST_SUITE_P(Shapes, PpoLossTest,
+                         testing::Values(Shape{0, 0}, Shape{1, 0}, Shape{1, 4}));
+
+Outcome OneStep(const Shape& shape, Parallel* parallel, int64_t micro_batch_tokens) {
   Weights weights = MakeTinyModel();
   auto model =
       *Transformer::Create(*ModelConfig::Parse(weights.manifest.config_json()), Compute::kFp32);
   EXPECT_TRUE(model->Load(weights.manifest, weights.bytes->bytes(), true).ok());
+  if (shape.lora_rank > 0) model->AddAdapters(shape.lora_rank, 16, 1);
   PpoSettings settings;
   settings.set_whiten_advantages(true);
   settings.set_detach_value(false);
-  const ValueHead head(model->config().hidden_size, 1, at::kCPU);
-  head.parameters()[2].second.detach().fill_(0.1);
+  Critic critic(*model, shape.value_layers, settings.detach_value(), 1);
+  EXPECT_TRUE(critic.Load(weights.manifest, weights.bytes->bytes()).ok());
+  critic.parameters()[2].second.detach().fill_(0.1);
   TrainingSettings training;
   training.set_max_grad_norm(0);
-  auto update =
-      PolicyUpdate::Create(model.get(), parallel, training, micro_batch_tokens, head.parameters());
+  auto update = PolicyUpdate::Create(model.get(), parallel, training, micro_batch_tokens,
+                                     critic.parameters());
 
   std::vector<Experience> step = RandomStep();
   std::vector<const TrainingSequence*> sequences;
@@ -63,9 +73,11 @@ Outcome OneStep(Parallel* parallel, int64_t micro_batch_tokens) {
     batch.push_back(&e);
   }
   TokenValues logprobs, values;
-  EXPECT_TRUE(ScoreTokens(
-                  *model, *parallel, sequences, micro_batch_tokens, 1, &logprobs,
-                  [&](const at::Tensor& hidden) { return head.Forward(hidden); }, &values)
+  const auto head = [&](const MicroBatch& micro, const TokenStates& states) {
+    return critic.Values(micro, states);
+  };
+  EXPECT_TRUE(ScoreTokens(*model, *parallel, sequences, micro_batch_tokens,
+                          {.tap_layer = critic.tap_layer()}, &logprobs, head, &values)
                   .ok());
   for (size_t i = 0; i < step.size(); ++i) {
     // A policy that has moved since, so that something is clipped.
@@ -74,7 +86,7 @@ Outcome OneStep(Parallel* parallel, int64_t micro_batch_tokens) {
     step[i].old_values = values[i];
   }
   FillAdvantages(settings, 0.05, &step);
-  PpoLoss loss(settings, 0.05, &head);
+  PpoLoss loss(settings, 0.05, &critic);
   loss.SetBatch(batch);
   auto result = update->Step(sequences, 1e-3, &loss);
   EXPECT_TRUE(result.ok()) << result.status();
@@ -96,22 +108,23 @@ void ExpectClose(const Outcome& a, const Outcome& b) {
   EXPECT_LT(std::sqrt(difference), 1e-5 * std::sqrt(norm));
 }
 
-TEST(PpoLossTest, AStepIsTheSameForAnyMicroBatchSize) {
+TEST_P(PpoLossTest, AStepIsTheSameForAnyMicroBatchSize) {
   const std::unique_ptr<Parallel> single = MakeSingle();
-  const Outcome whole = OneStep(single.get(), 100000);
+  const Outcome whole = OneStep(GetParam(), single.get(), 100000);
   EXPECT_GT(whole.metrics.at("actor/pg_clipfrac"), 0.05);
-  ExpectClose(whole, OneStep(single.get(), 64));
-  ExpectClose(whole, OneStep(single.get(), 1));
+  ExpectClose(whole, OneStep(GetParam(), single.get(), 64));
+  ExpectClose(whole, OneStep(GetParam(), single.get(), 1));
 }
 
-TEST(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
+TEST_P(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
   const std::unique_ptr<Parallel> single = MakeSingle();
-  const Outcome alone = OneStep(single.get(), 64);
+  const Outcome alone = OneStep(GetParam(), single.get(), 64);
   for (int world : {2, 4}) {
     std::vector<Outcome> ranks(world);
     StopToken stop;
-    AsRanks(world, &stop,
-            [&](Parallel& parallel) { ranks[parallel.rank()] = OneStep(&parallel, 64); });
+    AsRanks(world, &stop, [&](Parallel& parallel) {
+      ranks[parallel.rank()] = OneStep(GetParam(), &parallel, 64);
+    });
     for (const Outcome& rank : ranks) ExpectClose(alone, rank);
   }
 }

@@ -129,6 +129,22 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
   return data;
 }
 
+absl::Status CheckShape(const RunConfig& config, const ModelConfig& shape) {
+  for (const Stage& stage : config.stage()) {
+    if (stage.ppo().value_layers() >= shape.num_layers) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          stage.name(), ": ppo.value_layers: ", stage.ppo().value_layers(), " of a model with ",
+          shape.num_layers, " layers; the policy's first one has to be below them"));
+    }
+    if (stage.training().lora_rank() > shape.hidden_size) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          stage.name(), ": training.lora_rank: ", stage.training().lora_rank(),
+          " is above the model's hidden_size ", shape.hidden_size, "; set 0 to train all of it"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckRunData(const RunConfig& config, const RunData& data, int64_t max_positions) {
   if (data.eval.empty()) return absl::InvalidArgumentError("data.eval: no problems");
   RETURN_IF_ERROR(CheckPrompts(data.eval, *data.prompt, config.eval().max_new_tokens(),

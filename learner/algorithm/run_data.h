@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/model/model_config.h"
 #include "common/task/format.h"
 #include "common/task/problem.h"
 #include "common/text/chat_template.h"
@@ -30,6 +31,8 @@ struct RunData {
 absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
                                                      const WeightManifest& model);
 
+// What the config asks of a model that its shape does not allow, named by its key.
+absl::Status CheckShape(const RunConfig& config, const ModelConfig& shape);
 // What would fail later, found now: problems without a worked solution where one is learned,
 // sequences above training.max_tokens or the model's positions. One line that names the problem.
 absl::Status CheckRunData(const RunConfig& config, const RunData& data, int64_t max_positions);

@@ -86,8 +86,11 @@ absl::Status TrainOrm::Measure(LearnerContext& context, std::vector<TrainingSequ
   for (const TrainingSequence& sequence : held_out) batch.push_back(&sequence);
   TokenValues probabilities;
   RETURN_IF_ERROR(ScoreTokens(
-      *context.model, *context.parallel, batch, context.config.learner().micro_batch_tokens(), 1,
-      nullptr, [this](const at::Tensor& hidden) { return at::sigmoid(head_->Forward(hidden)); },
+      *context.model, *context.parallel, batch, context.config.learner().micro_batch_tokens(),
+      {.logprobs = false}, nullptr,
+      [this](const MicroBatch&, const TokenStates& states) {
+        return at::sigmoid(head_->Forward(states.hidden));
+      },
       &probabilities));
   std::vector<Prediction> predictions;
   double right = 0, accurate = 0;
@@ -131,8 +134,7 @@ absl::Status TrainOrm::Round(LearnerContext& context) {
   RETURN_IF_ERROR(FineTune(context, settings_.restart_from(), std::move(learned), &loss));
   RETURN_IF_ERROR(Measure(context, std::move(held_out)));
   RETURN_IF_ERROR(Write(context));
-  ASSIGN_OR_RETURN(const Weights policy, OpenVersion(context, context.cursor.version));
-  return context.model->Load(policy.manifest, policy.bytes->bytes(), /*trainable=*/true);
+  return LoadVersion(context, context.cursor.version);  // the policy is what it was
 }
 
 }  // namespace reckon

@@ -25,12 +25,14 @@ struct Cursor {
   int64_t stage = 0;  // index in the config
   int64_t round = 0;  // of an ei stage, from 0
   Phase phase = kBegin;
-  int64_t train_step = 0;            // kTrain: optimizer steps done of this fine-tuning
-  int64_t step = 0;                  // next line of metrics.jsonl
-  int64_t evals = 0;                 // evaluations done
-  uint64_t version = 0;              // newest weight version
-  uint64_t stage_version = 0;        // version the stage began with
-  double kl_coef = 0;                // of a ppo stage, as far as it was steered
+  int64_t train_step = 0;      // kTrain: optimizer steps done of this fine-tuning
+  int64_t step = 0;            // next line of metrics.jsonl
+  int64_t evals = 0;           // evaluations done
+  uint64_t version = 0;        // newest weight version
+  uint64_t stage_version = 0;  // version the stage began with
+  double kl_coef = 0;          // of a ppo stage, as far as it was steered
+  // What the adapters that are the checkpoint's parameters lie on. None: they are whole weights.
+  std::optional<uint64_t> adapted_version;
   std::vector<std::string> folders;  // version v > 0 lies in weights/<folders[v - 1]>
   std::vector<std::string> lines;    // of the progress display
 

@@ -9,6 +9,8 @@
 namespace reckon {
 namespace {
 
+constexpr int64_t kNone = -1;
+
 absl::StatusOr<std::vector<std::string>> GetStrings(const nlohmann::json& object,
                                                     const char* name) {
   ASSIGN_OR_RETURN(const nlohmann::json* array, GetArray(object, name));
@@ -23,17 +25,20 @@ absl::StatusOr<std::vector<std::string>> GetStrings(const nlohmann::json& object
 }  // namespace
 
 nlohmann::json CursorToJson(const Cursor& cursor) {
-  return {{"stage", cursor.stage},
-          {"round", cursor.round},
-          {"phase", static_cast<int>(cursor.phase)},
-          {"train_step", cursor.train_step},
-          {"step", cursor.step},
-          {"evals", cursor.evals},
-          {"version", cursor.version},
-          {"stage_version", cursor.stage_version},
-          {"kl_coef", cursor.kl_coef},
-          {"folders", cursor.folders},
-          {"lines", cursor.lines}};
+  return {
+      {"stage", cursor.stage},
+      {"round", cursor.round},
+      {"phase", static_cast<int>(cursor.phase)},
+      {"train_step", cursor.train_step},
+      {"step", cursor.step},
+      {"evals", cursor.evals},
+      {"version", cursor.version},
+      {"stage_version", cursor.stage_version},
+      {"kl_coef", cursor.kl_coef},
+      {"adapted_version",
+       cursor.adapted_version.has_value() ? static_cast<int64_t>(*cursor.adapted_version) : kNone},
+      {"folders", cursor.folders},
+      {"lines", cursor.lines}};
 }
 
 absl::StatusOr<Cursor> CursorFromJson(const nlohmann::json& json) {
@@ -51,9 +56,12 @@ absl::StatusOr<Cursor> CursorFromJson(const nlohmann::json& json) {
   ASSIGN_OR_RETURN(cursor.version, GetInt(json, "version"));
   ASSIGN_OR_RETURN(cursor.stage_version, GetInt(json, "stage_version"));
   ASSIGN_OR_RETURN(cursor.kl_coef, GetDouble(json, "kl_coef"));
+  ASSIGN_OR_RETURN(const int64_t adapted, GetInt(json, "adapted_version"));
+  if (adapted != kNone) cursor.adapted_version = adapted;
   ASSIGN_OR_RETURN(cursor.folders, GetStrings(json, "folders"));
   ASSIGN_OR_RETURN(cursor.lines, GetStrings(json, "lines"));
-  if (cursor.folders.size() != cursor.version || cursor.stage_version > cursor.version) {
+  if (cursor.folders.size() != cursor.version || cursor.stage_version > cursor.version ||
+      cursor.adapted_version.value_or(0) > cursor.version) {
     return absl::InvalidArgumentError("version: does not fit the weight folders");
   }
   return cursor;

@@ -18,7 +18,7 @@ class RewardLoss : public SequenceLoss {
   void Begin(absl::Span<const TrainingSequence* const> batch) override;
   at::Tensor Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                 const TokenStates& states) override;
-  bool needs_logprobs() const override { return false; }
+  TokenQuery query() const override { return {.logprobs = false}; }
 
  private:
   const OrmSettings::Loss loss_;

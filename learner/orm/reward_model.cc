@@ -53,8 +53,10 @@ absl::StatusOr<TokenValues> RewardModel::Score(Parallel& parallel,
   for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
   TokenValues probabilities;
   RETURN_IF_ERROR(ScoreTokens(
-      *model_, parallel, batch, micro_batch_tokens, 1, nullptr,
-      [this](const at::Tensor& hidden) { return at::sigmoid(head_.Forward(hidden)); },
+      *model_, parallel, batch, micro_batch_tokens, {.logprobs = false}, nullptr,
+      [this](const MicroBatch&, const TokenStates& states) {
+        return at::sigmoid(head_.Forward(states.hidden));
+      },
       &probabilities));
   return probabilities;
 }

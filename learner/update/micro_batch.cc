@@ -45,14 +45,17 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
   return out;
 }
 
-TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature,
-                          bool logprobs) {
+TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query) {
   std::unique_ptr<AttentionSource> attention =
       PackedAttention(model.config(), batch.starts, model.backend());
-  const at::Tensor hidden = model.Forward(batch.tokens, batch.positions, *attention);
+  Tap tap = {query.tap_layer, {}};
+  const at::Tensor hidden = model.Forward(batch.tokens, batch.positions, *attention, &tap);
   TokenStates out;
+  out.residual = tap.residual;
   out.hidden = at::index_select(hidden, 0, batch.predicting.to(hidden.device()));
-  if (logprobs) out.logprobs = model.LogProb(out.hidden, batch.targets, temperature);
+  if (query.logprobs) {
+    out.logprobs = model.LogProb(out.hidden, batch.targets, query.temperature);
+  }
   return out;
 }
 

@@ -22,13 +22,23 @@ struct MicroBatch {
 
 MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences);
 
+inline constexpr int64_t kNoTap = -1;
+
+// What is wanted of a forward pass beside the hidden states.
+struct TokenQuery {
+  double temperature = 1;  // of the distribution that log-probabilities are of
+  bool logprobs = true;
+  int64_t tap_layer = kNoTap;
+};
+
 // Of the loss tokens of a micro-batch, in order; differentiable with grad mode on.
 struct TokenStates {
   at::Tensor hidden;    // [n, hidden] final-norm states that predict the tokens, compute dtype
   at::Tensor logprobs;  // [n] fp32; undefined unless asked for
+  at::Tensor
+      residual;  // [rows, hidden] fp32 in front of the tapped layer, of all rows; or undefined
 };
-TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, double temperature,
-                          bool logprobs = true);
+TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query);
 
 // A micro-batch for each bin, and the sequences (indices into `batch`) in it, of what one rank of
 // `world` takes of a batch.

@@ -138,8 +138,7 @@ class PolicyUpdateImpl : public PolicyUpdate {
         for (size_t i : bin) sequences.push_back(batch[i]);
         const MicroBatch micro = PackSequences(sequences);
         if (micro.loss_tokens == 0) continue;
-        const TokenStates states = ForwardTokens(model_, micro, loss_function.temperature(),
-                                                 loss_function.needs_logprobs());
+        const TokenStates states = ForwardTokens(model_, micro, loss_function.query());
         const at::Tensor sum = loss_function.Of(bin, micro, states);
         sum.backward();
         *loss += sum.item<float>();

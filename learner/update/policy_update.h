@@ -36,10 +36,8 @@ class SequenceLoss {
   // A scalar, differentiable. `sequences`: which of the batch are in the micro-batch, in order.
   virtual at::Tensor Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                         const TokenStates& states) = 0;
-  // Of the distribution that the log-probabilities are of.
-  virtual double temperature() const { return 1; }
-  // Else TokenStates.logprobs is undefined.
-  virtual bool needs_logprobs() const { return true; }
+  // What it needs of the forward passes.
+  virtual TokenQuery query() const { return {}; }
 };
 
 // Optimizer steps on a model's fp32 parameters and those of heads on top, over a global batch that

@@ -5,7 +5,6 @@
 #include <exception>
 
 #include "common/base/status_macros.h"
-#include "learner/update/micro_batch.h"
 
 namespace reckon {
 namespace {
@@ -33,15 +32,13 @@ void Split(const std::vector<float>& flat, absl::Span<const size_t> offsets, Tok
 
 absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
                          absl::Span<const TrainingSequence* const> batch,
-                         int64_t micro_batch_tokens, double temperature, TokenValues* logprobs,
-                         const std::function<at::Tensor(const at::Tensor&)>& head,
-                         TokenValues* values) {
+                         int64_t micro_batch_tokens, const TokenQuery& query, TokenValues* logprobs,
+                         const TokenHead& head, TokenValues* values) {
   std::vector<size_t> offsets = {0};
   for (const TrainingSequence* sequence : batch) {
     offsets.push_back(offsets.back() + static_cast<size_t>(LossTokens(*sequence)));
   }
-  const bool wants_logprobs = logprobs != nullptr;
-  std::vector<float> all_logprobs(wants_logprobs ? offsets.back() : 0);
+  std::vector<float> all_logprobs(query.logprobs ? offsets.back() : 0);
   std::vector<float> all_values(head ? offsets.back() : 0);
   try {
     c10::AutoGradMode no_gradients(false);
@@ -51,18 +48,18 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
       for (size_t i : bin) sequences.push_back(batch[i]);
       const MicroBatch micro = PackSequences(sequences);
       if (micro.loss_tokens == 0) continue;
-      const TokenStates states = ForwardTokens(model, micro, temperature, wants_logprobs);
-      if (wants_logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
-      if (head) Scatter(head(states.hidden), bin, micro, offsets, &all_values);
+      const TokenStates states = ForwardTokens(model, micro, query);
+      if (query.logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
+      if (head) Scatter(head(micro, states), bin, micro, offsets, &all_values);
     }
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }
   if (parallel.world() > 1) {
-    if (wants_logprobs) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_logprobs)));
+    if (query.logprobs) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_logprobs)));
     if (head) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_values)));
   }
-  if (wants_logprobs) Split(all_logprobs, offsets, logprobs);
+  if (query.logprobs) Split(all_logprobs, offsets, logprobs);
   if (head) Split(all_values, offsets, values);
   return absl::OkStatus();
 }

@@ -9,6 +9,7 @@
 #include "absl/types/span.h"
 #include "common/model/transformer.h"
 #include "learner/parallel/parallel.h"
+#include "learner/update/micro_batch.h"
 #include "learner/update/training_sequence.h"
 
 namespace reckon {
@@ -16,14 +17,15 @@ namespace reckon {
 // A number of each loss token, by sequence.
 using TokenValues = std::vector<std::vector<float>>;
 
-// Log-probabilities of the loss tokens under softmax(logits / temperature), unless null, and, with
-// `head`, its value [n, hidden] -> [n] of the states that predict them. Without gradients. The
-// ranks divide the work; each gets all of it. INTERNAL: LibTorch failed.
+// A number of each loss token [n] from what a forward pass gave.
+using TokenHead = std::function<at::Tensor(const MicroBatch&, const TokenStates&)>;
+
+// Log-probabilities of the loss tokens, if the query wants them, and, with `head`, its values.
+// Without gradients. The ranks divide the work; each gets all of it. INTERNAL: LibTorch failed.
 absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
                          absl::Span<const TrainingSequence* const> batch,
-                         int64_t micro_batch_tokens, double temperature, TokenValues* logprobs,
-                         const std::function<at::Tensor(const at::Tensor&)>& head = nullptr,
-                         TokenValues* values = nullptr);
+                         int64_t micro_batch_tokens, const TokenQuery& query, TokenValues* logprobs,
+                         const TokenHead& head = nullptr, TokenValues* values = nullptr);
 
 }  // namespace reckon
 

@@ -23,15 +23,21 @@ stage {{
     steps: 8 prompts: 16 samples_per_prompt: 4 ppo_epochs: 2 eval_every: 3 kl_coef: 0.05 kl_target: 0.1
     reward {{ kind: EXACT_MATCH_FLEXIBLE }}
     sampling {{ temperature: 1.0 max_new_tokens: 48 }}
+    {ppo}
   }}
-  training {{ learning_rate: 1e-3 batch_size: 32 }}
+  training {{ learning_rate: 1e-3 batch_size: 32 {training} }}
 }}
 """
+VARIANTS = {
+    "weights": {"ppo": "", "training": ""},
+    "adapters": {"ppo": "value_layers: 1", "training": "lora_rank: 8"},
+}
 
 
-def write(folder, name, more=""):
+def write(folder, name, variant, more=""):
     path = folder / f"{name}.textproto"
-    path.write_text(CONFIG.format(root=ROOT, out=folder / "runs", more=f'name: "{name}" ' + more))
+    path.write_text(CONFIG.format(root=ROOT, out=folder / "runs", more=f'name: "{name}" ' + more,
+                                  **variant))
     return path
 
 
@@ -43,41 +49,48 @@ def parameters(run):
     return struct.unpack(f"<{len(data) // 4}f", data)
 
 
+def killed_and_resumed_end_like_the_whole(folder, name):
+    def config(kind):
+        return write(folder, f"{name}_{kind}", VARIANTS[name])
+
+    whole = Train(config("whole")).finish()
+    expected = final_weights(whole.run_dir)
+    steps = [m for m in map(json.loads, (whole.run_dir / "metrics.jsonl").open())
+             if "actor/pg_loss" in m]
+    expect(len(steps) == 8, f"{len(steps)} steps in metrics.jsonl", whole)
+    expect(all(m["mismatch_kl"] == 0 for m in steps), "actor and learner disagree", whole)
+    expect(any(m["actor/pg_clipfrac"] > 0 for m in steps), "nothing was clipped", whole)
+    expect(len({m["actor/reward_kl_penalty_coeff"] for m in steps}) > 1, "kl_coef stood", whole)
+
+    killed = Train(config("killed"))
+    killed.wait_phase("ppo_1", done=4)
+    killed.kill("reckon-learner")
+    killed.wait_phase("ppo_1", done=4)
+    killed.kill("reckon-actor")
+    killed.kill("reckon-coordinator")
+    killed.finish()
+    expect(final_weights(killed.run_dir) == expected,
+           f"{name}: a run with killed roles gave other weights", killed)
+
+    first = Train(config("resumed"))
+    first.wait_phase("ppo_1", done=5)
+    first.interrupt()
+    resumed = Train(config("resumed"), "--resume").finish()
+    expect(final_weights(resumed.run_dir) == expected,
+           f"{name}: an interrupted and resumed run gave other weights", resumed)
+    return whole
+
+
 def main():
     with tempfile.TemporaryDirectory(prefix="reckon_ppo_") as temporary:
         folder = pathlib.Path(temporary)
-        whole = Train(write(folder, "whole")).finish()
-        expected = final_weights(whole.run_dir)
-        steps = [m for m in map(json.loads, (whole.run_dir / "metrics.jsonl").open())
-                 if "actor/pg_loss" in m]
-        expect(len(steps) == 8, f"{len(steps)} steps in metrics.jsonl", whole)
-        expect(all(m["mismatch_kl"] == 0 for m in steps), "actor and learner disagree", whole)
-        expect(any(m["actor/pg_clipfrac"] > 0 for m in steps), "nothing was clipped", whole)
-        expect(len({m["actor/reward_kl_penalty_coeff"] for m in steps}) > 1, "kl_coef stood", whole)
-
-        killed = Train(write(folder, "killed"))
-        killed.wait_phase("ppo_1", done=4)
-        killed.kill("reckon-learner")
-        killed.wait_phase("ppo_1", done=4)
-        killed.kill("reckon-actor")
-        killed.kill("reckon-coordinator")
-        killed.finish()
-        expect(final_weights(killed.run_dir) == expected,
-               "a run with killed roles gave other weights", killed)
-
-        config = write(folder, "resumed")
-        first = Train(config)
-        first.wait_phase("ppo_1", done=5)
-        first.interrupt()
-        resumed = Train(config, "--resume").finish()
-        expect(final_weights(resumed.run_dir) == expected,
-               "an interrupted and resumed run gave other weights", resumed)
-
-        two = Train(write(folder, "two", "learner { ranks: 2 }")).finish()
-        ours, theirs = parameters(whole), parameters(two)
-        apart = sum((a - b) ** 2 for a, b in zip(ours, theirs)) / sum(a * a for a in ours)
-        print(f"two ranks: relative distance {apart ** 0.5:.1e}")
-        expect(apart ** 0.5 < 0.05, f"two ranks learned something else: {apart ** 0.5}", two)
+        for name in VARIANTS:
+            whole = killed_and_resumed_end_like_the_whole(folder, name)
+            two = Train(write(folder, f"{name}_two", VARIANTS[name], "learner { ranks: 2 }")).finish()
+            ours, theirs = parameters(whole), parameters(two)
+            apart = sum((a - b) ** 2 for a, b in zip(ours, theirs)) / sum(a * a for a in ours)
+            print(f"{name}, two ranks: relative distance {apart ** 0.5:.1e}")
+            expect(apart ** 0.5 < 0.05, f"two ranks learned something else: {apart ** 0.5}", two)
     print("passed")
 
 

@@ -1,0 +1,41 @@
+#include "learner/update/critic.h"
+
+#include <ATen/ops/index_select.h>
+
+#include <memory>
+
+namespace reckon {
+
+Critic::Critic(const Transformer& policy, int64_t layers, bool detach, uint64_t seed)
+    : detach_(detach), head_(policy.config().hidden_size, seed, DeviceOf(policy.backend())) {
+  if (layers > 0) layers_.emplace(policy.config(), layers, policy.compute(), policy.backend());
+}
+
+Critic::Critic(int64_t hidden_size, bool detach, uint64_t seed, c10::Device device)
+    : detach_(detach), head_(hidden_size, seed, device) {}
+
+absl::Status Critic::Load(const WeightManifest& manifest, absl::Span<const char> bytes) {
+  return layers_.has_value() ? layers_->Load(manifest, bytes) : absl::OkStatus();
+}
+
+at::Tensor Critic::Values(const MicroBatch& micro, const TokenStates& states) {
+  if (!layers_.has_value()) return head_.Forward(detach_ ? states.hidden.detach() : states.hidden);
+  std::unique_ptr<AttentionSource> attention =
+      PackedAttention(layers_->config(), micro.starts, layers_->backend());
+  const at::Tensor hidden = layers_->Forward(detach_ ? states.residual.detach() : states.residual,
+                                             micro.positions, *attention);
+  return head_.Forward(at::index_select(hidden, 0, micro.predicting.to(hidden.device())));
+}
+
+NamedTensors Critic::parameters() const {
+  NamedTensors out = head_.parameters();
+  if (!layers_.has_value()) return out;
+  for (auto& [name, tensor] : layers_->Parameters()) out.emplace_back("critic." + name, tensor);
+  return out;
+}
+
+void Critic::Repack() {
+  if (layers_.has_value()) layers_->Repack();
+}
+
+}  // namespace reckon
