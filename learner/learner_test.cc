@@ -184,8 +184,17 @@ TEST_F(LearnerTest, RecordsDistinctAcceptedSamplesPinnedToTheNewestVersion) {
   EXPECT_EQ(coordinator_.weights().size(), 4u);
 }
 
-TEST_F(LearnerTest, GivesTheSameWeightsFromEveryCheckpoint) {
-  ASSERT_TRUE(Run(Options("whole")).ok());
+// What is trained, and where a round of expert iteration begins.
+class CheckpointTest : public LearnerTest,
+                       public testing::WithParamInterface<std::vector<std::string>> {};
+INSTANTIATE_TEST_SUITE_P(
+    Trained, CheckpointTest,
+    testing::Values(std::vector<std::string>{}, std::vector<std::string>{"training.lora_rank=4"},
+                    std::vector<std::string>{"training.lora_rank=4", "model.compute=BF16",
+                                             "stage[1].ei.restart_from=PREVIOUS"}));
+
+TEST_P(CheckpointTest, GivesTheSameWeightsFromEveryCheckpoint) {
+  ASSERT_TRUE(Run(Options("whole", GetParam())).ok());
   std::string expected = FinalWeights("whole");
   std::vector<double> losses = Losses("whole");
   std::vector<int64_t> steps = ListCheckpoints(root_ + "/whole");
@@ -197,7 +206,7 @@ TEST_F(LearnerTest, GivesTheSameWeightsFromEveryCheckpoint) {
     for (int64_t later : steps) {
       if (later > step) fs::remove_all(absl::StrCat(root_, "/again/checkpoints/step_", later));
     }
-    LearnerOptions options = Options("again");
+    LearnerOptions options = Options("again", GetParam());
     EXPECT_THAT(Run(options).message(), HasSubstr("--resume"));
     options.resume = true;
     absl::Status run = Run(options);
