@@ -1,12 +1,16 @@
+#include <unistd.h>
+
 #include <algorithm>
 #include <cmath>
 #include <iostream>
+#include <optional>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/commands.h"
 #include "cli/machine.h"
+#include "cli/memory_plan.h"
 #include "cli/model_facts.h"
 #include "cli/progress_display.h"
 #include "common/base/status_macros.h"
@@ -18,11 +22,10 @@ namespace {
 
 // A stored rollout: tokens, log-probabilities, text (DESIGN: 1 to 4 KB).
 constexpr double kRolloutBytes = 3072;
-// Master weights, gradient and two moments, fp32 each.
-constexpr double kTrainBytesPerParameter = 16;
+constexpr double kGpuBytes = 80.0 * (1 << 30);
 
 void Line(const std::string& what, double bytes, const std::string& why) {
-  std::cout << absl::StrFormat("  %-34s %10s   %s\n", what, FormatBytes(bytes), why);
+  std::cout << absl::StrFormat("  %-44s %10s   %s\n", what, FormatBytes(bytes), why);
 }
 
 struct Samples {
@@ -96,30 +99,36 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
   return total;
 }
 
-void PrintMemory(const RunConfig& config, const ModelFacts& model) {
-  double kv = config.actor().kv_cache_mib() * double{1 << 20};
-  double weights = static_cast<double>(model.weight_bytes);
-  double params = static_cast<double>(model.parameters);
-  double tokens = config.learner().micro_batch_tokens();
-  // Layer inputs and what the backward pass keeps of each, bf16; logits and their gradient, fp32.
-  double activations = tokens * static_cast<double>(model.layers) *
-                           static_cast<double>(8 * model.hidden + 3 * model.intermediate) * 2 +
-                       tokens * static_cast<double>(model.vocab) * 4 * 2;
-  double actor = 2 * weights + kv;
-  double learner = kTrainBytesPerParameter * params + 2 * params + weights + activations;
-  std::cout << "memory on this machine, about\n";
-  Line("actor: weights", 2 * weights, "the version served and the next one");
-  Line("actor: KV cache", kv,
-       absl::StrCat(
-           "actor.kv_cache_mib, ",
-           FormatCount(kv / static_cast<double>(std::max<int64_t>(1, model.KvBytesPerToken()))),
-           " tokens"));
-  Line("learner: AdamW and weights, fp32", kTrainBytesPerParameter * params,
-       "16 bytes a parameter");
-  Line("learner: compute copy, model file", 2 * params + weights, "");
-  Line("learner: activations", activations, "learner.micro_batch_tokens");
-  double total = actor * config.actor().count() + learner * config.learner().ranks();
-  auto available = static_cast<double>(AvailableMemoryBytes());
+double PrintPlan(const std::string& title, const MemoryPlan& plan) {
+  for (const MemoryLine& line : plan.lines) Line(title + ": " + line.what, line.bytes, line.why);
+  return plan.total();
+}
+
+// A process on a GPU of its own.
+void PrintGpu(const std::string& what, double bytes, const std::string& less) {
+  const double share = bytes / kGpuBytes;
+  Line(what + ", in all", bytes,
+       share <= 1 ? absl::StrFormat("%.0f%% of a GPU of 80 GiB", 100 * share)
+                  : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, less));
+}
+
+void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
+  const ModelSettings::Device device = config.model().device();
+  const bool gpu = device == ModelSettings::CUDA ||
+                   (device == ModelSettings::AUTO && access("/dev/nvidiactl", F_OK) == 0);
+  const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
+  const StageMemory learner = LearnerMemory(config, shape, placement);
+  std::cout << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
+  const double actor = PrintPlan("actor", ActorMemory(config, shape, placement));
+  if (gpu) PrintGpu("actor", actor, "lower actor.kv_cache_mib");
+  const double rank = PrintPlan("learner in " + learner.stage, learner.plan);
+  if (gpu) {
+    PrintGpu("learner rank", rank,
+             "train adapters (training.lora_rank) or lower learner.micro_batch_tokens");
+    return;
+  }
+  const double total = actor * config.actor().count() + rank * config.learner().ranks();
+  const auto available = static_cast<double>(AvailableMemoryBytes());
   Line(absl::StrCat("in all, ", config.actor().count(), " actors, ", config.learner().ranks(),
                     " ranks"),
        total, absl::StrCat("of ", FormatBytes(available), " available"));
@@ -130,16 +139,16 @@ void PrintMemory(const RunConfig& config, const ModelFacts& model) {
 }
 
 void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
-  double params = static_cast<double>(model.parameters);
+  const double trained = TrainedCount(config, model.shape);
   double store = (samples.sampled + samples.evaluated) * kRolloutBytes;
-  double checkpoints = config.keep_last() * params * 12;
+  double checkpoints = config.keep_last() * trained * 12;
   double weights = (config.keep_last() + 1.0) * static_cast<double>(model.weight_bytes);
   double total = store + checkpoints + weights;
   auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
   std::cout << "disk in " << config.output_dir() << "/" << config.name() << ", at most about\n";
   Line("store", store, "3 KB a sample");
   Line("checkpoints", checkpoints,
-       absl::StrCat("keep_last ", config.keep_last(), ", 12 B a parameter"));
+       absl::StrCat("keep_last ", config.keep_last(), ", 12 B a trained parameter"));
   Line("weights", weights, "model folders");
   Line("in all", total, absl::StrCat("of ", FormatBytes(free), " free"));
   if (free > 0 && total > free) std::cout << "  TOO LITTLE DISK: set output_dir elsewhere\n";
@@ -153,29 +162,34 @@ absl::Status DryRun(const RunConfig& config) {
   absl::StatusOr<ModelFacts> model = InspectModel(config);
   if (absl::IsNotFound(model.status())) {
     unchecked.push_back(std::string(model.status().message()));
-  } else if (!model.ok()) {
-    return model.status();
+    model = InspectShape(config);
   }
+  if (!model.ok() && !absl::IsNotFound(model.status())) return model.status();
+  std::string counted;
   absl::StatusOr<DataFacts> data = InspectData(config);
   if (absl::IsNotFound(data.status())) {
     unchecked.push_back(std::string(data.status().message()));
-  } else if (!data.ok()) {
-    return data.status();
+    if (std::optional<DataFacts> sizes = PublishedSizes(config)) {
+      data = *sizes;
+      counted = ", as the published files have them";
+    }
   }
+  if (!data.ok() && !absl::IsNotFound(data.status())) return data.status();
 
   Samples samples;
   if (model.ok()) {
-    std::cout << "model: " << FormatCount(static_cast<double>(model->parameters)) << " parameters, "
-              << FormatBytes(static_cast<double>(model->weight_bytes)) << ", " << model->layers
-              << " layers\n";
+    std::cout << "model: " << FormatCount(ParameterCount(model->shape)) << " parameters, "
+              << FormatBytes(static_cast<double>(model->weight_bytes)) << ", "
+              << model->shape.num_layers << " layers\n";
   }
   if (data.ok()) {
     std::cout << "data: " << FormatCount(static_cast<double>(data->train)) << " training and "
-              << FormatCount(static_cast<double>(data->eval)) << " evaluation problems\n";
+              << FormatCount(static_cast<double>(data->eval)) << " evaluation problems" << counted
+              << "\n";
     samples = PrintStages(config, *data);
   }
   if (model.ok()) {
-    PrintMemory(config, *model);
+    PrintMemory(config, model->shape);
     PrintDisk(config, *model, samples);
   }
   for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";

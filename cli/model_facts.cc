@@ -5,31 +5,26 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "cli/memory_plan.h"
+#include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/init/init_model.h"
 #include "common/task/dataset.h"
-#include "common/text/json.h"
 #include "common/text/tokenizer.h"
 #include "common/weights/manifest.h"
 #include "common/weights/model_folder.h"
-#include "common/weights/safetensors.h"
 
 namespace reckon {
 namespace {
 
-absl::Status ReadShape(const std::string& text, ModelFacts* facts) {
-  ASSIGN_OR_RETURN(nlohmann::json config, ParseJson(text));
-  ASSIGN_OR_RETURN(facts->layers, GetInt(config, "num_hidden_layers"));
-  ASSIGN_OR_RETURN(facts->hidden, GetInt(config, "hidden_size"));
-  ASSIGN_OR_RETURN(facts->intermediate, GetInt(config, "intermediate_size"));
-  ASSIGN_OR_RETURN(facts->vocab, GetInt(config, "vocab_size"));
-  ASSIGN_OR_RETURN(int64_t heads, GetInt(config, "num_attention_heads"));
-  ASSIGN_OR_RETURN(facts->kv_heads, GetIntOr(config, "num_key_value_heads", heads));
-  if (heads < 1) return absl::InvalidArgumentError("num_attention_heads: is below 1");
-  ASSIGN_OR_RETURN(facts->head_dim, GetIntOr(config, "head_dim", facts->hidden / heads));
-  ASSIGN_OR_RETURN(facts->max_positions, GetIntOr(config, "max_position_embeddings", 0));
-  return absl::OkStatus();
+// Of a folder that may hold config.json alone.
+absl::StatusOr<ModelConfig> ReadShape(const std::string& folder, const std::string& text) {
+  absl::StatusOr<ModelConfig> shape = ModelConfig::Parse(text);
+  if (shape.ok()) return shape;
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.path: ", folder, "/config.json: ", shape.status().message()));
 }
 
 // A label is one token, so that no sample can hold a part of it.
@@ -96,14 +91,17 @@ absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
   RETURN_IF_ERROR(CheckLabels(config, *manifest));
   RETURN_IF_ERROR(CheckRewardModels(config, *manifest));
   ModelFacts facts;
-  if (absl::Status shape = ReadShape(manifest->config_json(), &facts); !shape.ok()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("model.path: ", path, "/config.json: ", shape.message()));
-  }
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, manifest->config_json()));
   facts.weight_bytes = manifest->total_bytes();
-  for (const TensorEntry& tensor : manifest->tensors()) {
-    facts.parameters += static_cast<int64_t>(*TensorBytes(tensor) / *DtypeBytes(tensor.dtype()));
-  }
+  return facts;
+}
+
+absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config) {
+  const std::string& path = config.model().path();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path + "/config.json"));
+  ModelFacts facts;
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, text));
+  facts.weight_bytes = 2 * static_cast<uint64_t>(ParameterCount(facts.shape));
   return facts;
 }
 
@@ -116,6 +114,25 @@ absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
   if (config.eval().limit() > 0) {
     facts.eval = std::min<int64_t>(facts.eval, config.eval().limit());
   }
+  return facts;
+}
+
+std::optional<DataFacts> PublishedSizes(const RunConfig& config) {
+  DataFacts facts;
+  auto lines = [](absl::string_view path) -> int64_t {
+    for (const auto& [name, count] :
+         {std::pair("gsm8k/train.jsonl", 7473), std::pair("gsm8k/test.jsonl", 1319),
+          std::pair("svamp/mawps-asdiv-a_train.csv", 3138), std::pair("svamp/SVAMP.json", 1000)}) {
+      if (absl::EndsWith(path, name)) return count;
+    }
+    return 0;
+  };
+  auto at_most = [](int64_t count, uint32_t limit) {
+    return limit == 0 ? count : std::min<int64_t>(count, limit);
+  };
+  facts.train = at_most(lines(config.data().train()), config.data().limit_train());
+  facts.eval = at_most(lines(config.data().eval()), config.eval().limit());
+  if (facts.train == 0 || facts.eval == 0) return std::nullopt;
   return facts;
 }
 

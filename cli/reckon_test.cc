@@ -173,6 +173,29 @@ TEST_F(ReckonTest, DryRunPrintsThePlanAndStartsNothing) {
   EXPECT_THAT(result.out, HasSubstr("not checked: model.path: model folder /nowhere"));
 }
 
+TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
+  int rows = 0;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes/paper")) {
+    if (!entry.is_regular_file() || entry.path().parent_path() == "recipes/paper") continue;
+    ++rows;
+    const std::string file = entry.path().string();
+    const Result result = Run(absl::StrCat("train ", file, " --dry-run"));
+    EXPECT_EQ(result.code, 0) << file << ": " << result.out;
+    EXPECT_THAT(result.out, AllOf(HasSubstr("parameters"), HasSubstr("evaluation samples"),
+                                  HasSubstr("not checked: data.train")))
+        << file;
+    const bool small = entry.path().stem().string().ends_with("_smollm2");
+    EXPECT_THAT(result.out, HasSubstr(small ? "in all" : "of a GPU of 80 GiB")) << file;
+  }
+  EXPECT_EQ(rows, 3 * 22);
+  // A run wants what a plan does without.
+  const Result result = Run(
+      absl::StrCat("train recipes/paper/gsm8k_sft/sft_7b.textproto --set output_dir=", folder_));
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("reckon: model.path: cannot open "),
+                                HasSubstr("recipes/models/llama2-7b/")));
+}
+
 TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   Script("reckon-learner", absl::StrCat("echo \"$@\" >> $run/args\n",
                                         Finished("\"evaluate start: maj@1 2%\", \"done\"")));

@@ -261,8 +261,9 @@ TEST(FormatConfig, ShowsDefaultsAndReadsBackTheSame) {
 
 TEST(Recipes, AreValidConfigs) {
   int seen = 0;
-  for (const auto& entry : std::filesystem::directory_iterator("recipes")) {
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes")) {
     if (entry.path().extension() != ".textproto") continue;
+    if (entry.path().parent_path() == "recipes/paper") continue;  // bases
     ++seen;
     std::vector<std::string> set = {"data.train=builtin"};
     const bool from_nothing = entry.path().filename().string().rfind("tiny_", 0) == 0;
