@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "common/model/model_config.h"
+#include "common/weights/model_config.h"
 #include "proto/config.pb.h"
 
 namespace reckon {

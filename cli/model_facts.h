@@ -6,7 +6,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/model/model_config.h"
+#include "common/weights/model_config.h"
 #include "proto/config.pb.h"
 
 namespace reckon {

@@ -154,6 +154,9 @@ TEST(PpoConfig, SettingsThatCannotWorkAreRefusedInOneLine) {
       {"clip_ratio_low: 1.5", "ppo.clip_ratio_low: 1.5 is out of range"},
       {"gamma: nan", "ppo.gamma"},
       {"steps: 0", "ppo.steps: 0 is out of range"},
+      {"backtrack_from: 1.5", "ppo.backtrack_from: 1.5 is out of range"},
+      {"replay_temperature: 0", "ppo.replay_temperature: 0 is out of range"},
+      {"replay_ratio: 0.5 max_staleness: 1", "ppo.replay_ratio: 0.5 chooses prompts by"},
   };
   for (const auto& [settings, says] : cases) {
     auto status = Load(PpoText(settings)).status();

@@ -121,6 +121,18 @@ absl::Status CheckPpoSampling(const std::string& prefix, const SamplingSettings&
                  "top_p: 1");
 }
 
+absl::Status CheckCurricula(const std::string& prefix, const PpoSettings& p) {
+  RETURN_IF_ERROR(Between(prefix + ".backtrack_from", p.backtrack_from(), 0, 1));
+  RETURN_IF_ERROR(Between(prefix + ".replay_ratio", p.replay_ratio(), 0, 1));
+  RETURN_IF_ERROR(Between(prefix + ".replay_temperature", p.replay_temperature(), 0.01, 1e6));
+  RETURN_IF_ERROR(Between(prefix + ".replay_staleness_coef", p.replay_staleness_coef(), 0, 1));
+  if (p.replay_ratio() == 0 || p.max_staleness() == 0) return absl::OkStatus();
+  return Invalid(
+      prefix + ".replay_ratio", p.replay_ratio(),
+      " chooses prompts by the step before, which is not yet learned with max_staleness ",
+      p.max_staleness(), "; set one of them to 0");
+}
+
 absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p, const Earlier& earlier) {
   auto key = [&](absl::string_view name) { return absl::StrCat(prefix, ".", name); };
   RETURN_IF_ERROR(AtLeastOne(key("steps"), p.steps(), 10'000'000));
@@ -159,7 +171,8 @@ absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p, const Ear
                    PpoSettings::AdvEstimator_Name(p.adv_estimator()),
                    " has none; use GAE or set it to 0");
   }
-  return Between(key("value_clip"), p.value_clip(), 0, 1e6);
+  RETURN_IF_ERROR(Between(key("value_clip"), p.value_clip(), 0, 1e6));
+  return CheckCurricula(prefix, p);
 }
 
 absl::Status CheckEi(const std::string& prefix, const EiSettings& ei, const Earlier& earlier) {

@@ -12,8 +12,8 @@
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/backend.h"
-#include "common/model/model_config.h"
 #include "common/model/ops/ops.h"
+#include "common/weights/model_config.h"
 #include "proto/weights.pb.h"
 
 namespace reckon {

@@ -7,8 +7,8 @@
 
 #include "ATen/core/Tensor.h"
 #include "common/model/backend.h"
-#include "common/model/model_config.h"
 #include "common/model/ops/attention.h"
+#include "common/weights/model_config.h"
 
 namespace reckon {
 

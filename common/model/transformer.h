@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "common/model/backend.h"
 #include "common/model/decoder_weights.h"
-#include "common/model/model_config.h"
+#include "common/weights/model_config.h"
 #include "proto/weights.pb.h"
 
 namespace reckon {

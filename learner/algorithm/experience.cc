@@ -44,12 +44,30 @@ Experience MakeExperience(const Rollout& rollout,
   const std::vector<int64_t> sampled_at = SampledIndices(rollout);
   for (int i = 0; i < std::min(rollout.rewards_size(), rewards.size()); ++i) {
     for (const StepValue& step : rollout.rewards(i).steps()) {
-      if (step.token() >= sampled_at.size() || sampled_at[step.token()] < 0) continue;
-      out.step_rewards[sampled_at[step.token()]] +=
-          static_cast<float>(rewards[i].weight() * step.value());
+      if (step.token() >= sampled_at.size()) continue;
+      const double earned = rewards[i].weight() * step.value();
+      if (sampled_at[step.token()] < 0) {
+        out.reward -= earned;
+      } else {
+        out.step_rewards[sampled_at[step.token()]] += static_cast<float>(earned);
+      }
     }
   }
   return out;
+}
+
+std::map<uint64_t, double> GroupScores(const std::vector<Experience>& step) {
+  std::map<uint64_t, std::pair<double, double>> sums;  // and tokens
+  for (const Experience& e : step) {
+    auto& [sum, tokens] = sums[e.group];
+    for (size_t t = 0; t < e.length(); ++t) {
+      sum += std::abs(e.returns.empty() ? e.advantages[t] : e.returns[t] - e.old_values[t]);
+    }
+    tokens += static_cast<double>(e.length());
+  }
+  std::map<uint64_t, double> scores;
+  for (const auto& [group, of] : sums) scores[group] = of.first / std::max(1.0, of.second);
+  return scores;
 }
 
 std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& step,

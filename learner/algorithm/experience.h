@@ -33,9 +33,13 @@ struct Experience {
 // By token of the completion, forced and sampled: its index among the sampled ones; -1: forced.
 std::vector<int64_t> SampledIndices(const Rollout& rollout);
 
-// `rewards`: of the plan, with their weights.
+// `rewards`: of the plan, with their weights. A step that was forced earns nothing.
 Experience MakeExperience(const Rollout& rollout,
                           const google::protobuf::RepeatedPtrField<RewardSettings>& rewards);
+
+// By group: the mean over its tokens of what the critic was wrong by, or without one of the
+// advantages' sizes (Jiang et al. 2021, L1 value loss). Of a step whose advantages are filled.
+std::map<uint64_t, double> GroupScores(const std::vector<Experience>& step);
 
 // Means over the samples and groups of a step, by the names users of verl and TRL know.
 std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& step,

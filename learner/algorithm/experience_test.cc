@@ -49,7 +49,26 @@ TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
   google::protobuf::RepeatedPtrField<RewardSettings> rewards;
   rewards.Add();
   rewards.Add()->set_weight(2);
-  EXPECT_THAT(MakeExperience(rollout, rewards).step_rewards, ElementsAre(0.5f, 1.0f));
+  const Experience e = MakeExperience(rollout, rewards);
+  EXPECT_THAT(e.step_rewards, ElementsAre(0.5f, 1.0f));
+  EXPECT_DOUBLE_EQ(e.reward, 1.0);  // 2 * 0.25 less than what the whole solution earns
+}
+
+TEST(ExperienceTest, AGroupsScoreIsTheMeanErrorOfItsValuesOrSizeOfItsAdvantages) {
+  std::vector<Experience> step(3);
+  step[0].group = step[1].group = 4;
+  step[2].group = 6;
+  step[0].behaviour_logprobs = {0, 0, 0};
+  step[0].advantages = {9, 9, 9};
+  step[0].old_values = {0, 1, 2};
+  step[0].returns = {1, 1, 0};
+  step[1].behaviour_logprobs = {0};
+  step[1].advantages = {9};
+  step[1].old_values = {0};
+  step[1].returns = {-5};
+  step[2].behaviour_logprobs = {0, 0};  // no critic
+  step[2].advantages = {-1, 2};
+  EXPECT_THAT(GroupScores(step), ElementsAre(testing::Pair(4, 2.0), testing::Pair(6, 1.5)));
 }
 
 TEST(ExperienceTest, MetricsTellSpreadStalenessVerdictsAndMismatch) {

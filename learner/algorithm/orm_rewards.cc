@@ -22,13 +22,13 @@ void AddDense(double weight, const std::vector<size_t>& ends,
               Experience* e) {
   double before = 0;
   for (size_t end : ends) {
+    const double rise = probabilities[end] - before;
+    before = probabilities[end];
     const int64_t at = sampled_at[end - 1];
-    if (at < 0) continue;  // forced: its rise counts for the next step
-    const double now = probabilities[end];
-    e->step_rewards[at] += static_cast<float>(weight * (now - before));
-    before = now;
+    if (at < 0) continue;  // a step that was given earns nothing
+    e->step_rewards[at] += static_cast<float>(weight * rise);
+    e->reward += weight * rise;
   }
-  e->reward += weight * before;
 }
 
 }  // namespace

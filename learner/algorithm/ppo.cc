@@ -82,6 +82,7 @@ absl::Status Ppo::Begin(LearnerContext& context) {
   if (context.cursor.round > 0 || context.cursor.phase != Cursor::kBegin) {
     if (settings_.kl_target() > 0) kl_->Restore(context.cursor.kl_coef);
   }
+  if (context.cursor.round == 0) context.cursor.replay = {};  // of an earlier stage
   if (context.parallel->rank() == 0) {
     ASSIGN_OR_RETURN(stream_, RolloutStream::Open(context, settings_));
   }
@@ -105,7 +106,7 @@ absl::Status Ppo::PrepareUpdate(LearnerContext& context) {
 
 absl::StatusOr<std::vector<Experience>> Ppo::Sample(LearnerContext& context) {
   std::vector<Rollout> rollouts;
-  if (stream_.has_value()) {
+  if (stream_ != nullptr) {
     absl::StatusOr<std::vector<Rollout>> next = stream_->Next(context.cursor.round);
     if (absl::IsCancelled(next.status()) && context.cursor.round > 0) {
       RETURN_IF_ERROR(Save(context, &update_->moments()));  // the step that ended is not lost
@@ -237,6 +238,10 @@ absl::Status Ppo::Round(LearnerContext& context) {
     }
     metrics["critic/vf_explained_var"] = ExplainedVariance(values, returns);
   }
+  if (stream_ != nullptr) {
+    stream_->AddMetrics(context.cursor.round, &metrics);
+    stream_->Learned(context.cursor.round, GroupScores(step));
+  }
   RETURN_IF_ERROR(Update(context, step, &metrics));
   const auto samples = static_cast<double>(step.size());
   kl_->Update(kl * metrics["response_length/mean"], samples);
@@ -251,7 +256,7 @@ absl::Status Ppo::Round(LearnerContext& context) {
 }
 
 absl::Status Ppo::Published(LearnerContext& context, bool saved) {
-  if (!stream_.has_value()) return absl::OkStatus();
+  if (stream_ == nullptr) return absl::OkStatus();
   const int64_t step = context.cursor.round;
   RETURN_IF_ERROR(stream_->Applied(step, context.cursor.version));
   if (saved) RETURN_IF_ERROR(stream_->Durable(step));

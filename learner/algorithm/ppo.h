@@ -49,7 +49,7 @@ class Ppo : public Algorithm {
   absl::Status Report(LearnerContext& context, const std::map<std::string, double>& metrics);
 
   const PpoSettings settings_;
-  std::optional<RolloutStream> stream_;     // rank 0
+  std::unique_ptr<RolloutStream> stream_;   // rank 0
   std::unique_ptr<Transformer> reference_;  // with a KL penalty and without adapters
   std::unique_ptr<Critic> critic_;          // with GAE
   std::unique_ptr<PolicyUpdate> update_;

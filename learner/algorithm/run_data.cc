@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/task/dataset.h"
 #include "common/task/steps.h"
+#include "learner/algorithm/backtracking.h"
 
 namespace reckon {
 namespace {
@@ -73,10 +74,34 @@ absl::Status CheckDense(const Rewards& rewards, const std::vector<Problem>& prob
   return absl::OkStatus();
 }
 
+// Solutions that are begun have steps to begin with, and room behind them.
+absl::Status CheckBacktracking(const Stage& stage, const RunData& data, int64_t max_positions) {
+  const PpoSettings& ppo = stage.ppo();
+  if (ppo.backtrack_steps() == 0) return absl::OkStatus();
+  const int64_t limit = std::min<int64_t>(stage.training().max_tokens(), max_positions);
+  const Backtracking backtracking(ppo, *data.prompt, *data.tokenizer);
+  for (const Problem& problem : data.train) {
+    if (SplitSteps(problem.solution).empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(problem.source, ": no worked steps, with which ppo.backtrack_steps ",
+                       ppo.backtrack_steps(), " begins solutions; set it to 0"));
+    }
+    const size_t begun = data.prompt->Prompt(problem).size() +
+                         backtracking.Prefix(problem.solution, /*step=*/0).size();
+    if (static_cast<int64_t>(begun) + ppo.sampling().max_new_tokens() <= limit) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        problem.source, ": ", begun, " tokens of prompt and begun solution and ",
+        "ppo.sampling.max_new_tokens ", ppo.sampling().max_new_tokens(), " do not fit into ", limit,
+        ", the lesser of training.max_tokens and the model's positions; lower backtrack_from"));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPpo(const Stage& stage, const RunData& data, int64_t max_positions) {
   int64_t new_tokens = stage.ppo().sampling().max_new_tokens();
   const std::string key = "ppo.sampling.max_new_tokens";
   RETURN_IF_ERROR(CheckDense(stage.ppo().reward(), data.train));
+  RETURN_IF_ERROR(CheckBacktracking(stage, data, max_positions));
   RETURN_IF_ERROR(CheckPrompts(data.train, *data.prompt, new_tokens, key,
                                stage.training().max_tokens(), "training.max_tokens"));
   return CheckPrompts(data.train, *data.prompt, new_tokens, key, max_positions,

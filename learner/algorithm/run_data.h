@@ -7,11 +7,11 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "common/model/model_config.h"
 #include "common/task/format.h"
 #include "common/task/problem.h"
 #include "common/text/chat_template.h"
 #include "common/text/tokenizer.h"
+#include "common/weights/model_config.h"
 #include "learner/update/training_sequence.h"
 #include "proto/config.pb.h"
 #include "proto/weights.pb.h"

@@ -14,6 +14,19 @@
 
 namespace reckon {
 
+// What prioritised replay knows of a ppo stage's problems.
+struct ReplayState {
+  struct Seen {
+    uint64_t problem = 0;  // index in the training data
+    double score = 0;      // what its last samples taught
+    int64_t step = 0;      // when that was
+    bool operator==(const Seen&) const = default;
+  };
+  int64_t fresh = 0;       // new prompts used
+  std::vector<Seen> seen;  // by problem
+  bool operator==(const ReplayState&) const = default;
+};
+
 // Where a run is: everything else it needs to go on is in the config, the data, the coordinator's
 // store, or follows from these.
 struct Cursor {
@@ -33,6 +46,7 @@ struct Cursor {
   double kl_coef = 0;          // of a ppo stage, as far as it was steered
   // What the adapters that are the checkpoint's parameters lie on. None: they are whole weights.
   std::optional<uint64_t> adapted_version;
+  ReplayState replay;                // of a ppo stage that replays prompts
   std::vector<std::string> folders;  // version v > 0 lies in weights/<folders[v - 1]>
   std::vector<std::string> lines;    // of the progress display
 

@@ -22,6 +22,30 @@ absl::StatusOr<std::vector<std::string>> GetStrings(const nlohmann::json& object
   return out;
 }
 
+nlohmann::json ReplayToJson(const ReplayState& replay) {
+  nlohmann::json seen = nlohmann::json::array();
+  for (const ReplayState::Seen& one : replay.seen) {
+    seen.push_back({{"problem", one.problem}, {"score", one.score}, {"step", one.step}});
+  }
+  return {{"fresh", replay.fresh}, {"seen", std::move(seen)}};
+}
+
+absl::StatusOr<ReplayState> ReplayFromJson(const nlohmann::json& json) {
+  ReplayState replay;
+  ASSIGN_OR_RETURN(replay.fresh, GetInt(json, "fresh"));
+  ASSIGN_OR_RETURN(const nlohmann::json* seen, GetArray(json, "seen"));
+  int64_t last = -1;
+  for (const nlohmann::json& item : *seen) {
+    ASSIGN_OR_RETURN(const int64_t problem, GetInt(item, "problem"));
+    if (problem <= last) return absl::InvalidArgumentError("seen: not in ascending order");
+    ReplayState::Seen& one = replay.seen.emplace_back();
+    one.problem = static_cast<uint64_t>(last = problem);
+    ASSIGN_OR_RETURN(one.score, GetDouble(item, "score"));
+    ASSIGN_OR_RETURN(one.step, GetInt(item, "step"));
+  }
+  return replay;
+}
+
 }  // namespace
 
 nlohmann::json CursorToJson(const Cursor& cursor) {
@@ -37,6 +61,7 @@ nlohmann::json CursorToJson(const Cursor& cursor) {
       {"kl_coef", cursor.kl_coef},
       {"adapted_version",
        cursor.adapted_version.has_value() ? static_cast<int64_t>(*cursor.adapted_version) : kNone},
+      {"replay", ReplayToJson(cursor.replay)},
       {"folders", cursor.folders},
       {"lines", cursor.lines}};
 }
@@ -58,6 +83,8 @@ absl::StatusOr<Cursor> CursorFromJson(const nlohmann::json& json) {
   ASSIGN_OR_RETURN(cursor.kl_coef, GetDouble(json, "kl_coef"));
   ASSIGN_OR_RETURN(const int64_t adapted, GetInt(json, "adapted_version"));
   if (adapted != kNone) cursor.adapted_version = adapted;
+  ASSIGN_OR_RETURN(const nlohmann::json* replay, GetObject(json, "replay"));
+  ASSIGN_OR_RETURN(cursor.replay, ReplayFromJson(*replay));
   ASSIGN_OR_RETURN(cursor.folders, GetStrings(json, "folders"));
   ASSIGN_OR_RETURN(cursor.lines, GetStrings(json, "lines"));
   if (cursor.folders.size() != cursor.version || cursor.stage_version > cursor.version ||

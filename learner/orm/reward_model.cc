@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/model/model_config.h"
 #include "common/text/tokenizer.h"
 #include "common/weights/manifest.h"
+#include "common/weights/model_config.h"
 #include "common/weights/model_folder.h"
 
 namespace reckon {

@@ -30,6 +30,8 @@ stage {{
 """
 VARIANTS = {
     "weights": {"ppo": "", "training": ""},
+    "curricula": {"ppo": "backtrack_steps: 5 replay_ratio: 0.5 replay_temperature: 0.5",
+                  "training": ""},
     "adapters": {"ppo": "value_layers: 1", "training": "lora_rank: 8"},
 }
 

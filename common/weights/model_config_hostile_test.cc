@@ -1,9 +1,9 @@
 #include <cmath>
 #include <string>
 
-#include "common/model/model_config.h"
 #include "common/testing/hostile.h"
 #include "common/text/json.h"
+#include "common/weights/model_config.h"
 
 namespace reckon {
 namespace {

@@ -1,5 +1,5 @@
-#ifndef RECKON_COMMON_MODEL_MODEL_CONFIG_H_
-#define RECKON_COMMON_MODEL_MODEL_CONFIG_H_
+#ifndef RECKON_COMMON_WEIGHTS_MODEL_CONFIG_H_
+#define RECKON_COMMON_WEIGHTS_MODEL_CONFIG_H_
 
 #include <cstdint>
 #include <string>
@@ -50,4 +50,4 @@ struct ModelConfig {
 
 }  // namespace reckon
 
-#endif  // RECKON_COMMON_MODEL_MODEL_CONFIG_H_
+#endif  // RECKON_COMMON_WEIGHTS_MODEL_CONFIG_H_

@@ -1,4 +1,4 @@
-#include "common/model/model_config.h"
+#include "common/weights/model_config.h"
 
 #include <algorithm>
 #include <cmath>
