@@ -43,7 +43,7 @@ struct ProblemOptions {
 struct EvalOptions : ProblemOptions {
   uint32_t samples = 4, max_new_tokens = 256;
   double temperature = 0.7;
-  std::string reward = "strict";
+  std::string reward = "strict", orm;
   uint64_t seed = 0;
   bool json = false;
 };

@@ -4,6 +4,7 @@
 #include <iostream>
 #include <map>
 #include <memory>
+#include <optional>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -12,10 +13,14 @@
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "cli/commands.h"
+#include "cli/judge.h"
 #include "cli/local_session.h"
+#include "cli/model_facts.h"
 #include "cli/progress_display.h"
+#include "cli/run_dir.h"
 #include "common/base/status_macros.h"
 #include "common/plan/group_metrics.h"
+#include "common/weights/model_folder.h"
 #include "nlohmann/json.hpp"
 
 namespace reckon {
@@ -68,8 +73,29 @@ class Watch {
   std::thread thread_;  // last: uses the others
 };
 
+// What reckon-judge finds, shown as it goes.
+absl::StatusOr<Judge::Scores> Ask(Judge* judge, double samples, const StopToken* stop,
+                                  ProgressDisplay* display) {
+  Progress progress;
+  progress.phase = "reward model";
+  progress.unit = "samples";
+  progress.total = samples;
+  const absl::Time began = absl::Now();
+  auto show = [&](double done) {
+    progress.done = done;
+    progress.elapsed_s = absl::ToDoubleSeconds(absl::Now() - began);
+    display->Show(progress, absl::Now());
+  };
+  show(0);
+  ASSIGN_OR_RETURN(Judge::Scores scores, judge->Run(stop, show));
+  show(samples);
+  return scores;
+}
+
+// `judge`: null, or asked about all samples.
 absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
-                               const std::string& phase, ProgressDisplay* display) {
+                               const std::string& phase, Judge* judge, const StopToken* stop,
+                               ProgressDisplay* display) {
   Outcome outcome;
   // Kept without tokens, and with the text of what is right; batches may come in any order, and the
   // bootstrap should not depend on it.
@@ -82,9 +108,10 @@ absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
   auto watch = std::make_unique<Watch>(*session, spec.name(), progress, display);
   absl::Status status = session->Run(
       spec, [](const Problem&, WorkItem*) {},
-      [&](const Batch& batch) {
+      [&](const Batch& batch) -> absl::Status {
         outcome.set_aside += batch.header.set_aside_size();
         for (const Rollout& rollout : batch.rollouts) {
+          if (judge != nullptr) RETURN_IF_ERROR(judge->Record(rollout));
           outcome.tokens += SampledTokens(rollout);
           Rollout kept;
           *kept.mutable_key() = rollout.key();
@@ -105,11 +132,21 @@ absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
   progress.tokens_per_s = static_cast<double>(outcome.tokens) / std::max(1e-9, outcome.seconds);
   progress.done = progress.total;
   display->Show(progress, absl::Now());
+  Judge::Scores scores;
+  if (judge != nullptr) {
+    double samples = 0;
+    for (const auto& [group, of] : groups) samples += static_cast<double>(of.size());
+    ASSIGN_OR_RETURN(scores, Ask(judge, samples, stop, display));
+  }
   for (auto& [group, samples] : groups) {
     std::sort(samples.begin(), samples.end(), [](const Rollout& a, const Rollout& b) {
       return a.key().sample() < b.key().sample();
     });
-    outcome.metrics.AddGroup(samples);
+    std::vector<double> scores_of_group;
+    for (const Rollout& rollout : samples) {
+      if (judge != nullptr) scores_of_group.push_back(scores.at({group, rollout.key().sample()}));
+    }
+    outcome.metrics.AddGroup(samples, scores_of_group);
   }
   return outcome;
 }
@@ -124,7 +161,7 @@ void PrintTable(const EvalOptions& options, size_t problems, const std::vector<R
   std::cout << options.model << " on " << options.data << ": " << problems << " problems, "
             << options.format << " prompts, " << options.reward << " answers\n";
   for (const Row& row : rows) {
-    std::cout << absl::StrFormat("  %-10s %5.1f %%   95 %% interval %5.1f to %5.1f\n", row.name,
+    std::cout << absl::StrFormat("  %-18s %5.1f %%   95 %% interval %5.1f to %5.1f\n", row.name,
                                  100 * row.estimate.value, 100 * row.estimate.low,
                                  100 * row.estimate.high);
   }
@@ -154,6 +191,7 @@ void PrintJson(const EvalOptions& options, size_t problems, const std::vector<Ro
       {"problems", problems},     {"format", options.format},
       {"reward", options.reward}, {"max_new_tokens", options.max_new_tokens},
       {"seed", options.seed},     {"samples", options.samples}};
+  if (!options.orm.empty()) json["orm"] = options.orm;
   if (sampled != nullptr) json["temperature"] = options.temperature;
   for (const Row& row : rows) {
     json[row.name] = {
@@ -183,7 +221,25 @@ absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
     return absl::InvalidArgumentError(
         "--temperature: must be above 0, else all samples are equal; or use --samples 0");
   }
+  std::string orm;
+  if (!options.orm.empty()) {
+    if (options.samples == 0) {
+      return absl::InvalidArgumentError("--orm: reranks samples; set --samples above 0");
+    }
+    orm = AbsolutePath(options.orm);
+    absl::StatusOr<WeightManifest> policy = ReadModelManifest(AbsolutePath(options.model));
+    if (policy.ok()) RETURN_IF_ERROR(CheckRewardModel("--orm", orm, *policy));
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  std::optional<Judge> judge;
+  if (!orm.empty()) {
+    judge.emplace(session->folder(), std::vector<std::string>{
+                                         absl::StrCat("--orm=", orm),
+                                         absl::StrCat("--model=", AbsolutePath(options.model)),
+                                         absl::StrCat("--threads=", options.threads),
+                                         absl::StrCat("--compute=", options.fp32 ? "fp32" : "bf16"),
+                                     });
+  }
   ProgressDisplay display(&std::cerr, ::isatty(2) == 1);
   auto spec = [&](const std::string& name, uint32_t samples, double temperature) {
     PlanSpec spec = session->MakeSpec(name);
@@ -198,14 +254,16 @@ absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
     reward->set_weight(1);
     return spec;
   };
-  absl::StatusOr<Outcome> greedy = RunOne(session.get(), spec("greedy", 1, 0), "greedy", &display);
+  absl::StatusOr<Outcome> greedy =
+      RunOne(session.get(), spec("greedy", 1, 0), "greedy", nullptr, stop, &display);
   std::vector<Row> rows;
   absl::StatusOr<Outcome> sampled = absl::CancelledError();
   if (greedy.ok()) {
     rows.push_back({"maj@1", greedy->metrics.MeanAtOne(kBootstrap, options.seed)});
     if (options.samples > 0) {
       sampled = RunOne(session.get(), spec("samples", options.samples, options.temperature),
-                       absl::StrCat(options.samples, " samples each"), &display);
+                       absl::StrCat(options.samples, " samples each"),
+                       judge.has_value() ? &*judge : nullptr, stop, &display);
     }
   }
   display.Finish();
@@ -218,6 +276,13 @@ absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
                     sampled->metrics.PassAtK(kBootstrap, options.seed)});
     rows.push_back({absl::StrCat("mean@", options.samples),
                     sampled->metrics.MeanAtOne(kBootstrap, options.seed)});
+    if (judge.has_value()) {
+      const auto& metrics = sampled->metrics;
+      const std::string k = absl::StrCat("@", options.samples);
+      rows.push_back({"rerank" + k, metrics.RerankAtK(kBootstrap, options.seed)});
+      rows.push_back({"rerank_weighted" + k, metrics.RerankWeightedAtK(kBootstrap, options.seed)});
+      rows.push_back({"rerank_gain" + k, metrics.RerankGain(kBootstrap, options.seed)});
+    }
   }
   auto* print = options.json ? PrintJson : PrintTable;
   print(options, session->problems().size(), rows, *greedy, sampled.ok() ? &*sampled : nullptr);

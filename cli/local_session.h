@@ -38,6 +38,7 @@ class LocalSession {
   const std::vector<Problem>& problems() const { return problems_; }
   const PromptFormatter& formatter() const { return *formatter_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::string& folder() const { return folder_; }
 
   // A plan of version 0 with the formatter's stops; name, samples and sampling are the caller's.
   PlanSpec MakeSpec(const std::string& name) const;

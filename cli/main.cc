@@ -89,7 +89,8 @@ void AddSft(CLI::App* app, SftOptions* options) {
 }
 
 void AddEval(CLI::App* app, EvalOptions* options) {
-  CLI::App* command = app->add_subcommand("eval", "Evaluate a model: maj@1, maj@K, pass@K");
+  CLI::App* command =
+      app->add_subcommand("eval", "Evaluate a model: maj@1, maj@K, pass@K, rerank@K");
   AddProblemOptions(command, options);
   command->add_option("--samples", options->samples, "K of maj@K and pass@K; 0: greedy only")
       ->check(CLI::Range(0, 4096))
@@ -103,13 +104,16 @@ void AddEval(CLI::App* app, EvalOptions* options) {
   command->add_option("--reward", options->reward, "strict: '#### N'; flexible: the last number")
       ->check(CLI::IsMember({"strict", "flexible"}))
       ->capture_default_str();
+  command->add_option("--orm", options->orm,
+                      "reward model, <run>/orm/<stage>: adds rerank@K of the same samples");
   command->add_option("--seed", options->seed, "seed of sampling and intervals")
       ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as JSON");
   command->footer(
       "Examples:\n"
       "  reckon eval --model models/smollm2-135m --data builtin --limit 100\n"
-      "  reckon eval --model runs/quickstart/weights/sft_1 --data test.jsonl --samples 8 --json");
+      "  reckon eval --model runs/quickstart/weights/sft_1 --data test.jsonl --samples 8 --json\n"
+      "  reckon eval --model runs/a/weights/sft_1 --orm runs/a/orm/orm_1 --data test.jsonl");
 }
 
 void AddScore(CLI::App* app, ScoreOptions* options) {

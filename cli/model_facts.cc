@@ -1,6 +1,7 @@
 #include "cli/model_facts.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <utility>
@@ -46,38 +47,48 @@ absl::Status CheckLabels(const RunConfig& config, const WeightManifest& model) {
   return absl::OkStatus();
 }
 
-absl::Status CheckRewardModel(const std::string& key, const std::string& orm,
-                              const WeightManifest& model) {
-  if (orm.find('/') == std::string::npos) return absl::OkStatus();  // of a stage of this run
-  absl::StatusOr<WeightManifest> manifest = ReadModelManifest(orm);
-  if (!manifest.ok()) {
-    return absl::Status(manifest.status().code(),
-                        absl::StrCat(key, ": ", manifest.status().message()));
-  }
-  if (SameTokens(*manifest, model)) return absl::OkStatus();
-  return absl::InvalidArgumentError(
-      absl::StrCat(key, ": ", orm, " has another tokenizer than the policy; train a reward model ",
-                   "from the policy with an orm stage"));
-}
-
-// Reward models from folders have to be of this policy.
+// Those of this run's stages are made from the policy.
 absl::Status CheckRewardModels(const RunConfig& config, const WeightManifest& model) {
-  RETURN_IF_ERROR(CheckRewardModel("eval.orm", config.eval().orm(), model));
+  auto check = [&](const std::string& key, const std::string& orm) {
+    const bool folder = orm.find('/') != std::string::npos;
+    return folder ? CheckRewardModel(key, orm, model) : absl::OkStatus();
+  };
+  RETURN_IF_ERROR(check("eval.orm", config.eval().orm()));
   for (int i = 0; i < config.stage_size(); ++i) {
     const Stage& stage = config.stage(i);
     const std::string key = absl::StrCat("stage[", i, "].");
-    RETURN_IF_ERROR(CheckRewardModel(key + "rcrl.orm", stage.rcrl().orm(), model));
+    RETURN_IF_ERROR(check(key + "rcrl.orm", stage.rcrl().orm()));
     for (const RewardSettings& reward : stage.ei().reward()) {
-      RETURN_IF_ERROR(CheckRewardModel(key + "ei.reward.orm", reward.orm(), model));
+      RETURN_IF_ERROR(check(key + "ei.reward.orm", reward.orm()));
     }
     for (const RewardSettings& reward : stage.ppo().reward()) {
-      RETURN_IF_ERROR(CheckRewardModel(key + "ppo.reward.orm", reward.orm(), model));
+      RETURN_IF_ERROR(check(key + "ppo.reward.orm", reward.orm()));
     }
   }
   return absl::OkStatus();
 }
 
 }  // namespace
+
+absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
+                              const WeightManifest& policy) {
+  absl::StatusOr<WeightManifest> manifest = ReadModelManifest(folder);
+  if (!manifest.ok()) {
+    return absl::Status(manifest.status().code(),
+                        absl::StrCat(key, ": ", manifest.status().message()));
+  }
+  if (!SameTokens(*manifest, policy)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, ": ", folder, " has another tokenizer than the policy; train a reward ",
+                     "model from the policy with an orm stage"));
+  }
+  if (std::error_code error; std::filesystem::exists(folder + "/reward_head.json", error)) {
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(
+      absl::StrCat(key, ": ", folder, " has no reward_head.json; name a folder that an orm stage ",
+                   "wrote, <run>/orm/<stage>"));
+}
 
 absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
   const std::string& path = config.model().path();

@@ -3,11 +3,13 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "common/weights/model_config.h"
 #include "proto/config.pb.h"
+#include "proto/weights.pb.h"
 
 namespace reckon {
 
@@ -22,6 +24,10 @@ struct ModelFacts {
 absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config);
 // From model.path's config.json alone, as recipes/models/ has them; weights taken as bf16.
 absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config);
+
+// A reward model from a folder has to be of this policy. Errors begin with `key`.
+absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
+                              const WeightManifest& policy);
 
 // How many problems the data has, all lines read. NOT_FOUND: a file is not there.
 struct DataFacts {

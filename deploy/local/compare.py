@@ -1,46 +1,56 @@
-"""Expert iteration, PPO and return-conditioned RL side by side: the same start, the same problems, as
+"""Expert iteration, return-conditioned RL and PPO side by side: the same start, the same problems, as
 many seeds as asked for. Called by `./dev lab compare`, which builds first.
 
-Of each start and seed three runs are made: the start itself with a reward model of its samples, then
-from its weights expert iteration with return-conditioned RL on the samples of that, and PPO. A run
-that is finished is not made again, an unfinished one goes on. Prints a table in Markdown.
+Settings: a model and a start. Of each and each seed three runs are made: the start with a reward
+model of its samples; from its weights expert iteration, then return-conditioned RL on the samples of
+that; and PPO. A finished run is not made again, an unfinished one goes on. Prints a Markdown table
+for each setting.
 """
 
 import argparse
+import dataclasses
 import json
+import os
 import pathlib
 import subprocess
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-METRICS = ["maj@1", "maj@K", "rerank_weighted@K", "pass@K"]
+METRICS = ["maj@1", "maj@K", "rerank@K", "rerank_weighted@K", "pass@K"]
 
-TINY = """
+
+@dataclasses.dataclass
+class Setting:
+    head: str     # of all runs
+    start: str    # the stages that make the start, ending with its reward model
+    model: str    # what the other runs begin with: a folder of the start's run, or ""
+    ei: str       # data and stages of expert iteration, then of return-conditioned RL
+    ppo: str
+    rows: list    # row, its evaluation, samples drawn to get there
+    ei_orm: str = "{orm}"  # the reward model of the EI run: the start's, or its own
+
+
+TINY_HEAD = """
 base: "{root}/recipes/tiny_sft.textproto"
-name: "{name}"
-output_dir: "{out}"
-seed: {seed}
 data {{ builtin {{ eval_problems: 512 }} }}
-eval {{ samples: 8 temperature: 1.0 {orm} }}
+eval {{ samples: 8 temperature: 1.0 }}
 """
-INIT = "stage { init {} }"
-SFT = "stage {{ sft {{ limit: {limit} }} training {{ learning_rate: 2e-3 min_learning_rate: 2e-4 epochs: {epochs} }} }}"
-REWARD_MODEL = """
-stage {
-  orm { samples_per_prompt: 2 sampling { temperature: 1.0 max_new_tokens: 96 } }
-  training { learning_rate: 1e-3 min_learning_rate: 1e-4 epochs: 2 }
-}
+TINY_START = """
+stage {{ init {{}} }}
+stage {{ sft {{ limit: %d }} training {{ learning_rate: 2e-3 min_learning_rate: 2e-4 epochs: 2 }} }}
+stage {{
+  orm {{ samples_per_prompt: 2 sampling {{ temperature: 1.0 max_new_tokens: 96 }} }}
+  training {{ learning_rate: 1e-3 min_learning_rate: 1e-4 epochs: 2 }}
+}}
 """
-EI = """
-stage {
-  ei {
+TINY_EI = """
+stage {{
+  ei {{
     rounds: 2 prompts: 2048 samples_per_prompt: 4 restart_from: PREVIOUS include_sft_data: false dedup: TEXT
-    sampling { temperature: 1.0 max_new_tokens: 96 }
-  }
-  training { learning_rate: 1e-3 min_learning_rate: 1e-4 epochs: 2 }
-}
-"""
-RCRL = """
+    sampling {{ temperature: 1.0 max_new_tokens: 96 }}
+  }}
+  training {{ learning_rate: 1e-3 min_learning_rate: 1e-4 epochs: 2 }}
+}}
 stage {{
   rcrl {{
     selection: "ei_1" orm: "{orm}" good_label: "^" bad_label: "~" good_ratio: 0.7 restart_from: BASE
@@ -49,20 +59,81 @@ stage {{
   training {{ learning_rate: 1e-3 min_learning_rate: 1e-4 epochs: 3 }}
 }}
 """
-PPO = """
-stage {
-  ppo {
+TINY_PPO = """
+stage {{
+  ppo {{
     steps: 44 prompts: 32 samples_per_prompt: 8 ppo_epochs: 1 kl_coef: 0.01 eval_every: 44
-    sampling { temperature: 1.0 max_new_tokens: 96 }
-  }
-  training { learning_rate: 3e-4 min_learning_rate: 3e-5 warmup_ratio: 0.1 batch_size: 64 }
-}
+    sampling {{ temperature: 1.0 max_new_tokens: 96 }}
+  }}
+  training {{ learning_rate: 3e-4 min_learning_rate: 3e-5 warmup_ratio: 0.1 batch_size: 64 }}
+}}
 """
-# Worked solutions seen before the algorithms begin.
-STARTS = {"sft": SFT.format(limit=1024, epochs=2), "no_sft": SFT.format(limit=512, epochs=2)}
-# Row, stage whose evaluation it shows, rollouts sampled to get there.
-ROWS = [("start", "start", 0), ("EI", "ei_1_round_2", 2 * 2048 * 4),
-        ("RCRL on EI's samples", "rcrl_1", 2 * 2048 * 4), ("PPO", "ppo_1_step_44", 44 * 32 * 8)]
+TINY_ROWS = [("start", "start", 0), ("EI", "ei_1_round_2", 2 * 2048 * 4),
+             ("RCRL on EI's samples", "rcrl_1", 2 * 2048 * 4), ("PPO", "ppo_1_step_44", 44 * 32 * 8)]
+
+# One-step problems, of which the pretrained model, shown two, solves a fifth.
+SMOLLM2_HEAD = """
+base: "{root}/recipes/quickstart.textproto"
+model {{ path: "{smollm2}" }}
+data {{ builtin {{ train_problems: 256 eval_problems: 96 min_steps: 1 max_steps: 1 max_number: 30 }} }}
+eval {{ samples: 4 temperature: 0.7 max_new_tokens: 48 }}
+"""
+SMOLLM2_ORM = """
+stage {{
+  orm {{ samples_per_prompt: 2 sampling {{ temperature: 1.0 max_new_tokens: 48 }} }}
+  training {{ learning_rate: 5e-5 min_learning_rate: 0 epochs: 1 }}
+}}
+"""
+SMOLLM2_EI_ROUNDS = """
+stage {{
+  ei {{
+    rounds: %d samples_per_prompt: 2 restart_from: PREVIOUS include_sft_data: false dedup: TEXT
+    sampling {{ temperature: 1.0 max_new_tokens: 48 }} %s
+  }}
+  training {{ learning_rate: 5e-5 min_learning_rate: 5e-6 epochs: 1 }}
+}}
+"""
+SMOLLM2_RCRL = """
+stage {{
+  rcrl {{ selection: "%s" orm: "{orm}" good_ratio: 0.7 restart_from: BASE include_sft_data: false }}
+  training {{ learning_rate: 1e-4 min_learning_rate: 1e-5 epochs: 1 }}
+}}
+"""
+SMOLLM2_PPO = """
+stage {{
+  ppo {{
+    steps: 16 prompts: 16 samples_per_prompt: 4 ppo_epochs: 1 kl_coef: 0.05 value_layers: 2 eval_every: 16
+    sampling {{ temperature: %s max_new_tokens: 48 }}
+  }}
+  training {{
+    learning_rate: 2e-4 min_learning_rate: 2e-5 warmup_ratio: 0.1 batch_size: 32 lora_rank: 16
+  }}
+}}
+"""
+FEW_SHOT = "data {{ format: FEW_SHOT }}"
+
+
+def smollm2_rows(ei, drawn):
+    return [("start", "start", 0), ("EI", ei, drawn), ("RCRL on EI's samples", "rcrl_1", drawn),
+            ("PPO", "ppo_1_step_16", 16 * 16 * 4)]
+
+
+SETTINGS = {
+    "tiny_sft": Setting(TINY_HEAD, TINY_START % 1024, "sft_1", TINY_EI, TINY_PPO, TINY_ROWS),
+    "tiny_light": Setting(TINY_HEAD, TINY_START % 512, "sft_1", TINY_EI, TINY_PPO, TINY_ROWS),
+    "smollm2_sft": Setting(
+        SMOLLM2_HEAD,
+        "stage {{ sft {{ limit: 96 }} training {{ epochs: 1 }} }}" + SMOLLM2_ORM, "sft_1",
+        SMOLLM2_EI_ROUNDS % (2, "") + SMOLLM2_RCRL % "ei_1", SMOLLM2_PPO % 0.7,
+        smollm2_rows("ei_1_round_2", 2 * 256 * 2)),
+    # Shown two worked problems in PPO and in EI's first round; the reward model of the EI run judges
+    # samples without them.
+    "smollm2_no_sft": Setting(
+        SMOLLM2_HEAD, FEW_SHOT + SMOLLM2_ORM, "",
+        SMOLLM2_EI_ROUNDS % (1, "few_shot_first_round: true") + SMOLLM2_ORM +
+        SMOLLM2_EI_ROUNDS % (1, "") + SMOLLM2_RCRL % "ei_2", FEW_SHOT + SMOLLM2_PPO % 0.7,
+        smollm2_rows("ei_2_round_1", 3 * 256 * 2), ei_orm="orm_1"),
+}
 
 
 def run(out, name, text, options):
@@ -86,18 +157,24 @@ def evaluations(folder):
     return {e["name"]: e for e in json.loads((folder / "eval/summary.json").read_text())}
 
 
-def compare(out, start, seed, options):
+def compare(out, name, seed, options):
     """The evaluations of a start and what was made from it, by name of their stage."""
-    def text(kind, body, orm="", more=""):
-        head = TINY.format(root=ROOT, name=f"{start}_{seed}_{kind}", out=out, seed=seed, orm=orm)
-        return f"{start}_{seed}_{kind}", head + more + body
+    setting = SETTINGS[name]
+    models = os.environ.get("RECKON_MODELS", pathlib.Path.home() / ".cache/reckon/models")
 
-    base = run(out, *text("start", INIT + STARTS[start] + REWARD_MODEL), options)
-    orm = base / "orm/orm_1"
-    model = f'model {{ path: "{base}/weights/sft_1" }}\n'
-    rerank = f'orm: "{orm}"'
-    found = evaluations(run(out, *text("ei", EI + RCRL.format(orm=orm), rerank, model), options))
-    found.update(evaluations(run(out, *text("ppo", PPO, rerank, model), options)))
+    def made(kind, body, orm="", model=""):
+        full = f"{name}_{seed}_{kind}"
+        text = f'{setting.head}\nname: "{full}" output_dir: "{out}" seed: {seed}\n'
+        text += f'eval {{{{ orm: "{orm}" }}}}\n' if orm else ""
+        text += f'model {{{{ path: "{model}" }}}}\n' if model else ""
+        values = {"root": ROOT, "smollm2": f"{models}/smollm2-135m", "orm": orm}
+        return run(out, full, (text + body).format(**values), options)
+
+    base = made("start", setting.start)
+    orm = f"{base}/orm/orm_1"
+    model = f"{base}/weights/{setting.model}" if setting.model else ""
+    found = evaluations(made("ei", setting.ei, setting.ei_orm.format(orm=orm), model))
+    found.update(evaluations(made("ppo", setting.ppo, orm, model)))
     return found
 
 
@@ -107,26 +184,26 @@ def cell(values):
     return f"{mean:.1f} ({min(values):.1f}–{max(values):.1f})" if len(values) > 1 else f"{mean:.1f}"
 
 
-def table(start, by_seed):
-    print(f"\n{start}, {len(by_seed)} seeds: mean (lowest–highest), %\n")
-    print("| | rollouts | " + " | ".join(METRICS) + " |\n|" + " --- |" * (2 + len(METRICS)))
-    for row, stage, rollouts in ROWS:
-        found = [evaluations[stage] for evaluations in by_seed if stage in evaluations]
-        cells = [cell([e[metric]["value"] for e in found]) for metric in METRICS]
-        print(f"| {row} | {rollouts:,} | " + " | ".join(cells) + " |")
+def table(name, by_seed):
+    print(f"\n{name}, {len(by_seed)} seeds: mean (lowest–highest), %\n")
+    print("| | samples | " + " | ".join(METRICS) + " |\n|" + " --- |" * (2 + len(METRICS)))
+    for row, stage, samples in SETTINGS[name].rows:
+        cells = [cell([found[stage][metric]["value"] for found in by_seed]) for metric in METRICS]
+        print(f"| {row} | {samples:,} | " + " | ".join(cells) + " |", flush=True)
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="./dev lab compare", description=__doc__,
-                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        prog="./dev lab compare", description=__doc__, epilog="What else is given goes to reckon train.",
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/compare")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])
-    parser.add_argument("--starts", nargs="+", choices=STARTS, default=list(STARTS))
+    parser.add_argument("--settings", nargs="+", choices=SETTINGS, default=list(SETTINGS))
     arguments, options = parser.parse_known_args()
     out = arguments.out.resolve()
     out.mkdir(parents=True, exist_ok=True)
-    for start in arguments.starts:
-        table(start, [compare(out, start, seed, options) for seed in arguments.seeds])
+    for name in arguments.settings:
+        table(name, [compare(out, name, seed, options) for seed in arguments.seeds])
 
 
 if __name__ == "__main__":

@@ -8,15 +8,27 @@ settings (--set a.b=c), for tries that must fail: a reward weight of -1, shuffle
 import json
 import os
 import pathlib
+import subprocess
 import sys
 import tempfile
 
-from harness import ROOT, Train, expect
+from harness import BIN, ROOT, Train, expect
 
 
 def evaluation(run, place):
     path, = (run.run_dir / "eval").glob(f"{place}_*.json")
     return json.loads(path.read_text())
+
+
+def reranks_outside_of_runs(run):
+    asked = subprocess.run(
+        [BIN / "reckon", "eval", "--model", run.run_dir / "weights/sft_1", "--orm",
+         run.run_dir / "orm/orm_1", "--data", "builtin", "--limit", "32", "--fp32", "--json"],
+        capture_output=True, text=True, timeout=60)
+    expect(asked.returncode == 0, asked.stderr, run)
+    found = json.loads(asked.stdout)
+    expect(found["rerank@4"]["value"] <= found["pass@4"]["value"] and "rerank_gain@4" in found,
+           asked.stdout, run)
 
 
 def main():
@@ -31,6 +43,7 @@ def main():
             gain = evaluation(run, last)["rerank_gain@K"]
             print(f"rerank_weighted@K - maj@K: {gain}")
             expect(gain["low"] > 0, f"the reward model does not help: {gain}", run)
+            reranks_outside_of_runs(run)
             return
         before, after = evaluation(run, 0)["maj@1"], evaluation(run, last)["maj@1"]
         print(f"maj@1 before {before}, after {after}")
