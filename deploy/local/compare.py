@@ -28,6 +28,7 @@ class Setting:
     ppo: str
     rows: list    # row, its evaluation, samples drawn to get there
     ei_orm: str = "{orm}"  # the reward model of the EI run: the start's, or its own
+    shown: bool = False    # two worked problems before each prompt, in the start and in PPO
 
 
 TINY_HEAD = """
@@ -110,7 +111,6 @@ stage {{
   }}
 }}
 """
-FEW_SHOT = "data {{ format: FEW_SHOT }}"
 
 
 def smollm2_rows(ei, drawn):
@@ -129,10 +129,10 @@ SETTINGS = {
     # Shown two worked problems in PPO and in EI's first round; the reward model of the EI run judges
     # samples without them.
     "smollm2_no_sft": Setting(
-        SMOLLM2_HEAD, FEW_SHOT + SMOLLM2_ORM, "",
+        SMOLLM2_HEAD, SMOLLM2_ORM, "",
         SMOLLM2_EI_ROUNDS % (1, "few_shot_first_round: true") + SMOLLM2_ORM +
-        SMOLLM2_EI_ROUNDS % (1, "") + SMOLLM2_RCRL % "ei_2", FEW_SHOT + SMOLLM2_PPO % 0.7,
-        smollm2_rows("ei_2_round_1", 3 * 256 * 2), ei_orm="orm_1"),
+        SMOLLM2_EI_ROUNDS % (1, "") + SMOLLM2_RCRL % "ei_2", SMOLLM2_PPO % 0.7,
+        smollm2_rows("ei_2_round_1", 3 * 256 * 2), ei_orm="orm_1", shown=True),
 }
 
 
@@ -162,19 +162,19 @@ def compare(out, name, seed, options):
     setting = SETTINGS[name]
     models = os.environ.get("RECKON_MODELS", pathlib.Path.home() / ".cache/reckon/models")
 
-    def made(kind, body, orm="", model=""):
+    def made(kind, body, orm="", model="", shown=False):
         full = f"{name}_{seed}_{kind}"
-        text = f'{setting.head}\nname: "{full}" output_dir: "{out}" seed: {seed}\n'
-        text += f'eval {{{{ orm: "{orm}" }}}}\n' if orm else ""
-        text += f'model {{{{ path: "{model}" }}}}\n' if model else ""
-        values = {"root": ROOT, "smollm2": f"{models}/smollm2-135m", "orm": orm}
-        return run(out, full, (text + body).format(**values), options)
+        text = f'{setting.head}\nname: "{full}" output_dir: "{out}" seed: {seed}\n{body}'
+        text = text.format(root=ROOT, smollm2=f"{models}/smollm2-135m", orm=orm)
+        sets = {"eval.orm": orm, "model.path": model, "data.format": "FEW_SHOT" if shown else ""}
+        return run(out, full, text,
+                   [f"--set={key}={value}" for key, value in sets.items() if value] + options)
 
-    base = made("start", setting.start)
+    base = made("start", setting.start, shown=setting.shown)
     orm = f"{base}/orm/orm_1"
     model = f"{base}/weights/{setting.model}" if setting.model else ""
     found = evaluations(made("ei", setting.ei, setting.ei_orm.format(orm=orm), model))
-    found.update(evaluations(made("ppo", setting.ppo, orm, model)))
+    found.update(evaluations(made("ppo", setting.ppo, orm, model, setting.shown)))
     return found
 
 
