@@ -25,6 +25,9 @@ double LayerCount(const ModelConfig& m) {
   return count;
 }
 
+// What a process holds before its first weight.
+MemoryLine Program() { return {"program", 300.0 * (1 << 20), "LibTorch, gRPC and their buffers"}; }
+
 double ComputeBytes(const RunConfig& config) {
   return config.model().compute() == ModelSettings::FP32 ? 4 : 2;
 }
@@ -89,6 +92,7 @@ MemoryPlan PlanOf(const RunConfig& config, const Stage& stage, const ModelConfig
   }
   add("activations", activations,
       absl::StrCat("learner.micro_batch_tokens ", config.learner().micro_batch_tokens()));
+  if (placement == Placement::kCpu) plan.lines.push_back(Program());
   return plan;
 }
 
@@ -133,6 +137,10 @@ MemoryPlan ActorMemory(const RunConfig& config, const ModelConfig& m, Placement 
   plan.lines.push_back({"logits",
                         config.actor().max_batch() * static_cast<double>(m.vocab_size) * 4,
                         absl::StrCat("actor.max_batch ", config.actor().max_batch())});
+  if (placement == Placement::kCpu) {
+    plan.lines.push_back({"weights as fetched", copy, "before they are packed"});
+    plan.lines.push_back(Program());
+  }
   return plan;
 }
 

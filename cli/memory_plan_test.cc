@@ -84,6 +84,10 @@ TEST(MemoryPlan, AnActorHoldsTwoVersionsAndItsCache) {
   const MemoryPlan plan =
       ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kGpu);
   EXPECT_EQ(plan.total(), 2 * 2 * kAll + 3 * (1 << 20) + 7 * 100 * 4);
+  // In main memory the bytes as fetched and the program itself come on top.
+  EXPECT_EQ(ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kCpu)
+                .total(),
+            plan.total() + 2 * kAll + 300 * (1 << 20));
 }
 
 }  // namespace

@@ -29,6 +29,10 @@ class CheckpointTest : public testing::Test {
     cursor.evals = 4;
     cursor.version = 2;
     cursor.stage_version = 1;
+    cursor.kl_coef = 0.1;
+    cursor.adapted_version = 1;
+    cursor.replay.fresh = 7;
+    cursor.replay.seen = {{3, 0.1, 2}, {5, 1e-17, 4}};
     cursor.folders = {"sft1", "ei1_round1"};
     cursor.lines = {"a \"line\""};
     return cursor;
