@@ -1,7 +1,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
 #include <map>
 #include <memory>
 #include <optional>
@@ -10,9 +9,9 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "cli/commands.h"
+#include "cli/eval_report.h"
 #include "cli/judge.h"
 #include "cli/local_session.h"
 #include "cli/model_facts.h"
@@ -21,20 +20,11 @@
 #include "common/base/status_macros.h"
 #include "common/plan/group_metrics.h"
 #include "common/weights/model_folder.h"
-#include "nlohmann/json.hpp"
 
 namespace reckon {
 namespace {
 
 constexpr uint32_t kBootstrap = 1000;
-
-// What one plan over the problems gave.
-struct Outcome {
-  GroupMetrics metrics;
-  uint64_t set_aside = 0;
-  uint64_t tokens = 0;
-  double seconds = 0;
-};
 
 uint64_t SampledTokens(const Rollout& rollout) {
   uint64_t tokens = 0;
@@ -93,10 +83,10 @@ absl::StatusOr<Judge::Scores> Ask(Judge* judge, double samples, const StopToken*
 }
 
 // `judge`: null, or asked about all samples.
-absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
-                               const std::string& phase, Judge* judge, const StopToken* stop,
-                               ProgressDisplay* display) {
-  Outcome outcome;
+absl::StatusOr<EvalOutcome> RunOne(LocalSession* session, const PlanSpec& spec,
+                                   const std::string& phase, Judge* judge, const StopToken* stop,
+                                   ProgressDisplay* display) {
+  EvalOutcome outcome;
   // Kept without tokens, and with the text of what is right; batches may come in any order, and the
   // bootstrap should not depend on it.
   std::map<uint64_t, std::vector<Rollout>> groups;
@@ -151,69 +141,6 @@ absl::StatusOr<Outcome> RunOne(LocalSession* session, const PlanSpec& spec,
   return outcome;
 }
 
-struct Row {
-  std::string name;
-  Estimate estimate;
-};
-
-void PrintTable(const EvalOptions& options, size_t problems, const std::vector<Row>& rows,
-                const Outcome& greedy, const Outcome* sampled) {
-  std::cout << options.model << " on " << options.data << ": " << problems << " problems, "
-            << options.format << " prompts, " << options.reward << " answers\n";
-  for (const Row& row : rows) {
-    std::cout << absl::StrFormat("  %-18s %5.1f %%   95 %% interval %5.1f to %5.1f\n", row.name,
-                                 100 * row.estimate.value, 100 * row.estimate.low,
-                                 100 * row.estimate.high);
-  }
-  auto verdicts = [](const char* name, const Outcome& outcome) {
-    std::cout << "  " << name << ":";
-    for (const auto& [verdict, count] : outcome.metrics.VerdictCounts()) {
-      std::cout << " " << verdict << " " << count;
-    }
-    if (outcome.set_aside > 0) std::cout << "; problems set aside " << outcome.set_aside;
-    std::cout << absl::StrFormat(
-        "; %s tokens, %s tok/s, %s\n", FormatCount(static_cast<double>(outcome.tokens)),
-        FormatCount(static_cast<double>(outcome.tokens) / std::max(1e-9, outcome.seconds)),
-        FormatSeconds(outcome.seconds));
-  };
-  verdicts("greedy", greedy);
-  if (sampled != nullptr) {
-    verdicts(absl::StrFormat("%u samples at temperature %g", options.samples, options.temperature)
-                 .c_str(),
-             *sampled);
-  }
-}
-
-void PrintJson(const EvalOptions& options, size_t problems, const std::vector<Row>& rows,
-               const Outcome& greedy, const Outcome* sampled) {
-  nlohmann::ordered_json json = {
-      {"model", options.model},   {"data", options.data},
-      {"problems", problems},     {"format", options.format},
-      {"reward", options.reward}, {"max_new_tokens", options.max_new_tokens},
-      {"seed", options.seed},     {"samples", options.samples}};
-  if (!options.orm.empty()) json["orm"] = options.orm;
-  if (sampled != nullptr) json["temperature"] = options.temperature;
-  for (const Row& row : rows) {
-    json[row.name] = {
-        {"value", row.estimate.value}, {"low", row.estimate.low}, {"high", row.estimate.high}};
-  }
-  auto plan = [](const Outcome& outcome) {
-    return nlohmann::ordered_json{{"verdicts", outcome.metrics.VerdictCounts()},
-                                  {"set_aside", outcome.set_aside},
-                                  {"tokens", outcome.tokens},
-                                  {"seconds", outcome.seconds}};
-  };
-  json["greedy"] = plan(greedy);
-  if (sampled != nullptr) {
-    json["sampled"] = plan(*sampled);
-    json["pass@k"] = sampled->metrics.PassAtPowersOfTwo(options.samples);
-    json["distinct_correct"] = {{"text", sampled->metrics.DistinctCorrectTexts()},
-                                {"equations", sampled->metrics.DistinctCorrectEquations()}};
-  }
-  std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
-            << std::endl;
-}
-
 }  // namespace
 
 absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
@@ -254,10 +181,10 @@ absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
     reward->set_weight(1);
     return spec;
   };
-  absl::StatusOr<Outcome> greedy =
+  absl::StatusOr<EvalOutcome> greedy =
       RunOne(session.get(), spec("greedy", 1, 0), "greedy", nullptr, stop, &display);
-  std::vector<Row> rows;
-  absl::StatusOr<Outcome> sampled = absl::CancelledError();
+  std::vector<EvalRow> rows;
+  absl::StatusOr<EvalOutcome> sampled = absl::CancelledError();
   if (greedy.ok()) {
     rows.push_back({"maj@1", greedy->metrics.MeanAtOne(kBootstrap, options.seed)});
     if (options.samples > 0) {
@@ -284,7 +211,7 @@ absl::Status Eval(const EvalOptions& options, const StopToken* stop) {
       rows.push_back({"rerank_gain" + k, metrics.RerankGain(kBootstrap, options.seed)});
     }
   }
-  auto* print = options.json ? PrintJson : PrintTable;
+  auto* print = options.json ? PrintEvalJson : PrintEvalTable;
   print(options, session->problems().size(), rows, *greedy, sampled.ok() ? &*sampled : nullptr);
   return absl::OkStatus();
 }

@@ -76,13 +76,13 @@ TINY_ROWS = [("start", "start", 0), ("EI", "ei_1_round_2", 2 * 2048 * 4),
 SMOLLM2_HEAD = """
 base: "{root}/recipes/quickstart.textproto"
 model {{ path: "{smollm2}" }}
-data {{ builtin {{ train_problems: 256 eval_problems: 96 min_steps: 1 max_steps: 1 max_number: 30 }} }}
+data {{ builtin {{ train_problems: 160 eval_problems: 96 min_steps: 1 max_steps: 1 max_number: 30 }} }}
 eval {{ samples: 4 temperature: 0.7 max_new_tokens: 48 }}
 """
 SMOLLM2_ORM = """
 stage {{
-  orm {{ samples_per_prompt: 2 sampling {{ temperature: 1.0 max_new_tokens: 48 }} }}
-  training {{ learning_rate: 5e-5 min_learning_rate: 0 epochs: 1 }}
+  orm {{ samples_per_prompt: 4 sampling {{ temperature: 1.0 max_new_tokens: 48 }} }}
+  training {{ learning_rate: 1e-4 min_learning_rate: 0 epochs: 1 }}
 }}
 """
 SMOLLM2_EI_ROUNDS = """
@@ -96,18 +96,18 @@ stage {{
 """
 SMOLLM2_RCRL = """
 stage {{
-  rcrl {{ selection: "%s" orm: "{orm}" good_ratio: 0.7 restart_from: BASE include_sft_data: false }}
+  rcrl {{ selection: "%s" orm: "{orm}" label_by: RISE restart_from: BASE include_sft_data: false }}
   training {{ learning_rate: 1e-4 min_learning_rate: 1e-5 epochs: 1 }}
 }}
 """
 SMOLLM2_PPO = """
 stage {{
   ppo {{
-    steps: 16 prompts: 16 samples_per_prompt: 4 ppo_epochs: 1 kl_coef: 0.05 value_layers: 2 eval_every: 16
+    steps: 10 prompts: 16 samples_per_prompt: 4 ppo_epochs: 2 kl_coef: 0.05 value_layers: 2 eval_every: 10
     sampling {{ temperature: %s max_new_tokens: 48 }}
   }}
   training {{
-    learning_rate: 2e-4 min_learning_rate: 2e-5 warmup_ratio: 0.1 batch_size: 32 lora_rank: 16
+    learning_rate: 3e-4 min_learning_rate: 3e-5 warmup_ratio: 0.1 batch_size: 32 lora_rank: 16
   }}
 }}
 """
@@ -115,7 +115,7 @@ stage {{
 
 def smollm2_rows(ei, drawn):
     return [("start", "start", 0), ("EI", ei, drawn), ("RCRL on EI's samples", "rcrl_1", drawn),
-            ("PPO", "ppo_1_step_16", 16 * 16 * 4)]
+            ("PPO", "ppo_1_step_10", 10 * 16 * 4)]
 
 
 SETTINGS = {
@@ -125,14 +125,14 @@ SETTINGS = {
         SMOLLM2_HEAD,
         "stage {{ sft {{ limit: 96 }} training {{ epochs: 1 }} }}" + SMOLLM2_ORM, "sft_1",
         SMOLLM2_EI_ROUNDS % (2, "") + SMOLLM2_RCRL % "ei_1", SMOLLM2_PPO % 0.7,
-        smollm2_rows("ei_1_round_2", 2 * 256 * 2)),
+        smollm2_rows("ei_1_round_2", 2 * 160 * 2)),
     # Shown two worked problems in PPO and in EI's first round; the reward model of the EI run judges
     # samples without them.
     "smollm2_no_sft": Setting(
         SMOLLM2_HEAD, SMOLLM2_ORM, "",
         SMOLLM2_EI_ROUNDS % (1, "few_shot_first_round: true") + SMOLLM2_ORM +
         SMOLLM2_EI_ROUNDS % (1, "") + SMOLLM2_RCRL % "ei_2", SMOLLM2_PPO % 0.7,
-        smollm2_rows("ei_2_round_1", 3 * 256 * 2), ei_orm="orm_1", shown=True),
+        smollm2_rows("ei_2_round_1", 160 * (2 + 4 + 2)), ei_orm="orm_1", shown=True),
 }
 
 
