@@ -334,6 +334,14 @@ TEST_F(LearnerTest, ARewardModelReranksLabelsStepsAndFilters) {
   }
 }
 
+TEST_F(LearnerTest, LabelsOfWhichNoneIsGoodAreNotTrainedOn) {
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/orm.textproto", kReturnConditioned).ok());
+  absl::Status run = Run(
+      Options("a", {"stage[2].rcrl.threshold=1", "stage[2].rcrl.include_sft_data=false"}, "orm"));
+  EXPECT_EQ(run.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(run.message(), HasSubstr("no step of selection orm_1 is labelled good"));
+}
+
 TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {
   absl::Status run = Run(Options("a", {"training.max_tokens=40"}));
   EXPECT_EQ(run.code(), absl::StatusCode::kInvalidArgument);

@@ -248,6 +248,19 @@ TEST(LoadConfig, AMissingFileIsNamed) {
   EXPECT_THAT(std::string(status.message()), HasSubstr("/nowhere/x.textproto"));
 }
 
+TEST(RcrlConfig, TheThresholdOfARiseIsNothingUnlessItIsSet) {
+  auto threshold = [](const std::string& more) {
+    auto config =
+        Load(WITH("stage { orm {} } stage { rcrl { selection: \"orm_1\" orm: \"orm_1\" ") + more +
+             "} }");
+    EXPECT_TRUE(config.ok()) << config.status();
+    return config.ok() ? config->stage(2).rcrl().threshold() : -1;
+  };
+  EXPECT_EQ(threshold(""), 0.5);
+  EXPECT_EQ(threshold("label_by: RISE"), 0);
+  EXPECT_EQ(threshold("label_by: RISE threshold: 0.25"), 0.25);
+}
+
 TEST(FormatConfig, ShowsDefaultsAndReadsBackTheSame) {
   auto config = Load(kGood);
   ASSERT_TRUE(config.ok());

@@ -106,6 +106,9 @@ void ResolveConfig(RunConfig* config) {
     if (Trains(stage)) *stage.mutable_training() = training;
     if (stage.has_ei() && stage.ei().reward().empty()) stage.mutable_ei()->add_reward();
     if (stage.has_ppo()) ResolvePpo(stage.mutable_ppo());
+    if (stage.rcrl().label_by() == RcrlSettings::RISE && !stage.rcrl().has_threshold()) {
+      stage.mutable_rcrl()->set_threshold(0);
+    }
   }
 }
 

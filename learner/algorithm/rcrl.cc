@@ -167,9 +167,16 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LearnerContext& cont
                                            {"rcrl/steps", double(good + bad)},
                                            {"rcrl/good_ratio", GoodShare(good, bad)}},
                                           &context.cursor.step));
-  if (!settings_.include_sft_data()) return sequences;
-  for (const TrainingSequence& worked :
-       EarlierSolutions(context.config, context.cursor.stage, data)) {
+  std::vector<TrainingSequence> solutions;
+  if (settings_.include_sft_data()) {
+    solutions = EarlierSolutions(context.config, context.cursor.stage, data);
+  }
+  if (good == 0 && bad > 0 && solutions.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        RoundTitle(context), ": no step of selection ", settings_.selection(),
+        " is labelled good, which evaluations of this policy force; lower rcrl.threshold"));
+  }
+  for (const TrainingSequence& worked : solutions) {
     const auto first = std::find(worked.loss.begin(), worked.loss.end(), true);
     sequences.push_back(
         LabelSteps(worked, first - worked.loss.begin(), {true}, orm->steps(), good_label, bad_label)
