@@ -68,6 +68,7 @@ Rollout PlayActor(const PlanSpec& spec, const WorkItem& item, uint32_t sample) {
   sampled->set_weight_version(spec.pinned_version());
   for (unsigned char c : rollout.completion()) sampled->add_tokens(kTinyFirstByte + c);
   sampled->add_tokens(kTinyEnd);
+  for (int i = 0; i < sampled->tokens_size(); ++i) sampled->add_logprobs(-1);
   return rollout;
 }
 
@@ -304,7 +305,9 @@ TEST_F(LearnerTest, ARewardModelReranksLabelsStepsAndFilters) {
   for (const auto& [name, spec] : coordinator_.plans()) {
     const bool forced = name.find("eval/3_rcrl_1") == 0;
     EXPECT_EQ(spec.step_label_tokens_size(), forced ? 1 : 0) << name;
-    if (forced) EXPECT_EQ(spec.step_label_tokens(0), kTinyFirstByte + '^');
+    if (forced) {
+      EXPECT_EQ(spec.step_label_tokens(0), kTinyFirstByte + '^');
+    }
   }
   std::set<std::string> keys;
   for (const nlohmann::json& line : Metrics("a")) {
@@ -331,6 +334,73 @@ TEST_F(LearnerTest, ARewardModelReranksLabelsStepsAndFilters) {
     ASSERT_TRUE(Run(resumed).ok()) << step;
     EXPECT_EQ(ReadFile(root_ + "/b/weights/ei_1_round_1/model.safetensors"), weights) << step;
     EXPECT_EQ(ReadFile(root_ + "/b/orm/orm_1/reward_head.json"), head) << step;
+  }
+}
+
+constexpr char kOnline[] = R"pb(
+  base: "config.textproto"
+  stage {
+    ppo {
+      steps: 4
+      prompts: 2
+      samples_per_prompt: 3
+      ppo_epochs: 2
+      eval_every: 1
+      sampling { max_new_tokens: 200 }
+    }
+  }
+)pb";
+
+// PlayActor's groups of even number are all right, so that every other one teaches something.
+TEST_F(LearnerTest, AStepSamplesOnUntilEnoughGroupsDiffer) {
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/online.textproto", kOnline).ok());
+  const std::vector<std::string> dapo = {"stage[0].ppo.filter_groups=true",
+                                         "stage[0].ppo.adv_estimator=GRPO",
+                                         "stage[0].ppo.max_num_gen_batches=3"};
+  absl::Status run = Run(Options("a", dapo, "online"));
+  ASSERT_TRUE(run.ok()) << run;
+  int steps = 0;
+  for (const nlohmann::json& line : Metrics("a")) {
+    if (!line.contains("num_gen_batches")) continue;
+    EXPECT_EQ(line["num_gen_batches"], 2);
+    EXPECT_EQ(line["num_samples"], 12);
+    EXPECT_EQ(line["num_samples_learned"], 6);
+    EXPECT_EQ(line["frac_reward_zero_std"], 0.5);
+    steps += 1;
+  }
+  EXPECT_EQ(steps, 4);
+  EXPECT_EQ(coordinator_.plans().at("ppo_1").groups_per_batch(), 2u);
+}
+
+TEST_F(LearnerTest, OnlineStagesGoOnFromEveryCheckpointTheSame) {
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/online.textproto", kOnline).ok());
+  const std::string last = "/weights/ppo_1_step_4/model.safetensors";
+  for (const char* kind : {"replay", "dapo"}) {
+    std::vector<std::string> sets = {"stage[0].ppo.replay_ratio=0.5"};
+    if (kind == std::string("dapo")) {
+      sets = {"stage[0].ppo.filter_groups=true", "stage[0].ppo.max_num_gen_batches=3"};
+    }
+    const std::string whole = absl::StrCat(kind, "_whole"), cut = absl::StrCat(kind, "_cut");
+    FakeCoordinator first(PlayActor);
+    ASSERT_TRUE(RunLearner(Options(whole, sets, "online"), first.NewStub(), &stop_).ok());
+    const std::vector<int64_t> steps = ListCheckpoints(absl::StrCat(root_, "/", whole));
+    ASSERT_EQ(steps.size(), 4u);
+    for (int64_t step : steps) {
+      const std::string folder = absl::StrCat(root_, "/", cut);
+      fs::remove_all(folder);
+      fs::copy(absl::StrCat(root_, "/", whole), folder, fs::copy_options::recursive);
+      for (int64_t later : steps) {
+        if (later > step) fs::remove_all(absl::StrCat(folder, "/checkpoints/step_", later));
+      }
+      LearnerOptions resumed = Options(cut, sets, "online");
+      resumed.resume = true;
+      // As one that was lost with all it held: prompts are asked for again.
+      FakeCoordinator other(PlayActor);
+      const absl::Status run = RunLearner(resumed, other.NewStub(), &stop_);
+      ASSERT_TRUE(run.ok()) << kind << " " << step << " " << run;
+      EXPECT_EQ(ReadFile(folder + last), ReadFile(absl::StrCat(root_, "/", whole, last)))
+          << kind << " " << step;
+    }
   }
 }
 

@@ -157,6 +157,12 @@ TEST(PpoConfig, SettingsThatCannotWorkAreRefusedInOneLine) {
       {"backtrack_from: 1.5", "ppo.backtrack_from: 1.5 is out of range"},
       {"replay_temperature: 0", "ppo.replay_temperature: 0 is out of range"},
       {"replay_ratio: 0.5 max_staleness: 1", "ppo.replay_ratio: 0.5 chooses prompts by"},
+      {"max_num_gen_batches: 0", "ppo.max_num_gen_batches: 0 is out of range"},
+      {"max_num_gen_batches: 3", "ppo.max_num_gen_batches: 3 are for groups that filter_groups"},
+      {"max_num_gen_batches: 3 filter_groups: true max_staleness: 1",
+       "ppo.max_num_gen_batches: 3 need max_staleness: 0"},
+      {"overlong_buffer_len: 9 sampling { max_new_tokens: 8 }",
+       "ppo.overlong_buffer_len: 9 is out of range"},
   };
   for (const auto& [settings, says] : cases) {
     auto status = Load(PpoText(settings)).status();

@@ -133,6 +133,26 @@ absl::Status CheckCurricula(const std::string& prefix, const PpoSettings& p) {
       p.max_staleness(), "; set one of them to 0");
 }
 
+// Which samples of a step are learned from, and what long ones cost.
+absl::Status CheckLearnedSamples(const std::string& prefix, const PpoSettings& p) {
+  const std::string batches = prefix + ".max_num_gen_batches";
+  RETURN_IF_ERROR(AtLeastOne(batches, p.max_num_gen_batches(), 1000));
+  if (p.max_num_gen_batches() > 1) {
+    if (!p.filter_groups()) {
+      return Invalid(batches, p.max_num_gen_batches(),
+                     " are for groups that filter_groups leaves out; set it or leave this at 1");
+    }
+    if (p.max_staleness() > 0 || p.replay_ratio() > 0) {
+      return Invalid(batches, p.max_num_gen_batches(),
+                     " need max_staleness: 0 and replay_ratio: 0,",
+                     " with which a step's batches are not known before it");
+    }
+  }
+  RETURN_IF_ERROR(Between(prefix + ".overlong_buffer_len", p.overlong_buffer_len(), 0,
+                          p.sampling().max_new_tokens()));
+  return Between(prefix + ".overlong_penalty_factor", p.overlong_penalty_factor(), 0, 1e6);
+}
+
 absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p, const Earlier& earlier) {
   auto key = [&](absl::string_view name) { return absl::StrCat(prefix, ".", name); };
   RETURN_IF_ERROR(AtLeastOne(key("steps"), p.steps(), 10'000'000));
@@ -172,6 +192,7 @@ absl::Status CheckPpo(const std::string& prefix, const PpoSettings& p, const Ear
                    " has none; use GAE or set it to 0");
   }
   RETURN_IF_ERROR(Between(key("value_clip"), p.value_clip(), 0, 1e6));
+  RETURN_IF_ERROR(CheckLearnedSamples(prefix, p));
   return CheckCurricula(prefix, p);
 }
 

@@ -54,8 +54,8 @@ stage {{
 }}
 stage {{
   rcrl {{
-    selection: "ei_1" orm: "{orm}" good_label: "^" bad_label: "~" good_ratio: 0.7 restart_from: BASE
-    include_sft_data: false
+    selection: "ei_1" orm: "{orm}" label_by: RISE good_label: "^" bad_label: "~" good_ratio: 0.7
+    restart_from: BASE include_sft_data: false
   }}
   training {{ learning_rate: 1e-3 min_learning_rate: 1e-4 epochs: 3 }}
 }}
@@ -88,10 +88,10 @@ stage {{
 SMOLLM2_EI_ROUNDS = """
 stage {{
   ei {{
-    rounds: %d samples_per_prompt: 2 restart_from: PREVIOUS include_sft_data: false dedup: TEXT
-    sampling {{ temperature: 1.0 max_new_tokens: 48 }} %s
+    rounds: %d samples_per_prompt: %d restart_from: PREVIOUS include_sft_data: false dedup: TEXT
+    sampling {{ temperature: %.1f max_new_tokens: 48 }} %s
   }}
-  training {{ learning_rate: 5e-5 min_learning_rate: 5e-6 epochs: 1 }}
+  training {{ learning_rate: 5e-5 min_learning_rate: 5e-6 epochs: %d }}
 }}
 """
 SMOLLM2_RCRL = """
@@ -124,15 +124,15 @@ SETTINGS = {
     "smollm2_sft": Setting(
         SMOLLM2_HEAD,
         "stage {{ sft {{ limit: 96 }} training {{ epochs: 1 }} }}" + SMOLLM2_ORM, "sft_1",
-        SMOLLM2_EI_ROUNDS % (2, "") + SMOLLM2_RCRL % "ei_1", SMOLLM2_PPO % 0.7,
+        SMOLLM2_EI_ROUNDS % (2, 2, 1.0, "", 1) + SMOLLM2_RCRL % "ei_1", SMOLLM2_PPO % 0.7,
         smollm2_rows("ei_1_round_2", 2 * 160 * 2)),
     # Shown two worked problems in PPO and in EI's first round; the reward model of the EI run judges
     # samples without them.
     "smollm2_no_sft": Setting(
         SMOLLM2_HEAD, SMOLLM2_ORM, "",
-        SMOLLM2_EI_ROUNDS % (1, "few_shot_first_round: true") + SMOLLM2_ORM +
-        SMOLLM2_EI_ROUNDS % (1, "") + SMOLLM2_RCRL % "ei_2", SMOLLM2_PPO % 0.7,
-        smollm2_rows("ei_2_round_1", 160 * (2 + 4 + 2)), ei_orm="orm_1", shown=True),
+        SMOLLM2_EI_ROUNDS % (1, 8, 0.7, "few_shot_first_round: true", 2) + SMOLLM2_ORM +
+        SMOLLM2_EI_ROUNDS % (1, 4, 0.7, "", 2) + SMOLLM2_RCRL % "ei_2", SMOLLM2_PPO % 0.7,
+        smollm2_rows("ei_2_round_1", 160 * (8 + 4 + 4)), ei_orm="orm_1", shown=True),
 }
 
 

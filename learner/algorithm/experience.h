@@ -19,6 +19,7 @@ struct Experience {
   double reward = 0;
   Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward that gives one
   bool truncated = false;
+  bool flat_group = false;                // the rewards of its group are all the same
   uint64_t version = 0;                   // oldest among its sampled tokens
   std::vector<float> behaviour_logprobs;  // as the actor recorded them
   std::vector<float> step_rewards;        // the part of `reward` that steps earn, where they end

@@ -1,7 +1,7 @@
 #include "learner/algorithm/ppo.h"
 
 #include <algorithm>
-#include <numeric>
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -9,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "learner/algorithm/learned_samples.h"
 #include "learner/algorithm/orm_rewards.h"
 #include "learner/algorithm/ppo_loss.h"
 #include "learner/loss/advantage.h"
@@ -33,24 +34,6 @@ absl::Status Share(Parallel& parallel, std::vector<Rollout>* rollouts) {
 std::vector<const TrainingSequence*> Sequences(const std::vector<Experience>& step) {
   std::vector<const TrainingSequence*> out;
   for (const Experience& e : step) out.push_back(&e.sequence);
-  return out;
-}
-
-// Samples that are learned from. The others have served to compare with.
-std::vector<const Experience*> Learned(const PpoSettings& settings,
-                                       const std::vector<Experience>& step) {
-  std::vector<const Experience*> out;
-  for (size_t begin = 0, end = 0; begin < step.size(); begin = end) {
-    bool flat = true;
-    for (end = begin; end < step.size() && step[end].group == step[begin].group; ++end) {
-      flat = flat && step[end].reward == step[begin].reward;
-    }
-    if (flat && settings.filter_groups()) continue;
-    for (size_t i = begin; i < end; ++i) {
-      if (step[i].truncated && settings.mask_truncated()) continue;
-      if (step[i].length() > 0) out.push_back(&step[i]);
-    }
-  }
   return out;
 }
 
@@ -79,10 +62,12 @@ absl::Status Ppo::Begin(LearnerContext& context) {
     context.extra = critic_->parameters();
   }
   kl_.emplace(settings_.kl_coef(), settings_.kl_target(), settings_.kl_horizon());
-  if (context.cursor.round > 0 || context.cursor.phase != Cursor::kBegin) {
-    if (settings_.kl_target() > 0) kl_->Restore(context.cursor.kl_coef);
+  if (context.cursor.round == 0 && context.cursor.phase == Cursor::kBegin) {
+    context.cursor.replay = {};  // of an earlier stage, as the batches
+    context.cursor.batches = 0;
+  } else if (settings_.kl_target() > 0) {
+    kl_->Restore(context.cursor.kl_coef);
   }
-  if (context.cursor.round == 0) context.cursor.replay = {};  // of an earlier stage
   if (context.parallel->rank() == 0) {
     ASSIGN_OR_RETURN(stream_, RolloutStream::Open(context, settings_));
   }
@@ -105,6 +90,20 @@ absl::Status Ppo::PrepareUpdate(LearnerContext& context) {
 }
 
 absl::StatusOr<std::vector<Experience>> Ppo::Sample(LearnerContext& context) {
+  std::vector<Experience> step;
+  uint32_t batches = 0, groups = 0;
+  while (batches < settings_.max_num_gen_batches() && groups < settings_.prompts()) {
+    ASSIGN_OR_RETURN(std::vector<Experience> batch, SampleBatch(context));
+    std::move(batch.begin(), batch.end(), std::back_inserter(step));
+    groups = MarkFlatGroups(&step);
+    batches += 1;
+  }
+  for (Experience& sample : step) ChargeLength(settings_, &sample);
+  context.cursor.batches += batches;
+  return step;
+}
+
+absl::StatusOr<std::vector<Experience>> Ppo::SampleBatch(LearnerContext& context) {
   std::vector<Rollout> rollouts;
   if (stream_ != nullptr) {
     absl::StatusOr<std::vector<Rollout>> next = stream_->Next(context.cursor.round);
@@ -115,18 +114,18 @@ absl::StatusOr<std::vector<Experience>> Ppo::Sample(LearnerContext& context) {
     rollouts = *std::move(next);
   }
   RETURN_IF_ERROR(Share(*context.parallel, &rollouts));
-  std::vector<Experience> step;
+  std::vector<Experience> batch;
   const int64_t vocab_size = context.model->config().vocab_size;
   for (const Rollout& rollout : rollouts) {
-    step.push_back(MakeExperience(rollout, ActorRewards(settings_.reward())));
-    for (uint32_t token : step.back().sequence.tokens) {
+    batch.push_back(MakeExperience(rollout, ActorRewards(settings_.reward())));
+    for (uint32_t token : batch.back().sequence.tokens) {
       if (token < vocab_size) continue;
       return absl::InvalidArgumentError(absl::StrCat(
           "a rollout's token ", token, " is not in the model's vocabulary of ", vocab_size));
     }
   }
-  RETURN_IF_ERROR(AddOrmRewards(context, settings_.reward(), rollouts, &step));
-  return step;
+  RETURN_IF_ERROR(AddOrmRewards(context, settings_.reward(), rollouts, &batch));
+  return batch;
 }
 
 absl::Status Ppo::ScoreReference(LearnerContext& context,
@@ -169,7 +168,7 @@ absl::Status Ppo::Score(LearnerContext& context, std::vector<Experience>* step) 
 absl::Status Ppo::Update(LearnerContext& context, const std::vector<Experience>& step,
                          std::map<std::string, double>* metrics) {
   const TrainingSettings& training = context.stage().training();
-  std::vector<const Experience*> learned = Learned(settings_, step);
+  std::vector<const Experience*> learned = LearnedSamples(settings_, step);
   (*metrics)["num_samples_learned"] = static_cast<double>(learned.size());
   // As if no sample were left out, so that the rate is a function of the step.
   const int64_t samples = int64_t{settings_.prompts()} * settings_.samples_per_prompt();
@@ -220,10 +219,12 @@ absl::Status Ppo::Round(LearnerContext& context) {
     context.reporter->Update(static_cast<double>(context.cursor.round), 0);
   }
   const absl::Time begin = absl::Now();
+  const int64_t batches = context.cursor.batches;
   ASSIGN_OR_RETURN(std::vector<Experience> step, Sample(context));
   const absl::Time sampled = absl::Now();
   RETURN_IF_ERROR(Score(context, &step));
   std::map<std::string, double> metrics = ExperienceMetrics(step, context.cursor.version);
+  metrics["num_gen_batches"] = static_cast<double>(context.cursor.batches - batches);
   const double kl = FillAdvantages(settings_, kl_->value(), &step);
   const absl::Time scored = absl::Now();
   if (HasReference()) {
@@ -258,8 +259,8 @@ absl::Status Ppo::Round(LearnerContext& context) {
 absl::Status Ppo::Published(LearnerContext& context, bool saved) {
   if (stream_ == nullptr) return absl::OkStatus();
   const int64_t step = context.cursor.round;
-  RETURN_IF_ERROR(stream_->Applied(step, context.cursor.version));
-  if (saved) RETURN_IF_ERROR(stream_->Durable(step));
+  RETURN_IF_ERROR(stream_->Applied(context.cursor.version));
+  if (saved) RETURN_IF_ERROR(stream_->Durable());
   if (EvaluatesAfter(step)) phase_begun_ = false;
   return step + 1 == rounds() ? stream_->Close() : absl::OkStatus();
 }

@@ -41,8 +41,9 @@ class Ppo : public Algorithm {
                               absl::Span<const TrainingSequence* const> sequences,
                               TokenValues* logprobs);
   absl::Status PrepareUpdate(LearnerContext& context);
-  // The same on every rank.
+  // The step's samples, the same on every rank: of one batch, or of as many as it takes.
   absl::StatusOr<std::vector<Experience>> Sample(LearnerContext& context);
+  absl::StatusOr<std::vector<Experience>> SampleBatch(LearnerContext& context);
   absl::Status Score(LearnerContext& context, std::vector<Experience>* step);
   absl::Status Update(LearnerContext& context, const std::vector<Experience>& step,
                       std::map<std::string, double>* metrics);

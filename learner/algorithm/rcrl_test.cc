@@ -58,7 +58,9 @@ TEST(RcrlTest, SamplesAreLeftOutUntilTheShareOfGoodStepsIsReached) {
     ASSERT_EQ(again.size(), balanced.size());
     for (size_t i = 0; i < again.size(); ++i) {
       EXPECT_EQ(again[i].sequence, balanced[i].sequence);
-      if (i > 0) EXPECT_LT(again[i - 1].sequence.tokens[0], again[i].sequence.tokens[0]);
+      if (i > 0) {
+        EXPECT_LT(again[i - 1].sequence.tokens[0], again[i].sequence.tokens[0]);
+      }
     }
   }
 }

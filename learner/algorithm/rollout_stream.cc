@@ -33,47 +33,53 @@ absl::StatusOr<std::unique_ptr<RolloutStream>> RolloutStream::Open(LearnerContex
   AddRewards(settings.reward(), &spec);
   ASSIGN_OR_RETURN(const OpenPlanReply opened, context.plans->Open(spec));
   stream->appended_ = opened.appended_groups();
+  stream->batch_ = context.cursor.batches;
   return stream;
 }
 
 absl::StatusOr<std::vector<Rollout>> RolloutStream::Next(int64_t step) {
   if (replay_.has_value()) Draw(step);
-  const uint64_t ahead = static_cast<uint64_t>(step) + 1 + settings_.max_staleness();
-  RETURN_IF_ERROR(AppendTo(std::min<uint64_t>(ahead, settings_.steps()) * settings_.prompts()));
-  ASSIGN_OR_RETURN(std::optional<BatchHeader> header, context_->plans->NextHeader(name_, step));
+  if (batch_ > context_->cursor.batches) {  // nothing was learned from the batch before
+    RETURN_IF_ERROR(context_->plans->MarkApplied(name_, batch_ - 1, context_->cursor.version));
+  }
+  const int64_t ahead = std::min<int64_t>(1 + settings_.max_staleness(), settings_.steps() - step);
+  RETURN_IF_ERROR(AppendTo((batch_ + ahead) * settings_.prompts(), step));
+  ASSIGN_OR_RETURN(std::optional<BatchHeader> header, context_->plans->NextHeader(name_, batch_));
   if (!header.has_value()) {
     return absl::FailedPreconditionError(
         absl::StrCat("plan '", name_, "' ended before step ", step));
   }
+  batch_ += 1;
   std::vector<RolloutKey> keys;
   for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
   return context_->plans->Fetch(keys);
 }
 
-absl::Status RolloutStream::Applied(int64_t step, uint64_t version) {
-  return context_->plans->MarkApplied(name_, step, version);
+absl::Status RolloutStream::Applied(uint64_t version) {
+  return context_->plans->MarkApplied(name_, context_->cursor.batches - 1, version);
 }
 
-absl::Status RolloutStream::Durable(int64_t step) {
-  return context_->plans->MarkDurable(name_, step, /*keep_rollouts=*/true);
+absl::Status RolloutStream::Durable() {
+  return context_->plans->MarkDurable(name_, context_->cursor.batches - 1,
+                                      /*keep_rollouts=*/true);
 }
 
 absl::Status RolloutStream::Close() { return context_->plans->Close(name_); }
 
-absl::Status RolloutStream::AppendTo(uint64_t groups) {
+absl::Status RolloutStream::AppendTo(uint64_t groups, int64_t step) {
   if (appended_ >= groups) return absl::OkStatus();
   std::vector<WorkItem> items;
   for (uint64_t group = appended_; group < groups; ++group) {
     const Problem& problem = context_->data->train[ProblemOf(group)];
     WorkItem& item = items.emplace_back(MakeWorkItem(*context_->data->prompt, problem, group));
     if (!backtracking_.has_value()) continue;
-    const auto step = static_cast<int64_t>(group / settings_.prompts());
-    for (uint32_t token : backtracking_->Prefix(problem.solution, step)) {
+    const int64_t ahead = static_cast<int64_t>(group / settings_.prompts()) - batch_;
+    for (uint32_t token : backtracking_->Prefix(problem.solution, step + ahead)) {
       item.add_forced_tokens(token);
     }
   }
-  const bool last = groups == uint64_t{settings_.steps()} * settings_.prompts();
-  RETURN_IF_ERROR(context_->plans->Append(name_, appended_, std::move(items), last));
+  RETURN_IF_ERROR(
+      context_->plans->Append(name_, appended_, std::move(items), /*end_of_plan=*/false));
   appended_ = groups;
   return absl::OkStatus();
 }

@@ -16,10 +16,10 @@
 
 namespace reckon {
 
-// The plan of an online stage: one batch a step, sampled from the newest weights. Its prompts are
-// the training data in an order that is shuffled anew in every pass over them, a function of (seed,
-// stage, pass); with prioritised replay some of a step's prompts are seen ones instead. With
-// backtracking solutions are begun for the policy. Rank 0's; one thread.
+// The plan of an online stage: batches sampled from the newest weights, one or more a step. Its
+// prompts are the training data in an order that is shuffled anew in every pass over them, a
+// function of (seed, stage, pass); with prioritised replay some of a step's prompts are seen ones
+// instead. With backtracking solutions are begun for the policy. Rank 0's; one thread.
 //
 // An owner that restarts goes on at its step: batches that were cut are served again as recorded.
 class RolloutStream {
@@ -27,21 +27,23 @@ class RolloutStream {
   static absl::StatusOr<std::unique_ptr<RolloutStream>> Open(LearnerContext& context,
                                                              const PpoSettings& settings);
 
-  // The rollouts of a step, in key order. Waits; CANCELLED when stopped.
+  // One more batch of rollouts for a step, in key order. Waits; CANCELLED when stopped. Another one
+  // of the same step is sampled from the same weights; not with max_staleness or replay.
   absl::StatusOr<std::vector<Rollout>> Next(int64_t step);
-  // The step's update is `version`: actors may sample further ahead.
-  absl::Status Applied(int64_t step, uint64_t version);
+  // The update of the step that has taken the cursor's batches is `version`: actors may sample
+  // further ahead.
+  absl::Status Applied(uint64_t version);
   // What the samples of the step's groups taught, for the prompts of the next one.
   void Learned(int64_t step, const std::map<uint64_t, double>& score_of_group);
   // Of the curricula that are on.
   void AddMetrics(int64_t step, std::map<std::string, double>* metrics) const;
-  // A checkpoint covers all steps up to this one.
-  absl::Status Durable(int64_t step);
+  // A checkpoint covers the cursor's batches.
+  absl::Status Durable();
   absl::Status Close();
 
  private:
   RolloutStream(LearnerContext& context, const PpoSettings& settings);
-  absl::Status AppendTo(uint64_t groups);
+  absl::Status AppendTo(uint64_t groups, int64_t step);
   // Of a group, in the training data.
   size_t ProblemOf(uint64_t group);
   size_t InTurn(uint64_t place);
@@ -51,6 +53,7 @@ class RolloutStream {
   PpoSettings settings_;
   std::string name_;
   uint64_t appended_ = 0;
+  int64_t batch_ = 0;  // the next one to take
   int64_t pass_ = -1;
   std::vector<size_t> order_;  // of this pass
   std::optional<Backtracking> backtracking_;

@@ -44,6 +44,7 @@ struct Cursor {
   uint64_t version = 0;        // newest weight version
   uint64_t stage_version = 0;  // version the stage began with
   double kl_coef = 0;          // of a ppo stage, as far as it was steered
+  int64_t batches = 0;         // of a ppo stage, that its steps have taken
   // What the adapters that are the checkpoint's parameters lie on. None: they are whole weights.
   std::optional<uint64_t> adapted_version;
   ReplayState replay;                // of a ppo stage that replays prompts

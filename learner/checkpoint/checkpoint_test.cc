@@ -30,6 +30,7 @@ class CheckpointTest : public testing::Test {
     cursor.version = 2;
     cursor.stage_version = 1;
     cursor.kl_coef = 0.1;
+    cursor.batches = 9;
     cursor.adapted_version = 1;
     cursor.replay.fresh = 7;
     cursor.replay.seen = {{3, 0.1, 2}, {5, 1e-17, 4}};

@@ -59,6 +59,7 @@ nlohmann::json CursorToJson(const Cursor& cursor) {
       {"version", cursor.version},
       {"stage_version", cursor.stage_version},
       {"kl_coef", cursor.kl_coef},
+      {"batches", cursor.batches},
       {"adapted_version",
        cursor.adapted_version.has_value() ? static_cast<int64_t>(*cursor.adapted_version) : kNone},
       {"replay", ReplayToJson(cursor.replay)},
@@ -81,6 +82,7 @@ absl::StatusOr<Cursor> CursorFromJson(const nlohmann::json& json) {
   ASSIGN_OR_RETURN(cursor.version, GetInt(json, "version"));
   ASSIGN_OR_RETURN(cursor.stage_version, GetInt(json, "stage_version"));
   ASSIGN_OR_RETURN(cursor.kl_coef, GetDouble(json, "kl_coef"));
+  ASSIGN_OR_RETURN(cursor.batches, GetInt(json, "batches"));
   ASSIGN_OR_RETURN(const int64_t adapted, GetInt(json, "adapted_version"));
   if (adapted != kNone) cursor.adapted_version = adapted;
   ASSIGN_OR_RETURN(const nlohmann::json* replay, GetObject(json, "replay"));

@@ -32,7 +32,9 @@ VARIANTS = {
     "weights": {"ppo": "", "training": ""},
     "curricula": {"ppo": "backtrack_steps: 5 replay_ratio: 0.5 replay_temperature: 0.5",
                   "training": ""},
-    "adapters": {"ppo": "value_layers: 1", "training": "lora_rank: 8"},
+    "adapters": {"ppo": "value_layers: 1 filter_groups: true max_num_gen_batches: 3 overlong_buffer_len: 24"
+                        " clip_ratio_low: 0.01 clip_ratio_high: 0.02",
+                 "training": "lora_rank: 8"},
 }
 
 
@@ -63,6 +65,9 @@ def killed_and_resumed_end_like_the_whole(folder, name):
     expect(all(m["mismatch_kl"] == 0 for m in steps), "actor and learner disagree", whole)
     expect(any(m["actor/pg_clipfrac"] > 0 for m in steps), "nothing was clipped", whole)
     expect(len({m["actor/reward_kl_penalty_coeff"] for m in steps}) > 1, "kl_coef stood", whole)
+
+    if name == "adapters":
+        expect(any(m["num_gen_batches"] > 1 for m in steps), "one batch was always enough", whole)
 
     killed = Train(config("killed"))
     killed.wait_phase("ppo_1", done=4)
