@@ -99,6 +99,16 @@ class LearnerTest : public testing::Test {
     return RunLearner(options, coordinator_.NewStub(), &stop_);
   }
 
+  // The run as it was when it had just written the checkpoint of `step`.
+  void CopyUpTo(const std::string& run, int64_t step, const std::string& copy) {
+    const std::string from = absl::StrCat(root_, "/", run), to = absl::StrCat(root_, "/", copy);
+    fs::remove_all(to);
+    fs::copy(from, to, fs::copy_options::recursive);
+    for (int64_t later : ListCheckpoints(from)) {
+      if (later > step) fs::remove_all(absl::StrCat(to, "/checkpoints/step_", later));
+    }
+  }
+
   std::string FinalWeights(const std::string& run) {
     auto bytes = ReadFile(absl::StrCat(root_, "/", run, "/weights/ei_1_round_2/model.safetensors"));
     EXPECT_TRUE(bytes.ok()) << bytes.status();
@@ -202,11 +212,7 @@ TEST_P(CheckpointTest, GivesTheSameWeightsFromEveryCheckpoint) {
   ASSERT_GE(steps.size(), 10u);
   for (size_t i = 1; i < steps.size(); i += 3) {  // some in each phase
     int64_t step = steps[i];
-    fs::remove_all(root_ + "/again");
-    fs::copy(root_ + "/whole", root_ + "/again", fs::copy_options::recursive);
-    for (int64_t later : steps) {
-      if (later > step) fs::remove_all(absl::StrCat(root_, "/again/checkpoints/step_", later));
-    }
+    CopyUpTo("whole", step, "again");
     LearnerOptions options = Options("again", GetParam());
     EXPECT_THAT(Run(options).message(), HasSubstr("--resume"));
     options.resume = true;
@@ -324,11 +330,7 @@ TEST_F(LearnerTest, ARewardModelReranksLabelsStepsAndFilters) {
   const auto head = ReadFile(root_ + "/a/orm/orm_1/reward_head.json");
   for (size_t i = 0; i < steps.size(); i += 4) {
     const int64_t step = steps[i];
-    fs::remove_all(root_ + "/b");
-    fs::copy(root_ + "/a", root_ + "/b", fs::copy_options::recursive);
-    for (int64_t later : steps) {
-      if (later > step) fs::remove_all(absl::StrCat(root_, "/b/checkpoints/step_", later));
-    }
+    CopyUpTo("a", step, "b");
     LearnerOptions resumed = Options("b", {}, "orm");
     resumed.resume = true;
     ASSERT_TRUE(Run(resumed).ok()) << step;
@@ -386,19 +388,15 @@ TEST_F(LearnerTest, OnlineStagesGoOnFromEveryCheckpointTheSame) {
     const std::vector<int64_t> steps = ListCheckpoints(absl::StrCat(root_, "/", whole));
     ASSERT_EQ(steps.size(), 4u);
     for (int64_t step : steps) {
-      const std::string folder = absl::StrCat(root_, "/", cut);
-      fs::remove_all(folder);
-      fs::copy(absl::StrCat(root_, "/", whole), folder, fs::copy_options::recursive);
-      for (int64_t later : steps) {
-        if (later > step) fs::remove_all(absl::StrCat(folder, "/checkpoints/step_", later));
-      }
+      CopyUpTo(whole, step, cut);
       LearnerOptions resumed = Options(cut, sets, "online");
       resumed.resume = true;
       // As one that was lost with all it held: prompts are asked for again.
       FakeCoordinator other(PlayActor);
       const absl::Status run = RunLearner(resumed, other.NewStub(), &stop_);
       ASSERT_TRUE(run.ok()) << kind << " " << step << " " << run;
-      EXPECT_EQ(ReadFile(folder + last), ReadFile(absl::StrCat(root_, "/", whole, last)))
+      EXPECT_EQ(ReadFile(absl::StrCat(root_, "/", cut, last)),
+                ReadFile(absl::StrCat(root_, "/", whole, last)))
           << kind << " " << step;
     }
   }
