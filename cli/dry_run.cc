@@ -69,11 +69,16 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
       const PpoSettings& ppo = stage.ppo();
       const double samples = double(ppo.prompts()) * ppo.samples_per_prompt();
       const double evaluations = std::ceil(double(ppo.steps()) / ppo.eval_every());
-      total.sampled += samples * ppo.steps();
+      const double at_most_sampled = samples * ppo.max_num_gen_batches();
+      total.sampled += at_most_sampled * ppo.steps();
       std::cout << ppo.steps() << " steps of " << FormatCount(samples) << " samples ("
-                << ppo.samples_per_prompt() << " a prompt), advantages by "
-                << PpoSettings::AdvEstimator_Name(ppo.adv_estimator()) << ", " << ppo.ppo_epochs()
-                << " epochs in minibatches of " << training.batch_size() << "; ";
+                << ppo.samples_per_prompt() << " a prompt)";
+      if (ppo.max_num_gen_batches() > 1) {
+        std::cout << " of groups that differ, from at most " << FormatCount(at_most_sampled);
+      }
+      std::cout << ", advantages by " << PpoSettings::AdvEstimator_Name(ppo.adv_estimator()) << ", "
+                << ppo.ppo_epochs() << " epochs in minibatches of " << training.batch_size()
+                << "; ";
       std::string line;
       for (double i = 0; i < evaluations; ++i) line = evaluate();
       std::cout << FormatCount(evaluations) << " times " << line << "\n";
@@ -94,7 +99,7 @@ Samples PrintStages(const RunConfig& config, const DataFacts& data) {
       std::cout << evaluate() << "\n";
     }
   }
-  std::cout << "  in all: " << FormatCount(total.sampled) << " training samples, "
+  std::cout << "  in all: at most " << FormatCount(total.sampled) << " training samples, "
             << FormatCount(total.evaluated) << " evaluation samples\n";
   return total;
 }
