@@ -25,8 +25,9 @@ Uplink::Options UplinkOptions(const EngineOptions& engine) {
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, PolicyMaker maker,
-             const StopToken* stop)
+             const Rewarder* rewarder, const StopToken* stop)
     : options_(std::move(options)),
+      rewarder_(rewarder),
       stop_(stop),
       models_(std::move(maker)),
       report_at_(absl::Now() + options_.report_every),
@@ -236,8 +237,8 @@ void Actor::Upload(const FinishedSample& sample) {
   if (open_.count(sample.lease) == 0) return;  // failed or lost meanwhile
   Rollout rollout = sample.rollout;
   rollout.set_actor(options_.name);
-  const absl::Status judged = AddRewards(rewarder_, *sample.group->plan, sample.group->lease.item(),
-                                         engine_->tokenizer(), &rollout);
+  const absl::Status judged = AddRewards(
+      *rewarder_, *sample.group->plan, sample.group->lease.item(), engine_->tokenizer(), &rollout);
   if (!judged.ok()) {
     Fail(sample.lease, judged);
     return;

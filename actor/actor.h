@@ -37,8 +37,9 @@ struct ActorOptions {
 // failed with a reason, and the actor goes on.
 class Actor {
  public:
+  // What is pointed at outlives the actor.
   Actor(ActorOptions options, Coordinator::StubInterface* stub, PolicyMaker maker,
-        const StopToken* stop);
+        const Rewarder* rewarder, const StopToken* stop);
 
   // Works until stopped, then sends up what is finished and gives back the rest. An error: the
   // policy failed again and again.
@@ -67,8 +68,8 @@ class Actor {
   void Report();
 
   const ActorOptions options_;
+  const Rewarder* const rewarder_;
   const StopToken* const stop_;
-  Verifier rewarder_;
 
   ModelSet models_;
   const Model* model_ = nullptr;  // the one in use

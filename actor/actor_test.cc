@@ -58,6 +58,7 @@ class ActorTest : public testing::Test {
       ActorOptions options;
       options.name = "a";
       options.engine.max_batch = 4;
+      const Verifier verifier;
       Actor actor(
           options, stub_.get(),
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<Policy>> {
@@ -67,7 +68,7 @@ class ActorTest : public testing::Test {
             ++built_;
             return std::make_unique<FakePolicy>(fake);
           },
-          &stop_);
+          &verifier, &stop_);
       status_ = actor.Run();
     });
   }

@@ -1,12 +1,11 @@
 """Each algorithm raises maj@1 from the same SFT start beyond the intervals, on the tiny model; the
 reward model's weighted vote is better than the plain one beyond the interval of the difference.
 
-rl_test.py RECIPE runs recipes/tiny_RECIPE.textproto as it is. RECKON_RL_SET may hold further
-settings (--set a.b=c), for tries that must fail: a reward weight of -1, shuffled answers.
+rl_test.py RECIPE [SECONDS] runs recipes/tiny_RECIPE.textproto as it is, for that long at most (240).
+`./dev lab lies` shows that each fails when the rewards are wrong.
 """
 
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -18,6 +17,10 @@ from harness import BIN, ROOT, Train, expect
 def evaluation(run, place):
     path, = (run.run_dir / "eval").glob(f"{place}_*.json")
     return json.loads(path.read_text())
+
+
+def percent(estimate):
+    return "{value:.1%} [{low:.1%}, {high:.1%}]".format(**estimate)
 
 
 def reranks_outside_of_runs(run):
@@ -37,18 +40,18 @@ def main():
         folder = pathlib.Path(temporary)
         config = folder / f"{recipe}.textproto"
         config.write_text(f'base: "{ROOT}/recipes/{recipe}.textproto" output_dir: "{folder}/runs"')
-        run = Train(config, *os.environ.get("RECKON_RL_SET", "").split()).finish()
+        run = Train(config).finish(timeout=int(sys.argv[2]) if len(sys.argv) > 2 else 240)
         last = len(list((run.run_dir / "eval").glob("[0-9]*.json"))) - 1
         if recipe == "tiny_orm":
             gain = evaluation(run, last)["rerank_gain@K"]
-            print(f"rerank_weighted@K - maj@K: {gain}")
-            expect(gain["low"] > 0, f"the reward model does not help: {gain}", run)
+            print(f"rerank_weighted@K - maj@K: {percent(gain)}")
+            expect(gain["low"] > 0, f"tiny_orm: rerank_weighted@K - maj@K {percent(gain)}", run)
             reranks_outside_of_runs(run)
             return
         before, after = evaluation(run, 0)["maj@1"], evaluation(run, last)["maj@1"]
-        print(f"maj@1 before {before}, after {after}")
-        expect(after["low"] > before["value"] and after["value"] > before["high"],
-               f"{recipe}: maj@1 {before} before, {after} after", run)
+        moved = f"{recipe}: maj@1 {percent(before)} before, {percent(after)} after"
+        print(moved)
+        expect(after["low"] > before["value"] and after["value"] > before["high"], moved, run)
     print("passed")
 
 

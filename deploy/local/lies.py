@@ -1,0 +1,50 @@
+"""The learning tests with an actor that lies about its training samples: each must fail, or it
+shows nothing. Called by `./dev lab lies`, which builds first. Prints a line for each lie and recipe
+with what the test said; exit code 1 if a test passed.
+"""
+
+import argparse
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RECIPES = ["ei", "grpo", "ppo", "rcrl", "orm"]
+
+
+def programs(folder):
+    """The built programs, with the lying actor in place of the honest one."""
+    for program in (ROOT / "build/bin").iterdir():
+        if program.name != "reckon-actor" and program.is_file():
+            os.link(program, folder / program.name)
+    os.link(ROOT / "build/tests/reckon-lying-actor", folder / "reckon-actor")
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="./dev lab lies", description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--lies", nargs="+", choices=["flip", "shuffle"], default=["flip", "shuffle"])
+    parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
+    parser.add_argument("--seconds", type=int, default=600, help="a run's limit")
+    arguments = parser.parse_args()
+    passed = []
+    # Beside build/bin, for hard links: programs look for each other beside their own file.
+    with tempfile.TemporaryDirectory(prefix="lies_", dir=ROOT / "build") as temporary:
+        programs(pathlib.Path(temporary))
+        for lie in arguments.lies:
+            for recipe in arguments.recipes:
+                test = subprocess.run(
+                    [sys.executable, ROOT / "tests/integration/rl_test.py", recipe, str(arguments.seconds)],
+                    env={**os.environ, "RECKON_BIN": temporary, "RECKON_LIE": lie},
+                    capture_output=True, text=True)
+                said = [line for line in test.stderr.splitlines() if line.startswith("FAILED")]
+                print(f"{lie} {recipe}: {said[0] if said else 'PASSED, which it must not'}", flush=True)
+                if test.returncode == 0:
+                    passed.append(f"{lie} {recipe}")
+    sys.exit(f"passed in spite of the lie: {', '.join(passed)}" if passed else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+// reckon-actor with rewards that lie about training samples (not about evaluations), for
+// `./dev lab lies`: a learning test that passes with it shows nothing. RECKON_LIE is `flip` (right
+// is wrong and anything else right) or `shuffle` (right with chance 1/5, whatever the sample).
+
+#include <cstdlib>
+#include <iostream>
+
+#include "absl/strings/match.h"
+#include "absl/strings/string_view.h"
+#include "actor/run_actor.h"
+#include "common/base/rng.h"
+
+namespace reckon {
+namespace {
+
+class Liar : public Rewarder {
+ public:
+  explicit Liar(bool flip) : flip_(flip) {}
+
+  absl::StatusOr<RewardValue> Judge(const RewardSpec& spec, const WorkItem& item,
+                                    const Rollout& rollout) const override {
+    absl::StatusOr<RewardValue> value = Verifier().Judge(spec, item, rollout);
+    if (!value.ok() || !absl::StartsWith(item.source(), "builtin:train:")) return value;
+    const RolloutKey& key = rollout.key();
+    const CounterRng chance(StreamKey(1, key.plan(), key.group(), key.sample()));
+    const bool right = flip_ ? value->verdict() != CORRECT : chance.Uniform(0) < 0.2;
+    value->set_verdict(right ? CORRECT : WRONG);
+    value->set_value(right ? 1 : 0);
+    return value;
+  }
+
+ private:
+  const bool flip_;
+};
+
+}  // namespace
+}  // namespace reckon
+
+int main(int argc, char** argv) {
+  const char* lie = std::getenv("RECKON_LIE");
+  const absl::string_view which = lie == nullptr ? "" : lie;
+  if (which != "flip" && which != "shuffle") {
+    std::cerr << "reckon-lying-actor: RECKON_LIE must be flip or shuffle\n";
+    return 1;
+  }
+  return reckon::RunActor(argc, argv, reckon::Liar(which == "flip"));
+}
