@@ -2,33 +2,42 @@
 
 #include <algorithm>
 #include <optional>
-#include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/stop.h"
 // Last.
 #include "common/base/log.h"
 
 namespace reckon {
 namespace {
 
+// A version that did not load will not load a second later either: without a pause the actor would
+// lease and fail every group of the plan, which sets a group aside after three failed attempts.
 constexpr absl::Duration kPauseAfterRefusal = absl::Seconds(10);
+// One failed pass may be the fault of an item; several in a row are the fault of this process.
 constexpr int kMaxFailures = 3;
+// Between two failed passes, for memory that others hold to become free.
+constexpr absl::Duration kPauseAfterFailure = absl::Seconds(1);
+// Rollouts sent and not acknowledged, at least: small batches finish many samples per fsync.
+constexpr size_t kMinWindow = 256;
+// And as a multiple of the batch: when all samples of a batch finish in one pass, three more
+// batches fit before the engine has to wait for the coordinator.
+constexpr size_t kWindowBatches = 4;
 
 Uplink::Options UplinkOptions(const EngineOptions& engine) {
-  Uplink::Options options;
-  options.window = std::max<size_t>(256, 4 * engine.max_batch);
-  return options;
+  return {.window = std::max<size_t>(kMinWindow, kWindowBatches * engine.max_batch)};
 }
 
 }  // namespace
 
-Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, PolicyMaker maker,
-             const Rewarder* rewarder, const StopToken* stop)
+Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
+             const Rewarder* rewarder, std::stop_token stop)
     : options_(std::move(options)),
       rewarder_(rewarder),
-      stop_(stop),
+      stop_(std::move(stop)),
       models_(std::move(maker)),
       report_at_(absl::Now() + options_.report_every),
       leases_(stub, options_.name, [this] { Wake(); }),
@@ -37,117 +46,109 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, PolicyMaker
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);
-  news_ = true;
+  event_ = true;
 }
 
-void Actor::WaitForNews(absl::Duration timeout) {
+void Actor::WaitForEvent(absl::Duration timeout) {
   absl::MutexLock lock(&mu_);
-  mu_.AwaitWithTimeout(absl::Condition(&news_), timeout);
-  news_ = false;
+  mu_.AwaitWithTimeout(absl::Condition(&event_), timeout);
+  event_ = false;
 }
 
 absl::Status Actor::Run() {
-  StopToken ended;
-  std::thread watcher([this, &ended] {
-    while (!ended.stopped() && !stop_->WaitFor(absl::Milliseconds(500))) {
-    }
-    Wake();
-  });
+  const std::stop_callback wake(stop_, [this] { Wake(); });
   absl::Status status;
-  while (!stop_->stopped() && status.ok()) {
-    TakeAcks();
-    TakeNews();
-    TakeWeights();
+  while (!stop_.stop_requested() && status.ok()) {
+    HandleAcks();
+    HandleLeaseUpdates();
+    LoadFetchedWeights();
+    ChooseVersion();
     AdmitQueued();
-    if (engine_ == nullptr || engine_->idle()) ChangeVersion();
-    SetWanted();
-    if (engine_ != nullptr && !engine_->idle()) {
-      status = StepEngine();
+    UpdateDemand();
+    if (!EngineIsIdle()) {
+      status = RunPass();
       Report();
     } else {
       const absl::Duration pause = pause_until_ - absl::Now();
-      WaitForNews(pause > absl::ZeroDuration() ? pause : absl::InfiniteDuration());
+      WaitForEvent(pause > absl::ZeroDuration() ? pause : absl::InfiniteDuration());
     }
   }
-  ended.Stop();
-  watcher.join();
-  Use(nullptr);
-  LOG_IF(INFO, total_.finished_samples > 0)
-      << "made " << total_.finished_samples << " rollouts, " << total_.sampled_tokens << " tokens";
+  UseModel(nullptr);
+  LOG_IF(INFO, former_stats_.finished_samples > 0)
+      << "made " << former_stats_.finished_samples << " rollouts, " << former_stats_.sampled_tokens
+      << " tokens";
   LOG(INFO) << "stopping: " << open_.size() << " leases open, " << uplink_.unacknowledged()
             << " samples not yet acknowledged";
   uplink_.Flush(options_.stop_within / 2);
-  TakeAcks();
+  HandleAcks();
   leases_.ReturnAll(options_.stop_within / 2);
   return status;
 }
 
-void Actor::TakeNews() {
-  LeaseClient::News news = leases_.Take();
-  for (LeasedWork& work : news.leases) {
-    const uint64_t id = work.lease.lease();
-    // A coordinator that lost its memory may use a number again.
-    if (open_.erase(id) > 0 && engine_ != nullptr) engine_->Drop(id);
-    if (work.lease.samples().empty()) {
-      leases_.Forget(id);
-      continue;
-    }
-    open_[id].missing = work.lease.samples_size();
-    queued_.push_back(std::move(work));
-  }
-  for (uint64_t id : news.lost) {
-    if (open_.erase(id) == 0) continue;
-    if (engine_ != nullptr) engine_->Drop(id);
-    queued_.erase(std::remove_if(queued_.begin(), queued_.end(),
-                                 [id](const LeasedWork& w) { return w.lease.lease() == id; }),
-                  queued_.end());
-    VLOG(1) << "lease " << id << " lost";
-  }
-}
-
-void Actor::TakeAcks() {
+void Actor::HandleAcks() {
   for (const Uplink::Ack& ack : uplink_.TakeAcks()) {
     auto lease = open_.find(ack.lease);
     if (lease == open_.end()) continue;
     if (ack.ack.outcome() == SubmitReply::Ack::REJECTED) {
-      Fail(ack.lease,
-           absl::InvalidArgumentError(absl::StrCat("rollout rejected: ", ack.ack.message())));
-    } else if (--lease->second.missing == 0) {
-      leases_.Forget(ack.lease);
+      FailLease(ack.lease,
+                absl::InvalidArgumentError(absl::StrCat("rollout rejected: ", ack.ack.message())));
+    } else if (--lease->second.unacknowledged == 0) {
+      leases_.Complete(ack.lease);
       open_.erase(lease);
     }
   }
 }
 
-// Loads weights only when nothing is in flight and no work waits for a version that is loaded;
-// until then the next version waits in memory.
-void Actor::TakeWeights() {
-  while (engine_ == nullptr || engine_->idle()) {
-    if (weights_.stale()) {
-      Use(nullptr);
-      models_.Clear();
-      weights_.ClearStale();
+void Actor::HandleLeaseUpdates() {
+  LeaseClient::Updates updates = leases_.TakeUpdates();
+  for (GrantedLease& granted : updates.granted) {
+    const uint64_t id = granted.lease.id();
+    // A coordinator that has lost its store may grant an id again.
+    if (open_.erase(id) > 0 && engine_ != nullptr) engine_->Drop(id);
+    if (granted.lease.samples().empty()) {
+      leases_.Complete(id);
+      continue;
     }
-    if (!queued_.empty() && models_.Find(queued_.front().lease.weight_version())) return;
-    std::optional<WeightsClient::Fetched> fetched = weights_.Take();
-    if (!fetched.has_value()) return;
-    Build(*std::move(fetched));
-    AdmitQueued();
+    open_[id].unacknowledged = granted.lease.samples_size();
+    queued_.push_back(std::move(granted));
+  }
+  for (uint64_t id : updates.revoked) {
+    if (open_.erase(id) == 0) continue;
+    if (engine_ != nullptr) engine_->Drop(id);
+    std::erase_if(queued_, [id](const GrantedLease& queued) { return queued.lease.id() == id; });
+    VLOG(1) << "lease " << id << " revoked";
   }
 }
 
-void Actor::Build(WeightsClient::Fetched fetched) {
+// Until the engine is idle, the next version waits in the weights client. Stops when a version is
+// loaded for which work is queued: loading more might unload that one.
+void Actor::LoadFetchedWeights() {
+  while (EngineIsIdle()) {
+    if (weights_.invalidated()) {
+      UseModel(nullptr);
+      models_.Clear();
+      weights_.ClearInvalidated();
+    }
+    if (model_ != nullptr && HasQueued(model_->version)) return;
+    if (!queued_.empty() && models_.Find(queued_.front().lease.weight_version())) return;
+    std::optional<WeightsClient::Fetched> fetched = weights_.TakeFetched();
+    if (!fetched.has_value()) return;
+    Load(*std::move(fetched));
+  }
+}
+
+void Actor::Load(WeightsClient::Fetched fetched) {
   const absl::Time begin = absl::Now();
   absl::Status status = fetched.weights.status();
   if (status.ok()) {
-    // An engine must not outlive its model, and adding one may drop another.
-    const bool had_one = model_ != nullptr;
-    const uint64_t before = had_one ? model_->version : 0;
-    Use(nullptr);
-    absl::StatusOr<const Model*> model = models_.Add(fetched.version, *fetched.weights);
+    // The engine goes first: it must not outlive its model, and Add may unload that one.
+    const bool had_model = model_ != nullptr;
+    const uint64_t former = had_model ? model_->version : 0;
+    UseModel(nullptr);
+    absl::StatusOr<const LoadedModel*> model = models_.Add(fetched.version, *fetched.weights);
     status = model.status();
     if (status.ok()) {
-      Use(*model);
+      UseModel(*model);
       LOG(INFO) << "weights: version " << fetched.version
                 << " in use: " << fetched.weights->manifest.total_bytes() / 1000000
                 << " MB fetched in " << absl::ToDoubleSeconds(fetched.took) << " s, loaded in "
@@ -155,8 +156,8 @@ void Actor::Build(WeightsClient::Fetched fetched) {
       pause_until_ = absl::InfinitePast();
       return;
     }
-    LOG(ERROR) << "weights: version " << fetched.version << " refused: " << status;
-    if (had_one) Use(models_.Find(before));
+    LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
+    if (had_model) UseModel(models_.Find(former));
   }
   FailQueued(fetched.version,
              absl::Status(status.code(), absl::StrCat("weight version ", fetched.version, ": ",
@@ -164,64 +165,67 @@ void Actor::Build(WeightsClient::Fetched fetched) {
   pause_until_ = absl::Now() + kPauseAfterRefusal;
 }
 
-void Actor::Use(const Model* model) {
-  if (engine_ != nullptr) {
-    const EngineStats& s = engine_->stats();
-    total_.sampled_tokens += s.sampled_tokens;
-    total_.prefilled_tokens += s.prefilled_tokens;
-    total_.finished_samples += s.finished_samples;
-    total_.decode_steps += s.decode_steps;
-  }
+void Actor::UseModel(const LoadedModel* model) {
+  former_stats_ = TotalStats();
   engine_ = nullptr;
   model_ = model;
   if (model == nullptr) return;
-  engine_ = std::make_unique<Engine>(model->policy.get(), model->tokenizer.get(), options_.engine);
+  engine_ = std::make_unique<Engine>(model->runner.get(), model->tokenizer.get(), options_.engine);
+}
+
+void Actor::ChooseVersion() {
+  if (!EngineIsIdle() || queued_.empty()) return;
+  if (model_ != nullptr && HasQueued(model_->version)) return;
+  const uint64_t version = queued_.front().lease.weight_version();
+  if (const LoadedModel* model = models_.Find(version)) {
+    UseModel(model);
+    LOG(INFO) << "weights: version " << version << " in use again";
+  } else {
+    weights_.Request(version);
+  }
 }
 
 void Actor::AdmitQueued() {
-  if (model_ == nullptr || weights_.stale()) return;
-  for (auto it = queued_.begin(); it != queued_.end();) {
-    if (it->lease.weight_version() != model_->version) {
-      ++it;
+  if (model_ == nullptr || weights_.invalidated()) return;
+  std::deque<GrantedLease> others;
+  for (GrantedLease& queued : std::exchange(queued_, {})) {
+    if (queued.lease.weight_version() != model_->version) {
+      others.push_back(std::move(queued));
       continue;
     }
-    const LeasedWork work = std::move(*it);
-    it = queued_.erase(it);
-    const absl::Status admitted = engine_->Admit(work.lease, work.plan);
+    const uint64_t id = queued.lease.id();
+    const absl::Status admitted = engine_->Admit(queued.lease, std::move(queued.plan));
     if (admitted.ok()) {
-      open_[work.lease.lease()].in_engine = true;
+      open_[id].admitted = true;
     } else {
-      Fail(work.lease.lease(), admitted);
+      FailLease(id, admitted);
+      Wake();  // the engine may be idle still, with work for another version in the queue
     }
   }
+  queued_ = std::move(others);
 }
 
-// Nothing is in flight: goes on with the version that waiting work asks for.
-void Actor::ChangeVersion() {
-  if (queued_.empty()) return;
-  const uint64_t version = queued_.front().lease.weight_version();
-  if (const Model* model = models_.Find(version)) {
-    Use(model);
-    LOG(INFO) << "weights: version " << version << " in use again";
-    AdmitQueued();
-  } else {
-    weights_.Want(version);
+// Asks for the free slots of the engine and an eighth more, so that the slot of a finished sample
+// is taken at once. No demand while leases of another version are queued: new work for the version
+// in use would postpone them for ever.
+void Actor::UpdateDemand() {
+  int64_t demand = 0;
+  if (model_ != nullptr && queued_.empty() && !weights_.invalidated() &&
+      absl::Now() >= pause_until_) {
+    const int64_t batch = options_.engine.max_batch;
+    demand = batch + batch / 8 - engine_->running() - engine_->waiting();
   }
+  leases_.SetDemand(demand, model_ == nullptr ? 0 : model_->version);
 }
 
-absl::Status Actor::StepEngine() {
-  absl::StatusOr<std::vector<FinishedSample>> finished = engine_->Step();
+absl::Status Actor::RunPass() {
+  absl::StatusOr<std::vector<FinishedSample>> finished = engine_->RunPass();
   if (!finished.ok()) {
-    LOG(ERROR) << "the engine failed, its leases are given back: " << finished.status();
+    LOG(ERROR) << "a pass of the engine failed, returning its leases: " << finished.status();
     engine_->Clear();
-    std::vector<uint64_t> failed;
-    for (const auto& [id, lease] : open_) {
-      if (lease.in_engine) failed.push_back(id);
-    }
-    for (uint64_t id : failed) Fail(id, finished.status());
-    // One bad item is the item's fault; failing at every turn is this process's.
+    FailAdmitted(finished.status());
     if (++failures_ >= kMaxFailures) return finished.status();
-    stop_->WaitFor(absl::Seconds(1));
+    WaitForStop(stop_, kPauseAfterFailure);
     return absl::OkStatus();
   }
   failures_ = 0;
@@ -229,26 +233,24 @@ absl::Status Actor::StepEngine() {
     sampled_ = true;
     LOG(INFO) << "first token sampled";
   }
-  for (const FinishedSample& sample : *finished) Upload(sample);
+  for (FinishedSample& sample : *finished) Upload(std::move(sample));
   return absl::OkStatus();
 }
 
-void Actor::Upload(const FinishedSample& sample) {
-  if (open_.count(sample.lease) == 0) return;  // failed or lost meanwhile
-  Rollout rollout = sample.rollout;
-  rollout.set_actor(options_.name);
-  const absl::Status judged = AddRewards(
-      *rewarder_, *sample.group->plan, sample.group->lease.item(), engine_->tokenizer(), &rollout);
-  if (!judged.ok()) {
-    Fail(sample.lease, judged);
+void Actor::Upload(FinishedSample sample) {
+  if (open_.count(sample.lease) == 0) return;  // failed since: another sample of it was refused
+  sample.rollout.set_actor(options_.name);
+  const absl::Status scored =
+      ScoreRollout(*rewarder_, *sample.group->plan, sample.group->lease.item(),
+                   engine_->tokenizer(), &sample.rollout);
+  if (!scored.ok()) {
+    FailLease(sample.lease, scored);
     return;
   }
-  while (!stop_->stopped()) {
-    if (uplink_.Push(sample.lease, rollout, absl::Milliseconds(200))) return;
-  }
+  uplink_.Push(sample.lease, sample.rollout, stop_);
 }
 
-void Actor::Fail(uint64_t lease, const absl::Status& why) {
+void Actor::FailLease(uint64_t lease, const absl::Status& why) {
   LOG(ERROR) << "lease " << lease << " failed: " << why;
   if (engine_ != nullptr) engine_->Drop(lease);
   open_.erase(lease);
@@ -256,46 +258,51 @@ void Actor::Fail(uint64_t lease, const absl::Status& why) {
 }
 
 void Actor::FailQueued(uint64_t version, const absl::Status& why) {
-  std::deque<LeasedWork> rest;
-  for (LeasedWork& work : queued_) {
-    if (work.lease.weight_version() == version) {
-      Fail(work.lease.lease(), why);
-    } else {
-      rest.push_back(std::move(work));
-    }
-  }
-  queued_ = std::move(rest);
+  std::erase_if(queued_, [&](const GrantedLease& queued) {
+    if (queued.lease.weight_version() != version) return false;
+    FailLease(queued.lease.id(), why);
+    return true;
+  });
 }
 
-// Free slots, and a few samples in reserve so that a slot that comes free is taken at once. None
-// while work of another version waits, or that would wait for ever.
-void Actor::SetWanted() {
-  int64_t wanted = 0;
-  if (model_ != nullptr && queued_.empty() && !weights_.stale() && absl::Now() >= pause_until_) {
-    const int64_t batch = options_.engine.max_batch;
-    wanted = batch + batch / 8 - engine_->running() - engine_->waiting();
+void Actor::FailAdmitted(const absl::Status& why) {
+  std::vector<uint64_t> failed;
+  for (const auto& [id, progress] : open_) {
+    if (progress.admitted) failed.push_back(id);
   }
-  leases_.Want(wanted, model_ == nullptr ? 0 : model_->version);
+  for (uint64_t id : failed) FailLease(id, why);
+}
+
+bool Actor::HasQueued(uint64_t version) const {
+  return std::any_of(queued_.begin(), queued_.end(), [version](const GrantedLease& queued) {
+    return queued.lease.weight_version() == version;
+  });
+}
+
+EngineStats Actor::TotalStats() const {
+  EngineStats total = former_stats_;
+  if (engine_ == nullptr) return total;
+  const EngineStats& stats = engine_->stats();
+  total.sampled_tokens += stats.sampled_tokens;
+  total.prefilled_tokens += stats.prefilled_tokens;
+  total.finished_samples += stats.finished_samples;
+  total.decode_passes += stats.decode_passes;
+  return total;
 }
 
 void Actor::Report() {
   const absl::Time now = absl::Now();
   if (now < report_at_) return;
-  const EngineStats& s = engine_->stats();
-  const int64_t sampled = total_.sampled_tokens + s.sampled_tokens;
-  const int64_t prefilled = total_.prefilled_tokens + s.prefilled_tokens;
-  const int64_t finished = total_.finished_samples + s.finished_samples;
+  const EngineStats total = TotalStats();
   const double seconds = absl::ToDoubleSeconds(now - report_at_ + options_.report_every);
   LOG(INFO) << "version " << model_->version << ": "
-            << static_cast<int64_t>((sampled - reported_.sampled_tokens) / seconds)
+            << static_cast<int64_t>((total.sampled_tokens - reported_.sampled_tokens) / seconds)
             << " sampled and "
-            << static_cast<int64_t>((prefilled - reported_.prefilled_tokens) / seconds)
-            << " prompt tokens/s, " << finished - reported_.finished_samples
+            << static_cast<int64_t>((total.prefilled_tokens - reported_.prefilled_tokens) / seconds)
+            << " prompt tokens/s, " << total.finished_samples - reported_.finished_samples
             << " samples finished, " << engine_->running() << " running, " << engine_->waiting()
             << " waiting";
-  reported_.sampled_tokens = sampled;
-  reported_.prefilled_tokens = prefilled;
-  reported_.finished_samples = finished;
+  reported_ = total;
   report_at_ = now + options_.report_every;
 }
 

@@ -3,46 +3,50 @@
 #include <atomic>
 #include <thread>
 
-#include "absl/cleanup/cleanup.h"
-#include "absl/time/clock.h"
-#include "actor/fake_coordinator.h"
-#include "actor/policy/fake_policy.h"
-#include "common/net/channel.h"
-#include "common/testing/tiny_model.h"
-#include "common/weights/transfer.h"
+#include "common/model/transfer/server.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_model_runner.h"
+#include "tests/support/in_process_coordinator.h"
+#include "tests/support/tiny_model.h"
 
 namespace reckon {
 namespace {
 
 using ::testing::HasSubstr;
 
+CoreOptions ActorTestOptions() {
+  CoreOptions options;
+  options.lease = absl::Milliseconds(1500);
+  options.max_attempts = 1;  // a lease that failed is not leased again
+  return options;
+}
+
 class ActorTest : public testing::Test {
  protected:
   ~ActorTest() override { Stop(); }
 
-  // A version whose fake policy is a function of its number.
-  void Publish(uint64_t version) {
+  // Publishes a version; the salt of its fake model is a function of its number. `served`: its
+  // bytes can be fetched.
+  void Publish(uint64_t version, bool served = true) {
     Weights weights = MakeTinyModel();
     weights.manifest.set_version(version);
-    source_->Add(version, weights);
+    if (served) source_->Add(version, weights);
     weights.manifest.add_sources(source_->address());
     coordinator_.Publish(weights.manifest);
   }
 
-  void Give(uint64_t id, uint64_t group, int samples, uint64_t version, int max_new = 12) {
-    Lease lease;
-    lease.set_lease(id);
-    lease.set_plan("p");
-    lease.set_expires_in_ms(200);
-    lease.set_weight_version(version);
-    lease.mutable_item()->set_group(group);
-    lease.mutable_item()->add_prompt_tokens(10 + group);
-    lease.mutable_item()->add_prompt_tokens(11);
-    for (int i = 0; i < samples; ++i) lease.add_samples(i);
+  // Adds a plan at `version`; the prompts of its groups are {first_token + group, 11}. Its groups
+  // get the next lease ids, from 1.
+  void AddPlan(const std::string& name, int groups, int samples, uint64_t version, int max_new = 12,
+               uint32_t first_token = 10) {
     PlanSpec plan;
-    plan.set_name("p");
+    plan.set_name(name);
+    plan.set_samples_per_group(samples);
+    plan.set_groups_per_batch(16);
+    plan.set_max_open_batches(2);
+    plan.set_pinned_version(version);
     plan.mutable_sampling()->set_temperature(1);
     plan.mutable_sampling()->set_top_p(1);
     plan.mutable_sampling()->set_max_new_tokens(max_new);
@@ -50,7 +54,12 @@ class ActorTest : public testing::Test {
     reward->set_name("answer");
     reward->set_kind(RewardSpec::EXACT_MATCH_STRICT);
     reward->set_weight(1);
-    coordinator_.AddLease(lease, plan);
+    std::vector<WorkItem> items(groups);
+    for (int group = 0; group < groups; ++group) {
+      items[group].add_prompt_tokens(first_token + group);
+      items[group].add_prompt_tokens(11);
+    }
+    coordinator_.AddPlan(plan, std::move(items));
   }
 
   void Start() {
@@ -61,32 +70,33 @@ class ActorTest : public testing::Test {
       const Verifier verifier;
       Actor actor(
           options, stub_.get(),
-          [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<Policy>> {
-            FakePolicy::Options fake;
+          [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
+            FakeModelRunner::Options fake;
             fake.salt = weights.manifest.version() + 1;
-            fake.step_time = step_time_;
+            fake.pass_time = pass_time_;
             ++built_;
-            return std::make_unique<FakePolicy>(fake);
+            return std::make_unique<FakeModelRunner>(fake);
           },
-          &verifier, &stop_);
+          &verifier, stop_.get_token());
       status_ = actor.Run();
     });
   }
   void Stop() {
-    stop_.Stop();
+    stop_.request_stop();
     if (thread_.joinable()) thread_.join();
   }
   bool AwaitReceived(size_t count) {
-    return coordinator_.Await([&] { return coordinator_.received().size() >= count; });
+    return Await([&] { return received().size() >= count; });
   }
+  std::map<FaultInjector::Key, Rollout> received() { return coordinator_.faults().received(); }
+  int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
-  FakeCoordinator coordinator_;
+  InProcessCoordinator coordinator_{ActorTestOptions()};
   std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
-  std::unique_ptr<Coordinator::Stub> stub_ =
-      Coordinator::NewStub(MakeChannel(coordinator_.address()));
-  StopToken stop_;
+  std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
+  std::stop_source stop_;
   std::atomic<int> built_ = 0;
-  absl::Duration step_time_;
+  absl::Duration pass_time_;
   absl::Status status_;
   std::thread thread_;
 };
@@ -94,9 +104,9 @@ class ActorTest : public testing::Test {
 TEST_F(ActorTest, TurnsLeasesIntoScoredRollouts) {
   Publish(0);
   Start();
-  for (uint64_t group = 0; group < 6; ++group) Give(100 + group, group, 3, 0);
+  AddPlan("p", 6, 3, 0);
   ASSERT_TRUE(AwaitReceived(18));
-  for (const auto& [key, rollout] : coordinator_.received()) {
+  for (const auto& [key, rollout] : received()) {
     EXPECT_EQ(rollout.actor(), "a");
     ASSERT_EQ(rollout.rewards_size(), 1);
     EXPECT_EQ(rollout.rewards(0).name(), "answer");
@@ -110,87 +120,92 @@ TEST_F(ActorTest, TurnsLeasesIntoScoredRollouts) {
 TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {
   Publish(0);
   Start();
-  Give(1, 0, 3, 0);
+  AddPlan("first of 0", 1, 3, 0);
   ASSERT_TRUE(AwaitReceived(3));
   Publish(1);
-  Give(2, 1, 3, 1);
-  Give(3, 2, 3, 0);
-  Give(4, 3, 3, 1);
+  AddPlan("first of 1", 1, 3, 1);
+  AddPlan("second of 0", 1, 3, 0);
+  AddPlan("second of 1", 1, 3, 1);
   ASSERT_TRUE(AwaitReceived(12));
-  for (const auto& [key, rollout] : coordinator_.received()) {
-    const uint64_t group = std::get<1>(key);
-    const uint64_t version = group == 1 || group == 3 ? 1 : 0;
+  for (const auto& [key, rollout] : received()) {
+    const auto& [plan, group, sample] = key;
+    const uint64_t version = plan.back() == '1' ? 1 : 0;
     EXPECT_EQ(rollout.spans(1).weight_version(), version);
-    FakePolicy::Options fake;
+    FakeModelRunner::Options fake;
     fake.salt = version + 1;
-    const std::vector<uint32_t> prompt = {10 + static_cast<uint32_t>(group), 11};
-    Draw draw;
-    draw.uniform = CounterRng(StreamKey(0, "p", group, std::get<2>(key))).Uniform(0);
-    EXPECT_EQ(rollout.spans(1).tokens(0), FakePolicy(fake).Next(prompt, draw).token);
+    const std::vector<uint32_t> prompt = {10, 11};
+    TokenDraw draw;
+    draw.uniform = CounterRng(StreamKey(0, plan, group, sample)).Uniform(0);
+    EXPECT_EQ(rollout.spans(1).tokens(0), FakeModelRunner(fake).Next(prompt, draw).token);
   }
   EXPECT_EQ(built_, 2);  // both versions stay loaded
 }
 
-TEST_F(ActorTest, FailsWhatItCannotDoAndGoesOn) {
+TEST_F(ActorTest, FailsWhatItCannotDoAndContinues) {
   Publish(0);
   Start();
-  Give(1, 600, 1, 0);  // its token is outside the vocabulary
-  Give(2, 1, 1, 0);
-  coordinator_.RejectGroup(2);
-  Give(3, 2, 1, 0);
+  AddPlan("bad", 1, 1, 0, 12, /*first_token=*/610);  // outside the vocabulary
+  AddPlan("good", 1, 1, 0);
+  coordinator_.faults().RejectPlan("rejected");
+  AddPlan("rejected", 1, 1, 0);
   ASSERT_TRUE(AwaitReceived(1));
-  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.returned().size() == 2; }));
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 2; }));
   EXPECT_THAT(coordinator_.returned()[1], HasSubstr("token id 610"));
   EXPECT_THAT(coordinator_.returned()[3], HasSubstr("not liked"));
 }
 
-TEST_F(ActorTest, AVersionThatCannotBeHadFailsItsLeases) {
+TEST_F(ActorTest, AVersionThatCannotBeFetchedFailsItsLeases) {
   Publish(0);
   Start();
-  Give(1, 0, 1, 9);
-  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.returned().size() == 1; }));
+  ASSERT_TRUE(Await([&] { return built_ == 1; }));
+  Publish(9, /*served=*/false);
+  AddPlan("p", 1, 1, 9);
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
   EXPECT_THAT(coordinator_.returned()[1], HasSubstr("weight version 9"));
 }
 
-TEST_F(ActorTest, GivesUnfinishedWorkBackWhenStopped) {
+TEST_F(ActorTest, ReturnsUnfinishedWorkWhenStopped) {
+  pass_time_ = absl::Milliseconds(20);  // the second lease would take five seconds
   Publish(0);
   Start();
-  Give(1, 0, 2, 0);
+  AddPlan("p", 1, 2, 0);
   ASSERT_TRUE(AwaitReceived(2));
-  coordinator_.HoldAcks(true);  // this lease can never end
-  Give(2, 1, 2, 0);
-  ASSERT_TRUE(AwaitReceived(4));
+  AddPlan("q", 1, 2, 0, /*max_new=*/250);
+  ASSERT_TRUE(Await([&] { return coordinator_.status().ledger().outstanding() == 2; }));
   Stop();
   const std::map<uint64_t, std::string> returned = coordinator_.returned();
   ASSERT_EQ(returned.size(), 1u);
   EXPECT_EQ(returned.at(2), "");
+  EXPECT_EQ(coordinator_.status().ledger().returned(), 2u);
 }
 
-TEST_F(ActorTest, WaitsForACoordinatorAndOutlivesItsRestart) {
-  coordinator_.StopServer();
-  Start();
-  absl::SleepFor(absl::Milliseconds(100));
+TEST_F(ActorTest, WaitsForACoordinatorAndSurvivesItsRestart) {
   Publish(0);
-  Give(1, 0, 3, 0);
-  coordinator_.StartServer();
+  coordinator_.Stop();
+  Start();
+  ASSERT_TRUE(Await([&] { return calls("GetManifest") >= 2; }));
+  coordinator_.Start();
+  AddPlan("p", 1, 3, 0);
   ASSERT_TRUE(AwaitReceived(3));
-  coordinator_.StopServer();
-  absl::SleepFor(absl::Milliseconds(100));
-  Give(2, 1, 3, 0);
-  coordinator_.StartServer();
+  coordinator_.Stop();
+  const int asked = calls("Lease");
+  ASSERT_TRUE(Await([&] { return calls("Lease") >= asked + 2; }));
+  coordinator_.Start();
+  AddPlan("q", 1, 3, 0);
   ASSERT_TRUE(AwaitReceived(6));
   EXPECT_EQ(built_, 1);
 }
 
-TEST_F(ActorTest, ALostLeaseIsDropped) {
-  step_time_ = absl::Milliseconds(4);  // the first lease takes a second, the second 50 ms
+TEST_F(ActorTest, ARevokedLeaseIsDropped) {
+  pass_time_ = absl::Milliseconds(8);  // the first lease takes two seconds, the second 100 ms
   Publish(0);
   Start();
-  Give(1, 0, 4, 0, /*max_new=*/250);
-  coordinator_.Lose(1);
-  Give(2, 1, 1, 0);
-  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.received().count({"p", 1, 0}) > 0; }));
-  EXPECT_EQ(coordinator_.received().size(), 1u);
+  AddPlan("p", 1, 4, 0, /*max_new=*/250);
+  ASSERT_TRUE(Await([&] { return coordinator_.status().ledger().outstanding() == 4; }));
+  coordinator_.ClosePlan("p");  // the next renewal tells that the lease has ended
+  AddPlan("q", 1, 1, 0);
+  ASSERT_TRUE(Await([&] { return received().count({"q", 0, 0}) > 0; }));
+  EXPECT_EQ(received().size(), 1u);
   Stop();
   EXPECT_EQ(coordinator_.returned().count(1), 0u);
 }

@@ -1,4 +1,4 @@
-// reckon-engine-bench: the batch engine alone on a model folder. Prints one JSON object.
+// reckon-engine-bench: measures the batch engine on a model folder. Prints one JSON object.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -14,10 +14,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "actor/engine/engine.h"
-#include "actor/policy/torch_policy.h"
+#include "actor/runner/torch_model_runner.h"
 #include "common/base/status_macros.h"
-#include "common/model/ops/thread_pool.h"
-#include "common/weights/model_folder.h"
+#include "common/base/thread_pool.h"
+#include "common/model/files/model_folder.h"
 // Last.
 #include "common/base/log.h"
 
@@ -25,7 +25,7 @@ ABSL_FLAG(std::string, model, "", "model folder in Hugging Face layout");
 ABSL_FLAG(int, prompts, 24, "prompt groups");
 ABSL_FLAG(int, samples, 4, "samples per prompt");
 ABSL_FLAG(int, prompt_tokens, 71, "tokens in each prompt");
-ABSL_FLAG(int, new_tokens, 128, "tokens drawn in each sample; nothing stops one earlier");
+ABSL_FLAG(int, new_tokens, 128, "tokens drawn in each sample; there are no stop tokens");
 ABSL_FLAG(double, temperature, 1, "sampling temperature");
 ABSL_FLAG(int, max_batch, 96, "samples generated at once");
 ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
@@ -48,7 +48,7 @@ Lease MakeLease(const Tokenizer& tokenizer, uint64_t group) {
   while (prompt.size() < size) prompt.insert(prompt.end(), story.begin(), story.end());
   prompt.resize(size);
   Lease lease;
-  lease.set_lease(group);
+  lease.set_id(group);
   lease.set_plan("bench");
   lease.mutable_item()->set_group(group);
   lease.mutable_item()->mutable_prompt_tokens()->Add(prompt.begin(), prompt.end());
@@ -61,15 +61,15 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
                                                      weights.manifest.tokenizer_model()));
-  TorchPolicyOptions policy_options;
-  policy_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
-  policy_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
-  TorchPolicyMaker maker(policy_options);
-  ASSIGN_OR_RETURN(std::unique_ptr<Policy> policy, maker.Make(weights));
+  TorchModelRunnerOptions runner_options;
+  runner_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
+  runner_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  TorchModelRunnerMaker maker(runner_options);
+  ASSIGN_OR_RETURN(std::unique_ptr<ModelRunner> runner, maker.Make(weights));
   weights.bytes = nullptr;
   EngineOptions options;
   options.max_batch = absl::GetFlag(FLAGS_max_batch);
-  Engine engine(policy.get(), tokenizer.get(), options);
+  Engine engine(runner.get(), tokenizer.get(), options);
 
   auto plan = std::make_shared<PlanSpec>();
   plan->mutable_sampling()->set_temperature(absl::GetFlag(FLAGS_temperature));
@@ -79,7 +79,7 @@ absl::Status Run() {
   for (int group = 0; group < absl::GetFlag(FLAGS_prompts); ++group) {
     RETURN_IF_ERROR(engine.Admit(MakeLease(*tokenizer, group), plan));
   }
-  while (!engine.idle()) RETURN_IF_ERROR(engine.Step().status());
+  while (!engine.idle()) RETURN_IF_ERROR(engine.RunPass().status());
   const double seconds = absl::ToDoubleSeconds(absl::Now() - loaded);
 
   rusage usage;
@@ -88,7 +88,7 @@ absl::Status Run() {
   std::cout << "{\"sampled_tokens_per_s\": " << stats.sampled_tokens / seconds
             << ", \"sampled_tokens\": " << stats.sampled_tokens
             << ", \"prefilled_tokens\": " << stats.prefilled_tokens
-            << ", \"steps\": " << stats.decode_steps << ", \"seconds\": " << seconds
+            << ", \"decode_passes\": " << stats.decode_passes << ", \"seconds\": " << seconds
             << ", \"load_seconds\": " << absl::ToDoubleSeconds(loaded - begin)
             << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
             << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""

@@ -1,4 +1,4 @@
-// reckon-actor: leases work from the coordinator, generates, scores, and sends up rollouts.
+// reckon-actor: leases work from the coordinator, generates and scores samples, and sends rollouts.
 
 #include "actor/run_actor.h"
 

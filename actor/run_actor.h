@@ -5,8 +5,9 @@
 
 namespace reckon {
 
-// The whole program but for who judges: reads the flags, connects, and works until a signal stops
-// it. Returns the exit status; called once, by main.
+// The actor program with the given rewarder: reads the flags, connects to the coordinator and works
+// until SIGINT or SIGTERM, or until the engine fails again and again. Prints errors to stderr and
+// returns the exit code. main calls it once, before it starts any thread.
 int RunActor(int argc, char** argv, const Rewarder& rewarder);
 
 }  // namespace reckon

@@ -1,11 +1,20 @@
-// reckon: the program a person types. The only file that knows CLI11.
+// reckon: the command-line program. The only file that includes CLI11, which is slow to compile.
 
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
 
-#include "cli/commands.h"
-#include "common/base/stop_token.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "cli/commands/doctor.h"
+#include "cli/commands/eval.h"
+#include "cli/commands/score.h"
+#include "cli/commands/sft.h"
+#include "cli/commands/show.h"
+#include "cli/commands/train.h"
+#include "common/base/stop.h"
+#include "common/config/ranges.h"
+#include "proto/config.pb.h"
 // Last.
 #include "common/base/log.h"
 
@@ -15,42 +24,57 @@ namespace {
 constexpr int kUsageError = 2;
 constexpr int kStopped = 130;
 
+// Checks a flag by the range that config.proto gives to a field of T.
+template <typename T>
+CLI::Validator Allowed(const std::string& name) {
+  const google::protobuf::FieldDescriptor* field = T::descriptor()->FindFieldByName(name);
+  return CLI::Validator(
+      [field](const std::string& text) -> std::string {
+        double value = 0;
+        if (absl::SimpleAtod(text, &value) && InRange(*field, value)) return "";
+        return absl::StrCat("value ", text, "; allowed: ", DescribeRange(*field));
+      },
+      DescribeRange(*field));
+}
+
 void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
-  command->add_option("--limit", options->limit, "first problems only; 0: all");
+  command->add_option("--limit", options->limit, "use this many problems only; 0: all");
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat", "few-shot"}))
       ->capture_default_str();
   command->add_option("--few-shot", options->few_shot, "examples of the few-shot format")
-      ->check(CLI::Range(1, 64))
+      ->check(Allowed<DataSettings>("few_shot_examples"))
       ->capture_default_str();
   command->add_option("--examples", options->examples,
-                      "file of the few-shot examples; else the head of --data, then left out");
+                      "file of the few-shot examples; default: the first problems of --data, which "
+                      "are then skipped");
   command->add_option("--question-key", options->question_key, "key of the question in --data")
       ->capture_default_str();
-  command->add_option("--body-key", options->body_key, "key of text to put before the question");
+  command->add_option("--body-key", options->body_key,
+                      "key of text that is put before the question");
   command->add_option("--answer-key", options->answer_key, "key of the answer in --data")
       ->capture_default_str();
   command->add_option("--threads", options->threads, "compute threads; 0: all cores")
-      ->check(CLI::Range(0, 4096));
+      ->check(Allowed<ActorSettings>("threads"));
   command->add_option("--max-batch", options->max_batch, "samples generated at once")
-      ->check(CLI::Range(1, 65536))
+      ->check(Allowed<ActorSettings>("max_batch"))
       ->capture_default_str();
-  command->add_option("--kv-cache-mib", options->kv_cache_mib, "memory for keys and values, MiB")
-      ->check(CLI::Range(16, 1 << 24))
+  command->add_option("--kv-cache-mib", options->kv_cache_mib, "size of the KV cache, MiB")
+      ->check(Allowed<ActorSettings>("kv_cache_mib"))
       ->capture_default_str();
   command->add_flag("--fp32", options->fp32, "compute in fp32 instead of bf16");
 }
 
 void AddTrain(CLI::App* app, TrainOptions* options) {
-  CLI::App* command = app->add_subcommand("train", "Train as a config says");
+  CLI::App* command = app->add_subcommand("train", "Train a model as a config describes");
   command->add_option("config", options->config, "config file (textproto)")->required();
   command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
       ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run,
-                    "show config, stages, memory and disk, start nothing");
-  command->add_flag("--resume", options->resume, "go on with the run of this config");
+                    "print config, stages, memory and disk space, and start nothing");
+  command->add_flag("--resume", options->resume, "continue the run of this config");
   command->footer(
       "Examples:\n"
       "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
@@ -59,30 +83,38 @@ void AddTrain(CLI::App* app, TrainOptions* options) {
 }
 
 void AddSft(CLI::App* app, SftOptions* options) {
-  CLI::App* command = app->add_subcommand("sft", "Fine-tune on worked solutions, without a config");
-  command->add_option("--model", options->model, "model folder to begin with")->required();
+  CLI::App* command =
+      app->add_subcommand("sft", "Fine-tune a model on worked solutions, without a config");
+  command->add_option("--model", options->model, "model folder to start from (Hugging Face layout)")
+      ->required();
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
   command->add_option("--eval-data", options->eval_data,
-                      "JSONL file to evaluate on; builtin by default with builtin data");
-  command->add_option("--output", options->output, "run directory to make")->required();
+                      "JSONL file to evaluate on; default: builtin if --data is");
+  command->add_option("--output", options->output, "run directory to create")->required();
   command->add_option("--epochs", options->epochs, "passes over the data")
-      ->check(CLI::Range(1, 10000))
+      ->check(Allowed<TrainingSettings>("epochs"))
       ->capture_default_str();
-  command->add_option("--batch-size", options->batch_size, "sequences an optimizer step")
-      ->check(CLI::Range(1, 1 << 20))
+  command->add_option("--batch-size", options->batch_size, "training sequences per optimizer step")
+      ->check(Allowed<TrainingSettings>("batch_size"))
       ->capture_default_str();
-  command->add_option("--learning-rate", options->learning_rate, "peak learning rate")
+  command->add_option("--learning-rate", options->learning_rate, "learning rate after warm-up")
+      ->check(Allowed<TrainingSettings>("learning_rate"))
       ->capture_default_str();
-  command->add_option("--limit", options->limit, "first problems only; 0: all");
+  command
+      ->add_option("--min-learning-rate", options->min_learning_rate,
+                   "learning rate at the end of the cosine decay")
+      ->check(Allowed<TrainingSettings>("min_learning_rate"))
+      ->capture_default_str();
+  command->add_option("--limit", options->limit, "use this many problems only; 0: all");
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat"}))
       ->capture_default_str();
   command->add_option("--ranks", options->ranks, "learner processes")
-      ->check(CLI::Range(1, 1024))
+      ->check(Allowed<LearnerSettings>("ranks"))
       ->capture_default_str();
-  command->add_flag("--resume", options->resume, "go on with the run in --output");
+  command->add_flag("--resume", options->resume, "continue the run in --output");
   command->footer(
-      "The model ends up in OUTPUT/weights/sft.\nExamples:\n"
+      "The trained model is in OUTPUT/weights/sft.\nExamples:\n"
       "  reckon sft --model models/smollm2-135m --data builtin --output runs/my_sft\n"
       "  reckon sft --model models/smollm2-135m --data train.jsonl --eval-data test.jsonl \\\n"
       "    --output runs/my_sft --epochs 3");
@@ -93,19 +125,19 @@ void AddEval(CLI::App* app, EvalOptions* options) {
       app->add_subcommand("eval", "Evaluate a model: maj@1, maj@K, pass@K, rerank@K");
   AddProblemOptions(command, options);
   command->add_option("--samples", options->samples, "K of maj@K and pass@K; 0: greedy only")
-      ->check(CLI::Range(0, 4096))
+      ->check(Allowed<EvalSettings>("samples"))
       ->capture_default_str();
   command->add_option("--temperature", options->temperature, "temperature of the K samples")
-      ->check(CLI::Range(0.0, 100.0))
+      ->check(Allowed<EvalSettings>("temperature"))
       ->capture_default_str();
   command->add_option("--max-new-tokens", options->max_new_tokens, "longest completion, in tokens")
-      ->check(CLI::Range(1, 1 << 20))
+      ->check(Allowed<EvalSettings>("max_new_tokens"))
       ->capture_default_str();
   command->add_option("--reward", options->reward, "strict: '#### N'; flexible: the last number")
       ->check(CLI::IsMember({"strict", "flexible"}))
       ->capture_default_str();
   command->add_option("--orm", options->orm,
-                      "reward model, <run>/orm/<stage>: adds rerank@K of the same samples");
+                      "reward model, as <run>/orm/<stage>; adds rerank@K of the same samples");
   command->add_option("--seed", options->seed, "seed of sampling and intervals")
       ->capture_default_str();
   command->add_flag("--json", options->json, "print the result as JSON");
@@ -117,8 +149,8 @@ void AddEval(CLI::App* app, EvalOptions* options) {
 }
 
 void AddScore(CLI::App* app, ScoreOptions* options) {
-  CLI::App* command =
-      app->add_subcommand("score", "Log-probabilities of given answers, one JSON line a problem");
+  CLI::App* command = app->add_subcommand(
+      "score", "Print log-probabilities of given answers, one JSON line per problem");
   AddProblemOptions(command, options);
   command->footer(
       "Examples:\n"
@@ -127,13 +159,14 @@ void AddScore(CLI::App* app, ScoreOptions* options) {
 }
 
 void AddShow(CLI::App* app, ShowOptions* options) {
-  CLI::App* command =
-      app->add_subcommand("show", "Show rollouts of a run: prompt, completion, reward, why");
+  CLI::App* command = app->add_subcommand(
+      "show", "Show rollouts of a run: prompt, completion, rewards and verdicts");
   command->add_option("run", options->run, "run directory")->required();
-  command->add_option("--plan", options->plan, "plan to show; the newest by default");
+  command->add_option("--plan", options->plan, "plan to show; default: the newest");
   command->add_option("--limit", options->limit, "rollouts to show")->capture_default_str();
-  CLI::Option* wrong = command->add_flag("--wrong", options->wrong, "only those not correct");
-  command->add_flag("--correct", options->correct, "only correct ones")->excludes(wrong);
+  CLI::Option* wrong =
+      command->add_flag("--wrong", options->wrong, "only rollouts that are not correct");
+  command->add_flag("--correct", options->correct, "only correct rollouts")->excludes(wrong);
   command->footer(
       "Examples:\n"
       "  reckon show runs/quickstart\n"
@@ -147,7 +180,7 @@ bool IsCommand(const CLI::App& app, const std::string& name) {
   return false;
 }
 
-int Main(int argc, char** argv, const StopToken* stop) {
+int Main(int argc, char** argv, std::stop_token stop) {
   CLI::App app("Reckon trains language models to reason with reinforcement learning.");
   app.name("reckon");
   app.set_version_flag("--version", "reckon 0.1");
@@ -164,14 +197,15 @@ int Main(int argc, char** argv, const StopToken* stop) {
   AddEval(&app, &eval);
   AddScore(&app, &score);
   AddShow(&app, &show);
-  app.add_subcommand("doctor", "Check what this machine has")->footer("Example:\n  reckon doctor");
+  app.add_subcommand("doctor", "Check whether this machine can run Reckon")
+      ->footer("Example:\n  reckon doctor");
   try {
     app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {  // CLI11's way to say it; --help is one too
+  } catch (const CLI::ParseError& error) {  // --help and --version are such errors as well
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
       std::cerr << "reckon: no command '" << argv[1]
-                << "'; there are train, sft, eval, score, show and doctor\n";
+                << "'; the commands are train, sft, eval, score, show and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
@@ -187,16 +221,16 @@ int Main(int argc, char** argv, const StopToken* stop) {
   if (app.got_subcommand("doctor")) status = Doctor(stop);
   if (status.ok()) return 0;
   std::cerr << "reckon: " << status.message() << std::endl;
-  return absl::IsCancelled(status) && stop->stopped() ? kStopped : 1;
+  return absl::IsCancelled(status) && stop.stop_requested() ? kStopped : 1;
 }
 
 }  // namespace
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  reckon::StopToken stop;
-  reckon::StopOnSignals(&stop);
+  std::stop_source stop;
+  reckon::StopOnSignals(stop);
   reckon::InitLogging(argv[0]);
-  FLAGS_minloglevel = google::GLOG_ERROR;  // what matters is told in words
-  return reckon::Main(argc, argv, &stop);
+  FLAGS_minloglevel = google::GLOG_ERROR;  // errors are printed by Main
+  return reckon::Main(argc, argv, stop.get_token());
 }

@@ -14,11 +14,11 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
-#include "cli/process.h"
+#include "cli/launcher/process.h"
 #include "common/base/files.h"
-#include "common/testing/tiny_model.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/tiny_model.h"
 
 namespace reckon {
 namespace {
@@ -123,7 +123,7 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"train " + config() + " --set model.path=/nowhere", "model.path: model folder /nowhere"},
       {"train " + config() + " --set data.train=/nowhere.jsonl --set data.eval=builtin",
        "data.train: "},
-      {"eval --model /nowhere --data builtin", "--model: model folder /nowhere is not there"},
+      {"eval --model /nowhere --data builtin", "--model: model folder /nowhere does not exist"},
       {"eval --model " + folder_ + "/model --data /nowhere.jsonl", "--data: "},
       {"eval --model " + folder_ + "/model --data builtin --temperature 0", "--temperature: "},
       {"eval --model " + folder_ + "/model --data builtin --orm r --samples 0", "--orm: reranks"},
@@ -260,7 +260,7 @@ TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
   std::optional<int> ended = reckon->Wait(absl::Seconds(30));
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(WEXITSTATUS(*ended), 130);
-  EXPECT_THAT(Text("out"), HasSubstr("go on with: reckon train " + config() + " --resume"));
+  EXPECT_THAT(Text("out"), HasSubstr("to resume, run: reckon train " + config() + " --resume"));
   int learner = 0;
   ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/learner.pid"), &learner));
   EXPECT_NE(::kill(learner, 0), 0);
@@ -272,19 +272,25 @@ TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
   ASSERT_TRUE(reckon.ok());
   ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/coordinator.addr").empty(); }));
   std::string address = Text("runs/r/coordinator.addr");
-  // The only process whose command line has this run's store.
+  // The only process whose command line has this run's store. Without exceptions, because any
+  // process may end while it is looked at.
   auto find = [&] {
-    for (const auto& entry : std::filesystem::directory_iterator("/proc")) {
+    std::error_code ended;
+    for (std::filesystem::directory_iterator entry("/proc"), none; entry != none;
+         entry.increment(ended)) {
       int pid = 0;
-      if (!absl::SimpleAtoi(entry.path().filename().string(), &pid)) continue;
-      std::ifstream file(entry.path() / "cmdline", std::ios::binary);
-      std::string line((std::istreambuf_iterator<char>(file)), {});
+      if (!absl::SimpleAtoi(entry->path().filename().string(), &pid)) continue;
+      FILE* file = ::fopen((entry->path() / "cmdline").c_str(), "rb");
+      if (file == nullptr) continue;
+      std::string line(4096, '\0');
+      line.resize(::fread(line.data(), 1, line.size(), file));
+      ::fclose(file);
       if (absl::StrContains(line, "--store=" + folder_ + "/runs/r/store")) return pid;
     }
     return 0;
   };
-  int first = find();
-  ASSERT_NE(first, 0);
+  int first = 0;
+  ASSERT_TRUE(WaitFor([&] { return (first = find()) != 0; }));
   ::kill(first, SIGKILL);
   ASSERT_TRUE(WaitFor([&] {
     int now = find();

@@ -1,4 +1,5 @@
-// reckon-coordinator: plans, leases, rollouts and weight versions of one run.
+// reckon-coordinator: the process that keeps plans, leases, rollouts and weight versions of one
+// run.
 #include <cstdio>
 #include <iostream>
 #include <memory>
@@ -11,32 +12,40 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
-#include "common/base/stop_token.h"
-#include "coordinator/rocks_store.h"
-#include "coordinator/server.h"
+#include "common/base/stop.h"
+#include "coordinator/service/server.h"
+#include "coordinator/store/rocks_store.h"
 
 ABSL_FLAG(std::string, run, "", "name of the run; a store belongs to one run");
-ABSL_FLAG(std::string, store, "", "folder of the store, made when absent");
-ABSL_FLAG(std::string, listen, "127.0.0.1:0", "HOST:PORT to listen on; port 0: any free one");
-ABSL_FLAG(std::string, port_file, "", "file that gets the chosen HOST:PORT once it listens");
-ABSL_FLAG(uint32_t, lease_ms, 60000, "milliseconds after which work is lent to another actor");
+ABSL_FLAG(std::string, store, "", "folder of the store, created when absent");
+ABSL_FLAG(std::string, listen, "127.0.0.1:0", "HOST:PORT to listen on; port 0: any free port");
+ABSL_FLAG(std::string, port_file, "", "file to write the chosen HOST:PORT to when listening");
+ABSL_FLAG(uint32_t, lease_ms, 60000, "milliseconds until a lease that is not renewed expires");
 ABSL_FLAG(uint32_t, max_attempts, 3, "failed attempts after which a group is set aside");
-ABSL_FLAG(uint32_t, sync_tick_ms, 2, "milliseconds a rollout may wait for others in its sync");
-ABSL_FLAG(uint32_t, max_resident_groups, 16384, "groups appended and not complete, per plan");
-ABSL_FLAG(bool, dump_state, false, "print the store's counts as text and exit");
+ABSL_FLAG(uint32_t, sync_tick_ms, 2, "milliseconds that a commit waits for more events");
+ABSL_FLAG(uint32_t, max_resident_groups, 16384,
+          "groups of a plan that may be appended and not complete");
+ABSL_FLAG(std::string, retention, "ALL",
+          "ALL: keep every rollout; SELECTED: delete those of durable batches in no selection");
+ABSL_FLAG(bool, dump_state, false, "print the counts of the store as text and exit");
 
 namespace reckon {
 namespace {
 
 absl::Status CheckFlags() {
-  if (absl::GetFlag(FLAGS_store).empty()) return absl::InvalidArgumentError("--store is needed");
+  if (absl::GetFlag(FLAGS_store).empty()) return absl::InvalidArgumentError("--store is required");
   if (absl::GetFlag(FLAGS_run).empty() && !absl::GetFlag(FLAGS_dump_state)) {
-    return absl::InvalidArgumentError("--run is needed");
+    return absl::InvalidArgumentError("--run is required");
   }
   if (absl::GetFlag(FLAGS_lease_ms) == 0 || absl::GetFlag(FLAGS_max_attempts) == 0 ||
       absl::GetFlag(FLAGS_max_resident_groups) == 0) {
     return absl::InvalidArgumentError(
         "--lease_ms, --max_attempts and --max_resident_groups must be above 0");
+  }
+  CoordinatorSettings::Retention retention;
+  if (!CoordinatorSettings::Retention_Parse(absl::GetFlag(FLAGS_retention), &retention)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--retention=", absl::GetFlag(FLAGS_retention), " must be ALL or SELECTED"));
   }
   return absl::OkStatus();
 }
@@ -53,13 +62,15 @@ absl::Status DumpState(const Store& store, const CoreOptions& options) {
   return core->CheckInvariants();
 }
 
-absl::Status Main(StopToken* stop) {
+absl::Status Main(std::stop_source& stop) {
   RETURN_IF_ERROR(CheckFlags());
   CoordinatorServer::Options options;
   options.core.run = absl::GetFlag(FLAGS_run);
   options.core.lease = absl::Milliseconds(absl::GetFlag(FLAGS_lease_ms));
   options.core.max_attempts = absl::GetFlag(FLAGS_max_attempts);
   options.core.max_resident_groups = absl::GetFlag(FLAGS_max_resident_groups);
+  CHECK(CoordinatorSettings::Retention_Parse(absl::GetFlag(FLAGS_retention),
+                                             &options.core.retention));
   options.committer.sync_tick = absl::Milliseconds(absl::GetFlag(FLAGS_sync_tick_ms));
   options.listen = absl::GetFlag(FLAGS_listen);
   absl::Status failure;
@@ -67,7 +78,7 @@ absl::Status Main(StopToken* stop) {
   options.committer.on_failure = [&](const absl::Status& status) {
     absl::MutexLock lock(&mu);
     failure = status;
-    stop->Stop();
+    stop.request_stop();
   };
 
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
@@ -75,12 +86,12 @@ absl::Status Main(StopToken* stop) {
   if (absl::GetFlag(FLAGS_dump_state)) return DumpState(*store, options.core);
   ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
                    CoordinatorServer::Start(store.get(), std::move(options)));
-  LOG(INFO) << "coordinator of run '" << absl::GetFlag(FLAGS_run) << "' listens on "
+  LOG(INFO) << "the coordinator of run '" << absl::GetFlag(FLAGS_run) << "' listens on "
             << server->address();
   if (const std::string file = absl::GetFlag(FLAGS_port_file); !file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(file, server->address()));
   }
-  stop->WaitFor(absl::InfiniteDuration());
+  WaitForStop(stop.get_token(), absl::InfiniteDuration());
   server.reset();
   absl::MutexLock lock(&mu);
   return failure;
@@ -90,12 +101,12 @@ absl::Status Main(StopToken* stop) {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  reckon::StopToken stop;
-  reckon::StopOnSignals(&stop);
+  std::stop_source stop;
+  reckon::StopOnSignals(stop);
   absl::SetProgramUsageMessage("the coordinator of a Reckon run");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);
-  const absl::Status status = reckon::Main(&stop);
+  const absl::Status status = reckon::Main(stop);
   if (status.ok()) return 0;
   std::fprintf(stderr, "reckon-coordinator: %s\n", std::string(status.message()).c_str());
   return 1;

@@ -1,4 +1,4 @@
-// reckon-coordinator as a process: killed in mid-run, stopped, refused.
+// reckon-coordinator as a process: killed in the middle of a run, stopped, refused.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <signal.h>
@@ -13,10 +13,10 @@
 
 #include "common/base/files.h"
 #include "common/net/channel.h"
-#include "common/plan/plan_client.h"
-#include "coordinator/fake_actor.h"
-#include "coordinator/ledger.h"
-#include "coordinator/rocks_store.h"
+#include "common/net/plan_run.h"
+#include "coordinator/core/ledger.h"
+#include "coordinator/store/rocks_store.h"
+#include "tests/support/fake_actor.h"
 
 namespace reckon {
 namespace {
@@ -89,8 +89,8 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
     MarkReply reply;
     ASSERT_TRUE(stub->PublishWeights(&context, PublishRequest(0), &reply).ok());
   }
-  StopToken stop;
-  PlanClient client(stub.get(), 0, &stop);
+  std::stop_source stop;
+  PlanClient client(stub.get(), 0, stop.get_token());
   PlanSpec spec = MakeSpec("p", 4, 8, 4);
   spec.set_pinned_version(0);
   std::map<uint64_t, int> seen;
@@ -98,8 +98,8 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
   std::atomic<bool> done = false;
   std::thread owner([&] {
     uint64_t at = 0;
-    status = client.Run(
-        spec, true, 0,
+    status = RunPlanToEnd(
+        &client, spec, /*version=*/0,
         [&]() -> std::optional<WorkItem> {
           return at == kGroups ? std::nullopt : std::make_optional(MakeItem(at++));
         },
@@ -123,7 +123,7 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
     Start();
   }
   owner.join();
-  EXPECT_GE(kills, 3) << "the run was over before it was disturbed";
+  EXPECT_GE(kills, 3) << "the run ended before it was disturbed";
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(seen.size(), kGroups);
   for (const auto& [group, samples] : seen) EXPECT_EQ(samples, 4) << group;
@@ -160,7 +160,7 @@ TEST_F(CoordinatorProcess, ASecondOneOverTheSameStoreEndsWithOneClearLine) {
   EXPECT_THAT(*ReadFile(folder + "/log"), HasSubstr("belongs to run 'test'"));
 }
 
-TEST_F(CoordinatorProcess, ATakenPortIsSaid) {
+TEST_F(CoordinatorProcess, ATakenPortIsReported) {
   Start();
   const std::string taken = address;
   EXPECT_EQ(Wait([&] {

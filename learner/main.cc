@@ -11,25 +11,27 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/log.h"
-#include "common/base/memory.h"
-#include "common/base/stop_token.h"
+#include "common/base/stop.h"
+#include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
-#include "learner/learner.h"
+#include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
 ABSL_FLAG(std::string, config, "", "the run's config file");
 ABSL_FLAG(std::string, run_dir, "", "the run's folder");
 ABSL_FLAG(int, rank, 0, "this rank, from 0");
 ABSL_FLAG(int, world_size, 1, "number of ranks");
-ABSL_FLAG(bool, resume, false, "go on from the newest checkpoint, if there is one");
+ABSL_FLAG(bool, resume, false, "resume from the newest checkpoint, if there is one");
 ABSL_FLAG(std::string, nonce, "",
-          "names this start of the group: the same for all its ranks, new each time");
+          "name of this start of the group: equal on all its ranks, new for each start");
 ABSL_FLAG(std::string, interface_address, "127.0.0.1",
-          "address of this rank that the other ranks reach");
-ABSL_FLAG(std::string, listen, "127.0.0.1:0", "where rank 0 serves weights; port 0: any");
-ABSL_FLAG(int, checkpoint_seconds, 120, "time between checkpoints within a fine-tuning");
+          "address of this rank at which the other ranks reach it");
+ABSL_FLAG(std::string, listen, "127.0.0.1:0",
+          "address at which rank 0 serves weights; port 0: any");
+ABSL_FLAG(int, checkpoint_seconds, 120, "seconds between checkpoints within a stage");
 ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
 
 namespace reckon {
@@ -48,14 +50,15 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   options.checkpoint_steps = absl::GetFlag(FLAGS_checkpoint_steps);
   for (const char* flag : {"coordinator", "config", "run_dir"}) {
     if (absl::FindCommandLineFlag(flag)->CurrentValue().empty()) {
-      return absl::InvalidArgumentError(std::string("--") + flag + " is needed");
+      return absl::InvalidArgumentError(absl::StrCat("--", flag, " is required"));
     }
   }
   if (options.rank < 0 || options.rank >= options.world_size) {
-    return absl::InvalidArgumentError("--rank must be 0 to --world_size - 1");
+    return absl::InvalidArgumentError(
+        absl::StrCat("--rank is ", options.rank, "; it must be 0 to --world_size - 1"));
   }
   if (options.world_size > 1 && options.nonce.empty()) {
-    return absl::InvalidArgumentError("--nonce is needed with several ranks");
+    return absl::InvalidArgumentError("--nonce is required with several ranks");
   }
   absl::StatusOr<RunConfig> config = LoadConfig(absl::GetFlag(FLAGS_config), {});
   if (!config.ok()) return config.status();
@@ -64,16 +67,16 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
 }
 
 int Main() {
-  StopToken stop;
-  StopOnSignals(&stop);
+  std::stop_source stop;
+  StopOnSignals(stop);
   absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
   absl::Status status = options.status();
   if (options.ok()) {
     std::shared_ptr<Coordinator::StubInterface> stub =
         Coordinator::NewStub(MakeChannel(absl::GetFlag(FLAGS_coordinator)));
-    status = RunLearner(*options, stub, &stop);
+    status = RunLearner(*options, stub, stop.get_token());
   }
-  if (status.ok() || stop.stopped()) return 0;
+  if (status.ok() || stop.stop_requested()) return 0;
   std::cerr << "reckon-learner: " << status.message() << std::endl;
   return 1;
 }
@@ -87,7 +90,7 @@ int main(int argc, char** argv) {
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);
   int code = reckon::Main();
-  // Gloo's threads may still wait for ranks that are gone: nothing is left to tear down in order.
+  // Gloo's threads may wait for ranks that have ended, so static destructors must not run.
   std::fflush(nullptr);
   std::_Exit(code);
 }

@@ -1,5 +1,5 @@
-// reckon-update-bench: optimizer steps of the learner alone on a model folder. Prints one JSON
-// object.
+// reckon-update-bench: times optimizer steps on a model folder, without coordinator or actors.
+// Prints one JSON object.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -11,22 +11,21 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
-#include "common/base/memory.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
-#include "common/model/ops/thread_pool.h"
+#include "common/base/thread_pool.h"
+#include "common/model/files/model_folder.h"
 #include "common/model/transformer.h"
-#include "common/weights/model_folder.h"
-#include "learner/parallel/parallel.h"
+#include "learner/parallel/single.h"
 #include "learner/update/policy_update.h"
 // Last.
 #include "common/base/log.h"
 
 ABSL_FLAG(std::string, model, "", "model folder in Hugging Face layout");
-ABSL_FLAG(int, sequences, 8, "sequences of a step");
-ABSL_FLAG(int, tokens, 200, "tokens of a sequence");
-ABSL_FLAG(int, prompt_tokens, 0, "of these, tokens that are not learned");
-ABSL_FLAG(int, steps, 3, "steps that are timed, after one that is not");
+ABSL_FLAG(int, sequences, 8, "sequences of an optimizer step");
+ABSL_FLAG(int, tokens, 200, "tokens of a sequence, prompt included");
+ABSL_FLAG(int, prompt_tokens, 0, "tokens of a sequence that are not learned");
+ABSL_FLAG(int, steps, 3, "timed optimizer steps, after one to warm up");
 ABSL_FLAG(int, micro_batch_tokens, 2048, "tokens of one forward and backward pass");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
@@ -38,7 +37,7 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
-  ASSIGN_OR_RETURN(auto model, Transformer::Create(config, fp32 ? Compute::kFp32 : Compute::kBf16));
+  auto model = std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16);
   RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
   weights.bytes = nullptr;
   auto parallel = MakeSingle();

@@ -1,6 +1,8 @@
-"""The dependency law over every #include: what each part may include, and nothing else.
+"""The dependency law over every #include, and where test doubles and headers belong.
 
-Exit code 0: the law holds. 1: one line an offence.
+layering_test.py            exit code 0: the law holds; 1: one line for each offence
+layering_test.py --report   also lists sources without a header of their name and headers that may be
+                            too small to exist; never fails for these
 """
 
 import pathlib
@@ -8,6 +10,12 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+
+# When True, a source without a header of its name is an offence, not a line of the report.
+HEADERS_REQUIRED = True
+
+# What each part may include, beside itself. Roles share the proto folder and never include one
+# another.
 BASE = {"proto", "common/base"}
 LAW = {
     "common/base": set(),
@@ -16,59 +24,116 @@ LAW = {
     "common/config": BASE | {"common/text"},
     "common/telemetry": BASE | {"common/text"},
     "common/task": BASE | {"common/text"},
-    "common/plan": BASE | {"common/net", "common/task"},
-    "common/weights": BASE | {"common/net", "common/text"},
-    "common/model": BASE | {"common/text", "common/weights"},
-    "common/init": BASE | {"common/text", "common/task", "common/weights"},
-    "common/testing": BASE | {"common/init", "common/net", "common/text", "common/weights"},
-    "coordinator": BASE | {"common/net", "common/telemetry"},
-    "actor": BASE | {"common/net", "common/text", "common/task", "common/model",
-                     "common/weights", "common/telemetry"},
-    "learner": BASE | {"common/net", "common/text", "common/task", "common/model", "common/plan",
-                       "common/weights", "common/telemetry", "common/config", "common/init"},
-    "cli": BASE | {"common/net", "common/text", "common/task", "common/plan", "common/weights",
-                   "common/telemetry", "common/config", "common/init"},
+    "common/model": BASE | {"common/net", "common/text"},
+    "common/model/init": BASE | {"common/text", "common/task", "common/model"},
+    "common/testing": BASE,
+    "coordinator": BASE | {"common/net", "common/config", "common/telemetry"},
+    "actor": BASE | {"common/net", "common/config", "common/text", "common/task", "common/model",
+                     "common/telemetry"},
+    "learner": BASE | {"common/net", "common/text", "common/task", "common/model",
+                       "common/model/init", "common/telemetry", "common/config"},
+    "cli": BASE | {"common/net", "common/text", "common/task", "common/model", "common/model/init",
+                   "common/telemetry", "common/config"},
 }
+# LibTorch: the half of common/model that computes, and the roles that compute. The other half
+# (config, sampling, files, transfer, init) stays free of it, for the command line and for tests.
 TORCH = {"common/model", "actor", "learner"}
+NO_TORCH = re.compile(r"^common/model/(files/|transfer/|init/|config|sampling|kernels/dtype)")
 TORCH_HEADER = re.compile(r"^(ATen|torch|c10)/")
-# Tests may also use the test helpers, and the real parts beside them.
-TEST_EXTRA = {"common/testing", "common/net", "common/plan", "common/weights", "common/text"}
+# What tests beside a unit may include as well; tests/ itself may include everything.
+TEST_EXTRA = {"common/testing", "common/net", "common/text", "common/model", "common/model/init"}
+TEST_FILE = re.compile(r"_(test|bench|tool|fuzz)\.cc$|^tests/")
+TEST_ONLY = re.compile(r"^(tests/|common/testing/)")
+# Names of doubles and test helpers, which belong in tests/support.
+DOUBLE = re.compile(r"(^|_)(fake|mock|scripted|in_process|harness|injector|memory_store)(_|\.)")
+# Sources without a header of their name: programs and tests.
+NO_HEADER = re.compile(r"(^|_)main\.cc$|_(test|bench|tool|fuzz)\.cc$|^(replay|lying_actor)\.cc$|^tsan_mutex\.cc$")
+SMALL = 25  # lines
 
 
 def part_of(path):
-    for depth in (2, 1):
+    for depth in (3, 2, 1):
         part = "/".join(path.split("/")[:depth])
         if part in LAW or part == "proto":
             return part
     return None
 
 
+def sources():
+    """(path relative to the root, its text) of every C++ file outside of build folders."""
+    for folder in ("actor", "cli", "common", "coordinator", "learner", "tests"):
+        for path in sorted((ROOT / folder).rglob("*")):
+            if path.suffix in (".h", ".cc", ".cu"):
+                yield path.relative_to(ROOT).as_posix(), path.read_text(encoding="utf-8")
+
+
+def includes(text):
+    for number, line in enumerate(text.splitlines(), 1):
+        match = re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line)
+        if match:
+            yield number, match.group(1)
+
+
+def include_offence(name, include):
+    """Why the file may not include this; None if it may."""
+    part, test = part_of(name), TEST_FILE.search(name) is not None
+    if TEST_ONLY.match(include) and not test and not TEST_ONLY.match(name):
+        return "test helpers are for tests"
+    if part is None or name.startswith("tests/"):
+        return None
+    if TORCH_HEADER.match(include) and (part not in TORCH or NO_TORCH.match(name)):
+        return f"{part} must not use LibTorch"
+    target = part_of(include)
+    if target == "common/model" and part not in TORCH and not NO_TORCH.match(include):
+        return f"{part} must not use LibTorch"
+    if target is None or target == part or target in LAW[part]:
+        return None
+    if test and target in TEST_EXTRA:
+        return None
+    return f"{part} may not use {target}"
+
+
 def offences():
-    for path in sorted(ROOT.rglob("*")):
-        if path.suffix not in (".h", ".cc"):
-            continue
-        name = path.relative_to(ROOT).as_posix()
-        part = part_of(name)
-        if part is None or name.startswith("build"):
-            continue
-        test = re.search(r"_(test|bench|tool)\.cc$", name) is not None
-        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
-            match = re.match(r'\s*#\s*include\s*[<"]([^>"]+)[>"]', line)
-            if not match:
-                continue
-            include = match.group(1)
-            where = f"{name}:{number}: includes {include}"
-            if TORCH_HEADER.match(include) and part not in TORCH:
-                yield f"{where}, but {part} must not use LibTorch"
-            target = part_of(include)
-            if target is None or target == part or target in LAW[part]:
-                continue
-            if test and target in TEST_EXTRA:
-                continue
-            yield f"{where}, but {part} may not use {target}"
+    for name, text in sources():
+        if DOUBLE.search(name.rpartition("/")[2]) and not name.startswith("tests/support/"):
+            yield f"{name}: test doubles belong in tests/support"
+        for number, include in includes(text):
+            why = include_offence(name, include)
+            if why is not None:
+                yield f"{name}:{number}: includes {include}, but {why}"
+
+
+def without_header():
+    for name, _ in sources():
+        if name.endswith(".cc") and not NO_HEADER.search(name.rpartition("/")[2]):
+            if not (ROOT / name).with_suffix(".h").exists():
+                yield f"{name}: has no header of its name"
+
+
+def small_headers():
+    users = {}
+    for name, text in sources():
+        for _, include in includes(text):
+            users.setdefault(include, []).append(name)
+    for name, text in sources():
+        lines, own = text.count("\n"), name[:-2]
+        using = [user for user in users.get(name, []) if user not in (own + ".cc", own + "_test.cc")]
+        if name.endswith(".h") and lines < SMALL and len(using) <= 1:
+            yield f"{name}: {lines} lines, included by {', '.join(using) or 'nobody'}"
+
+
+def main():
+    found = list(offences())
+    headers = list(without_header())
+    if HEADERS_REQUIRED:
+        found += headers
+    if "--report" in sys.argv[1:]:
+        small = list(small_headers())
+        print(f"{len(headers)} sources without a header of their name:", *headers, sep="\n  ")
+        print(f"{len(small)} headers below {SMALL} lines with one user:", *small, sep="\n  ")
+    print("\n".join(found) if found else "layering: the law holds")
+    sys.exit(1 if found else 0)
 
 
 if __name__ == "__main__":
-    found = list(offences())
-    print("\n".join(found) if found else "layering: the law holds")
-    sys.exit(1 if found else 0)
+    main()

@@ -8,8 +8,9 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "actor/engine/work.h"
-#include "actor/policy/policy.h"
+#include "actor/engine/live_sample.h"
+#include "actor/engine/prompt_group.h"
+#include "actor/runner/model_runner.h"
 #include "common/text/tokenizer.h"
 #include "proto/coordinator.pb.h"
 #include "proto/rollout.pb.h"
@@ -17,74 +18,90 @@
 namespace reckon {
 
 struct EngineOptions {
-  int64_t max_batch = 64;           // samples generated at once
-  int64_t max_prefill_rows = 1024;  // rows of one forward pass over contexts
+  // Samples in flight at once, and rows of a decoding pass. Each costs pages of the KV cache.
+  int64_t max_batch = 64;
+  // Rows of one pass over contexts. More rows use the cores better but delay the samples in flight.
+  int64_t max_prefill_rows = 1024;
 };
 
 struct EngineStats {
   int64_t sampled_tokens = 0;
   int64_t prefilled_tokens = 0;
   int64_t finished_samples = 0;
-  int64_t decode_steps = 0;
+  int64_t decode_passes = 0;
 };
 
 struct FinishedSample {
   uint64_t lease = 0;
-  Rollout rollout;
-  std::shared_ptr<const Group> group;  // for rewards: the item and the plan
+  Rollout rollout;                           // without rewards and actor
+  std::shared_ptr<const PromptGroup> group;  // the item and the plan, from which rewards follow
 };
 
-// The batch engine: keeps up to max_batch samples of many groups in flight at one weight version.
-// A group's context is run once, several groups packed in a forward pass; samples fork from it,
-// first come first served, and a finished sample's slot is taken by the next in the same Step.
+// Generates the samples of many prompt groups at once, at one weight version (continuous batching).
 //
-// A group starts only when the pages of its context and of the samples that start with it are free,
-// so nothing in flight ever waits for memory. Results depend on (seed, key, weights, sampling
-// parameters) only. Used by one thread. Policy and tokenizer must outlive it.
+//   Admit --> waiting --> prefilled --> in flight --> returned by RunPass as finished
+//              (groups)    (first group)  (samples)
+//
+// RunPass does:
+//   1. ChooseStarts: which waiting groups start, first come first served, and with how many samples
+//   2. Prefill:      run the shared contexts of new groups, several packed in one pass
+//   3. Launch:       fork a sequence for each sample that starts
+//   4. Decode:       one pass that draws one token for every sample in flight
+// The slot of a finished sample is taken by the next sample at the next RunPass.
+//
+// Page invariant, so that no sample in flight ever waits for memory (see ChooseStarts):
+//   pages reserved + pages counted <= free pages
+// A group starts only when the pages of its context and of at least one sample are free.
+//
+// A rollout depends on the seed, its key, the weights and the sampling parameters, never on the
+// batch around it. Used by one thread. Runner and tokenizer must outlive the engine.
 class Engine {
  public:
-  const Tokenizer& tokenizer() const { return *tokenizer_; }
-
-  Engine(Policy* policy, const Tokenizer* tokenizer, EngineOptions options)
-      : policy_(policy), tokenizer_(tokenizer), options_(options) {}
+  Engine(ModelRunner* runner, const Tokenizer* tokenizer, EngineOptions options)
+      : runner_(runner), tokenizer_(tokenizer), options_(options) {}
   ~Engine() { Clear(); }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Takes a lease into the queue. An error means that it can never be run here.
+  // Queues the samples of a lease. An error means that they can never run here.
   absl::Status Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan);
 
-  // Starts what fits, then draws one token for every sample in flight. Returns what finished. After
-  // an error (the policy failed) everything in flight is suspect: Clear, and fail the leases.
-  absl::StatusOr<std::vector<FinishedSample>> Step();
+  // Starts what fits and draws one token for every sample in flight. Returns the finished samples.
+  // After an error of the runner, call Clear: what was in flight is lost and its leases have
+  // failed.
+  absl::StatusOr<std::vector<FinishedSample>> RunPass();
 
-  // Forgets a lease's unfinished samples. No-op for a lease it does not have.
+  // Drops the unfinished samples of a lease. Does nothing when it has none.
   void Drop(uint64_t lease);
+  // Drops everything.
   void Clear();
 
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
   bool idle() const { return waiting_.empty() && live_.empty(); }
   int64_t running() const { return live_.size(); }
-  int64_t waiting() const;  // samples admitted and not yet started
+  int64_t waiting() const;  // samples that were admitted and have not started
   const EngineStats& stats() const { return stats_; }
 
  private:
   struct Start {
-    std::shared_ptr<Group> group;
+    std::shared_ptr<PromptGroup> group;
     int64_t samples = 0;
   };
 
-  absl::StatusOr<std::vector<Start>> Plan();
+  absl::StatusOr<std::vector<Start>> ChooseStarts();
   absl::Status Prefill(const std::vector<Start>& starts);
-  absl::Status RunRows(const std::vector<Policy::Row>& rows, const std::vector<Group*>& owners);
+  // One pass over context rows. scored[i] is the group to which the i-th log-probability belongs.
+  absl::Status RunContextRows(const std::vector<ModelRunner::Row>& rows,
+                              const std::vector<PromptGroup*>& scored);
   absl::Status Launch(const Start& start, std::vector<FinishedSample>* finished);
   absl::Status Decode(std::vector<FinishedSample>* finished);
-  void ForgetContext(Group* group);
+  void RemoveContext(PromptGroup* group);
 
-  Policy* const policy_;
+  ModelRunner* const runner_;
   const Tokenizer* const tokenizer_;
   const EngineOptions options_;
-  // Groups with samples to start, in order of arrival. Only the first may be prefilled.
-  std::deque<std::shared_ptr<Group>> waiting_;
+  // Groups with pending samples, in order of arrival. Only the first may be prefilled.
+  std::deque<std::shared_ptr<PromptGroup>> waiting_;
   std::vector<LiveSample> live_;
   EngineStats stats_;
 };

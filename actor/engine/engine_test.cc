@@ -6,10 +6,10 @@
 #include <tuple>
 #include <utility>
 
-#include "actor/policy/fake_policy.h"
 #include "common/base/rng.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_model_runner.h"
 
 namespace reckon {
 namespace {
@@ -17,7 +17,7 @@ namespace {
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
-// Token t stands for one letter; none is special.
+// Each token is one letter; none is special.
 class LetterTokenizer : public Tokenizer {
  public:
   explicit LetterTokenizer(std::string letters = "abcdefghijklmnopqrstuvwxyz")
@@ -52,7 +52,7 @@ struct Work {
 
 Work MakeWork(uint64_t group, uint32_t samples, uint32_t max_new) {
   Work work;
-  work.lease.set_lease(100 + group);
+  work.lease.set_id(100 + group);
   work.lease.set_plan("p");
   work.lease.set_weight_version(7);
   work.lease.mutable_item()->set_group(group);
@@ -66,7 +66,7 @@ Work MakeWork(uint64_t group, uint32_t samples, uint32_t max_new) {
   p->set_temperature(1);
   p->set_top_p(1);
   p->set_max_new_tokens(max_new);
-  p->set_seed(5);
+  work.plan.set_seed(5);
   return work;
 }
 
@@ -78,10 +78,10 @@ void Admit(const Work& work, Engine* engine) {
 
 Results RunAll(Engine* engine) {
   Results results;
-  for (int steps = 0; !engine->idle(); ++steps) {
-    EXPECT_LT(steps, 10000) << "the engine does not finish";
-    if (steps >= 10000) break;
-    auto finished = engine->Step();
+  for (int passes = 0; !engine->idle(); ++passes) {
+    EXPECT_LT(passes, 10000) << "the engine does not finish";
+    if (passes >= 10000) break;
+    auto finished = engine->RunPass();
     EXPECT_TRUE(finished.ok()) << finished.status();
     if (!finished.ok()) break;
     for (const FinishedSample& f : *finished) {
@@ -92,13 +92,14 @@ Results RunAll(Engine* engine) {
   return results;
 }
 
-Results RunAll(const std::vector<Work>& works, FakePolicy* policy, EngineOptions options = {}) {
+Results RunAll(const std::vector<Work>& works, FakeModelRunner* runner,
+               EngineOptions options = {}) {
   LetterTokenizer tokenizer;
-  Engine engine(policy, &tokenizer, options);
+  Engine engine(runner, &tokenizer, options);
   for (const Work& work : works) Admit(work, &engine);
   Results results = RunAll(&engine);
-  EXPECT_EQ(policy->sequences(), 0u);
-  EXPECT_EQ(policy->free_pages(), policy->total_pages());
+  EXPECT_EQ(runner->sequences(), 0u);
+  EXPECT_EQ(runner->free_pages(), runner->total_pages());
   return results;
 }
 
@@ -110,10 +111,10 @@ void ExpectEqual(const Results& a, const Results& b) {
   }
 }
 
-TEST(EngineTest, ASampleIsWhatThePolicySaysTokenByToken) {
-  FakePolicy policy({});
+TEST(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
+  FakeModelRunner runner({});
   const Work work = MakeWork(3, 2, 9);
-  const Results results = RunAll({work}, &policy);
+  const Results results = RunAll({work}, &runner);
   ASSERT_EQ(results.size(), 2u);
   for (const auto& [key, rollout] : results) {
     std::vector<uint32_t> history(work.lease.item().prompt_tokens().begin(),
@@ -129,9 +130,9 @@ TEST(EngineTest, ASampleIsWhatThePolicySaysTokenByToken) {
     EXPECT_EQ(rollout.finish(), FINISH_LENGTH);
     const CounterRng rng(StreamKey(5, "p", 3, std::get<1>(key)));
     for (int i = 0; i < 9; ++i) {
-      Draw draw;
+      TokenDraw draw;
       draw.uniform = rng.Uniform(i);
-      const Drawn drawn = policy.Next(history, draw);
+      const DrawnToken drawn = runner.Next(history, draw);
       EXPECT_EQ(sampled.tokens(i), drawn.token);
       EXPECT_EQ(sampled.logprobs(i), drawn.logprob);
       history.push_back(drawn.token);
@@ -147,24 +148,24 @@ TEST(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
   for (uint64_t group = 0; group < 12; ++group) {
     works.push_back(MakeWork(group, 1 + group % 5, 4 + group % 9));
     for (uint32_t id = 0; id < 20; ++id) {
-      works.back().plan.mutable_sampling()->add_stop_token_ids(id);
+      works.back().plan.add_stop_token_ids(id);
     }
   }
-  FakePolicy wide({});
+  FakeModelRunner wide({});
   const Results expected = RunAll(works, &wide);
   EXPECT_EQ(expected.size(), 33u);
 
   for (int64_t batch : {1, 3, 8}) {
     for (int64_t rows : {1, 5, 64}) {
       std::reverse(works.begin(), works.end());
-      FakePolicy::Options options;
+      FakeModelRunner::Options options;
       options.total_pages = 3 + 4 * batch;
-      FakePolicy policy(options);
+      FakeModelRunner runner(options);
       EngineOptions engine;
       engine.max_batch = batch;
       engine.max_prefill_rows = rows;
-      ExpectEqual(expected, RunAll(works, &policy, engine));
-      EXPECT_LE(policy.widest_step(), std::max<size_t>(batch, rows));
+      ExpectEqual(expected, RunAll(works, &runner, engine));
+      EXPECT_LE(runner.widest_pass(), std::max<size_t>(batch, rows));
     }
   }
 
@@ -176,46 +177,46 @@ TEST(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
       split.back().lease.add_samples(sample);
     }
   }
-  FakePolicy policy({});
-  ExpectEqual(expected, RunAll(split, &policy));
+  FakeModelRunner runner({});
+  ExpectEqual(expected, RunAll(split, &runner));
 }
 
 TEST(EngineTest, APromptIsRunOncePerGroup) {
-  FakePolicy policy({});
+  FakeModelRunner runner({});
   const Work work = MakeWork(5, 16, 4);  // a prompt of 8 tokens
-  RunAll({work}, &policy);
-  EXPECT_EQ(policy.rows_run(), 7 + 16 * 4);
+  RunAll({work}, &runner);
+  EXPECT_EQ(runner.rows_run(), 7 + 16 * 4);
 }
 
-TEST(EngineTest, AFinishedSlotIsTakenAtOnce) {
-  FakePolicy policy({});
+TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
+  FakeModelRunner runner({});
   LetterTokenizer tokenizer;
   EngineOptions options;
   options.max_batch = 2;
-  Engine engine(&policy, &tokenizer, options);
+  Engine engine(&runner, &tokenizer, options);
   Admit(MakeWork(0, 1, 2), &engine);
   Admit(MakeWork(1, 3, 5), &engine);
   EXPECT_EQ(engine.waiting(), 4);
   int64_t tokens = 0;
-  for (int step = 0; step < 7; ++step) {
-    ASSERT_TRUE(engine.Step().ok());
-    // Until the last two samples, both slots draw in every step.
-    if (step < 6) {
-      EXPECT_EQ(engine.stats().sampled_tokens - tokens, 2) << step;
+  for (int pass = 0; pass < 7; ++pass) {
+    ASSERT_TRUE(engine.RunPass().ok());
+    // Until the last two samples, both slots draw in every pass.
+    if (pass < 6) {
+      EXPECT_EQ(engine.stats().sampled_tokens - tokens, 2) << pass;
     }
     tokens = engine.stats().sampled_tokens;
   }
 }
 
-TEST(EngineTest, ForcedTokensGoInFrontAndAreScoredWhenAsked) {
+TEST(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
   for (bool score : {false, true}) {
-    FakePolicy policy({});
+    FakeModelRunner runner({});
     Work work = MakeWork(2, 3, 4);
     for (uint32_t token : {11, 12, 13}) work.lease.mutable_item()->add_forced_tokens(token);
     work.plan.set_score_forced(score);
     EngineOptions options;
     options.max_prefill_rows = 2;  // the context is cut within the forced tokens
-    const Results results = RunAll({work}, &policy, options);
+    const Results results = RunAll({work}, &runner, options);
     ASSERT_EQ(results.size(), 3u);
     const Rollout& rollout = results.begin()->second;
     ASSERT_EQ(rollout.spans_size(), 3);
@@ -227,29 +228,29 @@ TEST(EngineTest, ForcedTokensGoInFrontAndAreScoredWhenAsked) {
     std::vector<uint32_t> history(work.lease.item().prompt_tokens().begin(),
                                   work.lease.item().prompt_tokens().end());
     for (int i = 0; i < 3; ++i) {
-      Draw draw;
+      TokenDraw draw;
       draw.forced = forced.tokens(i);
       if (score) {
-        EXPECT_EQ(forced.logprobs(i), policy.Next(history, draw).logprob);
+        EXPECT_EQ(forced.logprobs(i), runner.Next(history, draw).logprob);
       }
       history.push_back(forced.tokens(i));
     }
     // The random stream counts from the start of the completion, forced tokens included.
-    Draw draw;
+    TokenDraw draw;
     draw.uniform = CounterRng(StreamKey(5, "p", 2, 0)).Uniform(3);
-    EXPECT_EQ(rollout.spans(2).tokens(0), policy.Next(history, draw).token);
+    EXPECT_EQ(rollout.spans(2).tokens(0), runner.Next(history, draw).token);
   }
 }
 
-TEST(EngineTest, AStepLabelIsForcedInFrontOfEveryStep) {
-  const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a step
+TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
+  const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a solution step
   const std::vector<uint32_t> label = {40, 41};
   std::vector<Results> results;
   for (int max_batch : {1, 8}) {
-    FakePolicy policy({});
+    FakeModelRunner runner({});
     EngineOptions options;
     options.max_batch = max_batch;
-    Engine engine(&policy, &tokenizer, options);
+    Engine engine(&runner, &tokenizer, options);
     Work work = MakeWork(2, 4, 24);
     for (uint32_t token : label) work.plan.add_step_label_tokens(token);
     Admit(work, &engine);
@@ -257,7 +258,7 @@ TEST(EngineTest, AStepLabelIsForcedInFrontOfEveryStep) {
     for (const auto& [key, rollout] : results.back()) {
       std::vector<uint32_t> history;
       size_t at = 0, labels = 0;  // of the completion
-      size_t due = label.size();  // tokens of a label that have to come now
+      size_t due = label.size();  // tokens of a label that must come now
       for (const TokenSpan& span : rollout.spans()) {
         const bool sampled = span.kind() == TokenSpan::SAMPLED;
         EXPECT_EQ(span.logprobs_size(), sampled ? span.tokens_size() : 0);
@@ -268,17 +269,17 @@ TEST(EngineTest, AStepLabelIsForcedInFrontOfEveryStep) {
             EXPECT_EQ(token, label[label.size() - due--]);
             ++labels;
           } else if (sampled) {
-            ASSERT_EQ(due, 0u) << "no label in front of a step";
-            Draw draw;
+            ASSERT_EQ(due, 0u) << "no label before a solution step";
+            TokenDraw draw;
             draw.uniform = CounterRng(StreamKey(5, "p", 2, std::get<1>(key))).Uniform(at);
-            EXPECT_EQ(token, policy.Next(history, draw).token);
+            EXPECT_EQ(token, runner.Next(history, draw).token);
             if (token % 4 == 3) due = label.size();
           }
           if (span.kind() != TokenSpan::PROMPT) ++at;
           history.push_back(token);
         }
       }
-      EXPECT_GT(labels, 2 * label.size()) << "the sample has no second step";
+      EXPECT_GT(labels, 2 * label.size()) << "the sample has no second solution step";
       EXPECT_EQ(rollout.completion().substr(0, 2), "ab");
     }
   }
@@ -286,37 +287,37 @@ TEST(EngineTest, AStepLabelIsForcedInFrontOfEveryStep) {
 }
 
 TEST(EngineTest, AnItemWithNothingToSampleIsOnlyScored) {
-  FakePolicy policy({});
+  FakeModelRunner runner({});
   Work work = MakeWork(2, 2, 0);
   work.lease.mutable_item()->add_forced_tokens(11);
   work.plan.set_score_forced(true);
-  const Results results = RunAll({work}, &policy);
+  const Results results = RunAll({work}, &runner);
   ASSERT_EQ(results.size(), 2u);
   EXPECT_EQ(results.begin()->second.finish(), FINISH_FORCED);
   ASSERT_EQ(results.begin()->second.spans_size(), 2);
   EXPECT_EQ(results.begin()->second.spans(1).logprobs_size(), 1);
-  EXPECT_EQ(policy.rows_run(), work.lease.item().prompt_tokens_size());
+  EXPECT_EQ(runner.rows_run(), work.lease.item().prompt_tokens_size());
 }
 
 TEST(EngineTest, AStopStringCutsTheTextAndNotTheRecord) {
-  FakePolicy policy({});
+  FakeModelRunner runner({});
   Work work = MakeWork(4, 1, 12);
-  const Rollout free = RunAll({work}, &policy).begin()->second;
+  const Rollout free = RunAll({work}, &runner).begin()->second;
   const std::string stop = free.completion().substr(5, 3);
   const size_t cut = free.completion().find(stop);
-  work.plan.mutable_sampling()->add_stop_strings(stop);
-  const Rollout stopped = RunAll({work}, &policy).begin()->second;
+  work.plan.add_stop_strings(stop);
+  const Rollout stopped = RunAll({work}, &runner).begin()->second;
   EXPECT_EQ(stopped.finish(), FINISH_STOP);
   EXPECT_EQ(stopped.completion(), free.completion().substr(0, cut));
   EXPECT_EQ(stopped.spans(1).tokens_size(), static_cast<int>(cut + 3));
 }
 
 TEST(EngineTest, AStopIdEndsTheSampleAndStaysInTheRecord) {
-  FakePolicy policy({});
+  FakeModelRunner runner({});
   Work work = MakeWork(4, 1, 12);
-  const Rollout free = RunAll({work}, &policy).begin()->second;
-  work.plan.mutable_sampling()->add_stop_token_ids(free.spans(1).tokens(6));
-  const Rollout stopped = RunAll({work}, &policy).begin()->second;
+  const Rollout free = RunAll({work}, &runner).begin()->second;
+  work.plan.add_stop_token_ids(free.spans(1).tokens(6));
+  const Rollout stopped = RunAll({work}, &runner).begin()->second;
   EXPECT_EQ(stopped.finish(), FINISH_STOP);
   const int length = stopped.spans(1).tokens_size();
   EXPECT_LE(length, 7);
@@ -325,31 +326,31 @@ TEST(EngineTest, AStopIdEndsTheSampleAndStaysInTheRecord) {
 }
 
 TEST(EngineTest, TheModelsLastPositionIsALengthLimit) {
-  FakePolicy::Options options;
+  FakeModelRunner::Options options;
   options.max_positions = 12;
-  FakePolicy policy(options);
+  FakeModelRunner runner(options);
   const Work work = MakeWork(0, 1, 100);  // a prompt of 3 tokens
-  const Rollout rollout = RunAll({work}, &policy).begin()->second;
+  const Rollout rollout = RunAll({work}, &runner).begin()->second;
   EXPECT_EQ(rollout.spans(1).tokens_size(), 9);
   EXPECT_EQ(rollout.finish(), FINISH_LENGTH);
 }
 
 TEST(EngineTest, GreedyTakesTheLikeliestToken) {
-  FakePolicy policy({});
+  FakeModelRunner runner({});
   Work work = MakeWork(1, 2, 5);
   work.plan.mutable_sampling()->set_temperature(0);
-  work.plan.mutable_sampling()->set_top_p(0);  // means nothing at temperature 0
-  const Results results = RunAll({work}, &policy);
+  work.plan.mutable_sampling()->set_top_p(0.1);  // means nothing at temperature 0
+  const Results results = RunAll({work}, &runner);
   EXPECT_EQ(results.begin()->second.completion(), results.rbegin()->second.completion());
 }
 
 TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
-  FakePolicy::Options options;
+  FakeModelRunner::Options options;
   options.max_positions = 64;
   options.total_pages = 8;
-  FakePolicy policy(options);
+  FakeModelRunner runner(options);
   LetterTokenizer tokenizer;
-  Engine engine(&policy, &tokenizer, {});
+  Engine engine(&runner, &tokenizer, {});
   auto refusal = [&](const Work& work) {
     absl::Status status = engine.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
     return std::string(status.message());
@@ -376,38 +377,38 @@ TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
   narrow.plan.mutable_sampling()->set_top_p(0);
   EXPECT_THAT(refusal(narrow), HasSubstr("top_p"));
 
-  EXPECT_THAT(refusal(MakeWork(0, 1, 0)), HasSubstr("neither"));
+  EXPECT_THAT(refusal(MakeWork(0, 1, 0)), HasSubstr("nothing to do"));
   EXPECT_TRUE(engine.idle());
 }
 
-TEST(EngineTest, ADroppedLeaseLeavesTheOthersAsTheyWere) {
+TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   const Work stays = MakeWork(1, 4, 10), goes = MakeWork(2, 6, 10);
-  FakePolicy policy({});
-  const Results expected = RunAll({stays}, &policy);
+  FakeModelRunner runner({});
+  const Results expected = RunAll({stays}, &runner);
   LetterTokenizer tokenizer;
   EngineOptions options;
   options.max_batch = 6;
-  Engine engine(&policy, &tokenizer, options);
+  Engine engine(&runner, &tokenizer, options);
   Admit(stays, &engine);
   Admit(goes, &engine);
-  for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.Step().ok());
-  engine.Drop(goes.lease.lease());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.RunPass().ok());
+  engine.Drop(goes.lease.id());
   ExpectEqual(expected, RunAll(&engine));
-  EXPECT_EQ(policy.sequences(), 0u);
-  EXPECT_EQ(policy.free_pages(), policy.total_pages());
+  EXPECT_EQ(runner.sequences(), 0u);
+  EXPECT_EQ(runner.free_pages(), runner.total_pages());
 }
 
-TEST(EngineTest, AFailingPolicyIsReportedAndClearedAway) {
-  FakePolicy policy({});
+TEST(EngineTest, AFailingPassIsReportedAndCleared) {
+  FakeModelRunner runner({});
   LetterTokenizer tokenizer;
-  Engine engine(&policy, &tokenizer, {});
+  Engine engine(&runner, &tokenizer, {});
   Admit(MakeWork(1, 4, 10), &engine);
-  ASSERT_TRUE(engine.Step().ok());
-  policy.FailNextStep(absl::InternalError("no memory"));
-  EXPECT_EQ(engine.Step().status().message(), "no memory");
+  ASSERT_TRUE(engine.RunPass().ok());
+  runner.FailNextPass(absl::InternalError("no memory"));
+  EXPECT_EQ(engine.RunPass().status().message(), "no memory");
   engine.Clear();
   EXPECT_TRUE(engine.idle());
-  EXPECT_EQ(policy.free_pages(), policy.total_pages());
+  EXPECT_EQ(runner.free_pages(), runner.total_pages());
   Admit(MakeWork(1, 4, 10), &engine);
   EXPECT_EQ(RunAll(&engine).size(), 4u);
 }
@@ -416,17 +417,17 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
   const CounterRng rng(1);
   uint64_t n = 0;
   for (int round = 0; round < 30; ++round) {
-    FakePolicy::Options options;
+    FakeModelRunner::Options options;
     options.total_pages = 12 + rng.Below(30, n++);
     options.page_tokens = 1 + rng.Below(8, n++);
-    FakePolicy policy(options);
+    FakeModelRunner runner(options);
     EngineOptions engine;
     engine.max_batch = 1 + rng.Below(10, n++);
     engine.max_prefill_rows = 1 + rng.Below(20, n++);
     std::vector<Work> works;
     size_t samples = 0;
     LetterTokenizer tokenizer;
-    Engine probe(&policy, &tokenizer, engine);
+    Engine probe(&runner, &tokenizer, engine);
     for (uint64_t group = 0; group < 10; ++group) {
       const uint32_t number = 1 + rng.Below(7, n++);
       const Work work = MakeWork(group, number, 1 + rng.Below(20, n++));
@@ -435,7 +436,7 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
       works.push_back(work);
     }
     probe.Clear();
-    EXPECT_EQ(RunAll(works, &policy, engine).size(), samples);
+    EXPECT_EQ(RunAll(works, &runner, engine).size(), samples);
   }
 }
 

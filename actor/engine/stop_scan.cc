@@ -11,7 +11,7 @@ bool StopScan::Append(absl::string_view bytes,
   size_t cut = std::string::npos;
   for (const std::string& stop : stops) {
     if (stop.empty()) continue;
-    // Only a match that ends in the new bytes is new.
+    // An earlier call has found any match that ends before the new bytes.
     const size_t from = old_size >= stop.size() ? old_size - stop.size() + 1 : 0;
     cut = std::min(cut, text_.find(stop, from));
   }

@@ -8,11 +8,13 @@
 
 namespace reckon {
 
-// The bytes one sample has produced so far, watched for stop strings. A stop string may span
-// tokens; of several that match, the one that begins first cuts. No threads, no failures.
+// The text of one sample, scanned for stop strings as tokens arrive. A stop string may span tokens.
+// When several match at once, the one that begins first counts. Example with the stop "\nQ:":
+//   Append("18\n") false    Append("Q: How") true    text() == "18"
 class StopScan {
  public:
-  // Appends a token's bytes. True: a stop string is complete, and text() ends before it.
+  // Appends the bytes of a token. Returns true when a stop string is complete; text() then ends
+  // before it. An empty stop string never matches.
   bool Append(absl::string_view bytes,
               const google::protobuf::RepeatedPtrField<std::string>& stops);
 

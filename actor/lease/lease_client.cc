@@ -6,8 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "actor/lease/backoff.h"
-#include "common/net/channel.h"
+#include "common/net/retry.h"
 #include "common/text/utf8.h"
 // Last.
 #include "common/base/log.h"
@@ -15,30 +14,18 @@
 namespace reckon {
 namespace {
 
-// Short, so that an actor told to stop gets the reply of its last question and returns that too.
+// How long a Lease call waits at the coordinator. ReturnAll waits for its reply, hence not longer.
 constexpr absl::Duration kLeaseWait = absl::Seconds(1);
-constexpr absl::Duration kCallTimeout = absl::Seconds(5);
+// Deadline of a call, without what it waits at the coordinator.
+constexpr absl::Duration kLeaseCallTimeout = absl::Seconds(5);
+// Between two Lease calls when the coordinator replies at once that it has no work.
+constexpr absl::Duration kEmptyReplyPause = absl::Milliseconds(50);
+// A coordinator that grants very short leases must not make the renew thread spin.
+constexpr absl::Duration kShortestRenewal = absl::Milliseconds(50);
+// The error of a lease is for humans; one bad item must not make a huge message.
+constexpr size_t kMaxErrorBytes = 1000;
 
 }  // namespace
-
-class LeaseClient::Call {
- public:
-  Call(LeaseClient* client, absl::Duration timeout) : client_(client) {
-    SetDeadline(&context_, timeout);
-    absl::MutexLock lock(&client_->mu_);
-    if (client_->stopped_) context_.TryCancel();
-    client_->calls_.insert(this);
-  }
-  ~Call() {
-    absl::MutexLock lock(&client_->mu_);
-    client_->calls_.erase(this);
-  }
-  grpc::ClientContext* context() { return &context_; }
-
- private:
-  LeaseClient* const client_;
-  grpc::ClientContext context_;
-};
 
 LeaseClient::LeaseClient(Coordinator::StubInterface* stub, std::string actor,
                          std::function<void()> notify)
@@ -48,36 +35,34 @@ LeaseClient::LeaseClient(Coordinator::StubInterface* stub, std::string actor,
       lease_thread_([this] { LeaseLoop(); }),
       renew_thread_([this] { RenewLoop(); }) {}
 
-LeaseClient::~LeaseClient() {
+LeaseClient::~LeaseClient() { EndThreads(absl::ZeroDuration()); }
+
+void LeaseClient::EndThreads(absl::Duration grace) {
   {
     absl::MutexLock lock(&mu_);
-    stopped_ = leasing_ended_ = true;
-    for (Call* call : calls_) call->context()->TryCancel();
+    ending_ = true;
     changed_.SignalAll();
+    mu_.AwaitWithTimeout(absl::Condition(&lease_loop_ended_), grace);
   }
-  lease_thread_.join();
-  renew_thread_.join();
+  cancel_calls_.request_stop();
+  if (lease_thread_.joinable()) lease_thread_.join();
+  if (renew_thread_.joinable()) renew_thread_.join();
 }
 
-int64_t LeaseClient::Samples(const std::vector<LeasedWork>& work) {
-  int64_t samples = 0;
-  for (const LeasedWork& w : work) samples += w.lease.samples_size();
-  return samples;
-}
-
-void LeaseClient::Want(int64_t samples, uint64_t held_version) {
+void LeaseClient::SetDemand(int64_t samples, uint64_t loaded_version) {
   absl::MutexLock lock(&mu_);
-  wanted_ = samples - Samples(new_);
-  held_version_ = held_version;
+  demand_ = samples;
+  for (const GrantedLease& granted : updates_.granted) demand_ -= granted.lease.samples_size();
+  loaded_version_ = loaded_version;
   changed_.SignalAll();
 }
 
-LeaseClient::News LeaseClient::Take() {
+LeaseClient::Updates LeaseClient::TakeUpdates() {
   absl::MutexLock lock(&mu_);
-  return {std::exchange(new_, {}), std::exchange(lost_, {})};
+  return std::exchange(updates_, {});
 }
 
-void LeaseClient::Forget(uint64_t lease) {
+void LeaseClient::Complete(uint64_t lease) {
   absl::MutexLock lock(&mu_);
   held_.erase(lease);
 }
@@ -85,35 +70,25 @@ void LeaseClient::Forget(uint64_t lease) {
 void LeaseClient::Return(uint64_t lease, const absl::Status& error) {
   absl::MutexLock lock(&mu_);
   held_.erase(lease);
-  // Shortened: it is for people, and one bad item must not make a huge message.
-  std::string text = error.ok() ? "" : RepairUtf8(error.ToString().substr(0, 1000));
+  std::string text = error.ok() ? "" : RepairUtf8(error.ToString().substr(0, kMaxErrorBytes));
   returns_.push_back({{lease}, std::move(text)});
   changed_.SignalAll();
 }
 
 void LeaseClient::ReturnAll(absl::Duration timeout) {
   const absl::Time deadline = absl::Now() + timeout;
-  std::vector<Returned> returns;
+  EndThreads(std::min(timeout, kLeaseWait + absl::Milliseconds(500)));
+  std::vector<PendingReturn> returns;
   {
     absl::MutexLock lock(&mu_);
-    leasing_ended_ = true;
-    changed_.SignalAll();
-    mu_.AwaitWithDeadline(absl::Condition(&lease_loop_done_),
-                          std::min(deadline, absl::Now() + kLeaseWait + absl::Milliseconds(500)));
-    for (Call* call : calls_) call->context()->TryCancel();
     returns = std::exchange(returns_, {});
     if (!held_.empty()) returns.push_back({{held_.begin(), held_.end()}, ""});
     held_.clear();
-    new_.clear();
+    updates_ = {};
   }
-  for (const Returned& r : returns) {
-    Send(r, std::max(deadline - absl::Now(), absl::Milliseconds(100)));
+  for (const PendingReturn& pending : returns) {
+    SendReturn(pending, {}, std::max(deadline - absl::Now(), absl::Milliseconds(100)));
   }
-}
-
-void LeaseClient::Sleep(absl::Duration duration, bool LeaseClient::* until) {
-  absl::MutexLock lock(&mu_);
-  mu_.AwaitWithTimeout(absl::Condition(&(this->*until)), duration);
 }
 
 void LeaseClient::LeaseLoop() {
@@ -122,35 +97,37 @@ void LeaseClient::LeaseLoop() {
     LeaseRequest request;
     {
       absl::MutexLock lock(&mu_);
-      while (wanted_ <= 0 && !leasing_ended_) changed_.Wait(&mu_);
-      if (leasing_ended_) {
-        lease_loop_done_ = true;
+      while (demand_ <= 0 && !ending_) changed_.Wait(&mu_);
+      if (ending_) {
+        lease_loop_ended_ = true;
         return;
       }
       request.set_actor(actor_);
-      request.set_max_samples(static_cast<uint32_t>(std::min<int64_t>(wanted_, UINT32_MAX)));
-      request.set_held_version(held_version_);
+      request.set_max_samples(static_cast<uint32_t>(std::min<int64_t>(demand_, UINT32_MAX)));
+      request.set_held_version(loaded_version_);
       request.set_wait_ms(absl::ToInt64Milliseconds(kLeaseWait));
     }
     const absl::Time asked = absl::Now();
     LeaseReply reply;
-    absl::Status status;
-    {
-      Call call(this, kLeaseWait + kCallTimeout);
-      status = FromGrpc(stub_->Lease(call.context(), request, &reply));
-    }
-    if (!status.ok()) {
-      LOG_IF(WARNING, backoff.first()) << "no work from the coordinator, trying again: " << status;
-      Sleep(backoff.Next(), &LeaseClient::leasing_ended_);
-      continue;
-    }
-    backoff.Reset();
-    if (reply.leases().empty()) {
-      Sleep(kLeastPause - (absl::Now() - asked), &LeaseClient::leasing_ended_);
-    } else {
+    // One attempt only: by the next one the demand may have changed.
+    const absl::Status status = CallOnce(
+        cancel_calls_.get_token(), kLeaseWait + kLeaseCallTimeout,
+        [&](grpc::ClientContext* context) { return stub_->Lease(context, request, &reply); });
+    if (status.ok() && !reply.leases().empty()) {
+      backoff.Reset();
       Accept(reply);
       notify_();
+      continue;
     }
+    absl::Duration pause = kEmptyReplyPause - (absl::Now() - asked);
+    if (status.ok()) {
+      backoff.Reset();
+    } else {
+      LOG_IF(WARNING, backoff.first()) << "cannot lease work, trying again: " << status;
+      pause = backoff.Next();
+    }
+    absl::MutexLock lock(&mu_);
+    mu_.AwaitWithTimeout(absl::Condition(&ending_), pause);
   }
 }
 
@@ -163,12 +140,13 @@ void LeaseClient::Accept(const LeaseReply& reply) {
   for (const Lease& lease : reply.leases()) {
     auto plan = plans.find(lease.plan());
     if (plan == plans.end()) {
-      returns_.push_back({{lease.lease()}, "the reply did not hold the lease's plan"});
+      returns_.push_back(
+          {{lease.id()}, absl::StrCat("the reply did not hold the lease's plan ", lease.plan())});
       continue;
     }
-    held_.insert(lease.lease());
-    new_.push_back({lease, plan->second});
-    wanted_ -= lease.samples_size();
+    held_.insert(lease.id());
+    updates_.granted.push_back({lease, plan->second});
+    demand_ -= lease.samples_size();
     renew_at_ = std::min(renew_at_, absl::Now() + absl::Milliseconds(lease.expires_in_ms()) / 3);
   }
   changed_.SignalAll();
@@ -177,30 +155,31 @@ void LeaseClient::Accept(const LeaseReply& reply) {
 void LeaseClient::RenewLoop() {
   Backoff backoff;
   while (true) {
-    std::vector<Returned> returns;
+    std::vector<PendingReturn> returns;
     bool renew = false;
     {
       absl::MutexLock lock(&mu_);
-      while (!stopped_ && returns_.empty() && absl::Now() < renew_at_) {
+      while (!ending_ && returns_.empty() && absl::Now() < renew_at_) {
         changed_.WaitWithDeadline(&mu_, renew_at_);
       }
-      if (stopped_) return;
+      if (ending_) return;
       returns = std::exchange(returns_, {});
       renew = absl::Now() >= renew_at_;
     }
     bool reached = !renew || RenewHeld();
-    for (Returned& returned : returns) {
-      if (reached && Send(returned, kCallTimeout)) continue;
+    for (PendingReturn& pending : returns) {
+      if (reached && SendReturn(pending, cancel_calls_.get_token(), kLeaseCallTimeout)) continue;
       reached = false;
       absl::MutexLock lock(&mu_);
-      returns_.push_back(std::move(returned));
+      returns_.push_back(std::move(pending));
     }
     if (reached) {
       backoff.Reset();
-    } else {
-      VLOG_IF(1, backoff.first()) << "leases not renewed or returned, trying again";
-      Sleep(backoff.Next(), &LeaseClient::stopped_);
+      continue;
     }
+    VLOG_IF(1, backoff.first()) << "cannot renew or return leases, trying again";
+    absl::MutexLock lock(&mu_);
+    mu_.AwaitWithTimeout(absl::Condition(&ending_), backoff.Next());
   }
 }
 
@@ -216,35 +195,34 @@ bool LeaseClient::RenewHeld() {
     }
   }
   RenewLeasesReply reply;
-  absl::Status status;
-  {
-    Call call(this, kCallTimeout);
-    status = FromGrpc(stub_->RenewLeases(call.context(), request, &reply));
-  }
+  const absl::Status status = CallOnce(
+      cancel_calls_.get_token(), kLeaseCallTimeout,
+      [&](grpc::ClientContext* context) { return stub_->RenewLeases(context, request, &reply); });
   if (!status.ok()) return false;
   {
     absl::MutexLock lock(&mu_);
     for (uint64_t lease : reply.lost()) {
-      if (held_.erase(lease) > 0) lost_.push_back(lease);
+      if (held_.erase(lease) > 0) updates_.revoked.push_back(lease);
     }
-    // Never busy, even when told to.
-    renew_at_ = absl::Now() +
-                std::max(absl::Milliseconds(reply.expires_in_ms()) / 3, absl::Milliseconds(50));
+    renew_at_ =
+        absl::Now() + std::max(absl::Milliseconds(reply.expires_in_ms()) / 3, kShortestRenewal);
   }
   if (!reply.lost().empty()) notify_();
   return true;
 }
 
-bool LeaseClient::Send(const Returned& returned, absl::Duration timeout) {
+bool LeaseClient::SendReturn(const PendingReturn& pending, const std::stop_token& stop,
+                             absl::Duration timeout) {
   ReturnLeasesRequest request;
   request.set_actor(actor_);
-  request.mutable_leases()->Add(returned.leases.begin(), returned.leases.end());
-  request.set_error(returned.error);
+  request.mutable_leases()->Add(pending.leases.begin(), pending.leases.end());
+  request.set_error(pending.error);
   ReturnLeasesReply reply;
-  Call call(this, timeout);
-  absl::Status status = FromGrpc(stub_->ReturnLeases(call.context(), request, &reply));
+  const absl::Status status = CallOnce(stop, timeout, [&](grpc::ClientContext* context) {
+    return stub_->ReturnLeases(context, request, &reply);
+  });
   if (IsTransient(status)) return false;
-  LOG_IF(WARNING, !status.ok()) << "leases not returned: " << status;
+  LOG_IF(WARNING, !status.ok()) << "the coordinator refused a return of leases: " << status;
   return true;
 }
 

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <set>
+#include <stop_token>
 #include <string>
 #include <thread>
 #include <vector>
@@ -17,72 +18,85 @@
 
 namespace reckon {
 
-struct LeasedWork {
+// A lease as the coordinator granted it, with the plan that its samples belong to.
+struct GrantedLease {
   Lease lease;
   std::shared_ptr<const PlanSpec> plan;
 };
 
-// Gets work from the coordinator and keeps it: one thread leases, another renews at a third of the
-// expiry and gives back. A coordinator that is away is asked again for ever, with back-off.
-// Thread-safe. `stub` must outlive it.
+// Obtains leases from the coordinator, renews them, and returns those that cannot be finished.
+//
+//   SetDemand --> [lease thread: Lease] --> granted --> Complete         all samples are durable
+//                                              |------> Return           failed or not wanted
+//                 [renew thread: RenewLeases]  +------> revoked          the coordinator ended it
+//
+// The lease thread asks while there is demand. The renew thread renews every held lease at a third
+// of its expiry, so that two renewals may be lost, and sends the returns. Both retry for ever when
+// the coordinator is away; nothing of that reaches the caller. Thread-safe.
 class LeaseClient {
  public:
-  // `notify` is called, from the client's threads, when there is something to Take.
+  // `stub` must outlive the client. `notify` is called on the client's threads when TakeUpdates has
+  // something to return; it must not block.
   LeaseClient(Coordinator::StubInterface* stub, std::string actor, std::function<void()> notify);
-  // Stops the threads. What is held and was not returned expires at the coordinator.
+  // Leases that are still held expire at the coordinator.
   ~LeaseClient();
   LeaseClient(const LeaseClient&) = delete;
   LeaseClient& operator=(const LeaseClient&) = delete;
 
-  // How many samples more than those taken so far are wanted (0: none), and the version loaded.
-  void Want(int64_t samples, uint64_t held_version);
-  struct News {
-    std::vector<LeasedWork> leases;  // in order of arrival
-    // No longer ours, in the coordinator's eyes: their work is to be dropped. May name new ones.
-    std::vector<uint64_t> lost;
+  // Sets how many samples the engine can take beyond those that TakeUpdates has returned (0 or
+  // less: none), and the weight version that is loaded, at which the coordinator prefers work.
+  void SetDemand(int64_t samples, uint64_t loaded_version);
+
+  struct Updates {
+    std::vector<GrantedLease> granted;  // in order of arrival
+    // Leases that the coordinator has ended: drop their work. May name leases of `granted`.
+    std::vector<uint64_t> revoked;
   };
-  News Take();
-  // All samples of the lease are acknowledged: renew it no more.
-  void Forget(uint64_t lease);
-  // Gives a lease back; with an error the attempt counts as failed. Returns at once.
+  Updates TakeUpdates();
+
+  // All samples of the lease are acknowledged: stop renewing it.
+  void Complete(uint64_t lease);
+  // Returns a lease. With an error the attempt counts as failed; OK means that the work should be
+  // done by another actor. Does not block.
   void Return(uint64_t lease, const absl::Status& error);
-  // Ends leasing and gives back all that is held, within about `timeout`.
+  // Stops the threads and returns every lease that is held, within about `timeout`. Call it last.
   void ReturnAll(absl::Duration timeout);
 
  private:
-  class Call;  // a client context that stopping cancels
-  struct Returned {
+  struct PendingReturn {
     std::vector<uint64_t> leases;
-    std::string error;  // empty: a clean return
+    std::string error;  // empty: the attempt does not count
   };
 
   void LeaseLoop();
   void RenewLoop();
   void Accept(const LeaseReply& reply);
-  bool RenewHeld();                                             // false: the coordinator is away
-  bool Send(const Returned& returned, absl::Duration timeout);  // false: try again
-  void Sleep(absl::Duration duration, bool LeaseClient::* until);
-  static int64_t Samples(const std::vector<LeasedWork>& work);
+  bool RenewHeld();  // false: the coordinator is away
+  // False: try again later.
+  bool SendReturn(const PendingReturn& pending, const std::stop_token& stop,
+                  absl::Duration timeout);
+  // Ends both loops. The lease thread has `grace` to receive the reply of its last call,
+  // so that leases granted by it are returned too.
+  void EndThreads(absl::Duration grace);
 
   Coordinator::StubInterface* const stub_;
   const std::string actor_;
   const std::function<void()> notify_;
+  std::stop_source cancel_calls_;
 
   absl::Mutex mu_;
   absl::CondVar changed_;
-  int64_t wanted_ ABSL_GUARDED_BY(mu_) = 0;
-  uint64_t held_version_ ABSL_GUARDED_BY(mu_) = 0;
-  std::vector<LeasedWork> new_ ABSL_GUARDED_BY(mu_);
-  std::vector<uint64_t> lost_ ABSL_GUARDED_BY(mu_);
+  int64_t demand_ ABSL_GUARDED_BY(mu_) = 0;  // samples not yet granted
+  uint64_t loaded_version_ ABSL_GUARDED_BY(mu_) = 0;
+  Updates updates_ ABSL_GUARDED_BY(mu_);
   std::set<uint64_t> held_ ABSL_GUARDED_BY(mu_);
-  std::vector<Returned> returns_ ABSL_GUARDED_BY(mu_);
+  std::vector<PendingReturn> returns_ ABSL_GUARDED_BY(mu_);
   absl::Time renew_at_ ABSL_GUARDED_BY(mu_) = absl::InfiniteFuture();
-  std::set<Call*> calls_ ABSL_GUARDED_BY(mu_);
-  bool leasing_ended_ ABSL_GUARDED_BY(mu_) = false;
-  bool lease_loop_done_ ABSL_GUARDED_BY(mu_) = false;
-  bool stopped_ ABSL_GUARDED_BY(mu_) = false;
+  bool ending_ ABSL_GUARDED_BY(mu_) = false;
+  bool lease_loop_ended_ ABSL_GUARDED_BY(mu_) = false;
 
-  std::thread lease_thread_;  // last: they start when all else is there
+  // Last: the threads start when all other members are initialized.
+  std::thread lease_thread_;
   std::thread renew_thread_;
 };
 

@@ -1,12 +1,11 @@
 #include "actor/lease/lease_client.h"
 
-#include <atomic>
-
 #include "absl/time/clock.h"
-#include "actor/fake_coordinator.h"
-#include "common/net/channel.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/core_harness.h"
+#include "tests/support/in_process_coordinator.h"
 
 namespace reckon {
 namespace {
@@ -14,110 +13,112 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
+CoreOptions LeaseTestOptions() {
+  CoreOptions options;
+  options.lease = absl::Milliseconds(1500);
+  options.max_attempts = 1;  // a lease that failed is not leased again
+  return options;
+}
+
 class LeaseClientTest : public testing::Test {
  protected:
-  void Give(uint64_t id, int samples, uint32_t expires_in_ms = 200) {
-    Lease lease;
-    lease.set_lease(id);
-    lease.set_plan("p");
-    lease.set_expires_in_ms(expires_in_ms);
-    for (int i = 0; i < samples; ++i) lease.add_samples(i);
-    PlanSpec plan;
-    plan.set_name("p");
-    coordinator_.AddLease(lease, plan);
+  LeaseClientTest() { coordinator_.Publish(MakeManifest(0)); }
+
+  // Adds a plan of one group. The first lease has id 1, the next 2 and so on.
+  void AddGroup(const std::string& plan, uint32_t samples) {
+    coordinator_.AddPlan(MakeSpec(plan, samples, 1), {MakeItem(0)});
   }
-  // Waits for `count` leases in all.
-  std::vector<LeasedWork> TakeLeases(LeaseClient* client, size_t count) {
-    std::vector<LeasedWork> taken;
-    coordinator_.Await([&] {
-      for (LeasedWork& work : client->Take().leases) taken.push_back(std::move(work));
+  // Waits for `count` leases.
+  std::vector<GrantedLease> TakeLeases(LeaseClient* client, size_t count) {
+    std::vector<GrantedLease> taken;
+    Await([&] {
+      for (GrantedLease& lease : client->TakeUpdates().granted) taken.push_back(std::move(lease));
       return taken.size() >= count;
     });
     return taken;
   }
+  int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
-  FakeCoordinator coordinator_;
-  std::unique_ptr<Coordinator::Stub> stub_ =
-      Coordinator::NewStub(MakeChannel(coordinator_.address()));
+  InProcessCoordinator coordinator_{LeaseTestOptions()};
+  std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
 };
 
-TEST_F(LeaseClientTest, AsksForWhatIsWantedAndNoMore) {
+TEST_F(LeaseClientTest, AsksForItsDemandAndNoMore) {
   LeaseClient client(stub_.get(), "a", [] {});
-  absl::SleepFor(absl::Milliseconds(20));
-  EXPECT_TRUE(coordinator_.lease_requests().empty());
-  Give(1, 3);
-  Give(2, 3);
-  Give(3, 3);
-  client.Want(5, 7);
-  const std::vector<LeasedWork> work = TakeLeases(&client, 2);
-  ASSERT_EQ(work.size(), 2u);
-  EXPECT_EQ(work[0].plan->name(), "p");
-  absl::SleepFor(absl::Milliseconds(50));
-  EXPECT_TRUE(client.Take().leases.empty());
-  const std::vector<LeaseRequest> requests = coordinator_.lease_requests();
+  absl::SleepFor(absl::Milliseconds(20));  // time for a call that must not come
+  EXPECT_EQ(calls("Lease"), 0);
+  AddGroup("a", 3);
+  AddGroup("b", 2);
+  AddGroup("c", 3);
+  client.SetDemand(5, 7);
+  const std::vector<GrantedLease> leases = TakeLeases(&client, 2);
+  ASSERT_EQ(leases.size(), 2u);
+  EXPECT_EQ(leases[0].plan->name(), "a");
+  absl::SleepFor(absl::Milliseconds(50));  // as above
+  EXPECT_TRUE(client.TakeUpdates().granted.empty());
+  EXPECT_EQ(calls("Lease"), 1);
+  const auto requests = coordinator_.faults().answered<LeaseRequest>("Lease");
   ASSERT_EQ(requests.size(), 1u);
   EXPECT_EQ(requests[0].actor(), "a");
   EXPECT_EQ(requests[0].max_samples(), 5u);
   EXPECT_EQ(requests[0].held_version(), 7u);
 }
 
-TEST_F(LeaseClientTest, RenewsWhatItHoldsAndReportsWhatIsLost) {
+TEST_F(LeaseClientTest, RenewsWhatItHoldsAndReportsWhatIsRevoked) {
   LeaseClient client(stub_.get(), "a", [] {});
-  Give(1, 1);
-  Give(2, 1);
-  Give(3, 1);
-  client.Want(3, 0);
+  for (const char* plan : {"a", "b", "c"}) AddGroup(plan, 1);
+  client.SetDemand(3, 0);
   ASSERT_EQ(TakeLeases(&client, 3).size(), 3u);
-  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.renewals(1) >= 2; }));
-  client.Forget(3);
-  coordinator_.Lose(2);
-  std::vector<uint64_t> lost;
-  ASSERT_TRUE(coordinator_.Await([&] {
-    for (uint64_t lease : client.Take().lost) lost.push_back(lease);
-    return !lost.empty();
+  ASSERT_TRUE(Await([&] { return coordinator_.renewals(1) >= 2; }));
+  client.Complete(3);
+  coordinator_.ClosePlan("b");  // drops lease 2
+  std::vector<uint64_t> revoked;
+  ASSERT_TRUE(Await([&] {
+    for (uint64_t lease : client.TakeUpdates().revoked) revoked.push_back(lease);
+    return !revoked.empty();
   }));
-  EXPECT_THAT(lost, ElementsAre(2));
+  EXPECT_THAT(revoked, ElementsAre(2));
   const int of_2 = coordinator_.renewals(2), of_3 = coordinator_.renewals(3);
   const int of_1 = coordinator_.renewals(1);
-  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.renewals(1) >= of_1 + 2; }));
+  ASSERT_TRUE(Await([&] { return coordinator_.renewals(1) >= of_1 + 2; }));
   EXPECT_EQ(coordinator_.renewals(2), of_2);
   EXPECT_EQ(coordinator_.renewals(3), of_3);
 }
 
 TEST_F(LeaseClientTest, ReportsFailuresAndReturnsTheRestAtTheEnd) {
   LeaseClient client(stub_.get(), "a", [] {});
-  for (uint64_t id : {1, 2, 3}) Give(id, 1, 60000);
-  client.Want(3, 0);
+  for (const char* plan : {"a", "b", "c"}) AddGroup(plan, 1);
+  client.SetDemand(3, 0);
   ASSERT_EQ(TakeLeases(&client, 3).size(), 3u);
   client.Return(1, absl::InvalidArgumentError("too long"));
-  ASSERT_TRUE(coordinator_.Await([&] { return coordinator_.returned().size() == 1; }));
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
   EXPECT_THAT(coordinator_.returned()[1], HasSubstr("too long"));
-  client.Forget(2);
-  client.Want(1, 0);  // a question is under way while stopping
+  client.Complete(2);
+  client.SetDemand(1, 0);  // a Lease call runs when the client stops
   client.ReturnAll(absl::Seconds(3));
   EXPECT_EQ(coordinator_.returned().size(), 2u);
   EXPECT_EQ(coordinator_.returned()[3], "");
 }
 
-TEST_F(LeaseClientTest, OutlivesACoordinatorThatIsAway) {
-  coordinator_.StopServer();
+TEST_F(LeaseClientTest, SurvivesACoordinatorThatIsAway) {
+  coordinator_.Stop();
   LeaseClient client(stub_.get(), "a", [] {});
-  client.Want(1, 0);
+  client.SetDemand(1, 0);
   client.Return(9, absl::InternalError("failed before"));
-  absl::SleepFor(absl::Milliseconds(150));
-  coordinator_.StartServer();
-  Give(1, 1);
+  ASSERT_TRUE(Await([&] { return calls("Lease") >= 2 && calls("ReturnLeases") >= 2; }));
+  coordinator_.Start();
+  AddGroup("a", 1);
   EXPECT_EQ(TakeLeases(&client, 1).size(), 1u);
-  EXPECT_TRUE(coordinator_.Await([&] { return coordinator_.returned().count(9) == 1; }));
+  EXPECT_TRUE(Await([&] { return coordinator_.returned().count(9) == 1; }));
 }
 
 TEST_F(LeaseClientTest, EndsAtOnceWhenTheCoordinatorIsAway) {
-  coordinator_.StopServer();
+  coordinator_.Stop();
   const absl::Time begin = absl::Now();
   {
     LeaseClient client(stub_.get(), "a", [] {});
-    client.Want(1, 0);
-    absl::SleepFor(absl::Milliseconds(50));
+    client.SetDemand(1, 0);
+    EXPECT_TRUE(Await([&] { return calls("Lease") >= 1; }));
     client.ReturnAll(absl::Seconds(1));
   }
   EXPECT_LT(absl::Now() - begin, absl::Seconds(3));

@@ -7,16 +7,15 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/task/answer.h"
-#include "common/task/steps.h"
+#include "common/task/reward/exact_match.h"
+#include "common/task/reward/solution_steps.h"
 
 namespace reckon {
-
 namespace {
 
-RewardValue JudgeSteps(const WorkItem& item, const Rollout& rollout) {
+RewardValue ScoreSteps(const WorkItem& item, const Rollout& rollout) {
   RewardValue value;
-  const std::vector<Step> steps = SplitSteps(rollout.completion());
+  const std::vector<SolutionStep> steps = SplitSteps(rollout.completion());
   const std::vector<double> matched = MatchSteps(steps, SplitSteps(item.reference().solution()));
   for (size_t i = 0; i < steps.size(); ++i) {
     StepValue* step = value.add_steps();
@@ -27,7 +26,7 @@ RewardValue JudgeSteps(const WorkItem& item, const Rollout& rollout) {
   return value;
 }
 
-// Bytes of the completion up to the end of each of its tokens.
+// Returns for each token of the completion the number of bytes up to its end.
 std::vector<uint32_t> TokenEnds(const Rollout& rollout, const Tokenizer& tokenizer) {
   std::vector<uint32_t> ends;
   size_t bytes = 0;
@@ -41,8 +40,10 @@ std::vector<uint32_t> TokenEnds(const Rollout& rollout, const Tokenizer& tokeniz
   return ends;
 }
 
-// A token may end a step and begin the next; bytes that were repaired or cut leave the last token.
-void FillTokens(const std::vector<uint32_t>& ends, RewardValue* value) {
+// Sets the token that ends each solution step: the first one that reaches the step's last byte. One
+// token may end a step and begin the next. A step whose end no token reaches, because the text was
+// repaired or cut, gets the last token.
+void FillStepTokens(const std::vector<uint32_t>& ends, RewardValue* value) {
   for (StepValue& step : *value->mutable_steps()) {
     auto reached = std::lower_bound(ends.begin(), ends.end(), step.end());
     if (reached == ends.end() && !ends.empty()) --reached;
@@ -52,33 +53,33 @@ void FillTokens(const std::vector<uint32_t>& ends, RewardValue* value) {
 
 }  // namespace
 
-absl::StatusOr<RewardValue> Verifier::Judge(const RewardSpec& spec, const WorkItem& item,
+absl::StatusOr<RewardValue> Verifier::Score(const RewardSpec& spec, const WorkItem& item,
                                             const Rollout& rollout) const {
-  if (spec.kind() == RewardSpec::STEP_MATCH) return JudgeSteps(item, rollout);
+  if (spec.kind() == RewardSpec::STEP_MATCH) return ScoreSteps(item, rollout);
   if (spec.kind() != RewardSpec::EXACT_MATCH_STRICT &&
       spec.kind() != RewardSpec::EXACT_MATCH_FLEXIBLE) {
-    return absl::UnimplementedError(
-        absl::StrCat("this actor does not know kind ", static_cast<int>(spec.kind())));
+    return absl::UnimplementedError(absl::StrCat("this actor does not know reward kind ",
+                                                 static_cast<int>(spec.kind()), "; upgrade it"));
   }
-  return JudgeAnswer(spec, rollout.completion(), rollout.finish() == FINISH_LENGTH,
+  return ScoreAnswer(spec, rollout.completion(), rollout.finish() == FINISH_LENGTH,
                      item.reference().answer());
 }
 
-absl::Status AddRewards(const Rewarder& rewarder, const PlanSpec& plan, const WorkItem& item,
-                        const Tokenizer& tokenizer, Rollout* rollout) {
+absl::Status ScoreRollout(const Rewarder& rewarder, const PlanSpec& plan, const WorkItem& item,
+                          const Tokenizer& tokenizer, Rollout* rollout) {
   double sum = 0;
   const std::vector<uint32_t> ends = TokenEnds(*rollout, tokenizer);
   for (const RewardSpec& spec : plan.rewards()) {
-    absl::StatusOr<RewardValue> value = rewarder.Judge(spec, item, *rollout);
+    absl::StatusOr<RewardValue> value = rewarder.Score(spec, item, *rollout);
     if (value.ok() && !std::isfinite(value->value() * spec.weight())) {
-      value = absl::InvalidArgumentError("value or weight is not finite");
+      value = absl::InvalidArgumentError("its value times its weight is not finite");
     }
     if (!value.ok()) {
       return absl::Status(value.status().code(),
                           absl::StrCat("reward '", spec.name(), "': ", value.status().message()));
     }
     value->set_name(spec.name());
-    FillTokens(ends, &*value);
+    FillStepTokens(ends, &*value);
     sum += spec.weight() * value->value();
     *rollout->add_rewards() = *std::move(value);
   }

@@ -18,7 +18,7 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
   return spec;
 }
 
-// Each token is one letter, its own number; 0 stands for nothing.
+// Every token is one letter, except token 0, which has no text.
 class Letters : public Tokenizer {
  public:
   std::vector<uint32_t> Encode(absl::string_view, bool) const override { return {}; }
@@ -42,7 +42,7 @@ TEST(RewardTest, SumsTheWeightedList) {
   Rollout rollout;
   rollout.set_finish(FINISH_STOP);
   rollout.set_completion("so she has 18");
-  ASSERT_TRUE(AddRewards(Verifier(), plan, Item(), Letters(), &rollout).ok());
+  ASSERT_TRUE(ScoreRollout(Verifier(), plan, Item(), Letters(), &rollout).ok());
   ASSERT_EQ(rollout.rewards_size(), 2);
   EXPECT_EQ(rollout.rewards(0).name(), "strict");
   EXPECT_EQ(rollout.rewards(0).verdict(), UNPARSABLE);
@@ -50,7 +50,7 @@ TEST(RewardTest, SumsTheWeightedList) {
   EXPECT_DOUBLE_EQ(rollout.reward(), 0.25);
 }
 
-TEST(RewardTest, StepsThatMatchTheReferenceAreRewardedAtTheTokenThatEndsThem) {
+TEST(RewardTest, SolutionStepsThatMatchTheReferenceAreRewardedAtTheTokenThatEndsThem) {
   PlanSpec plan;
   *plan.add_rewards() = Spec("steps", RewardSpec::STEP_MATCH, 0.5);
   WorkItem item = Item();
@@ -62,7 +62,7 @@ TEST(RewardTest, StepsThatMatchTheReferenceAreRewardedAtTheTokenThatEndsThem) {
   span->set_kind(TokenSpan::SAMPLED);
   for (char c : rollout.completion()) span->add_tokens(static_cast<uint32_t>(c));
   span->add_tokens(0);  // the end of the sample
-  ASSERT_TRUE(AddRewards(Verifier(), plan, item, Letters(), &rollout).ok());
+  ASSERT_TRUE(ScoreRollout(Verifier(), plan, item, Letters(), &rollout).ok());
   const RewardValue& value = rollout.rewards(0);
   EXPECT_DOUBLE_EQ(value.value(), 1);
   EXPECT_DOUBLE_EQ(rollout.reward(), 0.5);
@@ -80,7 +80,7 @@ TEST(RewardTest, CountsACutCompletionAsTruncated) {
   Rollout rollout;
   rollout.set_finish(FINISH_LENGTH);
   rollout.set_completion("so she");
-  ASSERT_TRUE(AddRewards(Verifier(), plan, Item(), Letters(), &rollout).ok());
+  ASSERT_TRUE(ScoreRollout(Verifier(), plan, Item(), Letters(), &rollout).ok());
   EXPECT_EQ(rollout.rewards(0).verdict(), TRUNCATED);
   EXPECT_EQ(rollout.reward(), 0);
 }
@@ -89,14 +89,14 @@ TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
   *unknown.add_rewards() = Spec("orm", RewardSpec::KIND_UNSPECIFIED, 1);
-  const absl::Status status = AddRewards(Verifier(), unknown, Item(), Letters(), &rollout);
+  const absl::Status status = ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));
 
   PlanSpec infinite;
   *infinite.add_rewards() =
       Spec("strict", RewardSpec::EXACT_MATCH_STRICT, std::numeric_limits<double>::infinity());
-  EXPECT_FALSE(AddRewards(Verifier(), infinite, Item(), Letters(), &rollout).ok());
+  EXPECT_FALSE(ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
 }
 
 }  // namespace

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "absl/time/clock.h"
-#include "actor/lease/backoff.h"
+#include "common/base/stop.h"
 #include "common/net/channel.h"
+#include "common/net/retry.h"
 // Last.
 #include "common/base/log.h"
 
@@ -22,8 +23,7 @@ Uplink::Uplink(Coordinator::StubInterface* stub, std::string actor, Options opti
 Uplink::~Uplink() {
   {
     absl::MutexLock lock(&mu_);
-    stopped_ = true;
-    if (context_ != nullptr) context_->TryCancel();
+    stop_.request_stop();
     changed_.SignalAll();
   }
   thread_.join();
@@ -31,14 +31,19 @@ Uplink::~Uplink() {
 
 Uplink::Key Uplink::KeyOf(const RolloutKey& key) { return {key.plan(), key.group(), key.sample()}; }
 
-bool Uplink::Push(uint64_t lease, const Rollout& rollout, absl::Duration timeout) {
+bool Uplink::Push(uint64_t lease, const Rollout& rollout, const std::stop_token& stop) {
   auto request = std::make_shared<SubmitRequest>();
   request->set_actor(actor_);
   request->set_lease(lease);
-  *request->mutable_rollout() = rollout;
+  request->set_rollout(rollout.SerializeAsString());
+  // Releasing the mutex makes the waiting thread check its condition again.
+  const std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mu_); });
   absl::MutexLock lock(&mu_);
-  if (!mu_.AwaitWithTimeout(absl::Condition(this, &Uplink::HasRoom), timeout)) return false;
-  // The same sample under a new lease takes the old one's place: one acknowledgement ends both.
+  auto has_room_or_stopped = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
+    return kept_.size() < options_.window || stop.stop_requested();
+  };
+  mu_.Await(absl::Condition(&has_room_or_stopped));
+  if (kept_.size() >= options_.window) return false;
   auto [number, inserted] = number_of_.try_emplace(KeyOf(rollout.key()), next_number_);
   if (!inserted) {
     kept_.erase(number->second);
@@ -71,22 +76,23 @@ void Uplink::SendLoop() {
     {
       absl::MutexLock lock(&mu_);
       mu_.Await(absl::Condition(this, &Uplink::HasWork));
-      if (stopped_) return;
+      if (stop_.stop_requested()) return;
     }
     if (RunStream()) backoff.Reset();
-    absl::MutexLock lock(&mu_);
-    LOG_IF(WARNING, backoff.first() && !stopped_ && !kept_.empty())
-        << "the stream of rollouts broke; " << kept_.size() << " are kept and sent again";
-    if (mu_.AwaitWithTimeout(absl::Condition(&stopped_), backoff.Next())) return;
+    const size_t kept = unacknowledged();
+    LOG_IF(WARNING, backoff.first() && !stop_.stop_requested() && kept > 0)
+        << "the stream of rollouts broke, sending " << kept << " rollouts again";
+    if (WaitForStop(stop_.get_token(), backoff.Next())) return;
   }
 }
 
 bool Uplink::RunStream() {
-  grpc::ClientContext context;  // no deadline: it lives as long as the coordinator
+  // No deadline: the stream stays open as long as the coordinator runs, and ack_timeout bounds a
+  // silent one.
+  grpc::ClientContext context;
+  const std::stop_callback cancel(stop_.get_token(), [&context] { context.TryCancel(); });
   {
     absl::MutexLock lock(&mu_);
-    if (stopped_) return false;
-    context_ = &context;
     broken_ = acknowledged_ = false;
     next_to_send_ = 0;
     last_ack_ = absl::Now();
@@ -96,11 +102,10 @@ bool Uplink::RunStream() {
   while (std::shared_ptr<const SubmitRequest> request = NextToSend()) {
     if (!stream->Write(*request)) break;
   }
-  context.TryCancel();  // wakes the reader; what was acknowledged is acknowledged
+  context.TryCancel();  // ends the read of the reading thread
   reader.join();
   const absl::Status status = FromGrpc(stream->Finish());
   absl::MutexLock lock(&mu_);
-  context_ = nullptr;
   VLOG(1) << "stream of rollouts ended: " << status;
   return acknowledged_;
 }
@@ -108,7 +113,7 @@ bool Uplink::RunStream() {
 std::shared_ptr<const SubmitRequest> Uplink::NextToSend() {
   absl::MutexLock lock(&mu_);
   while (true) {
-    if (stopped_ || broken_) return nullptr;
+    if (stop_.stop_requested() || broken_) return nullptr;
     auto next = kept_.lower_bound(next_to_send_);
     if (next != kept_.end()) {
       next_to_send_ = next->first + 1;
@@ -120,7 +125,8 @@ std::shared_ptr<const SubmitRequest> Uplink::NextToSend() {
     }
     const absl::Time deadline = last_ack_ + options_.ack_timeout;
     if (absl::Now() >= deadline) {
-      LOG(WARNING) << "no acknowledgement for " << options_.ack_timeout << "; opening a new stream";
+      LOG(WARNING) << "no rollout was acknowledged for " << options_.ack_timeout
+                   << ", opening a new stream";
       return nullptr;
     }
     changed_.WaitWithDeadline(&mu_, deadline);
@@ -129,18 +135,18 @@ std::shared_ptr<const SubmitRequest> Uplink::NextToSend() {
 
 void Uplink::ReadAcks(Stream* stream) {
   SubmitReply reply;
-  while (stream->Read(&reply)) TakeReply(reply);
+  while (stream->Read(&reply)) HandleReply(reply);
   absl::MutexLock lock(&mu_);
   broken_ = true;
   changed_.SignalAll();
 }
 
-void Uplink::TakeReply(const SubmitReply& reply) {
+void Uplink::HandleReply(const SubmitReply& reply) {
   {
     absl::MutexLock lock(&mu_);
     for (const SubmitReply::Ack& ack : reply.acks()) {
       auto number = number_of_.find(KeyOf(ack.key()));
-      if (number == number_of_.end()) continue;  // acknowledged before, over an earlier stream
+      if (number == number_of_.end()) continue;  // acknowledged on an earlier stream
       auto request = kept_.find(number->second);
       acks_.push_back({request->second->lease(), ack});
       kept_.erase(request);

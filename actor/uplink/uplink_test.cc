@@ -1,60 +1,67 @@
 #include "actor/uplink/uplink.h"
 
 #include <atomic>
+#include <stop_token>
+#include <thread>
 
 #include "absl/time/clock.h"
-#include "actor/fake_coordinator.h"
-#include "common/net/channel.h"
+#include "common/testing/await.h"
 #include "gtest/gtest.h"
+#include "tests/support/core_harness.h"
+#include "tests/support/in_process_coordinator.h"
 
 namespace reckon {
 namespace {
 
-Rollout MakeRollout(uint64_t group, uint32_t sample = 0) {
-  Rollout rollout;
-  rollout.mutable_key()->set_plan("p");
-  rollout.mutable_key()->set_group(group);
-  rollout.mutable_key()->set_sample(sample);
-  rollout.set_completion("text");
-  return rollout;
-}
-
 class UplinkTest : public testing::Test {
  protected:
-  bool Push(Uplink* uplink, uint64_t group) {
-    return uplink->Push(group, MakeRollout(group), absl::Seconds(5));
+  static constexpr int kGroups = 50;
+
+  // One plan whose samples are all leased.
+  UplinkTest() {
+    coordinator_.Publish(MakeManifest(0));
+    std::vector<WorkItem> items;
+    for (int group = 0; group < kGroups; ++group) items.push_back(MakeItem(group));
+    coordinator_.AddPlan(MakeSpec("p", 1, kGroups), std::move(items));
+    leases_ = coordinator_.LeaseWork("a", kGroups);
+    EXPECT_EQ(leases_.size(), size_t{kGroups});
   }
 
-  FakeCoordinator coordinator_;
-  std::unique_ptr<Coordinator::Stub> stub_ =
-      Coordinator::NewStub(MakeChannel(coordinator_.address()));
+  bool Push(Uplink* uplink, uint64_t group, const std::stop_token& stop = {}) {
+    return uplink->Push(leases_.at(group).id(), MakeRollout("p", group, 0, 0), stop);
+  }
+  FaultInjector& faults() { return coordinator_.faults(); }
+
+  InProcessCoordinator coordinator_;
+  std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
+  std::vector<Lease> leases_;
   std::atomic<int> woken_ = 0;
 };
 
 TEST_F(UplinkTest, CarriesRolloutsAndHandsOutAcknowledgements) {
   Uplink uplink(stub_.get(), "a", {}, [this] { ++woken_; });
-  for (uint64_t group = 0; group < 50; ++group) ASSERT_TRUE(Push(&uplink, group));
+  for (uint64_t group = 0; group < kGroups; ++group) ASSERT_TRUE(Push(&uplink, group));
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
-  EXPECT_EQ(coordinator_.received().size(), 50u);
-  EXPECT_EQ(coordinator_.streams(), 1);
+  EXPECT_EQ(faults().received().size(), size_t{kGroups});
+  EXPECT_EQ(faults().calls("Submit"), 1);
   const std::vector<Uplink::Ack> acks = uplink.TakeAcks();
-  ASSERT_EQ(acks.size(), 50u);
-  for (uint64_t group = 0; group < 50; ++group) {
-    EXPECT_EQ(acks[group].lease, group);
+  ASSERT_EQ(acks.size(), size_t{kGroups});
+  for (uint64_t group = 0; group < kGroups; ++group) {
+    EXPECT_EQ(acks[group].lease, leases_[group].id());
     EXPECT_EQ(acks[group].ack.outcome(), SubmitReply::Ack::ACCEPTED);
   }
   EXPECT_TRUE(uplink.TakeAcks().empty());
-  EXPECT_TRUE(coordinator_.Await([this] { return woken_ > 0; }));
+  EXPECT_TRUE(Await([this] { return woken_ > 0; }));
 }
 
 TEST_F(UplinkTest, SendsAgainWhatABrokenStreamDidNotAcknowledge) {
-  coordinator_.BreakStreamAfter(7);
+  faults().BreakStreamAfter(7);
   Uplink uplink(stub_.get(), "a", {}, [] {});
   for (uint64_t group = 0; group < 30; ++group) ASSERT_TRUE(Push(&uplink, group));
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
-  EXPECT_EQ(coordinator_.streams(), 2);
-  EXPECT_EQ(coordinator_.received().size(), 30u);
-  EXPECT_EQ(coordinator_.copies({"p", 7, 0}), 2);
+  EXPECT_EQ(faults().calls("Submit"), 2);
+  EXPECT_EQ(faults().received().size(), 30u);
+  EXPECT_EQ(faults().copies({"p", 7, 0}), 2);
   int duplicates = 0, acks = 0;
   for (const Uplink::Ack& ack : uplink.TakeAcks()) {
     ++acks;
@@ -64,50 +71,57 @@ TEST_F(UplinkTest, SendsAgainWhatABrokenStreamDidNotAcknowledge) {
   EXPECT_GE(duplicates, 1);
 }
 
-TEST_F(UplinkTest, OutlivesACoordinatorThatRestarts) {
-  coordinator_.StopServer();
+TEST_F(UplinkTest, SurvivesACoordinatorThatRestarts) {
+  coordinator_.Stop();
   Uplink uplink(stub_.get(), "a", {}, [] {});
   for (uint64_t group = 0; group < 5; ++group) ASSERT_TRUE(Push(&uplink, group));
-  absl::SleepFor(absl::Milliseconds(150));
+  ASSERT_TRUE(Await([this] { return faults().calls("Submit") >= 2; }));
   EXPECT_EQ(uplink.unacknowledged(), 5u);
-  coordinator_.StartServer();
+  coordinator_.Start();
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
-  coordinator_.StopServer();
+  coordinator_.Stop();
   ASSERT_TRUE(Push(&uplink, 5));
-  coordinator_.StartServer();
+  coordinator_.Start();
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
-  EXPECT_EQ(coordinator_.received().size(), 6u);
+  EXPECT_EQ(faults().received().size(), 6u);
 }
 
 TEST_F(UplinkTest, KeepsNoMoreThanItsWindow) {
-  coordinator_.HoldAcks(true);
+  faults().DropAcks(true);
   Uplink::Options options;
   options.window = 3;
   Uplink uplink(stub_.get(), "a", options, [] {});
   for (uint64_t group = 0; group < 3; ++group) ASSERT_TRUE(Push(&uplink, group));
-  EXPECT_FALSE(uplink.Push(3, MakeRollout(3), absl::Milliseconds(30)));
+  std::stop_source stop;
+  std::thread stopper([&stop] {
+    absl::SleepFor(absl::Milliseconds(30));
+    stop.request_stop();
+  });
+  EXPECT_FALSE(Push(&uplink, 3, stop.get_token()));
+  stopper.join();
   EXPECT_EQ(uplink.unacknowledged(), 3u);
 }
 
 TEST_F(UplinkTest, OpensANewStreamWhenOneGoesSilent) {
-  coordinator_.HoldAcks(true);
+  faults().DropAcks(true);
   Uplink::Options options;
   options.ack_timeout = absl::Milliseconds(100);
   Uplink uplink(stub_.get(), "a", options, [] {});
   ASSERT_TRUE(Push(&uplink, 0));
-  ASSERT_TRUE(coordinator_.Await([this] { return coordinator_.received().size() == 1; }));
-  coordinator_.HoldAcks(false);
+  ASSERT_TRUE(Await([this] { return faults().received().size() == 1; }));
+  faults().DropAcks(false);
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
-  EXPECT_EQ(coordinator_.streams(), 2);
+  EXPECT_EQ(faults().calls("Submit"), 2);
 }
 
-TEST_F(UplinkTest, TheSameSampleUnderANewLeaseTakesTheOldOnesPlace) {
-  coordinator_.StopServer();
+TEST_F(UplinkTest, TheSameSampleUnderANewLeaseReplacesTheOldOne) {
+  coordinator_.Stop();
   Uplink uplink(stub_.get(), "a", {}, [] {});
-  ASSERT_TRUE(uplink.Push(1, MakeRollout(4), absl::Seconds(1)));
-  ASSERT_TRUE(uplink.Push(2, MakeRollout(4), absl::Seconds(1)));
+  const Rollout rollout = MakeRollout("p", 4, 0, 0);
+  ASSERT_TRUE(uplink.Push(1, rollout, {}));
+  ASSERT_TRUE(uplink.Push(2, rollout, {}));
   EXPECT_EQ(uplink.unacknowledged(), 1u);
-  coordinator_.StartServer();
+  coordinator_.Start();
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
   const std::vector<Uplink::Ack> acks = uplink.TakeAcks();
   ASSERT_EQ(acks.size(), 1u);

@@ -7,21 +7,21 @@
 
 namespace reckon {
 
-const Model* ModelSet::Find(uint64_t version) {
+const LoadedModel* ModelSet::Find(uint64_t version) {
   auto found = std::find_if(models_.begin(), models_.end(),
-                            [version](const Model& m) { return m.version == version; });
+                            [version](const LoadedModel& m) { return m.version == version; });
   if (found == models_.end()) return nullptr;
   models_.splice(models_.begin(), models_, found);
   return &models_.front();
 }
 
-absl::StatusOr<const Model*> ModelSet::Add(uint64_t version, const Weights& weights) {
+absl::StatusOr<const LoadedModel*> ModelSet::Add(uint64_t version, const Weights& weights) {
   ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, TokenizerFor(weights.manifest));
-  // The old ones go first: there may not be memory for one more.
-  models_.remove_if([version](const Model& m) { return m.version == version; });
+  // Unload before loading: memory may not suffice for one version more.
+  models_.remove_if([version](const LoadedModel& m) { return m.version == version; });
   while (models_.size() >= capacity_) models_.pop_back();
-  ASSIGN_OR_RETURN(std::unique_ptr<Policy> policy, maker_(weights));
-  models_.push_front({version, std::move(policy), std::move(tokenizer)});
+  ASSIGN_OR_RETURN(std::unique_ptr<ModelRunner> runner, maker_(weights));
+  models_.push_front({version, std::move(runner), std::move(tokenizer)});
   return &models_.front();
 }
 

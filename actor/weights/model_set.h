@@ -8,41 +8,44 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "actor/policy/policy.h"
+#include "actor/runner/model_runner.h"
+#include "common/model/files/model_folder.h"
 #include "common/text/tokenizer.h"
-#include "common/weights/model_folder.h"
 
 namespace reckon {
 
-// One weight version, ready to run.
-struct Model {
+// A weight version that is loaded.
+struct LoadedModel {
   uint64_t version = 0;
-  std::unique_ptr<Policy> policy;
+  std::unique_ptr<ModelRunner> runner;
   std::shared_ptr<const Tokenizer> tokenizer;
 };
 
-using PolicyMaker = std::function<absl::StatusOr<std::unique_ptr<Policy>>(const Weights&)>;
+using ModelRunnerMaker =
+    std::function<absl::StatusOr<std::unique_ptr<ModelRunner>>(const Weights&)>;
 
-// The versions that are loaded: at most `capacity`, the one unused for longest goes first. Two, so
-// that evaluating an old version in turn with the newest does not load at every turn. One thread.
+// The weight versions that are loaded: at most `capacity`; the least recently used one is unloaded
+// first. The default is two because a learner that alternates between training at the newest and
+// evaluating an older version would otherwise load weights at every change. Not thread-safe.
 class ModelSet {
  public:
-  explicit ModelSet(PolicyMaker maker, size_t capacity = 2)
+  explicit ModelSet(ModelRunnerMaker maker, size_t capacity = 2)
       : maker_(std::move(maker)), capacity_(capacity) {}
 
-  // Null: not loaded. The pointer is good until the next Add.
-  const Model* Find(uint64_t version);
+  // Returns null when the version is not loaded. The pointer is valid until the next Add or Clear.
+  const LoadedModel* Find(uint64_t version);
   void Clear() { models_.clear(); }
-  // Builds a version. An error says what in the weights, config or tokenizer is wrong.
-  absl::StatusOr<const Model*> Add(uint64_t version, const Weights& weights);
+  // Loads a version, replacing it if it is loaded already. An error says what is wrong with the
+  // weights, the config or the tokenizer; the versions unloaded to make room stay unloaded.
+  absl::StatusOr<const LoadedModel*> Add(uint64_t version, const Weights& weights);
 
  private:
   absl::StatusOr<std::shared_ptr<const Tokenizer>> TokenizerFor(const WeightManifest& manifest);
 
-  const PolicyMaker maker_;
+  const ModelRunnerMaker maker_;
   const size_t capacity_;
-  std::list<Model> models_;      // last used first
-  std::string tokenizer_files_;  // what tokenizer_ was made of
+  std::list<LoadedModel> models_;  // most recently used first
+  std::string tokenizer_files_;    // from which tokenizer_ was made
   std::shared_ptr<const Tokenizer> tokenizer_;
 };
 

@@ -1,22 +1,28 @@
 #include "actor/weights/weights_client.h"
 
-#include <limits>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
-#include "actor/lease/backoff.h"
-#include "common/net/channel.h"
-#include "common/weights/transfer.h"
+#include "common/base/stop.h"
+#include "common/model/transfer/fetch.h"
+#include "common/net/retry.h"
 // Last.
 #include "common/base/log.h"
 
 namespace reckon {
 namespace {
 
-constexpr absl::Duration kPollWait = absl::Seconds(2);
-constexpr absl::Duration kManifestTimeout = absl::Seconds(10);
-constexpr int kAttempts = 4;  // for a version that was asked for
+// How long one GetManifest waits at the coordinator for a newer version.
+constexpr absl::Duration kNewerWait = absl::Seconds(2);
+// Deadline of a call, without what it waits at the coordinator.
+constexpr absl::Duration kWeightsCallTimeout = absl::Seconds(10);
+// Between two calls when the coordinator replies at once.
+constexpr absl::Duration kShortestRound = absl::Milliseconds(50);
+// Attempts at a requested version before its error is reported. With the waits between them they
+// take about a second.
+constexpr int kRequestAttempts = 5;
 
 std::string Digests(const WeightManifest& manifest) {
   return absl::StrJoin(manifest.chunk_sha256(), "");
@@ -28,154 +34,122 @@ WeightsClient::WeightsClient(Coordinator::StubInterface* stub, std::function<voi
     : stub_(stub), notify_(std::move(notify)), thread_([this] { Loop(); }) {}
 
 WeightsClient::~WeightsClient() {
-  stop_.Stop();
+  stop_.request_stop();
   {
     absl::MutexLock lock(&mu_);
-    if (poll_ != nullptr) poll_->TryCancel();
+    cancel_wait_.request_stop();
   }
   thread_.join();
 }
 
-void WeightsClient::Want(uint64_t version) {
+void WeightsClient::Request(uint64_t version) {
   absl::MutexLock lock(&mu_);
-  if (wanted_ == version || (asked_.has_value() && asked_->version == version)) return;
-  if (newest_.has_value() && newest_->version == version) return;
-  wanted_ = version;
-  if (poll_ != nullptr) poll_->TryCancel();
+  if (requested_ == version) return;
+  if (requested_result_.has_value() && requested_result_->version == version) return;
+  if (newest_result_.has_value() && newest_result_->version == version) return;
+  requested_ = version;
+  cancel_wait_.request_stop();
 }
 
-std::optional<WeightsClient::Fetched> WeightsClient::Take() {
+std::optional<WeightsClient::Fetched> WeightsClient::TakeFetched() {
   absl::MutexLock lock(&mu_);
-  if (asked_.has_value()) return std::exchange(asked_, std::nullopt);
-  return std::exchange(newest_, std::nullopt);
+  if (requested_result_.has_value()) return std::exchange(requested_result_, std::nullopt);
+  return std::exchange(newest_result_, std::nullopt);
 }
 
-bool WeightsClient::stale() {
+bool WeightsClient::invalidated() {
   absl::MutexLock lock(&mu_);
-  return stale_;
+  return invalidated_;
 }
 
-void WeightsClient::ClearStale() {
+void WeightsClient::ClearInvalidated() {
   absl::MutexLock lock(&mu_);
-  stale_ = false;
+  invalidated_ = false;
 }
 
-std::optional<uint64_t> WeightsClient::wanted() {
+std::optional<uint64_t> WeightsClient::requested() {
   absl::MutexLock lock(&mu_);
-  return wanted_;
+  return requested_;
 }
 
 void WeightsClient::Loop() {
   Backoff backoff;
-  constexpr uint64_t kNewest = std::numeric_limits<uint64_t>::max();
-  uint64_t before = kNewest;
+  std::optional<uint64_t> last;
   int attempt = 0;
-  while (!stop_.stopped()) {
+  while (!stop_.stop_requested()) {
     const absl::Time begin = absl::Now();
-    const std::optional<uint64_t> wanted = this->wanted();
-    attempt = wanted.value_or(kNewest) == before ? attempt + 1 : 1;
-    before = wanted.value_or(kNewest);
-    if (Fetch(wanted, attempt)) {
+    const std::optional<uint64_t> requested = this->requested();
+    attempt = requested == last ? attempt + 1 : 1;
+    last = requested;
+    absl::Duration pause;
+    if (Fetch(requested, attempt)) {
       backoff.Reset();
       attempt = 0;
-      stop_.WaitFor(kLeastPause - (absl::Now() - begin));
+      pause = kShortestRound - (absl::Now() - begin);
     } else {
-      stop_.WaitFor(backoff.Next());
+      pause = backoff.Next();
     }
+    WaitForStop(stop_.get_token(), pause);
   }
 }
 
-absl::StatusOr<WeightManifest> WeightsClient::GetManifest(std::optional<uint64_t> wanted) {
+absl::StatusOr<WeightManifest> WeightsClient::GetManifest(std::optional<uint64_t> version) {
   GetManifestRequest request;
-  grpc::ClientContext context;
-  SetDeadline(&context, kPollWait + kManifestTimeout);
-  {
+  std::stop_token cancel = stop_.get_token();
+  if (version.has_value()) {
+    request.set_version(*version);
+  } else {
     absl::MutexLock lock(&mu_);
-    if (wanted.has_value()) {
-      request.set_version(*wanted);
-    } else {
-      if (newest_fetched_.has_value()) request.set_newer_than(*newest_fetched_);
-      request.set_wait_ms(absl::ToInt64Milliseconds(kPollWait));
-      poll_ = &context;
-      if (stop_.stopped() || wanted_.has_value()) context.TryCancel();
-    }
+    if (newest_fetched_.has_value()) request.set_newer_than(*newest_fetched_);
+    request.set_wait_ms(absl::ToInt64Milliseconds(kNewerWait));
+    cancel_wait_ = std::stop_source();
+    cancel = cancel_wait_.get_token();
+    if (stop_.stop_requested() || requested_.has_value()) cancel_wait_.request_stop();
   }
   GetManifestReply reply;
-  const absl::Status status = FromGrpc(stub_->GetManifest(&context, request, &reply));
-  absl::MutexLock lock(&mu_);
-  poll_ = nullptr;
+  const absl::Status status = CallOnce(
+      cancel, kNewerWait + kWeightsCallTimeout,
+      [&](grpc::ClientContext* context) { return stub_->GetManifest(context, request, &reply); });
   if (!status.ok()) return status;
-  if (!reply.has_manifest()) return absl::NotFoundError("the coordinator holds no such version");
-  if (wanted.has_value() && reply.manifest().version() != *wanted) {
-    return absl::InternalError("the coordinator sent the manifest of another version");
+  if (!reply.has_manifest()) return absl::NotFoundError("the coordinator has no such version");
+  if (version.has_value() && reply.manifest().version() != *version) {
+    return absl::InternalError(
+        absl::StrCat("the coordinator sent the manifest of version ", reply.manifest().version()));
   }
   return std::move(*reply.mutable_manifest());
 }
 
-bool WeightsClient::Fetch(std::optional<uint64_t> wanted, int attempt) {
-  absl::StatusOr<WeightManifest> manifest = GetManifest(wanted);
+bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
+  absl::StatusOr<WeightManifest> manifest = GetManifest(requested);
   const absl::Time begin = absl::Now();
   absl::StatusOr<Weights> weights = absl::UnknownError("not fetched");
-  uint64_t version = wanted.value_or(0);
+  uint64_t version = requested.value_or(0);
   if (manifest.ok()) {
     version = manifest->version();
-    if (!wanted.has_value()) NoteEpoch(*manifest);
-    weights = FetchWeights(*manifest, &stop_);
-  } else if (wanted.has_value()) {
+    if (!requested.has_value()) NoteTerm(*manifest);
+    weights = FetchWeights(*manifest, stop_.get_token());
+  } else if (requested.has_value()) {
     weights = manifest.status();
   } else {
-    // Nothing newer, or called off to fetch what is wanted.
     if (absl::IsCancelled(manifest.status())) return true;
     if (absl::IsNotFound(manifest.status())) {
-      CheckEpoch();
+      CheckTerm();
       return true;
     }
-    LOG_IF(WARNING, attempt == 1) << "no manifest from the coordinator, trying again: "
-                                  << manifest.status();
+    LOG_IF(WARNING, attempt == 1) << "cannot get a manifest, trying again: " << manifest.status();
     return false;
   }
-  if (stop_.stopped()) return true;
+  if (stop_.stop_requested()) return true;
   if (!weights.ok()) {
-    LOG_IF(ERROR, attempt == 1) << "weights: version " << version
-                                << " refused: " << weights.status();
-    if (!wanted.has_value() || attempt < kAttempts) return false;
+    LOG_IF(ERROR, attempt == 1) << "weights: cannot fetch version " << version << ": "
+                                << weights.status();
+    if (!requested.has_value() || attempt < kRequestAttempts) return false;
   }
-  Keep({version, std::move(weights), absl::Now() - begin}, wanted.has_value());
+  Keep({version, std::move(weights), absl::Now() - begin}, requested.has_value());
   return true;
 }
 
-void WeightsClient::CheckEpoch() {
-  grpc::ClientContext status_context;
-  SetDeadline(&status_context, kManifestTimeout);
-  GetStatusReply status;
-  if (!stub_->GetStatus(&status_context, {}, &status).ok()) return;
-  if (status.epoch() == checked_epoch_ || !epoch_.has_value()) return;
-  grpc::ClientContext context;
-  SetDeadline(&context, kManifestTimeout);
-  GetManifestReply reply;
-  if (!stub_->GetManifest(&context, {}, &reply).ok() || !reply.has_manifest()) return;
-  // Before the new learner's first version there is nothing to compare.
-  if (reply.manifest().epoch() < status.epoch()) return;
-  checked_epoch_ = status.epoch();
-  NoteEpoch(reply.manifest());
-}
-
-void WeightsClient::NoteEpoch(const WeightManifest& manifest) {
-  const bool first = !epoch_.has_value();
-  if (!first && manifest.epoch() <= *epoch_) return;
-  epoch_ = manifest.epoch();
-  absl::MutexLock lock(&mu_);
-  if (first || (newest_fetched_ == manifest.version() && newest_digests_ == Digests(manifest))) {
-    return;
-  }
-  LOG(INFO) << "weights: a new learner (epoch " << manifest.epoch() << ") publishes; what was "
-            << "loaded before is forgotten";
-  stale_ = true;
-  asked_ = newest_ = std::nullopt;
-  newest_fetched_ = std::nullopt;
-}
-
-void WeightsClient::Keep(Fetched fetched, bool asked_for) {
+void WeightsClient::Keep(Fetched fetched, bool was_requested) {
   {
     absl::MutexLock lock(&mu_);
     const uint64_t version = fetched.version;
@@ -183,14 +157,48 @@ void WeightsClient::Keep(Fetched fetched, bool asked_for) {
       newest_fetched_ = version;
       newest_digests_ = Digests(fetched.weights->manifest);
     }
-    if (asked_for || wanted_ == version) {
-      asked_ = std::move(fetched);
-      if (wanted_ == version) wanted_ = std::nullopt;
+    if (was_requested || requested_ == version) {
+      requested_result_ = std::move(fetched);
+      if (requested_ == version) requested_ = std::nullopt;
     } else {
-      newest_ = std::move(fetched);
+      newest_result_ = std::move(fetched);
     }
   }
   notify_();
+}
+
+void WeightsClient::CheckTerm() {
+  GetStatusReply status;
+  const auto get_status = [&](grpc::ClientContext* context) {
+    return stub_->GetStatus(context, {}, &status);
+  };
+  if (!CallOnce(stop_.get_token(), kWeightsCallTimeout, get_status).ok()) return;
+  if (status.term() == checked_term_ || !term_.has_value()) return;
+  GetManifestReply reply;
+  const auto get_newest = [&](grpc::ClientContext* context) {
+    return stub_->GetManifest(context, {}, &reply);
+  };
+  if (!CallOnce(stop_.get_token(), kWeightsCallTimeout, get_newest).ok() || !reply.has_manifest())
+    return;
+  // Until the new learner publishes its first version, there is nothing to compare.
+  if (reply.manifest().term() < status.term()) return;
+  checked_term_ = status.term();
+  NoteTerm(reply.manifest());
+}
+
+void WeightsClient::NoteTerm(const WeightManifest& manifest) {
+  const bool first = !term_.has_value();
+  if (!first && manifest.term() <= *term_) return;
+  term_ = manifest.term();
+  absl::MutexLock lock(&mu_);
+  if (first || (newest_fetched_ == manifest.version() && newest_digests_ == Digests(manifest))) {
+    return;
+  }
+  LOG(INFO) << "weights: a new learner (term " << manifest.term()
+            << ") publishes, discarding the versions of the former one";
+  invalidated_ = true;
+  requested_result_ = newest_result_ = std::nullopt;
+  newest_fetched_ = std::nullopt;
 }
 
 }  // namespace reckon

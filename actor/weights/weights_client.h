@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <thread>
 
@@ -11,16 +12,21 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
-#include "common/base/stop_token.h"
-#include "common/weights/model_folder.h"
+#include "common/model/files/model_folder.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 
-// Follows the coordinator's manifests and fetches weights, each byte verified, while the engine
-// goes on: the newest version as soon as it is published, and any that is asked for. A version that
-// cannot be had whole is refused: said in the log, tried again with back-off, and, when it was
-// asked for, reported after a few attempts. One thread of its own; thread-safe.
+// Fetches weight versions while the engine runs: the newest one as soon as it is published, and any
+// other that is requested. Its thread does, again and again:
+//
+//   1. A version is requested: get its manifest. Else: wait for one newer than the last fetched.
+//   2. Fetch its chunks from the learner and check every digest.
+//   3. Keep the result for TakeFetched and call `notify`.
+//
+// At most one requested version and one newest version are kept, so memory is bounded. A version
+// that cannot be fetched whole is logged and retried with back-off. Only for a requested version is
+// the error kept as the result, after a few attempts, because leases wait for it. Thread-safe.
 class WeightsClient {
  public:
   struct Fetched {
@@ -29,50 +35,55 @@ class WeightsClient {
     absl::Duration took;
   };
 
-  // `notify` is called from the client's thread when there is something to Take.
+  // `stub` must outlive the client. `notify` is called on the client's thread when there is
+  // something to take; it must not block.
   WeightsClient(Coordinator::StubInterface* stub, std::function<void()> notify);
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
   WeightsClient& operator=(const WeightsClient&) = delete;
 
-  // Asks for this version, before all else. The answer comes through Take.
-  void Want(uint64_t version);
-  // A learner that was started again may publish a version number anew with other weights. True:
-  // it did, so whatever is loaded is not to be used for new work; ClearStale once it is unloaded.
-  bool stale();
-  void ClearStale();
-  // The version asked for, or else the newest that was not yet taken. At most one is kept of each.
-  std::optional<Fetched> Take();
+  // Requests a version, which is fetched before any other.
+  void Request(uint64_t version);
+  // Returns the requested version if it is there, or else the newest one.
+  std::optional<Fetched> TakeFetched();
+
+  // True after a learner that was restarted from a checkpoint has published a version number again
+  // with other weights. Loaded versions must then not be used for new work; unload them and call
+  // ClearInvalidated.
+  bool invalidated();
+  void ClearInvalidated();
 
  private:
   void Loop();
-  absl::StatusOr<WeightManifest> GetManifest(std::optional<uint64_t> wanted);
-  std::optional<uint64_t> wanted();
-  // Looks for versions published anew. They are not newer by number, so polling does not show them.
-  void CheckEpoch();
-  void NoteEpoch(const WeightManifest& manifest);
-  // Fetches and keeps the result. False: to be tried again.
-  bool Fetch(std::optional<uint64_t> wanted, int attempt);
-  void Keep(Fetched fetched, bool asked_for);
+  std::optional<uint64_t> requested();
+  // Without a version: waits at the coordinator for a newer one than the last fetched. NOT_FOUND:
+  // there is none. CANCELLED: a version was requested meanwhile.
+  absl::StatusOr<WeightManifest> GetManifest(std::optional<uint64_t> version);
+  // Returns false when it has to be tried again after a pause.
+  bool Fetch(std::optional<uint64_t> requested, int attempt);
+  void Keep(Fetched fetched, bool was_requested);
+  // A new learner may publish numbers that are not newer, which waiting for newer ones never shows.
+  void CheckTerm();
+  void NoteTerm(const WeightManifest& manifest);
 
   Coordinator::StubInterface* const stub_;
   const std::function<void()> notify_;
-  StopToken stop_;
+  std::stop_source stop_;
 
   absl::Mutex mu_;
-  std::optional<uint64_t> wanted_ ABSL_GUARDED_BY(mu_);
-  std::optional<Fetched> asked_ ABSL_GUARDED_BY(mu_);   // the answer to Want
-  std::optional<Fetched> newest_ ABSL_GUARDED_BY(mu_);  // fetched ahead
+  std::optional<uint64_t> requested_ ABSL_GUARDED_BY(mu_);
+  std::optional<Fetched> requested_result_ ABSL_GUARDED_BY(mu_);
+  std::optional<Fetched> newest_result_ ABSL_GUARDED_BY(mu_);
   std::optional<uint64_t> newest_fetched_ ABSL_GUARDED_BY(mu_);
-  bool stale_ ABSL_GUARDED_BY(mu_) = false;
-  grpc::ClientContext* poll_ ABSL_GUARDED_BY(mu_) = nullptr;
+  bool invalidated_ ABSL_GUARDED_BY(mu_) = false;
+  std::stop_source cancel_wait_ ABSL_GUARDED_BY(mu_);  // ends the present wait for a newer version
 
-  // Of the client's thread alone.
-  uint64_t checked_epoch_ = 0;     // the learner's epoch at the last check
-  std::optional<uint64_t> epoch_;  // that published the newest manifest seen
-  std::string newest_digests_;     // of the version in newest_fetched_
+  // Used by the client's thread alone.
+  uint64_t checked_term_ = 0;     // term of the learner at the last CheckTerm
+  std::optional<uint64_t> term_;  // term in which the newest manifest was published
+  std::string newest_digests_;    // of version newest_fetched_
 
-  std::thread thread_;  // last: it starts when all else is there
+  std::thread thread_;  // last: it starts when all other members are initialized
 };
 
 }  // namespace reckon

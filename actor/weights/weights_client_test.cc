@@ -1,52 +1,48 @@
 #include "actor/weights/weights_client.h"
 
-#include "actor/fake_coordinator.h"
-#include "actor/policy/fake_policy.h"
 #include "actor/weights/model_set.h"
-#include "common/net/channel.h"
-#include "common/testing/tiny_model.h"
-#include "common/weights/transfer.h"
+#include "common/model/transfer/server.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/fake_model_runner.h"
+#include "tests/support/in_process_coordinator.h"
+#include "tests/support/tiny_model.h"
 
 namespace reckon {
 namespace {
 
 Weights MakeVersion(uint64_t version, uint64_t seed) {
-  TinyModelOptions options;
-  options.seed = seed;
-  Weights weights = MakeTinyModel(options);
+  Weights weights = MakeTinyModel(seed);
   weights.manifest.set_version(version);
   return weights;
 }
 
 class WeightsClientTest : public testing::Test {
  protected:
-  void Publish(uint64_t version, uint64_t seed, uint64_t epoch = 1) {
+  void Publish(uint64_t version, uint64_t seed, uint64_t term = 1) {
     Weights weights = MakeVersion(version, seed);
-    weights.manifest.set_epoch(epoch);
+    while (coordinator_.status().term() < term) coordinator_.BeginTerm();
     source_->Drop(version);
     source_->Add(version, weights);
     weights.manifest.add_sources(source_->address());
-    coordinator_.SetEpoch(epoch);
     coordinator_.Publish(weights.manifest);
   }
   std::optional<WeightsClient::Fetched> Next(WeightsClient* client) {
     std::optional<WeightsClient::Fetched> fetched;
-    coordinator_.Await([&] {
-      fetched = client->Take();
+    Await([&] {
+      fetched = client->TakeFetched();
       return fetched.has_value();
     });
     return fetched;
   }
 
-  FakeCoordinator coordinator_;
+  InProcessCoordinator coordinator_;
   std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
-  std::unique_ptr<Coordinator::Stub> stub_ =
-      Coordinator::NewStub(MakeChannel(coordinator_.address()));
+  std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
 };
 
-TEST_F(WeightsClientTest, FetchesTheNewestAndWhatIsAskedFor) {
+TEST_F(WeightsClientTest, FetchesTheNewestAndWhatIsRequested) {
   Publish(0, 10);
   WeightsClient client(stub_.get(), [] {});
   auto first = Next(&client);
@@ -57,20 +53,20 @@ TEST_F(WeightsClientTest, FetchesTheNewestAndWhatIsAskedFor) {
   auto second = Next(&client);
   ASSERT_TRUE(second.has_value() && second->weights.ok());
   EXPECT_EQ(second->version, 1u);
-  client.Want(0);
+  client.Request(0);
   auto again = Next(&client);
   ASSERT_TRUE(again.has_value() && again->weights.ok());
   EXPECT_EQ(again->version, 0u);
-  EXPECT_FALSE(client.stale());
+  EXPECT_FALSE(client.invalidated());
 }
 
 TEST_F(WeightsClientTest, RefusesADamagedVersionAndTakesTheNext) {
   Weights good = MakeVersion(0, 10), bad = MakeVersion(0, 11);
-  source_->Add(0, bad);  // these bytes are not those of the manifest
+  source_->Add(0, bad);  // not the bytes that the manifest describes
   good.manifest.add_sources(source_->address());
   coordinator_.Publish(good.manifest);
   WeightsClient client(stub_.get(), [] {});
-  client.Want(0);
+  client.Request(0);
   auto refused = Next(&client);
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->weights.status().code(), absl::StatusCode::kDataLoss)
@@ -82,33 +78,33 @@ TEST_F(WeightsClientTest, RefusesADamagedVersionAndTakesTheNext) {
   EXPECT_EQ(next->version, 1u);
 }
 
-TEST_F(WeightsClientTest, AVersionThatIsNotThereIsReported) {
+TEST_F(WeightsClientTest, AVersionThatDoesNotExistIsReported) {
   WeightsClient client(stub_.get(), [] {});
-  client.Want(3);
+  client.Request(3);
   auto fetched = Next(&client);
   ASSERT_TRUE(fetched.has_value());
   EXPECT_TRUE(absl::IsNotFound(fetched->weights.status()));
 }
 
-TEST_F(WeightsClientTest, NoticesThatANewLearnerPublishesANumberAnew) {
+TEST_F(WeightsClientTest, NoticesThatANewLearnerPublishesANumberAgain) {
   Publish(5, 10);
   WeightsClient client(stub_.get(), [] {});
   ASSERT_TRUE(Next(&client).has_value());
-  Publish(5, 10, /*epoch=*/2);  // the same weights: nothing changes
-  Publish(4, 12, /*epoch=*/3);
+  Publish(5, 10, /*term=*/2);  // the same weights: nothing changes
+  Publish(4, 12, /*term=*/3);
   auto fetched = Next(&client);
   ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
   EXPECT_EQ(fetched->version, 4u);
-  EXPECT_TRUE(client.stale());
-  client.ClearStale();
-  EXPECT_FALSE(client.stale());
+  EXPECT_TRUE(client.invalidated());
+  client.ClearInvalidated();
+  EXPECT_FALSE(client.invalidated());
 }
 
 TEST(ModelSetTest, KeepsTheTwoUsedLast) {
   int made = 0;
-  ModelSet models([&made](const Weights&) -> absl::StatusOr<std::unique_ptr<Policy>> {
+  ModelSet models([&made](const Weights&) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
     ++made;
-    return std::make_unique<FakePolicy>(FakePolicy::Options());
+    return std::make_unique<FakeModelRunner>(FakeModelRunner::Options());
   });
   const Weights weights = MakeTinyModel();
   ASSERT_TRUE(models.Add(1, weights).ok());
@@ -122,8 +118,8 @@ TEST(ModelSetTest, KeepsTheTwoUsedLast) {
 }
 
 TEST(ModelSetTest, ABadTokenizerIsAnErrorAndTheOthersStay) {
-  ModelSet models([](const Weights&) -> absl::StatusOr<std::unique_ptr<Policy>> {
-    return std::make_unique<FakePolicy>(FakePolicy::Options());
+  ModelSet models([](const Weights&) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
+    return std::make_unique<FakeModelRunner>(FakeModelRunner::Options());
   });
   Weights weights = MakeTinyModel();
   ASSERT_TRUE(models.Add(1, weights).ok());

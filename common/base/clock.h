@@ -6,18 +6,17 @@
 
 namespace reckon {
 
-// Where code that waits or measures gets its time, so that tests can move it by hand.
-// Thread-safe. Never fails.
+// The source of time for code whose tests move the time by hand. Thread-safe. Never fails.
 class Clock {
  public:
   virtual ~Clock() = default;
   virtual absl::Time Now() = 0;
 
-  // The machine's clock. Lives for ever.
+  // The clock of the machine. It is never destroyed.
   static Clock* Real();
 };
 
-// A clock that stands still until told to move. Not thread-safe against Advance.
+// A clock for tests that moves only by Advance. Now must not run at the same time as Advance.
 class FakeClock : public Clock {
  public:
   explicit FakeClock(absl::Time start = absl::UnixEpoch()) : now_(start) {}

@@ -21,7 +21,8 @@ absl::Status Error(absl::string_view what, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // a pipe would wait
+  int fd = ::open(path.c_str(),
+                  O_RDONLY | O_CLOEXEC | O_NONBLOCK);  // do not wait for the writer of a pipe
   if (fd < 0) return Error("cannot open", path);
   absl::Cleanup close_fd = [fd] { ::close(fd); };
   struct stat info;
@@ -71,7 +72,8 @@ absl::Status MakeFolders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) {
-    return absl::UnavailableError(absl::StrCat("cannot make folder ", path, ": ", error.message()));
+    return absl::UnavailableError(
+        absl::StrCat("cannot create folder ", path, ": ", error.message()));
   }
   return absl::OkStatus();
 }

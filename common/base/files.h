@@ -9,15 +9,17 @@
 
 namespace reckon {
 
-// The whole file. NOT_FOUND, or INVALID_ARGUMENT when it is larger than max_bytes; messages name
-// the path.
+// Reading and writing whole files. Every error names the path.
+
+// Returns the content of a regular file. NOT_FOUND: there is no such file. INVALID_ARGUMENT: it is
+// larger than max_bytes, or not a regular file.
 absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes = 1ull << 30);
 
-// Writes to a temporary file beside `path`, syncs it, and renames: readers see the old content or
-// the new, and after a crash one of both.
+// Replaces the content of a file. Readers see the old or the new content and never a mixture, also
+// after a crash: it writes to a temporary file in the same folder, syncs it and renames it.
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content);
 
-// Makes a folder and those above it. OK when it is there.
+// Creates a folder and its parents. OK when it exists already.
 absl::Status MakeFolders(const std::string& path);
 
 }  // namespace reckon

@@ -1,7 +1,8 @@
 #ifndef RECKON_COMMON_BASE_LOG_H_
 #define RECKON_COMMON_BASE_LOG_H_
 
-// glog through one door. Include it last: c10's logging header defines LOG and CHECK over glog's.
+// Includes glog. Every file that logs includes this header, and includes it last, because a header
+// of LibTorch (c10/util/Logging.h) defines macros with the names of glog's.
 
 #ifdef LOG
 #undef LOG
@@ -32,7 +33,7 @@
 
 namespace reckon {
 
-// Logs to stderr with the program's name; call once, first in main.
+// Sends the log to stderr. Call it once, first in main, with argv[0].
 void InitLogging(const char* program);
 
 }  // namespace reckon

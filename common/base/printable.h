@@ -7,8 +7,8 @@
 
 namespace reckon {
 
-// Text from a file or the network as it may stand in a message: printable ASCII, '?' for what is
-// not, cut to `max_length` with "..." behind.
+// Returns text from a file or from the network in a form that is safe in a message: each byte that
+// is not printable ASCII becomes '?', and text longer than max_length is cut and ends in "...".
 std::string Printable(absl::string_view text, size_t max_length = 80);
 
 }  // namespace reckon

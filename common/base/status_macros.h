@@ -1,7 +1,10 @@
 #ifndef RECKON_COMMON_BASE_STATUS_MACROS_H_
 #define RECKON_COMMON_BASE_STATUS_MACROS_H_
 
-// RETURN_IF_ERROR(status) and ASSIGN_OR_RETURN(lhs, statusor): the two ways a Status travels up.
+// Return an error to the caller:
+//   RETURN_IF_ERROR(Write(path));
+//   ASSIGN_OR_RETURN(std::string text, Read(path));
+// ASSIGN_OR_RETURN is two statements, so it needs braces below an if.
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"

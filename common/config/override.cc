@@ -1,21 +1,24 @@
-#include <utility>
+#include "common/config/override.h"
+
+#include <string>
 #include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
-#include "common/config/config_steps.h"
+#include "common/base/status_macros.h"
+#include "common/config/fields.h"
+#include "google/protobuf/descriptor.h"
 #include "google/protobuf/io/tokenizer.h"
 #include "google/protobuf/text_format.h"
 
 namespace reckon {
 namespace {
 
-using google::protobuf::EnumDescriptor;
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
-using google::protobuf::TextFormat;
 
 class FirstMessage : public google::protobuf::io::ErrorCollector {
  public:
@@ -25,15 +28,18 @@ class FirstMessage : public google::protobuf::io::ErrorCollector {
   std::string text;
 };
 
-std::string EnumValues(const EnumDescriptor& type) {
-  std::string out;
-  for (int i = 0; i < type.value_count(); ++i) {
-    absl::StrAppend(&out, i == 0 ? "" : ", ", type.value(i)->name());
-  }
-  return out;
+template <typename... T>
+absl::Status Invalid(const T&... what) {
+  return absl::InvalidArgumentError(absl::StrCat(what...));
 }
 
-// "rounds" or "stage[0]"; index -1 when there is none.
+std::string ValuesOf(const google::protobuf::EnumDescriptor& type) {
+  std::vector<std::string> names;
+  for (int i = 0; i < type.value_count(); ++i) names.push_back(type.value(i)->name());
+  return absl::StrJoin(names, ", ");
+}
+
+// "rounds" or "stage[0]"; index -1 without brackets.
 bool ParseSegment(absl::string_view segment, std::string* name, int* index) {
   *index = -1;
   size_t bracket = segment.find('[');
@@ -48,72 +54,80 @@ bool ParseSegment(absl::string_view segment, std::string* name, int* index) {
   return absl::SimpleAtoi(number, index) && *index >= 0 && !name->empty();
 }
 
-}  // namespace
+// The message that a segment of the path leads to.
+absl::StatusOr<Message*> Enter(Message* message, const FieldDescriptor* field, int index) {
+  const auto* reflection = message->GetReflection();
+  const std::string& name = field->name();
+  if (field->is_repeated()) {
+    const int size = reflection->FieldSize(*message, field);
+    if (index < 0) return Invalid("'", name, "' is a list; choose an entry, as in ", name, "[0]");
+    if (index >= size) {
+      return Invalid("'", name, "' has ", size, " entries and no ", name, "[", index,
+                     "]; the first is ", name, "[0]");
+    }
+    return reflection->MutableRepeatedMessage(message, field, index);
+  }
+  if (const auto* oneof = field->real_containing_oneof(); oneof != nullptr) {
+    const FieldDescriptor* set = reflection->GetOneofFieldDescriptor(*message, oneof);
+    if (set != nullptr && set != field) {
+      return Invalid("this entry is of kind '", set->name(), "', not '", name, "'");
+    }
+  }
+  return reflection->MutableMessage(message, field);
+}
 
-absl::Status ApplyOverride(absl::string_view assignment, Message* config) {
-  size_t equals = assignment.find('=');
-  absl::string_view path = absl::StripAsciiWhitespace(assignment.substr(0, equals));
-  auto invalid = [&](auto... what) {
-    return absl::InvalidArgumentError(absl::StrCat("--set ", path, ": ", what...));
-  };
-  if (equals == absl::string_view::npos) return invalid("expected KEY=VALUE");
-  std::string value(absl::StripAsciiWhitespace(assignment.substr(equals + 1)));
+absl::Status SetValue(std::string value, const FieldDescriptor* field, Message* message) {
+  if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
+    message->GetReflection()->SetString(message, field, value);
+    return absl::OkStatus();
+  }
+  const bool is_enum = field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM;
+  if (is_enum) value = absl::AsciiStrToUpper(value);
+  FirstMessage error;
+  google::protobuf::TextFormat::Parser parser;
+  parser.RecordErrorsTo(&error);
+  if (parser.ParseFieldValueFromString(value, field, message)) return absl::OkStatus();
+  if (is_enum) return Invalid("'", value, "' is not one of ", ValuesOf(*field->enum_type()));
+  return Invalid("cannot read '", value, "' as ", field->cpp_type_name(), ": ", error.text);
+}
 
-  Message* message = config;
-  std::vector<absl::string_view> segments = absl::StrSplit(path, '.');
+absl::Status Apply(absl::string_view path, std::string value, Message* message) {
+  const std::vector<absl::string_view> segments = absl::StrSplit(path, '.');
   for (size_t i = 0; i < segments.size(); ++i) {
     std::string name;
     int index;
     if (!ParseSegment(segments[i], &name, &index)) {
-      return invalid("'", segments[i], "' is not a field, nor a field with [index]");
+      return Invalid("'", segments[i], "' is not a field, nor a field with [index]");
     }
-    const auto* reflection = message->GetReflection();
     const FieldDescriptor* field = message->GetDescriptor()->FindFieldByName(name);
     if (field == nullptr) {
-      return invalid("no field named '", name, "'", SuggestField(*message->GetDescriptor(), name));
+      return Invalid("no field named '", name, "'", SuggestField(*message->GetDescriptor(), name));
     }
-    bool last = i + 1 == segments.size();
-    bool is_message = field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE;
-    if (field->is_repeated()) {
-      int size = reflection->FieldSize(*message, field);
-      if (index < 0) return invalid("'", name, "' is a list; name one entry, as in ", name, "[0]");
-      if (index >= size) {
-        return invalid("'", name, "' has ", size, " entries, so ", name, "[", index,
-                       "] is not there");
-      }
-      if (!is_message) return invalid("a list of plain values is set in the config file");
-      message = reflection->MutableRepeatedMessage(message, field, index);
-    } else if (index >= 0) {
-      return invalid("'", name, "' is not a list");
-    } else if (is_message) {
-      const auto* oneof = field->real_containing_oneof();
-      if (oneof != nullptr) {
-        const FieldDescriptor* set = reflection->GetOneofFieldDescriptor(*message, oneof);
-        if (set != nullptr && set != field) {
-          return invalid("this entry is of kind '", set->name(), "', not '", name, "'");
-        }
-      }
-      message = reflection->MutableMessage(message, field);
-    } else if (!last) {
-      return invalid("'", name, "' is a plain value and has no fields");
-    } else if (field->cpp_type() == FieldDescriptor::CPPTYPE_STRING) {
-      reflection->SetString(message, field, value);
-      return absl::OkStatus();
+    if (index >= 0 && !field->is_repeated()) return Invalid("'", name, "' is not a list");
+    if (field->cpp_type() == FieldDescriptor::CPPTYPE_MESSAGE) {
+      ASSIGN_OR_RETURN(message, Enter(message, field, index));
+    } else if (field->is_repeated()) {
+      return Invalid("a list of plain values can only be set in the config file");
+    } else if (i + 1 < segments.size()) {
+      return Invalid("'", name, "' is a plain value and has no fields");
     } else {
-      if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) value = absl::AsciiStrToUpper(value);
-      FirstMessage error;
-      TextFormat::Parser parser;
-      parser.RecordErrorsTo(&error);
-      if (!parser.ParseFieldValueFromString(value, field, message)) {
-        if (field->cpp_type() == FieldDescriptor::CPPTYPE_ENUM) {
-          return invalid("'", value, "' is not one of ", EnumValues(*field->enum_type()));
-        }
-        return invalid("cannot read '", value, "' as ", field->cpp_type_name(), ": ", error.text);
-      }
-      return absl::OkStatus();
+      return SetValue(std::move(value), field, message);
     }
   }
-  return invalid("is a group of fields, not a value", SuggestField(*message->GetDescriptor(), ""));
+  return Invalid("is a group of fields, not a value", SuggestField(*message->GetDescriptor(), ""));
+}
+
+}  // namespace
+
+absl::Status ApplyOverride(absl::string_view assignment, Message* config) {
+  const size_t equals = assignment.find('=');
+  const absl::string_view path = absl::StripAsciiWhitespace(assignment.substr(0, equals));
+  if (equals == absl::string_view::npos) {
+    return Invalid("--set ", path, ": expected KEY=VALUE, as in --set seed=5");
+  }
+  std::string value(absl::StripAsciiWhitespace(assignment.substr(equals + 1)));
+  const absl::Status status = Apply(path, std::move(value), config);
+  return status.ok() ? status : Invalid("--set ", path, ": ", status.message());
 }
 
 }  // namespace reckon

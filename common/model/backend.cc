@@ -7,24 +7,24 @@
 namespace reckon {
 
 c10::Device DeviceOf(Backend backend) {
-  return backend == Backend::kCuda ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
+  return backend == Backend::kTorchCuda ? c10::Device(c10::kCUDA, 0) : c10::Device(c10::kCPU);
 }
 
 absl::StatusOr<Backend> ChooseBackend(absl::string_view device) {
-  if (device == "CPU") return Backend::kOwn;
+  if (device == "CPU") return Backend::kCpuKernels;
   if (device != "AUTO" && device != "CUDA") {
     return absl::InvalidArgumentError(
         absl::StrCat("model.device: '", device, "' must be AUTO, CPU or CUDA"));
   }
 #ifdef RECKON_CUDA
-  if (at::hasCUDA()) return Backend::kCuda;
-  constexpr char kWhy[] = "this machine has no GPU that the driver shows";
+  if (at::hasCUDA()) return Backend::kTorchCuda;
+  constexpr char kWhy[] = "the driver of this machine shows no GPU";
 #else
   constexpr char kWhy[] = "this build is for CPUs (docs/cuda.md)";
 #endif
-  if (device == "AUTO") return Backend::kOwn;
+  if (device == "AUTO") return Backend::kCpuKernels;
   return absl::FailedPreconditionError(
-      absl::StrCat("model.device: CUDA is asked for and ", kWhy, "; set it to CPU or AUTO"));
+      absl::StrCat("model.device: CUDA is not available: ", kWhy, "; set it to CPU or AUTO"));
 }
 
 }  // namespace reckon

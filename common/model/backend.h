@@ -8,15 +8,16 @@
 
 namespace reckon {
 
-// Who computes, and so where tensors lie: the row-invariant kernels of ops/ on the CPU, or
-// LibTorch's own operations (ops/device_ops.h) on a GPU. Those run on the CPU too, where tests hold
-// them against the kernels: kAtenCpu is for tests.
-enum class Backend { kOwn, kAtenCpu, kCuda };
+// What computes a model, and so where its tensors are (kernels/interface.h):
+//   kCpuKernels  the hand-written row-invariant kernels, on the CPU
+//   kTorchCpu    LibTorch's operations, on the CPU: the oracle of tests; not selectable
+//   kTorchCuda   LibTorch's operations and one attention kernel, on the first GPU
+enum class Backend { kCpuKernels, kTorchCpu, kTorchCuda };
 
 c10::Device DeviceOf(Backend backend);
 
-// From model.device: AUTO, CPU or CUDA. AUTO: the GPU if this build and this machine have one.
-// FAILED_PRECONDITION: CUDA was asked for and is not there.
+// The backend for model.device, which is AUTO, CPU or CUDA. AUTO: the GPU if both this build and
+// this machine have one. INVALID_ARGUMENT: another word. FAILED_PRECONDITION: CUDA without a GPU.
 absl::StatusOr<Backend> ChooseBackend(absl::string_view device);
 
 }  // namespace reckon

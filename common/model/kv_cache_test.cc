@@ -2,35 +2,31 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <cmath>
 #include <cstring>
+#include <memory>
 
-#include "common/model/ops/attention.h"
-#include "common/model/random_model.h"
+#include "common/model/kernels/cpu/attention.h"
+#include "common/model/transformer.h"
 #include "gtest/gtest.h"
+#include "tests/support/random_weights.h"
+#include "tests/support/test_tensors.h"
 
 namespace reckon {
 namespace {
 
 using Ids = std::vector<KvCache::SequenceId>;
 
-at::Tensor Ints(const std::vector<int32_t>& values) {
-  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kInt);
-  std::copy(values.begin(), values.end(), out.mutable_data_ptr<int32_t>());
-  return out;
-}
-
-class KvCacheTest : public testing::TestWithParam<Compute> {
+class KvCacheTest : public testing::TestWithParam<Dtype> {
  protected:
   KvCacheTest()
       : weights_(MakeRandomWeights(SmallConfig(), 1)),
         model_(Load(weights_)),
-        cache_(KvCache::Create(SmallConfig(), GetParam(), 1 << 20)) {}
+        cache_(std::make_unique<KvCache>(SmallConfig(), GetParam(), 1 << 20)) {}
 
   static std::unique_ptr<Transformer> Load(const RandomWeights& weights) {
-    auto model = Transformer::Create(SmallConfig(), GetParam()).value();
+    auto model = std::make_unique<Transformer>(SmallConfig(), GetParam());
     EXPECT_TRUE(model->Load(weights.manifest, weights.bytes, false).ok());
     return model;
   }
@@ -42,7 +38,7 @@ class KvCacheTest : public testing::TestWithParam<Compute> {
       tokens.push_back((first + i) % 99);
       positions.push_back(static_cast<int32_t>(cache_->length(id)) + i);
     }
-    auto step = cache_->Step(Ids(n, id));
+    auto step = cache_->BeginPass(Ids(n, id));
     return model.Forward(Ints(tokens), Ints(positions), *step);
   }
 
@@ -52,7 +48,7 @@ class KvCacheTest : public testing::TestWithParam<Compute> {
   std::unique_ptr<KvCache> cache_;
 };
 
-TEST_P(KvCacheTest, ASharedPageIsFreeWhenItsLastSequenceIsGone) {
+TEST_P(KvCacheTest, ASharedPageIsFreedWithItsLastSequence) {
   const int64_t all = cache_->free_pages();
   auto parent = cache_->Add(3 * kPageTokens).value();
   Append(*model_, parent, kPageTokens + 5);
@@ -64,7 +60,7 @@ TEST_P(KvCacheTest, ASharedPageIsFreeWhenItsLastSequenceIsGone) {
   EXPECT_EQ(cache_->free_pages(), all);
 }
 
-TEST_P(KvCacheTest, AForkOutlivesItsParentAndWhatTakesItsPlace) {
+TEST_P(KvCacheTest, AForkSurvivesItsParentAndTheReuseOfItsPages) {
   auto parent = cache_->Add(2 * kPageTokens).value();
   Append(*model_, parent, kPageTokens + 5);
   auto child = cache_->Fork(parent, kPageTokens + 5, 2 * kPageTokens).value();
@@ -78,14 +74,14 @@ TEST_P(KvCacheTest, AForkOutlivesItsParentAndWhatTakesItsPlace) {
   EXPECT_TRUE(Append(*model_, child, 1, 7).equal(wanted));
 }
 
-TEST_P(KvCacheTest, WithoutRoomNothingIsTaken) {
+TEST_P(KvCacheTest, AFailedAddReservesNothing) {
   const int64_t all = cache_->free_pages();
   auto full = cache_->Add((all + 1) * kPageTokens);
   EXPECT_EQ(full.status().code(), absl::StatusCode::kResourceExhausted);
   EXPECT_EQ(cache_->free_pages(), all);
 }
 
-TEST_P(KvCacheTest, NothingOfAnEarlierSequenceReachesALaterOneNotEvenNaN) {
+TEST_P(KvCacheTest, AnEarlierSequenceDoesNotAffectALaterOneNotEvenByNaN) {
   auto clean = cache_->Add(kPageTokens).value();
   at::Tensor wanted = Append(*model_, clean, 1);
   cache_->Remove(clean);
@@ -105,7 +101,7 @@ TEST_P(KvCacheTest, NothingOfAnEarlierSequenceReachesALaterOneNotEvenNaN) {
   EXPECT_TRUE(Append(*model_, again, 1).equal(wanted));
 }
 
-INSTANTIATE_TEST_SUITE_P(Computes, KvCacheTest, testing::Values(Compute::kBf16, Compute::kFp32));
+INSTANTIATE_TEST_SUITE_P(Computes, KvCacheTest, testing::Values(Dtype::kBf16, Dtype::kFp32));
 
 }  // namespace
 }  // namespace reckon

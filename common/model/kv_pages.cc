@@ -2,23 +2,25 @@
 
 #include <ATen/ops/empty.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 
-#include "common/model/device_kv_pages.h"
-#include "common/model/ops/ops.h"
-#include "common/model/ops/thread_pool.h"
+#include "common/base/thread_pool.h"
+#include "common/model/kernels/torch/kv_pages.h"
 
 namespace reckon {
 namespace {
 
-// In the layout of the own attention kernels (ops/attention.h).
-class OwnKvPages : public KvPages {
+// One buffer [pages, layers, kv_heads, page_bytes], in the layout of kernels/cpu/attention.h.
+class CpuKvPages : public KvPages {
  public:
-  OwnKvPages(const ModelConfig& config, Element element, int64_t layers, int64_t pages)
-      : shape_{element, config.head_dim}, layers_(layers), kv_heads_(config.num_kv_heads) {
-    int64_t bytes = pages * BytesPerPage(config, element, layers);
+  CpuKvPages(const ModelConfig& config, Dtype dtype, int64_t layers, int64_t pages)
+      : shape_{dtype, config.head_dim}, layers_(layers), kv_heads_(config.num_kv_heads) {
+    int64_t bytes = pages * BytesPerPage(config, dtype, layers);
     data_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
+    if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
     std::memset(data_.get(), 0, bytes);
   }
 
@@ -29,11 +31,9 @@ class OwnKvPages : public KvPages {
   at::Tensor Attend(int64_t layer, const std::vector<KvRow>& rows, const at::Tensor& qkv) override {
     const int64_t kv_heads = kv_heads_, dim = shape_.head_dim, width = qkv.size(1);
     const int64_t heads = width / dim - 2 * kv_heads, group = heads / kv_heads;
-    const int64_t element = shape_.element_bytes(), n = static_cast<int64_t>(rows.size());
+    const int64_t bytes = shape_.element_bytes(), n = static_cast<int64_t>(rows.size());
     const auto* from = static_cast<const char*>(qkv.const_data_ptr());
-    auto at = [&](int64_t row, int64_t head) {
-      return from + (row * width + head * dim) * element;
-    };
+    auto at = [&](int64_t row, int64_t head) { return from + (row * width + head * dim) * bytes; };
     for (int64_t row = 0; row < n; ++row) {
       int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
       for (int64_t h = 0; h < kv_heads; ++h) {
@@ -55,7 +55,7 @@ class OwnKvPages : public KvPages {
           addresses[p] = At((*rows[row].pages)[p], layer, h);
         }
         AttendRow(shape_, at(row, h * group), group, addresses.data(), keys, scratch.data(),
-                  to + (row * heads + h * group) * dim * element);
+                  to + (row * heads + h * group) * dim * bytes);
       }
     });
     return out;
@@ -77,16 +77,16 @@ class OwnKvPages : public KvPages {
 
 }  // namespace
 
-int64_t KvPages::BytesPerPage(const ModelConfig& config, Element element, int64_t layers) {
-  return layers * config.num_kv_heads * KvShape{element, config.head_dim}.page_bytes();
+int64_t KvPages::BytesPerPage(const ModelConfig& config, Dtype dtype, int64_t layers) {
+  return layers * config.num_kv_heads * KvShape{dtype, config.head_dim}.page_bytes();
 }
 
-std::unique_ptr<KvPages> KvPages::Make(const ModelConfig& config, Element element, int64_t layers,
+std::unique_ptr<KvPages> KvPages::Make(const ModelConfig& config, Dtype dtype, int64_t layers,
                                        int64_t pages, Backend backend) {
-  if (backend != Backend::kOwn) {
-    return std::make_unique<DeviceKvPages>(config, element, layers, pages, DeviceOf(backend));
+  if (backend != Backend::kCpuKernels) {
+    return std::make_unique<TorchKvPages>(config, dtype, layers, pages, DeviceOf(backend));
   }
-  return std::make_unique<OwnKvPages>(config, element, layers, pages);
+  return std::make_unique<CpuKvPages>(config, dtype, layers, pages);
 }
 
 }  // namespace reckon

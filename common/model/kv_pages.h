@@ -7,29 +7,35 @@
 
 #include "ATen/core/Tensor.h"
 #include "common/model/backend.h"
-#include "common/model/ops/attention.h"
-#include "common/weights/model_config.h"
+#include "common/model/config.h"
+#include "common/model/kernels/cpu/attention.h"
+#include "common/model/kernels/dtype.h"
 
 namespace reckon {
 
-// Where one row of a forward pass stands: its sequence's pages and its position there.
+// One row of a forward pass: the pages of its sequence and its position there.
 struct KvRow {
   const std::vector<int64_t>* pages;
   int64_t position;
 };
 
-// Memory for pages of keys and values: page p holds kPageTokens positions of every layer and kv
-// head. Zeroed when made, so that what lies beyond a sequence's end is finite. One thread.
+// The memory of a KV cache: each page holds the keys and values of kPageTokens positions, for every
+// layer and kv head. CPU: one buffer in the layout of the attention kernels. LibTorch
+// (kernels/torch): tensors on the device. Zeroed at first. What an earlier sequence left in a page,
+// even NaN, has no effect on a later one. Owned by one KvCache or PackedAttention, which decide
+// which sequence holds which page. One thread.
 class KvPages {
  public:
-  static std::unique_ptr<KvPages> Make(const ModelConfig& config, Element element, int64_t layers,
+  static std::unique_ptr<KvPages> Make(const ModelConfig& config, Dtype dtype, int64_t layers,
                                        int64_t pages, Backend backend);
   virtual ~KvPages() = default;
 
-  static int64_t BytesPerPage(const ModelConfig& config, Element element, int64_t layers);
+  static int64_t BytesPerPage(const ModelConfig& config, Dtype dtype, int64_t layers);
+
+  // Copies a whole page, all layers.
   virtual void Copy(int64_t from, int64_t to) = 0;
-  // Writes every row's key and value, then attends each row to its sequence up to itself.
-  // qkv [rows, (heads + 2 * kv_heads) * head_dim], contiguous. Returns [rows, heads * head_dim].
+  // Writes the keys and values of all rows, then computes AttentionSource::Attend.
+  // qkv [rows, (heads + 2 * kv_heads) * head_dim], contiguous -> [rows, heads * head_dim].
   virtual at::Tensor Attend(int64_t layer, const std::vector<KvRow>& rows,
                             const at::Tensor& qkv) = 0;
 };

@@ -6,16 +6,15 @@
 #include <cmath>
 #include <numeric>
 
-#include "common/model/ops/ops.h"
-#include "common/model/ops/softmax.h"
-#include "common/model/ops/thread_pool.h"
+#include "common/base/thread_pool.h"
+#include "common/model/kernels/cpu/softmax.h"
 
 namespace reckon {
 namespace {
 
 // Rows whose logits are held at once.
 constexpr int64_t kRows = 64;
-// Vocabulary entries whose probabilities are summed before the draw looks inside.
+// Vocabulary entries whose weights are summed at once before the draw examines each.
 constexpr int64_t kTile = 64;
 
 struct Scratch {
@@ -23,7 +22,8 @@ struct Scratch {
   std::vector<uint32_t> order;
 };
 
-// Token at which the running sum of `weights` passes target; the last one with weight otherwise.
+// The first token at which the running sum of `weights` exceeds `target`; if rounding keeps the sum
+// below, the last token of positive weight.
 uint32_t Invert(const std::vector<float>& weights, double target) {
   const int64_t n = static_cast<int64_t>(weights.size());
   double sum = 0;
@@ -52,9 +52,10 @@ uint32_t Invert(const std::vector<float>& weights, double target) {
   return last;
 }
 
-// Zeroes all but the top_k heaviest tokens, then all but the smallest heaviest set whose share is
-// at least top_p. Lower ids win ties. Returns the weight left.
-double Truncate(const SampleRow& row, double total, Scratch& scratch) {
+// Zeroes the weights of all but the top_k heaviest tokens, then of all but the smallest set of the
+// heaviest ones whose share is at least top_p (Holtzman et al. 2020). Lower ids win ties. `total`
+// is the sum of all weights; returns the sum of those that remain.
+double Truncate(const TokenDraw& row, double total, Scratch& scratch) {
   std::vector<float>& w = scratch.weights;
   scratch.order.resize(w.size());
   std::iota(scratch.order.begin(), scratch.order.end(), 0u);
@@ -80,13 +81,13 @@ double Truncate(const SampleRow& row, double total, Scratch& scratch) {
   return sum;
 }
 
-Sampled SampleOne(const float* logits, int64_t n, const SampleRow& row, Scratch& scratch) {
+DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scratch& scratch) {
   scratch.weights.resize(n);
   const bool tempered = row.temperature > 0 && row.forced < 0;
-  const float scale = tempered ? static_cast<float>(1.0 / row.temperature) : 1.0f;
+  const float scale = tempered ? static_cast<float>(InverseTemperature(row.temperature)) : 1.0f;
   float max, sum;
   const float lse = LogSumExp(logits, n, scale, &max, &sum, scratch.weights.data());
-  Sampled out;
+  DrawnToken out;
   if (row.forced >= 0) {
     out.token = static_cast<uint32_t>(row.forced);
   } else if (!tempered) {
@@ -105,13 +106,12 @@ Sampled SampleOne(const float* logits, int64_t n, const SampleRow& row, Scratch&
 
 }  // namespace
 
-std::vector<Sampled> Sample(Transformer& model, const at::Tensor& hidden,
-                            absl::Span<const SampleRow> rows) {
+std::vector<DrawnToken> Sample(Transformer& model, const at::Tensor& hidden,
+                               absl::Span<const TokenDraw> rows) {
   at::NoGradGuard no_grad;
-  std::vector<Sampled> out(rows.size());
+  std::vector<DrawnToken> out(rows.size());
   for (int64_t first = 0; first < hidden.size(0); first += kRows) {
     const int64_t count = std::min(kRows, hidden.size(0) - first);
-    // The plain first version for a GPU: its logits come here, so that there is one sampler.
     at::Tensor logits = model.Logits(hidden.narrow(0, first, count)).to(at::kCPU);
     const int64_t n = logits.size(1);
     const float* data = logits.const_data_ptr<float>();

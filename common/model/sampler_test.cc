@@ -5,10 +5,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 #include <numeric>
 
-#include "common/model/random_model.h"
+#include "common/base/rng.h"
+#include "common/model/transformer.h"
 #include "gtest/gtest.h"
+#include "tests/support/random_weights.h"
 
 namespace reckon {
 namespace {
@@ -19,7 +22,7 @@ class SamplerTest : public testing::Test {
  protected:
   SamplerTest() {
     RandomWeights weights = MakeRandomWeights(SmallConfig(), 9);
-    model_ = Transformer::Create(SmallConfig(), Compute::kFp32).value();
+    model_ = std::make_unique<Transformer>(SmallConfig(), Dtype::kFp32);
     EXPECT_TRUE(model_->Load(weights.manifest, weights.bytes, false).ok());
     hidden_ = at::empty({1, 48}, at::kFloat);
     for (int i = 0; i < 48; ++i) {
@@ -29,7 +32,7 @@ class SamplerTest : public testing::Test {
   }
 
   // The distribution by its definition, in fp64.
-  std::vector<double> Expected(const SampleRow& row) const {
+  std::vector<double> Expected(const TokenDraw& row) const {
     const int n = 99;
     std::vector<double> p(n);
     for (int i = 0; i < n; ++i) p[i] = std::exp(logits_[0][i].item<double>() / row.temperature);
@@ -56,15 +59,15 @@ class SamplerTest : public testing::Test {
     return p;
   }
 
-  void ExpectDistribution(SampleRow row) {
+  void ExpectDistribution(TokenDraw row) {
     std::vector<double> p = Expected(row);
     std::vector<int> seen(p.size());
     at::Tensor hidden = hidden_.repeat({1000, 1});
     CounterRng rng(StreamKey(3, "sampler_test"));
     for (int batch = 0; batch < kDraws / 1000; ++batch) {
-      std::vector<SampleRow> rows(1000, row);
+      std::vector<TokenDraw> rows(1000, row);
       for (int i = 0; i < 1000; ++i) rows[i].uniform = rng.Uniform(batch * 1000 + i);
-      for (const Sampled& s : Sample(*model_, hidden, rows)) {
+      for (const DrawnToken& s : Sample(*model_, hidden, rows)) {
         ++seen[s.token];
         ASSERT_NEAR(s.logprob, std::log(p[s.token]), 1e-4);
       }
@@ -106,23 +109,23 @@ TEST_F(SamplerTest, DrawsTopPInsideTopK) {
 }
 
 TEST_F(SamplerTest, GreedyTakesTheLargestAndReportsTheUntemperedLogProb) {
-  SampleRow row{.temperature = 0, .uniform = 0.9};
-  Sampled s = Sample(*model_, hidden_, {&row, 1})[0];
+  TokenDraw row{.temperature = 0, .uniform = 0.9};
+  DrawnToken s = Sample(*model_, hidden_, {&row, 1})[0];
   EXPECT_EQ(s.token, logits_.argmax().item<int64_t>());
   EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][s.token].item<float>(), 1e-5);
 }
 
 TEST_F(SamplerTest, AForcedTokenIsTakenWithItsUntemperedLogProb) {
-  SampleRow row{.temperature = 0.5, .top_k = 3, .forced = 42};
-  Sampled s = Sample(*model_, hidden_, {&row, 1})[0];
+  TokenDraw row{.temperature = 0.5, .top_k = 3, .forced = 42};
+  DrawnToken s = Sample(*model_, hidden_, {&row, 1})[0];
   EXPECT_EQ(s.token, 42u);
   EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][42].item<float>(), 1e-5);
 }
 
 TEST_F(SamplerTest, TheEndsOfTheUniformAreTokensWithWeight) {
   for (double uniform : {0.0, 1.0 - 0x1.0p-53}) {
-    SampleRow row{.temperature = 1, .top_k = 2, .uniform = uniform};
-    Sampled s = Sample(*model_, hidden_, {&row, 1})[0];
+    TokenDraw row{.temperature = 1, .top_k = 2, .uniform = uniform};
+    DrawnToken s = Sample(*model_, hidden_, {&row, 1})[0];
     EXPECT_GT(s.logprob, -20);
   }
 }

@@ -2,67 +2,56 @@
 
 #include <c10/core/GradMode.h>
 
-#include "common/base/log.h"
-#include "common/model/decoder.h"
-#include "common/model/ops/ops_table.h"
+#include <utility>
+
+#include "common/model/kernels/interface.h"
 
 namespace reckon {
-namespace {
 
-class Llama : public Transformer {
- public:
-  Llama(const ModelConfig& config, Compute compute, Backend backend)
-      : compute_(compute), ops_(OpsOf(backend)), weights_(config, ElementOf(compute), backend) {}
-
-  std::vector<TensorEntry> ExpectedTensors() const override {
-    return DecoderWeights::Expected(config());
+at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
+                     const at::Tensor& row_positions, AttentionSource& attention, Tap* tap) {
+  const ModelConfig& c = weights.config();
+  const Dtype dtype = weights.dtype();
+  const Ops& ops = OpsOf(weights.backend());
+  const at::Tensor positions = row_positions.to(DeviceOf(weights.backend()));
+  int64_t index = weights.first_layer();
+  for (const LayerWeights& layer : weights.layers()) {
+    // Without gradients AddLinear adds to the stream in place, so the tap needs a copy.
+    if (tap != nullptr && tap->layer == index) tap->residual = x.requires_grad() ? x : x.clone();
+    at::Tensor normed = ops.RmsNorm(x, layer.input_norm, c.rms_norm_eps, dtype);
+    at::Tensor qkv = ops.Linear(normed, layer.qkv);  // [rows, q + kv + kv]
+    if (c.qk_norm) {
+      qkv = ops.HeadNorm(qkv, layer.query_norm, layer.key_norm, c.num_heads, c.num_kv_heads,
+                         c.head_dim, c.rms_norm_eps);
+    }
+    qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope());
+    at::Tensor mixed = attention.Attend(index++, qkv);
+    x = ops.AddLinear(x, mixed, layer.output);
+    normed = ops.RmsNorm(x, layer.post_norm, c.rms_norm_eps, dtype);
+    x = ops.AddLinear(x, ops.SwiGlu(ops.Linear(normed, layer.gate_up)), layer.down);
   }
-  absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes,
-                    bool trainable) override {
-    return weights_.Load(manifest, bytes, trainable);
-  }
-  void AddAdapters(int64_t rank, double alpha, uint64_t seed) override {
-    weights_.AddAdapters(rank, alpha, seed);
-  }
-  void SwitchAdapters(bool on) override { weights_.SwitchAdapters(on); }
-  bool adapted() const override { return weights_.adapted(); }
-  NamedTensors Parameters() override { return weights_.Parameters(); }
-  NamedTensors MergedWeights() override { return weights_.Merged(); }
-  void Repack() override { weights_.Pack(); }
+  return ops.RmsNorm(x, weights.final_norm(), c.rms_norm_eps, dtype);
+}
 
-  at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
-                     AttentionSource& attention, Tap* tap) override {
-    at::Tensor x = ops_.embed(tokens.to(DeviceOf(backend())), weights_.embedding());
-    // The embedding is frozen under adapters, but those of the first layer are to have a gradient.
-    if (weights_.adapted() && c10::GradMode::is_enabled()) x.set_requires_grad(true);
-    return RunLayers(weights_, x, positions, attention, tap);
-  }
+Transformer::Transformer(const ModelConfig& config, Dtype dtype, Backend backend)
+    : weights_(config, dtype, backend) {}
 
-  at::Tensor Logits(const at::Tensor& hidden) override {
-    return ops_.head_logits(hidden, weights_.head());
-  }
+at::Tensor Transformer::Forward(const at::Tensor& tokens, const at::Tensor& positions,
+                                AttentionSource& attention, Tap* tap) {
+  at::Tensor x = OpsOf(backend()).Embed(tokens.to(DeviceOf(backend())), weights_.embedding());
+  // Autograd must reach the adapters of the first layer, although the embedding below is frozen.
+  if (weights_.adapted() && c10::GradMode::is_enabled()) x.set_requires_grad(true);
+  return RunLayers(weights_, std::move(x), positions, attention, tap);
+}
 
-  at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets,
-                     double temperature) override {
-    return ops_.head_log_prob(hidden, weights_.head(), targets.to(hidden.device(), at::kInt),
-                              temperature);
-  }
+at::Tensor Transformer::Logits(const at::Tensor& hidden) {
+  return OpsOf(backend()).HeadLogits(hidden, weights_.head());
+}
 
-  const ModelConfig& config() const override { return weights_.config(); }
-  Compute compute() const override { return compute_; }
-  Backend backend() const override { return weights_.backend(); }
-
- private:
-  const Compute compute_;
-  const Ops& ops_;
-  DecoderWeights weights_;
-};
-
-}  // namespace
-
-absl::StatusOr<std::unique_ptr<Transformer>> Transformer::Create(const ModelConfig& config,
-                                                                 Compute compute, Backend backend) {
-  return std::make_unique<Llama>(config, compute, backend);
+at::Tensor Transformer::LogProb(const at::Tensor& hidden, const at::Tensor& targets,
+                                double temperature) {
+  return OpsOf(backend()).HeadLogProb(hidden, weights_.head(),
+                                      targets.to(hidden.device(), at::kInt), temperature);
 }
 
 }  // namespace reckon

@@ -2,34 +2,24 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
-#include <ATen/ops/empty.h>
 
 #include <cmath>
+#include <memory>
 
+#include "common/base/rng.h"
 #include "common/model/kv_cache.h"
-#include "common/model/random_model.h"
 #include "common/model/sampler.h"
 #include "gtest/gtest.h"
+#include "tests/support/random_weights.h"
+#include "tests/support/test_tensors.h"
 
 namespace reckon {
 namespace {
-
-at::Tensor Ints(const std::vector<int32_t>& values) {
-  at::Tensor out = at::empty({static_cast<int64_t>(values.size())}, at::kInt);
-  std::copy(values.begin(), values.end(), out.mutable_data_ptr<int32_t>());
-  return out;
-}
 
 std::vector<int32_t> RandomTokens(int64_t n, int64_t vocab, uint64_t seed) {
   CounterRng rng(seed);
   std::vector<int32_t> out(n);
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<int32_t>(rng.Below(vocab, i));
-  return out;
-}
-
-std::vector<int32_t> Positions(int64_t first, int64_t n) {
-  std::vector<int32_t> out(n);
-  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<int32_t>(first + i);
   return out;
 }
 
@@ -55,38 +45,38 @@ ModelConfig Qwen3() {
   return config;
 }
 
-std::unique_ptr<Transformer> Make(Compute compute, bool trainable = false,
+std::unique_ptr<Transformer> Make(Dtype dtype, bool trainable = false,
                                   const ModelConfig& config = SmallConfig()) {
   RandomWeights weights = MakeRandomWeights(config, 1);
-  auto model = Transformer::Create(config, compute).value();
+  auto model = std::make_unique<Transformer>(config, dtype);
   absl::Status loaded = model->Load(weights.manifest, weights.bytes, trainable);
   EXPECT_TRUE(loaded.ok()) << loaded;
   return model;
 }
 
-struct Case {
-  Compute compute;
+struct ExactCase {
+  Dtype dtype;
   ModelConfig config;
 };
-class ExactTest : public testing::TestWithParam<Case> {};
+class ExactTest : public testing::TestWithParam<ExactCase> {};
 
 TEST_P(ExactTest, DecodingPrefillAndPackedForwardGiveTheSameBits) {
   at::NoGradGuard no_grad;
-  auto model = Make(GetParam().compute, false, GetParam().config);
+  auto model = Make(GetParam().dtype, false, GetParam().config);
   const int64_t n = 150;
   auto tokens = RandomTokens(n, 99, 1), other = RandomTokens(70, 99, 2);
 
-  // Packed, behind another sequence.
+  // Packed, after another sequence.
   auto packed = PackedAttention(model->config(), {0, 70, 70 + n});
   auto both = other, positions = Positions(0, 70);
   both.insert(both.end(), tokens.begin(), tokens.end());
   for (int32_t p : Positions(0, n)) positions.push_back(p);
   at::Tensor whole = model->Forward(Ints(both), Ints(positions), *packed).narrow(0, 70, n);
 
-  // Prefill of 65 tokens, then one by one, in company from token 100 on.
-  auto cache = KvCache::Create(model->config(), GetParam().compute, 64 << 20);
+  // A prefill of 65 tokens, then one token a pass; from token 100 on, together with a fork.
+  auto cache = std::make_unique<KvCache>(model->config(), GetParam().dtype, 64 << 20);
   auto id = cache->Add(n).value();
-  auto first = cache->Step(std::vector<KvCache::SequenceId>(65, id));
+  auto first = cache->BeginPass(std::vector<KvCache::SequenceId>(65, id));
   at::Tensor prefill =
       model->Forward(Ints({tokens.begin(), tokens.begin() + 65}), Ints(Positions(0, 65)), *first);
   EXPECT_TRUE(prefill.equal(whole.narrow(0, 0, 65)));
@@ -101,7 +91,7 @@ TEST_P(ExactTest, DecodingPrefillAndPackedForwardGiveTheSameBits) {
       step.insert(step.begin(), tokens[p]);
       at.insert(at.begin(), static_cast<int32_t>(p));
     }
-    auto source = cache->Step(rows);
+    auto source = cache->BeginPass(rows);
     at::Tensor hidden = model->Forward(Ints(step), Ints(at), *source);
     ASSERT_TRUE(hidden[hidden.size(0) - 1].equal(whole[t])) << "token " << t;
     if (companion >= 0) {
@@ -111,17 +101,17 @@ TEST_P(ExactTest, DecodingPrefillAndPackedForwardGiveTheSameBits) {
 }
 
 TEST_P(ExactTest, TheLearnersLogProbIsTheSamplersBitForBit) {
-  auto model = Make(GetParam().compute, true, GetParam().config);
+  auto model = Make(GetParam().dtype, true, GetParam().config);
   auto tokens = RandomTokens(90, 99, 3);
   auto packed = PackedAttention(model->config(), {0, 90});
   at::Tensor trained = model->Forward(Ints(tokens), Ints(Positions(0, 90)), *packed);
   ASSERT_TRUE(trained.requires_grad());
   for (double temperature : {1.0, 0.7}) {
-    std::vector<SampleRow> rows(90);
+    std::vector<TokenDraw> rows(90);
     for (int i = 0; i < 90; ++i) rows[i] = {.temperature = temperature, .uniform = i / 90.0};
     auto sampled = Sample(*model, trained.detach(), rows);
     std::vector<int32_t> targets;
-    for (const Sampled& s : sampled) targets.push_back(static_cast<int32_t>(s.token));
+    for (const DrawnToken& s : sampled) targets.push_back(static_cast<int32_t>(s.token));
     at::Tensor logprob = model->LogProb(trained, Ints(targets), temperature);
     for (int i = 0; i < 90; ++i) {
       ASSERT_EQ(logprob[i].item<float>(), sampled[i].logprob) << "row " << i;
@@ -131,10 +121,10 @@ TEST_P(ExactTest, TheLearnersLogProbIsTheSamplersBitForBit) {
 
 INSTANTIATE_TEST_SUITE_P(
     Models, ExactTest,
-    testing::Values(Case{Compute::kBf16, SmallConfig()}, Case{Compute::kFp32, SmallConfig()},
-                    Case{Compute::kBf16, Llama3()}, Case{Compute::kBf16, Qwen2()},
-                    Case{Compute::kFp32, Qwen2()}, Case{Compute::kBf16, Qwen3()},
-                    Case{Compute::kFp32, Qwen3()}));
+    testing::Values(ExactCase{Dtype::kBf16, SmallConfig()}, ExactCase{Dtype::kFp32, SmallConfig()},
+                    ExactCase{Dtype::kBf16, Llama3()}, ExactCase{Dtype::kBf16, Qwen2()},
+                    ExactCase{Dtype::kFp32, Qwen2()}, ExactCase{Dtype::kBf16, Qwen3()},
+                    ExactCase{Dtype::kFp32, Qwen3()}));
 
 double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
   auto packed = PackedAttention(model.config(), {0, 30, 71});
@@ -153,7 +143,7 @@ INSTANTIATE_TEST_SUITE_P(Models, FamilyGradientTest,
                          testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3()));
 
 TEST_P(FamilyGradientTest, AgreesWithDifferencesAlongEveryParameter) {
-  auto model = Make(Compute::kFp32, true, GetParam());
+  auto model = Make(Dtype::kFp32, true, GetParam());
   auto tokens = RandomTokens(71, 99, 4);
   Loss(*model, tokens);
   at::NoGradGuard no_grad;
@@ -177,8 +167,8 @@ TEST_P(FamilyGradientTest, AgreesWithDifferencesAlongEveryParameter) {
   }
 }
 
-TEST(GradientTest, OfTheHeadDoesNotNeedOneOfTheHiddenStates) {
-  auto model = Make(Compute::kFp32, true);
+TEST(GradientTest, OfTheHeadNeedsNoGradientOfTheHiddenStates) {
+  auto model = Make(Dtype::kFp32, true);
   at::Tensor fixed;
   {
     at::NoGradGuard no_grad;
@@ -196,8 +186,8 @@ TEST(GradientTest, OfTheHeadDoesNotNeedOneOfTheHiddenStates) {
 }
 
 TEST_P(FamilyGradientTest, IsTheSameInBf16ToItsPrecision) {
-  auto exact = Make(Compute::kFp32, true, GetParam());
-  auto rounded = Make(Compute::kBf16, true, GetParam());
+  auto exact = Make(Dtype::kFp32, true, GetParam());
+  auto rounded = Make(Dtype::kBf16, true, GetParam());
   auto tokens = RandomTokens(71, 99, 4);
   Loss(*exact, tokens);
   Loss(*rounded, tokens);
@@ -207,44 +197,6 @@ TEST_P(FamilyGradientTest, IsTheSameInBf16ToItsPrecision) {
     double cosine = x.dot(y).item<double>() / (x.norm() * y.norm()).item<double>();
     EXPECT_GT(cosine, 0.99) << a[i].first;
   }
-}
-
-TEST(LoadTest, NamesWhatIsWrong) {
-  RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
-  auto model = Transformer::Create(SmallConfig(), Compute::kFp32).value();
-  auto message = [&](WeightManifest manifest) {
-    absl::Status status = model->Load(manifest, weights.bytes, false);
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-    return std::string(status.message());
-  };
-  WeightManifest missing = weights.manifest;
-  missing.mutable_tensors()->RemoveLast();
-  EXPECT_EQ(message(missing), "weights: missing model.norm.weight");
-  WeightManifest extra = weights.manifest;
-  extra.add_tensors()->set_name("x");
-  EXPECT_EQ(message(extra), "weights: unexpected tensor x");
-  WeightManifest shape = weights.manifest;
-  shape.mutable_tensors(1)->set_shape(0, 47);
-  EXPECT_NE(message(shape).find("has shape [47], config.json asks for [48]"), std::string::npos);
-  WeightManifest twice = weights.manifest;
-  *twice.add_tensors() = twice.tensors(0);
-  EXPECT_EQ(message(twice), "weights: model.embed_tokens.weight given twice");
-  WeightManifest beyond = weights.manifest;
-  beyond.mutable_tensors(1)->set_offset(weights.bytes.size() - 4);
-  EXPECT_NE(message(beyond).find("beyond the end"), std::string::npos);
-}
-
-TEST(LoadTest, AShapeLargerThanTheBufferAsksForNoMemory) {
-  ModelConfig config = SmallConfig();
-  config.vocab_size = config.hidden_size = 1 << 24;
-  auto model = Transformer::Create(config, Compute::kBf16).value();
-  WeightManifest manifest;
-  for (TensorEntry entry : model->ExpectedTensors()) {
-    entry.set_dtype("BF16");
-    *manifest.add_tensors() = entry;
-  }
-  absl::Status status = model->Load(manifest, std::vector<char>(16), false);
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << status;
 }
 
 }  // namespace

@@ -10,24 +10,24 @@
 
 namespace reckon {
 
-// Largest message any Reckon service sends or takes.
+// Bytes of the largest message that a service of Reckon sends or accepts.
 inline constexpr int kMaxMessageBytes = 16 << 20;
 
-// A channel with Reckon's message limit, keepalive and short reconnect back-off.
+// Makes a channel to "host:port" with the message limit, keepalive pings and quick reconnection.
+// It connects at the first call; an unreachable peer is an error of the call, not of the channel.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+// The arguments of such a channel.
+grpc::ChannelArguments ClientArguments();
 
-// The server's side of the same: message limit, and keepalive pings of MakeChannel allowed.
+// The same settings for a server: the message limit, and the keepalive pings of MakeChannel.
 void ConfigureServer(grpc::ServerBuilder* builder);
 
-// gRPC's status as ours and back; codes are equal by number.
+// Convert between the status types of gRPC and Abseil, whose codes have equal numbers.
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
 
-// Sets the deadline of a call.
+// Lets the call fail with DEADLINE_EXCEEDED when it takes longer than `timeout`.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);
-
-// True for errors that a retry of an idempotent call may cure (UNAVAILABLE, DEADLINE_EXCEEDED).
-bool IsTransient(const absl::Status& status);
 
 }  // namespace reckon
 

@@ -14,13 +14,6 @@ TEST(Channel, StatusCodesAndMessagesSurviveBothWays) {
   EXPECT_TRUE(FromGrpc(ToGrpc(absl::OkStatus())).ok());
 }
 
-TEST(Channel, OnlyUnreachableAndLateAreWorthARetry) {
-  EXPECT_TRUE(IsTransient(absl::UnavailableError("")));
-  EXPECT_TRUE(IsTransient(absl::DeadlineExceededError("")));
-  EXPECT_FALSE(IsTransient(absl::InvalidArgumentError("")));
-  EXPECT_FALSE(IsTransient(absl::OkStatus()));
-}
-
 TEST(Channel, ADeadlineIsSetFromNow) {
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(5));

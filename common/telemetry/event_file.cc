@@ -3,6 +3,9 @@
 #include <array>
 #include <cstring>
 
+#include "common/text/utf8.h"
+#include "proto/tensorboard.pb.h"
+
 namespace reckon {
 namespace {
 
@@ -17,7 +20,7 @@ constexpr std::array<uint32_t, 256> MakeTable() {
 }
 constexpr std::array<uint32_t, 256> kTable = MakeTable();
 
-// Protobuf's wire format, little endian as x86-64 is.
+// Little endian, as x86-64 is.
 template <typename T>
 void AppendFixed(std::string* out, T value) {
   char bytes[sizeof(T)];
@@ -25,34 +28,15 @@ void AppendFixed(std::string* out, T value) {
   out->append(bytes, sizeof(T));
 }
 
-void AppendVarint(std::string* out, uint64_t value) {
-  for (; value >= 0x80; value >>= 7) out->push_back(static_cast<char>(value | 0x80));
-  out->push_back(static_cast<char>(value));
-}
-
-enum WireType { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 };
-
-void AppendTag(std::string* out, int field, WireType type) { AppendVarint(out, field << 3 | type); }
-
-void AppendBytes(std::string* out, int field, absl::string_view bytes) {
-  AppendTag(out, field, kBytes);
-  AppendVarint(out, bytes.size());
-  out->append(bytes.data(), bytes.size());
-}
-
-// Event: wall_time = 1 (double), step = 2 (int64), file_version = 3, summary = 5, session_log = 7.
-std::string EventHead(double wall_time, int64_t step) {
-  std::string out;
-  AppendTag(&out, 1, kFixed64);
-  AppendFixed(&out, wall_time);
-  if (step != 0) {
-    AppendTag(&out, 2, kVarint);
-    AppendVarint(&out, static_cast<uint64_t>(step));
-  }
-  return out;
-}
-
+// TensorFlow masks CRCs because the CRC of data that holds its own CRC is weak.
 uint32_t Masked(uint32_t crc) { return ((crc >> 15) | (crc << 17)) + 0xA282EAD8u; }
+
+tensorboard::Event EventAt(double wall_time, int64_t step) {
+  tensorboard::Event event;
+  event.set_wall_time(wall_time);
+  event.set_step(step);
+  return event;
+}
 
 }  // namespace
 
@@ -72,30 +56,26 @@ std::string TfRecord(absl::string_view data) {
 }
 
 std::string VersionEvent(double wall_time) {
-  std::string out = EventHead(wall_time, 0);
-  AppendBytes(&out, 3, "brain.Event:2");
-  return out;
+  tensorboard::Event event = EventAt(wall_time, 0);
+  event.set_file_version("brain.Event:2");
+  return event.SerializeAsString();
 }
 
 std::string RestartEvent(double wall_time, int64_t step) {
-  std::string out = EventHead(wall_time, step);
-  AppendBytes(&out, 7, "\x08\x01");  // SessionLog: status = 1, START
-  return out;
+  tensorboard::Event event = EventAt(wall_time, step);
+  event.mutable_session_log()->set_status(tensorboard::SessionLog::START);
+  return event.SerializeAsString();
 }
 
 std::string ScalarsEvent(double wall_time, int64_t step,
                          const std::map<std::string, double>& values) {
-  std::string summary;
+  tensorboard::Event event = EventAt(wall_time, step);
   for (const auto& [name, value] : values) {
-    std::string entry;  // Summary.Value: tag = 1, simple_value = 2
-    AppendBytes(&entry, 1, name);
-    AppendTag(&entry, 2, kFixed32);
-    AppendFixed(&entry, static_cast<float>(value));
-    AppendBytes(&summary, 1, entry);
+    tensorboard::Summary::Value* scalar = event.mutable_summary()->add_value();
+    scalar->set_tag(RepairUtf8(name));
+    scalar->set_simple_value(static_cast<float>(value));
   }
-  std::string out = EventHead(wall_time, step);
-  AppendBytes(&out, 5, summary);
-  return out;
+  return event.SerializeAsString();
 }
 
 }  // namespace reckon

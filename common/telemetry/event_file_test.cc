@@ -29,17 +29,24 @@ TEST(TfRecord, BeginsAsTensorFlowsOwnFilesDo) {
 }
 
 TEST(ScalarsEvent, IsTheKnownBytes) {
-  // protoc --encode of step: 300, summary { value { tag: "a" simple_value: 1 } }, by hand.
-  const std::string expected = std::string("\x09\0\0\0\0\0\0\0\0", 9) + "\x10\xac\x02" +
+  // protoc --encode of wall_time: 1.5 step: 300 summary { value { tag: "a" simple_value: 1 } }, by
+  // hand.
+  const std::string expected = std::string("\x09\0\0\0\0\0\0\xf8\x3f", 9) + "\x10\xac\x02" +
                                std::string(
                                    "\x2a\x0a\x0a\x08\x0a\x01"
                                    "a\x15\0\0\x80\x3f",
                                    12);
-  EXPECT_EQ(ScalarsEvent(0, 300, {{"a", 1.0}}), expected);
+  EXPECT_EQ(ScalarsEvent(1.5, 300, {{"a", 1.0}}), expected);
+}
+
+TEST(ScalarsEvent, WritesZerosToo) {
+  EXPECT_EQ(ScalarsEvent(1.5, 0, {{"a", 0.0}}).substr(9), std::string("\x2a\x0a\x0a\x08\x0a\x01"
+                                                                      "a\x15\0\0\0\0",
+                                                                      12));
 }
 
 TEST(RestartEvent, CarriesTheStep) {
-  EXPECT_EQ(RestartEvent(0, 5).substr(9), "\x10\x05\x3a\x02\x08\x01");
+  EXPECT_EQ(RestartEvent(1.5, 5).substr(9), "\x10\x05\x3a\x02\x08\x01");
 }
 
 }  // namespace

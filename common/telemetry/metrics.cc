@@ -22,8 +22,27 @@ namespace {
 
 double UnixNow() { return absl::ToDoubleSeconds(absl::Now() - absl::UnixEpoch()); }
 
+// Keeps the whole lines of steps before `resume_step`.
+absl::Status CutLines(const std::string& path, int64_t resume_step) {
+  absl::StatusOr<std::string> text = ReadFile(path);
+  if (absl::IsNotFound(text.status())) return absl::OkStatus();
+  RETURN_IF_ERROR(text.status());
+  std::string kept;
+  for (absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
+    // A last line that a crash cut short does not parse and goes too.
+    absl::StatusOr<nlohmann::json> object = ParseJson(line);
+    if (!object.ok()) continue;
+    absl::StatusOr<int64_t> step = GetInt(*object, "step");
+    if (step.ok() && *step < resume_step) absl::StrAppend(&kept, line, "\n");
+  }
+  if (kept == *text) return absl::OkStatus();
+  return WriteFileAtomically(path, kept);
+}
+
+}  // namespace
+
 // An open file that is only appended to.
-class AppendFile {
+class MetricsWriter::AppendFile {
  public:
   AppendFile(int fd, std::string path) : fd_(fd), path_(std::move(path)) {}
   ~AppendFile() { ::close(fd_); }
@@ -51,46 +70,10 @@ class AppendFile {
   const std::string path_;
 };
 
-// Leaves the whole lines of steps before `resume_step`.
-absl::Status CutLines(const std::string& path, int64_t resume_step) {
-  absl::StatusOr<std::string> text = ReadFile(path);
-  if (absl::IsNotFound(text.status())) return absl::OkStatus();
-  RETURN_IF_ERROR(text.status());
-  std::string kept;
-  for (absl::string_view line : absl::StrSplit(*text, '\n', absl::SkipEmpty())) {
-    // A last line that a crash cut short does not parse and goes too.
-    absl::StatusOr<nlohmann::json> object = ParseJson(line);
-    if (!object.ok()) continue;
-    absl::StatusOr<int64_t> step = GetInt(*object, "step");
-    if (step.ok() && *step < resume_step) absl::StrAppend(&kept, line, "\n");
-  }
-  if (kept == *text) return absl::OkStatus();
-  return WriteFileAtomically(path, kept);
-}
+MetricsWriter::MetricsWriter(std::unique_ptr<AppendFile> lines, std::unique_ptr<AppendFile> events)
+    : lines_(std::move(lines)), events_(std::move(events)) {}
 
-class FileMetricsWriter : public MetricsWriter {
- public:
-  FileMetricsWriter(std::unique_ptr<AppendFile> lines, std::unique_ptr<AppendFile> events)
-      : lines_(std::move(lines)), events_(std::move(events)) {}
-
-  absl::Status Write(int64_t step, const std::map<std::string, double>& values) override {
-    double now = UnixNow();
-    nlohmann::ordered_json object;
-    object["step"] = step;
-    object["time"] = now;
-    for (const auto& [name, value] : values) {
-      object[name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
-    }
-    RETURN_IF_ERROR(lines_->Append(
-        object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
-    return events_->Append(TfRecord(ScalarsEvent(now, step, values)));
-  }
-
- private:
-  std::unique_ptr<AppendFile> lines_, events_;
-};
-
-}  // namespace
+MetricsWriter::~MetricsWriter() = default;
 
 absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::string& run_dir,
                                                                    int64_t resume_step) {
@@ -114,7 +97,20 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
   ASSIGN_OR_RETURN(auto events, AppendFile::Open(absl::StrCat(folder, "/", name)));
   RETURN_IF_ERROR(events->Append(TfRecord(VersionEvent(now))));
   if (restart) RETURN_IF_ERROR(events->Append(TfRecord(RestartEvent(now, resume_step))));
-  return std::make_unique<FileMetricsWriter>(std::move(lines), std::move(events));
+  return std::unique_ptr<MetricsWriter>(new MetricsWriter(std::move(lines), std::move(events)));
+}
+
+absl::Status MetricsWriter::Write(int64_t step, const std::map<std::string, double>& values) {
+  double now = UnixNow();
+  nlohmann::ordered_json object;
+  object["step"] = step;
+  object["time"] = now;
+  for (const auto& [name, value] : values) {
+    object[name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
+  }
+  RETURN_IF_ERROR(lines_->Append(
+      object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n"));
+  return events_->Append(TfRecord(ScalarsEvent(now, step, values)));
 }
 
 }  // namespace reckon

@@ -3,18 +3,14 @@
 #include <cmath>
 #include <filesystem>
 #include <fstream>
-#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
-#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
 namespace {
-
-using ::testing::HasSubstr;
 
 class Metrics : public ::testing::Test {
  protected:
@@ -75,37 +71,6 @@ TEST_F(Metrics, AResumedRunHasOneLineAStep) {
 TEST_F(Metrics, AFolderThatCannotBeMadeIsAnError) {
   std::ofstream(run_dir_ + "/tensorboard") << "a file";
   EXPECT_FALSE(MetricsWriter::Open(run_dir_, 0).ok());
-}
-
-TEST_F(Metrics, ProgressReadsBackWhatWasWritten) {
-  Progress progress;
-  progress.phase = "ei round 1: sample";
-  progress.done = 3;
-  progress.total = 7.5;
-  progress.unit = "samples";
-  progress.tokens_per_s = std::numeric_limits<double>::infinity();
-  progress.elapsed_s = 2;
-  progress.lines = {"one \"line\"", "bad \xFF byte"};
-  progress.finished = true;
-  ASSERT_TRUE(WriteProgress(run_dir_, progress).ok());
-  auto read = ReadProgress(run_dir_);
-  ASSERT_TRUE(read.ok()) << read.status();
-  EXPECT_EQ(read->phase, progress.phase);
-  EXPECT_EQ(read->done, 3);
-  EXPECT_EQ(read->total, 7.5);
-  EXPECT_EQ(read->unit, "samples");
-  EXPECT_EQ(read->tokens_per_s, 0);
-  EXPECT_EQ(read->lines.size(), 2u);
-  EXPECT_EQ(read->lines[0], progress.lines[0]);
-  EXPECT_TRUE(read->finished);
-}
-
-TEST_F(Metrics, DamagedProgressNamesTheFile) {
-  EXPECT_EQ(ReadProgress(run_dir_).status().code(), absl::StatusCode::kNotFound);
-  std::ofstream(run_dir_ + "/progress.json") << "{\"phase\": 1}";
-  auto status = ReadProgress(run_dir_).status();
-  EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("progress.json: "));
 }
 
 }  // namespace

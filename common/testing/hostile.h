@@ -14,12 +14,11 @@
 
 namespace reckon {
 
-// For tests of files that come from anyone. Watches one reading of such a file, from construction
-// to Expect.
+// Measures how a reader refuses one hostile file, from construction to Expect.
 class HostileReading {
  public:
-  // One line that names what is to blame, within a second, without taking much memory: the process
-  // has grown past its earlier peak by less than 64 MiB and the file's own size.
+  // Expects an error of one line that contains `names`, within a second, and a peak of memory less
+  // than 64 MiB and the file's own size above the earlier peak. Sanitizers get ten times as much.
   void Expect(const absl::Status& status, absl::string_view names, size_t file_bytes) const {
     EXPECT_FALSE(status.ok());
     const absl::string_view text = status.message();

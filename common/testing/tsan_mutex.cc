@@ -1,6 +1,6 @@
-// Tells ThreadSanitizer about absl::Mutex and absl::CondVar, which come from a library that was not
-// built with it: every program and test of the tsan preset is linked with these, which stand before
-// the library's own and call them. The names are those of Debian 12's Abseil.
+// Tells ThreadSanitizer about absl::Mutex and absl::CondVar, whose library is not instrumented.
+// Every program and test of the tsan preset links these definitions, which precede those of the
+// library and call them by their names in Debian 12's Abseil.
 
 #include <dlfcn.h>
 
@@ -16,19 +16,19 @@ void AnnotateIgnoreReadsEnd(const char* file, int line);
 namespace absl {
 namespace {
 
-// The library's function behind ours.
+// The library's function that ours wraps.
 template <typename Function>
 Function* Real(const char* name) {
   return reinterpret_cast<Function*>(dlsym(RTLD_NEXT, name));
 }
 
-// While the library unlocks or waits it evaluates other threads' conditions, under its own lock.
+// While the library unlocks or waits, it evaluates conditions of other threads under its own lock.
 struct InLibrary {
   InLibrary() { AnnotateIgnoreReadsBegin(__FILE__, __LINE__); }
   ~InLibrary() { AnnotateIgnoreReadsEnd(__FILE__, __LINE__); }
 };
 
-// Calls what lets go of the mutex and takes it again.
+// Runs a call that releases the mutex and acquires it again.
 template <typename Call>
 auto Relocking(void* mutex, const Call& call) {
   struct Scope {

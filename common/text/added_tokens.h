@@ -12,8 +12,8 @@
 
 namespace reckon {
 
-// A set of texts, each with an id, that are looked for in a text: a trie. Filled once, then read by
-// any thread. A search costs at most the text's length times the longest entry.
+// A trie that finds the added tokens of a vocabulary in a text. Filled by one thread, then
+// immutable. A search takes at most (length of the text) x (length of the longest token) steps.
 class AddedTokenTrie {
  public:
   struct Match {
@@ -24,7 +24,7 @@ class AddedTokenTrie {
   // `content` must not be empty.
   void Add(absl::string_view content, uint32_t id);
 
-  // The leftmost match that starts at `from` or later, and of these the longest.
+  // Returns the leftmost match that starts at `from` or later, and the longest of these.
   std::optional<Match> Find(absl::string_view text, size_t from) const;
 
  private:

@@ -9,10 +9,10 @@
 namespace reckon {
 
 // Ranked merges of byte-pair encoding: the pair of neighbours with the lowest rank is joined first,
-// the leftmost of equal ones. Filled once, then read by any thread.
+// and of equal ranks the leftmost. Filled by one thread, then immutable.
 class BpeMerges {
  public:
-  // Memory that Apply reuses; one a thread.
+  // Memory that Apply reuses; one for each thread.
   struct Scratch {
     struct Symbol {
       uint32_t id;
@@ -25,7 +25,7 @@ class BpeMerges {
   // Joins `left` and `right` into `result`. Of a pair added twice the later counts.
   void Add(uint32_t left, uint32_t right, uint32_t rank, uint32_t result);
 
-  // Joins the ids of one word as far as merges go and appends what is left to `out`. n log n.
+  // Applies all merges to the ids of one word and appends the result to `out`, in O(n log n).
   void Apply(const std::vector<uint32_t>& word, Scratch* scratch, std::vector<uint32_t>* out) const;
 
  private:

@@ -10,12 +10,10 @@
 
 namespace reckon {
 
-// Merges of byte-level BPE learned from `texts` (Sennrich et al. 2016): again and again the pair of
-// neighbours that is most frequent within words becomes a token; of equally frequent ones the one
-// whose parts are older. Words are cut as SmolLM2 does it, so numbers stay digits. Fewer than
-// `count` when no pair occurs twice.
-//
-// Each merge as bytes. Time: merges x distinct words.
+// Learns `count` merges of byte-level BPE from `texts` (Sennrich et al. 2016): repeatedly joins the
+// pair of neighbours that is most frequent within words, and of equally frequent pairs the one
+// whose parts are older. Words are split as SmolLM2 does, so each digit is a token. Returns fewer
+// merges when no pair occurs twice. Each merge is given as bytes. Takes O(merges x distinct words).
 std::vector<std::pair<std::string, std::string>> TrainMerges(absl::Span<const std::string> texts,
                                                              size_t count);
 

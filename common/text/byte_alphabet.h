@@ -12,10 +12,11 @@ namespace reckon {
 // GPT-2's spelling of bytes in tokenizer.json: each byte is one printable character, its own
 // Latin-1 one or, where that is white space or a control character, the next free one from U+0100.
 
-// The letter for a byte, in UTF-8.
+// Returns the letter of a byte, in UTF-8.
 absl::string_view LetterOfByte(uint8_t byte);
 
-// The bytes that a token is written for; nothing when one of its characters is no such letter.
+// Returns the bytes that a token spells, or nullopt when one of its characters is not such a
+// letter.
 std::optional<std::string> BytesOfLetters(absl::string_view token);
 
 }  // namespace reckon

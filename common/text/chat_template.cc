@@ -1,5 +1,9 @@
 #include "common/text/chat_template.h"
 
+#include <unicode/uchar.h>
+
+#include <algorithm>
+
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
@@ -7,7 +11,7 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/text/json.h"
-#include "common/text/python_strip.h"
+#include "common/text/utf8.h"
 
 namespace reckon {
 namespace {
@@ -15,8 +19,8 @@ namespace {
 constexpr absl::string_view kLlamaSystem =
     "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n";
 
-// System messages that a ChatML template writes where a conversation has none. The longest first:
-// one is a part of another.
+// System messages that ChatML templates write for a conversation without one. The longest come
+// first, because one is a part of another.
 constexpr absl::string_view kSystemMessages[] = {
     "You are a helpful AI assistant named SmolLM, trained by Hugging Face",
     "You are Qwen, created by Alibaba Cloud. You are a helpful assistant.",
@@ -24,16 +28,32 @@ constexpr absl::string_view kSystemMessages[] = {
     "You are a helpful assistant.",
 };
 
-// A template's text as a number. Not a secure digest: whoever makes another text with the same one
-// gains the known template.
+// Identifies a template's text. Not a secure digest, and it need not be: a text made to collide
+// with a known template is rendered as that template.
 uint64_t Fingerprint(absl::string_view text) { return StreamKey(text.size(), text); }
+
+// Removes white space at both ends, as Python's str.strip() and Jinja's `trim` define it: Unicode's
+// and the four information separators.
+absl::string_view StripSpace(absl::string_view text) {
+  size_t begin = text.size(), end = 0;
+  for (size_t at = 0; at < text.size();) {
+    const Utf8Char c = Utf8At(text, at);
+    if (!u_isUWhiteSpace(static_cast<UChar32>(c.code)) && (c.code < 0x1c || c.code > 0x1f)) {
+      begin = std::min(begin, at);
+      end = at + c.length;
+    }
+    at += c.length;
+  }
+  return begin < end ? text.substr(begin, end - begin) : absl::string_view();
+}
 
 absl::Status UnknownTemplate(absl::string_view what) {
   return absl::UnimplementedError(
       absl::StrCat("tokenizer_config.json: ", what, "; use the plain or few-shot format"));
 }
 
-// Fingerprints; ChatML's with "@" for the sentence in which its templates differ.
+// Fingerprints of the known templates; those of ChatML with "@" for the sentence in which they
+// differ.
 constexpr uint64_t kChatMlShape = 0x619c543be486b782;  // SmolLM2, Qwen2
 constexpr uint64_t kQwen25Shape = 0xda1b0fb1d7eef81c;  // the same with tools
 constexpr uint64_t kQwen3Text = 0x1bcf2d7e9dbcb15f;
@@ -42,7 +62,7 @@ constexpr uint64_t kLlama3Text = 0x49692485471ddb8d;
 constexpr uint64_t kLlama31Text = 0xee661ea1eecf7999;
 constexpr uint64_t kLlama32Text = 0x69613e9c3b838234;
 
-// A special token as transformers reads it: a string, or an added token with content.
+// Reads a special token as transformers does: a string, or an added token with content.
 absl::StatusOr<std::string> ReadToken(const nlohmann::json& config, absl::string_view name) {
   const nlohmann::json* token = FindField(config, name);
   absl::StatusOr<std::string> text = token != nullptr && token->is_object()
@@ -58,7 +78,7 @@ void AppendChatMl(const ChatMessage& message, std::string* out) {
 }
 
 void AppendLlama(absl::string_view role, absl::string_view content, std::string* out) {
-  absl::StrAppend(out, "<|start_header_id|>", role, "<|end_header_id|>\n\n", PythonStrip(content),
+  absl::StrAppend(out, "<|start_header_id|>", role, "<|end_header_id|>\n\n", StripSpace(content),
                   "<|eot_id|>");
 }
 
@@ -79,15 +99,15 @@ std::string RenderLlama2(const std::vector<ChatMessage>& messages, absl::string_
       content = absl::StrCat("<<SYS>>\n", messages[0].content, "\n<</SYS>>\n\n", content);
     }
     if (messages[i].role == "user") {
-      absl::StrAppend(&out, bos, "[INST] ", PythonStrip(content), " [/INST]");
+      absl::StrAppend(&out, bos, "[INST] ", StripSpace(content), " [/INST]");
     } else {
-      absl::StrAppend(&out, " ", PythonStrip(content), " ", eos);
+      absl::StrAppend(&out, " ", StripSpace(content), " ", eos);
     }
   }
   return out;
 }
 
-// Qwen3 takes the thoughts out of every answer but those behind the last question.
+// Qwen3 removes the thoughts from every answer before the last question.
 std::string RenderQwen3(const std::vector<ChatMessage>& messages) {
   size_t last_query = messages.size() - 1;
   for (size_t i = messages.size(); i-- > 0;) {
@@ -183,7 +203,7 @@ std::string ChatTemplate::Render(const std::vector<ChatMessage>& messages,
       break;
     case Kind::kLlama31:
       out = absl::StrCat(text_, "<|start_header_id|>system<|end_header_id|>\n\n", kLlamaSystem,
-                         has_system ? PythonStrip(messages[0].content) : "", "<|eot_id|>");
+                         has_system ? StripSpace(messages[0].content) : "", "<|eot_id|>");
       for (size_t i = has_system; i < messages.size(); ++i) {
         AppendLlama(messages[i].role, messages[i].content, &out);
       }

@@ -9,7 +9,7 @@ namespace {
 
 using ::testing::HasSubstr;
 
-// As it stands in SmolLM2-Instruct's tokenizer_config.json.
+// The template of SmolLM2-Instruct's tokenizer_config.json.
 constexpr char kConfig[] =
     R"({"chat_template": "{% for message in messages %}{% if loop.first and messages[0]['role'] !=)"
     R"( 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by)"

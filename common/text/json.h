@@ -11,21 +11,21 @@
 
 namespace reckon {
 
-// JSON from files and networks. Everything here is a pure function and never throws; what the text
-// does wrong is INVALID_ARGUMENT, safe to print: short and ASCII.
+// JSON from untrusted files. Pure functions that never throw. Malformed text is INVALID_ARGUMENT
+// with a message that is safe to print, because it is short and ASCII.
 
 inline constexpr size_t kMaxJsonBytes = size_t{64} << 20;
 inline constexpr int kMaxJsonDepth = 64;
 
-// Strict JSON: one value and nothing behind it, no comments, valid UTF-8, no key twice in an
-// object, at most `max_depth` arrays and objects inside one another.
+// Parses strict JSON: one value with nothing after it, no comments, valid UTF-8, no duplicate keys,
+// arrays and objects nested at most `max_depth` deep.
 absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, int max_depth = kMaxJsonDepth,
                                          size_t max_bytes = kMaxJsonBytes);
 
-// The field, or null when it is absent, JSON null, or `object` is no object.
+// Returns the field, or null when it is absent, JSON null, or `object` is not an object.
 const nlohmann::json* FindField(const nlohmann::json& object, absl::string_view name);
 
-// A field of the type asked for; errors name the field and what it is instead.
+// Return a field of that type. Errors name the field and its actual type.
 absl::StatusOr<std::string> GetString(const nlohmann::json& object, absl::string_view name);
 absl::StatusOr<int64_t> GetInt(const nlohmann::json& object, absl::string_view name);
 absl::StatusOr<double> GetDouble(const nlohmann::json& object, absl::string_view name);
@@ -36,7 +36,7 @@ absl::StatusOr<const nlohmann::json*> GetObject(const nlohmann::json& object,
 absl::StatusOr<const nlohmann::json*> GetArray(const nlohmann::json& object,
                                                absl::string_view name);
 
-// The same with a value for a field that is absent or null; another type is still an error.
+// As above, with a default for a field that is absent or null. Another type is still an error.
 absl::StatusOr<std::string> GetStringOr(const nlohmann::json& object, absl::string_view name,
                                         absl::string_view otherwise);
 absl::StatusOr<int64_t> GetIntOr(const nlohmann::json& object, absl::string_view name,

@@ -13,7 +13,7 @@
 namespace reckon {
 namespace {
 
-// Over characters of Unicode 9 alone: later ones stand between as they are.
+// Normalises the characters of Unicode 9; later ones are kept and separate what is around them.
 const icu::Normalizer2& Unicode9Nfc() {
   static const icu::Normalizer2* const normalizer = [] {
     UErrorCode error = U_ZERO_ERROR;

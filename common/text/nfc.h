@@ -7,8 +7,8 @@
 
 namespace reckon {
 
-// Unicode normalisation form C (UAX #15), by ICU, over the characters of Unicode 9: what the
-// `tokenizers` package does, whose tables end there. What is not UTF-8 is left as it is.
+// Returns the text in Unicode normalisation form C (UAX #15), for the characters of Unicode 9,
+// where the tables of the `tokenizers` package end. Bytes that are not UTF-8 are kept.
 std::string ToNfc(absl::string_view text);
 
 }  // namespace reckon

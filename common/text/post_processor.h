@@ -9,10 +9,10 @@
 
 namespace reckon {
 
-// What a tokenizer.json's "post_processor" puts in front of a text: one special token (Llama 3's
-// <|begin_of_text|>) or nothing. `spec` may be null, ByteLevel, a TemplateProcessing whose single
-// text is "token, text", or a Sequence of these. UNIMPLEMENTED for all else: a token more or less
-// in every prompt would not be noticed.
+// Returns the special token that the "post_processor" of a tokenizer.json adds before a text (Llama
+// 3's <|begin_of_text|>), or nullopt. `spec` may be null, ByteLevel, a TemplateProcessing whose
+// single text is "token, text", or a Sequence of these. Everything else is UNIMPLEMENTED, because
+// nobody would notice a wrong token in every prompt.
 absl::StatusOr<std::optional<std::string>> ReadPostProcessor(const nlohmann::json* spec);
 
 }  // namespace reckon

@@ -24,7 +24,7 @@ absl::Status Unknown(absl::string_view what) {
                    "Qwen2"));
 }
 
-// Patterns are known by their exact text.
+// Patterns are recognised by their exact text.
 constexpr char kLlama3Pattern[] =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr char kQwen2Pattern[] =
@@ -44,7 +44,7 @@ absl::StatusOr<PreTokenizer> ReadSplit(const json& spec) {
   return Unknown("Split by this pattern");
 }
 
-// `wanted_regex`: whether GPT-2's pattern is to be applied here.
+// `wanted_regex`: whether this component must apply GPT-2's pattern.
 absl::Status CheckByteLevel(const json& spec, bool wanted_regex = true) {
   ASSIGN_OR_RETURN(std::string type, GetString(spec, "type"));
   if (type != "ByteLevel") return Unknown(absl::StrCat("type \"", Printable(type), "\" here"));

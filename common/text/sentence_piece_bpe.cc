@@ -37,7 +37,7 @@ absl::Status UnknownModel(absl::string_view what) {
                    " is not known to Reckon; it knows SentencePiece BPE as Llama 2 uses it"));
 }
 
-// As SentencePiece repairs: one U+FFFD for each byte that is of no character.
+// Repairs as SentencePiece does: one U+FFFD for each byte that is not part of a character.
 template <typename Take>
 void EachCharacter(absl::string_view text, Take take) {
   for (size_t at = 0; at < text.size();) {
@@ -49,7 +49,8 @@ void EachCharacter(absl::string_view text, Take take) {
   }
 }
 
-// Counted before they are parsed: an empty piece is two bytes of the file and fifty of memory.
+// Counted before they are parsed, because an empty piece takes two bytes of the file and fifty of
+// memory.
 size_t CountPieces(absl::string_view model) {
   google::protobuf::io::CodedInputStream in(reinterpret_cast<const uint8_t*>(model.data()),
                                             static_cast<int>(model.size()));
@@ -113,7 +114,7 @@ class SentencePieceReader {
         return InvalidModel(where, ": should be 1 to ", kMaxPieceBytes, " bytes of UTF-8");
       }
       if (!out_->ids_.emplace(name, id).second) {
-        return InvalidModel(where, ": \"", Printable(name), "\" is there twice");
+        return InvalidModel(where, ": \"", Printable(name), "\" appears twice");
       }
       if (!std::isfinite(piece.score())) return InvalidModel(where, ": score is not finite");
       if (piece.type() == Piece::UNUSED) return UnknownModel(where + ": type UNUSED");

@@ -18,13 +18,14 @@
 
 namespace reckon {
 
-// SentencePiece's BPE (Kudo & Richardson 2018) as Llama 2 uses it: a space is written U+2581, the
-// pair whose result has the best score is joined first, a character without a piece becomes its
-// bytes. Equal to the `sentencepiece` package, whose C++ library is not used because Debian builds
-// a second copy of protobuf into it.
+// SentencePiece's BPE (Kudo & Richardson 2018) as Llama 2 uses it: a space is written as U+2581,
+// the pair whose result has the best score is joined first, and a character without a piece becomes
+// its bytes. Equal to the `sentencepiece` package, whose C++ library is not used because Debian
+// builds a second copy of protobuf into it.
 //
-// Encode adds no space in front (a piece of a text follows another); EncodeBeginning does, behind
-// <s>, unless the model says otherwise. Decode keeps that space. Immutable.
+// Encode adds no space before the text, because it continues another one. EncodeBeginning writes
+// <s> and a space, unless the model says otherwise. Decode keeps that space. Immutable and
+// thread-safe.
 class SentencePieceBpe final : public Tokenizer {
  public:
   // `tokenizer_model`: a serialized SentencePiece ModelProto.
@@ -40,7 +41,7 @@ class SentencePieceBpe final : public Tokenizer {
  private:
   friend class SentencePieceReader;
   struct Piece {
-    std::string name, bytes;  // as the model spells it; what Decode writes
+    std::string name, bytes;  // as the model spells it, and as Decode writes it
     bool special = false;
   };
   struct Work;  // what one call of Encode writes
@@ -51,7 +52,7 @@ class SentencePieceBpe final : public Tokenizer {
 
   std::vector<Piece> pieces_;
   absl::flat_hash_map<std::string, uint32_t> ids_;  // by name
-  // What merges join: pieces under their ids, then characters that only occur inside pieces.
+  // The symbols that merges join: pieces by their ids, then characters that only occur in pieces.
   absl::flat_hash_map<std::string, uint32_t> symbols_;
   std::vector<std::string> parts_;  // those characters, from id pieces_.size() on
   BpeMerges merges_;

@@ -132,8 +132,7 @@ TEST(SentencePieceBpeTest, ModelsThatAreWrongOrUnknownAreRefusedByName) {
   };
   const Case cases[] = {
       {[](auto* m) { m->clear_pieces(); }, "pieces: none"},
-      {[](auto* m) { m->mutable_pieces(9)->set_piece("<s>"); },
-       "pieces[9]: \"<s>\" is there twice"},
+      {[](auto* m) { m->mutable_pieces(9)->set_piece("<s>"); }, "pieces[9]: \"<s>\" appears twice"},
       {[](auto* m) { m->mutable_pieces(9)->set_piece("<0xZZ>"); }, "names no byte"},
       {[](auto* m) { m->mutable_pieces(9)->set_type(Piece::NORMAL); }, "255 of type BYTE"},
       {[](auto* m) { m->mutable_pieces(0)->set_type(Piece::CONTROL); }, "none has type UNKNOWN"},

@@ -33,7 +33,7 @@ absl::Status Unknown(absl::string_view field, absl::string_view what) {
                    " is not known to Reckon; it knows byte-level BPE as GPT-2 and SmolLM2 use it"));
 }
 
-// Puts the place in front of an error of a getter.
+// Adds the place to an error of a getter.
 absl::Status In(absl::string_view field, const absl::Status& status) {
   return absl::Status(status.code(),
                       absl::StrCat("tokenizer.json: ", field, ": ", status.message()));
@@ -64,7 +64,7 @@ absl::Status CheckByteLevelOrNull(const json& root, absl::string_view name) {
                               : Unknown(name, absl::StrCat("type ", Quoted(*type)));
 }
 
-// Everything beside vocabulary, merges and added tokens that could change ids or text.
+// Reads everything except vocabulary, merges and added tokens that can change ids or text.
 absl::Status CheckComponents(const json& root, const json& model) {
   for (absl::string_view name : {"truncation", "padding"}) {
     RETURN_IF_ERROR(RefuseUnlessNull(root, "", name));
@@ -175,7 +175,7 @@ absl::Status ReadAddedToken(const json& added, absl::string_view where, Parts* p
   if (!normalized.ok()) return In(where, normalized.status());
   auto id = GetInt(added, "id");
   if (!id.ok()) return In(where, id.status());
-  // The package gives ids of its own where these differ, so no other id can be meant.
+  // Where these differ the package assigns ids of its own, so such a file is refused.
   auto [known, is_new] =
       parts->ids.try_emplace(*content, static_cast<uint32_t>(parts->bytes.size()));
   if (*id != known->second) {

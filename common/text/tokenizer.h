@@ -13,29 +13,28 @@
 
 namespace reckon {
 
-// Text to token ids and back, as the `tokenizers` package does for the same tokenizer.json, or the
-// `sentencepiece` package for the same tokenizer.model. Immutable after Create, so any thread may
-// use it.
+// Converts text to token ids and back, as the `tokenizers` package does for the same tokenizer.json
+// or the `sentencepiece` package for the same tokenizer.model. Immutable and thread-safe.
 class Tokenizer {
  public:
-  // Contents of tokenizer.json and of tokenizer.model; of a model that has both (Llama 2) the
-  // latter counts. INVALID_ARGUMENT names the field and what is wrong; UNIMPLEMENTED names a
-  // component (pre-tokeniser pattern, normaliser) that Reckon does not know.
+  // Takes the contents of tokenizer.json and tokenizer.model. If a model has both (Llama 2), the
+  // latter is used. INVALID_ARGUMENT names the field and what is wrong with it; UNIMPLEMENTED names
+  // an unknown component (pre-tokeniser pattern, normaliser).
   static absl::StatusOr<std::unique_ptr<Tokenizer>> Create(absl::string_view tokenizer_json,
                                                            absl::string_view tokenizer_model = "");
   virtual ~Tokenizer() = default;
 
-  // A piece of a text, with nothing added in front or behind. Special tokens written in it become
-  // their ids when `parse_special`; otherwise they are ordinary text. Any bytes are accepted; one
-  // that the vocabulary has no token for is dropped.
+  // Encodes text without adding anything at its ends. With `parse_special`, special tokens that are
+  // spelled in it become their ids; otherwise they are ordinary text. Accepts any bytes; a byte
+  // without a token in the vocabulary is dropped.
   virtual std::vector<uint32_t> Encode(absl::string_view text, bool parse_special = true) const = 0;
-  // The beginning of a text: behind what the tokenizer puts there, which is nothing, Llama 3's
-  // <|begin_of_text|>, or Llama 2's <s> and space. Special tokens in it are ordinary text.
+  // Encodes the beginning of a text, with what the tokenizer adds before it: nothing, Llama 3's
+  // <|begin_of_text|>, or Llama 2's <s> and a space. Special tokens in it are ordinary text.
   virtual std::vector<uint32_t> EncodeBeginning(absl::string_view text) const = 0;
-  // Special tokens are left out when `skip_special`. Ids out of range are skipped.
+  // Skips ids out of range and, with `skip_special`, special tokens.
   virtual std::string Decode(absl::Span<const uint32_t> ids, bool skip_special = true) const = 0;
-  // The bytes one id stands for; Decode is their concatenation, before UTF-8 repair. Empty for
-  // special tokens and ids out of range.
+  // Returns the bytes of one token. Decode concatenates them and repairs UTF-8. Empty for special
+  // tokens and ids out of range.
   virtual absl::string_view TokenBytes(uint32_t id) const = 0;
   virtual std::optional<uint32_t> TokenId(absl::string_view token) const = 0;
   virtual size_t vocab_size() const = 0;

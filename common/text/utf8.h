@@ -9,19 +9,20 @@
 namespace reckon {
 
 struct Utf8Char {
-  // kInvalid where the bytes are no character; `length` is then that of the longest beginning of a
-  // character, at least 1, which is what Unicode wants replaced by one U+FFFD.
   static constexpr char32_t kInvalid = 0xffffffff;
   char32_t code;
   size_t length;  // bytes
 };
 
-// The character at `at`, which must be inside `text`.
+// Returns the character at `at`, which must be inside `text`. Where the bytes are not a character,
+// the code is kInvalid and the length that of the maximal subpart, which Unicode (section 3.9)
+// recommends to replace by one U+FFFD; at least 1.
 Utf8Char Utf8At(absl::string_view text, size_t at);
 
 bool IsUtf8(absl::string_view text);
 
-// The text with U+FFFD for what is not UTF-8, as Rust's String::from_utf8_lossy puts it.
+// Returns the text with each maximal subpart that is not UTF-8 replaced by U+FFFD, as Rust's
+// String::from_utf8_lossy does.
 std::string RepairUtf8(absl::string_view text);
 
 }  // namespace reckon

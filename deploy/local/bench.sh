@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Speed of Reckon and of transformers on the same work, one after the other, on this machine, and the
-# time from `reckon train` to the first token. Called by `./dev bench`, which builds first. The
-# figures are for docs/results.md.
+# Measures the speed of Reckon and of transformers on the same work, one after the other, and the time
+# from `reckon train` to the first token. Called by `./dev bench`, which builds first. The numbers go
+# into docs/results.md.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/reckon
@@ -13,7 +13,7 @@ reckon() {
   build/bin/reckon-engine-bench --model "$model" --prompts "$1" --samples $((64 / $1)) --new_tokens 64
 }
 echo "reckon, every prompt different:";      reckon 64
-echo "reckon, four samples a prompt:";       reckon 16
+echo "reckon, four samples per prompt:";       reckon 16
 echo "reckon, optimizer steps:";             build/bin/reckon-update-bench --model "$model"
 echo "transformers (prompts all different), both:"
 "$oracle" tests/bench/transformers_bench.py "$model" 64 71 64 8 200 2>/dev/null

@@ -1,10 +1,10 @@
-"""Expert iteration, return-conditioned RL and PPO side by side: the same start, the same problems, as
-many seeds as asked for. Called by `./dev lab compare`, which builds first.
+"""Compares expert iteration, return-conditioned RL and PPO on the same problems from the same start,
+with several seeds. Called by `./dev lab compare`, which builds first.
 
-Settings: a model and a start. Of each and each seed three runs are made: the start with a reward
-model of its samples; from its weights expert iteration, then return-conditioned RL on the samples of
-that; and PPO. A finished run is not made again, an unfinished one goes on. Prints a Markdown table
-for each setting.
+A setting is a model and how it starts. For each setting and seed there are three runs: the start,
+which ends with a reward model of its samples; expert iteration from its weights, then
+return-conditioned RL on the samples of that; and PPO from its weights. Finished runs are not
+repeated, unfinished ones are resumed. Prints a Markdown table for each setting.
 """
 
 import argparse
@@ -21,14 +21,14 @@ METRICS = ["maj@1", "maj@K", "rerank@K", "rerank_weighted@K", "pass@K"]
 
 @dataclasses.dataclass
 class Setting:
-    head: str     # of all runs
-    start: str    # the stages that make the start, ending with its reward model
-    model: str    # what the other runs begin with: a folder of the start's run, or ""
-    ei: str       # data and stages of expert iteration, then of return-conditioned RL
+    head: str     # config of all runs
+    start: str    # stages of the start; the last one trains the reward model
+    model: str    # weights of the other runs: a version of the start, or "" for the pretrained model
+    ei: str       # stages of expert iteration, then of return-conditioned RL
     ppo: str
-    rows: list    # row, its evaluation, samples drawn to get there
-    ei_orm: str = "{orm}"  # the reward model of the EI run: the start's, or its own
-    shown: bool = False    # two worked problems before each prompt, in the start and in PPO
+    rows: list    # (row of the table, name of its evaluation, samples drawn until then)
+    ei_orm: str = "{orm}"  # the reward model of the EI run: that of the start, or a stage of its own
+    shown: bool = False    # two worked problems before each prompt of the start and of PPO
 
 
 TINY_HEAD = """
@@ -63,7 +63,7 @@ stage {{
 TINY_PPO = """
 stage {{
   ppo {{
-    steps: 44 prompts: 32 samples_per_prompt: 8 ppo_epochs: 1 kl_coef: 0.01 eval_every: 44
+    steps: 44 prompts: 32 samples_per_prompt: 8 ppo_epochs: 1 kl {{ coef: 0.01 }} eval_every: 44
     sampling {{ temperature: 1.0 max_new_tokens: 96 }}
   }}
   training {{ learning_rate: 3e-4 min_learning_rate: 3e-5 warmup_ratio: 0.1 batch_size: 64 }}
@@ -72,7 +72,7 @@ stage {{
 TINY_ROWS = [("start", "start", 0), ("EI", "ei_1_round_2", 2 * 2048 * 4),
              ("RCRL on EI's samples", "rcrl_1", 2 * 2048 * 4), ("PPO", "ppo_1_step_44", 44 * 32 * 8)]
 
-# One-step problems, of which the pretrained model, shown two, solves a fifth.
+# One-step problems. The pretrained model solves a fifth of them with two worked problems in the prompt.
 SMOLLM2_HEAD = """
 base: "{root}/recipes/quickstart.textproto"
 model {{ path: "{smollm2}" }}
@@ -103,7 +103,8 @@ stage {{
 SMOLLM2_PPO = """
 stage {{
   ppo {{
-    steps: 10 prompts: 16 samples_per_prompt: 4 ppo_epochs: 2 kl_coef: 0.05 value_layers: 2 eval_every: 10
+    steps: 10 prompts: 16 samples_per_prompt: 4 ppo_epochs: 2 eval_every: 10
+    kl {{ coef: 0.05 }} critic {{ layers: 2 }}
     sampling {{ temperature: %s max_new_tokens: 48 }}
   }}
   training {{
@@ -126,8 +127,8 @@ SETTINGS = {
         "stage {{ sft {{ limit: 96 }} training {{ epochs: 1 }} }}" + SMOLLM2_ORM, "sft_1",
         SMOLLM2_EI_ROUNDS % (2, 2, 1.0, "", 1) + SMOLLM2_RCRL % "ei_1", SMOLLM2_PPO % 0.7,
         smollm2_rows("ei_1_round_2", 2 * 160 * 2)),
-    # Shown two worked problems in PPO and in EI's first round; the reward model of the EI run judges
-    # samples without them.
+    # Two worked problems are in the prompts of PPO and of EI's first round. The reward model of the EI
+    # run scores samples without them.
     "smollm2_no_sft": Setting(
         SMOLLM2_HEAD, SMOLLM2_ORM, "",
         SMOLLM2_EI_ROUNDS % (1, 8, 0.7, "few_shot_first_round: true", 2) + SMOLLM2_ORM +
@@ -137,7 +138,7 @@ SETTINGS = {
 
 
 def run(out, name, text, options):
-    """Returns the run's folder, finished."""
+    """Runs a config to the end and returns the run directory."""
     folder, config = out / name, out / f"{name}.textproto"
     config.write_text(text)
     progress = folder / "progress.json"
@@ -158,7 +159,7 @@ def evaluations(folder):
 
 
 def compare(out, name, seed, options):
-    """The evaluations of a start and what was made from it, by name of their stage."""
+    """Runs a setting with one seed. Returns the evaluations of EI, RCRL and PPO by their names."""
     setting = SETTINGS[name]
     models = os.environ.get("RECKON_MODELS", pathlib.Path.home() / ".cache/reckon/models")
 
@@ -194,7 +195,7 @@ def table(name, by_seed):
 
 def main():
     parser = argparse.ArgumentParser(
-        prog="./dev lab compare", description=__doc__, epilog="What else is given goes to reckon train.",
+        prog="./dev lab compare", description=__doc__, epilog="Other arguments go to reckon train.",
         formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=pathlib.Path, default=ROOT / "runs/compare")
     parser.add_argument("--seeds", type=int, nargs="+", default=[1, 2, 3])

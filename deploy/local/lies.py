@@ -1,6 +1,6 @@
-"""The learning tests with an actor that lies about its training samples: each must fail, or it
-shows nothing. Called by `./dev lab lies`, which builds first. Prints a line for each lie and recipe
-with what the test said; exit code 1 if a test passed.
+"""Runs the learning tests with an actor that returns wrong rewards for its training samples. Each must
+fail, otherwise it does not test learning. Called by `./dev lab lies`, which builds first. Prints for
+each lie and recipe what the test said; exit code 1 if a test passed.
 """
 
 import argparse
@@ -27,10 +27,11 @@ def main():
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--lies", nargs="+", choices=["flip", "shuffle"], default=["flip", "shuffle"])
     parser.add_argument("--recipes", nargs="+", choices=RECIPES, default=RECIPES)
-    parser.add_argument("--seconds", type=int, default=600, help="a run's limit")
+    parser.add_argument("--seconds", type=int, default=600, help="time limit of one run")
     arguments = parser.parse_args()
     passed = []
-    # Beside build/bin, for hard links: programs look for each other beside their own file.
+    # On the file system of build/bin, so that hard links work. They must be hard links, because a program
+    # looks for the others in the folder of its own file.
     with tempfile.TemporaryDirectory(prefix="lies_", dir=ROOT / "build") as temporary:
         programs(pathlib.Path(temporary))
         for lie in arguments.lies:
@@ -43,7 +44,7 @@ def main():
                 print(f"{lie} {recipe}: {said[0] if said else 'PASSED, which it must not'}", flush=True)
                 if test.returncode == 0:
                     passed.append(f"{lie} {recipe}")
-    sys.exit(f"passed in spite of the lie: {', '.join(passed)}" if passed else 0)
+    sys.exit(f"passed although the rewards were wrong: {', '.join(passed)}" if passed else 0)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# SmolLM2-135M on built-in word problems: pretrained -> light SFT -> two rounds of expert iteration.
-# Sizes follow what this machine can do in about ten minutes. Called by `./dev quickstart`, which builds first.
-# More options go to `reckon train`, e.g. --set seed=1.
+# SmolLM2-135M on built-in word problems: the pretrained model, SFT, two rounds of expert iteration.
+# The numbers of problems are those that this machine can do in about ten minutes. Called by
+# `./dev quickstart`, which builds first. Further options go to `reckon train`, e.g. --set seed=1.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/../.."
 CACHE=${XDG_CACHE_HOME:-$HOME/.cache}/reckon
@@ -14,12 +14,12 @@ if [ -e "$run/progress.json" ]; then
   if grep -q '"finished": *true' "$run/progress.json"; then
     mv "$run" "$run.$(date +%Y%m%d-%H%M%S)"
   else
-    echo "An unfinished quickstart is in $run: going on with it."
+    echo "An unfinished quickstart is in $run: resuming it."
     resume=(--resume)
   fi
 fi
 
-# 256 prompts and 160 evaluation problems are meant for about 1,500 sampled tokens/s.
+# The full size, 256 prompts and 160 evaluation problems, is for about 1,500 sampled tokens/s.
 speed=$(build/bin/reckon-engine-bench --model "$model" --prompts 8 --samples 8 --new_tokens 32 |
   sed -n 's/.*"sampled_tokens_per_s": *\([0-9]*\).*/\1/p')
 scale=$((speed * 100 / 1500))

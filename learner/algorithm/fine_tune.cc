@@ -8,13 +8,15 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "learner/run/resume.h"
+#include "learner/run/versions.h"
 #include "learner/update/policy_update.h"
 #include "learner/update/schedule.h"
 
 namespace reckon {
 namespace {
 
-// Other processes sampled some of these tokens; the model trusts what it is given.
+// Actors sampled some of these tokens, and the model does not check what it is given.
 absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t vocab_size) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     for (uint32_t token : sequences[i].tokens) {
@@ -27,22 +29,23 @@ absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t
   return absl::OkStatus();
 }
 
-absl::Status LoadStart(LearnerContext& context, EiSettings::RestartFrom restart) {
-  if (restart == EiSettings::PREVIOUS) return GoOn(context);
-  const uint64_t version = restart == EiSettings::BASE ? 0 : context.cursor.stage_version;
-  RETURN_IF_ERROR(LoadVersion(context, version));
-  Adapt(context, version);
+absl::Status LoadStart(RunState& run, Stage::RestartFrom restart_from) {
+  if (restart_from == Stage::PREVIOUS) return ContinueFromNewest(run);
+  const uint64_t version = restart_from == Stage::BASE ? 0 : run.cursor.stage_version();
+  RETURN_IF_ERROR(LoadVersion(run, version));
+  AttachAdapters(run, version);
   return absl::OkStatus();
 }
 
-// The epochs' sequences, one optimizer step after another.
+// Which sequences each optimizer step gets: a function of (seed, round, epoch), so that a resumed
+// fine-tuning gets the same. The last batch of an epoch may be smaller.
 class Batches {
  public:
-  Batches(const LearnerContext& context, const std::vector<TrainingSequence>& sequences)
+  Batches(const RunState& run, const std::vector<TrainingSequence>& sequences)
       : sequences_(sequences),
-        seed_(context.config.seed()),
-        name_(absl::StrCat("order/", RoundName(context))),
-        size_(context.stage().training().batch_size()),
+        seed_(run.config.seed()),
+        name_(absl::StrCat("order/", RoundName(run))),
+        size_(run.stage().training().batch_size()),
         steps_per_epoch_((sequences.size() + size_ - 1) / size_) {}
 
   int64_t steps_per_epoch() const { return steps_per_epoch_; }
@@ -73,91 +76,84 @@ class Batches {
   std::vector<size_t> order_;
 };
 
-absl::Status Report(LearnerContext& context, const UpdateResult& result, size_t num_sequences,
-                    int64_t step, int64_t total, double epoch) {
+absl::Status Report(RunState& run, const UpdateResult& result, size_t num_sequences, int64_t step,
+                    int64_t total, double epoch) {
   RETURN_IF_ERROR(
-      context.reporter->Write({{"loss", result.loss},
-                               {"grad_norm", result.grad_norm},
-                               {"lr", result.learning_rate},
-                               {"epoch", epoch},
-                               {"num_samples", double(num_sequences)},
-                               {"num_tokens", double(result.tokens)},
-                               {"perf/throughput", result.tokens_per_s},
-                               {"timing_s/update_policy", result.tokens / result.tokens_per_s}},
-                              &context.cursor.step));
-  context.reporter->AddLine(absl::StrFormat(
-      "%s: step %d/%d  loss %.4f  grad_norm %.3f  lr %.2e  %.0f tok/s", RoundTitle(context),
-      step + 1, total, result.loss, result.grad_norm, result.learning_rate, result.tokens_per_s));
-  context.reporter->Update(step + 1, result.tokens_per_s);
+      run.reporter->Write({{"loss", result.loss},
+                           {"grad_norm", result.grad_norm},
+                           {"lr", result.learning_rate},
+                           {"epoch", epoch},
+                           {"num_samples", double(num_sequences)},
+                           {"num_tokens", double(result.tokens)},
+                           {"perf/throughput", result.tokens_per_s},
+                           {"timing_s/update_policy", result.tokens / result.tokens_per_s}}));
+  run.reporter->AddLine(absl::StrFormat(
+      "%s: step %d/%d  loss %.4f  grad_norm %.3f  lr %.2e  %.0f tok/s", RoundTitle(run), step + 1,
+      total, result.loss, result.grad_norm, result.learning_rate, result.tokens_per_s));
+  run.reporter->Update(step + 1, result.tokens_per_s);
+  return absl::OkStatus();
+}
+
+// The optimizer steps from cursor.train_step on.
+absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, SequenceLoss* loss) {
+  RunState& run = ranks.run;
+  auto save = [&] {
+    return ranks.leader == nullptr ? absl::OkStatus() : SaveRun(*ranks.leader, &update.moments());
+  };
+  const TrainingSettings& training = run.stage().training();
+  const int64_t total = training.epochs() * batches.steps_per_epoch();
+  run.reporter->BeginPhase(absl::StrCat(RoundTitle(run), ": train"), total, "steps");
+  run.reporter->Update(run.cursor.train_step(), 0);
+  absl::Time saved = absl::Now();
+  for (int64_t step = run.cursor.train_step(); step < total; ++step) {
+    const std::vector<const TrainingSequence*> batch = batches.At(step);
+    absl::StatusOr<UpdateResult> result = absl::CancelledError("stopped");
+    if (!run.stop.stop_requested()) {
+      result = update.Step(batch, LearningRate(training, step, total), loss);
+    }
+    if (!result.ok()) {
+      // A step that failed, e.g. in an all-reduce that the stop interrupted, changed no parameter.
+      if (run.stop.stop_requested() && step > 0) RETURN_IF_ERROR(save());
+      return result.status();
+    }
+    RETURN_IF_ERROR(Report(run, *result, batch.size(), step, total,
+                           double(step + 1) / batches.steps_per_epoch()));
+    run.cursor.set_train_step(step + 1);
+    const bool due = absl::Now() - saved > run.checkpoint_interval ||
+                     (run.checkpoint_steps > 0 && (step + 1) % run.checkpoint_steps == 0);
+    if (due && step + 1 < total) {
+      RETURN_IF_ERROR(save());
+      saved = absl::Now();
+    }
+  }
   return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::Status ShareSequences(LearnerContext& context, std::vector<TrainingSequence>* sequences) {
-  if (context.parallel->world() == 1) return absl::OkStatus();
+absl::Status BroadcastSequences(Parallel& parallel, std::vector<TrainingSequence>* sequences) {
+  if (parallel.world() == 1) return absl::OkStatus();
   std::string bytes;
-  if (context.parallel->rank() == 0) bytes = SerializeSequences(*sequences);
-  RETURN_IF_ERROR(context.parallel->Broadcast(&bytes));
-  if (context.parallel->rank() == 0) return absl::OkStatus();
+  if (parallel.rank() == 0) bytes = SerializeSequences(*sequences);
+  RETURN_IF_ERROR(parallel.Broadcast(&bytes));
+  if (parallel.rank() == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(*sequences, ParseSequences(bytes));
   return absl::OkStatus();
 }
 
-absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
-                      std::vector<TrainingSequence> sequences, SequenceLoss* loss) {
-  const TrainingSettings& training = context.stage().training();
-  RETURN_IF_ERROR(ShareSequences(context, &sequences));
-  RETURN_IF_ERROR(CheckTokens(sequences, context.model->config().vocab_size));
-  Batches batches(context, sequences);
-  int64_t total = training.epochs() * batches.steps_per_epoch(), step = 0;
-
-  bool resumed = context.resume.has_value() && context.cursor.phase == Cursor::kTrain;
-  if (resumed) {
-    RETURN_IF_ERROR(Restore(context));
-  } else {
-    RETURN_IF_ERROR(LoadStart(context, restart));
+absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequences,
+                      const FineTuneOptions& options) {
+  RunState& run = ranks.run;
+  RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &sequences));
+  RETURN_IF_ERROR(CheckTokens(sequences, run.model->config().vocab_size));
+  if (run.cursor.phase() != Cursor::TRAIN) {
+    RETURN_IF_ERROR(LoadStart(run, options.restart_from));
+    run.cursor.set_train_step(0);
   }
-  std::unique_ptr<PolicyUpdate> update =
-      PolicyUpdate::Create(context.model, context.parallel, training,
-                           context.config.learner().micro_batch_tokens(), context.extra);
-  if (resumed) {
-    if (!context.resume->moments.has_value() ||
-        context.resume->moments->first.size() != update->moments().first.size()) {
-      return absl::DataLossError(
-          absl::StrCat("checkpoint ", context.resume->path, " lacks the optimizer's moments"));
-    }
-    update->moments() = *std::move(context.resume->moments);
-    step = context.cursor.train_step;
-  }
-  context.resume.reset();
-
-  context.cursor.phase = Cursor::kTrain;
-  context.reporter->BeginPhase(absl::StrCat(RoundTitle(context), ": train"), total, "steps");
-  context.reporter->Update(step, 0);
-  absl::Time saved = absl::Now();
-  for (; step < total; ++step) {
-    context.cursor.train_step = step;
-    std::vector<const TrainingSequence*> batch = batches.At(step);
-    double rate = LearningRate(training, step, total);
-    absl::StatusOr<UpdateResult> result = absl::CancelledError("stopped");
-    if (!context.stop->stopped()) result = update->Step(batch, rate, loss);
-    if (!result.ok()) {
-      // A step that did not end has changed nothing.
-      if (context.stop->stopped() && step > 0) RETURN_IF_ERROR(Save(context, &update->moments()));
-      return result.status();
-    }
-    RETURN_IF_ERROR(Report(context, *result, batch.size(), step, total,
-                           double(step + 1) / batches.steps_per_epoch()));
-    context.cursor.train_step = step + 1;
-    bool due = absl::Now() - saved > context.checkpoint_interval ||
-               (context.checkpoint_steps > 0 && (step + 1) % context.checkpoint_steps == 0);
-    if (due && step + 1 < total) {
-      RETURN_IF_ERROR(Save(context, &update->moments()));
-      saved = absl::Now();
-    }
-  }
-  return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::unique_ptr<PolicyUpdate> update, MakePolicyUpdate(ranks));
+  run.cursor.set_phase(Cursor::TRAIN);
+  Batches batches(run, sequences);
+  return Train(ranks, batches, *update, options.loss);
 }
 
 }  // namespace reckon

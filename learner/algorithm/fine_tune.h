@@ -4,21 +4,30 @@
 #include <vector>
 
 #include "absl/status/status.h"
-#include "learner/algorithm/learner_context.h"
-#include "learner/update/training_sequence.h"
+#include "learner/data/training_sequence.h"
+#include "learner/run/context.h"
+#include "proto/config.pb.h"
 
 namespace reckon {
 
-// Fine-tunes the model on `sequences` (rank 0's; other ranks get them by broadcast) as the stage's
-// training settings say, starting from the weights that `restart` names, with a fresh optimizer;
-// with the parameters of context.extra, and lowers `loss` instead of the cross-entropy, if given.
-// Saves checkpoints on the way, and goes on from context.resume when that was made in the middle of
-// this fine-tuning. CANCELLED, with a checkpoint saved, when stopped.
-absl::Status FineTune(LearnerContext& context, EiSettings::RestartFrom restart,
-                      std::vector<TrainingSequence> sequences, SequenceLoss* loss = nullptr);
+struct FineTuneOptions {
+  // BASE, the version that the stage began with, or PREVIOUS: the newest one.
+  Stage::RestartFrom restart_from = Stage::PREVIOUS;
+  SequenceLoss* loss = nullptr;  // null: cross-entropy of the sequences' learned tokens
+};
 
-// Gives rank 0's sequences to all ranks.
-absl::Status ShareSequences(LearnerContext& context, std::vector<TrainingSequence>* sequences);
+// Fine-tunes the model, and the heads in run.extra, on the leader's `sequences`, which other ranks
+// get by broadcast: training.epochs passes, shuffled anew in each, in batches of
+// training.batch_size, with a fresh optimizer.
+//
+// Saves a checkpoint every checkpoint_interval or checkpoint_steps, and when it is stopped
+// (CANCELLED); with cursor.phase TRAIN it continues at cursor.train_step. INVALID_ARGUMENT when a
+// token is not in the vocabulary.
+absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequences,
+                      const FineTuneOptions& options = {});
+
+// Replaces `sequences` on all ranks by the leader's.
+absl::Status BroadcastSequences(Parallel& parallel, std::vector<TrainingSequence>* sequences);
 
 }  // namespace reckon
 

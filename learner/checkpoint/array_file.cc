@@ -13,7 +13,7 @@
 namespace reckon {
 namespace {
 
-constexpr size_t kBlock = 1 << 20;  // bytes hashed while they are in the cache
+constexpr size_t kBlock = 1 << 20;  // bytes; each is hashed while it is in the CPU's cache
 
 class Sha256Stream {
  public:

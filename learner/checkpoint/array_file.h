@@ -12,20 +12,23 @@
 
 namespace reckon {
 
+// Files of fp32 arrays, one after another, little endian, without a header.
+
 struct ArrayFileInfo {
   uint64_t bytes = 0;
   std::string sha256;  // 32 bytes
 };
 
-// Writes arrays one after another and syncs the file.
+// Writes and syncs the file. Errors name it.
 absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
                                              absl::Span<const absl::Span<const float>> arrays);
 
-// Fills the arrays from the file. DATA_LOSS when its size or digest is another.
+// Fills the arrays, whose sizes the caller knows. DATA_LOSS when the file is missing, or has
+// another size or digest.
 absl::Status ReadArrayFile(const std::string& path, absl::string_view sha256,
                            absl::Span<std::vector<float>* const> arrays);
 
-// Makes a rename within `folder` last.
+// Makes a rename inside `folder` survive a crash of the machine.
 absl::Status SyncFolder(const std::string& folder);
 
 }  // namespace reckon

@@ -1,9 +1,9 @@
 #include "learner/checkpoint/checkpoint.h"
 
 #include <algorithm>
-#include <array>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
@@ -12,16 +12,16 @@
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/manifest.h"
 #include "common/text/json.h"
-#include "common/weights/manifest.h"
+#include "common/text/message_json.h"
 #include "learner/checkpoint/array_file.h"
-#include "learner/checkpoint/cursor_json.h"
 
 namespace reckon {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kFormat = 1;
+constexpr int kFormat = 2;
 constexpr char kManifest[] = "manifest.json";
 
 fs::path Folder(const std::string& run_dir) { return fs::path(run_dir) / "checkpoints"; }
@@ -30,8 +30,99 @@ fs::path StepFolder(const std::string& run_dir, int64_t step) {
   return Folder(run_dir) / absl::StrCat("step_", step);
 }
 
-absl::Status Damaged(const fs::path& path, absl::string_view what) {
-  return absl::DataLossError(absl::StrCat("checkpoint ", path.string(), ": ", what));
+absl::Status Damaged(const fs::path& folder, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("checkpoint ", folder.string(), " is damaged: ", what));
+}
+
+struct ArrayFile {
+  std::string name;
+  std::vector<absl::Span<const float>> arrays;
+};
+
+// Writes the files in parallel, because hashing one takes as long as writing it, and lists them.
+absl::Status WriteArrays(const std::string& folder, const std::vector<ArrayFile>& files,
+                         CheckpointManifest* manifest) {
+  std::vector<absl::StatusOr<ArrayFileInfo>> written(files.size(), ArrayFileInfo());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < files.size(); ++i) {
+    threads.emplace_back([&, i] {
+      written[i] = WriteArrayFile(absl::StrCat(folder, "/", files[i].name), files[i].arrays);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (size_t i = 0; i < files.size(); ++i) {
+    RETURN_IF_ERROR(written[i].status());
+    CheckpointManifest::File* file = manifest->add_files();
+    file->set_name(files[i].name);
+    file->set_bytes(written[i]->bytes);
+    file->set_sha256(absl::BytesToHexString(written[i]->sha256));
+  }
+  return absl::OkStatus();
+}
+
+// Reads file i of the manifest into arrays[i], in parallel.
+absl::Status ReadArrays(const fs::path& folder, const CheckpointManifest& manifest,
+                        const std::vector<std::vector<std::vector<float>*>>& arrays) {
+  std::vector<absl::Status> read(arrays.size());
+  std::vector<std::thread> threads;
+  for (size_t i = 0; i < arrays.size(); ++i) {
+    threads.emplace_back([&, i] {
+      const CheckpointManifest::File& file = manifest.files(static_cast<int>(i));
+      read[i] = ReadArrayFile((folder / file.name()).string(),
+                              absl::HexStringToBytes(file.sha256()), arrays[i]);
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : read) RETURN_IF_ERROR(status);
+  return absl::OkStatus();
+}
+
+std::string WithDigest(const std::string& body) {
+  return absl::StrCat(absl::BytesToHexString(Sha256(body)), "\n", body);
+}
+
+absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
+  ASSIGN_OR_RETURN(const std::string text, ReadFile((folder / kManifest).string(), kMaxJsonBytes));
+  const size_t line = text.find('\n');
+  if (line == std::string::npos || WithDigest(text.substr(line + 1)) != text) {
+    return Damaged(folder, "the digest of its manifest is another");
+  }
+  CheckpointManifest manifest;
+  if (const absl::Status status = MessageFromJson(text.substr(line + 1), &manifest); !status.ok()) {
+    return Damaged(folder, status.message());
+  }
+  if (manifest.format() != kFormat) {
+    return absl::UnimplementedError(absl::StrCat("checkpoint ", folder.string(), " has format ",
+                                                 manifest.format(), ", not ", kFormat));
+  }
+  const Cursor& cursor = manifest.cursor();
+  if (static_cast<uint64_t>(cursor.folders_size()) != cursor.version() ||
+      cursor.stage_version() > cursor.version() || cursor.adapted_version() > cursor.version()) {
+    return Damaged(folder, "its versions do not fit its weight folders");
+  }
+  const auto& seen = cursor.replay().seen();
+  for (int i = 1; i < seen.size(); ++i) {
+    if (seen[i].problem() <= seen[i - 1].problem()) {
+      return Damaged(folder, "the problems of its replay are not in ascending order");
+    }
+  }
+  if (manifest.files_size() != 1 && manifest.files_size() != 3) {
+    return Damaged(folder, "it has neither one file nor three");
+  }
+  return manifest;
+}
+
+// Deletes all but the newest `keep_last` up to `newest`, and all later ones.
+void DeleteOldCheckpoints(const std::string& run_dir, int64_t newest, int keep_last) {
+  const std::vector<int64_t> steps = ListCheckpoints(run_dir);
+  for (int64_t step : steps) {
+    const auto newer = std::count_if(steps.begin(), steps.end(),
+                                     [&](int64_t s) { return s > step && s <= newest; });
+    std::error_code error;
+    if (step > newest || newer >= std::max(1, keep_last)) {
+      fs::remove_all(StepFolder(run_dir, step), error);
+    }
+  }
 }
 
 }  // namespace
@@ -40,66 +131,39 @@ absl::Status SaveCheckpoint(
     const std::string& run_dir, const Cursor& cursor,
     absl::Span<const std::pair<std::string, absl::Span<const float>>> parameters,
     const AdamMoments* moments, int keep_last) {
-  fs::path folder = StepFolder(run_dir, cursor.step);
-  std::string temporary = folder.string() + ".tmp";
+  const fs::path folder = StepFolder(run_dir, cursor.step());
+  const std::string temporary = folder.string() + ".tmp";
   std::error_code error;
   fs::remove_all(temporary, error);
   RETURN_IF_ERROR(MakeFolders(temporary));
   absl::Cleanup remove_temporary = [&] { fs::remove_all(temporary, error); };
 
-  std::vector<std::pair<std::string, std::vector<absl::Span<const float>>>> files(1);
-  files[0].first = "parameters.bin";
-  nlohmann::json names = nlohmann::json::array();
+  CheckpointManifest manifest;
+  manifest.set_format(kFormat);
+  *manifest.mutable_cursor() = cursor;
+  std::vector<ArrayFile> files = {{"parameters.bin", {}}};
   for (const auto& [name, values] : parameters) {
-    files[0].second.push_back(values);
-    names.push_back({{"name", name}, {"elements", values.size()}});
+    files[0].arrays.push_back(values);
+    CheckpointManifest::Parameter* parameter = manifest.add_parameters();
+    parameter->set_name(name);
+    parameter->set_elements(static_cast<int64_t>(values.size()));
   }
   if (moments != nullptr) {
+    manifest.set_adam_steps(moments->steps);
     files.push_back({"adam_first.bin", {moments->first}});
     files.push_back({"adam_second.bin", {moments->second}});
   }
-  std::vector<absl::StatusOr<ArrayFileInfo>> written(files.size(), ArrayFileInfo());
-  std::vector<std::thread> threads;  // hashing one file takes as long as writing it
-  for (size_t i = 0; i < files.size(); ++i) {
-    threads.emplace_back([&, i] {
-      written[i] = WriteArrayFile(absl::StrCat(temporary, "/", files[i].first), files[i].second);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  RETURN_IF_ERROR(WriteArrays(temporary, files, &manifest));
+  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(temporary, "/", kManifest),
+                                      WithDigest(MessageToJson(manifest))));
 
-  nlohmann::json listed = nlohmann::json::array();
-  for (size_t i = 0; i < files.size(); ++i) {
-    RETURN_IF_ERROR(written[i].status());
-    listed.push_back({{"name", files[i].first},
-                      {"bytes", written[i]->bytes},
-                      {"sha256", absl::BytesToHexString(written[i]->sha256)}});
-  }
-  std::string body = nlohmann::json{
-      {"format", kFormat},
-      {"cursor", CursorToJson(cursor)},
-      {"parameters", names},
-      {"adam_steps", moments == nullptr ? 0 : moments->steps},
-      {"files", listed}}.dump();
-  // The manifest vouches for the files, its first line for the manifest.
-  RETURN_IF_ERROR(
-      WriteFileAtomically(absl::StrCat(temporary, "/", kManifest),
-                          absl::StrCat(absl::BytesToHexString(Sha256(body)), "\n", body, "\n")));
-  fs::remove_all(folder, error);  // of an attempt that this one went back behind
+  fs::remove_all(folder, error);  // of an earlier attempt at the same step
   fs::rename(temporary, folder, error);
   if (error) {
     return absl::UnavailableError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
   }
   RETURN_IF_ERROR(SyncFolder(Folder(run_dir).string()));
-
-  std::vector<int64_t> steps = ListCheckpoints(run_dir);
-  for (int64_t step : steps) {
-    // Those after this one are of an attempt that was given up.
-    auto older = std::count_if(steps.begin(), steps.end(),
-                               [&](int64_t s) { return s > step && s <= cursor.step; });
-    if (step > cursor.step || older >= std::max(1, keep_last)) {
-      fs::remove_all(StepFolder(run_dir, step), error);
-    }
-  }
+  DeleteOldCheckpoints(run_dir, cursor.step(), keep_last);
   return absl::OkStatus();
 }
 
@@ -118,60 +182,28 @@ std::vector<int64_t> ListCheckpoints(const std::string& run_dir) {
 }
 
 absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& run_dir, int64_t step) {
-  fs::path folder = StepFolder(run_dir, step);
-  ASSIGN_OR_RETURN(std::string text, ReadFile((folder / kManifest).string(), kMaxJsonBytes));
-  size_t line = text.find('\n');
-  if (line == std::string::npos || text.back() != '\n') return Damaged(folder, "manifest");
-  absl::string_view body(text.data() + line + 1, text.size() - line - 2);
-  if (absl::BytesToHexString(Sha256(body)) != text.substr(0, line)) {
-    return Damaged(folder, "manifest");
-  }
-  ASSIGN_OR_RETURN(nlohmann::json manifest, ParseJson(body));
-  ASSIGN_OR_RETURN(int64_t format, GetInt(manifest, "format"));
-  if (format != kFormat) {
-    return absl::UnimplementedError(
-        absl::StrCat("checkpoint ", folder.string(), " has format ", format, ", not ", kFormat));
-  }
+  const fs::path folder = StepFolder(run_dir, step);
+  ASSIGN_OR_RETURN(CheckpointManifest manifest, ReadManifest(folder));
   Checkpoint checkpoint;
   checkpoint.path = folder.string();
-  ASSIGN_OR_RETURN(const nlohmann::json* cursor, GetObject(manifest, "cursor"));
-  ASSIGN_OR_RETURN(checkpoint.cursor, CursorFromJson(*cursor));
-
-  ASSIGN_OR_RETURN(const nlohmann::json* parameters, GetArray(manifest, "parameters"));
-  std::vector<std::vector<float>*> arrays;
   int64_t total = 0;
-  for (const nlohmann::json& parameter : *parameters) {
-    ASSIGN_OR_RETURN(std::string name, GetString(parameter, "name"));
-    ASSIGN_OR_RETURN(int64_t elements, GetInt(parameter, "elements"));
-    if (elements < 0) return Damaged(folder, "manifest");
-    checkpoint.parameters.emplace_back(name, std::vector<float>(elements));
-    total += elements;
+  for (const CheckpointManifest::Parameter& parameter : manifest.parameters()) {
+    if (parameter.elements() < 0) return Damaged(folder, "a parameter has a negative size");
+    checkpoint.parameters.emplace_back(parameter.name(), std::vector<float>(parameter.elements()));
+    total += parameter.elements();
   }
-  for (auto& [name, values] : checkpoint.parameters) arrays.push_back(&values);
-
-  ASSIGN_OR_RETURN(const nlohmann::json* files, GetArray(manifest, "files"));
-  if (files->size() > 1) {
+  std::vector<std::vector<std::vector<float>*>> arrays(1);
+  for (auto& [name, values] : checkpoint.parameters) arrays[0].push_back(&values);
+  if (manifest.files_size() > 1) {
     checkpoint.moments.emplace();
-    ASSIGN_OR_RETURN(checkpoint.moments->steps, GetInt(manifest, "adam_steps"));
+    checkpoint.moments->steps = manifest.adam_steps();
     checkpoint.moments->first.resize(total);
     checkpoint.moments->second.resize(total);
+    arrays.push_back({&checkpoint.moments->first});
+    arrays.push_back({&checkpoint.moments->second});
   }
-  std::vector<std::thread> threads;
-  std::vector<absl::Status> read(files->size());
-  absl::Cleanup join = [&] {
-    for (std::thread& thread : threads) thread.join();
-  };
-  for (size_t i = 0; i < files->size(); ++i) {
-    ASSIGN_OR_RETURN(std::string name, GetString((*files)[i], "name"));
-    ASSIGN_OR_RETURN(std::string hex, GetString((*files)[i], "sha256"));
-    std::vector<std::vector<float>*> into = arrays;
-    if (i > 0) into = {i == 1 ? &checkpoint.moments->first : &checkpoint.moments->second};
-    threads.emplace_back([&, i, name, hex, into] {
-      read[i] = ReadArrayFile((folder / name).string(), absl::HexStringToBytes(hex), into);
-    });
-  }
-  std::move(join).Invoke();
-  for (const absl::Status& status : read) RETURN_IF_ERROR(status);
+  RETURN_IF_ERROR(ReadArrays(folder, manifest, arrays));
+  checkpoint.cursor = std::move(*manifest.mutable_cursor());
   return checkpoint;
 }
 

@@ -21,29 +21,36 @@ class CheckpointTest : public testing::Test {
 
   Cursor At(int64_t step) {
     Cursor cursor;
-    cursor.stage = 1;
-    cursor.round = 2;
-    cursor.phase = Cursor::kTrain;
-    cursor.train_step = 3;
-    cursor.step = step;
-    cursor.evals = 4;
-    cursor.version = 2;
-    cursor.stage_version = 1;
-    cursor.kl_coef = 0.1;
-    cursor.batches = 9;
-    cursor.adapted_version = 1;
-    cursor.replay.fresh = 7;
-    cursor.replay.seen = {{3, 0.1, 2}, {5, 1e-17, 4}};
-    cursor.folders = {"sft1", "ei1_round1"};
-    cursor.lines = {"a \"line\""};
+    cursor.set_stage(1);
+    cursor.set_round(2);
+    cursor.set_phase(Cursor::TRAIN);
+    cursor.set_train_step(3);
+    cursor.set_step(step);
+    cursor.set_evals(4);
+    cursor.set_version(2);
+    cursor.set_stage_version(1);
+    cursor.set_kl_coef(0.1);
+    cursor.set_batches(9);
+    cursor.set_adapted_version(1);
+    cursor.mutable_replay()->set_fresh(7);
+    for (int i = 0; i < 2; ++i) {
+      ReplayState::Seen* seen = cursor.mutable_replay()->add_seen();
+      seen->set_problem(3 + 2 * i);
+      seen->set_score(i == 0 ? 0.1 : 1e-17);
+      seen->set_step(2 + 2 * i);
+    }
+    cursor.add_folders("sft1");
+    cursor.add_folders("ei1_round1");
+    cursor.add_lines("a \"line\"");
     return cursor;
   }
 
-  void Save(int64_t step, const AdamMoments* moments = nullptr, int keep_last = 2) {
+  void Save(const Cursor& cursor, const AdamMoments* moments = nullptr) {
     absl::Status saved =
-        SaveCheckpoint(run_dir_, At(step), {{"w", first_}, {"b", second_}}, moments, keep_last);
+        SaveCheckpoint(run_dir_, cursor, {{"w", first_}, {"b", second_}}, moments, /*keep_last=*/2);
     ASSERT_TRUE(saved.ok()) << saved;
   }
+  void Save(int64_t step, const AdamMoments* moments = nullptr) { Save(At(step), moments); }
 
   void Damage(const std::string& file) {
     std::fstream stream(run_dir_ + "/checkpoints/" + file,
@@ -57,7 +64,7 @@ class CheckpointTest : public testing::Test {
   const std::vector<float> first_ = {1, 2, 3}, second_ = {-0.5f};
 };
 
-TEST_F(CheckpointTest, ComesBackAsItWasSaved) {
+TEST_F(CheckpointTest, LoadsWhatWasSaved) {
   AdamMoments moments;
   moments.steps = 3;
   moments.first = {1, 2, 3, 4};
@@ -66,7 +73,7 @@ TEST_F(CheckpointTest, ComesBackAsItWasSaved) {
   auto loaded = LoadNewestCheckpoint(run_dir_);
   ASSERT_TRUE(loaded.ok()) << loaded.status();
   ASSERT_TRUE(loaded->has_value());
-  EXPECT_EQ((*loaded)->cursor, At(10));
+  EXPECT_EQ((*loaded)->cursor.SerializeAsString(), At(10).SerializeAsString());
   EXPECT_THAT((*loaded)->parameters,
               ElementsAre(testing::Pair("w", first_), testing::Pair("b", second_)));
   ASSERT_TRUE((*loaded)->moments.has_value());
@@ -86,7 +93,7 @@ TEST_F(CheckpointTest, KeepsTheLastOnes) {
   EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(10, 100));
 }
 
-TEST_F(CheckpointTest, DropsThoseOfAnAttemptThatWasGivenUp) {
+TEST_F(CheckpointTest, DeletesThoseOfAnAbandonedAttempt) {
   for (int64_t step : {5, 9}) Save(step);
   Save(7);
   EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5, 7));
@@ -94,14 +101,14 @@ TEST_F(CheckpointTest, DropsThoseOfAnAttemptThatWasGivenUp) {
   EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5, 7));
 }
 
-TEST_F(CheckpointTest, GoesBackToAnOlderOneWhenTheNewestIsDamaged) {
+TEST_F(CheckpointTest, LoadsAnOlderOneWhenTheNewestIsDamaged) {
   for (const char* file : {"step_9/parameters.bin", "step_9/manifest.json"}) {
     for (int64_t step : {5, 9}) Save(step);
     Damage(file);
     EXPECT_EQ(LoadCheckpoint(run_dir_, 9).status().code(), absl::StatusCode::kDataLoss) << file;
     auto loaded = LoadNewestCheckpoint(run_dir_);
     ASSERT_TRUE(loaded.ok()) << loaded.status();
-    EXPECT_EQ((*loaded)->cursor.step, 5);
+    EXPECT_EQ((*loaded)->cursor.step(), 5);
   }
 }
 
@@ -111,6 +118,19 @@ TEST_F(CheckpointTest, IsAnErrorWhenAllAreDamaged) {
   auto loaded = LoadNewestCheckpoint(run_dir_);
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(loaded.status().message(), HasSubstr("parameters.bin"));
+}
+
+TEST_F(CheckpointTest, RefusesACursorThatCannotBe) {
+  std::vector<Cursor> cursors(4, At(5));
+  cursors[0].add_folders("one too many");
+  cursors[1].set_stage_version(3);
+  cursors[2].set_adapted_version(3);
+  cursors[3].mutable_replay()->mutable_seen(1)->set_problem(3);
+  for (const Cursor& cursor : cursors) {
+    Save(cursor);
+    EXPECT_EQ(LoadCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss)
+        << cursor.ShortDebugString();
+  }
 }
 
 }  // namespace

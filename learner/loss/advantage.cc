@@ -8,10 +8,10 @@ namespace reckon {
 namespace {
 
 struct Moments {
-  double mean = 0, sum_of_squares = 0;  // around the mean
+  double mean = 0, sum_of_squares = 0;  // of the distances from the mean
   size_t count = 0;
 
-  void Add(double value) {  // Welford's update
+  void Add(double value) {  // Welford 1962
     ++count;
     const double delta = value - mean;
     mean += delta / static_cast<double>(count);
@@ -38,15 +38,17 @@ Advantages Gae(absl::Span<const float> rewards, absl::Span<const float> values, 
   return out;
 }
 
-std::vector<float> GroupAdvantages(absl::Span<const double> rewards, GroupBaseline baseline) {
+std::vector<float> GroupAdvantages(absl::Span<const double> rewards,
+                                   PpoSettings::Advantage::Estimator estimator) {
+  CHECK_NE(estimator, PpoSettings::Advantage::GAE);
   CHECK_GE(rewards.size(), 2u);
   Moments moments;
   for (double reward : rewards) moments.Add(reward);
   const auto count = static_cast<double>(rewards.size());
   double scale = 1;
-  if (baseline == GroupBaseline::kGrpo) {
+  if (estimator == PpoSettings::Advantage::GRPO) {
     scale = 1 / (std::sqrt(moments.sum_of_squares / (count - 1)) + 1e-6);
-  } else if (baseline == GroupBaseline::kRloo) {
+  } else if (estimator == PpoSettings::Advantage::RLOO) {
     scale = count / (count - 1);  // r - (sum - r) / (K - 1) = (r - mean) K / (K - 1)
   }
   std::vector<float> out;

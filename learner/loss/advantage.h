@@ -4,35 +4,39 @@
 #include <vector>
 
 #include "absl/types/span.h"
+#include "proto/config.pb.h"
 
 namespace reckon {
 
-// Advantages of sampled tokens, on the host, added up in double. Pure functions.
+// Advantages of sampled tokens. Pure functions on the host, summed in double.
 
 struct Advantages {
   std::vector<float> advantages, returns;  // one a token
 };
 
-// Generalised advantage estimation over the response tokens of one sample (Schulman et al. 2016):
-// delta_t = r_t + gamma V_{t+1} - V_t, A_t = delta_t + gamma lambda A_{t+1}; 0 follows the last
-// token, which ends the episode. Returns are A + V, before any whitening (trlX, TRL).
+// Generalized advantage estimation over the completion of one sample (Schulman et al. 2016, eq.
+// 16):
+//   delta_t = r_t + gamma V_{t+1} - V_t        V after the last token is 0: the episode ends there
+//   A_t     = delta_t + gamma lambda A_{t+1}
+//   R_t     = A_t + V_t                        before any whitening, as in trlX and TRL
+// `rewards` and `values`: one a token.
 Advantages Gae(absl::Span<const float> rewards, absl::Span<const float> values, double gamma,
                double lambda);
 
-// Of a group of samples of one prompt, one each, from their rewards.
-enum class GroupBaseline {
-  kGrpo,    // (r - mean) / (std + 1e-6), std with K - 1 below (DeepSeekMath, eq. 3; TRL, verl)
-  kDrGrpo,  // r - mean (Liu et al. 2025: the division prefers prompts of little spread)
-  kRloo,    // r - mean of the others (Ahmadian et al. 2024)
-};
-// At least two rewards.
-std::vector<float> GroupAdvantages(absl::Span<const double> rewards, GroupBaseline baseline);
+// Advantages of the K >= 2 samples of one prompt from their rewards, one a sample, with m the mean:
+//   GRPO     (r - m) / (s + 1e-6), s with K - 1 in the denominator (DeepSeekMath, section 4.1.2)
+//   DR_GRPO  r - m (Liu et al. 2025: dividing by s prefers prompts whose rewards differ little)
+//   RLOO     r - mean of the other K - 1 (Ahmadian et al. 2024)
+// GAE is not one of these: a CHECK.
+std::vector<float> GroupAdvantages(absl::Span<const double> rewards,
+                                   PpoSettings::Advantage::Estimator estimator);
 
-// (x - mean) / sqrt(var + 1e-8) over all of `values` in place, var with n below (trlX).
+// Replaces every x of all vectors together by (x - mean) / sqrt(var + 1e-8), var with n in the
+// denominator (trlX).
 void Whiten(absl::Span<std::vector<float>* const> values);
 
-// 1 - Var[returns - values] / Var[returns]: 1 is a perfect critic, 0 one that knows nothing. 0 when
-// the returns do not vary.
+// 1 - Var[returns - values] / Var[returns]: 1 for a perfect critic, 0 for one that is constant, and
+// 0 when the returns do not vary.
 double ExplainedVariance(absl::Span<const float> values, absl::Span<const float> returns);
 
 }  // namespace reckon

@@ -8,28 +8,28 @@
 
 namespace reckon {
 
-at::Tensor KlEstimate(KlEstimator estimator, const at::Tensor& logprobs,
+at::Tensor KlEstimate(PpoSettings::Kl::Estimator estimator, const at::Tensor& logprobs,
                       const at::Tensor& ref_logprobs) {
   const at::Tensor d = logprobs - ref_logprobs;
   switch (estimator) {
-    case KlEstimator::kK1:
+    case PpoSettings::Kl::K1:
       return d;
-    case KlEstimator::kK2:
+    case PpoSettings::Kl::K2:
       return d * d * 0.5;
-    case KlEstimator::kK3:
+    case PpoSettings::Kl::K3:
       break;
   }
   return at::exp(-d) - 1 + d;
 }
 
-double KlEstimate(KlEstimator estimator, double logprob, double ref_logprob) {
+double KlEstimate(PpoSettings::Kl::Estimator estimator, double logprob, double ref_logprob) {
   const double d = logprob - ref_logprob;
   switch (estimator) {
-    case KlEstimator::kK1:
+    case PpoSettings::Kl::K1:
       return d;
-    case KlEstimator::kK2:
+    case PpoSettings::Kl::K2:
       return d * d / 2;
-    case KlEstimator::kK3:
+    case PpoSettings::Kl::K3:
       break;
   }
   return std::expm1(-d) + d;

@@ -2,31 +2,33 @@
 #define RECKON_LEARNER_LOSS_KL_H_
 
 #include "ATen/core/Tensor.h"
+#include "proto/config.pb.h"
 
 namespace reckon {
 
-// Estimators of KL(policy || reference) from tokens that the policy sampled (Schulman,
-// "Approximating KL divergence", 2020), with d = log policy - log reference: k1 = d, unbiased;
-// k2 = d^2 / 2; k3 = exp(-d) - 1 + d, unbiased and never negative.
-enum class KlEstimator { kK1, kK2, kK3 };
-
-// Of each token, [n] -> [n] fp32; differentiable in `logprobs`.
-at::Tensor KlEstimate(KlEstimator estimator, const at::Tensor& logprobs,
+// Estimates of KL(policy || reference policy) at tokens that the policy sampled (Schulman,
+// "Approximating KL divergence", 2020), with d = log policy - log reference:
+//   K1  d               unbiased, may be negative
+//   K2  d^2 / 2         biased, its gradient is that of the KL
+//   K3  exp(-d) - 1 + d unbiased and never negative (DeepSeekMath, eq. 4)
+// One estimate a token: [n], [n] -> [n] fp32, differentiable in `logprobs`.
+at::Tensor KlEstimate(PpoSettings::Kl::Estimator estimator, const at::Tensor& logprobs,
                       const at::Tensor& ref_logprobs);
-// Of one token.
-double KlEstimate(KlEstimator estimator, double logprob, double ref_logprob);
+// The same for one token, in double.
+double KlEstimate(PpoSettings::Kl::Estimator estimator, double logprob, double ref_logprob);
 
 // The coefficient of a KL penalty: fixed, or steered towards a target (Ziegler et al. 2019, section
-// 2.2; trlX, TRL): after n samples with mean sequence KL `kl` it is multiplied by
-// 1 + clip(kl / target - 1, -0.2, 0.2) n / horizon.
+// 2.2; trlX, TRL). One thread.
 class KlCoefficient {
  public:
-  // target 0: fixed.
+  // `target`: mean KL of a sample in nats; 0: the coefficient stays `initial`. `horizon`: samples.
   KlCoefficient(double initial, double target, double horizon)
       : value_(initial), target_(target), horizon_(horizon) {}
 
   double value() const { return value_; }
   void Restore(double value) { value_ = value; }
+  // After `samples` samples whose mean KL was `kl`:
+  //   value *= 1 + clip(kl / target - 1, -0.2, 0.2) * samples / horizon
   void Update(double kl, double samples);
 
  private:

@@ -18,26 +18,26 @@ double Sum(const at::Tensor& values) { return values.sum().item<double>(); }
 
 }  // namespace
 
-PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PolicyLossOptions& options) {
+PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PpoSettings::Clip& clip) {
   PolicyLoss out;
   const at::Tensor& advantages = input.advantages;
   const at::Tensor difference = input.logprobs - input.old_logprobs;
-  // Far outside the clip range, and short of an infinity times zero.
+  // Far outside any clip range, but no infinity, which times an advantage of zero is not a number.
   const at::Tensor ratio = at::exp(at::clamp(difference, -20, 20));
   const at::Tensor unclipped = -advantages * ratio;
   const at::Tensor clipped =
-      -advantages * at::clamp(ratio, 1 - options.clip_ratio_low, 1 + options.clip_ratio_high);
+      -advantages * at::clamp(ratio, 1 - clip.ratio_low(), 1 + clip.ratio_high());
   at::Tensor losses = at::maximum(unclipped, clipped);
   out.clipped = Sum(clipped.gt(unclipped).detach());
-  if (options.clip_ratio_c > 0) {
-    const at::Tensor bound = -advantages * options.clip_ratio_c;
+  if (clip.ratio_c() > 0) {
+    const at::Tensor bound = -advantages * clip.ratio_c();
     const at::Tensor negative = advantages.lt(0);
     out.clipped_lower = Sum(negative.logical_and(losses.gt(bound)).detach());
     losses = at::where(negative, at::minimum(losses, bound), losses);
   }
-  if (options.importance_cap > 0) {
-    const at::Tensor importance = at::clamp(at::exp(input.old_logprobs - input.behaviour_logprobs),
-                                            0, options.importance_cap);
+  if (clip.importance_cap() > 0) {
+    const at::Tensor importance =
+        at::clamp(at::exp(input.old_logprobs - input.behaviour_logprobs), 0, clip.importance_cap());
     out.importance = Sum(importance);
     losses = losses * importance;
   }
@@ -46,7 +46,7 @@ PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PolicyLossOptio
   return out;
 }
 
-std::vector<float> TokenWeights(LossAggMode mode, absl::Span<const int64_t> lengths,
+std::vector<float> TokenWeights(PpoSettings::LossAggMode mode, absl::Span<const int64_t> lengths,
                                 int64_t max_tokens) {
   const auto tokens =
       static_cast<double>(std::accumulate(lengths.begin(), lengths.end(), int64_t{0}));
@@ -54,9 +54,9 @@ std::vector<float> TokenWeights(LossAggMode mode, absl::Span<const int64_t> leng
   std::vector<float> out;
   for (int64_t length : lengths) {
     double weight = 1 / std::max(1.0, tokens);
-    if (mode == LossAggMode::kSeqMeanTokenMean) {
+    if (mode == PpoSettings::SEQ_MEAN_TOKEN_MEAN) {
       weight = 1 / (count * static_cast<double>(std::max<int64_t>(1, length)));
-    } else if (mode == LossAggMode::kSeqMeanTokenSumNorm) {
+    } else if (mode == PpoSettings::SEQ_MEAN_TOKEN_SUM_NORM) {
       weight = 1 / (count * static_cast<double>(std::max<int64_t>(1, max_tokens)));
     }
     out.push_back(static_cast<float>(weight));

@@ -2,15 +2,22 @@
 
 #include <algorithm>
 
+#include "common/model/torch_status.h"
+
 namespace reckon {
 
-absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const StopToken& stop) {
+absl::Status CatchCollectiveErrors(absl::string_view what, absl::FunctionRef<absl::Status()> body) {
+  absl::Status status = CatchTorchErrors(what, body);
+  return absl::IsInternal(status) ? absl::UnavailableError(status.message()) : status;
+}
+
+absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const std::stop_token& stop) {
   absl::Duration pause = absl::Microseconds(50);
   while (!work->isCompleted()) {
-    if (stop.WaitFor(pause)) return absl::CancelledError("stopped");
+    if (WaitForStop(stop, pause)) return absl::CancelledError("stopped");
     pause = std::min(pause * 2, absl::Milliseconds(5));
   }
-  work->wait();
+  work->wait();  // throws the error, if it ended with one
   return absl::OkStatus();
 }
 

@@ -1,31 +1,27 @@
 #ifndef RECKON_LEARNER_PARALLEL_C10D_WORK_H_
 #define RECKON_LEARNER_PARALLEL_C10D_WORK_H_
 
-#include <c10/util/Exception.h>
-
-#include <exception>
 #include <torch/csrc/distributed/c10d/Work.hpp>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
-#include "common/base/stop_token.h"
+#include "absl/strings/string_view.h"
+#include "common/base/stop.h"
 
 namespace reckon {
 
-// Runs `body`; c10d's exceptions become UNAVAILABLE, named `what`.
-template <typename F>
-absl::Status Guarded(const char* what, F&& body) {
-  try {
-    return body();
-  } catch (const c10::Error& error) {
-    return absl::UnavailableError(absl::StrCat(what, ": ", error.what_without_backtrace()));
-  } catch (const std::exception& error) {
-    return absl::UnavailableError(absl::StrCat(what, ": ", error.what()));
-  }
-}
+// CatchTorchErrors for calls to c10d. A broken connection is a c10::DistError from NCCL but a plain
+// std::runtime_error from Gloo, so every exception is UNAVAILABLE, except that memory which runs
+// out is RESOURCE_EXHAUSTED.
+absl::Status CatchCollectiveErrors(absl::string_view what, absl::FunctionRef<absl::Status()> body);
 
-// Until the operation ends, whose error it throws, or `stop` comes: CANCELLED.
-absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const StopToken& stop);
+// Waits for a collective. Throws its error; CANCELLED when a stop is requested first.
+//
+// Asks the work whether it is completed, because nothing reports that for all backends: a future of
+// NCCL's completes when the operation is launched, not when it has run. The pause between two
+// questions grows with the time waited, from 50 us to 5 ms, so waiting costs at most twice the
+// operation's time, and 5 ms.
+absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const std::stop_token& stop);
 
 }  // namespace reckon
 

@@ -1,7 +1,6 @@
 #include "learner/parallel/gloo_parallel.h"
 
 #include <ATen/ops/empty.h>
-#include <ATen/ops/from_blob.h>
 
 #include <chrono>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -10,23 +9,24 @@
 
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
-#include "learner/parallel/coordinator_store.h"
+#include "learner/parallel/rendezvous_store.h"
 
 namespace reckon {
 namespace {
 
-// A rank may wait this long for another's share of a step, and for rank 0 while it samples.
+// How long a rank waits for another's share of a step, and for rank 0 while that samples or
+// evaluates. A rank that dies is noticed earlier, by its connections.
 constexpr std::chrono::minutes kStepTimeout(10);
 constexpr std::chrono::hours kIdleTimeout(24 * 30);
 
 class Gloo : public Parallel {
  public:
-  Gloo(const GlooOptions& options, const StopToken* stop,
+  Gloo(const GlooOptions& options, std::stop_token stop,
        c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
       : rank_(options.rank), world_(options.world), stop_(stop), group_(std::move(group)) {}
 
-  // A group whose last operation did not end cannot be taken down in order: its threads wait for
-  // ranks that are gone. It is left to the end of the process.
+  // Leaks a group whose last operation did not complete: its destructor would join threads that
+  // wait for ranks that are gone.
   ~Gloo() override {
     if (broken_) group_.release();
   }
@@ -35,7 +35,7 @@ class Gloo : public Parallel {
   int world() const override { return world_; }
 
   absl::Status AllReduceSum(const at::Tensor& values) override {
-    return Guarded("all-reduce", [&] {
+    return CatchCollectiveErrors("all-reduce", [&] {
       std::vector<at::Tensor> tensors = {values};
       c10d::AllreduceOptions options;
       options.timeout = kStepTimeout;
@@ -44,7 +44,7 @@ class Gloo : public Parallel {
   }
 
   absl::Status Broadcast(std::string* bytes) override {
-    return Guarded("broadcast", [&] {
+    return CatchCollectiveErrors("broadcast", [&] {
       c10d::BroadcastOptions options;
       options.rootRank = 0;
       options.timeout = kIdleTimeout;
@@ -66,14 +66,14 @@ class Gloo : public Parallel {
 
  private:
   absl::Status Wait(const c10::intrusive_ptr<c10d::Work>& work) {
-    broken_ = true;  // until it is seen to end well
-    RETURN_IF_ERROR(Await(work, *stop_));
+    broken_ = true;  // until it has completed
+    RETURN_IF_ERROR(Await(work, stop_));
     broken_ = false;
     return absl::OkStatus();
   }
 
   const int rank_, world_;
-  const StopToken* const stop_;
+  const std::stop_token stop_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   bool broken_ = false;
 };
@@ -82,14 +82,14 @@ class Gloo : public Parallel {
 
 absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
-                                                   const StopToken* stop) {
+                                                   std::stop_token stop) {
   std::unique_ptr<Parallel> parallel;
-  RETURN_IF_ERROR(Guarded("rendezvous", [&] {
+  RETURN_IF_ERROR(CatchCollectiveErrors("rendezvous", [&] {
     auto gloo = c10d::ProcessGroupGloo::Options::create(kStepTimeout);
     gloo->devices.push_back(
         c10d::ProcessGroupGloo::createDeviceForHostname(options.interface_address));
     gloo->threads = 2;
-    auto store = c10::make_intrusive<CoordinatorStore>(std::move(stub), options.epoch, stop);
+    auto store = c10::make_intrusive<RendezvousStore>(std::move(stub), options.term, stop);
     parallel = std::make_unique<Gloo>(
         options, stop,
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world, gloo));

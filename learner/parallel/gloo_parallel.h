@@ -6,7 +6,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
-#include "common/base/stop_token.h"
+#include "common/base/stop.h"
 #include "learner/parallel/parallel.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -15,16 +15,17 @@ namespace reckon {
 struct GlooOptions {
   int rank = 0;
   int world = 1;
-  // This rank's address that the others can reach.
-  std::string interface_address = "127.0.0.1";
-  uint64_t epoch = 0;  // scopes the rendezvous
+  std::string interface_address = "127.0.0.1";  // of this rank, where the others can reach it
+  uint64_t term = 0;                            // of the learner group; scopes the rendezvous
 };
 
-// Ranks as processes connected by c10d's Gloo over TCP. Waits until all ranks are there (5 minutes
-// at most). A rank that ends is noticed by its connections; CANCELLED when `stop` comes first.
+// Connects the ranks, which are processes, by c10d's Gloo over TCP. Blocks until all ranks have
+// called it, for at most 5 minutes (the timeout of c10d's store): UNAVAILABLE. CANCELLED or
+// UNAVAILABLE when a stop is requested. A collective fails with UNAVAILABLE soon after a rank died,
+// because its connections break.
 absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
-                                                   const StopToken* stop);
+                                                   std::stop_token stop);
 
 }  // namespace reckon
 

@@ -3,16 +3,17 @@
 #include <thread>
 #include <vector>
 
-#include "absl/time/clock.h"
+#include "absl/synchronization/notification.h"
+#include "common/testing/await.h"
 #include "gtest/gtest.h"
-#include "learner/fake_coordinator.h"
-#include "learner/rank_threads.h"
+#include "tests/support/in_process_coordinator.h"
+#include "tests/support/rank_threads.h"
 
 namespace reckon {
 namespace {
 
 TEST(GlooParallelTest, SumsOverTheRanks) {
-  StopToken stop;
+  std::stop_source stop;
   AsRanks(3, &stop, [](Parallel& parallel) {
     std::vector<float> values(100001, 1.0f + parallel.rank());
     ASSERT_TRUE(parallel.AllReduceSum(absl::MakeSpan(values)).ok());
@@ -21,8 +22,8 @@ TEST(GlooParallelTest, SumsOverTheRanks) {
   });
 }
 
-TEST(GlooParallelTest, BroadcastsWhatRankZeroHas) {
-  StopToken stop;
+TEST(GlooParallelTest, BroadcastsTheBytesOfRankZero) {
+  std::stop_source stop;
   AsRanks(2, &stop, [](Parallel& parallel) {
     for (std::string sent : {std::string("abc"), std::string(), std::string(3 << 20, 'x')}) {
       std::string bytes = parallel.rank() == 0 ? sent : "other";
@@ -32,30 +33,32 @@ TEST(GlooParallelTest, BroadcastsWhatRankZeroHas) {
   });
 }
 
-TEST(GlooParallelTest, EndsWhenStoppedWhileItWaits) {
-  StopToken stop;
+TEST(GlooParallelTest, AStopEndsACollectiveThatWaits) {
+  std::stop_source stop;
+  absl::Notification waits;
   AsRanks(2, &stop, [&](Parallel& parallel) {
     if (parallel.rank() == 0) {
-      absl::SleepFor(absl::Milliseconds(300));
-      stop.Stop();
+      waits.WaitForNotification();
+      stop.request_stop();
       return;
     }
     std::string bytes;
+    waits.Notify();
     absl::Status status = parallel.Broadcast(&bytes);
     EXPECT_FALSE(status.ok());
   });
 }
 
 TEST(GlooParallelTest, GivesUpTheRendezvousWhenStopped) {
-  FakeCoordinator coordinator;
-  StopToken stop;
+  InProcessCoordinator coordinator;
+  std::stop_source stop;
   std::thread stopper([&] {
-    absl::SleepFor(absl::Milliseconds(200));
-    stop.Stop();
+    EXPECT_TRUE(Await([&] { return coordinator.faults().calls("Rendezvous") > 0; }));
+    stop.request_stop();
   });
   GlooOptions options;
   options.world = 2;
-  EXPECT_FALSE(MakeGloo(options, coordinator.NewStub(), &stop).ok());
+  EXPECT_FALSE(MakeGloo(options, coordinator.NewStub(), stop.get_token()).ok());
   stopper.join();
 }
 

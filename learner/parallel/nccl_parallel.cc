@@ -9,18 +9,18 @@
 
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
-#include "learner/parallel/coordinator_store.h"
+#include "learner/parallel/rendezvous_store.h"
 
 namespace reckon {
 namespace {
 
 class Nccl : public Parallel {
  public:
-  Nccl(std::unique_ptr<Parallel> host, const StopToken* stop,
+  Nccl(std::unique_ptr<Parallel> host, std::stop_token stop,
        c10::intrusive_ptr<c10d::ProcessGroupNCCL> group)
-      : host_(std::move(host)), stop_(*stop), group_(std::move(group)) {}
+      : host_(std::move(host)), stop_(stop), group_(std::move(group)) {}
 
-  // As Gloo's: a group whose last operation did not end is left to the end of the process.
+  // Leaks a group whose last operation did not complete, as Gloo does.
   ~Nccl() override {
     if (broken_) group_.release();
   }
@@ -30,9 +30,9 @@ class Nccl : public Parallel {
 
   absl::Status AllReduceSum(const at::Tensor& values) override {
     if (values.is_cpu()) return host_->AllReduceSum(values);
-    return Guarded("all-reduce", [&] {
+    return CatchCollectiveErrors("all-reduce", [&] {
       std::vector<at::Tensor> tensors = {values};
-      broken_ = true;  // until it is seen to end well
+      broken_ = true;  // until it has completed
       RETURN_IF_ERROR(Await(group_->allreduce(tensors), stop_));
       broken_ = false;
       return absl::OkStatus();
@@ -44,22 +44,22 @@ class Nccl : public Parallel {
 
  private:
   const std::unique_ptr<Parallel> host_;
-  const StopToken& stop_;
+  const std::stop_token stop_;
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group_;
   bool broken_ = false;
 };
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host, uint64_t epoch,
+absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host, uint64_t term,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
-                                                   const StopToken* stop) {
+                                                   std::stop_token stop) {
   std::unique_ptr<Parallel> parallel;
-  RETURN_IF_ERROR(Guarded("rendezvous", [&] {
+  RETURN_IF_ERROR(CatchCollectiveErrors("rendezvous", [&] {
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = std::chrono::minutes(10);  // for another rank's share of a step
     auto store = c10::make_intrusive<c10d::PrefixStore>(
-        "nccl", c10::make_intrusive<CoordinatorStore>(std::move(stub), epoch, stop));
+        "nccl", c10::make_intrusive<RendezvousStore>(std::move(stub), term, stop));
     auto group =
         c10::make_intrusive<c10d::ProcessGroupNCCL>(store, host->rank(), host->world(), options);
     parallel = std::make_unique<Nccl>(std::move(host), stop, std::move(group));

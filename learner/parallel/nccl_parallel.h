@@ -5,17 +5,18 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "common/base/stop_token.h"
+#include "common/base/stop.h"
 #include "learner/parallel/parallel.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 
-// The ranks of `host`, which keeps what lies in host memory, with c10d's NCCL for tensors on the
-// GPU. Each rank has the first GPU that it sees to itself. Only in builds with RECKON_CUDA.
-absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host, uint64_t epoch,
+// The ranks of `host` with c10d's NCCL for tensors on the GPU; what is in host memory goes through
+// `host`. Each rank uses the first GPU that it sees, and no other rank may use the same. Blocks and
+// fails as MakeGloo does. Only in builds with RECKON_CUDA.
+absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host, uint64_t term,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
-                                                   const StopToken* stop);
+                                                   std::stop_token stop);
 
 }  // namespace reckon
 

@@ -4,7 +4,8 @@
 
 #include "common/model/backend.h"
 #include "gtest/gtest.h"
-#include "learner/fake_coordinator.h"
+#include "learner/parallel/single.h"
+#include "tests/support/in_process_coordinator.h"
 
 namespace reckon {
 namespace {
@@ -14,9 +15,10 @@ TEST(GpuNcclParallelTest, OneRankSumsOnTheGpuAndInHostMemory) {
     GTEST_SKIP() << "needs a GPU: " << backend.status().message();
   }
 #ifdef RECKON_CUDA
-  FakeCoordinator coordinator;
-  StopToken stop;
-  auto parallel = MakeNccl(MakeSingle(), 1, coordinator.NewStub(), &stop);
+  InProcessCoordinator coordinator;
+  const uint64_t term = coordinator.BeginTerm();
+  std::stop_source stop;
+  auto parallel = MakeNccl(MakeSingle(), term, coordinator.NewStub(), stop.get_token());
   ASSERT_TRUE(parallel.ok()) << parallel.status();
   for (c10::DeviceType where : {c10::kCUDA, c10::kCPU}) {
     const at::Tensor values = at::full({100001}, 2.0, at::TensorOptions(at::kFloat).device(where));

@@ -1,7 +1,8 @@
 #ifndef RECKON_LEARNER_PARALLEL_PARALLEL_H_
 #define RECKON_LEARNER_PARALLEL_PARALLEL_H_
 
-#include <memory>
+#include <ATen/ops/from_blob.h>
+
 #include <string>
 
 #include "ATen/core/Tensor.h"
@@ -10,9 +11,16 @@
 
 namespace reckon {
 
-// The ranks of one learner group, seen from one of them. All ranks make the same calls in the same
-// order, one thread at a time. An error (a rank is gone, the run is stopped) ends the group: no
-// call works after it.
+// The ranks of one learner group, as one of them sees it. The calls that communicate are
+// collective: every rank makes the same ones in the same order, from one thread at a time, and
+// waits in them for the others. A call that only some ranks make blocks the group until its time
+// limit.
+//
+// An error (UNAVAILABLE: a rank or the network is gone; CANCELLED: stopped) ends the group: later
+// calls fail too, and the process must end so that the group can start again under a new term.
+//
+// Implementations: Single (one rank), Gloo (CPU tensors over TCP), Nccl (GPU tensors, with a host
+// Parallel for the rest).
 class Parallel {
  public:
   virtual ~Parallel() = default;
@@ -22,14 +30,17 @@ class Parallel {
   // Replaces `values`, fp32 and contiguous, by their sum over the ranks, the same bits on every
   // rank.
   virtual absl::Status AllReduceSum(const at::Tensor& values) = 0;
-  absl::Status AllReduceSum(absl::Span<float> values);
-  // Gives rank 0's bytes to all. The others wait as long as rank 0 is busy and alive.
+  // The same for values in host memory.
+  absl::Status AllReduceSum(absl::Span<float> values) {
+    return AllReduceSum(
+        at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat));
+  }
+  // Replaces `bytes` on every rank by those of rank 0. The others wait as long as rank 0 is busy
+  // and alive.
   virtual absl::Status Broadcast(std::string* bytes) = 0;
+  // Returns when every rank has called it.
   virtual absl::Status Barrier() = 0;
 };
-
-// One rank alone: nothing to do.
-std::unique_ptr<Parallel> MakeSingle();
 
 }  // namespace reckon
 

@@ -1,6 +1,4 @@
-#include <ATen/ops/from_blob.h>
-
-#include "learner/parallel/parallel.h"
+#include "learner/parallel/single.h"
 
 namespace reckon {
 namespace {
@@ -15,11 +13,6 @@ class Single : public Parallel {
 };
 
 }  // namespace
-
-absl::Status Parallel::AllReduceSum(absl::Span<float> values) {
-  return AllReduceSum(
-      at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat));
-}
 
 std::unique_ptr<Parallel> MakeSingle() { return std::make_unique<Single>(); }
 

@@ -4,31 +4,31 @@
 
 #include "absl/time/time.h"
 #include "common/base/status_macros.h"
-#include "learner/coordinator_call.h"
+#include "common/net/retry.h"
 
 namespace reckon {
 
 Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInterface* stub,
-                     uint64_t epoch, const StopToken* stop)
-    : server_(std::move(server)), stub_(stub), epoch_(epoch), stop_(stop) {}
+                     uint64_t term, std::stop_token stop)
+    : server_(std::move(server)), stub_(stub), term_(term), stop_(stop) {}
 
 absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(const std::string& listen,
                                                             Coordinator::StubInterface* stub,
-                                                            uint64_t epoch, const StopToken* stop) {
+                                                            uint64_t term, std::stop_token stop) {
   ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen));
-  return std::unique_ptr<Publisher>(new Publisher(std::move(server), stub, epoch, stop));
+  return std::unique_ptr<Publisher>(new Publisher(std::move(server), stub, term, stop));
 }
 
 absl::Status Publisher::Publish(uint64_t version, Weights weights) {
   weights.manifest.set_version(version);
-  weights.manifest.set_epoch(epoch_);
+  weights.manifest.set_term(term_);
   weights.manifest.clear_sources();
   weights.manifest.add_sources(server_->address());
   PublishWeightsRequest request;
   *request.mutable_manifest() = weights.manifest;
   server_->Add(version, std::move(weights));
   MarkReply reply;
-  RETURN_IF_ERROR(CallWithRetry(stop_, absl::InfiniteDuration(), [&](grpc::ClientContext* context) {
+  RETURN_IF_ERROR(CallWithRetry(stop_, {}, [&](grpc::ClientContext* context) {
     return stub_->PublishWeights(context, request, &reply);
   }));
   served_.insert(version);

@@ -6,36 +6,32 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
-#include "common/model/ops/thread_pool.h"
-#include "common/weights/mapped_bytes.h"
-#include "common/weights/model_folder.h"
+#include "common/base/thread_pool.h"
+#include "common/model/files/manifest.h"
+#include "common/model/files/model_folder.h"
+#include "common/model/files/weight_bytes.h"
+#include "common/model/kernels/dtype.h"
 
 namespace reckon {
 namespace {
 
-constexpr int64_t kBlock = 1 << 16;
+constexpr int64_t kBlock = 1 << 16;  // elements of one thread's share
 
-// Round to nearest, ties to even; parameters are finite (PolicyUpdate sees to it).
-uint16_t ToBf16(float value) {
-  uint32_t bits;
-  std::memcpy(&bits, &value, sizeof(bits));
-  return static_cast<uint16_t>((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
-}
-
-void Round(const at::Tensor& from, char* to) {
+// Parameters are never NaN, which ToBf16 could not round: PolicyUpdate takes no step of a gradient
+// that is not finite.
+void RoundToBf16(const at::Tensor& from, char* to) {
   const float* source = from.const_data_ptr<float>();
   auto* target = reinterpret_cast<uint16_t*>(to);
-  int64_t n = from.numel();
+  const int64_t n = from.numel();
   ParallelFor((n + kBlock - 1) / kBlock, [&](int64_t block) {
-    for (int64_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) {
-      target[i] = ToBf16(source[i]);
-    }
+    const int64_t first = block * kBlock;
+    ToBf16(source + first, std::min(kBlock, n - first), target + first);
   });
 }
 
 }  // namespace
 
-absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Compute compute,
+absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Dtype compute,
                            const NamedTensors& parameters) {
   std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   WeightManifest manifest;
@@ -45,20 +41,20 @@ absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base
   manifest.set_tokenizer_model(base.tokenizer_model());
   for (const TensorEntry& tensor : base.tensors()) {
     *manifest.add_tensors() = tensor;
-    manifest.mutable_tensors()->rbegin()->set_dtype(compute == Compute::kBf16 ? "BF16" : "F32");
+    manifest.mutable_tensors()->rbegin()->set_dtype(compute == Dtype::kBf16 ? "BF16" : "F32");
   }
   RETURN_IF_ERROR(LayOut(&manifest));
-  ASSIGN_OR_RETURN(std::shared_ptr<MappedBytes> bytes, MappedBytes::OfSize(manifest.total_bytes()));
+  ASSIGN_OR_RETURN(std::shared_ptr<WeightBytes> bytes, WeightBytes::OfSize(manifest.total_bytes()));
   for (const TensorEntry& tensor : manifest.tensors()) {
     auto parameter = by_name.find(tensor.name());
     if (parameter == by_name.end()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("tensor ", tensor.name(), " of the model folder is no parameter"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
     }
     const at::Tensor values = parameter->second.to(at::kCPU);
     char* to = bytes->data() + tensor.offset();
-    if (compute == Compute::kBf16) {
-      Round(values, to);
+    if (compute == Dtype::kBf16) {
+      RoundToBf16(values, to);
     } else {
       std::memcpy(to, values.const_data_ptr(), values.nbytes());
     }

@@ -7,38 +7,44 @@
 #include "common/net/channel.h"
 
 namespace reckon {
+namespace {
+
+constexpr absl::Duration kPollEvery = absl::Milliseconds(500);
+constexpr absl::Duration kCallDeadline = absl::Seconds(2);
+constexpr absl::Duration kWindow = absl::Seconds(10);  // several groups end within it
+
+}  // namespace
 
 PlanWatch::PlanWatch(Coordinator::StubInterface* stub, std::string plan, Reporter* reporter)
-    : stub_(stub), plan_(std::move(plan)), reporter_(reporter), thread_([this] { Run(); }) {}
+    : stub_(stub),
+      plan_(std::move(plan)),
+      reporter_(reporter),
+      thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
-PlanWatch::~PlanWatch() {
-  stop_.Stop();
-  thread_.join();
-}
-
-void PlanWatch::Run() {
-  // Throughput over the last few seconds: enough for several groups to finish in.
+void PlanWatch::Run(const std::stop_token& stop) {
   struct Point {
     absl::Time time;
     uint64_t tokens;
   };
-  std::deque<Point> recent;
+  std::deque<Point> recent;  // throughput is over these
   do {
     grpc::ClientContext context;
-    SetDeadline(&context, absl::Seconds(2));
+    SetDeadline(&context, kCallDeadline);
+    std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     GetStatusReply reply;
     if (!stub_->GetStatus(&context, GetStatusRequest(), &reply).ok()) continue;
     for (const PlanStatus& plan : reply.plans()) {
       if (plan.name() != plan_) continue;
       recent.push_back({absl::Now(), plan.sampled_tokens()});
-      while (recent.size() > 2 && recent.back().time - recent.front().time > absl::Seconds(10)) {
+      while (recent.size() > 2 && recent.back().time - recent.front().time > kWindow) {
         recent.pop_front();
       }
-      double seconds = absl::ToDoubleSeconds(recent.back().time - recent.front().time);
-      uint64_t tokens = recent.back().tokens - recent.front().tokens;
-      reporter_->Update(plan.samples_accepted(), seconds > 0 ? tokens / seconds : 0);
+      const double seconds = absl::ToDoubleSeconds(recent.back().time - recent.front().time);
+      const auto tokens = static_cast<double>(recent.back().tokens - recent.front().tokens);
+      reporter_->Update(static_cast<double>(plan.samples_accepted()),
+                        seconds > 0 ? tokens / seconds : 0);
     }
-  } while (!stop_.WaitFor(absl::Milliseconds(500)));
+  } while (!WaitForStop(stop, kPollEvery));
 }
 
 }  // namespace reckon

@@ -4,27 +4,28 @@
 #include <string>
 #include <thread>
 
-#include "common/base/stop_token.h"
+#include "common/base/stop.h"
 #include "learner/report/reporter.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 
-// Shows how far a plan is while it runs: asks the coordinator twice a second for the samples it
-// accepted and their tokens. Owns one thread, from construction to destruction.
+// Moves the progress bar while the learner's thread waits for a plan's batches. Owns one thread,
+// from construction to destruction, which asks the coordinator every 500 ms for the samples that it
+// has accepted and their tokens. It polls because the coordinator has no call that streams its
+// status; a poll that fails is skipped, since only the display depends on it.
 class PlanWatch {
  public:
+  // `stub` and `reporter` must outlive it.
   PlanWatch(Coordinator::StubInterface* stub, std::string plan, Reporter* reporter);
-  ~PlanWatch();
 
  private:
-  void Run();
+  void Run(const std::stop_token& stop);
 
   Coordinator::StubInterface* const stub_;
   const std::string plan_;
   Reporter* const reporter_;
-  StopToken stop_;
-  std::thread thread_;
+  std::jthread thread_;  // last: uses the others; its destructor stops and joins it
 };
 
 }  // namespace reckon

@@ -8,76 +8,77 @@
 
 namespace reckon {
 
-Reporter::Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics,
+Reporter::Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics, int64_t step,
                    std::vector<std::string> lines)
-    : run_dir_(std::move(run_dir)), metrics_(std::move(metrics)) {
+    : run_dir_(std::move(run_dir)), metrics_(std::move(metrics)), step_(step) {
   absl::MutexLock lock(&mu_);
-  progress_.lines = std::move(lines);
+  progress_.mutable_lines()->Assign(lines.begin(), lines.end());
   phase_begin_ = absl::Now();
   shown_ = absl::InfinitePast();
 }
 
 std::unique_ptr<Reporter> Reporter::Silent() {
-  return std::unique_ptr<Reporter>(new Reporter("", nullptr, {}));
+  return std::unique_ptr<Reporter>(new Reporter("", nullptr, 0, {}));
 }
 
 absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const std::string& run_dir, int64_t step,
                                                            std::vector<std::string> lines) {
   ASSIGN_OR_RETURN(std::unique_ptr<MetricsWriter> metrics, MetricsWriter::Open(run_dir, step));
-  return std::unique_ptr<Reporter>(new Reporter(run_dir, std::move(metrics), std::move(lines)));
+  return std::unique_ptr<Reporter>(
+      new Reporter(run_dir, std::move(metrics), step, std::move(lines)));
 }
 
 void Reporter::BeginPhase(const std::string& phase, double total, const std::string& unit) {
   absl::MutexLock lock(&mu_);
-  progress_.phase = phase;
-  progress_.done = 0;
-  progress_.total = total;
-  progress_.unit = unit;
-  progress_.tokens_per_s = 0;
+  progress_.set_phase(phase);
+  progress_.set_done(0);
+  progress_.set_total(total);
+  progress_.set_unit(unit);
+  progress_.set_tokens_per_s(0);
   phase_begin_ = absl::Now();
   Show(true);
 }
 
 void Reporter::Update(double done, double tokens_per_s) {
   absl::MutexLock lock(&mu_);
-  progress_.done = done;
-  progress_.tokens_per_s = tokens_per_s;
+  progress_.set_done(done);
+  progress_.set_tokens_per_s(tokens_per_s);
   Show(false);
 }
 
 void Reporter::AddLine(const std::string& line) {
   absl::MutexLock lock(&mu_);
-  progress_.lines.push_back(line);
+  progress_.add_lines(line);
   Show(true);
 }
 
 void Reporter::Finish() {
   absl::MutexLock lock(&mu_);
-  progress_.phase = "finished";
-  progress_.done = progress_.total;
-  progress_.finished = true;
+  progress_.set_phase("finished");
+  progress_.set_done(progress_.total());
+  progress_.set_finished(true);
   Show(true);
 }
 
-absl::Status Reporter::Write(const std::map<std::string, double>& values, int64_t* step) {
-  if (metrics_ != nullptr) RETURN_IF_ERROR(metrics_->Write(*step, values));
-  ++*step;
+absl::Status Reporter::Write(const std::map<std::string, double>& values) {
+  if (metrics_ != nullptr) RETURN_IF_ERROR(metrics_->Write(step_, values));
+  ++step_;
   return absl::OkStatus();
 }
 
 std::vector<std::string> Reporter::lines() const {
   absl::MutexLock lock(&mu_);
-  return progress_.lines;
+  return {progress_.lines().begin(), progress_.lines().end()};
 }
 
-void Reporter::Show(bool now) {
+void Reporter::Show(bool at_once) {
   if (run_dir_.empty()) return;
-  absl::Time time = absl::Now();
-  if (!now && time - shown_ < absl::Milliseconds(300)) return;
+  const absl::Time time = absl::Now();
+  if (!at_once && time - shown_ < absl::Milliseconds(300)) return;
   shown_ = time;
-  progress_.elapsed_s = absl::ToDoubleSeconds(time - phase_begin_);
-  absl::Status written = WriteProgress(run_dir_, progress_);
-  if (!written.ok()) LOG(WARNING) << "progress: " << written.message();
+  progress_.set_elapsed_s(absl::ToDoubleSeconds(time - phase_begin_));
+  const absl::Status written = WriteProgress(run_dir_, progress_);
+  if (!written.ok()) LOG(WARNING) << "progress.json: " << written.message();
 }
 
 }  // namespace reckon

@@ -12,12 +12,16 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/telemetry/metrics.h"
+#include "common/telemetry/progress.h"
 
 namespace reckon {
 
-// What people and tools see of a run: metrics and progress.json. Rank 0's writes, the others' is
-// silent. Metrics from one thread; the rest is thread-safe. Progress that cannot be written is
-// logged and does not end the run.
+// What humans and tools see of a run: metrics (metrics.jsonl, TensorBoard) and progress.json. Every
+// rank has one and makes the same calls; only that of rank 0 writes, the others are silent.
+//
+// Write and step belong to the learner's thread, the rest is thread-safe: PlanWatch updates the
+// progress while the learner waits for samples. Metrics that cannot be written are an error,
+// progress that cannot be written is logged only, because no later step depends on it.
 class Reporter {
  public:
   static std::unique_ptr<Reporter> Silent();
@@ -25,23 +29,31 @@ class Reporter {
   static absl::StatusOr<std::unique_ptr<Reporter>> Create(const std::string& run_dir, int64_t step,
                                                           std::vector<std::string> lines);
 
+  // Starts a bar from 0 to `total`.
   void BeginPhase(const std::string& phase, double total, const std::string& unit);
+  // Moves the bar. Written to progress.json at most every 300 ms.
   void Update(double done, double tokens_per_s);
+  // Adds a summary line that stays above the bar.
   void AddLine(const std::string& line);
+  // Marks the run as finished: `reckon train` ends.
   void Finish();
 
-  // One object, at the step that `step` points to, which then moves on.
-  absl::Status Write(const std::map<std::string, double>& values, int64_t* step);
+  // Writes one line of metrics at step().
+  absl::Status Write(const std::map<std::string, double>& values);
+  // The next line of metrics.jsonl, the x axis of the curves.
+  int64_t step() const { return step_; }
 
   std::vector<std::string> lines() const;
 
  private:
-  Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics,
+  Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics, int64_t step,
            std::vector<std::string> lines);
-  void Show(bool now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes progress.json: at once, or when the last time is 300 ms ago.
+  void Show(bool at_once) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
-  const std::string run_dir_;  // empty: silent
-  const std::unique_ptr<MetricsWriter> metrics_;
+  const std::string run_dir_;                     // empty: silent
+  const std::unique_ptr<MetricsWriter> metrics_;  // null: silent
+  int64_t step_;
   mutable absl::Mutex mu_;
   Progress progress_ ABSL_GUARDED_BY(mu_);
   absl::Time phase_begin_ ABSL_GUARDED_BY(mu_);

@@ -1,11 +1,17 @@
 #include "learner/update/adamw.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/norm.h>
+
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 #include <utility>
 
-#include "common/model/ops/thread_pool.h"
+#include "common/base/thread_pool.h"
 
 namespace reckon {
 namespace {
@@ -16,8 +22,8 @@ struct Coefficients {
   float beta1, beta2, epsilon, decay, step_size, inverse_correction2, scale;
 };
 
-void ApplyBlock(const Coefficients& c, int64_t n, float* __restrict p, const float* __restrict g,
-                float* __restrict m, float* __restrict v) {
+void StepBlock(const Coefficients& c, int64_t n, float* __restrict p, const float* __restrict g,
+               float* __restrict m, float* __restrict v) {
   for (int64_t i = 0; i < n; ++i) {
     float gradient = g[i] * c.scale;
     m[i] = c.beta1 * m[i] + (1 - c.beta1) * gradient;
@@ -27,46 +33,95 @@ void ApplyBlock(const Coefficients& c, int64_t n, float* __restrict p, const flo
   }
 }
 
-}  // namespace
-
-AdamW::AdamW(const TrainingSettings& training, std::vector<int64_t> sizes)
-    : beta1_(training.beta1()),
-      beta2_(training.beta2()),
-      epsilon_(training.epsilon()),
-      weight_decay_(training.weight_decay()),
-      sizes_(std::move(sizes)) {
-  int64_t total = std::accumulate(sizes_.begin(), sizes_.end(), int64_t{0});
-  moments_.first.resize(total);
-  moments_.second.resize(total);
+at::Tensor HostView(std::vector<float>& values) {
+  return at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat);
 }
 
-void AdamW::Apply(absl::Span<float* const> parameters, absl::Span<const float> gradient,
-                  float gradient_scale, double learning_rate) {
-  int64_t t = ++moments_.steps;
-  Coefficients c;
-  c.beta1 = static_cast<float>(beta1_);
-  c.beta2 = static_cast<float>(beta2_);
-  c.epsilon = static_cast<float>(epsilon_);
-  c.decay = static_cast<float>(1 - learning_rate * weight_decay_);
-  c.step_size = static_cast<float>(learning_rate / (1 - std::pow(beta1_, t)));
-  c.inverse_correction2 = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2_, t)));
-  c.scale = gradient_scale;
-  int64_t offset = 0;
-  for (size_t i = 0; i < sizes_.size(); ++i) {
-    float* p = parameters[i];
-    const float* g = gradient.data() + offset;
-    float* m = moments_.first.data() + offset;
-    float* v = moments_.second.data() + offset;
-    ParallelFor((sizes_[i] + kBlock - 1) / kBlock, [&](int64_t block) {
-      int64_t at = block * kBlock;
-      ApplyBlock(c, std::min(kBlock, sizes_[i] - at), p + at, g + at, m + at, v + at);
-    });
-    offset += sizes_[i];
+}  // namespace
+
+AdamW::AdamW(const TrainingSettings& training, Backend backend, std::vector<at::Tensor> parameters)
+    : training_(training), backend_(backend), parameters_(std::move(parameters)) {
+  int64_t elements = 0;
+  for (const at::Tensor& parameter : parameters_) elements += parameter.numel();
+  moments_.first.resize(elements);
+  moments_.second.resize(elements);
+}
+
+void AdamW::Step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
+  at::NoGradGuard no_grad;
+  if (backend_ == Backend::kCpuKernels) {
+    StepOnCpu(gradient, static_cast<float>(gradient_scale), learning_rate);
+  } else {
+    StepByTorch(gradient, gradient_scale, learning_rate);
   }
 }
 
-double Norm(absl::Span<const float> values) {
-  int64_t n = values.size(), blocks = (n + kBlock - 1) / kBlock;
+void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double learning_rate) {
+  const double beta1 = training_.beta1(), beta2 = training_.beta2();
+  const int64_t t = ++moments_.steps;
+  Coefficients c;
+  c.beta1 = static_cast<float>(beta1);
+  c.beta2 = static_cast<float>(beta2);
+  c.epsilon = static_cast<float>(training_.epsilon());
+  c.decay = static_cast<float>(1 - learning_rate * training_.weight_decay());
+  c.step_size = static_cast<float>(learning_rate / (1 - std::pow(beta1, t)));
+  c.inverse_correction2 = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t)));
+  c.scale = gradient_scale;
+  int64_t offset = 0;
+  for (at::Tensor& parameter : parameters_) {
+    const int64_t n = parameter.numel();
+    float* p = parameter.data_ptr<float>();
+    const float* g = gradient.const_data_ptr<float>() + offset;
+    float* m = moments_.first.data() + offset;
+    float* v = moments_.second.data() + offset;
+    ParallelFor((n + kBlock - 1) / kBlock, [&](int64_t block) {
+      const int64_t at = block * kBlock;
+      StepBlock(c, std::min(kBlock, n - at), p + at, g + at, m + at, v + at);
+    });
+    offset += n;
+  }
+}
+
+void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
+  if (host_is_newest_) {
+    const c10::Device device = gradient.device();
+    first_ = HostView(moments_.first).to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+    second_ = HostView(moments_.second).to(device, at::kFloat, false, true);
+    host_is_newest_ = false;
+  }
+  ++moments_.steps;
+  const at::Tensor scaled = gradient.mul_(gradient_scale);
+  std::vector<at::Tensor> parameters, gradients, first, second, steps;
+  const at::Tensor step =
+      at::full({}, static_cast<double>(moments_.steps), gradient.options().dtype(at::kFloat));
+  int64_t offset = 0;
+  for (const at::Tensor& parameter : parameters_) {
+    const int64_t n = parameter.numel();
+    parameters.push_back(parameter.detach().view({n}));
+    gradients.push_back(scaled.narrow(0, offset, n));
+    first.push_back(first_.narrow(0, offset, n));
+    second.push_back(second_.narrow(0, offset, n));
+    steps.push_back(step);
+    offset += n;
+  }
+  at::_fused_adamw_(parameters, gradients, first, second, /*max_exp_avg_sqs=*/{}, steps,
+                    learning_rate, training_.beta1(), training_.beta2(), training_.weight_decay(),
+                    training_.epsilon(), /*amsgrad=*/false, /*maximize=*/false);
+}
+
+AdamMoments& AdamW::moments() {
+  if (!host_is_newest_) {
+    HostView(moments_.first).copy_(first_);
+    HostView(moments_.second).copy_(second_);
+    host_is_newest_ = true;
+  }
+  return moments_;
+}
+
+double GlobalNorm(const at::Tensor& gradient) {
+  if (!gradient.is_cpu()) return at::norm(gradient).item<double>();
+  const float* values = gradient.const_data_ptr<float>();
+  const int64_t n = gradient.numel(), blocks = (n + kBlock - 1) / kBlock;
   std::vector<double> sums(blocks, 0);
   ParallelFor(blocks, [&](int64_t block) {
     double sum = 0;

@@ -4,41 +4,56 @@
 #include <cstdint>
 #include <vector>
 
-#include "absl/types/span.h"
+#include "ATen/core/Tensor.h"
+#include "common/model/backend.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
 
-// What AdamW remembers of all parameters, one after another.
+// The state of AdamW: two moments of every parameter's elements, one parameter after another.
 struct AdamMoments {
   int64_t steps = 0;
-  std::vector<float> first;
-  std::vector<float> second;
+  std::vector<float> first;   // m, mean of the gradients
+  std::vector<float> second;  // v, mean of their squares
 };
 
-// AdamW (decoupled weight decay) over fp32 parameters in one fused pass. The result does not depend
-// on the number of threads. One thread at a time.
+// AdamW (Loshchilov and Hutter 2019) over fp32 parameters. For every element, at step t:
+//   g = gradient_scale * gradient
+//   m = beta1 * m + (1 - beta1) * g           v = beta2 * v + (1 - beta2) * g^2
+//   p = (1 - rate * weight_decay) * p
+//         - rate * (m / (1 - beta1^t)) / (sqrt(v / (1 - beta2^t)) + epsilon)
+//
+// With the CPU kernels, one fused pass over memory on the threads of common/base/thread_pool.h,
+// whose bits do not depend on their number; with LibTorch, its fused operation on the parameters'
+// device. Owned by PolicyUpdate. One thread.
 class AdamW {
  public:
-  // `sizes`: elements of each parameter.
-  AdamW(const TrainingSettings& training, std::vector<int64_t> sizes);
+  // `parameters`: contiguous fp32, all on the device of `backend`. Changed in place by Step.
+  AdamW(const TrainingSettings& training, Backend backend, std::vector<at::Tensor> parameters);
 
-  // parameters[i] has sizes[i] elements; `gradient` is that of all parameters, one after another,
-  // and is multiplied by `gradient_scale` first.
-  void Apply(absl::Span<float* const> parameters, absl::Span<const float> gradient,
-             float gradient_scale, double learning_rate);
+  // One step. gradient [elements] fp32 on the same device, in the order of the parameters; LibTorch
+  // scales it in place.
+  void Step(const at::Tensor& gradient, double gradient_scale, double learning_rate);
 
-  int64_t elements() const { return moments_.first.size(); }
-  AdamMoments& moments() { return moments_; }
+  // In host memory. The next Step starts from what the caller leaves in it.
+  AdamMoments& moments();
 
  private:
-  const double beta1_, beta2_, epsilon_, weight_decay_;
-  const std::vector<int64_t> sizes_;
+  void StepOnCpu(const at::Tensor& gradient, float gradient_scale, double learning_rate);
+  void StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate);
+
+  const TrainingSettings training_;
+  const Backend backend_;
+  std::vector<at::Tensor> parameters_;
   AdamMoments moments_;
+  // LibTorch only: the moments on the device [elements], valid unless host_is_newest_.
+  at::Tensor first_, second_;
+  bool host_is_newest_ = true;
 };
 
-// Euclidean norm in double precision; the same for any number of threads.
-double Norm(absl::Span<const float> values);
+// Euclidean norm of a gradient of all parameters, fp32 and contiguous. On the CPU in double
+// precision, with the same bits for any number of threads.
+double GlobalNorm(const at::Tensor& gradient);
 
 }  // namespace reckon
 

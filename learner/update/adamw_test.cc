@@ -1,10 +1,16 @@
 #include "learner/update/adamw.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/from_blob.h>
+#include <ATen/ops/full.h>
+
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
 #include "common/base/rng.h"
-#include "common/model/ops/thread_pool.h"
+#include "common/base/thread_pool.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -16,27 +22,49 @@ TrainingSettings Settings() {
   return training;
 }
 
-std::vector<float> Random(int64_t n, uint64_t key) {
+at::Tensor Random(int64_t n, uint64_t key) {
   CounterRng rng(key);
   std::vector<float> out(n);
   for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(rng.Uniform(i) - 0.5);
+  return at::from_blob(out.data(), {n}, at::kFloat).clone();
+}
+
+// `values` as one parameter for each size, on the backend's device.
+std::vector<at::Tensor> Parameters(const at::Tensor& values, const std::vector<int64_t>& sizes,
+                                   Backend backend) {
+  std::vector<at::Tensor> out;
+  int64_t offset = 0;
+  for (int64_t size : sizes) {
+    out.push_back(values.narrow(0, offset, size).clone().to(DeviceOf(backend)));
+    out.back().requires_grad_(true);
+    offset += size;
+  }
+  return out;
+}
+
+std::vector<float> Values(const std::vector<at::Tensor>& parameters) {
+  std::vector<float> out;
+  for (const at::Tensor& parameter : parameters) {
+    const at::Tensor host = parameter.detach().to(at::kCPU).contiguous();
+    const float* values = host.const_data_ptr<float>();
+    out.insert(out.end(), values, values + host.numel());
+  }
   return out;
 }
 
 TEST(AdamWTest, AgreesWithTheTextbookLoop) {
-  const int64_t kSizes[] = {3, 100000, 70001};
-  int64_t total = 170004;
-  TrainingSettings training = Settings();
-  AdamW adam(training, {kSizes[0], kSizes[1], kSizes[2]});
-  std::vector<float> parameters = Random(total, 1);
-  std::vector<double> expected(parameters.begin(), parameters.end()), m(total, 0), v(total, 0);
-  float* pointers[] = {parameters.data(), parameters.data() + 3, parameters.data() + 100003};
+  const int64_t total = 170004;
+  const at::Tensor start = Random(total, 1);
+  std::vector<at::Tensor> parameters = Parameters(start, {3, 100000, 70001}, Backend::kCpuKernels);
+  AdamW adam(Settings(), Backend::kCpuKernels, parameters);
+  const float* first = start.const_data_ptr<float>();
+  std::vector<double> expected(first, first + total), m(total, 0), v(total, 0);
   for (int t = 1; t <= 5; ++t) {
-    std::vector<float> gradient = Random(total, 100 + t);
+    const at::Tensor gradient = Random(total, 100 + t);
     double rate = 1e-3 / t;
-    adam.Apply(pointers, gradient, 0.5f, rate);
+    adam.Step(gradient, 0.5, rate);
     for (int64_t i = 0; i < total; ++i) {
-      double g = 0.5 * gradient[i];
+      double g = 0.5 * gradient.const_data_ptr<float>()[i];
       m[i] = 0.9 * m[i] + 0.1 * g;
       v[i] = 0.95 * v[i] + 0.05 * g * g;
       double mean = m[i] / (1 - std::pow(0.9, t)), var = v[i] / (1 - std::pow(0.95, t));
@@ -44,27 +72,66 @@ TEST(AdamWTest, AgreesWithTheTextbookLoop) {
       expected[i] -= rate * mean / (std::sqrt(var) + 1e-8);
     }
   }
-  for (int64_t i = 0; i < total; ++i) ASSERT_NEAR(parameters[i], expected[i], 1e-6) << i;
+  const std::vector<float> got = Values(parameters);
+  for (int64_t i = 0; i < total; ++i) ASSERT_NEAR(got[i], expected[i], 1e-6) << i;
 }
 
 TEST(AdamWTest, DoesNotDependOnTheNumberOfThreads) {
-  std::vector<float> results[2], gradient = Random(300000, 2);
+  const at::Tensor gradient = Random(300000, 2);
+  std::vector<float> results[2];
   double norms[2];
   for (int threads : {1, 2}) {
     SetComputeThreads(threads);
-    std::vector<float>& parameters = results[threads - 1] = Random(300000, 1);
-    AdamW adam(Settings(), {300000});
-    for (int t = 0; t < 3; ++t) adam.Apply({parameters.data()}, gradient, 1, 1e-3);
-    norms[threads - 1] = Norm(gradient);
+    std::vector<at::Tensor> parameters =
+        Parameters(Random(300000, 1), {300000}, Backend::kCpuKernels);
+    AdamW adam(Settings(), Backend::kCpuKernels, parameters);
+    for (int t = 0; t < 3; ++t) adam.Step(gradient, 1, 1e-3);
+    results[threads - 1] = Values(parameters);
+    norms[threads - 1] = GlobalNorm(gradient);
   }
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(norms[0], norms[1]);
 }
 
-TEST(NormTest, IsTheEuclideanNorm) {
-  std::vector<float> values(200000, 0.5f);
-  EXPECT_DOUBLE_EQ(Norm(values), 0.5 * std::sqrt(200000.0));
-  EXPECT_EQ(Norm({}), 0);
+class AdamWByTorchTest : public testing::TestWithParam<Backend> {};
+
+TEST_P(AdamWByTorchTest, StepsAsTheCpuKernelsAlsoFromMomentsThatWereChanged) {
+  if (GetParam() == Backend::kTorchCuda && !ChooseBackend("CUDA").ok()) {
+    GTEST_SKIP() << "needs a GPU: " << ChooseBackend("CUDA").status().message();
+  }
+  const std::vector<int64_t> sizes = {3, 1000, 701};
+  const at::Tensor start = Random(1704, 1);
+  std::vector<at::Tensor> wanted = Parameters(start, sizes, Backend::kCpuKernels);
+  std::vector<at::Tensor> parameters = Parameters(start, sizes, GetParam());
+  AdamW own(Settings(), Backend::kCpuKernels, wanted), adam(Settings(), GetParam(), parameters);
+  for (int t = 1; t <= 6; ++t) {
+    const at::Tensor gradient = Random(1704, 100 + t);
+    own.Step(gradient, 0.5, 1e-2 / t);
+    adam.Step(gradient.clone().to(DeviceOf(GetParam())), 0.5, 1e-2 / t);
+    if (t == 3) {
+      EXPECT_EQ(adam.moments().steps, 3);
+      for (AdamMoments* moments : {&own.moments(), &adam.moments()}) {
+        for (float& m : moments->first) m *= 0.5f;
+      }
+    }
+  }
+  EXPECT_EQ(adam.moments().steps, own.moments().steps);
+  auto difference = [](const std::vector<float>& a, const std::vector<float>& b) {
+    float most = 0;
+    for (size_t i = 0; i < a.size(); ++i) most = std::max(most, std::abs(a[i] - b[i]));
+    return most;
+  };
+  EXPECT_LT(difference(adam.moments().first, own.moments().first), 1e-6);
+  EXPECT_LT(difference(adam.moments().second, own.moments().second), 1e-6);
+  EXPECT_LT(difference(Values(parameters), Values(wanted)), 1e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, AdamWByTorchTest, testing::Values(Backend::kTorchCpu));
+INSTANTIATE_TEST_SUITE_P(Gpu, AdamWByTorchTest, testing::Values(Backend::kTorchCuda));
+
+TEST(GlobalNormTest, IsTheEuclideanNorm) {
+  EXPECT_DOUBLE_EQ(GlobalNorm(at::full({200000}, 0.5, at::kFloat)), 0.5 * std::sqrt(200000.0));
+  EXPECT_EQ(GlobalNorm(at::empty({0}, at::kFloat)), 0);
 }
 
 }  // namespace

@@ -6,26 +6,30 @@
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
-#include "common/model/top_layers.h"
+#include "common/model/critic_layers.h"
 #include "learner/update/micro_batch.h"
 #include "learner/update/value_head.h"
 
 namespace reckon {
 
-// The values of PPO: a head on the policy's last hidden state, or on the last of the critic's own
-// copies of the policy's top layers (paper: 4; trlX: num_value_layers_unfrozen), which read the
-// policy's residual stream below them. One thread.
+// Predicts the return of each token for GAE. With L layers of its own:
+//
+//   L = 0   policy layers -> last hidden state -> value head
+//   L > 0   policy's residual stream before its top L layers -> own copies of these layers -> value
+//           head (4 in the paper; trlX: num_value_layers_unfrozen)
+//
+// Owned by the algorithm, which trains parameters() with the policy's. One thread.
 class Critic {
  public:
-  // `layers` 0: the head alone. `detach`: the critic's gradient stops where the policy's states
-  // enter it.
+  // `detach`: the critic's gradient stops where the policy's states enter it.
   Critic(const Transformer& policy, int64_t layers, bool detach, uint64_t seed);
-  // For states of any origin: the head alone.
+  // The value head alone, on states of any origin.
   Critic(int64_t hidden_size, bool detach, uint64_t seed, c10::Device device);
 
-  // The own layers start as those of this model.
+  // Copies the top layers of this model into the own layers. Errors as those of Transformer::Load.
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes);
-  // Of the loss tokens [n] fp32, differentiable. `states` asked for with tap_layer().
+  // The values of the loss tokens, [n] fp32, differentiable. `states`: of a forward pass that was
+  // asked for tap_layer().
   at::Tensor Values(const MicroBatch& micro, const TokenStates& states);
   int64_t tap_layer() const { return layers_.has_value() ? layers_->first_layer() : kNoTap; }
 
@@ -36,7 +40,7 @@ class Critic {
  private:
   const bool detach_;
   const ValueHead head_;
-  std::optional<TopLayers> layers_;
+  std::optional<CriticLayers> layers_;
 };
 
 }  // namespace reckon

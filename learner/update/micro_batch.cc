@@ -59,8 +59,9 @@ TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const Tok
   return out;
 }
 
-std::vector<std::vector<size_t>> PlanMicroBatches(absl::Span<const TrainingSequence* const> batch,
-                                                  int rank, int world, int64_t micro_batch_tokens) {
+std::vector<std::vector<size_t>> DivideIntoMicroBatches(
+    absl::Span<const TrainingSequence* const> batch, int rank, int world,
+    int64_t micro_batch_tokens) {
   std::vector<int64_t> lengths;
   for (const TrainingSequence* sequence : batch) lengths.push_back(sequence->tokens.size());
   const std::vector<size_t> mine = AssignToRanks(lengths, world)[rank];

@@ -7,16 +7,19 @@
 #include "ATen/core/Tensor.h"
 #include "absl/types/span.h"
 #include "common/model/transformer.h"
-#include "learner/update/training_sequence.h"
+#include "learner/data/training_sequence.h"
 
 namespace reckon {
 
-// Several whole sequences as one forward pass.
+// Several whole sequences as one forward pass without padding: row r is one token, sequence s has
+// rows starts[s] to starts[s + 1] - 1. The loss tokens are those that a sequence's mask marks,
+// except its first, which nothing predicts; loss token i has id targets[i] and is predicted by the
+// hidden state of row predicting[i], the one before it.
 struct MicroBatch {
   at::Tensor tokens, positions;    // [rows] int32
-  std::vector<int64_t> starts;     // of the sequences
+  std::vector<int64_t> starts;     // [sequences + 1]
   at::Tensor predicting, targets;  // [loss tokens] int64 rows, int32 token ids
-  std::vector<int64_t> counts;     // loss tokens of each sequence
+  std::vector<int64_t> counts;     // [sequences] loss tokens
   int64_t loss_tokens = 0;
 };
 
@@ -24,26 +27,27 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences);
 
 inline constexpr int64_t kNoTap = -1;
 
-// What is wanted of a forward pass beside the hidden states.
+// What a caller needs from a forward pass beside the hidden states.
 struct TokenQuery {
   double temperature = 1;  // of the distribution that log-probabilities are of
   bool logprobs = true;
-  int64_t tap_layer = kNoTap;
+  int64_t tap_layer = kNoTap;  // layer whose input is returned as TokenStates::residual
 };
 
-// Of the loss tokens of a micro-batch, in order; differentiable with grad mode on.
+// The n loss tokens of a micro-batch, in order; differentiable with grad mode on.
 struct TokenStates {
-  at::Tensor hidden;    // [n, hidden] final-norm states that predict the tokens, compute dtype
+  at::Tensor hidden;    // [n, hidden] final-norm states that predict the tokens, in compute type
   at::Tensor logprobs;  // [n] fp32; undefined unless asked for
-  at::Tensor
-      residual;  // [rows, hidden] fp32 in front of the tapped layer, of all rows; or undefined
+  at::Tensor residual;  // [rows, hidden] fp32 input of the tapped layer, of all rows; or undefined
 };
 TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query);
 
-// A micro-batch for each bin, and the sequences (indices into `batch`) in it, of what one rank of
-// `world` takes of a batch.
-std::vector<std::vector<size_t>> PlanMicroBatches(absl::Span<const TrainingSequence* const> batch,
-                                                  int rank, int world, int64_t micro_batch_tokens);
+// Divides a batch among `world` ranks and the share of `rank` into micro-batches of at most
+// `micro_batch_tokens` tokens (a longer sequence is alone in one): one list of indices into `batch`
+// for each micro-batch. Every sequence is in exactly one list of exactly one rank.
+std::vector<std::vector<size_t>> DivideIntoMicroBatches(
+    absl::Span<const TrainingSequence* const> batch, int rank, int world,
+    int64_t micro_batch_tokens);
 
 }  // namespace reckon
 

@@ -8,12 +8,13 @@
 
 namespace reckon {
 
-// Indices of the sequences that each rank takes: balanced by tokens (the longest goes to the rank
-// with the least), each rank's in ascending order. Every rank computes the same.
+// Divides sequences among ranks so that their tokens are balanced: the longest first, each to the
+// rank with the fewest tokens so far (LPT; Graham 1969). Returns the indices of each rank's
+// sequences, ascending. Every rank computes the same.
 std::vector<std::vector<size_t>> AssignToRanks(absl::Span<const int64_t> lengths, int world);
 
-// First fit in order: puts each sequence into the first bin with room, or a new one. A sequence
-// above `capacity` has a bin of its own.
+// First fit in order: each sequence goes into the first bin with room, or a new one. A sequence
+// longer than `capacity` is alone in a bin.
 std::vector<std::vector<size_t>> PackFirstFit(absl::Span<const int64_t> lengths, int64_t capacity);
 
 }  // namespace reckon

@@ -3,17 +3,15 @@
 
 #include <cstdint>
 #include <memory>
-#include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/transformer.h"
+#include "learner/data/training_sequence.h"
 #include "learner/parallel/parallel.h"
 #include "learner/update/adamw.h"
 #include "learner/update/micro_batch.h"
-#include "learner/update/training_sequence.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
@@ -27,42 +25,75 @@ struct UpdateResult {
   double tokens_per_s = 0;
 };
 
-// What an optimizer step lowers. The sum over all micro-batches of all ranks is the batch's loss.
+// What an optimizer step minimizes. The sum over all micro-batches of all ranks is the batch's
+// loss.
 class SequenceLoss {
  public:
   virtual ~SequenceLoss() = default;
-  // The batch that the next micro-batches are of. It outlives them.
+  // Announces the batch that the next micro-batches are parts of. It outlives them.
   virtual void Begin(absl::Span<const TrainingSequence* const> batch) {}
-  // A scalar, differentiable. `sequences`: which of the batch are in the micro-batch, in order.
+  // A scalar, differentiable. `sequences`: indices into the batch of those in the micro-batch, in
+  // order.
   virtual at::Tensor Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                         const TokenStates& states) = 0;
-  // What it needs of the forward passes.
+  // What it needs from the forward passes.
   virtual TokenQuery query() const { return {}; }
 };
 
-// Optimizer steps on a model's fp32 parameters and those of heads on top, over a global batch that
-// the ranks divide. The result is the same for any micro-batch size and number of ranks up to the
-// order of fp32 sums, and bit-identical for the same ones.
+// Optimizer steps on a model's fp32 parameters, and on those of heads on top of it, over a global
+// batch whose work the ranks divide:
 //
-// Owns the gradients (one flat buffer that autograd accumulates into) and AdamW's moments; borrows
-// model and parallel. Make a new one after the model's weights were loaded again. One thread.
-// An error leaves the parameters in no known state: the rank must end.
+//   1. forward and backward passes over this rank's micro-batches; autograd adds to one flat
+//   gradient
+//   2. all-reduce of the gradient and the loss
+//   3. clipping of the gradient's norm to max_grad_norm
+//   4. AdamW, then Repack of the model's compute-type weights
+//
+// The result is the same for any micro-batch size and number of ranks up to the order of fp32 sums,
+// and bit-identical for the same ones.
+//
+// Owns the gradient and AdamW's moments; borrows model and parallel. Make a new one after the
+// model's weights were loaded again. One thread.
 class PolicyUpdate {
  public:
+  // `extra`: parameters beside the model's. Throws what LibTorch throws, as when the gradient does
+  // not fit in memory.
   static std::unique_ptr<PolicyUpdate> Create(Transformer* model, Parallel* parallel,
                                               const TrainingSettings& training,
                                               int64_t micro_batch_tokens,
                                               const NamedTensors& extra = {});
-  virtual ~PolicyUpdate() = default;
+  ~PolicyUpdate();
+  PolicyUpdate(const PolicyUpdate&) = delete;
+  PolicyUpdate& operator=(const PolicyUpdate&) = delete;
 
-  // One step on a batch that is the same on every rank; without a loss, its cross-entropy.
-  // INVALID_ARGUMENT: nothing in it is learned.
-  // INTERNAL: LibTorch failed, or loss or gradient is not finite (the parameters are then those
-  // before the step).
-  virtual absl::StatusOr<UpdateResult> Step(absl::Span<const TrainingSequence* const> batch,
-                                            double learning_rate, SequenceLoss* loss = nullptr) = 0;
+  // One step on a batch that is the same on every rank; all ranks must call it. Without a loss, the
+  // mean cross-entropy of the batch's loss tokens.
+  //
+  // After an error, parameters and moments are those before the step, bit by bit, so a checkpoint
+  // of them may be saved: whatever can fail does so before 4. An exception in 4, where parameters
+  // are half updated, ends the process.
+  //   INVALID_ARGUMENT                nothing in the batch is learned
+  //   INTERNAL, RESOURCE_EXHAUSTED    LibTorch failed, or loss or gradient is not finite
+  //   UNAVAILABLE, CANCELLED          of the all-reduce
+  absl::StatusOr<UpdateResult> Step(absl::Span<const TrainingSequence* const> batch,
+                                    double learning_rate, SequenceLoss* loss = nullptr);
 
-  virtual AdamMoments& moments() = 0;
+  AdamMoments& moments();
+
+ private:
+  PolicyUpdate(Transformer* model, Parallel* parallel, const TrainingSettings& training,
+               int64_t micro_batch_tokens, const NamedTensors& extra);
+  // This rank's share of the gradient; returns its part of the loss.
+  absl::StatusOr<double> AccumulateGradient(absl::Span<const TrainingSequence* const> batch,
+                                            SequenceLoss& loss_function);
+
+  Transformer& model_;
+  Parallel& parallel_;
+  const double max_grad_norm_;
+  const int64_t micro_batch_tokens_;
+  std::vector<at::Tensor> parameters_;
+  at::Tensor gradient_;  // of all parameters, one after another
+  std::unique_ptr<AdamW> adam_;
 };
 
 }  // namespace reckon

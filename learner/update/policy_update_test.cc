@@ -1,25 +1,29 @@
 #include "learner/update/policy_update.h"
 
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/tensor.h>
+
 #include <cmath>
 #include <functional>
 
+#include "c10/util/Exception.h"
 #include "common/base/rng.h"
-#include "common/testing/tiny_model.h"
 #include "gtest/gtest.h"
-#include "learner/rank_threads.h"
+#include "learner/parallel/single.h"
+#include "tests/support/rank_threads.h"
+#include "tests/support/tiny_model.h"
 
 namespace reckon {
 namespace {
 
-std::unique_ptr<Transformer> TinyTransformer(Backend backend = Backend::kOwn) {
+std::unique_ptr<Transformer> TinyTransformer(Backend backend = Backend::kCpuKernels) {
   Weights weights = MakeTinyModel();
   auto config = ModelConfig::Parse(weights.manifest.config_json());
   EXPECT_TRUE(config.ok()) << config.status();
-  auto model = Transformer::Create(*config, Compute::kFp32, backend);
-  EXPECT_TRUE(model.ok()) << model.status();
-  absl::Status loaded = (*model)->Load(weights.manifest, weights.bytes->bytes(), true);
+  auto model = std::make_unique<Transformer>(*config, Dtype::kFp32, backend);
+  absl::Status loaded = model->Load(weights.manifest, weights.bytes->bytes(), true);
   EXPECT_TRUE(loaded.ok()) << loaded;
-  return *std::move(model);
+  return model;
 }
 
 std::vector<TrainingSequence> RandomSequences(int count, uint64_t seed) {
@@ -49,7 +53,8 @@ struct Trace {
 };
 
 // A few steps on the same batches.
-Trace Train(Parallel* parallel, int64_t micro_batch_tokens, Backend backend = Backend::kOwn) {
+Trace Train(Parallel* parallel, int64_t micro_batch_tokens,
+            Backend backend = Backend::kCpuKernels) {
   std::unique_ptr<Transformer> model = TinyTransformer(backend);
   auto update = PolicyUpdate::Create(model.get(), parallel, Settings(), micro_batch_tokens);
   Trace trace;
@@ -107,9 +112,9 @@ TEST(PolicyUpdateTest, BeginsNearTheUniformLossAndLowersIt) {
   EXPECT_LT(last, 0.5 * first);
 }
 
-TEST(PolicyUpdateTest, IsTheSameByLibTorchsOperations) {
+TEST(PolicyUpdateTest, IsTheSameWithLibTorchsOperations) {
   std::unique_ptr<Parallel> single = MakeSingle();
-  ExpectClose(Train(single.get(), 64), Train(single.get(), 64, Backend::kAtenCpu));
+  ExpectClose(Train(single.get(), 64), Train(single.get(), 64, Backend::kTorchCpu));
 }
 
 TEST(PolicyUpdateTest, IsTheSameForAnyMicroBatchSize) {
@@ -127,7 +132,7 @@ TEST(PolicyUpdateTest, IsBitIdenticalWhenRepeated) {
 TEST(PolicyUpdateTest, IsTheSameForOneRankAndTwo) {
   std::unique_ptr<Parallel> single = MakeSingle();
   Trace alone = Train(single.get(), 128), ranks[2];
-  StopToken stop;
+  std::stop_source stop;
   AsRanks(2, &stop, [&](Parallel& parallel) { ranks[parallel.rank()] = Train(&parallel, 128); });
   ExpectClose(alone, ranks[0]);
   EXPECT_EQ(ranks[0].parameters, ranks[1].parameters);
@@ -143,7 +148,73 @@ TEST(PolicyUpdateTest, ClipsTheGlobalNorm) {
   auto result = update->Step({&sequences[0], &sequences[1]}, 1e-3);
   ASSERT_TRUE(result.ok()) << result.status();
   EXPECT_GT(result->grad_norm, 0.01);
-  EXPECT_NEAR(Norm(update->moments().first), 0.01 * 0.1, 1e-6);
+  EXPECT_NEAR(GlobalNorm(at::tensor(update->moments().first)), 0.01 * 0.1, 1e-6);
+}
+
+// Two ranks, of which this one's all-reduce fails when asked to.
+class FailingParallel : public Parallel {
+ public:
+  int rank() const override { return 0; }
+  int world() const override { return 2; }
+  absl::Status AllReduceSum(const at::Tensor&) override { return status; }
+  absl::Status Broadcast(std::string*) override { return status; }
+  absl::Status Barrier() override { return status; }
+  absl::Status status;
+};
+
+// The cross-entropy of the batch, or what goes wrong while it is computed.
+class FaultyLoss : public SequenceLoss {
+ public:
+  enum Fault { kNone, kThrow, kNan };
+  at::Tensor Of(const std::vector<size_t>&, const MicroBatch&, const TokenStates& states) override {
+    TORCH_CHECK(fault != kThrow || ++micro_batches_ < 2, "the second micro-batch fails");
+    return states.logprobs.sum() * (fault == kNan ? NAN : -0.01);
+  }
+  Fault fault = kNone;
+
+ private:
+  int micro_batches_ = 0;
+};
+
+TEST(PolicyUpdateTest, AStepThatFailsChangesNeitherParametersNorMoments) {
+  for (Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    std::unique_ptr<Transformer> model = TinyTransformer(backend);
+    FailingParallel parallel;
+    auto update = PolicyUpdate::Create(model.get(), &parallel, Settings(), 64);
+    const std::vector<TrainingSequence> sequences = RandomSequences(7, 1);
+    std::vector<const TrainingSequence*> batch;
+    for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+    auto state = [&] {
+      std::vector<float> all = update->moments().first;
+      const std::vector<float>& second = update->moments().second;
+      all.insert(all.end(), second.begin(), second.end());
+      for (auto& [name, tensor] : model->Parameters()) {
+        const float* values = tensor.const_data_ptr<float>();
+        all.insert(all.end(), values, values + tensor.numel());
+      }
+      all.push_back(static_cast<float>(update->moments().steps));
+      return all;
+    };
+    FaultyLoss loss;
+    auto step = [&] { return update->Step(batch, 1e-3, &loss).status(); };
+    ASSERT_TRUE(step().ok());
+    const std::vector<float> before = state();
+
+    loss.fault = FaultyLoss::kThrow;
+    EXPECT_EQ(step(), absl::InternalError("training step: the second micro-batch fails"));
+    loss.fault = FaultyLoss::kNan;
+    EXPECT_EQ(step().code(), absl::StatusCode::kInternal);
+    loss.fault = FaultyLoss::kNone;
+    parallel.status = absl::UnavailableError("a rank is gone");
+    EXPECT_EQ(step(), parallel.status);
+    parallel.status = absl::CancelledError("stopped");
+    EXPECT_EQ(step(), parallel.status);
+    EXPECT_EQ(state(), before);
+
+    parallel.status = absl::OkStatus();
+    ASSERT_TRUE(step().ok());
+    EXPECT_NE(state(), before);
+  }
 }
 
 TEST(PolicyUpdateTest, RefusesABatchThatTeachesNothing) {

@@ -7,9 +7,10 @@
 
 namespace reckon {
 
-// Learning rate of step `step` (0-based) of `total_steps`: linear warm-up over the first
-// ceil(warmup_ratio * total_steps) steps, the first of which is already above zero, then a half
-// cosine that reaches min_learning_rate at the last step.
+// Learning rate of optimizer step `step` (from 0) of `total_steps`. With p the learning_rate, m the
+// min_learning_rate and w = ceil(warmup_ratio * total_steps):
+//   step < w   p (step + 1) / w, so that the first step already learns something
+//   step >= w  m + (p - m) (1 + cos(pi x)) / 2, x from 0 at step w to 1 at the last step
 double LearningRate(const TrainingSettings& training, int64_t step, int64_t total_steps);
 
 }  // namespace reckon

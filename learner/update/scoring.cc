@@ -2,14 +2,15 @@
 
 #include <c10/core/GradMode.h>
 
-#include <exception>
+#include <algorithm>
 
 #include "common/base/status_macros.h"
+#include "common/model/torch_status.h"
 
 namespace reckon {
 namespace {
 
-// Copies a micro-batch's numbers to where its sequences' numbers are.
+// Copies a micro-batch's numbers to the places of its sequences in `to`.
 void Scatter(const at::Tensor& from, const std::vector<size_t>& bin, const MicroBatch& micro,
              absl::Span<const size_t> offsets, std::vector<float>* to) {
   const at::Tensor host = from.detach().to(at::kCPU, at::kFloat).contiguous();
@@ -40,10 +41,10 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
   }
   std::vector<float> all_logprobs(query.logprobs ? offsets.back() : 0);
   std::vector<float> all_values(head ? offsets.back() : 0);
-  try {
+  RETURN_IF_ERROR(CatchTorchErrors("scoring", [&] {
     c10::AutoGradMode no_gradients(false);
     for (const std::vector<size_t>& bin :
-         PlanMicroBatches(batch, parallel.rank(), parallel.world(), micro_batch_tokens)) {
+         DivideIntoMicroBatches(batch, parallel.rank(), parallel.world(), micro_batch_tokens)) {
       std::vector<const TrainingSequence*> sequences;
       for (size_t i : bin) sequences.push_back(batch[i]);
       const MicroBatch micro = PackSequences(sequences);
@@ -52,9 +53,9 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
       if (query.logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
       if (head) Scatter(head(micro, states), bin, micro, offsets, &all_values);
     }
-  } catch (const std::exception& error) {
-    return absl::InternalError(error.what());
-  }
+    return absl::OkStatus();
+  }));
+  // A rank has zeros for the sequences of the others, so the sum is all of them.
   if (parallel.world() > 1) {
     if (query.logprobs) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_logprobs)));
     if (head) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all_values)));

@@ -4,12 +4,12 @@
 #include <cstdint>
 
 #include "ATen/core/Tensor.h"
-#include "learner/update/policy_update.h"
+#include "common/model/transformer.h"
 
 namespace reckon {
 
-// The critic on top of the policy's last hidden state: hidden -> 2 hidden -> ReLU -> 1 in fp32
-// (trlX). The first layer is drawn from the seed, the second starts at zero, so that values do too.
+// The top of a critic: hidden -> 2 hidden -> ReLU -> 1, in fp32 (trlX). The first layer is drawn
+// from the seed; the second starts at zero, so the first values are zero.
 class ValueHead {
  public:
   ValueHead(int64_t hidden_size, uint64_t seed, c10::Device device);

@@ -1,6 +1,8 @@
-// Answers: what is extracted stands in the text, a canonical number is its own canonical form, and
-// the reference judged against itself is right.
-#include "common/task/answer.h"
+// Answers: what is extracted is part of the text, a canonical number is its own canonical form, and
+// the reference scored against itself is right.
+#include "common/task/reward/exact_match.h"
+#include "common/task/reward/number.h"
+#include "common/task/reward/solution_steps.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -18,13 +20,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     if (!RewardSpec::Kind_IsValid(kind)) continue;
     RewardSpec spec;
     spec.set_kind(static_cast<RewardSpec::Kind>(kind));
-    const RewardValue value = JudgeAnswer(spec, completion, false, reference);
+    const RewardValue value = ScoreAnswer(spec, completion, false, reference);
     CHECK(value.value() == 0 || value.value() == 1);
   }
   if (number.has_value()) {
     RewardSpec strict;
     strict.set_kind(RewardSpec::EXACT_MATCH_STRICT);
-    CHECK(JudgeAnswer(strict, "#### " + *number, false, reference).value() == 1) << *number;
+    CHECK(ScoreAnswer(strict, "#### " + *number, false, reference).value() == 1) << *number;
   }
   EquationKey(completion);
   return 0;

@@ -1,6 +1,7 @@
 // A config that is accepted is printed and read back as the same config.
 #include "common/config/config.h"
-#include "common/config/config_steps.h"
+#include "common/config/resolve.h"
+#include "common/config/validate.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -1,12 +1,12 @@
-// Bytes as a sequence of requests, right ones and wrong ones, between commits and restarts: the
-// ledger's equations hold after each, and what is refused is refused in one line.
+// Reads the input as a sequence of valid and invalid requests, commits and restarts. The ledger's
+// equations hold after each of them, and every refusal is a message of one line.
 #include <optional>
 #include <vector>
 
-#include "coordinator/core.h"
-#include "coordinator/core_harness.h"
-#include "coordinator/memory_store.h"
+#include "coordinator/core/core.h"
 #include "tests/fuzz/fuzz.h"
+#include "tests/support/core_harness.h"
+#include "tests/support/memory_store.h"
 
 namespace reckon {
 namespace {
@@ -113,7 +113,7 @@ class Requests {
     const Lease& lease = leases_[Byte() % leases_.size()];
     const uint32_t sample = lease.samples(Byte() % lease.samples_size());
     core_->Submit(
-        SubmitOf(Actor(), lease.lease(),
+        SubmitOf(Actor(), lease.id(),
                  MakeRollout(lease.plan(), lease.item().group(), sample, lease.weight_version())),
         now_);
   }
@@ -125,9 +125,9 @@ class Requests {
       case 1:
         return See(core_->RenewLeases(Raw<RenewLeasesRequest>(), now_).status());
       case 2:
-        return See(core_->BeginEpoch(Raw<BeginEpochRequest>()).status());
+        return See(core_->BeginTerm(Raw<BeginTermRequest>()).status());
       case 3:
-        return See(core_->UseStore(Raw<StoreRequest>(), Byte() % 2 == 0).status());
+        return See(core_->UseRendezvous(Raw<RendezvousRequest>(), Byte() % 2 == 0).status());
       case 4:
         return See(core_->GetManifest(Raw<GetManifestRequest>()).status());
       default:
@@ -136,15 +136,20 @@ class Requests {
   }
 
   void Commit() {
-    CHECK(core_->EvictOneBatch().ok());
+    if (const std::optional<EvictedBatch> batch = core_->NextEviction()) {
+      const auto unselected = ReadEviction(store_, *batch);
+      CHECK(unselected.ok()) << unselected.status();
+      core_->Evict(*batch, *unselected);
+    }
     CHECK(store_.Write(core_->TakeWrites()).ok());
   }
 
-  // What was not committed is lost, as in a kill.
+  // Loses what was not committed, as a kill does.
   void Restart() {
     CoreOptions options;
     options.run = "fuzz";
     options.max_resident_groups = 32;
+    options.retention = CoordinatorSettings::SELECTED;
     core_.reset();
     auto core = Core::Recover(&store_, options);
     CHECK(core.ok()) << core.status();

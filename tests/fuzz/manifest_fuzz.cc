@@ -1,7 +1,7 @@
 // A manifest from the network that is accepted has chunks that make its bytes, and of two chunks
 // only the one with the right digest is taken. Input: a WeightManifest in wire format.
-#include "common/weights/manifest.h"
-#include "common/weights/safetensors.h"
+#include "common/model/files/manifest.h"
+#include "common/model/files/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

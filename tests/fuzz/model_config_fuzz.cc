@@ -1,7 +1,7 @@
 // A config.json that is accepted has a shape whose products fit and angles that are numbers.
 #include <cmath>
 
-#include "common/weights/model_config.h"
+#include "common/model/config.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

@@ -13,7 +13,7 @@ namespace {
 
 constexpr size_t kShort = 1024;
 
-// In a block of its own size, so that a read behind it is one a sanitizer sees.
+// In a block of exactly its size, so that a sanitizer sees every read past its end.
 void Run(const std::string& text, size_t size) {
   const std::string input = text.substr(0, size);
   LLVMFuzzerTestOneInput(reinterpret_cast<const uint8_t*>(input.data()), input.size());

@@ -1,5 +1,5 @@
 // A header that is accepted covers its data exactly, and is written and read back as the same.
-#include "common/weights/safetensors.h"
+#include "common/model/files/safetensors.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

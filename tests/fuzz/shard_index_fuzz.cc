@@ -1,7 +1,7 @@
 // No index names a file of another folder.
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "common/weights/shard_index.h"
+#include "common/model/files/shard_index.h"
 #include "tests/fuzz/fuzz.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {

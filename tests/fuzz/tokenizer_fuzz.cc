@@ -13,7 +13,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (bool parse_special : {false, true}) {
     const auto ids = (*tokenizer)->Encode(text, parse_special);
     for (uint32_t id : ids) CHECK(id < vocab);
-    // Merged or not, a token stands for at least a byte of the text; only NFC adds some.
+    // A token covers at least one byte of the text; only NFC adds bytes.
     CHECK(ids.size() <= 3 * text.size());
     (*tokenizer)->Decode(ids);
   }

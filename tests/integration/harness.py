@@ -1,4 +1,4 @@
-"""Helpers of the process tests: a tiny model, a small config, runs of `reckon train`, and kills.
+"""What the process tests share: a tiny model, a small config, runs of `reckon train`, and kills.
 
 Environment: RECKON_BIN, the folder of the programs. Only the standard library is used.
 """
@@ -73,25 +73,25 @@ class Train:
                 found.append(int(stat.parent.name))
         return found
 
-    def phase(self):
+    def progress(self):
         try:
             return json.loads((self.run_dir / "progress.json").read_text())
         except (OSError, ValueError):
-            return {"phase": "", "done": 0}
+            return {}
 
-    def wait_phase(self, word, done=0, timeout=120):
-        """Waits until the phase's name holds `word` and at least `done` of it is done."""
+    def wait_phase(self, word, done=0, timeout=600):
+        """Waits until the name of the phase contains `word` and at least `done` of it is done."""
         deadline = time.time() + timeout
         while time.time() < deadline:
-            progress = self.phase()
-            if word in progress["phase"] and progress["done"] >= done:
+            progress = self.progress()
+            if word in progress.get("phase", "") and progress.get("done", 0) >= done:
                 return
             if self.process.poll() is not None:
                 fail(f"the run ended before a phase '{word}'", self)
             time.sleep(0.01)
         fail(f"no phase '{word}' within {timeout} s", self)
 
-    def kill(self, program, timeout=60):
+    def kill(self, program, timeout=300):
         """SIGKILLs one child and waits until the supervisor has started another."""
         before = self.children(program)
         if not before:
@@ -106,11 +106,11 @@ class Train:
             time.sleep(0.02)
         fail(f"{program} was not started again", self)
 
-    def interrupt(self, timeout=60):
+    def interrupt(self, timeout=300):
         self.process.send_signal(signal.SIGINT)
         return self.process.wait(timeout)
 
-    def finish(self, timeout=240):
+    def finish(self, timeout=900):
         try:
             code = self.process.wait(timeout)
         except subprocess.TimeoutExpired:

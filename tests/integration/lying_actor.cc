@@ -1,6 +1,7 @@
-// reckon-actor with rewards that lie about training samples (not about evaluations), for
-// `./dev lab lies`: a learning test that passes with it shows nothing. RECKON_LIE is `flip` (right
-// is wrong and anything else right) or `shuffle` (right with chance 1/5, whatever the sample).
+// reckon-actor with wrong rewards for training samples, but not for evaluations. `./dev lab lies`
+// runs the learning tests with it; a test that passes shows nothing. RECKON_LIE is `flip` (correct
+// becomes wrong and everything else correct) or `shuffle` (correct with probability 1/5, regardless
+// of the sample).
 
 #include <cstdlib>
 #include <iostream>
@@ -17,9 +18,9 @@ class Liar : public Rewarder {
  public:
   explicit Liar(bool flip) : flip_(flip) {}
 
-  absl::StatusOr<RewardValue> Judge(const RewardSpec& spec, const WorkItem& item,
+  absl::StatusOr<RewardValue> Score(const RewardSpec& spec, const WorkItem& item,
                                     const Rollout& rollout) const override {
-    absl::StatusOr<RewardValue> value = Verifier().Judge(spec, item, rollout);
+    absl::StatusOr<RewardValue> value = Verifier().Score(spec, item, rollout);
     if (!value.ok() || !absl::StartsWith(item.source(), "builtin:train:")) return value;
     const RolloutKey& key = rollout.key();
     const CounterRng chance(StreamKey(1, key.plan(), key.group(), key.sample()));

@@ -1,6 +1,6 @@
-"""Two learner ranks and two actors, each in a network namespace of its own, and the coordinator in
-a fifth: nothing is shared but the network. Ends with the same weights as one rank would give, to
-the tolerance of a different order of sums. Needs root and iproute2; exits 77 without them.
+"""Two learner ranks, two actors and the coordinator, each in a network namespace of its own, so that
+they share nothing but the network: the run must end well and have trained. Needs root and iproute2;
+exits 77 without them.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Each algorithm raises maj@1 from the same SFT start beyond the intervals, on the tiny model; the
 reward model's weighted vote is better than the plain one beyond the interval of the difference.
 
-rl_test.py RECIPE [SECONDS] runs recipes/tiny_RECIPE.textproto as it is, for that long at most (240).
+rl_test.py RECIPE [SECONDS] runs recipes/tiny_RECIPE.textproto as it is, for that long at most (900).
 `./dev lab lies` shows that each fails when the rewards are wrong.
 """
 
@@ -27,7 +27,7 @@ def reranks_outside_of_runs(run):
     asked = subprocess.run(
         [BIN / "reckon", "eval", "--model", run.run_dir / "weights/sft_1", "--orm",
          run.run_dir / "orm/orm_1", "--data", "builtin", "--limit", "32", "--fp32", "--json"],
-        capture_output=True, text=True, timeout=60)
+        capture_output=True, text=True, timeout=300)
     expect(asked.returncode == 0, asked.stderr, run)
     found = json.loads(asked.stdout)
     expect(found["rerank@4"]["value"] <= found["pass@4"]["value"] and "rerank_gain@4" in found,
@@ -40,7 +40,7 @@ def main():
         folder = pathlib.Path(temporary)
         config = folder / f"{recipe}.textproto"
         config.write_text(f'base: "{ROOT}/recipes/{recipe}.textproto" output_dir: "{folder}/runs"')
-        run = Train(config).finish(timeout=int(sys.argv[2]) if len(sys.argv) > 2 else 240)
+        run = Train(config).finish(timeout=int(sys.argv[2]) if len(sys.argv) > 2 else 900)
         last = len(list((run.run_dir / "eval").glob("[0-9]*.json"))) - 1
         if recipe == "tiny_orm":
             gain = evaluation(run, last)["rerank_gain@K"]

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""common/task's answer rules beside the regular expressions they stand for, run by Python's re: on
-generated strings, and on all of GSM8K where it is there.
+"""The answer rules of common/task against the regular expressions that define them, applied by Python's
+re module to generated strings and, where it is available, to all of GSM8K.
 
 answer_parity.py TOOL    needs no package.
 """

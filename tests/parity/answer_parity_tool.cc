@@ -1,13 +1,16 @@
-// Reads texts from stdin, each ended by a zero byte; for each writes the strict answer, the
-// flexible answer, the number (each "+" and the text, or "-") and the equation key, each ended by a
-// zero byte.
+// Reads texts from stdin, each ended by a zero byte. For each writes four fields, each ended by a
+// zero byte: the strict answer, the flexible answer, the number and the equation key; "+" and the
+// text, or
+// "-" for none.
 
 #include <iostream>
 #include <iterator>
 #include <optional>
 #include <string>
 
-#include "common/task/answer.h"
+#include "common/task/reward/exact_match.h"
+#include "common/task/reward/number.h"
+#include "common/task/reward/solution_steps.h"
 
 namespace {
 

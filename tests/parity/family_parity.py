@@ -1,8 +1,7 @@
 """Random small models of every family, in fp32: logits within 1e-3 and gradients within 1e-3 of their
 norm, both ways: transformers' folders read by Reckon, and those that Reckon writes by transformers.
 
-Usage: family_parity.py TOOL, with RECKON_BIN. Exits 77 and says what is missing where the oracle is
-not there.
+Usage: family_parity.py TOOL, with RECKON_BIN; see oracle.py for what it needs.
 """
 
 import os

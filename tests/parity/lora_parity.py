@@ -1,7 +1,7 @@
-"""Low-rank adapters in fp32 beside plain torch: transformers' layers with W x + (alpha / rank) B (A x).
+"""Low-rank adapters in fp32 against plain torch: transformers' layers with W x + (alpha / rank) B (A x).
 
 Logits and the gradients of every A and B within 1e-5 of their norm. Usage: lora_parity.py TOOL, with
-RECKON_BIN. Exits 77 and says what is missing where the oracle is not there.
+RECKON_BIN; see oracle.py for what it needs.
 """
 
 import os

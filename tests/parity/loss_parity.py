@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""Advantages, losses, gradients and metrics beside an independent oracle.
+"""Advantages, losses, gradients and metrics against an independent oracle.
 
 The oracle is plain torch in float64 over padded [samples, time] tensors with masks, as TRL, trlX and
 verl lay things out; Reckon's is flat, in fp32, and split into micro-batches. Every option of
-PpoSettings, and of a reward model's loss, is drawn at random. Values and gradients must agree within 1e-5 of the largest.
+PpoSettings, and of a reward model's loss, is drawn at random. Values and gradients must agree within
+1e-5 of the largest.
 
-loss_parity.py TOOL [CASES]    exit code 77: the oracle is missing (named on stdout).
+loss_parity.py TOOL [CASES]    see oracle.py for what it needs
 """
 
 import json
@@ -33,21 +34,15 @@ class Fp32(random.Random):
 def draw_settings(rng):
     kind = rng.choice(("GAE", "GAE", "GRPO", "DR_GRPO", "RLOO"))
     return {
-        "adv_estimator": kind,
-        "gamma": rng.choice((1.0, 0.97)),
-        "lam": rng.choice((1.0, 0.95, 0.0)),
-        "whiten_advantages": rng.random() < 0.5,
-        "clip_ratio_low": rng.choice((0.2, 0.1)),
-        "clip_ratio_high": rng.choice((0.2, 0.28)),
-        "clip_ratio_c": rng.choice((0, 0, 1.2, 3)),
-        "importance_cap": rng.choice((0, 1.1, 2)),
+        "advantage": {"estimator": kind, "gamma": rng.choice((1.0, 0.97)),
+                      "lam": rng.choice((1.0, 0.95, 0.0)), "whiten": rng.random() < 0.5},
+        "clip": {"ratio_low": rng.choice((0.2, 0.1)), "ratio_high": rng.choice((0.2, 0.28)),
+                 "ratio_c": rng.choice((0, 0, 1.2, 3)), "importance_cap": rng.choice((0, 1.1, 2))},
         "loss_agg_mode": rng.choice(("TOKEN_MEAN", "SEQ_MEAN_TOKEN_MEAN", "SEQ_MEAN_TOKEN_SUM_NORM")),
-        "kl_coef": rng.choice((0, 0.05, 0.3)),
-        "kl_estimator": rng.choice(("K1", "K2", "K3")),
-        "kl_in": rng.choice(("REWARD", "LOSS")),
-        "vf_coef": rng.choice((1.0, 0.1)),
-        "value_clip": rng.choice((0, 0.2)),
-        "detach_value": rng.random() < 0.5,
+        "kl": {"coef": rng.choice((0, 0.05, 0.3)), "estimator": rng.choice(("K1", "K2", "K3")),
+               "place": rng.choice(("REWARD", "LOSS"))},
+        "critic": {"vf_coef": rng.choice((1.0, 0.1)), "value_clip": rng.choice((0, 0.2)),
+                   "detach": rng.random() < 0.5},
         "sampling": {"max_new_tokens": 16},
     }
 
@@ -71,7 +66,7 @@ def draw_case(rng):
                 "group": group, "reward": rng.choice((0, 1, 1, rng.uniform(-1, 1))), "old": old,
                 "steps": [rng.choice((0, 0, 0.25)) for _ in range(n)],
                 "behaviour": near(0.2), "logprobs": near(0.3),
-                "ref": near(0.3) if settings["kl_coef"] > 0 else [],
+                "ref": near(0.3) if settings["kl"]["coef"] > 0 else [],
                 "values": [rng.gauss(0, 0.5) for _ in range(n)],
                 "hidden": [rng.gauss(0, 1) for _ in range(n * HIDDEN)]})
     order = list(range(len(samples)))
@@ -98,22 +93,22 @@ def kl_of(kind, logprobs, ref):
 def advantages_of(s, samples, old, ref, values, mask):
     import torch
     rewards = torch.zeros_like(old)
-    kl = kl_of(s["kl_estimator"], old, ref) * mask if s["kl_coef"] > 0 else torch.zeros_like(old)
+    kl = kl_of(s["kl"]["estimator"], old, ref) * mask if s["kl"]["coef"] > 0 else torch.zeros_like(old)
     mean_kl = (kl.sum() / mask.sum()).item()
-    if s["kl_in"] == "REWARD":
-        rewards = rewards - s["kl_coef"] * kl
+    if s["kl"]["place"] == "REWARD":
+        rewards = rewards - s["kl"]["coef"] * kl
     lengths = mask.sum(1).long()
     for i, sample in enumerate(samples):
         rewards[i, :lengths[i]] += torch.tensor(sample["steps"], dtype=torch.float64)
         rewards[i, lengths[i] - 1] += sample["reward"] - sum(sample["steps"])
     returns = torch.zeros_like(old)
-    if s["adv_estimator"] == "GAE":
+    if s["advantage"]["estimator"] == "GAE":
         advantages = torch.zeros_like(old)
         running = torch.zeros(len(samples), dtype=torch.float64)
         following = torch.zeros(len(samples), dtype=torch.float64)
         for t in reversed(range(old.shape[1])):
-            delta = rewards[:, t] + s["gamma"] * following - values[:, t]
-            running = (delta + s["gamma"] * s["lam"] * running) * mask[:, t]
+            delta = rewards[:, t] + s["advantage"]["gamma"] * following - values[:, t]
+            running = (delta + s["advantage"]["gamma"] * s["advantage"]["lam"] * running) * mask[:, t]
             following = values[:, t] * mask[:, t]
             advantages[:, t] = running
         returns = (advantages + values) * mask
@@ -123,15 +118,15 @@ def advantages_of(s, samples, old, ref, values, mask):
         for group in {x["group"] for x in samples}:
             rows = [i for i, x in enumerate(samples) if x["group"] == group]
             r = scores[rows]
-            if s["adv_estimator"] == "RLOO":
+            if s["advantage"]["estimator"] == "RLOO":
                 others = torch.stack([torch.cat((r[:i], r[i + 1:])).mean() for i in range(len(r))])
                 advantages[rows] = r - others
             else:
                 advantages[rows] = r - r.mean()
-                if s["adv_estimator"] == "GRPO":
+                if s["advantage"]["estimator"] == "GRPO":
                     advantages[rows] /= r.std() + 1e-6
         advantages = advantages[:, None] * mask
-    if s["whiten_advantages"]:
+    if s["advantage"]["whiten"]:
         mean = (advantages * mask).sum() / mask.sum()
         variance = ((advantages - mean) ** 2 * mask).sum() / mask.sum()
         advantages = (advantages - mean) * torch.rsqrt(variance + 1e-8) * mask
@@ -164,29 +159,29 @@ def oracle(question, s, answer):
     ratio = (logprobs - old).exp()
     surrogate = torch.minimum(
         ratio * advantages,
-        ratio.clamp(1 - s["clip_ratio_low"], 1 + s["clip_ratio_high"]) * advantages)
+        ratio.clamp(1 - s["clip"]["ratio_low"], 1 + s["clip"]["ratio_high"]) * advantages)
     clipped = ((ratio * advantages > surrogate) * mask).sum() / mask.sum()
-    if s["clip_ratio_c"] > 0:
+    if s["clip"]["ratio_c"] > 0:
         surrogate = torch.where(advantages < 0,
-                                torch.maximum(surrogate, s["clip_ratio_c"] * advantages), surrogate)
-    if s["importance_cap"] > 0:
-        surrogate = surrogate * (old - behaviour).exp().clamp(max=s["importance_cap"])
+                                torch.maximum(surrogate, s["clip"]["ratio_c"] * advantages), surrogate)
+    if s["clip"]["importance_cap"] > 0:
+        surrogate = surrogate * (old - behaviour).exp().clamp(max=s["clip"]["importance_cap"])
     loss = policy = aggregate(s, -surrogate, mask)
-    if s["kl_coef"] > 0 and s["kl_in"] == "LOSS":
-        loss = loss + s["kl_coef"] * aggregate(s, kl_of(s["kl_estimator"], logprobs, ref), mask)
+    if s["kl"]["coef"] > 0 and s["kl"]["place"] == "LOSS":
+        loss = loss + s["kl"]["coef"] * aggregate(s, kl_of(s["kl"]["estimator"], logprobs, ref), mask)
     metrics = {"actor/pg_loss": policy.item(), "actor/pg_clipfrac": clipped.item(),
                "actor/ppo_kl": (((old - logprobs) * mask).sum() / mask.sum()).item()}
-    if s["adv_estimator"] == "GAE":
-        seen = hidden.detach() if s["detach_value"] else hidden
+    if s["advantage"]["estimator"] == "GAE":
+        seen = hidden.detach() if s["critic"]["detach"] else hidden
         inner = torch.relu(seen @ head["value_head.0.weight"].T + head["value_head.0.bias"])
         predicted = inner @ head["value_head.2.weight"] + head["value_head.2.bias"]
         errors = (predicted - returns) ** 2
-        if s["value_clip"] > 0:
-            near = torch.max(torch.min(predicted, values + s["value_clip"]), values - s["value_clip"])
+        if s["critic"]["value_clip"] > 0:
+            near = torch.max(torch.min(predicted, values + s["critic"]["value_clip"]), values - s["critic"]["value_clip"])
             errors = torch.maximum(errors, (near - returns) ** 2)
         value_loss = 0.5 * aggregate(s, errors, mask)
         metrics["critic/vf_loss"] = value_loss.item()
-        loss = loss + s["vf_coef"] * value_loss
+        loss = loss + s["critic"]["vf_coef"] * value_loss
     loss.backward()
 
     def cut(tensor):
@@ -201,7 +196,7 @@ def oracle(question, s, answer):
         "advantages": (flat(answer["advantages"]), cut(advantages.detach())),
         "grad_logprobs": (flat(answer["grad_logprobs"]), cut(logprobs.grad)),
         "metrics": ([answer["metrics"][m] for m in metrics], list(metrics.values()))}
-    if s["adv_estimator"] == "GAE":
+    if s["advantage"]["estimator"] == "GAE":
         pairs["returns"] = (flat(answer["returns"]), cut(returns.detach()))
         pairs["grad_hidden"] = (flat(answer["grad_hidden"]), cut(hidden.grad))
         for name, tensor in head.items():

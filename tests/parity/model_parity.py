@@ -1,7 +1,7 @@
-"""SmolLM2-135M in fp32: Reckon's logits and gradients beside transformers'.
+"""SmolLM2-135M in fp32: Reckon's logits and gradients against those of transformers.
 
-Logits within 1e-3; gradients within 1e-3 of their norm. Usage: model_parity.py TOOL. Runs itself
-again under RECKON_ORACLE; exits 77 and says what is missing where that or the model is not there.
+Logits within 1e-3; gradients within 1e-3 of their norm. Usage: model_parity.py TOOL; see oracle.py
+for what it needs.
 """
 
 import subprocess

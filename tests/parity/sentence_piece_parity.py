@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""SentencePiece BPE of common/text beside the `sentencepiece` package: ids and text must be equal on
+"""SentencePiece BPE of common/text against the `sentencepiece` package: ids and text must be equal on
 generated strings, broken UTF-8 and random ids, for models trained here as Llama 2's was and others.
 
-sentence_piece_parity.py TOOL [STRINGS]    exit code 77: the oracle is missing (named on stdout).
+sentence_piece_parity.py TOOL [STRINGS]    see oracle.py for what it needs
 """
 
 import io
@@ -16,7 +16,7 @@ from oracle import MODEL, TEMPLATES, run
 from text_parity import SEED, Comparison, characters, generated, gsm8k, has_gsm8k, sweep
 
 GENERATED = 20_000
-# A serialized ModelProto behind which this is put has normalizer_spec.add_dummy_prefix = false.
+# Appended to a serialized ModelProto, sets normalizer_spec.add_dummy_prefix = false.
 NO_DUMMY_PREFIX = bytes([0x1A, 2, 0x18, 0])
 
 
@@ -34,7 +34,7 @@ def models(every):
             ("Llama 2's settings", {}),
             ("no byte fallback, user-defined pieces", dict(
                 byte_fallback=False, user_defined_symbols=["<<", "  ", "apples", "an"])),
-            ("no space in front, words across digits and scripts", dict(
+            ("no space before the text, words across digits and scripts", dict(
                 add_dummy_prefix=False, split_digits=False, split_by_unicode_script=False,
                 split_by_whitespace=False, vocab_size=5_500))):
         model = io.BytesIO()

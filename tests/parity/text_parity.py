@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""common/text beside the `tokenizers`, `jinja2` and `transformers` packages: ids, text and chat
+"""common/text against the `tokenizers`, `jinja2` and `transformers` packages: ids, text and chat
 prompts must be equal, on generated strings, on every character there is, and on all of GSM8K.
 
-text_parity.py TOOL [STRINGS]    exit code 77: something to compare with is missing (named on stdout).
+text_parity.py TOOL [STRINGS]    see oracle.py for what it needs
 """
 
 import json
@@ -65,7 +65,7 @@ def generated(count, every, seed=SEED):
 
 
 def sweep(every):
-    """Every character behind and before a letter, a digit, a mark and spaces."""
+    """Every character after and before a letter, a digit, a mark and spaces."""
     for start in range(0, len(every), 64):
         yield "".join(f"a{c}b1{c}!{c}? {c}  {c}\n" for c in every[start:start + 64])
 
@@ -321,13 +321,13 @@ def compare_chat(tool):
             rendered = ImmutableSandboxedEnvironment(
                 trim_blocks=True, lstrip_blocks=True,
                 extensions=["jinja2.ext.loopcontrols"]).from_string(template)
-            comparison.check(f"chat of {name} beside jinja2", questions, [
+            comparison.check(f"chat of {name} against jinja2", questions, [
                 rendered.render(messages=m, add_generation_prompt=p, bos_token=bos,
                                 eos_token="<|im_end|>")
                 for m, (_, p) in zip(messages, foreseen)])
             some = [i for i, m in enumerate(messages) if m][-300:]
             tokenizer.bos_token = bos
-            comparison.check(f"chat of {name} beside transformers", [questions[i] for i in some], [
+            comparison.check(f"chat of {name} against transformers", [questions[i] for i in some], [
                 tokenizer.apply_chat_template(
                     messages[i], chat_template=template, add_generation_prompt=foreseen[i][1],
                     tokenize=False, date_string="26 Jul 2024") for i in some])

@@ -1,4 +1,4 @@
-// Answers, line by line, what text_parity.py asks of common/text:
+// Applies common/text for text_parity.py, one question and one answer a line:
 //   {"encode": TEXT, "special": BOOL}  -> [ID, ...]
 //   {"encode_hex": BYTES} -> [ID, ...]
 //   {"begin": TEXT} -> [ID, ...]

@@ -2,7 +2,7 @@
 
 Usage: written_model_parity.py TOOL, with RECKON_BIN. Trains a tiny model by `reckon train`, reads
 the folder of its last version with both, and compares; the tokenizer must be the one it began with.
-Exits 77 and says what is missing where the oracle is not there.
+See oracle.py for what it needs.
 """
 
 import pathlib

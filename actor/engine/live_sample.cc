@@ -1,0 +1,104 @@
+#include "actor/engine/live_sample.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "common/text/utf8.h"
+
+namespace reckon {
+namespace {
+
+TokenSpan* AddSpan(TokenSpan::Kind kind, Rollout* rollout) {
+  TokenSpan* span = rollout->add_spans();
+  span->set_kind(kind);
+  return span;
+}
+
+}  // namespace
+
+LiveSample::LiveSample(std::shared_ptr<PromptGroup> group, uint32_t number,
+                       ModelRunner::Sequence sequence)
+    : group_(std::move(group)),
+      number_(number),
+      sequence_(sequence),
+      rng_(StreamKey(group_->plan->seed(), group_->lease.plan(), group_->lease.item().group(),
+                     number)),
+      last_token_(group_->context.back()) {}
+
+ModelRunner::Row LiveSample::NextRow() const {
+  const SamplingParams& sampling = group_->plan->sampling();
+  const int64_t position =
+      static_cast<int64_t>(group_->context.size()) - group_->num_prompt() + tokens_.size();
+  ModelRunner::Row row = {.sequence = sequence_, .token = last_token_, .draws = true};
+  row.draw = {.temperature = sampling.temperature(),
+              .top_k = sampling.top_k(),
+              .top_p = sampling.top_p(),
+              .uniform = rng_.Uniform(position)};
+  if (label_left_ > 0) row.draw.forced = *(group_->step_label().end() - label_left_);
+  return row;
+}
+
+FinishReason LiveSample::Append(const DrawnToken& drawn, const Tokenizer& tokenizer) {
+  tokens_.push_back(drawn.token);
+  logprobs_.push_back(drawn.logprob);
+  forced_.push_back(label_left_ > 0);
+  last_token_ = drawn.token;
+  const absl::string_view bytes = tokenizer.TokenBytes(drawn.token);
+  if (label_left_ > 0) {
+    --label_left_;
+    text_.Append(bytes, {});
+  } else {
+    const auto& stop_ids = group_->plan->stop_token_ids();
+    const bool stop_id = std::find(stop_ids.begin(), stop_ids.end(), drawn.token) != stop_ids.end();
+    if (stop_id || text_.Append(bytes, group_->plan->stop_strings())) return FINISH_STOP;
+    if (bytes.find('\n') != absl::string_view::npos) label_left_ = group_->step_label().size();
+  }
+  const bool full = static_cast<int64_t>(tokens_.size()) >= group_->max_new;
+  return full ? FINISH_LENGTH : FINISH_UNSPECIFIED;
+}
+
+Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample* sampled,
+                    FinishReason finish, const Tokenizer& tokenizer) {
+  Rollout rollout;
+  const WorkItem& item = group.lease.item();
+  rollout.mutable_key()->set_plan(group.lease.plan());
+  rollout.mutable_key()->set_group(item.group());
+  rollout.mutable_key()->set_sample(number);
+  rollout.set_finish(finish);
+  *AddSpan(TokenSpan::PROMPT, &rollout)->mutable_tokens() = item.prompt_tokens();
+  std::string text;
+  const absl::Span<const uint32_t> forced =
+      absl::MakeConstSpan(group.context).subspan(group.num_prompt());
+  if (!forced.empty()) {
+    TokenSpan* span = AddSpan(TokenSpan::FORCED, &rollout);
+    span->mutable_tokens()->Add(forced.begin(), forced.end());
+    for (uint32_t token : forced) {
+      const absl::string_view bytes = tokenizer.TokenBytes(token);
+      text.append(bytes.data(), bytes.size());
+    }
+    if (group.plan->score_forced()) {
+      span->mutable_logprobs()->Add(group.forced_logprobs.begin(), group.forced_logprobs.end());
+      span->set_weight_version(group.lease.weight_version());
+    }
+  }
+  if (sampled != nullptr) {
+    TokenSpan* span = nullptr;
+    for (size_t i = 0; i < sampled->tokens_.size(); ++i) {
+      const bool is_forced = sampled->forced_[i];
+      if (i == 0 || is_forced != sampled->forced_[i - 1]) {
+        span = AddSpan(is_forced ? TokenSpan::FORCED : TokenSpan::SAMPLED, &rollout);
+        if (!is_forced) span->set_weight_version(group.lease.weight_version());
+      }
+      span->add_tokens(sampled->tokens_[i]);
+      if (!is_forced) span->add_logprobs(sampled->logprobs_[i]);
+    }
+    text += sampled->text_.text();
+  }
+  rollout.set_completion(RepairUtf8(text));
+  return rollout;
+}
+
+}  // namespace reckon

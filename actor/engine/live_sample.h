@@ -1,0 +1,64 @@
+#ifndef RECKON_ACTOR_ENGINE_LIVE_SAMPLE_H_
+#define RECKON_ACTOR_ENGINE_LIVE_SAMPLE_H_
+
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "actor/engine/prompt_group.h"
+#include "actor/engine/stop_scan.h"
+#include "actor/runner/model_runner.h"
+#include "common/base/rng.h"
+#include "common/text/tokenizer.h"
+#include "proto/rollout.pb.h"
+
+namespace reckon {
+
+// A sample that is being generated. Each pass of the engine runs its NextRow and appends the token
+// that was drawn, until Append says why the sample is finished:
+//
+//   NextRow --> pass --> Append --FINISH_UNSPECIFIED--> NextRow ...
+//                           +-----any other reason--> MakeRollout
+//
+// When a plan has a step label, its tokens are forced after each sampled token that holds a
+// newline. They count as tokens of the completion but are never scanned for stops.
+class LiveSample {
+ public:
+  // `sequence` holds the shared part of the group's context; the engine removes it.
+  LiveSample(std::shared_ptr<PromptGroup> group, uint32_t number, ModelRunner::Sequence sequence);
+
+  const std::shared_ptr<PromptGroup>& group() const { return group_; }
+  uint32_t number() const { return number_; }
+  ModelRunner::Sequence sequence() const { return sequence_; }
+
+  // The counter of the random stream is the position of the drawn token in the completion, so a
+  // sample does not depend on the passes in which it was generated.
+  ModelRunner::Row NextRow() const;
+  // Returns FINISH_UNSPECIFIED while the sample is not finished.
+  FinishReason Append(const DrawnToken& drawn, const Tokenizer& tokenizer);
+
+ private:
+  friend Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample* sampled,
+                             FinishReason finish, const Tokenizer& tokenizer);
+
+  std::shared_ptr<PromptGroup> group_;
+  uint32_t number_;
+  ModelRunner::Sequence sequence_;
+  CounterRng rng_;
+  uint32_t last_token_;  // drawn, or the last of the context; not yet in the sequence
+  // After the context. A token is forced when it belongs to a step label.
+  std::vector<uint32_t> tokens_;
+  std::vector<float> logprobs_;
+  std::vector<bool> forced_;
+  int label_left_ = 0;  // tokens of a step label that are still to be forced
+  StopScan text_;
+};
+
+// Makes the record of a finished sample, without rewards and actor. `sampled` is null when the item
+// is only scored.
+Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample* sampled,
+                    FinishReason finish, const Tokenizer& tokenizer);
+
+}  // namespace reckon
+
+#endif  // RECKON_ACTOR_ENGINE_LIVE_SAMPLE_H_

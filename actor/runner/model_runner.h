@@ -1,0 +1,64 @@
+#ifndef RECKON_ACTOR_RUNNER_MODEL_RUNNER_H_
+#define RECKON_ACTOR_RUNNER_MODEL_RUNNER_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "common/model/sampling.h"
+
+namespace reckon {
+
+// What the engine runs forward passes on: one weight version with a paged KV cache. A sequence is a
+// history of tokens in the cache; sequences that were forked from one another share the pages of
+// their common prefix. TorchModelRunner is the real one, FakeModelRunner replaces it in tests.
+//
+//   s = Add(room)          RunPass({s, t0}, {s, t1}, ...)      s holds t0 t1 ...
+//   f = Fork(s, 2, room)   RunPass({f, t2, draws})             f holds t0 t1 t2; returns t3
+//   Remove(s), Remove(f)   in any order
+//
+// Contract:
+//   - What is drawn after a row depends on the row's sequence and its TokenDraw only, never on the
+//     other rows of the pass. Rollouts are therefore reproducible whatever the batch is.
+//   - Add and Fork reserve all pages that the sequence may need, so RunPass never lacks memory.
+//   - After an error of RunPass the cache is in an unknown state: only Remove and the const methods
+//     may be called until every sequence is removed.
+// Not thread-safe.
+class ModelRunner {
+ public:
+  using Sequence = int32_t;
+
+  // One token of one sequence in a pass.
+  struct Row {
+    Sequence sequence = 0;
+    uint32_t token = 0;  // appended to the sequence
+    bool draws = false;  // draw the token that follows; it is returned, not appended
+    TokenDraw draw;      // how to draw it
+  };
+
+  virtual ~ModelRunner() = default;
+
+  virtual int64_t vocab_size() const = 0;
+  virtual int64_t max_positions() const = 0;  // tokens of the longest sequence
+  virtual int64_t total_pages() const = 0;
+  virtual int64_t free_pages() const = 0;
+  // Returns the pages that Fork(parent, prefix, tokens) takes, and with prefix 0 those of Add.
+  virtual int64_t PagesFor(int64_t prefix, int64_t tokens) const = 0;
+
+  // Creates an empty sequence with room for max_tokens. RESOURCE_EXHAUSTED: not enough free pages.
+  virtual absl::StatusOr<Sequence> Add(int64_t max_tokens) = 0;
+  // Creates a sequence that begins with the first `prefix` tokens of `parent` and has room for
+  // max_tokens, the prefix included. RESOURCE_EXHAUSTED: not enough free pages.
+  virtual absl::StatusOr<Sequence> Fork(Sequence parent, int64_t prefix, int64_t max_tokens) = 0;
+  // Frees the pages that no other sequence shares.
+  virtual void Remove(Sequence sequence) = 0;
+
+  // Runs one forward pass. Rows of one sequence must be adjacent and in order. Returns one token
+  // for each row that draws, in the order of the rows.
+  virtual absl::StatusOr<std::vector<DrawnToken>> RunPass(absl::Span<const Row> rows) = 0;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_ACTOR_RUNNER_MODEL_RUNNER_H_

@@ -1,0 +1,113 @@
+#include "actor/runner/torch_model_runner.h"
+
+#include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/index_select.h>
+#include <c10/core/InferenceMode.h>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "common/base/status_macros.h"
+#include "common/model/kernels/cpu/attention.h"
+#include "common/model/kv_cache.h"
+#include "common/model/sampler.h"
+#include "common/model/torch_status.h"
+#include "common/model/transformer.h"
+
+namespace reckon {
+namespace {
+
+class TorchModelRunner : public ModelRunner {
+ public:
+  TorchModelRunner(std::unique_ptr<Transformer> model, std::shared_ptr<KvCache> cache)
+      : model_(std::move(model)), cache_(std::move(cache)) {}
+
+  int64_t vocab_size() const override { return model_->config().vocab_size; }
+  int64_t max_positions() const override { return model_->config().max_positions; }
+  int64_t total_pages() const override { return cache_->total_pages(); }
+  int64_t free_pages() const override { return cache_->free_pages(); }
+  int64_t PagesFor(int64_t prefix, int64_t tokens) const override {
+    return cache_->PagesFor(tokens) - prefix / kPageTokens;
+  }
+
+  absl::StatusOr<Sequence> Add(int64_t max_tokens) override {
+    return CatchTorchErrors("KV cache", [&] { return cache_->Add(max_tokens); });
+  }
+  absl::StatusOr<Sequence> Fork(Sequence parent, int64_t prefix, int64_t max_tokens) override {
+    return CatchTorchErrors("KV cache", [&] { return cache_->Fork(parent, prefix, max_tokens); });
+  }
+  void Remove(Sequence sequence) override { cache_->Remove(sequence); }
+
+  absl::StatusOr<std::vector<DrawnToken>> RunPass(absl::Span<const Row> rows) override {
+    return CatchTorchErrors("forward pass", [&]() -> absl::StatusOr<std::vector<DrawnToken>> {
+      c10::InferenceMode inference;
+      return Run(rows);
+    });
+  }
+
+ private:
+  std::vector<DrawnToken> Run(absl::Span<const Row> rows) {
+    const int64_t n = rows.size();
+    at::Tensor tokens = at::empty({n}, at::kInt), positions = at::empty({n}, at::kInt);  // [rows]
+    int32_t* token = tokens.data_ptr<int32_t>();
+    int32_t* position = positions.data_ptr<int32_t>();
+    std::vector<KvCache::SequenceId> sequences(n);
+    std::vector<TokenDraw> draws;
+    std::vector<int64_t> drawing;
+    for (int64_t i = 0; i < n; ++i) {
+      const Row& row = rows[i];
+      sequences[i] = row.sequence;
+      token[i] = static_cast<int32_t>(row.token);
+      const bool follows = i > 0 && rows[i - 1].sequence == row.sequence;
+      position[i] =
+          follows ? position[i - 1] + 1 : static_cast<int32_t>(cache_->length(row.sequence));
+      if (!row.draws) continue;
+      drawing.push_back(i);
+      draws.push_back(row.draw);
+    }
+    std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
+    at::Tensor hidden = model_->Forward(tokens, positions, *attention);  // [rows, hidden]
+    if (draws.empty()) return {};
+    if (drawing.size() < rows.size()) {
+      at::Tensor index = at::empty({static_cast<int64_t>(drawing.size())}, at::kLong);
+      std::copy(drawing.begin(), drawing.end(), index.data_ptr<int64_t>());
+      hidden = at::index_select(hidden, 0, index.to(hidden.device()));  // [draws, hidden]
+    }
+    return Sample(*model_, hidden, draws);
+  }
+
+  const std::unique_ptr<Transformer> model_;
+  const std::shared_ptr<KvCache> cache_;
+};
+
+}  // namespace
+
+struct TorchModelRunnerMaker::SharedCache {
+  std::string config_json;
+  std::shared_ptr<KvCache> cache;
+};
+
+TorchModelRunnerMaker::TorchModelRunnerMaker(TorchModelRunnerOptions options)
+    : options_(options), shared_(std::make_unique<SharedCache>()) {}
+TorchModelRunnerMaker::~TorchModelRunnerMaker() = default;
+
+absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
+  return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
+    const std::string& json = weights.manifest.config_json();
+    ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(json));
+    const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
+    auto model = std::make_unique<Transformer>(config, compute, options_.backend);
+    RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
+    if (shared_->cache == nullptr || shared_->config_json != json) {
+      shared_->cache = nullptr;  // release the old one first: both may not fit
+      shared_->cache =
+          std::make_shared<KvCache>(config, compute, options_.kv_cache_bytes, options_.backend);
+      shared_->config_json = json;
+    }
+    return std::make_unique<TorchModelRunner>(std::move(model), shared_->cache);
+  });
+}
+
+}  // namespace reckon

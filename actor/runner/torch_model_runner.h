@@ -1,0 +1,44 @@
+#ifndef RECKON_ACTOR_RUNNER_TORCH_MODEL_RUNNER_H_
+#define RECKON_ACTOR_RUNNER_TORCH_MODEL_RUNNER_H_
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "actor/runner/model_runner.h"
+#include "common/model/backend.h"
+#include "common/model/files/model_folder.h"
+
+namespace reckon {
+
+struct TorchModelRunnerOptions {
+  bool fp32 = false;  // arithmetic of matrix products; false: bf16
+  // Memory for keys and values. A sample that needs more is refused by the engine.
+  int64_t kv_cache_bytes = int64_t{1} << 30;
+  Backend backend = Backend::kCpuKernels;
+};
+
+// Makes model runners from weight versions, with the transformer of common/model.
+//
+// All runners of a maker share one KV cache as long as the model config stays the same, because a
+// cache for each version would multiply the largest block of memory. Hence only one runner may have
+// sequences at a time. Runners may outlive the maker. Not thread-safe.
+class TorchModelRunnerMaker {
+ public:
+  explicit TorchModelRunnerMaker(TorchModelRunnerOptions options);
+  ~TorchModelRunnerMaker();
+
+  // Copies what it needs from `weights`. INVALID_ARGUMENT: config or tensors do not fit.
+  // RESOURCE_EXHAUSTED: out of memory; the maker can be used again. Errors of the runners' passes
+  // have the same codes (common/model/torch_status.h).
+  absl::StatusOr<std::unique_ptr<ModelRunner>> Make(const Weights& weights);
+
+ private:
+  struct SharedCache;
+  const TorchModelRunnerOptions options_;
+  std::unique_ptr<SharedCache> shared_;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_ACTOR_RUNNER_TORCH_MODEL_RUNNER_H_

@@ -1,0 +1,172 @@
+#include "actor/runner/torch_model_runner.h"
+
+#include <map>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "actor/engine/engine.h"
+#include "gtest/gtest.h"
+#include "tests/support/tiny_model.h"
+
+namespace reckon {
+namespace {
+
+using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;
+
+Lease MakeLease(uint64_t group, int samples) {
+  Lease lease;
+  lease.set_id(group);
+  lease.set_plan("p");
+  lease.mutable_item()->set_group(group);
+  // Prompts end before, at and after the end of a page of 64.
+  for (uint64_t i = 0; i < 60 + 2 * group; ++i) {
+    lease.mutable_item()->add_prompt_tokens(kTinyFirstByte + (group * 37 + i * 11) % 256);
+  }
+  for (int i = 0; i < samples; ++i) lease.add_samples(i);
+  return lease;
+}
+
+PlanSpec MakePlan() {
+  PlanSpec plan;
+  plan.set_name("p");
+  SamplingParams* p = plan.mutable_sampling();
+  p->set_temperature(0.8);
+  p->set_top_k(40);
+  p->set_top_p(0.95);
+  p->set_max_new_tokens(24);
+  plan.set_seed(3);
+  plan.add_stop_token_ids(kTinyEnd);
+  return plan;
+}
+
+class TorchModelRunnerTest : public testing::TestWithParam<bool> {
+ protected:
+  std::unique_ptr<ModelRunner> Make() {
+    auto runner = maker_.Make(weights_);
+    EXPECT_TRUE(runner.ok()) << runner.status();
+    return runner.ok() ? *std::move(runner) : nullptr;
+  }
+  Results Run(ModelRunner* runner, const std::vector<Lease>& leases, const PlanSpec& plan,
+              EngineOptions options) {
+    Engine engine(runner, tokenizer_.get(), options);
+    const int64_t free_pages = runner->free_pages();
+    for (const Lease& lease : leases) {
+      absl::Status status = engine.Admit(lease, std::make_shared<const PlanSpec>(plan));
+      EXPECT_TRUE(status.ok()) << status;
+    }
+    Results results;
+    while (!engine.idle()) {
+      auto finished = engine.RunPass();
+      EXPECT_TRUE(finished.ok()) << finished.status();
+      if (!finished.ok()) break;
+      for (const FinishedSample& f : *finished) {
+        const RolloutKey& key = f.rollout.key();
+        results[{key.group(), key.sample()}] = f.rollout;
+      }
+    }
+    EXPECT_EQ(runner->free_pages(), free_pages);
+    return results;
+  }
+
+  Weights weights_ = MakeTinyModel();
+  TorchModelRunnerMaker maker_{[] {
+    TorchModelRunnerOptions options;
+    options.fp32 = GetParam();
+    options.kv_cache_bytes = 16 << 20;
+    return options;
+  }()};
+  std::unique_ptr<Tokenizer> tokenizer_ = *Tokenizer::Create(weights_.manifest.tokenizer_json());
+};
+
+TEST_P(TorchModelRunnerTest, ASampleAloneEqualsItselfAmongStrangersBitForBit) {
+  std::unique_ptr<ModelRunner> runner = Make();
+  ASSERT_NE(runner, nullptr);
+  std::vector<Lease> leases;
+  for (uint64_t group = 0; group < 5; ++group) leases.push_back(MakeLease(group, 5));
+  EngineOptions together;
+  together.max_batch = 25;
+  EngineOptions narrow;
+  narrow.max_batch = 7;
+  narrow.max_prefill_rows = 33;
+  const Results all = Run(runner.get(), leases, MakePlan(), together);
+  ASSERT_EQ(all.size(), 25u);
+  const Results few = Run(runner.get(), leases, MakePlan(), narrow);
+  ASSERT_EQ(few.size(), 25u);
+  for (const auto& [key, rollout] : all) {
+    EXPECT_EQ(rollout.SerializeAsString(), few.at(key).SerializeAsString());
+    if (std::get<1>(key) % 2 == 1) continue;
+    Lease alone = MakeLease(std::get<0>(key), 0);
+    alone.add_samples(std::get<1>(key));
+    const Results one = Run(runner.get(), {alone}, MakePlan(), narrow);
+    EXPECT_EQ(rollout.SerializeAsString(), one.at(key).SerializeAsString());
+  }
+  EXPECT_NE(all.at({1, 0}).completion(), all.at({1, 1}).completion());
+}
+
+TEST_P(TorchModelRunnerTest, WhatWasSampledScoresTheSameBitForBit) {
+  std::unique_ptr<ModelRunner> runner = Make();
+  ASSERT_NE(runner, nullptr);
+  PlanSpec plan = MakePlan();
+  plan.mutable_sampling()->set_temperature(1);
+  plan.mutable_sampling()->set_top_k(0);
+  plan.mutable_sampling()->set_top_p(1);
+  const Lease lease = MakeLease(2, 3);
+  const Results sampled = Run(runner.get(), {lease}, plan, {});
+  PlanSpec score;
+  score.set_name("p");
+  score.set_score_forced(true);
+  for (const auto& [key, rollout] : sampled) {
+    Lease forced = MakeLease(2, 1);
+    *forced.mutable_item()->mutable_forced_tokens() = rollout.spans(1).tokens();
+    const Rollout scored = Run(runner.get(), {forced}, score, {}).begin()->second;
+    ASSERT_EQ(scored.spans(1).logprobs_size(), rollout.spans(1).logprobs_size());
+    for (int i = 0; i < scored.spans(1).logprobs_size(); ++i) {
+      EXPECT_EQ(scored.spans(1).logprobs(i), rollout.spans(1).logprobs(i)) << i;
+      EXPECT_LE(scored.spans(1).logprobs(i), 0);
+    }
+  }
+}
+
+TEST_P(TorchModelRunnerTest, WeightsThatDoNotFitAreRefused) {
+  Weights wrong = weights_;
+  wrong.manifest.mutable_tensors(3)->set_name("model.stranger.weight");
+  EXPECT_FALSE(maker_.Make(wrong).ok());
+  wrong = weights_;
+  wrong.manifest.set_config_json("{}");
+  EXPECT_FALSE(maker_.Make(wrong).ok());
+  EXPECT_TRUE(maker_.Make(weights_).ok());
+}
+
+TEST(TorchModelRunnerBackendTest, TheKernelsOfLibTorchDrawWhatTheCpuKernelsDraw) {
+  const Weights weights = MakeTinyModel();
+  auto draw = [&](Backend backend) {
+    TorchModelRunnerMaker maker({.fp32 = true, .kv_cache_bytes = 16 << 20, .backend = backend});
+    std::unique_ptr<ModelRunner> runner = maker.Make(weights).value();
+    const ModelRunner::Sequence parent = runner->Add(100).value();
+    std::vector<ModelRunner::Row> prompt;
+    for (uint32_t i = 0; i < 70; ++i) prompt.push_back({parent, i % 7});
+    prompt.back().draws = true;
+    std::vector<DrawnToken> drawn = runner->RunPass(prompt).value();
+    const ModelRunner::Sequence child = runner->Fork(parent, 70, 100).value();
+    for (int t = 0; t < 20; ++t) {
+      const TokenDraw draw = {.uniform = t / 20.0};
+      const std::vector<ModelRunner::Row> rows = {{parent, drawn.back().token, false},
+                                                  {child, drawn.back().token, true, draw}};
+      drawn.push_back(runner->RunPass(rows).value().at(0));
+    }
+    return drawn;
+  };
+  const auto wanted = draw(Backend::kCpuKernels), got = draw(Backend::kTorchCpu);
+  ASSERT_EQ(wanted.size(), 21u);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(got.at(i).token, wanted[i].token) << i;
+    EXPECT_NEAR(got[i].logprob, wanted[i].logprob, 1e-4) << i;
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Compute, TorchModelRunnerTest, testing::Bool(),
+                         [](const auto& info) { return info.param ? "Fp32" : "Bf16"; });
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,244 @@
+#include "cli/commands/dry_run.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <iostream>
+#include <optional>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "cli/commands/machine.h"
+#include "cli/commands/memory_estimate.h"
+#include "cli/commands/model_facts.h"
+#include "cli/launcher/progress_display.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+#include "common/config/stage_info.h"
+#include "common/model/init/init_model.h"
+
+namespace reckon {
+namespace {
+
+// A stored rollout, i.e. tokens, log-probabilities and text, is 1 to 4 KB.
+constexpr double kRolloutBytes = 3072;
+constexpr double kCheckpointBytes = 12;  // per trained element: fp32 weight and two moments
+constexpr double kGpuBytes = 80.0 * (1 << 30);
+
+void Line(const std::string& what, double bytes, const std::string& why) {
+  std::cout << absl::StrFormat("  %-44s %10s   %s\n", what, FormatBytes(bytes), why);
+}
+
+struct Samples {
+  double training = 0, evaluation = 0;
+};
+
+double AtMost(int64_t all, uint32_t limit) {
+  return static_cast<double>(limit == 0 ? all : std::min<int64_t>(all, limit));
+}
+
+// What one stage does, from what StageInfo knows of any kind.
+class StageLine {
+ public:
+  StageLine(const RunConfig& config, const Stage& stage, const DataFacts& data)
+      : stage_(stage), info_(stage), rounds_(info_.Rounds()) {
+    if (const auto per_prompt = info_.Count("samples_per_prompt")) {
+      per_round_ = AtMost(data.train, info_.Count("prompts").value_or(0)) * *per_prompt;
+    }
+    if (info_.traits().online()) per_round_ = OnlineSamples();
+    // Groups that are filtered out are replaced by further batches.
+    const auto* filter = info_.Part<PpoSettings::Filter>();
+    at_most_per_round_ = per_round_ * (filter == nullptr ? 1 : filter->max_num_gen_batches());
+    if (const auto limit = info_.Count("limit")) problems_ = AtMost(data.train, *limit);
+    evaluations_ = info_.traits().creates_model() ? 0 : std::ceil(double(rounds_) / EvalEvery());
+    per_evaluation_ = EvaluationSamples(config, data);
+  }
+
+  // Samples of one evaluation: a greedy one and K others for each problem.
+  static double EvaluationSamples(const RunConfig& config, const DataFacts& data) {
+    return static_cast<double>(data.eval) * (1 + config.eval().samples());
+  }
+
+  Samples samples() const {
+    return {.training = at_most_per_round_ * rounds_, .evaluation = evaluations_ * per_evaluation_};
+  }
+
+  void Print() const {
+    std::cout << "  " << stage_.name() << ": " << info_.traits().title();
+    if (problems_ > 0) std::cout << ", " << FormatCount(problems_) << " problems";
+    if (per_round_ > 0) PrintSampling();
+    if (info_.trains()) PrintTraining();
+    if (evaluations_ > 0) {
+      std::cout << "; " << FormatCount(evaluations_) << " x evaluate "
+                << FormatCount(per_evaluation_) << " samples";
+    }
+    std::cout << "\n";
+  }
+
+ private:
+  // An online stage takes its prompts in turn and may see a problem several times.
+  double OnlineSamples() const {
+    return double(info_.Count("prompts").value_or(1)) *
+           info_.Count("samples_per_prompt").value_or(1);
+  }
+  double EvalEvery() const { return info_.Count("eval_every").value_or(1); }
+
+  void PrintSampling() const {
+    std::cout << ", ";
+    if (info_.Count("rounds")) std::cout << rounds_ << " rounds of ";
+    if (info_.Count("steps")) std::cout << rounds_ << " steps of ";
+    std::cout << FormatCount(per_round_) << " samples ("
+              << info_.Count("samples_per_prompt").value_or(1) << " per prompt)";
+    if (at_most_per_round_ > per_round_) {
+      std::cout << " whose groups differ, from at most " << FormatCount(at_most_per_round_);
+    }
+    if (const auto* advantage = info_.Part<PpoSettings::Advantage>()) {
+      std::cout << ", advantages by "
+                << PpoSettings::Advantage::Estimator_Name(advantage->estimator());
+    }
+  }
+
+  void PrintTraining() const {
+    const TrainingSettings& training = stage_.training();
+    const uint32_t epochs = info_.Count("ppo_epochs").value_or(training.epochs());
+    std::cout << ", " << epochs << (epochs == 1 ? " epoch" : " epochs") << " in batches of "
+              << training.batch_size();
+    if (problems_ > 0) {
+      const double batches = std::max(1.0, problems_ / training.batch_size());
+      std::cout << ", " << FormatCount(batches * epochs) << " optimizer steps";
+    }
+  }
+
+  const Stage& stage_;
+  const StageInfo info_;
+  const uint32_t rounds_;
+  double per_round_ = 0, at_most_per_round_ = 0;  // samples
+  double problems_ = 0;                           // 0: not known before the stage has sampled
+  double evaluations_ = 0, per_evaluation_ = 0;
+};
+
+// Prints the stages with their counts and adds up the samples.
+Samples PrintStages(const RunConfig& config, const DataFacts& data) {
+  Samples total;
+  std::cout << "stages\n";
+  if (!HasInit(config)) {
+    total.evaluation = StageLine::EvaluationSamples(config, data);
+    std::cout << "  start: evaluate " << FormatCount(total.evaluation) << " samples\n";
+  }
+  for (const Stage& stage : config.stage()) {
+    const StageLine line(config, stage, data);
+    line.Print();
+    total.training += line.samples().training;
+    total.evaluation += line.samples().evaluation;
+  }
+  std::cout << "  in all: at most " << FormatCount(total.training) << " training samples, "
+            << FormatCount(total.evaluation) << " evaluation samples\n";
+  return total;
+}
+
+double PrintEstimate(const std::string& title, const MemoryEstimate& estimate) {
+  for (const MemoryLine& line : estimate.lines) {
+    Line(title + ": " + line.what, line.bytes, line.why);
+  }
+  return estimate.total();
+}
+
+// A process that has a GPU to itself. `remedy` is what to do when it does not fit.
+void PrintGpu(const std::string& what, double bytes, const std::string& remedy) {
+  const double share = bytes / kGpuBytes;
+  Line(what + ", in all", bytes,
+       share <= 1 ? absl::StrFormat("%.0f%% of a GPU of 80 GiB", 100 * share)
+                  : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, remedy));
+}
+
+void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
+  const ModelSettings::Device device = config.model().device();
+  const bool gpu = device == ModelSettings::CUDA ||
+                   (device == ModelSettings::AUTO && access("/dev/nvidiactl", F_OK) == 0);
+  const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
+  const StageMemory learner = LearnerMemory(config, shape, placement);
+  std::cout << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
+  const double actor = PrintEstimate("actor", ActorMemory(config, shape, placement));
+  if (gpu) PrintGpu("actor", actor, "lower actor.kv_cache_mib");
+  const double rank = PrintEstimate("learner in " + learner.stage, learner.estimate);
+  if (gpu) {
+    PrintGpu("learner rank", rank,
+             "train adapters (training.lora_rank) or lower learner.micro_batch_tokens");
+    return;
+  }
+  const double total = actor * config.actor().count() + rank * config.learner().ranks();
+  const auto available = static_cast<double>(AvailableMemoryBytes());
+  Line(absl::StrCat("in all, ", config.actor().count(), " actors, ", config.learner().ranks(),
+                    " ranks"),
+       total, absl::StrCat("of ", FormatBytes(available), " available"));
+  if (available > 0 && total > available) {
+    std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
+                 "actor.count or learner.ranks\n";
+  }
+}
+
+void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
+  const double trained = TrainedCount(config, model.shape);
+  double store = (samples.training + samples.evaluation) * kRolloutBytes;
+  double checkpoints = config.keep_last() * trained * kCheckpointBytes;
+  double weights = (config.keep_last() + 1.0) * static_cast<double>(model.weight_bytes);
+  double total = store + checkpoints + weights;
+  auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
+  std::cout << "disk in " << config.output_dir() << "/" << config.name() << ", at most about\n";
+  Line("store", store, "3 KB per sample");
+  Line("checkpoints", checkpoints,
+       absl::StrCat("keep_last ", config.keep_last(), ", 12 B per trained parameter"));
+  Line("weights", weights, "model folders");
+  Line("in all", total, absl::StrCat("of ", FormatBytes(free), " free"));
+  if (free > 0 && total > free)
+    std::cout << "  TOO LITTLE DISK SPACE: set output_dir to a folder on a larger disk\n";
+}
+
+// Facts of a model or of data, or why they could not be read. Files that are missing are no error
+// of a dry run.
+template <typename T>
+absl::StatusOr<std::optional<T>> UnlessMissing(absl::StatusOr<T> facts,
+                                               std::vector<std::string>* unchecked) {
+  if (facts.ok()) return std::optional<T>(*std::move(facts));
+  if (!absl::IsNotFound(facts.status())) return facts.status();
+  unchecked->push_back(std::string(facts.status().message()));
+  return std::nullopt;
+}
+
+}  // namespace
+
+absl::Status DryRun(const RunConfig& config) {
+  std::cout << FormatConfig(config) << "\n";
+  std::vector<std::string> unchecked, ignored;
+  ASSIGN_OR_RETURN(std::optional<ModelFacts> model,
+                   UnlessMissing(InspectModel(config), &unchecked));
+  if (!model) {
+    ASSIGN_OR_RETURN(model, UnlessMissing(InspectShape(config), &ignored));
+  }
+  if (model) {
+    std::cout << "model: " << FormatCount(ParameterCount(model->shape)) << " parameters, "
+              << FormatBytes(static_cast<double>(model->weight_bytes)) << ", "
+              << model->shape.num_layers << " layers\n";
+  }
+  ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
+  const bool read = data.has_value();
+  if (!read) data = PublishedSizes(config);
+  Samples samples;
+  if (data) {
+    std::cout << "data: " << FormatCount(static_cast<double>(data->train)) << " training and "
+              << FormatCount(static_cast<double>(data->eval)) << " evaluation problems"
+              << (read ? "" : ", the sizes of the published files") << "\n";
+    samples = PrintStages(config, *data);
+  }
+  if (model) {
+    PrintMemory(config, model->shape);
+    PrintDisk(config, *model, samples);
+  }
+  for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";
+  std::cout << "dry run: nothing was started\n";
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

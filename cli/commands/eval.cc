@@ -1,0 +1,232 @@
+#include "cli/commands/eval.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <map>
+#include <memory>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "cli/commands/eval_report.h"
+#include "cli/commands/model_facts.h"
+#include "cli/launcher/orm_scorer.h"
+#include "cli/launcher/progress_display.h"
+#include "cli/launcher/run_dir.h"
+#include "common/base/status_macros.h"
+#include "common/model/files/model_folder.h"
+#include "common/task/metrics/group_metrics.h"
+
+namespace reckon {
+namespace {
+
+constexpr absl::Duration kProgressEvery = absl::Milliseconds(500);
+
+using Groups = std::map<uint64_t, std::vector<Rollout>>;
+
+uint64_t SampledTokens(const Rollout& rollout) {
+  uint64_t tokens = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::SAMPLED) tokens += span.tokens_size();
+  }
+  return tokens;
+}
+
+// What the metrics need of a rollout: no tokens, and the text of correct ones only.
+Rollout Stripped(const Rollout& rollout) {
+  Rollout kept;
+  *kept.mutable_key() = rollout.key();
+  *kept.mutable_rewards() = rollout.rewards();
+  kept.set_reward(rollout.reward());
+  kept.set_finish(rollout.finish());
+  if (!rollout.rewards().empty() && rollout.rewards(0).verdict() == CORRECT) {
+    kept.set_completion(rollout.completion());
+  }
+  return kept;
+}
+
+// Runs plans over the problems of a session and shows their progress.
+class Evaluator {
+ public:
+  Evaluator(LocalSession* session, std::stop_token stop)
+      : session_(*session), stop_(stop), display_(&std::cerr, ::isatty(2) == 1) {}
+  ~Evaluator() { display_.Finish(); }
+
+  // `scorer`: null, or scores all samples.
+  absl::StatusOr<EvalOutcome> Run(const PlanSpec& spec, const std::string& phase,
+                                  OrmScorer* scorer) {
+    EvalOutcome outcome;
+    Groups groups;
+    ASSIGN_OR_RETURN(Progress progress, RunPlan(spec, phase, scorer, &groups, &outcome));
+    progress.set_elapsed_s(outcome.seconds);
+    progress.set_tokens_per_s(static_cast<double>(outcome.tokens) /
+                              std::max(1e-9, outcome.seconds));
+    progress.set_done(progress.total());
+    display_.Show(progress, absl::Now());
+    OrmScorer::Scores scores;
+    if (scorer != nullptr) {
+      ASSIGN_OR_RETURN(scores, Score(scorer, groups));
+    }
+    // Batches come in any order. The bootstrap must not depend on it, hence the sorted groups.
+    for (auto& [group, samples] : groups) {
+      std::sort(samples.begin(), samples.end(), [](const Rollout& a, const Rollout& b) {
+        return a.key().sample() < b.key().sample();
+      });
+      std::vector<double> of_group;
+      for (const Rollout& rollout : samples) {
+        if (scorer != nullptr) of_group.push_back(scores.at({group, rollout.key().sample()}));
+      }
+      outcome.metrics.AddGroup(samples, of_group);
+    }
+    return outcome;
+  }
+
+ private:
+  // Collects the rollouts of a plan while a thread draws the progress; it alone uses the display
+  // meanwhile. Returns the progress to be completed.
+  absl::StatusOr<Progress> RunPlan(const PlanSpec& spec, const std::string& phase,
+                                   OrmScorer* scorer, Groups* groups, EvalOutcome* outcome) {
+    Progress progress;
+    progress.set_phase(phase);
+    progress.set_unit("samples");
+    progress.set_total(static_cast<double>(session_.problems().size()) * spec.samples_per_group());
+    const absl::Time began = absl::Now();
+    std::jthread watch([this, plan = spec.name(), progress, began](std::stop_token done) mutable {
+      do {
+        const absl::StatusOr<PlanStatus> status = session_.Progress(plan);
+        progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
+        if (status.ok()) {
+          progress.set_done(static_cast<double>(status->samples_accepted()));
+          progress.set_tokens_per_s(static_cast<double>(status->sampled_tokens()) /
+                                    progress.elapsed_s());
+        }
+        display_.Show(progress, absl::Now());
+      } while (!WaitForStop(done, kProgressEvery));
+    });
+    RETURN_IF_ERROR(session_.Run(
+        spec, [](const Problem&, WorkItem*) {},
+        [&](const Batch& batch) -> absl::Status {
+          outcome->set_aside += batch.header.set_aside_size();
+          for (const Rollout& rollout : batch.rollouts) {
+            if (scorer != nullptr) RETURN_IF_ERROR(scorer->Record(rollout));
+            outcome->tokens += SampledTokens(rollout);
+            (*groups)[rollout.key().group()].push_back(Stripped(rollout));
+          }
+          outcome->seconds = absl::ToDoubleSeconds(absl::Now() - began);
+          return absl::OkStatus();
+        }));
+    return progress;
+  }
+
+  absl::StatusOr<OrmScorer::Scores> Score(OrmScorer* scorer, const Groups& groups) {
+    Progress progress;
+    progress.set_phase("reward model");
+    progress.set_unit("samples");
+    for (const auto& [group, samples] : groups) {
+      progress.set_total(progress.total() + static_cast<double>(samples.size()));
+    }
+    const absl::Time began = absl::Now();
+    auto show = [&](double done) {
+      progress.set_done(done);
+      progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
+      display_.Show(progress, absl::Now());
+    };
+    show(0);
+    ASSIGN_OR_RETURN(OrmScorer::Scores scores, scorer->Run(stop_, show));
+    show(progress.total());
+    return scores;
+  }
+
+  LocalSession& session_;
+  const std::stop_token stop_;
+  ProgressDisplay display_;
+};
+
+absl::Status CheckOptions(const EvalOptions& options) {
+  if (!(options.temperature > 0) && options.samples > 1) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--temperature: 0 makes the ", options.samples,
+                     " samples of a problem equal; set it above 0, or --samples to 0"));
+  }
+  if (options.orm.empty()) return absl::OkStatus();
+  if (options.samples == 0) {
+    return absl::InvalidArgumentError(
+        "--orm: reranks samples, of which there are none; set "
+        "--samples above 0");
+  }
+  // LocalSession reports a model that cannot be read.
+  absl::StatusOr<WeightManifest> policy = ReadModelManifest(AbsolutePath(options.model));
+  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), *policy)
+                     : absl::OkStatus();
+}
+
+OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
+  return OrmScorer(folder, {absl::StrCat("--orm=", AbsolutePath(options.orm)),
+                            absl::StrCat("--model=", AbsolutePath(options.model)),
+                            absl::StrCat("--threads=", options.threads),
+                            absl::StrCat("--compute=", options.fp32 ? "fp32" : "bf16")});
+}
+
+PlanSpec MakeSpec(const EvalOptions& options, const LocalSession& session, const std::string& name,
+                  uint32_t samples, double temperature) {
+  PlanSpec spec = session.MakeSpec(name);
+  spec.set_samples_per_group(samples);
+  spec.mutable_sampling()->set_temperature(temperature);
+  spec.mutable_sampling()->set_max_new_tokens(options.max_new_tokens);
+  spec.set_seed(options.seed);
+  RewardSpec* reward = spec.add_rewards();
+  const bool flexible = options.reward == "flexible";
+  reward->set_name(flexible ? "exact_match_flexible" : "exact_match_strict");
+  reward->set_kind(flexible ? RewardSpec::EXACT_MATCH_FLEXIBLE : RewardSpec::EXACT_MATCH_STRICT);
+  reward->set_weight(1);
+  return spec;
+}
+
+std::vector<EvalRow> MakeRows(const EvalOptions& options, const EvalOutcome& greedy,
+                              const EvalOutcome* sampled) {
+  const uint32_t resamples = EvalSettings().bootstrap();
+  std::vector<EvalRow> rows = {{"maj@1", greedy.metrics.MeanAtOne(resamples, options.seed)}};
+  if (sampled == nullptr) return rows;
+  const GroupMetrics& metrics = sampled->metrics;
+  const std::string k = absl::StrCat("@", options.samples);
+  rows.push_back({"maj" + k, metrics.MajAtK(resamples, options.seed)});
+  rows.push_back({"pass" + k, metrics.PassAtK(resamples, options.seed)});
+  rows.push_back({"mean" + k, metrics.MeanAtOne(resamples, options.seed)});
+  if (options.orm.empty()) return rows;
+  rows.push_back({"rerank" + k, metrics.RerankAtK(resamples, options.seed)});
+  rows.push_back({"rerank_weighted" + k, metrics.RerankWeightedAtK(resamples, options.seed)});
+  rows.push_back({"rerank_gain" + k, metrics.RerankGain(resamples, options.seed)});
+  return rows;
+}
+
+}  // namespace
+
+absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
+  RETURN_IF_ERROR(CheckOptions(options));
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  EvalOutcome greedy;
+  std::optional<EvalOutcome> sampled;
+  {
+    Evaluator evaluator(session.get(), stop);
+    ASSIGN_OR_RETURN(greedy,
+                     evaluator.Run(MakeSpec(options, *session, "greedy", 1, 0), "greedy", nullptr));
+    if (options.samples > 0) {
+      OrmScorer scorer = MakeScorer(options, session->folder());
+      const PlanSpec spec =
+          MakeSpec(options, *session, "samples", options.samples, options.temperature);
+      ASSIGN_OR_RETURN(sampled, evaluator.Run(spec, absl::StrCat(options.samples, " samples each"),
+                                              options.orm.empty() ? nullptr : &scorer));
+    }
+  }
+  const EvalOutcome* samples = sampled.has_value() ? &*sampled : nullptr;
+  auto* print = options.json ? PrintEvalJson : PrintEvalTable;
+  print(options, session->problems().size(), MakeRows(options, greedy, samples), greedy, samples);
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,62 @@
+#include "cli/commands/machine.h"
+
+#include <sched.h>
+#include <sys/statvfs.h>
+
+#include <filesystem>
+#include <fstream>
+#include <sstream>
+
+#include "absl/strings/match.h"
+
+namespace reckon {
+namespace {
+
+// The text after "name :" in the first such line of a file of /proc.
+std::string ProcField(const char* path, const std::string& name) {
+  std::ifstream file(path);
+  std::string line;
+  while (std::getline(file, line)) {
+    size_t colon = line.find(':');
+    if (colon == std::string::npos || !absl::StartsWith(line, name)) continue;
+    size_t begin = line.find_first_not_of(" \t", colon + 1);
+    return begin == std::string::npos ? "" : line.substr(begin);
+  }
+  return "";
+}
+
+}  // namespace
+
+uint64_t AvailableMemoryBytes() {
+  uint64_t kib = 0;
+  std::istringstream(ProcField("/proc/meminfo", "MemAvailable")) >> kib;
+  return kib * 1024;
+}
+
+uint64_t FreeDiskBytes(const std::string& path) {
+  std::filesystem::path there = std::filesystem::absolute(path);
+  std::error_code error;
+  while (!std::filesystem::exists(there, error) && there.has_relative_path()) {
+    there = there.parent_path();
+  }
+  struct statvfs info;
+  if (::statvfs(there.c_str(), &info) != 0) return 0;
+  return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
+}
+
+int UsableCores() {
+  cpu_set_t set;
+  CPU_ZERO(&set);
+  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
+}
+
+std::set<std::string> CpuFlags() {
+  std::istringstream text(ProcField("/proc/cpuinfo", "flags"));
+  std::set<std::string> flags;
+  for (std::string flag; text >> flag;) flags.insert(flag);
+  return flags;
+}
+
+std::string CpuName() { return ProcField("/proc/cpuinfo", "model name"); }
+
+}  // namespace reckon

@@ -1,0 +1,177 @@
+#include "cli/commands/memory_estimate.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "common/config/fields.h"
+#include "common/config/stage_info.h"
+
+namespace reckon {
+namespace {
+
+// Bytes for each trained element: weight, gradient and AdamW's two moments, fp32 each.
+constexpr double kTrained = 16;
+// On a GPU the loss holds the logits of this many rows at a time, in a few copies.
+constexpr double kHeadRows = 256, kHeadCopies = 4;
+
+double Query(const ModelConfig& m) { return static_cast<double>(m.num_heads * m.head_dim); }
+double KeyValue(const ModelConfig& m) { return static_cast<double>(m.num_kv_heads * m.head_dim); }
+double Hidden(const ModelConfig& m) { return static_cast<double>(m.hidden_size); }
+double Inner(const ModelConfig& m) { return static_cast<double>(m.intermediate_size); }
+
+double LayerCount(const ModelConfig& m) {
+  const double h = Hidden(m), q = Query(m), kv = KeyValue(m);
+  double count = h * (2 * q + 2 * kv) + 3 * h * Inner(m) + 2 * h;
+  if (m.qkv_bias) count += q + 2 * kv;
+  if (m.qk_norm) count += 2 * static_cast<double>(m.head_dim);
+  return count;
+}
+
+// Measured before the first weight is loaded.
+MemoryLine Program() { return {"program", 300.0 * (1 << 20), "LibTorch, gRPC and their buffers"}; }
+
+double ComputeBytes(const RunConfig& config) {
+  return config.model().compute() == ModelSettings::FP32 ? 4 : 2;
+}
+
+// Bytes of the copies of `elements` weights that matrix products read. The CPU kernels pack a
+// second copy for the backward pass.
+double CopyBytes(double elements, double compute, Placement placement, bool trained) {
+  return elements * compute * (trained && placement == Placement::kCpu ? 2 : 1);
+}
+
+// Bytes that one layer keeps for the backward pass, per token.
+double LayerActivations(const ModelConfig& m, double compute, Placement placement) {
+  const double h = Hidden(m), q = Query(m), kv = KeyValue(m), inner = Inner(m);
+  // The residual stream at both norms; inputs of the four products; queries, keys, values; gate,
+  // up.
+  double bytes = 2 * 4 * h + compute * (2 * h + q + inner) + compute * (q + 2 * kv) +
+                 compute * 2 * inner + 4 * static_cast<double>(m.num_heads);
+  // LibTorch keeps fp32 intermediate results of norms, RoPE and SwiGLU.
+  if (placement == Placement::kGpu) bytes += 2 * 4 * h + 4 * (q + kv) + 2 * 4 * inner;
+  return bytes;
+}
+
+bool UsesRewardModel(const StageInfo& info) {
+  bool found = false;
+  VisitTexts(info.settings(), "", [&](const TextField& field) {
+    found |= field.kind == Text::REWARD_MODEL && !field.value.empty();
+    return absl::OkStatus();
+  }).IgnoreError();
+  return found;
+}
+
+bool HasCritic(const StageInfo& info) {
+  const auto* advantage = info.Part<PpoSettings::Advantage>();
+  return info.Part<PpoSettings::Critic>() != nullptr && advantage != nullptr &&
+         advantage->estimator() == PpoSettings::Advantage::GAE;
+}
+
+MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const ModelConfig& m,
+                          Placement placement) {
+  const StageInfo info(stage);
+  const double compute = ComputeBytes(config), all = ParameterCount(m);
+  const double rank = stage.training().lora_rank();
+  const double tokens = config.learner().micro_batch_tokens();
+  MemoryEstimate estimate;
+  auto add = [&](std::string what, double bytes, std::string why) {
+    if (bytes > 0) {
+      estimate.lines.push_back({.what = std::move(what), .bytes = bytes, .why = std::move(why)});
+    }
+  };
+  if (rank == 0) {
+    add("weights, gradient, AdamW", kTrained * all, "fp32, 16 bytes a parameter");
+  } else {
+    add("frozen weights", compute * all, "under the adapters");
+    add("adapters, gradient, AdamW", kTrained * AdapterCount(m, rank),
+        absl::StrCat("fp32, lora_rank ", rank));
+  }
+  add("compute copies", CopyBytes(all, compute, placement, true),
+      rank == 0 ? "as matrix products read the weights" : "with the adapters merged");
+  // With adapters the reference policy is the same weights without them.
+  if (const auto* kl = info.Part<PpoSettings::Kl>(); kl != nullptr && kl->coef() > 0 && rank == 0) {
+    add("reference", CopyBytes(all, compute, placement, false), "kl.coef above 0");
+  }
+  double layers = static_cast<double>(m.num_layers);
+  if (HasCritic(info)) {
+    const double own = info.Part<PpoSettings::Critic>()->layers();
+    const double head = 2 * Hidden(m) * Hidden(m) + 4 * Hidden(m) + 1;
+    const double branch = own * LayerCount(m);
+    add("critic", kTrained * (branch + head) + CopyBytes(branch, compute, placement, true),
+        own > 0 ? absl::StrCat("critic.layers ", own, " and its head") : "its head");
+    layers += own;
+  }
+  if (UsesRewardModel(info)) {
+    add("reward model", CopyBytes(all, compute, placement, false), "orm");
+  }
+  double activations = tokens * layers * LayerActivations(m, compute, placement);
+  if (placement == Placement::kGpu) {
+    activations += kHeadCopies * kHeadRows * static_cast<double>(m.vocab_size) * 4;
+  }
+  add("activations", activations,
+      absl::StrCat("learner.micro_batch_tokens ", config.learner().micro_batch_tokens()));
+  if (placement == Placement::kCpu) estimate.lines.push_back(Program());
+  return estimate;
+}
+
+}  // namespace
+
+double ParameterCount(const ModelConfig& m) {
+  const double table = static_cast<double>(m.vocab_size) * Hidden(m);
+  return table * (m.tie_word_embeddings ? 1 : 2) +
+         static_cast<double>(m.num_layers) * LayerCount(m) + Hidden(m);
+}
+
+double AdapterCount(const ModelConfig& m, double rank) {
+  const double h = Hidden(m), q = Query(m), kv = KeyValue(m);
+  const double sides = 2 * (h + q) + 2 * (h + kv) + 3 * (h + Inner(m));
+  return rank * sides * static_cast<double>(m.num_layers);
+}
+
+double TrainedCount(const RunConfig& config, const ModelConfig& shape) {
+  double most = 0;
+  for (const Stage& stage : config.stage()) {
+    const double rank = stage.training().lora_rank();
+    most = std::max(most, rank > 0 ? AdapterCount(shape, rank) : ParameterCount(shape));
+  }
+  return most;
+}
+
+double MemoryEstimate::total() const {
+  double sum = 0;
+  for (const MemoryLine& line : lines) sum += line.bytes;
+  return sum;
+}
+
+MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placement placement) {
+  const double copy = CopyBytes(ParameterCount(m), ComputeBytes(config), placement, false);
+  const double kv = config.actor().kv_cache_mib() * double{1 << 20};
+  const double token = 2 * KeyValue(m) * static_cast<double>(m.num_layers) * ComputeBytes(config);
+  MemoryEstimate estimate;
+  estimate.lines.push_back({"weights", 2 * copy, "the version in use and the next one"});
+  estimate.lines.push_back(
+      {"KV cache", kv,
+       absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens")});
+  estimate.lines.push_back({"logits",
+                            config.actor().max_batch() * static_cast<double>(m.vocab_size) * 4,
+                            absl::StrCat("actor.max_batch ", config.actor().max_batch())});
+  if (placement == Placement::kCpu) {
+    estimate.lines.push_back({"weights as fetched", copy, "before they are packed"});
+    estimate.lines.push_back(Program());
+  }
+  return estimate;
+}
+
+StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement) {
+  StageMemory most;
+  for (const Stage& stage : config.stage()) {
+    if (!StageInfo(stage).trains()) continue;
+    MemoryEstimate estimate = RankMemory(config, stage, model, placement);
+    if (estimate.total() > most.estimate.total()) {
+      most = {.stage = stage.name(), .estimate = std::move(estimate)};
+    }
+  }
+  return most;
+}
+
+}  // namespace reckon

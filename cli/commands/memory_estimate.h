@@ -1,0 +1,49 @@
+#ifndef RECKON_CLI_COMMANDS_MEMORY_ESTIMATE_H_
+#define RECKON_CLI_COMMANDS_MEMORY_ESTIMATE_H_
+
+#include <string>
+#include <vector>
+
+#include "common/model/config.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// Elements of all tensors of a model.
+double ParameterCount(const ModelConfig& model);
+// Elements of low-rank adapters on all its linear layers but the head.
+double AdapterCount(const ModelConfig& model, double rank);
+
+// Trained elements (weights or adapters) in the stage that has most of them. A checkpoint holds
+// this many parameters and two moments for each.
+double TrainedCount(const RunConfig& config, const ModelConfig& model);
+
+struct MemoryLine {
+  std::string what;
+  double bytes = 0;
+  std::string why;
+};
+
+// The memory of one process, by purpose.
+struct MemoryEstimate {
+  std::vector<MemoryLine> lines;
+  double total() const;
+};
+
+enum class Placement { kCpu, kGpu };
+
+// One actor process. Actors on the same GPU add up.
+MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
+
+// One learner rank, in the stage that needs most memory. Every rank holds a whole model; nothing is
+// sharded. The lines are the sizes of what is allocated, except for the activations, which are an
+// estimate from what the operations of common/model keep for the backward pass.
+struct StageMemory {
+  std::string stage;  // its name
+  MemoryEstimate estimate;
+};
+StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_COMMANDS_MEMORY_ESTIMATE_H_

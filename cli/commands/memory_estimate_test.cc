@@ -1,0 +1,95 @@
+#include "cli/commands/memory_estimate.h"
+
+#include <map>
+
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+// hidden 8, heads 2 of 4, one for keys and values, 3 layers: a layer has
+// 8*8 + 2*8*4 + 8*8 (attention) + 3*8*16 (mlp) + 2*8 (norms) = 592 parameters.
+ModelConfig Shape() {
+  ModelConfig m;
+  m.vocab_size = 100;
+  m.hidden_size = 8;
+  m.intermediate_size = 16;
+  m.num_layers = 3;
+  m.num_heads = 2;
+  m.num_kv_heads = 1;
+  m.head_dim = 4;
+  m.tie_word_embeddings = true;
+  return m;
+}
+constexpr double kAll = 100 * 8 + 3 * 592 + 8;
+
+RunConfig Config(const std::string& stage) {
+  RunConfig config;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(stage, &config));
+  return config;
+}
+
+std::map<std::string, double> Learner(const std::string& stage, Placement placement) {
+  std::map<std::string, double> out;
+  for (const MemoryLine& line : LearnerMemory(Config(stage), Shape(), placement).estimate.lines) {
+    out[line.what] = line.bytes;
+  }
+  return out;
+}
+
+TEST(MemoryEstimate, CountsEveryParameter) {
+  EXPECT_EQ(ParameterCount(Shape()), kAll);
+  ModelConfig other = Shape();
+  other.tie_word_embeddings = false;
+  other.qkv_bias = true;
+  other.qk_norm = true;
+  EXPECT_EQ(ParameterCount(other), kAll + 100 * 8 + 3 * (8 + 2 * 4) + 3 * 2 * 4);
+  // q 8x8, k and v 4x8, o 8x8, gate and up 16x8, down 8x16: both sides of each, a rank.
+  EXPECT_EQ(AdapterCount(Shape(), 5), 5 * 3 * (16 + 12 + 12 + 16 + 24 + 24 + 24));
+}
+
+TEST(MemoryEstimate, FullWeightsTakeTheirGradientMomentsAndAReference) {
+  auto estimate = Learner("stage { ppo {} }", Placement::kGpu);
+  EXPECT_EQ(estimate["weights, gradient, AdamW"], 16 * kAll);
+  EXPECT_EQ(estimate["compute copies"], 2 * kAll);
+  EXPECT_EQ(estimate["reference"], 2 * kAll);
+  EXPECT_EQ(estimate["critic"], 16 * (2 * 8 * 8 + 4 * 8 + 1));
+  EXPECT_EQ(estimate.count("reward model"), 0u);
+  // The CPU's kernels pack weights twice, for the forward and the backward pass.
+  EXPECT_EQ(Learner("stage { ppo {} }", Placement::kCpu)["compute copies"], 4 * kAll);
+}
+
+TEST(MemoryEstimate, AdaptersFreezeTheWeightsAndAreTheirOwnReference) {
+  auto estimate = Learner(
+      "stage { training { lora_rank: 2 } ppo { critic { layers: 1 } reward { kind: ORM orm: \"a\" "
+      "} } }",
+      Placement::kGpu);
+  EXPECT_EQ(estimate.count("weights, gradient, AdamW"), 0u);
+  EXPECT_EQ(estimate["frozen weights"], 2 * kAll);
+  EXPECT_EQ(estimate["adapters, gradient, AdamW"], 16 * AdapterCount(Shape(), 2));
+  EXPECT_EQ(estimate.count("reference"), 0u);
+  EXPECT_EQ(estimate["critic"], 16 * (592 + 2 * 8 * 8 + 4 * 8 + 1) + 2 * 592);
+  EXPECT_EQ(estimate["reward model"], 2 * kAll);
+}
+
+TEST(MemoryEstimate, IsOfTheStageThatTakesMost) {
+  EXPECT_EQ(LearnerMemory(Config("stage { name: \"a\" sft {} } stage { name: \"b\" ppo {} } "
+                                 "stage { name: \"c\" ei {} }"),
+                          Shape(), Placement::kCpu)
+                .stage,
+            "b");
+}
+
+TEST(MemoryEstimate, AnActorHoldsTwoVersionsAndItsCache) {
+  const MemoryEstimate estimate =
+      ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kGpu);
+  EXPECT_EQ(estimate.total(), 2 * 2 * kAll + 3 * (1 << 20) + 7 * 100 * 4);
+  // In main memory the bytes as fetched and the program itself come on top.
+  EXPECT_EQ(ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kCpu)
+                .total(),
+            estimate.total() + 2 * kAll + 300 * (1 << 20));
+}
+
+}  // namespace
+}  // namespace reckon

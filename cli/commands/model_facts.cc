@@ -1,0 +1,134 @@
+#include "cli/commands/model_facts.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "cli/commands/memory_estimate.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/config/fields.h"
+#include "common/model/files/manifest.h"
+#include "common/model/files/model_folder.h"
+#include "common/model/init/init_model.h"
+#include "common/task/dataset/dataset.h"
+#include "common/text/tokenizer.h"
+
+namespace reckon {
+namespace {
+
+absl::StatusOr<ModelConfig> ReadShape(const std::string& folder, const std::string& text) {
+  absl::StatusOr<ModelConfig> shape = ModelConfig::Parse(text);
+  if (shape.ok()) return shape;
+  return absl::InvalidArgumentError(
+      absl::StrCat("model.path: ", folder, "/config.json: ", shape.status().message()));
+}
+
+absl::Status CheckLabel(const Tokenizer& tokenizer, const TextField& field) {
+  const size_t tokens = tokenizer.Encode(field.value, /*parse_special=*/true).size();
+  if (tokens == 1) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat(field.path, ": the tokenizer splits '",
+                                                 field.value, "' into ", tokens,
+                                                 " tokens; choose a label that is one token"));
+}
+
+// Strings of the config that depend on the model: labels, and reward models in folders. A reward
+// model of a stage of this run is made from the policy and fits.
+absl::Status CheckModelTexts(const RunConfig& config, const WeightManifest& model) {
+  std::unique_ptr<Tokenizer> tokenizer;
+  return VisitTexts(config, "", [&](const TextField& field) -> absl::Status {
+    if (field.kind == Text::REWARD_MODEL && IsFolder(field.value)) {
+      return CheckRewardModel(field.path, field.value, model);
+    }
+    if (field.kind != Text::TOKEN) return absl::OkStatus();
+    if (tokenizer == nullptr) {
+      ASSIGN_OR_RETURN(tokenizer,
+                       Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
+    }
+    return CheckLabel(*tokenizer, field);
+  });
+}
+
+}  // namespace
+
+absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
+                              const WeightManifest& policy) {
+  absl::StatusOr<WeightManifest> manifest = ReadModelManifest(folder);
+  if (!manifest.ok()) {
+    return absl::Status(manifest.status().code(),
+                        absl::StrCat(key, ": ", manifest.status().message()));
+  }
+  if (!SameTokens(*manifest, policy)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(key, ": ", folder, " has another tokenizer than the policy; use a reward ",
+                     "model that an orm stage trained from this policy"));
+  }
+  if (std::error_code error; std::filesystem::exists(folder + "/reward_head.json", error)) {
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError(
+      absl::StrCat(key, ": ", folder, " has no reward_head.json; give a folder that an orm stage ",
+                   "wrote, <run>/orm/<stage>"));
+}
+
+absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
+  const std::string& path = config.model().path();
+  absl::StatusOr<WeightManifest> manifest =
+      HasInit(config) ? InitManifest(config) : ReadModelManifest(path);
+  if (!manifest.ok()) {
+    if (HasInit(config)) return manifest.status();
+    return absl::Status(manifest.status().code(),
+                        absl::StrCat("model.path: ", manifest.status().message()));
+  }
+  RETURN_IF_ERROR(CheckModelTexts(config, *manifest));
+  ModelFacts facts;
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, manifest->config_json()));
+  facts.weight_bytes = manifest->total_bytes();
+  return facts;
+}
+
+absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config) {
+  const std::string& path = config.model().path();
+  ASSIGN_OR_RETURN(const std::string text, ReadFile(path + "/config.json"));
+  ModelFacts facts;
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, text));
+  facts.weight_bytes = 2 * static_cast<uint64_t>(ParameterCount(facts.shape));
+  return facts;
+}
+
+absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
+  DataFacts facts;
+  ASSIGN_OR_RETURN(std::vector<Problem> train, LoadProblems(config.data(), Split::kTrain));
+  ASSIGN_OR_RETURN(std::vector<Problem> eval, LoadProblems(config.data(), Split::kEval));
+  facts.train = static_cast<int64_t>(train.size());
+  facts.eval = static_cast<int64_t>(eval.size());
+  if (config.eval().limit() > 0) {
+    facts.eval = std::min<int64_t>(facts.eval, config.eval().limit());
+  }
+  return facts;
+}
+
+std::optional<DataFacts> PublishedSizes(const RunConfig& config) {
+  DataFacts facts;
+  auto lines = [](absl::string_view path) -> int64_t {
+    for (const auto& [name, count] :
+         {std::pair("gsm8k/train.jsonl", 7473), std::pair("gsm8k/test.jsonl", 1319),
+          std::pair("svamp/mawps-asdiv-a_train.csv", 3138), std::pair("svamp/SVAMP.json", 1000)}) {
+      if (absl::EndsWith(path, name)) return count;
+    }
+    return 0;
+  };
+  auto at_most = [](int64_t count, uint32_t limit) {
+    return limit == 0 ? count : std::min<int64_t>(count, limit);
+  };
+  facts.train = at_most(lines(config.data().train()), config.data().limit_train());
+  facts.eval = at_most(lines(config.data().eval()), config.eval().limit());
+  if (facts.train == 0 || facts.eval == 0) return std::nullopt;
+  return facts;
+}
+
+}  // namespace reckon

@@ -1,0 +1,47 @@
+#ifndef RECKON_CLI_COMMANDS_MODEL_FACTS_H_
+#define RECKON_CLI_COMMANDS_MODEL_FACTS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/model/config.h"
+#include "proto/config.pb.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// What the command line checks before it starts processes, and needs for estimates: facts of the
+// model and the data of a config. Reads no weights.
+
+struct ModelFacts {
+  ModelConfig shape;
+  uint64_t weight_bytes = 0;  // size of the weight files
+};
+
+// The model of model.path, or the one that the init stage will create. Checks as well that labels
+// (text option TOKEN) are one token and that reward models in folders fit the policy. NOT_FOUND:
+// the folder or one of its files does not exist.
+absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config);
+// Reads only the config.json of model.path, as in recipes/models/; weights are counted as bf16.
+absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config);
+
+// Checks that `folder` holds a reward model with the tokenizer of `policy`. Errors begin with
+// `key`.
+absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
+                              const WeightManifest& policy);
+
+struct DataFacts {
+  int64_t train = 0, eval = 0;  // problems used
+};
+// Reads and checks all problems. NOT_FOUND: a file does not exist.
+absl::StatusOr<DataFacts> InspectData(const RunConfig& config);
+// The sizes of the published files of GSM8K and SVAMP, when the paths of the config end in their
+// names; nothing otherwise. For estimates when the files do not exist here.
+std::optional<DataFacts> PublishedSizes(const RunConfig& config);
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_COMMANDS_MODEL_FACTS_H_

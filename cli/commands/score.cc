@@ -1,0 +1,69 @@
+#include "cli/commands/score.h"
+
+#include <iostream>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "nlohmann/json.hpp"
+
+namespace reckon {
+namespace {
+
+// One JSON line: the tokens of the answer and the model's log-probability of each.
+absl::Status PrintScore(const LocalSession& session, const Rollout& rollout) {
+  nlohmann::ordered_json json;
+  json["index"] = rollout.key().group();
+  json["source"] = session.problems()[rollout.key().group()].source;
+  nlohmann::ordered_json tokens = nlohmann::ordered_json::array(), texts = tokens,
+                         logprobs = tokens;
+  double sum = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() != TokenSpan::FORCED) continue;
+    if (span.logprobs_size() != span.tokens_size()) {
+      return absl::InternalError(absl::StrCat("the actor returned ", span.logprobs_size(),
+                                              " log-probabilities for ", span.tokens_size(),
+                                              " tokens"));
+    }
+    for (int i = 0; i < span.tokens_size(); ++i) {
+      uint32_t id = span.tokens(i);
+      tokens.push_back(id);
+      texts.push_back(session.tokenizer().Decode({id}, /*skip_special=*/false));
+      logprobs.push_back(span.logprobs(i));
+      sum += span.logprobs(i);
+    }
+  }
+  json["sum"] = sum;
+  json["mean"] = tokens.empty() ? 0 : sum / static_cast<double>(tokens.size());
+  json["tokens"] = std::move(tokens);
+  json["texts"] = std::move(texts);
+  json["logprobs"] = std::move(logprobs);
+  std::cout << json.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) << "\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  PlanSpec spec = session->MakeSpec("score");
+  spec.set_score_forced(true);
+  spec.mutable_sampling()->set_max_new_tokens(0);
+  spec.set_max_open_batches(1);  // batches in order, so that lines have the order of the data
+  spec.set_groups_per_batch(64);
+  auto prepare = [&](const Problem& problem, WorkItem* item) {
+    const std::string& text = problem.solution.empty() ? problem.answer : problem.solution;
+    for (uint32_t id : session->formatter().Completion(text)) item->add_forced_tokens(id);
+  };
+  return session->Run(spec, prepare, [&](const Batch& batch) {
+    for (uint64_t group : batch.header.set_aside()) {
+      std::cerr << "reckon: " << session->problems()[group].source
+                << ": left out, because it could not be scored\n";
+    }
+    for (const Rollout& rollout : batch.rollouts) RETURN_IF_ERROR(PrintScore(*session, rollout));
+    std::cout.flush();
+    return absl::OkStatus();
+  });
+}
+
+}  // namespace reckon

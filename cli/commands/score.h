@@ -1,0 +1,18 @@
+#ifndef RECKON_CLI_COMMANDS_SCORE_H_
+#define RECKON_CLI_COMMANDS_SCORE_H_
+
+#include "absl/status/status.h"
+#include "cli/launcher/local_session.h"
+#include "common/base/stop.h"
+
+namespace reckon {
+
+struct ScoreOptions : ProblemOptions {};
+
+// `reckon score`: the log-probabilities of the worked solutions (or answers) of the data under a
+// model, one JSON line for each problem, in the order of the data.
+absl::Status Score(const ScoreOptions& options, std::stop_token stop);
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_COMMANDS_SCORE_H_

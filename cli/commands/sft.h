@@ -1,0 +1,30 @@
+#ifndef RECKON_CLI_COMMANDS_SFT_H_
+#define RECKON_CLI_COMMANDS_SFT_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "common/base/stop.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// Defaults are those of the schema.
+struct SftOptions {
+  std::string model, data, eval_data, output, format = "plain";
+  uint32_t epochs = TrainingSettings().epochs();
+  uint32_t batch_size = TrainingSettings().batch_size();
+  uint32_t limit = SftSettings().limit();
+  uint32_t ranks = LearnerSettings().ranks();
+  double learning_rate = TrainingSettings().learning_rate();
+  double min_learning_rate = TrainingSettings().min_learning_rate();
+  bool resume = false;
+};
+
+// `reckon sft`: a run with one sft stage, from flags instead of a config file.
+absl::Status Sft(const SftOptions& options, std::stop_token stop);
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_COMMANDS_SFT_H_

@@ -1,0 +1,127 @@
+#include "cli/commands/train.h"
+
+#include <unistd.h>
+
+#include <iostream>
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_replace.h"
+#include "absl/time/clock.h"
+#include "cli/commands/dry_run.h"
+#include "cli/commands/model_facts.h"
+#include "cli/launcher/local_roles.h"
+#include "cli/launcher/progress_display.h"
+#include "cli/launcher/run_dir.h"
+#include "cli/launcher/supervisor.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+#include "common/telemetry/progress.h"
+
+namespace reckon {
+namespace {
+
+constexpr absl::Duration kRedraw = absl::Milliseconds(250);
+
+std::string ResumeCommand(const TrainOptions& options) {
+  std::string command = absl::StrCat("reckon train ", ShellQuoted(options.config));
+  for (const std::string& set : options.set) absl::StrAppend(&command, " --set ", ShellQuoted(set));
+  return command + " --resume";
+}
+
+// The learner's progress file is the only channel from the run to the command line.
+Progress ProgressOf(const RunDir& run_dir) {
+  absl::StatusOr<Progress> progress = ReadProgress(run_dir.path());
+  return progress.ok() ? *std::move(progress) : Progress();
+}
+
+// Starts the roles and keeps them running until the learners have finished.
+absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor* supervisor,
+                      ProgressDisplay* display, std::stop_token stop) {
+  LocalRoles roles(config, run_dir.path());
+  supervisor->on_event = [display](const std::string& event) { display->Print(event); };
+  ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
+  RETURN_IF_ERROR(roles.StartActors(supervisor, coordinator));
+
+  Supervisor::Group learner;
+  learner.make = [&](int attempt) {
+    return roles.Learner(coordinator, MakeNonce(), attempt > 0 || run_dir.resumed());
+  };
+  learner.progress = [&] { return static_cast<int64_t>(ProgressOf(run_dir).lines().size()); };
+  learner.finished = [&] { return ProgressOf(run_dir).finished(); };
+  supervisor->SetGroup(std::move(learner));
+
+  absl::Time redraw = absl::InfinitePast();
+  auto show = [&] {
+    absl::Time now = absl::Now();
+    if (now < redraw) return;
+    redraw = now + kRedraw;
+    if (Progress progress = ProgressOf(run_dir); !progress.phase().empty()) {
+      display->Show(progress, now);
+    }
+  };
+  absl::Status status = supervisor->Run(stop, show);
+  redraw = absl::InfinitePast();
+  show();
+  display->Finish();
+  return status;
+}
+
+}  // namespace
+
+std::string ShellQuoted(const std::string& arg) {
+  if (arg.find_first_of(" \t'\"\\$`*?[]{}()<>|&;!#~") == std::string::npos) return arg;
+  return absl::StrCat("'", absl::StrReplaceAll(arg, {{"'", "'\\''"}}), "'");
+}
+
+absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
+                         std::stop_token stop) {
+  MakePathsAbsolute(&config);
+  RETURN_IF_ERROR(InspectModel(config).status());
+  RETURN_IF_ERROR(InspectData(config).status());
+  ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
+
+  ProgressDisplay display(&std::cout, ::isatty(1) == 1);
+  const Progress earlier = ProgressOf(*run_dir);
+  display.Forget(earlier);
+  if (earlier.finished()) {
+    display.Print(absl::StrCat("the run in ", run_dir->path(), " is finished; its results:"));
+    for (const std::string& line : earlier.lines()) display.Print(line);
+    return absl::OkStatus();
+  }
+  display.Print(
+      absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", run_dir->path()));
+
+  Supervisor supervisor{Supervisor::Options()};
+  const absl::Time began = absl::Now();
+  absl::Status status = RunRoles(config, *run_dir, &supervisor, &display, stop);
+  if (absl::IsCancelled(status)) {
+    return absl::CancelledError(absl::StrCat("stopped; to resume, run: ", resume_command));
+  }
+  if (!status.ok()) {
+    return absl::Status(status.code(),
+                        absl::StrCat(status.message(), "\nfix that, then run: ", resume_command));
+  }
+  display.Print(absl::StrCat(
+      "finished in ", FormatSeconds(absl::ToDoubleSeconds(absl::Now() - began)), "; models in ",
+      run_dir->path(), "/weights, evaluations in ", run_dir->path(), "/eval"));
+  display.Print(absl::StrCat(
+      "peak memory: ",
+      absl::StrJoin(supervisor.peak_memory(), ", ", [](std::string* out, const auto& role) {
+        absl::StrAppend(out, role.first, " ", role.second >> 20, " MiB");
+      })));
+  return absl::OkStatus();
+}
+
+absl::Status Train(const TrainOptions& options, std::stop_token stop) {
+  ASSIGN_OR_RETURN(RunConfig config, LoadConfig(options.config, options.set));
+  if (options.dry_run) {
+    MakePathsAbsolute(&config);
+    return DryRun(config);
+  }
+  return TrainConfig(std::move(config), options.resume, ResumeCommand(options), stop);
+}
+
+}  // namespace reckon

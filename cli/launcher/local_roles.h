@@ -1,0 +1,53 @@
+#ifndef RECKON_CLI_LAUNCHER_LOCAL_ROLES_H_
+#define RECKON_CLI_LAUNCHER_LOCAL_ROLES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "cli/launcher/process.h"
+#include "cli/launcher/supervisor.h"
+#include "common/base/stop.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// The command lines of the processes of one run on this machine, made from its config. Logs go to
+// <run_dir>/logs/<name>.log, where the names are coordinator, actor-0, learner-0, ... Immutable.
+class LocalRoles {
+ public:
+  // The programs are taken from ProgramsFolder().
+  LocalRoles(RunConfig config, std::string run_dir);
+
+  Command Coordinator(const std::string& listen) const;
+  Command Actor(const std::string& coordinator, uint32_t index) const;
+  // All ranks of one start of the learner group have the same nonce, by which the coordinator gives
+  // them one term.
+  std::vector<Command> Learner(const std::string& coordinator, const std::string& nonce,
+                               bool resume) const;
+
+  // Starts the coordinator and returns its address once it answers (UNAVAILABLE after 60 s;
+  // CANCELLED when stopped). Restarts by the supervisor use the same port. The address is written
+  // to <run_dir>/coordinator.addr for `reckon show`.
+  absl::StatusOr<std::string> StartCoordinator(Supervisor* supervisor, std::stop_token stop) const;
+  absl::Status StartActors(Supervisor* supervisor, const std::string& coordinator) const;
+
+ private:
+  Command Role(const std::string& program, const std::string& name) const;
+  std::string port_file() const { return run_dir_ + "/coordinator.port"; }
+
+  RunConfig config_;
+  std::string run_dir_;
+  std::string programs_;
+};
+
+// 16 random hexadecimal digits.
+std::string MakeNonce();
+
+// The folder of reckon-coordinator and the other programs: $RECKON_PROGRAMS, which tests set, or
+// the folder of this program.
+std::string ProgramsFolder();
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_LAUNCHER_LOCAL_ROLES_H_

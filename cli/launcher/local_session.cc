@@ -1,0 +1,227 @@
+#include "cli/launcher/local_session.h"
+
+#include <unistd.h>
+
+#include <cstdlib>
+#include <filesystem>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "cli/launcher/local_roles.h"
+#include "cli/launcher/run_dir.h"
+#include "cli/launcher/supervisor.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+#include "common/net/channel.h"
+#include "common/task/dataset/dataset.h"
+
+namespace reckon {
+namespace {
+
+// A batch is one call for its rollouts, so it should not be small. Many may be open, because all
+// samples are of the same version and none becomes stale.
+constexpr uint32_t kGroupsPerBatch = 16;
+constexpr uint32_t kOpenBatches = 64;
+
+absl::StatusOr<std::string> MakeTemporaryFolder() {
+  const char* base = std::getenv("TMPDIR");
+  std::string path =
+      absl::StrCat(base != nullptr && *base != '\0' ? base : "/tmp", "/reckon.XXXXXX");
+  if (::mkdtemp(path.data()) == nullptr) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot create the folder ", path));
+  }
+  return path;
+}
+
+// LoadProblems names config keys in errors; here the file was given by a flag.
+absl::Status AsFlag(const absl::Status& status, absl::string_view flag) {
+  return absl::Status(status.code(), absl::StrCat(flag, ": ", status.message()));
+}
+
+absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const std::string& path,
+                                          absl::string_view flag, Split split, uint32_t at_most) {
+  DataSettings data;
+  data.set_train(AbsolutePath(path));
+  data.set_eval(AbsolutePath(path));
+  data.set_question_key(options.question_key);
+  data.set_answer_key(options.answer_key);
+  if (!options.body_key.empty()) data.set_body_key(options.body_key);
+  absl::StatusOr<std::vector<Problem>> problems = LoadProblems(data, split);
+  if (!problems.ok()) return AsFlag(problems.status(), flag);
+  if (at_most > 0 && problems->size() > at_most) problems->resize(at_most);
+  return problems;
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemOptions& options,
+                                                                  std::stop_token stop) {
+  std::unique_ptr<LocalSession> session(new LocalSession);
+  session->stop_ = stop;
+  session->forward_stop_.emplace(stop, RequestStop{session->ending_});
+  absl::StatusOr<Weights> weights = ReadModelFolder(AbsolutePath(options.model));
+  if (!weights.ok()) return AsFlag(weights.status(), "--model");
+  session->weights_ = *std::move(weights);
+  RETURN_IF_ERROR(session->LoadProblemsAndText(options));
+  RETURN_IF_ERROR(session->StartRoles(options));
+  return session;
+}
+
+absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
+  DataSettings::Format format;
+  std::string name = options.format == "few-shot" ? "few_shot" : options.format;
+  if (!DataSettings::Format_Parse(absl::AsciiStrToUpper(name), &format)) {
+    return absl::InvalidArgumentError("--format: must be plain, chat or few-shot");
+  }
+  std::vector<Problem> examples;
+  bool from_data = false;
+  if (format == DataSettings::FEW_SHOT) {
+    from_data = options.examples.empty() && options.data != "builtin";
+    std::string source = !options.examples.empty() ? options.examples : options.data;
+    ASSIGN_OR_RETURN(examples,
+                     Load(options, source, options.examples.empty() ? "--data" : "--examples",
+                          Split::kTrain, options.few_shot));
+  }
+  // Examples that are taken from the data are not evaluated.
+  size_t skip = from_data ? examples.size() : 0;
+  uint32_t at_most = options.limit == 0 ? 0 : options.limit + static_cast<uint32_t>(skip);
+  ASSIGN_OR_RETURN(problems_, Load(options, options.data, "--data", Split::kEval, at_most));
+  problems_.erase(problems_.begin(), problems_.begin() + std::min(skip, problems_.size()));
+  if (problems_.empty())
+    return absl::InvalidArgumentError(
+        "--data: no problems are left after the few-shot examples; raise --limit or give more "
+        "problems");
+
+  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json(),
+                                                 weights_.manifest.tokenizer_model()));
+  if (format == DataSettings::CHAT) {
+    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json()));
+  }
+  ASSIGN_OR_RETURN(formatter_,
+                   PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
+                                           std::move(examples)));
+  return absl::OkStatus();
+}
+
+absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
+  RunConfig config;
+  config.set_name("local");
+  config.mutable_model()->set_compute(options.fp32 ? ModelSettings::FP32 : ModelSettings::BF16);
+  config.mutable_actor()->set_threads(options.threads);
+  config.mutable_actor()->set_max_batch(options.max_batch);
+  config.mutable_actor()->set_kv_cache_mib(options.kv_cache_mib);
+  ASSIGN_OR_RETURN(folder_, MakeTemporaryFolder());
+  RETURN_IF_ERROR(MakeFolders(folder_ + "/logs"));
+  thread_ = std::jthread([this, config] { Supervise(config); });
+  started_.WaitForNotification();
+  if (ended_.HasBeenNotified()) return status_;
+  return Explain(Publish());
+}
+
+void LocalSession::Supervise(const RunConfig& config) {
+  Supervisor supervisor{Supervisor::Options()};
+  LocalRoles roles(config, folder_);
+  absl::StatusOr<std::string> address = roles.StartCoordinator(&supervisor, stop_);
+  absl::Status status = address.status();
+  if (status.ok()) status = roles.StartActors(&supervisor, *address);
+  if (status.ok()) {
+    address_ = *address;
+    started_.Notify();
+    status = supervisor.Run(ending_.get_token(), [] {});
+  }
+  supervisor.StopAll();
+  status_ = status;
+  ended_.Notify();
+  if (!started_.HasBeenNotified()) started_.Notify();
+  ending_.request_stop();  // ends calls in progress
+}
+
+absl::Status LocalSession::Publish() {
+  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0"));
+  stub_ = Coordinator::NewStub(MakeChannel(address_));
+  BeginTermRequest begin;
+  begin.set_learner("local");
+  begin.set_world_size(1);
+  begin.set_nonce(MakeNonce());
+  BeginTermReply term;
+  {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(10));
+    RETURN_IF_ERROR(FromGrpc(stub_->BeginTerm(&context, begin, &term)));
+  }
+  PublishWeightsRequest publish;
+  *publish.mutable_manifest() = weights_.manifest;
+  publish.mutable_manifest()->set_version(0);
+  publish.mutable_manifest()->set_term(term.term());
+  publish.mutable_manifest()->add_sources(server_->address());
+  server_->Add(0, weights_);
+  MarkReply reply;
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(30));
+  RETURN_IF_ERROR(FromGrpc(stub_->PublishWeights(&context, publish, &reply)));
+  plans_ = std::make_unique<PlanClient>(stub_.get(), term.term(), ending_.get_token());
+  return absl::OkStatus();
+}
+
+absl::Status LocalSession::Explain(absl::Status status) {
+  if (status.ok()) return status;
+  if (stop_.stop_requested()) return absl::CancelledError("stopped");
+  if (ended_.HasBeenNotified() && !status_.ok()) return status_;
+  return status;
+}
+
+PlanSpec LocalSession::MakeSpec(const std::string& name) const {
+  PlanSpec spec;
+  spec.set_name(name);
+  spec.set_samples_per_group(1);
+  spec.set_groups_per_batch(kGroupsPerBatch);
+  spec.set_max_open_batches(kOpenBatches);
+  spec.set_pinned_version(0);
+  for (uint32_t id : formatter_->StopTokenIds()) spec.add_stop_token_ids(id);
+  for (const std::string& text : formatter_->StopStrings()) {
+    spec.add_stop_strings(text);
+  }
+  return spec;
+}
+
+absl::Status LocalSession::Run(const PlanSpec& spec,
+                               const std::function<void(const Problem&, WorkItem*)>& prepare,
+                               const std::function<absl::Status(const Batch&)>& each) {
+  size_t next = 0;
+  auto item = [&]() -> std::optional<WorkItem> {
+    if (next == problems_.size()) return std::nullopt;
+    const Problem& problem = problems_[next];
+    WorkItem item;
+    item.set_group(next++);
+    for (uint32_t id : formatter_->Prompt(problem)) item.add_prompt_tokens(id);
+    item.mutable_reference()->set_answer(problem.answer);
+    item.mutable_reference()->set_solution(problem.solution);
+    item.set_source(problem.source);
+    prepare(problem, &item);
+    return item;
+  };
+  return Explain(RunPlanToEnd(plans_.get(), spec, /*version=*/0, item, each));
+}
+
+absl::StatusOr<PlanStatus> LocalSession::Progress(const std::string& plan) const {
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(2));
+  GetStatusReply reply;
+  RETURN_IF_ERROR(FromGrpc(stub_->GetStatus(&context, GetStatusRequest(), &reply)));
+  for (const PlanStatus& status : reply.plans()) {
+    if (status.name() == plan) return status;
+  }
+  return absl::NotFoundError(plan);
+}
+
+LocalSession::~LocalSession() {
+  ending_.request_stop();
+  if (thread_.joinable()) thread_.join();
+  bool failed = !status_.ok() && !absl::IsCancelled(status_);
+  std::error_code ignored;
+  if (!folder_.empty() && !failed) std::filesystem::remove_all(folder_, ignored);
+}
+
+}  // namespace reckon

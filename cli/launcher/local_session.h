@@ -1,0 +1,116 @@
+#ifndef RECKON_CLI_LAUNCHER_LOCAL_SESSION_H_
+#define RECKON_CLI_LAUNCHER_LOCAL_SESSION_H_
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/notification.h"
+#include "common/base/stop.h"
+#include "common/model/transfer/server.h"
+#include "common/net/plan_client.h"
+#include "common/net/plan_run.h"
+#include "common/task/dataset/problem.h"
+#include "common/task/prompt/prompt_format.h"
+#include "common/text/chat_template.h"
+#include "common/text/tokenizer.h"
+#include "proto/config.pb.h"
+#include "proto/coordinator.grpc.pb.h"
+
+namespace reckon {
+
+// What `reckon eval` and `reckon score` have in common: a model, problems, and how they are asked.
+// Defaults are those of the schema.
+struct ProblemOptions {
+  std::string model;             // folder
+  std::string data;              // file, or "builtin"
+  std::string examples;          // file of the few-shot examples; empty: the first problems of data
+  std::string format = "plain";  // or "chat", "few-shot"
+  std::string question_key = DataSettings().question_key();
+  std::string answer_key = DataSettings().answer_key();
+  std::string body_key;
+  uint32_t few_shot = DataSettings().few_shot_examples();
+  uint32_t limit = 0;  // number of problems used; 0: all
+  uint32_t threads = ActorSettings().threads();
+  uint32_t max_batch = ActorSettings().max_batch();
+  uint32_t kv_cache_mib = ActorSettings().kv_cache_mib();
+  bool fp32 = false;
+};
+
+// Runs plans outside of a training run: a coordinator and one actor in a temporary folder, and this
+// process as the source of weight version 0.
+//
+//   Start      loads model and problems, starts the processes, publishes the weights
+//   Run        runs one plan over all problems; may be called several times
+//   ~          stops the processes and deletes the folder, except after a failure
+//
+// The processes belong to a thread of the session, because a child is killed when the thread that
+// started it ends (process.h). When they cannot be kept running, calls in progress end and return
+// the supervisor's error with the last lines of the log; after a stop they return CANCELLED. Used
+// by one thread, except for Progress.
+class LocalSession {
+ public:
+  static absl::StatusOr<std::unique_ptr<LocalSession>> Start(const ProblemOptions& options,
+                                                             std::stop_token stop);
+  ~LocalSession();
+  LocalSession(const LocalSession&) = delete;
+  LocalSession& operator=(const LocalSession&) = delete;
+
+  const std::vector<Problem>& problems() const { return problems_; }
+  const PromptFormatter& formatter() const { return *formatter_; }
+  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const std::string& folder() const { return folder_; }
+
+  // A plan of version 0 with the stop tokens and strings of the formatter. The caller adds samples,
+  // sampling and rewards.
+  PlanSpec MakeSpec(const std::string& name) const;
+
+  // Runs a plan over the problems; group i is problem i. `prepare` may add to each work item;
+  // `each` gets the batches.
+  absl::Status Run(const PlanSpec& spec,
+                   const std::function<void(const Problem&, WorkItem*)>& prepare,
+                   const std::function<absl::Status(const Batch&)>& each);
+
+  // How far a plan in progress is. Any thread.
+  absl::StatusOr<PlanStatus> Progress(const std::string& plan) const;
+
+ private:
+  LocalSession() = default;
+  absl::Status LoadProblemsAndText(const ProblemOptions& options);
+  absl::Status StartRoles(const ProblemOptions& options);
+  absl::Status Publish();
+  void Supervise(const RunConfig& config);
+  // Replaces the status of a call that ended because the session did by the reason.
+  absl::Status Explain(absl::Status status);
+
+  struct RequestStop {
+    std::stop_source source;
+    void operator()() { source.request_stop(); }
+  };
+  std::stop_token stop_;     // of the program
+  std::stop_source ending_;  // of the session: the program stops, or the processes have failed
+  std::optional<std::stop_callback<RequestStop>> forward_stop_;  // from stop_ to ending_
+  std::string folder_;
+  std::vector<Problem> problems_;
+  std::unique_ptr<Tokenizer> tokenizer_;
+  std::optional<ChatTemplate> chat_;
+  std::optional<PromptFormatter> formatter_;
+  Weights weights_;
+  std::unique_ptr<WeightServer> server_;
+  std::jthread thread_;         // runs Supervise; joined by the destructor
+  absl::Notification started_;  // status_ and address_ are set
+  absl::Notification ended_;    // status_ is final
+  absl::Status status_;
+  std::string address_;
+  std::unique_ptr<Coordinator::Stub> stub_;
+  std::unique_ptr<PlanClient> plans_;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_LAUNCHER_LOCAL_SESSION_H_

@@ -1,0 +1,52 @@
+#ifndef RECKON_CLI_LAUNCHER_RUN_DIR_H_
+#define RECKON_CLI_LAUNCHER_RUN_DIR_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// An absolute path; "~/x" is in the home folder. "builtin" and "" are returned as they are.
+std::string AbsolutePath(const std::string& path);
+// Makes the paths of a config absolute (text options PATH and REWARD_MODEL), so that a run can be
+// resumed from any working directory.
+void MakePathsAbsolute(RunConfig* config);
+
+// The directory of a run:
+//
+//   <output_dir>/<name>/config.textproto   resolved, with all defaults
+//                       lock               held by the `reckon train` that uses the directory
+//                       store/             of the coordinator
+//                       logs/              one file for each process
+//
+// The lock is released with the object, or when the process ends.
+class RunDir {
+ public:
+  // Creates the directory, or opens an existing one to resume its run. ALREADY_EXISTS: there is one
+  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, or the config
+  // differs in more than where and how fast the run is computed (actor, learner, coordinator,
+  // keep_last, output_dir).
+  static absl::StatusOr<std::unique_ptr<RunDir>> Open(const RunConfig& config, bool resume);
+  ~RunDir();
+  RunDir(const RunDir&) = delete;
+  RunDir& operator=(const RunDir&) = delete;
+
+  const std::string& path() const { return path_; }
+  bool resumed() const { return resumed_; }  // the directory existed before
+
+ private:
+  RunDir(std::string path, int lock, bool resumed)
+      : path_(std::move(path)), lock_(lock), resumed_(resumed) {}
+
+  const std::string path_;
+  const int lock_;
+  const bool resumed_;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_LAUNCHER_RUN_DIR_H_

@@ -1,0 +1,180 @@
+#include "cli/launcher/supervisor.h"
+
+#include <signal.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+
+namespace reckon {
+
+absl::Status Supervisor::StartMember(Member* member) {
+  ASSIGN_OR_RETURN(Process process, Process::Start(member->command));
+  member->process.emplace(std::move(process));
+  member->started = absl::Now();
+  return absl::OkStatus();
+}
+
+void Supervisor::Forget(Member* member) {
+  int64_t& most = peak_memory_[member->command.name];
+  most = std::max(most, member->process->peak_memory());
+  member->process.reset();
+}
+
+absl::Status Supervisor::StartDaemon(Command command) {
+  daemons_.push_back(std::make_unique<Member>());
+  daemons_.back()->command = std::move(command);
+  return StartMember(daemons_.back().get());
+}
+
+void Supervisor::ReplaceDaemon(const Command& command) {
+  for (auto& member : daemons_) {
+    if (member->command.name == command.name) member->command = command;
+  }
+}
+
+absl::Status Supervisor::CheckDaemon(const std::string& name) {
+  for (auto& member : daemons_) {
+    if (member->command.name != name) continue;
+    if (!member->process) return absl::UnavailableError(name + " is not running");
+    std::optional<int> ended = member->process->Poll();
+    if (!ended) return absl::OkStatus();
+    return GiveUp(member->command, DescribeExit(*ended), 1);
+  }
+  return absl::NotFoundError(name);
+}
+
+absl::Duration Supervisor::Backoff(int failures) const {
+  absl::Duration wait = options_.first_backoff;
+  for (int i = 1; i < failures && wait < options_.last_backoff; ++i) wait *= 2;
+  return std::min(wait, options_.last_backoff);
+}
+
+absl::Status Supervisor::GiveUp(const Command& command, const std::string& how,
+                                int failures) const {
+  std::string tail = LastLines(command.log_path, 8);
+  return absl::AbortedError(absl::StrCat(
+      command.name, " ", how, failures > 1 ? absl::StrCat(", ", failures, " times in a row") : "",
+      "; see ", command.log_path, tail.empty() ? "" : ", which ends with:\n", tail));
+}
+
+absl::Status Supervisor::PollDaemon(Member* member) {
+  if (!member->process) {
+    return absl::Now() < member->start_at ? absl::OkStatus() : StartMember(member);
+  }
+  std::optional<int> ended = member->process->Poll();
+  if (!ended) return absl::OkStatus();
+  Forget(member);
+  if (absl::Now() - member->started >= options_.healthy_after) member->failures = 0;
+  std::string how = DescribeExit(*ended);
+  if (++member->failures >= options_.max_failures) {
+    return GiveUp(member->command, how, member->failures);
+  }
+  member->start_at = absl::Now() + Backoff(member->failures);
+  on_event(absl::StrCat(member->command.name, " ", how, "; starting it again"));
+  return absl::OkStatus();
+}
+
+absl::Status Supervisor::StartGroup() {
+  group_.clear();
+  for (Command& command : group_source_.make(attempt_)) {
+    group_.push_back(std::make_unique<Member>());
+    group_.back()->command = std::move(command);
+    RETURN_IF_ERROR(StartMember(group_.back().get()));
+  }
+  ++attempt_;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> Supervisor::PollGroup() {
+  if (!group_source_.make) return false;
+  if (group_.empty()) {
+    if (absl::Now() >= group_start_at_) RETURN_IF_ERROR(StartGroup());
+    return false;
+  }
+  bool all_ended = true;
+  const Member* failed = nullptr;
+  int failed_status = 0;
+  for (auto& member : group_) {
+    std::optional<int> ended = member->process->Poll();
+    all_ended &= ended.has_value();
+    if (ended && *ended != 0 && failed == nullptr) {
+      failed = member.get();
+      failed_status = *ended;
+    }
+  }
+  if (failed == nullptr) {
+    if (!all_ended || group_source_.finished()) return all_ended;
+    failed = group_.front().get();
+  }
+
+  // The other ranks wait in a collective for the one that failed and cannot continue.
+  Command command = failed->command;
+  std::string how =
+      failed_status == 0 ? "ended before its work was done" : DescribeExit(failed_status);
+  bool lived_long = absl::Now() - failed->started >= options_.healthy_after;
+  group_.clear();  // kills the survivors
+  int64_t progress = group_source_.progress();
+  if (progress > best_progress_ || lived_long) group_failures_ = 0;
+  best_progress_ = std::max(best_progress_, progress);
+  if (++group_failures_ >= options_.max_failures) return GiveUp(command, how, group_failures_);
+  group_start_at_ = absl::Now() + Backoff(group_failures_);
+  on_event(
+      absl::StrCat(command.name, " ", how, "; starting the learner again from its checkpoint"));
+  return false;
+}
+
+absl::Status Supervisor::Run(std::stop_token stop, const std::function<void()>& tick) {
+  best_progress_ = group_source_.progress();
+  absl::Status result;
+  while (true) {
+    if (WaitForStop(stop, options_.poll)) {
+      result = absl::CancelledError("stopped");
+      break;
+    }
+    for (auto& member : daemons_) {
+      result = PollDaemon(member.get());
+      if (!result.ok()) break;
+    }
+    if (!result.ok()) break;
+    absl::StatusOr<bool> done = PollGroup();
+    tick();
+    result = done.status();
+    if (!result.ok() || *done) break;
+  }
+  StopAll();
+  tick();
+  return result;
+}
+
+void Supervisor::StopMembers(std::vector<Member*> members) {
+  for (Member* member : members) {
+    if (member->process) member->process->Signal(SIGTERM);
+  }
+  absl::Time deadline = absl::Now() + options_.stop_timeout;
+  for (Member* member : members) {
+    if (!member->process) continue;
+    if (!member->process->Wait(deadline - absl::Now())) {
+      on_event(absl::StrCat(member->command.name, " has not stopped in time; killing it"));
+    }
+    Forget(member);
+  }
+}
+
+void Supervisor::StopAll() {
+  // Learners first, so that they still reach the coordinator; the coordinator last.
+  std::vector<Member*> learners, others;
+  for (auto& member : group_) learners.push_back(member.get());
+  StopMembers(learners);
+  group_.clear();
+  for (size_t i = daemons_.size(); i-- > 1;) others.push_back(daemons_[i].get());
+  StopMembers(others);
+  if (!daemons_.empty()) StopMembers({daemons_[0].get()});
+  daemons_.clear();
+}
+
+}  // namespace reckon

@@ -1,0 +1,35 @@
+#include "common/base/stop.h"
+
+#include <pthread.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
+#include <utility>
+
+#include "absl/synchronization/notification.h"
+
+namespace reckon {
+
+bool WaitForStop(const std::stop_token& stop, absl::Duration timeout) {
+  absl::Notification requested;
+  std::stop_callback notify(stop, [&requested] { requested.Notify(); });
+  return requested.WaitForNotificationWithTimeout(timeout);
+}
+
+void StopOnSignals(std::stop_source source) {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  std::thread([source = std::move(source), set]() mutable {
+    int signal = 0;
+    sigwait(&set, &signal);
+    source.request_stop();
+    sigwait(&set, &signal);
+    _exit(128 + signal);
+  }).detach();  // lives as long as the program
+}
+
+}  // namespace reckon

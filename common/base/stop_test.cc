@@ -1,0 +1,80 @@
+#include "common/base/stop.h"
+
+#include <signal.h>
+#include <unistd.h>
+
+#include <thread>
+
+#include "absl/time/clock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+TEST(WaitForStopTest, WaitsForTheWholeTimeoutWhenNobodyStops) {
+  std::stop_source stop;
+  const absl::Time start = absl::Now();
+  EXPECT_FALSE(WaitForStop(stop.get_token(), absl::Milliseconds(30)));
+  EXPECT_GE(absl::Now() - start, absl::Milliseconds(30));
+}
+
+TEST(WaitForStopTest, ReturnsAtOnceWhenAStopWasRequested) {
+  std::stop_source stop;
+  stop.request_stop();
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(WaitForStop(stop.get_token(), absl::Seconds(30)));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+}
+
+TEST(WaitForStopTest, ARequestEndsTheWait) {
+  std::stop_source stop;
+  std::thread stopper([&stop] {
+    absl::SleepFor(absl::Milliseconds(20));
+    stop.request_stop();
+  });
+  const absl::Time start = absl::Now();
+  EXPECT_TRUE(WaitForStop(stop.get_token(), absl::Seconds(30)));
+  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
+  stopper.join();
+}
+
+TEST(WaitForStopTest, ATimeoutBelowZeroOnlyAsks) {
+  std::stop_source stop;
+  EXPECT_FALSE(WaitForStop(stop.get_token(), -absl::Seconds(1)));
+  stop.request_stop();
+  EXPECT_TRUE(WaitForStop(stop.get_token(), -absl::Seconds(1)));
+}
+
+TEST(WaitForStopTest, ATokenWithoutASourceNeverStops) {
+  EXPECT_FALSE(WaitForStop(std::stop_token(), absl::Milliseconds(1)));
+}
+
+// StopOnSignals blocks signals for good, so the tests below run in a process of their own.
+TEST(StopOnSignalsDeathTest, TheFirstSignalRequestsAStop) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        std::stop_source stop;
+        StopOnSignals(stop);
+        kill(getpid(), SIGTERM);
+        _exit(WaitForStop(stop.get_token(), absl::Seconds(10)) ? 7 : 1);
+      },
+      testing::ExitedWithCode(7), "");
+}
+
+TEST(StopOnSignalsDeathTest, TheSecondSignalEndsTheProgram) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        std::stop_source stop;
+        StopOnSignals(stop);
+        kill(getpid(), SIGINT);
+        WaitForStop(stop.get_token(), absl::Seconds(10));
+        kill(getpid(), SIGINT);
+        absl::SleepFor(absl::Seconds(10));
+      },
+      testing::ExitedWithCode(128 + SIGINT), "");
+}
+
+}  // namespace
+}  // namespace reckon

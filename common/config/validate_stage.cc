@@ -1,0 +1,159 @@
+#include "common/config/validate_stage.h"
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/config/stage_info.h"
+#include "common/config/validate.h"
+
+namespace reckon {
+namespace {
+
+absl::Status CheckRewards(const std::string& prefix, const StageInfo& info) {
+  const std::vector<const RewardSettings*> rewards = info.rewards();
+  for (size_t i = 0; i < rewards.size(); ++i) {
+    const RewardSettings& reward = *rewards[i];
+    const std::string key = absl::StrCat(prefix, ".reward[", i, "]");
+    if (reward.kind() == RewardSettings::ORM) {
+      if (reward.orm().empty()) {
+        return InvalidKey(key + ".orm", "is required with kind ORM; set it to the name of an ",
+                          "earlier orm stage, or to the folder that one wrote");
+      }
+    } else if (reward.has_orm() || reward.dense()) {
+      return InvalidKey(key, "orm and dense are fields of kind ORM only; remove them, or set ",
+                        "kind: ORM");
+    }
+    if (reward.dense() && !info.traits().online()) {
+      return InvalidKey(key + ".dense", "only online stages (",
+                        KindsWith([](const StageKind& kind) { return kind.online(); }),
+                        ") use rewards of single steps; remove it");
+    }
+  }
+  if (const auto* verdict = info.Part<RewardSettings>(); verdict != nullptr) {
+    return CheckVerdictReward(prefix + ".reward", *verdict);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSampling(const std::string& prefix, const StageInfo& info) {
+  const SamplingParams& sampling = *info.sampling();
+  auto key = [&](absl::string_view field) { return absl::StrCat(prefix, ".sampling.", field); };
+  if (sampling.max_new_tokens() == 0) {
+    return InvalidKey(key("max_new_tokens"), "0 samples nothing; set it to at least 1");
+  }
+  // The learner weighs a token by the probability with which it was drawn, which it can compute
+  // for the full softmax only.
+  if (info.traits().online()) {
+    if (sampling.temperature() < 0.01) {
+      return InvalidKey(key("temperature"), sampling.temperature(),
+                        " leaves nothing to explore; set it to at least 0.01");
+    }
+    if (sampling.top_k() == 0 && sampling.top_p() == 1) return absl::OkStatus();
+    return InvalidKey(key(sampling.top_k() != 0 ? "top_k" : "top_p"),
+                      "the learner cannot weigh tokens of truncated sampling; set top_k: 0 and ",
+                      "top_p: 1");
+  }
+  if (sampling.temperature() > 0 || info.Count("samples_per_prompt").value_or(1) == 1) {
+    return absl::OkStatus();
+  }
+  return InvalidKey(key("temperature"),
+                    "0 makes all samples of a prompt equal; set it above 0, or ",
+                    "samples_per_prompt to 1");
+}
+
+// Settings of ppo whose prompts or samples depend on what the step before has learned.
+absl::Status CheckPpoSchedule(const std::string& prefix, const PpoSettings& ppo) {
+  if (ppo.replay().ratio() > 0 && ppo.max_staleness() > 0) {
+    return InvalidKey(prefix + ".replay.ratio", ppo.replay().ratio(),
+                      " chooses prompts by the scores of the step before, which are not known yet ",
+                      "with max_staleness ", ppo.max_staleness(), "; set one of them to 0");
+  }
+  const uint32_t batches = ppo.filter().max_num_gen_batches();
+  if (batches == 1) return absl::OkStatus();
+  const std::string key = prefix + ".filter.max_num_gen_batches";
+  if (!ppo.filter().groups()) {
+    return InvalidKey(key, batches, " replaces groups that filter.groups leaves out; set ",
+                      "filter.groups: true, or this to 1");
+  }
+  if (ppo.max_staleness() > 0 || ppo.replay().ratio() > 0) {
+    return InvalidKey(key, batches, " needs max_staleness: 0 and replay.ratio: 0, because the ",
+                      "number of batches of a step is not known before it ends");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckPpo(const std::string& prefix, const PpoSettings& ppo) {
+  auto key = [&](absl::string_view field) { return absl::StrCat(prefix, ".", field); };
+  const PpoSettings::Advantage::Estimator estimator = ppo.advantage().estimator();
+  const std::string& name = PpoSettings::Advantage::Estimator_Name(estimator);
+  if (estimator != PpoSettings::Advantage::GAE) {
+    if (ppo.samples_per_prompt() < 2) {
+      return InvalidKey(key("samples_per_prompt"), "must be at least 2 with advantage.estimator ",
+                        name, ", which compares the samples of a prompt");
+    }
+    if (ppo.critic().layers() > 0) {
+      return InvalidKey(key("critic.layers"), ppo.critic().layers(),
+                        " needs a critic, and advantage.estimator ", name,
+                        " has none; use GAE, or set this to 0");
+    }
+  }
+  if (ppo.max_staleness() > 0 && ppo.clip().importance_cap() == 0) {
+    return InvalidKey(key("clip.importance_cap"), "must be above 0 with max_staleness ",
+                      ppo.max_staleness(), ", because it weighs stale samples");
+  }
+  if (ppo.kl().coef() == 0 && ppo.kl().target() > 0) {
+    return InvalidKey(key("kl.target"), ppo.kl().target(),
+                      " steers kl.coef, which is 0; set kl.coef above 0, or this to 0");
+  }
+  if (ppo.overlong().buffer_len() > ppo.sampling().max_new_tokens()) {
+    return InvalidKey(key("overlong.buffer_len"), ppo.overlong().buffer_len(),
+                      " is above sampling.max_new_tokens ", ppo.sampling().max_new_tokens(),
+                      "; lower it to at most that");
+  }
+  return CheckPpoSchedule(prefix, ppo);
+}
+
+absl::Status CheckInit(const std::string& prefix, const InitSettings& init) {
+  const uint32_t heads = init.num_attention_heads();
+  if (init.hidden_size() % (2 * heads) != 0) {
+    return InvalidKey(prefix + ".hidden_size", init.hidden_size(),
+                      " must be a multiple of 2 x num_attention_heads = ", 2 * heads);
+  }
+  if (heads % init.num_key_value_heads() != 0) {
+    return InvalidKey(prefix + ".num_attention_heads", heads,
+                      " must be a multiple of num_key_value_heads ", init.num_key_value_heads());
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRcrl(const std::string& prefix, const RcrlSettings& rcrl) {
+  if (rcrl.good_label() != rcrl.bad_label()) return absl::OkStatus();
+  return InvalidKey(prefix + ".bad_label", "'", rcrl.bad_label(),
+                    "' is good_label as well; choose another token");
+}
+
+}  // namespace
+
+absl::Status CheckVerdictReward(absl::string_view key, const RewardSettings& reward) {
+  if (reward.kind() != RewardSettings::STEP_MATCH && reward.kind() != RewardSettings::ORM) {
+    return absl::OkStatus();
+  }
+  return InvalidKey(absl::StrCat(key, ".kind"), RewardSettings::Kind_Name(reward.kind()),
+                    " does not tell right from wrong; use EXACT_MATCH_STRICT or ",
+                    "EXACT_MATCH_FLEXIBLE");
+}
+
+absl::Status CheckStage(const std::string& key, const Stage& stage) {
+  const StageInfo info(stage);
+  const std::string prefix = absl::StrCat(key, ".", info.kind());
+  if (info.sampling() != nullptr) RETURN_IF_ERROR(CheckSampling(prefix, info));
+  RETURN_IF_ERROR(CheckRewards(prefix, info));
+  if (const auto* init = info.As<InitSettings>()) return CheckInit(prefix, *init);
+  if (const auto* ppo = info.As<PpoSettings>()) return CheckPpo(prefix, *ppo);
+  if (const auto* rcrl = info.As<RcrlSettings>()) return CheckRcrl(prefix, *rcrl);
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

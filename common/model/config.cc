@@ -1,0 +1,212 @@
+#include "common/model/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/model/kernels/cpu/attention.h"
+#include "common/text/json.h"
+
+namespace reckon {
+namespace {
+
+constexpr int64_t kMaxDimension = 1 << 24;
+constexpr int64_t kMaxLayers = 1024;  // a layer takes memory before its weights are known to exist
+// Factors outside this range make angles that overflow to NaN.
+constexpr double kMinFactor = 1e-12, kMaxFactor = 1e12;
+
+absl::Status Bad(absl::string_view field, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("config.json: ", field, ": ", what));
+}
+
+absl::StatusOr<int64_t> Dimension(const nlohmann::json& json, const char* field,
+                                  int64_t max = kMaxDimension) {
+  auto it = json.find(field);
+  if (it == json.end()) return Bad(field, "missing");
+  if (!it->is_number_integer()) return Bad(field, "must be a whole number");
+  absl::StatusOr<int64_t> value = GetInt(json, field);  // fails above 2^63
+  if (!value.ok() || *value < 1 || *value > max) {
+    return Bad(field, absl::StrCat(it->dump(), " is not in 1 .. ", max));
+  }
+  return value;
+}
+
+absl::Status Positive(const nlohmann::json& json, const char* field, double* value) {
+  auto it = json.find(field);
+  if (it == json.end()) return absl::OkStatus();
+  if (!it->is_number() || !(it->get<double>() >= kMinFactor && it->get<double>() <= kMaxFactor)) {
+    return Bad(field, "must be a positive number, 1e-12 to 1e12");
+  }
+  *value = it->get<double>();
+  return absl::OkStatus();
+}
+
+absl::Status Unsupported(absl::string_view field, absl::string_view what) {
+  return absl::UnimplementedError(absl::StrCat("config.json: ", field, ": ", what));
+}
+
+absl::Status RequirePositive(const nlohmann::json& json, const char* field, double* value) {
+  if (!json.contains(field)) return Bad(field, "missing");
+  return Positive(json, field, value);
+}
+
+// Reads rope_theta and rope_scaling or, since transformers 5, rope_parameters with both.
+absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
+  RETURN_IF_ERROR(Positive(json, "rope_theta", &rope->theta));
+  const char* field = json.contains("rope_parameters") ? "rope_parameters" : "rope_scaling";
+  const nlohmann::json* given = FindField(json, field);
+  if (given == nullptr) return absl::OkStatus();
+  if (!given->is_object()) return Bad(field, "must be an object");
+  RETURN_IF_ERROR(Positive(*given, "rope_theta", &rope->theta));
+  absl::StatusOr<std::string> type = GetStringOr(*given, "type", "default");
+  if (type.ok()) type = GetStringOr(*given, "rope_type", *type);
+  if (!type.ok()) return Bad(field, type.status().message());
+  if (*type == "default") return absl::OkStatus();
+  if (*type == "linear") {
+    rope->scaling = RopeSettings::kLinear;
+    return RequirePositive(*given, "factor", &rope->factor);
+  }
+  if (*type != "llama3") {
+    return Unsupported(absl::StrCat(field, ".rope_type"),
+                       "only default, linear and llama3 are supported");
+  }
+  rope->scaling = RopeSettings::kLlama3;
+  RETURN_IF_ERROR(RequirePositive(*given, "factor", &rope->factor));
+  RETURN_IF_ERROR(RequirePositive(*given, "low_freq_factor", &rope->low_freq_factor));
+  RETURN_IF_ERROR(RequirePositive(*given, "high_freq_factor", &rope->high_freq_factor));
+  RETURN_IF_ERROR(
+      RequirePositive(*given, "original_max_position_embeddings", &rope->original_max_positions));
+  if (rope->high_freq_factor <= rope->low_freq_factor) {
+    return Bad("high_freq_factor", "must be above low_freq_factor");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<bool> IsTrue(const nlohmann::json& json, const char* field) {
+  absl::StatusOr<bool> value = GetBoolOr(json, field, false);
+  if (!value.ok()) return Bad(field, "must be true or false");
+  return value;
+}
+
+TensorEntry Entry(const std::string& name, std::vector<int64_t> shape) {
+  TensorEntry entry;
+  entry.set_name(name);
+  for (int64_t n : shape) entry.add_shape(n);
+  return entry;
+}
+
+}  // namespace
+
+absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
+  auto parsed = ParseJson(config_json);
+  if (!parsed.ok()) return Bad("file", parsed.status().message());
+  const nlohmann::json& json = *parsed;
+  if (!json.is_object()) return Bad("file", "must be an object");
+  auto type = json.find("model_type");
+  if (type == json.end() || !type->is_string()) return Bad("model_type", "missing");
+  const std::string family = type->get<std::string>();
+  if (family != "llama" && family != "qwen2" && family != "qwen3") {
+    return Unsupported("model_type", "only llama, qwen2 and qwen3 are supported");
+  }
+  for (const char* field : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
+    ASSIGN_OR_RETURN(const bool given, IsTrue(json, field));
+    if (given) return Unsupported(field, "true is not supported");
+  }
+  const nlohmann::json* activation = FindField(json, "hidden_act");
+  if (activation != nullptr && *activation != "silu")
+    return Unsupported("hidden_act", "only silu is supported");
+  if (const nlohmann::json* kinds = FindField(json, "layer_types")) {
+    if (!kinds->is_array()) return Bad("layer_types", "must be an array");
+    for (const nlohmann::json& kind : *kinds) {
+      if (kind != "full_attention") {
+        return Unsupported("layer_types", "only full_attention is supported");
+      }
+    }
+  }
+  ModelConfig config;
+  config.qkv_bias = family == "qwen2";
+  config.qk_norm = family == "qwen3";
+  ASSIGN_OR_RETURN(config.vocab_size, Dimension(json, "vocab_size"));
+  ASSIGN_OR_RETURN(config.hidden_size, Dimension(json, "hidden_size"));
+  ASSIGN_OR_RETURN(config.intermediate_size, Dimension(json, "intermediate_size"));
+  ASSIGN_OR_RETURN(config.num_layers, Dimension(json, "num_hidden_layers", kMaxLayers));
+  ASSIGN_OR_RETURN(config.num_heads, Dimension(json, "num_attention_heads"));
+  config.num_kv_heads = config.num_heads;
+  if (FindField(json, "num_key_value_heads") != nullptr) {
+    ASSIGN_OR_RETURN(config.num_kv_heads, Dimension(json, "num_key_value_heads"));
+  }
+  ASSIGN_OR_RETURN(config.max_positions, Dimension(json, "max_position_embeddings"));
+  if (config.num_heads % config.num_kv_heads != 0) {
+    return Bad("num_key_value_heads", "must divide num_attention_heads");
+  }
+  if (FindField(json, "head_dim") != nullptr) {
+    ASSIGN_OR_RETURN(config.head_dim, Dimension(json, "head_dim"));
+  } else {
+    if (config.hidden_size % config.num_heads != 0) {
+      return Bad("hidden_size", "must be a multiple of num_attention_heads");
+    }
+    config.head_dim = config.hidden_size / config.num_heads;
+  }
+  if (config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim) {
+    return Bad("head_dim", absl::StrCat("must be even and at most ", kMaxHeadDim));
+  }
+  if (config.hidden_size % 2 != 0) return Bad("hidden_size", "must be even");
+  if (config.intermediate_size % 2 != 0) return Bad("intermediate_size", "must be even");
+  RETURN_IF_ERROR(Positive(json, "rms_norm_eps", &config.rms_norm_eps));
+  RETURN_IF_ERROR(ParseRope(json, &config.rope));
+  ASSIGN_OR_RETURN(config.tie_word_embeddings, IsTrue(json, "tie_word_embeddings"));
+  return config;
+}
+
+std::vector<float> ModelConfig::RopeFrequencies() const {
+  std::vector<float> out(head_dim / 2);
+  for (int64_t d = 0; d < head_dim / 2; ++d) {
+    double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(d) / head_dim);
+    if (rope.scaling == RopeSettings::kLinear) frequency /= rope.factor;
+    if (rope.scaling == RopeSettings::kLlama3) {
+      // Full rotations within the original context.
+      const double turns = rope.original_max_positions * frequency / (2 * M_PI);
+      const double kept = std::clamp(
+          (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor), 0.0,
+          1.0);
+      frequency *= kept + (1 - kept) / rope.factor;
+    }
+    out[d] = static_cast<float>(frequency);
+  }
+  return out;
+}
+
+std::vector<TensorEntry> ModelConfig::Tensors(int64_t first_layer) const {
+  const int64_t q = num_heads * head_dim, kv = num_kv_heads * head_dim;
+  std::vector<TensorEntry> out;
+  if (first_layer == 0) {
+    out.push_back(Entry("model.embed_tokens.weight", {vocab_size, hidden_size}));
+  }
+  for (int64_t i = first_layer; i < num_layers; ++i) {
+    const std::string p = absl::StrCat("model.layers.", i, ".");
+    out.push_back(Entry(p + "input_layernorm.weight", {hidden_size}));
+    for (const auto& [name, size] : {std::pair("q", q), std::pair("k", kv), std::pair("v", kv)}) {
+      const std::string projection = absl::StrCat(p, "self_attn.", name, "_proj");
+      out.push_back(Entry(projection + ".weight", {size, hidden_size}));
+      if (qkv_bias) out.push_back(Entry(projection + ".bias", {size}));
+    }
+    if (qk_norm) {
+      out.push_back(Entry(p + "self_attn.q_norm.weight", {head_dim}));
+      out.push_back(Entry(p + "self_attn.k_norm.weight", {head_dim}));
+    }
+    out.push_back(Entry(p + "self_attn.o_proj.weight", {hidden_size, q}));
+    out.push_back(Entry(p + "post_attention_layernorm.weight", {hidden_size}));
+    out.push_back(Entry(p + "mlp.gate_proj.weight", {intermediate_size, hidden_size}));
+    out.push_back(Entry(p + "mlp.up_proj.weight", {intermediate_size, hidden_size}));
+    out.push_back(Entry(p + "mlp.down_proj.weight", {hidden_size, intermediate_size}));
+  }
+  out.push_back(Entry("model.norm.weight", {hidden_size}));
+  if (first_layer == 0 && !tie_word_embeddings) {
+    out.push_back(Entry("lm_head.weight", {vocab_size, hidden_size}));
+  }
+  return out;
+}
+
+}  // namespace reckon

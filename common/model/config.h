@@ -1,0 +1,63 @@
+#ifndef RECKON_COMMON_MODEL_CONFIG_H_
+#define RECKON_COMMON_MODEL_CONFIG_H_
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// Rotary position embedding (Su et al. 2021): lanes d and d + head_dim / 2 of a head are rotated by
+// position * frequency[d], where frequency[d] = theta^(-2d / head_dim), scaled for longer contexts.
+struct RopeSettings {
+  double theta = 10000;
+  // kLinear divides every frequency by `factor`.
+  // kLlama3 (Llama 3.1's model card) divides those whose wavelength is above
+  // original_max_positions / low_freq_factor, keeps those below original_max_positions /
+  // high_freq_factor, and blends those between.
+  enum Scaling { kNone, kLinear, kLlama3 } scaling = kNone;
+  double factor = 1;
+  double low_freq_factor = 1;
+  double high_freq_factor = 4;
+  double original_max_positions = 8192;
+};
+
+// The shape of a transformer, as in Hugging Face's config.json. Families (model_type):
+//   llama  Llama 1 to 3, SmolLM2
+//   qwen2  Qwen2, Qwen2.5: with qkv_bias
+//   qwen3  Qwen3: with qk_norm
+struct ModelConfig {
+  int64_t vocab_size = 0;
+  int64_t hidden_size = 0;        // even
+  int64_t intermediate_size = 0;  // of the MLP; even
+  int64_t num_layers = 0;
+  int64_t num_heads = 0;
+  int64_t num_kv_heads = 0;  // divides num_heads
+  int64_t head_dim = 0;      // even, at most kMaxHeadDim
+  int64_t max_positions = 0;
+  double rms_norm_eps = 1e-5;
+  RopeSettings rope;
+  bool qkv_bias = false;             // the q, k and v projections have a bias
+  bool qk_norm = false;              // RMS norm of each query and key head, before RoPE
+  bool tie_word_embeddings = false;  // the head is the embedding
+
+  // Reads a config.json from an untrusted source. INVALID_ARGUMENT "config.json: field: what is
+  // wrong"; UNIMPLEMENTED for another family or for an unsupported option of one.
+  static absl::StatusOr<ModelConfig> Parse(absl::string_view config_json);
+
+  // frequency[d] of RopeSettings, [head_dim / 2].
+  std::vector<float> RopeFrequencies() const;
+
+  // Names and shapes of the checkpoint's tensors of layers first_layer and above, in canonical
+  // order: the order of parameters, gradients, optimizer moments and published versions. The
+  // embedding and the head are included only with first_layer 0. Dtypes are not set.
+  std::vector<TensorEntry> Tensors(int64_t first_layer = 0) const;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_CONFIG_H_

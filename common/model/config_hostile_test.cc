@@ -1,0 +1,127 @@
+#include <cmath>
+#include <string>
+
+#include "common/model/config.h"
+#include "common/testing/hostile.h"
+#include "common/text/json.h"
+
+namespace reckon {
+namespace {
+
+using nlohmann::json;
+
+json GoodConfig() {
+  return {{"model_type", "llama"},
+          {"vocab_size", 64},
+          {"hidden_size", 32},
+          {"intermediate_size", 64},
+          {"num_hidden_layers", 2},
+          {"num_attention_heads", 4},
+          {"num_key_value_heads", 2},
+          {"max_position_embeddings", 128},
+          {"rms_norm_eps", 1e-5},
+          {"rope_theta", 10000.0},
+          {"rope_scaling",
+           {{"rope_type", "llama3"},
+            {"factor", 8.0},
+            {"low_freq_factor", 1.0},
+            {"high_freq_factor", 4.0},
+            {"original_max_position_embeddings", 64}}}};
+}
+
+struct ConfigCase {
+  const char* path;   // JSON pointer to what is replaced
+  const char* value;  // "" removes it
+  const char* names;
+};
+
+class HostileConfig : public ::testing::TestWithParam<ConfigCase> {};
+
+TEST_P(HostileConfig, IsRefusedByField) {
+  const ConfigCase& c = GetParam();
+  json file = GoodConfig();
+  const json::json_pointer path(c.path);
+  if (*c.value == '\0') {
+    file.at(path.parent_pointer()).erase(path.back());
+  } else {
+    file[path] = json::parse(c.value);
+  }
+  const std::string text = file.dump();
+  const HostileReading reading;
+  reading.Expect(ModelConfig::Parse(text).status(), std::string("config.json: ") + c.names,
+                 text.size());
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    , HostileConfig,
+    ::testing::Values(
+        ConfigCase{"/model_type", "", "model_type: missing"},
+        ConfigCase{"/model_type", "7", "model_type"},
+        ConfigCase{"/model_type", "\"mamba\\n\"", "model_type: only llama"},
+        ConfigCase{"/vocab_size", "", "vocab_size: missing"},
+        ConfigCase{"/vocab_size", "null", "vocab_size"},
+        ConfigCase{"/vocab_size", "\"64\"", "vocab_size"},
+        ConfigCase{"/vocab_size", "[64]", "vocab_size"},
+        ConfigCase{"/vocab_size", "64.0", "vocab_size"},
+        ConfigCase{"/vocab_size", "0", "vocab_size: 0 is not in"},
+        ConfigCase{"/vocab_size", "-1", "vocab_size: -1 is not in"},
+        ConfigCase{"/vocab_size", "9223372036854775808", "vocab_size: 9223372036854775808 is not"},
+        ConfigCase{"/vocab_size", "18446744073709551616", "vocab_size"},
+        ConfigCase{"/hidden_size", "4294967296", "hidden_size"},
+        ConfigCase{"/hidden_size", "33", "hidden_size"},
+        ConfigCase{"/intermediate_size", "true", "intermediate_size"},
+        ConfigCase{"/intermediate_size", "63", "intermediate_size: must be even"},
+        ConfigCase{"/num_hidden_layers", "1000000000", "num_hidden_layers"},
+        ConfigCase{"/num_hidden_layers", "16777216", "num_hidden_layers"},
+        ConfigCase{"/num_attention_heads", "0", "num_attention_heads"},
+        ConfigCase{"/num_attention_heads", "3", "num_key_value_heads: must divide"},
+        ConfigCase{"/num_key_value_heads", "3", "num_key_value_heads: must divide"},
+        ConfigCase{"/num_key_value_heads", "0", "num_key_value_heads"},
+        ConfigCase{"/num_key_value_heads", "{}", "num_key_value_heads"},
+        ConfigCase{"/head_dim", "7", "head_dim"}, ConfigCase{"/head_dim", "16777216", "head_dim"},
+        ConfigCase{"/head_dim", "-8", "head_dim"}, ConfigCase{"/head_dim", "\"8\"", "head_dim"},
+        ConfigCase{"/max_position_embeddings", "", "max_position_embeddings: missing"},
+        ConfigCase{"/max_position_embeddings", "1e12", "max_position_embeddings"},
+        ConfigCase{"/rms_norm_eps", "0", "rms_norm_eps"},
+        ConfigCase{"/rms_norm_eps", "-1e-5", "rms_norm_eps"},
+        ConfigCase{"/rms_norm_eps", "1e300", "rms_norm_eps"},
+        ConfigCase{"/rms_norm_eps", "\"nan\"", "rms_norm_eps"},
+        ConfigCase{"/rope_theta", "0", "rope_theta"},
+        ConfigCase{"/rope_theta", "5e-324", "rope_theta"},
+        ConfigCase{"/rope_scaling", "7", "rope_scaling: must be an object"},
+        ConfigCase{"/rope_scaling/rope_type", "7", "rope_scaling"},
+        ConfigCase{"/rope_scaling/rope_type", "\"yarn\"", "rope_scaling.rope_type"},
+        ConfigCase{"/rope_scaling/factor", "", "factor: missing"},
+        ConfigCase{"/rope_scaling/factor", "0", "factor"},
+        ConfigCase{"/rope_scaling/factor", "1e-320", "factor"},
+        ConfigCase{"/rope_scaling/low_freq_factor", "4.0", "high_freq_factor"},
+        ConfigCase{"/rope_scaling/high_freq_factor", "null", "high_freq_factor"},
+        ConfigCase{"/rope_scaling/original_max_position_embeddings", "-64",
+                   "original_max_position_embeddings"},
+        ConfigCase{"/rope_parameters", "[]", "rope_parameters"},
+        ConfigCase{"/attention_bias", "\"yes\"", "attention_bias"},
+        ConfigCase{"/attention_bias", "1", "attention_bias"},
+        ConfigCase{"/tie_word_embeddings", "\"true\"", "tie_word_embeddings"},
+        ConfigCase{"/hidden_act", "7", "hidden_act"},
+        ConfigCase{"/layer_types", "\"full_attention\"", "layer_types"},
+        ConfigCase{"/layer_types", "[\"sliding_attention\"]", "layer_types"}));
+
+TEST(HostileConfigFile, OtherTextIsRefused) {
+  for (const std::string& text :
+       {std::string(), std::string("[]"), std::string("7"), std::string("null"),
+        std::string("{\"model_type\":\"llama\",\"model_type\":\"llama\"}"),
+        std::string(1'000'000, '['), std::string("{\"vocab_size\":1e400}"),
+        std::string("{\"vocab_size\":NaN}"), std::string("\xff\xfe{\0}", 5)}) {
+    const HostileReading reading;
+    reading.Expect(ModelConfig::Parse(text).status(), "config.json: file: ", text.size());
+  }
+}
+
+TEST(HostileConfigFile, TheUnchangedConfigIsAccepted) {
+  const auto config = ModelConfig::Parse(GoodConfig().dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  for (float frequency : config->RopeFrequencies()) EXPECT_TRUE(std::isfinite(frequency));
+}
+
+}  // namespace
+}  // namespace reckon

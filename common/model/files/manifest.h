@@ -1,0 +1,49 @@
+#ifndef RECKON_COMMON_MODEL_FILES_MANIFEST_H_
+#define RECKON_COMMON_MODEL_FILES_MANIFEST_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// A WeightManifest (proto/weights.proto) describes a weight version as one flat buffer:
+//
+//   tensors   | embed_tokens | layers.0.q_proj | ...        | norm |    total_bytes
+//   chunks    | 0             | 1             | 2             | 3  |    one SHA-256 each
+//             0          chunk_bytes    2 * chunk_bytes             total_bytes
+
+// Chunk size of the manifests that Reckon makes, well below the message limit of
+// common/net/channel.h.
+inline constexpr uint64_t kChunkBytes = 4 << 20;
+
+// Places the tensors, of which name, dtype and shape are set, one after another: fills in offsets
+// and total_bytes. INVALID_ARGUMENT names a tensor with a repeated or empty name, an unknown dtype,
+// or a shape that is negative or overflows.
+absl::Status LayOut(WeightManifest* manifest);
+
+// Fills in chunk_bytes and chunk_sha256, on all cores.
+void Digest(absl::Span<const char> bytes, WeightManifest* manifest);
+
+// Checks a manifest from another program before any of its weights are fetched: the tensors are
+// laid out as LayOut does, and there is one digest of 32 bytes a chunk. INVALID_ARGUMENT names the
+// field.
+absl::Status CheckManifest(const WeightManifest& manifest);
+
+// Checks that `chunk` is chunk `index` of a manifest that passed CheckManifest: DATA_LOSS if its
+// index, its size or its digest differs. `index` must be below the number of chunks.
+absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, const WeightChunk& chunk);
+
+// SHA-256 of `bytes`, 32 bytes.
+std::string Sha256(absl::string_view bytes);
+
+// Whether two models have the same tokenizer.
+bool SameTokens(const WeightManifest& a, const WeightManifest& b);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_FILES_MANIFEST_H_

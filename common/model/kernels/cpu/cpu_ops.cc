@@ -1,0 +1,202 @@
+#include "common/model/kernels/cpu/cpu_ops.h"
+
+#include <ATen/ops/empty.h>
+
+#include <cstring>
+
+#include "common/model/kernels/autograd.h"
+#include "common/model/kernels/cpu/gemm.h"
+#include "common/model/kernels/cpu/linear.h"
+#include "common/model/kernels/cpu/operands.h"
+#include "common/model/kernels/cpu/output_head.h"
+#include "common/model/kernels/cpu/rows.h"
+#include "common/model/sampling.h"
+
+namespace reckon {
+namespace {
+
+// The gradient of a norm's weight, or null if it is not trained.
+float* GradOrNull(const TableWeight& weight) {
+  return weight.leaf.defined() ? GradOf(weight.leaf).mutable_data_ptr<float>() : nullptr;
+}
+
+// The first row of head `head` of qkv.
+void* HeadOf(const at::Tensor& qkv, int64_t head, int64_t dim) {
+  return static_cast<char*>(qkv.mutable_data_ptr()) + head * dim * qkv.element_size();
+}
+
+void Rotate(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
+            const at::Tensor& frequency, bool inverse) {
+  RopeRows(x.mutable_data_ptr(), positions.const_data_ptr<int32_t>(), x.size(0), heads, dim,
+           x.stride(0), frequency.const_data_ptr<float>(), inverse, DtypeOf(x));
+}
+
+class CpuKernels : public Ops {
+ public:
+  void Pack(const std::vector<at::Tensor>& parts, Dtype dtype, bool trainable,
+            LinearWeight* weight) const override {
+    PackLinear(parts, dtype, trainable, weight);
+  }
+
+  at::Tensor MergeAdapter(const at::Tensor& weight, const Adapter& adapter) const override {
+    const at::Tensor a = adapter.a.detach(), b = adapter.b.detach().mul(adapter.scale);
+    at::Tensor out = weight.detach().to(at::kFloat).clone();
+    Gemm(b.const_data_ptr(), b.size(0), b.size(1), PackedRows(a), out.mutable_data_ptr(),
+         out.size(1), OutputMode::kAccumulateFp32);
+    return out;
+  }
+
+  at::Tensor Embed(const at::Tensor& tokens, const TableWeight& table) const override {
+    GradientRecorder recorder({table.leaf});
+    const int64_t rows = tokens.size(0), n = table.values.size(1);
+    at::Tensor out = at::empty({rows, n}, at::kFloat);
+    const int32_t* ids = tokens.const_data_ptr<int32_t>();
+    float* to = out.mutable_data_ptr<float>();
+    if (DtypeOf(table.values) == Dtype::kBf16) {
+      const auto* from = static_cast<const uint16_t*>(table.values.const_data_ptr());
+      for (int64_t i = 0; i < rows; ++i) {
+        for (int64_t j = 0; j < n; ++j) to[i * n + j] = FromBf16(from[ids[i] * n + j]);
+      }
+    } else {
+      const float* from = table.values.const_data_ptr<float>();
+      for (int64_t i = 0; i < rows; ++i) {
+        std::memcpy(to + i * n, from + ids[i] * n, n * sizeof(float));
+      }
+    }
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [tokens, table, n](const at::Tensor& dy) -> Tensors {
+      const at::Tensor d = dy.contiguous();
+      const int32_t* ids = tokens.const_data_ptr<int32_t>();
+      const float* from = d.const_data_ptr<float>();
+      float* grad = GradOf(table.leaf).mutable_data_ptr<float>();
+      for (int64_t i = 0; i < d.size(0); ++i) {
+        for (int64_t j = 0; j < n; ++j) grad[ids[i] * n + j] += from[i * n + j];
+      }
+      return {at::Tensor()};
+    });
+  }
+
+  at::Tensor RmsNorm(const at::Tensor& x, const TableWeight& weight, double eps,
+                     Dtype dtype) const override {
+    GradientRecorder recorder({x});
+    const float e = static_cast<float>(eps);
+    at::Tensor out = at::empty(x.sizes(), ScalarTypeOf(dtype));
+    RmsNormRows(x.const_data_ptr<float>(), weight.values.const_data_ptr<float>(), x.size(0),
+                x.size(1), e, dtype, out.mutable_data_ptr());
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [x, weight, e, dtype](const at::Tensor& dy) -> Tensors {
+      at::Tensor dx = at::empty(x.sizes(), at::kFloat);
+      RmsNormRowsBackward(x.const_data_ptr<float>(), weight.values.const_data_ptr<float>(),
+                          dy.contiguous().const_data_ptr(), x.size(0), x.size(1), e, dtype,
+                          dx.mutable_data_ptr<float>(), GradOrNull(weight));
+      return {dx};
+    });
+  }
+
+  at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight) const override {
+    GradientRecorder recorder({x});
+    const at::Tensor out = LinearForward(x, weight);
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [x, weight](const at::Tensor& dy) -> Tensors {
+      return {LinearBackward(x, weight, dy.contiguous())};
+    });
+  }
+
+  at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,
+                       const LinearWeight& weight) const override {
+    GradientRecorder recorder({residual, x});
+    const at::Tensor out = recorder.recording() ? residual.clone() : residual;
+    Gemm(x.const_data_ptr(), x.size(0), x.stride(0), weight.forward, out.mutable_data_ptr(),
+         out.size(1), OutputMode::kAccumulateFp32);
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [x, weight](const at::Tensor& dy) -> Tensors {
+      const at::Tensor d = dy.contiguous();
+      return {d, LinearBackward(x, weight, d.to(x.scalar_type()))};
+    });
+  }
+
+  at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
+                      int64_t heads, int64_t kv_heads, int64_t dim, double eps) const override {
+    GradientRecorder recorder({qkv});
+    const float e = static_cast<float>(eps);
+    const at::Tensor out = recorder.recording() ? qkv.clone() : qkv;
+    auto forward = [&](const TableWeight& weight, int64_t first, int64_t count) {
+      HeadNormRows(HeadOf(out, first, dim), out.size(0), count, dim, out.size(1),
+                   weight.values.const_data_ptr<float>(), e, DtypeOf(out));
+    };
+    forward(query, 0, heads);
+    forward(key, heads, kv_heads);
+    if (!recorder.recording()) return out;
+    return recorder.Record(
+        out, [qkv, query, key, heads, kv_heads, dim, e](const at::Tensor& dy) -> Tensors {
+          const at::Tensor d = dy.clone(at::MemoryFormat::Contiguous);
+          auto backward = [&](const TableWeight& weight, int64_t first, int64_t count) {
+            HeadNormRowsBackward(HeadOf(qkv, first, dim), HeadOf(d, first, dim), qkv.size(0), count,
+                                 dim, qkv.size(1), weight.values.const_data_ptr<float>(), e,
+                                 DtypeOf(qkv), GradOrNull(weight));
+          };
+          backward(query, 0, heads);
+          backward(key, heads, kv_heads);
+          return {d};
+        });
+  }
+
+  at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
+                  const at::Tensor& frequency) const override {
+    GradientRecorder recorder({x});
+    const at::Tensor out = recorder.recording() ? x.clone() : x;
+    Rotate(out, positions, heads, dim, frequency, /*inverse=*/false);
+    if (!recorder.recording()) return out;
+    return recorder.Record(out,
+                           [positions, heads, dim, frequency](const at::Tensor& dy) -> Tensors {
+                             const at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
+                             Rotate(dx, positions, heads, dim, frequency, /*inverse=*/true);
+                             return {dx};
+                           });
+  }
+
+  at::Tensor SwiGlu(const at::Tensor& gate_up) const override {
+    GradientRecorder recorder({gate_up});
+    const int64_t rows = gate_up.size(0), n = gate_up.size(1) / 2;
+    const Dtype dtype = DtypeOf(gate_up);
+    at::Tensor out = at::empty({rows, n}, gate_up.scalar_type());
+    SwiGluRows(gate_up.const_data_ptr(), rows, n, dtype, out.mutable_data_ptr());
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [gate_up, rows, n, dtype](const at::Tensor& dy) -> Tensors {
+      at::Tensor dx = at::empty(gate_up.sizes(), gate_up.scalar_type());
+      SwiGluRowsBackward(gate_up.const_data_ptr(), dy.contiguous().const_data_ptr(), rows, n, dtype,
+                         dx.mutable_data_ptr());
+      return {dx};
+    });
+  }
+
+  at::Tensor HeadLogits(const at::Tensor& hidden, const LinearWeight& head) const override {
+    at::Tensor out = at::empty({hidden.size(0), head.forward.n()}, at::kFloat);
+    Gemm(hidden.const_data_ptr(), hidden.size(0), hidden.stride(0), head.forward,
+         out.mutable_data_ptr(), out.size(1), OutputMode::kFp32);
+    return out;
+  }
+
+  at::Tensor HeadLogProb(const at::Tensor& hidden, const LinearWeight& head,
+                         const at::Tensor& targets, double temperature) const override {
+    // With the head's leaf as an input, the head is trained even where the hidden states are not.
+    GradientRecorder recorder({hidden, head.parts.empty() ? at::Tensor() : head.parts[0]});
+    const float scale = static_cast<float>(InverseTemperature(temperature));
+    const at::Tensor lse = at::empty({hidden.size(0)}, at::kFloat);
+    const at::Tensor out = LogProbForward(hidden, head, targets, scale, lse);
+    if (!recorder.recording()) return out;
+    return recorder.Record(
+        out, [hidden, head, targets, scale, lse](const at::Tensor& d) -> Tensors {
+          return {LogProbBackward(hidden, head, targets, scale, lse, d.contiguous()), at::Tensor()};
+        });
+  }
+};
+
+}  // namespace
+
+const Ops& CpuOps() {
+  static const CpuKernels ops;
+  return ops;
+}
+
+}  // namespace reckon

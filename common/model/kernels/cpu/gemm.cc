@@ -1,0 +1,79 @@
+#include "common/model/kernels/cpu/gemm.h"
+
+#include <algorithm>
+
+#include "common/base/log.h"
+#include "common/base/thread_pool.h"
+#include "common/model/kernels/cpu/gemm_kernels.h"
+
+namespace reckon {
+namespace {
+
+// With k = 1536, so many rows of A fit the second-level cache together with a panel of B.
+constexpr int64_t kRowsPerTask = 192;
+
+// Rows first_k .. first_k+k-1 of one panel of B.
+void MultiplyPanel(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t panel,
+                   int64_t first_k, int64_t k, float* c, int64_t ldc, bool accumulate) {
+  static const GemmKernels kernels = ChooseGemmKernels(CpuFeatures::OfThisCpu());
+  if (b.dtype() == Dtype::kBf16) {
+    const auto* rows = static_cast<const uint16_t*>(b.panel(panel)) + first_k * kPanelColumns;
+    kernels.bf16(static_cast<const uint16_t*>(a), m, lda, rows, k / 2, c, ldc, accumulate);
+  } else {
+    const auto* rows = static_cast<const float*>(b.panel(panel)) + first_k * kPanelColumns;
+    kernels.fp32(static_cast<const float*>(a), m, lda, rows, k, c, ldc, accumulate);
+  }
+}
+
+}  // namespace
+
+void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_panel,
+                int64_t panels, float* c, int64_t ldc) {
+  for (int64_t p = 0; p < panels; ++p) {
+    MultiplyPanel(a, m, lda, b, first_panel + p, 0, b.padded_k(), c + p * kPanelColumns, ldc,
+                  /*accumulate=*/false);
+  }
+}
+
+void Gemm(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, void* c, int64_t ldc,
+          OutputMode mode) {
+  GemmRows(a, m, lda, b, 0, b.padded_k(), c, ldc, mode);
+}
+
+void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_k,
+              int64_t k, void* c, int64_t ldc, OutputMode mode) {
+  CHECK(lda >= k && first_k + k <= b.padded_k());
+  if (b.dtype() == Dtype::kBf16) CHECK(first_k % 2 == 0 && k % 2 == 0);
+  const int64_t row_tasks = (m + kRowsPerTask - 1) / kRowsPerTask;
+  ParallelFor(b.panels() * row_tasks, [&](int64_t task) {
+    const int64_t panel = task / row_tasks, first = task % row_tasks * kRowsPerTask;
+    const int64_t rows = std::min(kRowsPerTask, m - first);
+    const int64_t column = panel * kPanelColumns, columns = std::min(kPanelColumns, b.n() - column);
+    const char* a_rows = static_cast<const char*>(a) + first * lda * BytesOf(b.dtype());
+    if (mode != OutputMode::kBf16 && columns == kPanelColumns) {
+      MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k,
+                    static_cast<float*>(c) + first * ldc + column, ldc,
+                    mode == OutputMode::kAccumulateFp32);
+      return;
+    }
+    // The kernels write 32 columns of fp32: rounding, and a last panel of fewer columns, go through
+    // a tile.
+    alignas(64) float tile[kRowsPerTask * kPanelColumns];
+    MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k, tile, kPanelColumns,
+                  /*accumulate=*/false);
+    for (int64_t i = 0; i < rows; ++i) {
+      const float* from = tile + i * kPanelColumns;
+      const int64_t at = (first + i) * ldc + column;
+      if (mode == OutputMode::kBf16) {
+        ToBf16(from, columns, static_cast<uint16_t*>(c) + at);
+      } else {
+        float* to = static_cast<float*>(c) + at;
+        for (int64_t j = 0; j < columns; ++j) {
+          to[j] = mode == OutputMode::kAccumulateFp32 ? to[j] + from[j] : from[j];
+        }
+      }
+    }
+  });
+}
+
+}  // namespace reckon

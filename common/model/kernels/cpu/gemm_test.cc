@@ -1,0 +1,165 @@
+#include "common/model/kernels/cpu/gemm.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "common/base/rng.h"
+#include "common/model/kernels/cpu/gemm_avx512.h"
+#include "common/model/kernels/cpu/gemm_kernels.h"
+#include "common/model/kernels/cpu/gemm_portable.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+std::vector<float> Random(int64_t n, uint64_t seed) {
+  CounterRng rng(seed);
+  std::vector<float> out(n);
+  for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(rng.Uniform(i) - 0.5);
+  return out;
+}
+
+struct Shape {
+  int64_t k, n;
+};
+class GemmTest : public testing::TestWithParam<Shape> {};
+
+TEST_P(GemmTest, Fp32EqualsTheDefinition) {
+  auto [k, n] = GetParam();
+  const int64_t m = 37;
+  auto a = Random(m * k, 1), w = Random(n * k, 2);
+  PackedMatrix b;
+  b.Reset(Dtype::kFp32, k, n);
+  b.PackTransposed(w.data(), n, 0);
+  std::vector<float> c(m * n, 1.0f);
+  Gemm(a.data(), m, k, b, c.data(), n, OutputMode::kAccumulateFp32);
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 1;
+      for (int64_t p = 0; p < k; ++p) sum += static_cast<double>(a[i * k + p]) * w[j * k + p];
+      ASSERT_NEAR(c[i * n + j], sum, 1e-4) << i << "," << j;
+    }
+  }
+}
+
+TEST_P(GemmTest, Bf16EqualsTheDefinitionOfRoundedOperands) {
+  auto [k, n] = GetParam();
+  const int64_t m = 29;
+  auto a32 = Random(m * k, 3), w = Random(n * k, 4);
+  std::vector<uint16_t> a(m * k);
+  ToBf16(a32.data(), m * k, a.data());
+  PackedMatrix b, rows;
+  b.Reset(Dtype::kBf16, k, n);
+  b.PackTransposed(w.data(), n, 0);
+  std::vector<float> c(m * n);
+  Gemm(a.data(), m, k, b, c.data(), n, OutputMode::kFp32);
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (int64_t p = 0; p < k; ++p) {
+        sum += static_cast<double>(FromBf16(a[i * k + p])) * FromBf16(ToBf16(w[j * k + p]));
+      }
+      ASSERT_NEAR(c[i * n + j], sum, 1e-3) << i << "," << j;
+    }
+  }
+  // The same operand packed from its transpose is the same matrix.
+  std::vector<float> wt(k * n);
+  for (int64_t j = 0; j < n; ++j) {
+    for (int64_t p = 0; p < k; ++p) wt[p * n + j] = w[j * k + p];
+  }
+  rows.Reset(Dtype::kBf16, k, n);
+  rows.PackRows(wt.data(), k, 0, n);
+  std::vector<float> again(m * n);
+  Gemm(a.data(), m, k, rows, again.data(), n, OutputMode::kFp32);
+  EXPECT_EQ(c, again);
+}
+
+TEST_P(GemmTest, ARowDoesNotDependOnTheOtherRows) {
+  auto [k, n] = GetParam();
+  const int64_t most = 400;
+  for (Dtype dtype : {Dtype::kBf16, Dtype::kFp32}) {
+    auto a32 = Random(most * k, 5), w = Random(n * k, 6);
+    std::vector<uint16_t> a16(most * k);
+    ToBf16(a32.data(), most * k, a16.data());
+    auto a = [&](int64_t row) {
+      return dtype == Dtype::kBf16 ? static_cast<const void*>(a16.data() + row * k)
+                                   : static_cast<const void*>(a32.data() + row * k);
+    };
+    PackedMatrix b;
+    b.Reset(dtype, k, n);
+    b.PackTransposed(w.data(), n, 0);
+    std::vector<float> whole(most * n);
+    Gemm(a(0), most, k, b, whole.data(), n, OutputMode::kFp32);
+    for (int64_t m : {1, 2, 5, 11, 12, 13, 24, 64, 193}) {
+      for (int64_t first : {int64_t{0}, int64_t{7}, most - m}) {
+        std::vector<float> part(m * n);
+        Gemm(a(first), m, k, b, part.data(), n, OutputMode::kFp32);
+        ASSERT_TRUE(std::equal(part.begin(), part.end(), whole.begin() + first * n))
+            << "m " << m << " first " << first;
+      }
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Shapes, GemmTest,
+                         testing::Values(Shape{64, 96}, Shape{48, 33}, Shape{576, 192},
+                                         Shape{2, 1}));
+
+TEST(GemmKernelsTest, EveryCpuGetsTheBestKernelThatItCanRun) {
+  const GemmKernels any = ChooseGemmKernels({});
+  EXPECT_EQ(any.bf16, PanelBf16Portable);
+  EXPECT_EQ(any.fp32, PanelFp32Portable);
+  const GemmKernels skylake = ChooseGemmKernels({.avx512f = true});
+  EXPECT_EQ(skylake.bf16, PanelBf16Portable);
+  EXPECT_EQ(skylake.fp32, PanelFp32Avx512);
+  const GemmKernels zen4 = ChooseGemmKernels({.avx512f = true, .avx512_bf16 = true});
+  EXPECT_EQ(zen4.bf16, PanelBf16Avx512);
+  EXPECT_EQ(zen4.fp32, PanelFp32Avx512);
+}
+
+// On a CPU without AVX-512 this compares the portable kernels with themselves.
+TEST(GemmKernelsTest, TheKernelsOfThisCpuAgreeWithThePortableOnes) {
+  const GemmKernels kernels = ChooseGemmKernels(CpuFeatures::OfThisCpu());
+  const int64_t k = 70;
+  auto b = Random(k * kPanelColumns, 8);
+  std::vector<uint16_t> b16(b.size());
+  ToBf16(b.data(), b.size(), b16.data());
+  for (int64_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 37}) {
+    auto a = Random(m * k, 7);
+    std::vector<uint16_t> a16(a.size());
+    ToBf16(a.data(), a.size(), a16.data());
+    for (bool accumulate : {false, true}) {
+      std::vector<float> got(m * kPanelColumns, 0.5f), wanted = got;
+      kernels.bf16(a16.data(), m, k, b16.data(), k / 2, got.data(), kPanelColumns, accumulate);
+      PanelBf16Portable(a16.data(), m, k, b16.data(), k / 2, wanted.data(), kPanelColumns,
+                        accumulate);
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << "m " << m;
+      kernels.fp32(a.data(), m, k, b.data(), k, got.data(), kPanelColumns, accumulate);
+      PanelFp32Portable(a.data(), m, k, b.data(), k, wanted.data(), kPanelColumns, accumulate);
+      for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << "m " << m;
+    }
+  }
+}
+
+TEST(PackedMatrixTest, ResetLeavesCopiesAsTheyAre) {
+  auto w = Random(40 * 6, 9);
+  PackedMatrix a;
+  a.Reset(Dtype::kFp32, 6, 40);
+  a.PackTransposed(w.data(), 40, 0);
+  const PackedMatrix copy = a;
+  EXPECT_EQ(copy.panel(0), a.panel(0));
+  const std::vector<float> before(static_cast<const float*>(copy.panel(0)),
+                                  static_cast<const float*>(copy.panel(0)) + 6 * kPanelColumns);
+  for (float& x : w) x += 1;
+  a.Reset(Dtype::kFp32, 6, 40);
+  a.PackTransposed(w.data(), 40, 0);
+  EXPECT_TRUE(std::equal(before.begin(), before.end(), static_cast<const float*>(copy.panel(0))));
+  EXPECT_EQ(static_cast<const float*>(a.panel(0))[0], before[0] + 1);
+  const void* memory = a.panel(0);
+  a.Reset(Dtype::kFp32, 6, 40);
+  EXPECT_EQ(a.panel(0), memory);
+}
+
+}  // namespace
+}  // namespace reckon

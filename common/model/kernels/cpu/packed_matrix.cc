@@ -1,0 +1,136 @@
+#include "common/model/kernels/cpu/packed_matrix.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "common/base/thread_pool.h"
+#include "common/model/kernels/cpu/cpu_features.h"
+
+namespace reckon {
+namespace {
+
+// A panel is rows of 32 units of 32 bits: a unit is one fp32 number, or the bf16 numbers of two
+// rows.
+using Unit = uint32_t;
+constexpr int64_t kBlockUnits = 32;
+
+// Copies n numbers into the panel's dtype.
+void Convert(const uint16_t* from, int64_t n, uint16_t* to) { std::copy_n(from, n, to); }
+void Convert(const float* from, int64_t n, uint16_t* to) { ToBf16(from, n, to); }
+void Convert(const float* from, int64_t n, float* to) { std::copy_n(from, n, to); }
+void Convert(const uint16_t* from, int64_t n, float* to) {
+  for (int64_t i = 0; i < n; ++i) to[i] = FromBf16(from[i]);
+}
+
+RECKON_CLONES void Interleave(const uint16_t* low, const uint16_t* high, Unit* to) {
+  for (int64_t j = 0; j < kPanelColumns; ++j) to[j] = low[j] | static_cast<Unit>(high[j]) << 16;
+}
+
+// to[u][j] = from[j][u] for columns j of first_column .. end_column-1. A whole panel has a loop of
+// its own, with bounds that the compiler knows.
+RECKON_CLONES void Transpose(const Unit (*from)[kBlockUnits], int64_t units, int64_t first_column,
+                             int64_t end_column, Unit* to) {
+  if (first_column == 0 && end_column == kPanelColumns) {
+    for (int64_t u = 0; u < units; ++u) {
+      for (int64_t j = 0; j < kPanelColumns; ++j) to[u * kPanelColumns + j] = from[j][u];
+    }
+    return;
+  }
+  for (int64_t u = 0; u < units; ++u) {
+    for (int64_t j = first_column; j < end_column; ++j) to[u * kPanelColumns + j] = from[j][u];
+  }
+}
+
+}  // namespace
+
+void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
+  const bool same_shape = dtype == dtype_ && k == k_ && n == n_ && data_ != nullptr;
+  if (same_shape && data_.use_count() == 1) return;
+  dtype_ = dtype;
+  k_ = k;
+  n_ = n;
+  const int64_t bytes = panel_bytes() * panels();
+  data_ = std::shared_ptr<char[]>(
+      static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
+  if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
+  // Packing does not write the padding.
+  if (n % kPanelColumns != 0 || k != padded_k()) std::memset(data_.get(), 0, bytes);
+}
+
+// Block by block: the next units of 32 columns, copied row by row from w, then transposed.
+template <typename T>
+void PackedMatrix::PackTransposedFrom(const T* w, int64_t n, int64_t first_column) {
+  const int64_t first_panel = first_column / kPanelColumns;
+  const int64_t end_panel = (first_column + n + kPanelColumns - 1) / kPanelColumns;
+  const int64_t per_unit = dtype_ == Dtype::kBf16 ? 2 : 1;
+  ParallelFor(end_panel - first_panel, [&](int64_t task) {
+    const int64_t column = (first_panel + task) * kPanelColumns;
+    const int64_t begin = std::max(first_column - column, int64_t{0});
+    const int64_t end = std::min(first_column + n - column, kPanelColumns);
+    Unit* to = reinterpret_cast<Unit*>(MutablePanel(first_panel + task));
+    alignas(64) Unit block[kPanelColumns][kBlockUnits];
+    for (int64_t row = 0; row < k_; row += kBlockUnits * per_unit) {
+      const int64_t rows = std::min(kBlockUnits * per_unit, k_ - row);
+      const int64_t units = (rows + per_unit - 1) / per_unit;
+      for (int64_t j = begin; j < end; ++j) {
+        const T* from = w + (column + j - first_column) * k_ + row;
+        if (dtype_ == Dtype::kFp32) {
+          Convert(from, rows, reinterpret_cast<float*>(block[j]));
+          continue;
+        }
+        block[j][units - 1] = 0;  // the partner of an odd last row
+        Convert(from, rows, reinterpret_cast<uint16_t*>(block[j]));
+      }
+      Transpose(block, units, begin, end, to + row / per_unit * kPanelColumns);
+    }
+  });
+}
+
+template <typename T>
+void PackedMatrix::PackRowsFrom(const T* w, int64_t k, int64_t first_row, int64_t ld) {
+  ParallelFor(panels(), [&](int64_t panel) {
+    const int64_t column = panel * kPanelColumns, columns = std::min(kPanelColumns, n_ - column);
+    Unit* to = reinterpret_cast<Unit*>(MutablePanel(panel));
+    if (dtype_ == Dtype::kFp32) {
+      for (int64_t i = 0; i < k; ++i) {
+        Convert(w + i * ld + column, columns,
+                reinterpret_cast<float*>(to + (first_row + i) * kPanelColumns));
+      }
+      return;
+    }
+    uint16_t low[kPanelColumns] = {}, high[kPanelColumns] = {};
+    for (int64_t i = 0; i < k;) {
+      const int64_t row = first_row + i;
+      Unit* at = to + row / 2 * kPanelColumns;
+      Convert(w + i * ld + column, columns, low);
+      if (row % 2 == 0 && i + 1 < k) {
+        Convert(w + (i + 1) * ld + column, columns, high);
+        Interleave(low, high, at);
+        i += 2;
+        continue;
+      }
+      // The row's partner is packed by another call, or does not exist.
+      for (int64_t j = 0; j < columns; ++j) {
+        reinterpret_cast<uint16_t*>(at)[2 * j + row % 2] = low[j];
+      }
+      ++i;
+    }
+  });
+}
+
+void PackedMatrix::PackTransposed(const float* w, int64_t n, int64_t first_column) {
+  PackTransposedFrom(w, n, first_column);
+}
+void PackedMatrix::PackTransposed(const uint16_t* w, int64_t n, int64_t first_column) {
+  PackTransposedFrom(w, n, first_column);
+}
+void PackedMatrix::PackRows(const float* w, int64_t k, int64_t first_row, int64_t ld) {
+  PackRowsFrom(w, k, first_row, ld);
+}
+void PackedMatrix::PackRows(const uint16_t* w, int64_t k, int64_t first_row, int64_t ld) {
+  PackRowsFrom(w, k, first_row, ld);
+}
+
+}  // namespace reckon

@@ -1,0 +1,241 @@
+#include "common/model/kernels/cpu/rows.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "common/base/thread_pool.h"
+#include "common/model/kernels/cpu/cpu_features.h"
+#include "common/model/kernels/cpu/softmax.h"
+
+namespace reckon {
+namespace {
+
+constexpr int64_t kRowsPerTask = 8;
+// Rows whose share of a weight's gradient is summed by one task.
+constexpr int64_t kRowsPerChunk = 64;
+
+template <typename Body>
+void ForRows(int64_t rows, const Body& body) {
+  ParallelFor((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
+    int64_t end = std::min(rows, (task + 1) * kRowsPerTask);
+    for (int64_t row = task * kRowsPerTask; row < end; ++row) body(row);
+  });
+}
+
+RECKON_CLONES void RmsNormRow(const float* x, const float* weight, int64_t n, float eps,
+                              float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * x[i];
+  float scale = 1.0f / std::sqrt(SumFixed(out, n) / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
+}
+
+RECKON_CLONES void Rotate(uint16_t* v, int64_t half, const float* cosine, const float* sine) {
+  for (int64_t d = 0; d < half; ++d) {
+    float a = FromBf16(v[d]), b = FromBf16(v[d + half]);
+    v[d] = ToBf16(a * cosine[d] - b * sine[d]);
+    v[d + half] = ToBf16(b * cosine[d] + a * sine[d]);
+  }
+}
+
+RECKON_CLONES void Rotate(float* v, int64_t half, const float* cosine, const float* sine) {
+  for (int64_t d = 0; d < half; ++d) {
+    float a = v[d], b = v[d + half];
+    v[d] = a * cosine[d] - b * sine[d];
+    v[d + half] = b * cosine[d] + a * sine[d];
+  }
+}
+
+// y = x r w with r = (mean x^2 + eps)^(-1/2):
+// dx = r (dy w) - x r^3 / n * sum(dy w x); dw = dy x r. `square`: n floats of scratch.
+RECKON_CLONES void RmsNormRowBackward(const float* x, const float* weight, const float* dy,
+                                      int64_t n, float eps, float* square, float* dx, float* dw) {
+  for (int64_t i = 0; i < n; ++i) square[i] = x[i] * x[i];
+  const float r = 1.0f / std::sqrt(SumFixed(square, n) / static_cast<float>(n) + eps);
+  for (int64_t i = 0; i < n; ++i) {
+    dw[i] += dy[i] * x[i] * r;
+    dx[i] = dy[i] * weight[i];
+    square[i] = dx[i] * x[i];
+  }
+  const float c = SumFixed(square, n) * r * r * r / static_cast<float>(n);
+  for (int64_t i = 0; i < n; ++i) dx[i] = r * dx[i] - c * x[i];
+}
+
+RECKON_CLONES void Widen(const uint16_t* x, int64_t n, float* out) {
+  for (int64_t i = 0; i < n; ++i) out[i] = FromBf16(x[i]);
+}
+
+// out = gate * sigmoid(gate) * up. `e`: n floats of scratch.
+RECKON_CLONES void Gate(const float* gate, const float* up, int64_t n, float* e, float* out) {
+  ExpShifted(gate, n, -1.0f, 0.0f, e);
+  for (int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + e[i]) * up[i];
+}
+
+// d_gate and d_up of silu(gate) * up. `e`: n floats of scratch.
+RECKON_CLONES void GateBackward(const float* gate, const float* up, const float* d, int64_t n,
+                                float* e, float* d_gate, float* d_up) {
+  ExpShifted(gate, n, -1.0f, 0.0f, e);
+  for (int64_t i = 0; i < n; ++i) {
+    const float sigmoid = 1.0f / (1.0f + e[i]);
+    d_gate[i] = d[i] * up[i] * sigmoid * (1.0f + gate[i] * (1.0f - sigmoid));
+    d_up[i] = d[i] * gate[i] * sigmoid;
+  }
+}
+
+// x[first .. first+n-1] as fp32: in place, or widened into `buffer`.
+const float* ReadFloats(const void* x, Dtype dtype, int64_t first, int64_t n,
+                        std::vector<float>& buffer) {
+  if (dtype == Dtype::kFp32) return static_cast<const float*>(x) + first;
+  buffer.resize(n);
+  Widen(static_cast<const uint16_t*>(x) + first, n, buffer.data());
+  return buffer.data();
+}
+
+// Writes all of `from` to x[first ..], rounded to `dtype`.
+void WriteFloats(const std::vector<float>& from, Dtype dtype, int64_t first, void* x) {
+  const int64_t n = static_cast<int64_t>(from.size());
+  if (dtype == Dtype::kBf16) {
+    ToBf16(from.data(), n, static_cast<uint16_t*>(x) + first);
+  } else {
+    std::copy_n(from.data(), n, static_cast<float*>(x) + first);
+  }
+}
+
+// Where to compute x[first .. first+n-1] in fp32: in place, or in `buffer`, which FinishOutput then
+// rounds into place.
+float* BeginOutput(void* x, Dtype dtype, int64_t first, int64_t n, std::vector<float>& buffer) {
+  if (dtype == Dtype::kFp32) return static_cast<float*>(x) + first;
+  buffer.resize(n);
+  return buffer.data();
+}
+
+void FinishOutput(void* x, Dtype dtype, int64_t first, int64_t n,
+                  const std::vector<float>& buffer) {
+  if (dtype == Dtype::kBf16) ToBf16(buffer.data(), n, static_cast<uint16_t*>(x) + first);
+}
+
+}  // namespace
+
+void RmsNormRows(const float* x, const float* weight, int64_t rows, int64_t n, float eps,
+                 Dtype dtype, void* out) {
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> buffer;
+    float* to = BeginOutput(out, dtype, row * n, n, buffer);
+    RmsNormRow(x + row * n, weight, n, eps, to);
+    FinishOutput(out, dtype, row * n, n, buffer);
+  });
+}
+
+void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, int64_t rows,
+                         int64_t n, float eps, Dtype dtype, float* dx, float* dweight) {
+  const int64_t chunks = (rows + kRowsPerChunk - 1) / kRowsPerChunk;
+  std::vector<float> partial(chunks * n);
+  ParallelFor(chunks, [&](int64_t chunk) {
+    thread_local std::vector<float> buffer, square;
+    square.resize(n);
+    for (int64_t row = chunk * kRowsPerChunk; row < std::min(rows, (chunk + 1) * kRowsPerChunk);
+         ++row) {
+      RmsNormRowBackward(x + row * n, weight, ReadFloats(dy, dtype, row * n, n, buffer), n, eps,
+                         square.data(), dx + row * n, partial.data() + chunk * n);
+    }
+  });
+  if (dweight == nullptr) return;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    for (int64_t i = 0; i < n; ++i) dweight[i] += partial[chunk * n + i];
+  }
+}
+
+void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
+              int64_t ld, const float* frequency, bool inverse, Dtype dtype) {
+  const int64_t half = dim / 2;
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> cosine, sine;
+    cosine.resize(half);
+    sine.resize(half);
+    for (int64_t d = 0; d < half; ++d) {
+      float angle = static_cast<float>(positions[row]) * frequency[d];
+      cosine[d] = std::cos(angle);
+      sine[d] = inverse ? -std::sin(angle) : std::sin(angle);
+    }
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t at = row * ld + h * dim;
+      if (dtype == Dtype::kBf16) {
+        Rotate(static_cast<uint16_t*>(x) + at, half, cosine.data(), sine.data());
+      } else {
+        Rotate(static_cast<float*>(x) + at, half, cosine.data(), sine.data());
+      }
+    }
+  });
+}
+
+void HeadNormRows(void* x, int64_t rows, int64_t heads, int64_t dim, int64_t ld,
+                  const float* weight, float eps, Dtype dtype) {
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> in, out;
+    for (int64_t h = 0; h < heads; ++h) {
+      const int64_t at = row * ld + h * dim;
+      const float* from = ReadFloats(x, dtype, at, dim, in);
+      out.resize(dim);
+      RmsNormRow(from, weight, dim, eps, out.data());
+      WriteFloats(out, dtype, at, x);
+    }
+  });
+}
+
+void HeadNormRowsBackward(const void* x, void* d, int64_t rows, int64_t heads, int64_t dim,
+                          int64_t ld, const float* weight, float eps, Dtype dtype, float* dweight) {
+  const int64_t chunks = (rows + kRowsPerChunk - 1) / kRowsPerChunk;
+  std::vector<float> partial(chunks * dim);
+  ParallelFor(chunks, [&](int64_t chunk) {
+    std::vector<float> in, upstream, square(dim), out(dim);
+    for (int64_t row = chunk * kRowsPerChunk; row < std::min(rows, (chunk + 1) * kRowsPerChunk);
+         ++row) {
+      for (int64_t h = 0; h < heads; ++h) {
+        const int64_t at = row * ld + h * dim;
+        const float* from = ReadFloats(x, dtype, at, dim, in);
+        const float* dy = ReadFloats(d, dtype, at, dim, upstream);
+        RmsNormRowBackward(from, weight, dy, dim, eps, square.data(), out.data(),
+                           partial.data() + chunk * dim);
+        WriteFloats(out, dtype, at, d);
+      }
+    }
+  });
+  if (dweight == nullptr) return;
+  for (int64_t chunk = 0; chunk < chunks; ++chunk) {
+    for (int64_t i = 0; i < dim; ++i) dweight[i] += partial[chunk * dim + i];
+  }
+}
+
+void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Dtype dtype, void* out) {
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> both, result, e;
+    e.resize(n);
+    const float* gate = ReadFloats(gate_up, dtype, row * 2 * n, 2 * n, both);
+    float* to = BeginOutput(out, dtype, row * n, n, result);
+    Gate(gate, gate + n, n, e.data(), to);
+    FinishOutput(out, dtype, row * n, n, result);
+  });
+}
+
+void SwiGluRowsBackward(const void* gate_up, const void* d, int64_t rows, int64_t n, Dtype dtype,
+                        void* d_gate_up) {
+  ForRows(rows, [&](int64_t row) {
+    thread_local std::vector<float> both, upstream, result, e;
+    e.resize(n);
+    const float* gate = ReadFloats(gate_up, dtype, row * 2 * n, 2 * n, both);
+    const float* from = ReadFloats(d, dtype, row * n, n, upstream);
+    float* to = BeginOutput(d_gate_up, dtype, row * 2 * n, 2 * n, result);
+    GateBackward(gate, gate + n, from, n, e.data(), to, to + n);
+    FinishOutput(d_gate_up, dtype, row * 2 * n, 2 * n, result);
+  });
+}
+
+void AddColumnSums(const void* x, int64_t rows, int64_t n, int64_t ld, Dtype dtype, float* sums) {
+  std::vector<float> buffer;
+  for (int64_t row = 0; row < rows; ++row) {
+    const float* from = ReadFloats(x, dtype, row * ld, n, buffer);
+    for (int64_t i = 0; i < n; ++i) sums[i] += from[i];
+  }
+}
+
+}  // namespace reckon

@@ -1,0 +1,176 @@
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/empty.h>
+
+#include <cmath>
+#include <memory>
+#include <ostream>
+
+#include "common/base/rng.h"
+#include "common/model/kernels/cpu/attention.h"
+#include "common/model/kv_cache.h"
+#include "common/model/sampler.h"
+#include "common/model/transformer.h"
+#include "gtest/gtest.h"
+#include "tests/support/random_weights.h"
+#include "tests/support/test_tensors.h"
+
+// Compares a whole model on LibTorch's operations with the same model on the CPU kernels.
+namespace reckon {
+namespace {
+
+struct ModelCase {
+  Backend backend;
+  ModelConfig config;
+};
+void PrintTo(const ModelCase& c, std::ostream* out) {
+  *out << (c.config.qk_norm ? "all that a family may have" : "plain");
+}
+
+// With all that a family may have.
+ModelConfig Full() {
+  ModelConfig config = SmallConfig();
+  config.qkv_bias = config.qk_norm = true;
+  config.tie_word_embeddings = false;
+  return config;
+}
+
+double Difference(const at::Tensor& a, const at::Tensor& b) {
+  const at::Tensor wanted = b.detach().to(at::kCPU);
+  return ((a.detach().to(at::kCPU) - wanted).abs().max() / wanted.abs().max()).item<double>();
+}
+
+class DeviceModelTest : public testing::TestWithParam<ModelCase> {
+ protected:
+  void SetUp() override {
+    if (GetParam().backend == Backend::kTorchCuda && !ChooseBackend("CUDA").ok()) {
+      GTEST_SKIP() << "needs a GPU: " << ChooseBackend("CUDA").status().message();
+    }
+  }
+
+  static std::unique_ptr<Transformer> Make(Backend backend, bool trainable,
+                                           Dtype dtype = Dtype::kFp32) {
+    const RandomWeights weights = MakeRandomWeights(GetParam().config, 1);
+    auto model = std::make_unique<Transformer>(GetParam().config, dtype, backend);
+    EXPECT_TRUE(model->Load(weights.manifest, weights.bytes, trainable).ok());
+    return model;
+  }
+};
+
+TEST_P(DeviceModelTest, LogProbabilitiesAndGradientsAreThoseOfTheOwnKernels) {
+  auto own = Make(Backend::kCpuKernels, true), other = Make(GetParam().backend, true);
+  const at::Tensor tokens = RandomInts(90, 99, 2), targets = RandomInts(90, 99, 3);
+  auto run = [&](Transformer& model) {
+    auto attention = PackedAttention(model.config(), {0, 90}, model.backend());
+    const at::Tensor hidden = model.Forward(tokens, Ints(Positions(0, 90)), *attention);
+    const at::Tensor logprob = model.LogProb(hidden, targets, 0.9);
+    logprob.mean().backward();
+    return logprob;
+  };
+  const at::Tensor wanted = run(*own);
+  EXPECT_LT(Difference(run(*other), wanted), 1e-5);
+  auto a = other->Parameters(), b = own->Parameters();
+  ASSERT_EQ(a.size(), b.size());
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_LT(Difference(a[i].second.grad(), b[i].second.grad()), 1e-4) << a[i].first;
+  }
+  // Repack brings a changed parameter into the forward pass.
+  at::NoGradGuard no_grad;
+  for (Transformer* model : {own.get(), other.get()}) {
+    for (auto& [name, parameter] : model->Parameters()) parameter.mul_(0.9);
+    model->Repack();
+  }
+  c10::AutoGradMode with_gradients(true);
+  const at::Tensor changed = run(*own);
+  EXPECT_GT(Difference(changed, wanted), 1e-3);
+  EXPECT_LT(Difference(run(*other), changed), 1e-5);
+}
+
+TEST_P(DeviceModelTest, DrawsTheSameTokensThroughTheKvCache) {
+  at::NoGradGuard no_grad;
+  const ModelConfig& config = GetParam().config;
+  auto draw = [&](Backend backend) {
+    auto model = Make(backend, false);
+    auto cache = std::make_unique<KvCache>(config, Dtype::kFp32, 1 << 21, backend);
+    auto parent = cache->Add(2 * kPageTokens).value();
+    auto prefill = cache->BeginPass(std::vector<KvCache::SequenceId>(70, parent));
+    at::Tensor hidden = model->Forward(RandomInts(70, 99, 4), Ints(Positions(0, 70)), *prefill);
+    auto child = cache->Fork(parent, 70, 2 * kPageTokens).value();
+    cache->Remove(parent);
+    hidden = hidden.narrow(0, 69, 1);
+    std::vector<DrawnToken> out;
+    for (int64_t t = 70; t < 100; ++t) {
+      const TokenDraw row = {.temperature = 0.8, .uniform = static_cast<double>(t - 70) / 30};
+      out.push_back(Sample(*model, hidden, {row})[0]);
+      at::Tensor token = Ints(Positions(out.back().token, 1));
+      auto pass = cache->BeginPass({child});
+      hidden = model->Forward(token, Ints(Positions(t, 1)), *pass);
+    }
+    return out;
+  };
+  const auto wanted = draw(Backend::kCpuKernels), got = draw(GetParam().backend);
+  for (size_t i = 0; i < wanted.size(); ++i) {
+    ASSERT_EQ(got[i].token, wanted[i].token) << "token " << i;
+    EXPECT_NEAR(got[i].logprob, wanted[i].logprob, 1e-4) << "token " << i;
+  }
+}
+
+TEST_P(DeviceModelTest, Bf16AgreesToItsPrecision) {
+  auto own = Make(Backend::kCpuKernels, true, Dtype::kBf16);
+  auto other = Make(GetParam().backend, true, Dtype::kBf16);
+  auto gradients = [&](Transformer& model) {
+    auto attention = PackedAttention(model.config(), {0, 90}, model.backend());
+    model
+        .LogProb(model.Forward(RandomInts(90, 99, 2), Ints(Positions(0, 90)), *attention),
+                 RandomInts(90, 99, 3), 1)
+        .mean()
+        .backward();
+    return model.Parameters();
+  };
+  auto a = gradients(*own), b = gradients(*other);
+  for (size_t i = 0; i < a.size(); ++i) {
+    at::Tensor x = a[i].second.grad().flatten();
+    at::Tensor y = b[i].second.grad().flatten().to(at::kCPU);
+    EXPECT_GT(x.dot(y).item<double>() / (x.norm() * y.norm()).item<double>(), 0.99) << a[i].first;
+  }
+}
+
+TEST_P(DeviceModelTest, NaNOfAnEarlierSequenceDoesNotReachALaterOne) {
+  at::NoGradGuard no_grad;
+  auto model = Make(GetParam().backend, false);
+  auto cache =
+      std::make_unique<KvCache>(GetParam().config, Dtype::kFp32, 1 << 21, GetParam().backend);
+  auto attend = [&](int64_t n, double factor) {
+    auto id = cache->Add(kPageTokens).value();
+    auto pass = cache->BeginPass(std::vector<KvCache::SequenceId>(n, id));
+    const ModelConfig& c = GetParam().config;
+    at::Tensor qkv = at::empty({n, (c.num_heads + 2 * c.num_kv_heads) * c.head_dim}, at::kFloat);
+    at::Tensor out = pass->Attend(0, qkv.fill_(factor).to(DeviceOf(GetParam().backend)));
+    cache->Remove(id);
+    return out.to(at::kCPU);
+  };
+  attend(kPageTokens, std::nan(""));
+  EXPECT_TRUE(attend(1, 2.0).eq(2.0).all().item<bool>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Cpu, DeviceModelTest,
+                         testing::Values(ModelCase{Backend::kTorchCpu, SmallConfig()},
+                                         ModelCase{Backend::kTorchCpu, Full()}));
+INSTANTIATE_TEST_SUITE_P(Gpu, DeviceModelTest,
+                         testing::Values(ModelCase{Backend::kTorchCuda, SmallConfig()},
+                                         ModelCase{Backend::kTorchCuda, Full()}));
+
+#ifndef RECKON_CUDA
+TEST(BackendTest, ABuildForCpusRefusesCudaAndNamesTheField) {
+  EXPECT_EQ(ChooseBackend("AUTO").value(), Backend::kCpuKernels);
+  EXPECT_EQ(ChooseBackend("CPU").value(), Backend::kCpuKernels);
+  EXPECT_EQ(ChooseBackend("CUDA").status().message(),
+            "model.device: CUDA is not available: this build is for CPUs (docs/cuda.md); set it to "
+            "CPU or AUTO");
+  EXPECT_EQ(ChooseBackend("cuda:1").status().message(),
+            "model.device: 'cuda:1' must be AUTO, CPU or CUDA");
+}
+#endif
+
+}  // namespace
+}  // namespace reckon

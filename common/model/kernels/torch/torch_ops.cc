@@ -1,0 +1,220 @@
+#include "common/model/kernels/torch/torch_ops.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/ops/addmm.h>
+#include <ATen/ops/cat.h>
+#include <ATen/ops/embedding.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/mm.h>
+#include <ATen/ops/rsqrt.h>
+#include <ATen/ops/silu.h>
+
+#include <algorithm>
+
+#include "common/model/kernels/autograd.h"
+#include "common/model/sampling.h"
+
+namespace reckon {
+namespace {
+
+// Rows whose logits are held at once.
+constexpr int64_t kHeadRows = 256;
+
+// a * b in fp32. A GPU multiplies bf16 into fp32 itself; on the CPU both are widened first.
+at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
+  if (a.is_cuda() && a.scalar_type() != at::kFloat) return at::mm(a, b, at::kFloat);
+  return at::mm(a.to(at::kFloat), b.to(at::kFloat));
+}
+
+// The parts' gradients += dy^T x.
+void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
+                    const at::Tensor& dy) {
+  int64_t first = 0;
+  for (const at::Tensor& part : parts) {
+    GradOf(part).add_(Product(dy.narrow(1, first, part.size(0)).t(), x));
+    first += part.size(0);
+  }
+}
+
+void AddBiasGrads(const std::vector<at::Tensor>& parts, const at::Tensor& dy) {
+  int64_t first = 0;
+  for (const at::Tensor& part : parts) {
+    GradOf(part).add_(dy.narrow(1, first, part.size(0)).to(at::kFloat).sum(0));
+    first += part.size(0);
+  }
+}
+
+void AddAdapterGrads(const std::vector<Adapter>& adapters, const at::Tensor& x,
+                     const at::Tensor& dy) {
+  int64_t first = 0;
+  for (const Adapter& adapter : adapters) {
+    const at::Tensor part = dy.narrow(1, first, adapter.b.size(0));
+    const at::Tensor a = adapter.a.detach().mul(adapter.scale).to(x.scalar_type());
+    const at::Tensor b = adapter.b.detach().mul(adapter.scale).to(x.scalar_type());
+    GradOf(adapter.b).add_(Product(part.t(), at::mm(x, a.t())));
+    GradOf(adapter.a).add_(Product(at::mm(part, b).t(), x));
+    first += part.size(1);
+  }
+}
+
+// x W^T + bias in fp32.
+at::Tensor LinearFp32(const at::Tensor& x, const LinearWeight& weight) {
+  GradientRecorder recorder({x});
+  at::Tensor out = Product(x, weight.torch_weight.t());
+  if (weight.bias.defined()) out.add_(weight.bias);
+  if (!recorder.recording()) return out;
+  return recorder.Record(out, [x, weight](const at::Tensor& d_out) -> Tensors {
+    const at::Tensor dy = d_out.to(x.scalar_type());
+    AddWeightGrads(weight.parts, x, dy);
+    AddAdapterGrads(weight.adapters, x, dy);
+    AddBiasGrads(weight.bias_parts, dy);
+    return {at::mm(dy, weight.torch_weight)};
+  });
+}
+
+// A table's values as a function of its leaf; rounding counts as the identity.
+at::Tensor ValuesOf(const TableWeight& table) {
+  GradientRecorder recorder({table.leaf});
+  if (!recorder.recording()) return table.values;
+  return recorder.Record(table.values.detach(), [table](const at::Tensor& d) -> Tensors {
+    GradOf(table.leaf).add_(d);
+    return {at::Tensor()};
+  });
+}
+
+// The RMS norm of x fp32 over the last dimension.
+at::Tensor Normalize(const at::Tensor& x, const TableWeight& weight, double eps) {
+  return x * at::rsqrt(x.square().mean({-1}, /*keepdim=*/true) + eps) * ValuesOf(weight);
+}
+
+// scale * logits of rows first .. first+kHeadRows-1.
+at::Tensor ScaledLogits(const at::Tensor& hidden, int64_t first, const LinearWeight& head,
+                        double scale) {
+  const int64_t count = std::min(kHeadRows, hidden.size(0) - first);
+  return Product(hidden.narrow(0, first, count), head.torch_weight.t()).mul_(scale);
+}
+
+at::Tensor LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
+                          const at::Tensor& targets, double scale) {
+  at::Tensor out = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
+  for (int64_t first = 0; first < hidden.size(0); first += kHeadRows) {
+    const at::Tensor logprobs = at::log_softmax(ScaledLogits(hidden, first, head, scale), 1);
+    const int64_t count = logprobs.size(0);
+    const at::Tensor ids = targets.narrow(0, first, count).to(at::kLong).unsqueeze(1);
+    out.narrow(0, first, count).copy_(logprobs.gather(1, ids).squeeze(1));
+  }
+  return out;
+}
+
+// d_logits = d_logprob * scale * (onehot(target) - softmax(scale * logits)).
+at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
+                           const at::Tensor& targets, double scale, const at::Tensor& d_logprob) {
+  at::Tensor dx = at::empty(hidden.sizes(), hidden.options());
+  for (int64_t first = 0; first < hidden.size(0); first += kHeadRows) {
+    at::Tensor d = ScaledLogits(hidden, first, head, scale).softmax(1);
+    const int64_t count = d.size(0);
+    const at::Tensor ids = targets.narrow(0, first, count).to(at::kLong).unsqueeze(1);
+    const at::Tensor g = (d_logprob.narrow(0, first, count) * scale).unsqueeze(1);
+    d.mul_(-g).scatter_add_(1, ids, g);
+    d = d.to(hidden.scalar_type());
+    AddWeightGrads(head.parts, hidden.narrow(0, first, count), d);
+    dx.narrow(0, first, count).copy_(at::mm(d, head.torch_weight));
+  }
+  return dx;
+}
+
+class TorchOperations : public Ops {
+ public:
+  void Pack(const std::vector<at::Tensor>& parts, Dtype dtype, bool trainable,
+            LinearWeight* weight) const override {
+    std::vector<at::Tensor> rounded;
+    for (const at::Tensor& part : parts) rounded.push_back(part.detach().to(ScalarTypeOf(dtype)));
+    weight->torch_weight = at::cat(rounded);
+  }
+
+  at::Tensor MergeAdapter(const at::Tensor& weight, const Adapter& adapter) const override {
+    return at::addmm(weight.detach().to(at::kFloat), adapter.b.detach().mul(adapter.scale),
+                     adapter.a.detach());
+  }
+
+  at::Tensor Embed(const at::Tensor& tokens, const TableWeight& table) const override {
+    GradientRecorder recorder({table.leaf});
+    at::Tensor out = at::embedding(table.values, tokens).to(at::kFloat);
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [tokens, table](const at::Tensor& d) -> Tensors {
+      // Sorts the tokens on a GPU, where index_add would sum in any order.
+      GradOf(table.leaf).index_put_({tokens.to(at::kLong)}, d, /*accumulate=*/true);
+      return {at::Tensor()};
+    });
+  }
+
+  at::Tensor RmsNorm(const at::Tensor& x, const TableWeight& weight, double eps,
+                     Dtype dtype) const override {
+    return Normalize(x, weight, eps).to(ScalarTypeOf(dtype));
+  }
+
+  at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight) const override {
+    return LinearFp32(x, weight).to(x.scalar_type());
+  }
+
+  at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,
+                       const LinearWeight& weight) const override {
+    return residual + LinearFp32(x, weight);
+  }
+
+  at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
+                      int64_t heads, int64_t kv_heads, int64_t dim, double eps) const override {
+    const at::Tensor x = qkv.view({qkv.size(0), heads + 2 * kv_heads, dim});
+    auto norm = [&](int64_t first, int64_t count, const TableWeight& weight) {
+      return Normalize(x.narrow(1, first, count).to(at::kFloat), weight, eps).to(x.scalar_type());
+    };
+    return at::cat({norm(0, heads, query), norm(heads, kv_heads, key),
+                    x.narrow(1, heads + kv_heads, kv_heads)},
+                   1)
+        .view(qkv.sizes());
+  }
+
+  at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
+                  const at::Tensor& frequency) const override {
+    const at::Tensor all = x.view({x.size(0), -1, dim});
+    const at::Tensor angle = (positions.to(at::kFloat).unsqueeze(1) * frequency).unsqueeze(1);
+    const at::Tensor sin = angle.sin(), cos = angle.cos();  // [rows, 1, dim / 2]
+    const at::Tensor a = all.narrow(1, 0, heads).narrow(2, 0, dim / 2).to(at::kFloat);
+    const at::Tensor b = all.narrow(1, 0, heads).narrow(2, dim / 2, dim / 2).to(at::kFloat);
+    const at::Tensor rotated = at::cat({a * cos - b * sin, b * cos + a * sin}, 2);
+    return at::cat({rotated.to(x.scalar_type()), all.narrow(1, heads, all.size(1) - heads)}, 1)
+        .view(x.sizes());
+  }
+
+  at::Tensor SwiGlu(const at::Tensor& gate_up) const override {
+    const int64_t n = gate_up.size(1) / 2;
+    const at::Tensor gate = gate_up.narrow(1, 0, n).to(at::kFloat);
+    return (at::silu(gate) * gate_up.narrow(1, n, n)).to(gate_up.scalar_type());
+  }
+
+  at::Tensor HeadLogits(const at::Tensor& hidden, const LinearWeight& head) const override {
+    return Product(hidden.detach(), head.torch_weight.t());
+  }
+
+  at::Tensor HeadLogProb(const at::Tensor& hidden, const LinearWeight& head,
+                         const at::Tensor& targets, double temperature) const override {
+    // With the head's leaf as an input, the head is trained even where the hidden states are not.
+    GradientRecorder recorder({hidden, head.parts.empty() ? at::Tensor() : head.parts[0]});
+    const double scale = InverseTemperature(temperature);
+    const at::Tensor out = LogProbForward(hidden, head, targets, scale);
+    if (!recorder.recording()) return out;
+    return recorder.Record(out, [hidden, head, targets, scale](const at::Tensor& d) -> Tensors {
+      return {LogProbBackward(hidden, head, targets, scale, d), at::Tensor()};
+    });
+  }
+};
+
+}  // namespace
+
+const Ops& TorchOps() {
+  static const TorchOperations ops;
+  return ops;
+}
+
+}  // namespace reckon

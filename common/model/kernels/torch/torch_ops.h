@@ -1,0 +1,15 @@
+#ifndef RECKON_COMMON_MODEL_KERNELS_TORCH_TORCH_OPS_H_
+#define RECKON_COMMON_MODEL_KERNELS_TORCH_TORCH_OPS_H_
+
+#include "common/model/kernels/interface.h"
+
+namespace reckon {
+
+// Ops composed of LibTorch's operations, on the device of the tensors. RmsNorm, HeadNorm, Rope and
+// SwiGlu are differentiated by LibTorch; operations with parameters add to the parameters'
+// gradients in closures, as CpuOps does. Never overwrites an argument.
+const Ops& TorchOps();
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_KERNELS_TORCH_TORCH_OPS_H_

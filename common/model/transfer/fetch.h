@@ -1,0 +1,26 @@
+#ifndef RECKON_COMMON_MODEL_TRANSFER_FETCH_H_
+#define RECKON_COMMON_MODEL_TRANSFER_FETCH_H_
+
+#include <stop_token>
+
+#include "absl/status/statusor.h"
+#include "common/model/files/model_folder.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// Fetches a weight version in chunks from the sources that its manifest names (server.h). Checks
+// each chunk against its SHA-256, so that a source need not be trusted. A source that fails is
+// followed by the next, which continues at the first missing chunk; those that were unreachable are
+// tried a second time. Blocks; actors call it on a thread of its own. Thread-safe. Errors:
+//   INVALID_ARGUMENT     the manifest is inconsistent; no call was made
+//   FAILED_PRECONDITION  the manifest names no source
+//   RESOURCE_EXHAUSTED   no memory for the weights
+//   DATA_LOSS            a source sent damaged chunks and no other source had them
+//   CANCELLED            stopped
+//   another              the last error of the last source, e.g. NOT_FOUND: it dropped the version
+absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_token stop);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_TRANSFER_FETCH_H_

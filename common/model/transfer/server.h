@@ -1,0 +1,52 @@
+#ifndef RECKON_COMMON_MODEL_TRANSFER_SERVER_H_
+#define RECKON_COMMON_MODEL_TRANSFER_SERVER_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/synchronization/mutex.h"
+#include "common/model/files/model_folder.h"
+#include "grpcpp/grpcpp.h"
+#include "proto/weight_source.grpc.pb.h"
+
+namespace reckon {
+
+// Serves weight versions by the WeightSource service, on a port of its own. Owned by the learner's
+// publisher and by `reckon eval`; actors fetch from it (fetch.h). Thread-safe.
+//
+//   Start -> address() goes into the manifest's sources -> Add(version) -> FetchChunks .. -> Drop
+class WeightServer : private WeightSource::Service {
+ public:
+  // `listen` is "host:port", where others reach this machine as `host`; port 0 is any free one.
+  // INVALID_ARGUMENT: no host, or a wildcard address. UNAVAILABLE: the port is taken.
+  static absl::StatusOr<std::unique_ptr<WeightServer>> Start(const std::string& listen);
+  // Waits at most one second for the transfers in progress.
+  ~WeightServer() override;
+
+  const std::string& address() const { return address_; }  // host:port, with the port in use
+  // Holds the version in memory until Drop.
+  void Add(uint64_t version, Weights weights);
+  // A transfer in progress still ends; later calls get NOT_FOUND.
+  void Drop(uint64_t version);
+
+ private:
+  WeightServer() = default;
+  absl::Status Listen(const std::string& listen);
+  grpc::Status FetchChunks(grpc::ServerContext* context, const FetchChunksRequest* request,
+                           grpc::ServerWriter<WeightChunk>* writer) override;
+  std::shared_ptr<const Weights> Find(uint64_t version);
+
+  absl::Mutex mu_;
+  std::map<uint64_t, std::shared_ptr<const Weights>> versions_ ABSL_GUARDED_BY(mu_);
+  std::string address_;                   // set by Listen
+  std::unique_ptr<grpc::Server> server_;  // last: its calls end before the versions are freed
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_TRANSFER_SERVER_H_

@@ -1,0 +1,159 @@
+#include "common/task/dataset/dataset.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+class DatasetTest : public ::testing::Test {
+ protected:
+  // Loads `content` as the training file.
+  absl::StatusOr<std::vector<Problem>> Load(const std::string& content) {
+    path_ = ::testing::TempDir() + "/problems.jsonl";
+    EXPECT_TRUE(WriteFileAtomically(path_, content).ok());
+    data_.set_train(path_);
+    return LoadProblems(data_, Split::kTrain);
+  }
+  std::string Error(const std::string& content) {
+    auto problems = Load(content);
+    EXPECT_EQ(problems.status().code(), absl::StatusCode::kInvalidArgument) << content;
+    return std::string(problems.status().message());
+  }
+
+  DataSettings data_;
+  std::string path_;
+};
+
+TEST_F(DatasetTest, ReadsWorkedSolutions) {
+  auto problems = Load(
+      "{\"question\": \"How many?\", \"answer\": \"48/2=<<48/2=24>>24.\\n#### 1,024\"}\n"
+      "\n"
+      "{\"question\": \" And\\nnow? \", \"answer\": \"#### -3\", \"more\": [1, {}]}\r\n");
+  ASSERT_TRUE(problems.ok()) << problems.status();
+  ASSERT_EQ(problems->size(), 2u);
+  EXPECT_EQ((*problems)[0].question, "How many?");
+  EXPECT_EQ((*problems)[0].answer, "1,024");
+  EXPECT_EQ((*problems)[0].solution, "48/2=<<48/2=24>>24.\n#### 1,024");
+  EXPECT_EQ((*problems)[0].source, "problems.jsonl:1");
+  EXPECT_EQ((*problems)[1].question, "And\nnow?");
+  EXPECT_EQ((*problems)[1].answer, "-3");
+  EXPECT_EQ((*problems)[1].source, "problems.jsonl:3");
+}
+
+TEST_F(DatasetTest, ReadsBareAnswersUnderAnyKeys) {
+  data_.set_question_key("q");
+  data_.set_answer_key("a");
+  auto problems = Load(
+      "{\"q\": \"1?\", \"a\": \" $1,000 \"}\n{\"q\": \"2?\", \"a\": 25}\n"
+      "{\"q\": \"3?\", \"a\": -0.5}\n{\"q\": \"4?\", \"a\": 76.0}\n{\"q\": \"5?\", \"a\": "
+      "\"x+1\"}\n"
+      "{\"q\": \"6?\", \"a\": 18446744073709551615}");
+  ASSERT_TRUE(problems.ok()) << problems.status();
+  ASSERT_EQ(problems->size(), 6u);
+  EXPECT_EQ((*problems)[0].answer, "$1,000");
+  EXPECT_EQ((*problems)[1].answer, "25");
+  EXPECT_EQ((*problems)[2].answer, "-0.5");
+  EXPECT_EQ((*problems)[3].answer, "76.0");
+  EXPECT_EQ((*problems)[4].answer, "x+1");  // counted as a reference without a number
+  EXPECT_EQ((*problems)[5].answer, "18446744073709551615");
+  for (const Problem& problem : *problems) EXPECT_EQ(problem.solution, "");
+}
+
+TEST_F(DatasetTest, ABadLineIsNamedWithWhatIsWrong) {
+  const std::string good = "{\"question\": \"1?\", \"answer\": \"2\"}\n";
+  const struct {
+    const char *line, *what;
+  } kBad[] = {
+      {"{\"question\": \"1?\", \"answer\": ", "parse error"},
+      {"{\"question\": \"1?\"}",
+       "no key \"answer\" (data.answer_key); the record has \"question\""},
+      {"{\"prompt\": \"1?\", \"answer\": 2}",
+       "no key \"question\" (data.question_key); the record has \"answer\", \"prompt\""},
+      {"{}", "the record has none"},
+      {"[1, 2]", "expected one JSON object a line, not array"},
+      {"12", "expected one JSON object a line, not number"},
+      {"{\"question\": 3, \"answer\": 2}", "the question must be a string, not number"},
+      {"{\"question\": \" \", \"answer\": 2}", "the question is empty"},
+      {"{\"question\": \"1?\", \"answer\": [2]}",
+       "the answer must be a string or a number, not array"},
+      {"{\"question\": \"1?\", \"answer\": true}", "not boolean"},
+      {"{\"question\": \"1?\", \"answer\": \"\\n\"}", "the answer is empty"},
+      {"{\"question\": \"1?\", \"answer\": \"1+1\\n#### \"}", "nothing follows"},
+      {"{\"question\": \"1?\", \"answer\": 1e99}", "write it as a string"},
+      {"{\"question\": \"1?\", \"question\": \"2?\", \"answer\": 2}", "appears twice"},
+      {"{\"question\": \"\xff\", \"answer\": 2}", "invalid"},
+      {"{\"question\": \"1?\", \"answer\": 2} {}", ""},
+      {"\xEF\xBB", ""},
+  };
+  for (const auto& [line, what] : kBad) {
+    const std::string error = Error(absl::StrCat(good, line, "\n", good));
+    EXPECT_THAT(error, AllOf(StartsWith(path_ + ":2: "), HasSubstr(what)));
+  }
+  const std::string deep(100000, '[');
+  const std::string error = Error(good + deep);
+  EXPECT_THAT(error, StartsWith(path_ + ":2: "));
+}
+
+TEST_F(DatasetTest, ALineOfMoreThanAMebibyteIsAnError) {
+  const std::string line = "{\"question\": \"1?\", \"answer\": 2, \"x\": \"";
+  const std::string most((1 << 20) - line.size() - 2, 'x');
+  EXPECT_TRUE(Load(line + most + "\"}\n").ok());
+  const std::string error = Error("\n" + line + most + "x\"}\n");
+  EXPECT_THAT(error, StartsWith(path_ + ":2: line is longer than"));
+}
+
+TEST_F(DatasetTest, FilesWithNothingToLearnFromAreErrors) {
+  EXPECT_THAT(Error(""), HasSubstr("no problems"));
+  EXPECT_THAT(Error("\n \n"), HasSubstr("no problems"));
+  EXPECT_THAT(Error("{\"question\": \"1?\", \"answer\": \"yes\"}\n"),
+              HasSubstr("none of the 1 answers is a number"));
+}
+
+TEST_F(DatasetTest, MissingFilesNameTheKey) {
+  EXPECT_EQ(LoadProblems(data_, Split::kTrain).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(LoadProblems(data_, Split::kTrain).status().message()),
+              StartsWith("data.train"));
+  data_.set_eval("/nowhere/test.jsonl");
+  const auto status = LoadProblems(data_, Split::kEval).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(StartsWith("data.eval"), HasSubstr("/nowhere/test.jsonl")));
+}
+
+TEST_F(DatasetTest, LimitsTrainingProblemsOnly) {
+  const std::string line = "{\"question\": \"1?\", \"answer\": 2}\n";
+  data_.set_limit_train(2);
+  // What lies beyond the limit is not even read.
+  auto problems = Load(line + line + "not JSON\n");
+  ASSERT_TRUE(problems.ok()) << problems.status();
+  EXPECT_EQ(problems->size(), 2u);
+  Load(line + line + line).IgnoreError();
+  data_.set_eval(path_);
+  EXPECT_EQ(LoadProblems(data_, Split::kEval)->size(), 3u);
+}
+
+TEST_F(DatasetTest, BuiltinGivesBothSplits) {
+  data_.set_train("builtin");
+  data_.set_limit_train(10);
+  data_.mutable_builtin()->set_eval_problems(20);
+  auto train = LoadProblems(data_, Split::kTrain);
+  ASSERT_TRUE(train.ok()) << train.status();
+  EXPECT_EQ(train->size(), 10u);
+  EXPECT_EQ(LoadProblems(data_, Split::kEval)->size(), 20u);  // data.eval is not set
+  data_.set_eval("builtin");
+  EXPECT_EQ(LoadProblems(data_, Split::kEval)->size(), 20u);
+  EXPECT_EQ((*LoadProblems(data_, Split::kEval))[3].source, "builtin:eval:4");
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,64 @@
+#ifndef RECKON_COMMON_TASK_PROMPT_PROMPT_FORMAT_H_
+#define RECKON_COMMON_TASK_PROMPT_PROMPT_FORMAT_H_
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/task/dataset/problem.h"
+#include "common/text/chat_template.h"
+#include "common/text/tokenizer.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// Turns problems into prompt tokens and worked solutions into completion tokens, in the same way
+// for training, rollouts and evaluation:
+//
+//   PLAIN     "Question: ...\nAnswer:", then " " and the solution (lm-evaluation-harness's layout)
+//   FEW_SHOT  worked examples in that layout, separated by blank lines, then the question
+//   CHAT      the model's own chat template around the question and an instruction
+//
+// Prompt and completion are encoded separately, so no token spans both. The text of a problem is
+// never read as special tokens, even if it spells one. Immutable and thread-safe. Tokenizer and
+// chat template must outlive it.
+class PromptFormatter {
+ public:
+  // `examples`: worked problems, used by FEW_SHOT only. `chat` may be null unless the format is
+  // CHAT. FAILED_PRECONDITION when something that the format needs is missing.
+  static absl::StatusOr<PromptFormatter> Create(DataSettings::Format format,
+                                                const Tokenizer* tokenizer,
+                                                const ChatTemplate* chat,
+                                                std::vector<Problem> examples);
+
+  // A FEW_SHOT example is left out of its own question's prompt.
+  std::string PromptText(const Problem& problem) const;
+  std::vector<uint32_t> Prompt(const Problem& problem) const;
+  // The tokens of a perfect completion: the solution and the token that ends it.
+  std::vector<uint32_t> Completion(const std::string& solution) const;
+
+  // What ends a completion: token ids, and strings at which it is cut.
+  std::vector<uint32_t> StopTokenIds() const;
+  std::vector<std::string> StopStrings() const;
+
+ private:
+  PromptFormatter(DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
+                  std::vector<Problem> examples, std::vector<uint32_t> end_ids)
+      : format_(format),
+        tokenizer_(tokenizer),
+        chat_(chat),
+        examples_(std::move(examples)),
+        end_ids_(std::move(end_ids)) {}
+
+  DataSettings::Format format_;
+  const Tokenizer* tokenizer_;
+  const ChatTemplate* chat_;
+  std::vector<Problem> examples_;
+  std::vector<uint32_t> end_ids_;  // completions end with the first
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_TASK_PROMPT_PROMPT_FORMAT_H_

@@ -1,0 +1,182 @@
+#include "coordinator/core/core.h"
+
+#include <algorithm>
+#include <set>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "coordinator/core/lease_events.h"
+#include "coordinator/core/plan_events.h"
+#include "coordinator/core/recovery.h"
+#include "coordinator/core/request_check.h"
+#include "coordinator/core/submission.h"
+#include "coordinator/store/store_keys.h"
+
+namespace reckon {
+
+absl::StatusOr<std::unique_ptr<Core>> Core::Recover(const Store* store, CoreOptions options) {
+  std::unique_ptr<Core> core(new Core(store, std::move(options)));
+  RETURN_IF_ERROR(reckon::Recover(core->state_));
+  return core;
+}
+
+absl::StatusOr<OpenPlanReply> Core::OpenPlan(const OpenPlanRequest& request) {
+  return reckon::OpenPlan(state_, request);
+}
+absl::StatusOr<AppendGroupsReply> Core::AppendGroups(const AppendGroupsRequest& request) {
+  return reckon::AppendGroups(state_, request);
+}
+absl::StatusOr<std::optional<NextBatchReply>> Core::NextBatch(
+    const NextBatchRequest& request) const {
+  return reckon::NextBatch(state_, request);
+}
+absl::Status Core::MarkApplied(const MarkAppliedRequest& request) {
+  return reckon::MarkApplied(state_, request);
+}
+absl::Status Core::MarkDurable(const MarkDurableRequest& request) {
+  return reckon::MarkDurable(state_, request);
+}
+absl::Status Core::ClosePlan(const ClosePlanRequest& request) {
+  return reckon::ClosePlan(state_, request);
+}
+
+absl::StatusOr<LeaseReply> Core::Lease(const LeaseRequest& request, absl::Time now) {
+  return LeaseSamples(state_, request, now);
+}
+absl::StatusOr<RenewLeasesReply> Core::RenewLeases(const RenewLeasesRequest& request,
+                                                   absl::Time now) {
+  return reckon::RenewLeases(state_, request, now);
+}
+absl::Status Core::ReturnLeases(const ReturnLeasesRequest& request, absl::Time now) {
+  return reckon::ReturnLeases(state_, request, now);
+}
+SubmitReply::Ack Core::Submit(SubmitRequest request, absl::Time now) {
+  return SubmitRollout(state_, std::move(request), now);
+}
+void Core::Tick(absl::Time now) { ExpireLeases(state_, now); }
+
+absl::Status Core::AppendSelection(const AppendSelectionRequest& request) {
+  RETURN_IF_ERROR(state_.CheckTerm(request.term()));
+  RETURN_IF_ERROR(state_.selections.Append(request, state_.evictions, state_.writes));
+  for (const RolloutKey& key : request.keys()) state_.evictions.AddMark(key);
+  return absl::OkStatus();
+}
+
+absl::Status Core::PublishWeights(const PublishWeightsRequest& request) {
+  RETURN_IF_ERROR(state_.CheckTerm(request.manifest().term()));
+  std::set<uint64_t> pinned;
+  for (const auto& [name, plan] : state_.plans) {
+    if (plan.open() && plan.spec().has_pinned_version()) {
+      pinned.insert(plan.spec().pinned_version());
+    }
+  }
+  RETURN_IF_ERROR(state_.weights.Publish(request.manifest(), pinned, state_.writes));
+  state_.meta.set_newest_version(*state_.weights.newest());
+  state_.meta.set_has_version(true);
+  state_.meta_dirty = true;
+  state_.changed |= kWeightsChanged | kWorkChanged;
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
+    const GetManifestRequest& request) const {
+  if (request.has_version() && request.has_newer_than()) {
+    return BadRequest("version and newer_than are both set; set one");
+  }
+  const WeightRegistry& weights = state_.weights;
+  GetManifestReply reply;
+  if (request.has_version()) {
+    absl::StatusOr<WeightManifest> manifest = weights.Get(request.version());
+    if (absl::IsNotFound(manifest.status()) || absl::IsUnavailable(manifest.status())) {
+      return std::nullopt;
+    }
+    RETURN_IF_ERROR(manifest.status());
+    *reply.mutable_manifest() = *std::move(manifest);
+    return reply;
+  }
+  if (!weights.newest().has_value()) return std::nullopt;
+  if (request.has_newer_than() && *weights.newest() <= request.newer_than()) return std::nullopt;
+  *reply.mutable_manifest() = weights.newest_manifest();
+  return reply;
+}
+
+absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) {
+  RETURN_IF_ERROR(CheckName("nonce", request.nonce()));
+  RETURN_IF_ERROR(CheckName("learner", request.learner()));
+  if (request.world_size() == 0) return BadRequest("world_size is 0");
+  StoredMeta& meta = state_.meta;
+  BeginTermReply reply;
+  reply.set_term(meta.term());
+  if (request.nonce() == meta.term_nonce()) return reply;
+  const absl::StatusOr<std::string> earlier = state_.store->Get(store_keys::Nonce(request.nonce()));
+  if (earlier.ok()) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("this nonce began term ", *earlier, ", and term ", meta.term(),
+                     " has begun since: another learner group has taken over"));
+  }
+  if (!absl::IsNotFound(earlier.status())) return earlier.status();
+  meta.set_term(meta.term() + 1);
+  meta.set_term_nonce(request.nonce());
+  state_.meta_dirty = true;
+  state_.writes.Put(store_keys::Nonce(request.nonce()), absl::StrCat(meta.term()));
+  state_.rendezvous.Clear();
+  state_.changed |= kKeysChanged;
+  reply.set_term(meta.term());
+  return reply;
+}
+
+absl::StatusOr<std::optional<RendezvousReply>> Core::UseRendezvous(const RendezvousRequest& request,
+                                                                   bool last) {
+  RETURN_IF_ERROR(state_.CheckTerm(request.term()));
+  ASSIGN_OR_RETURN(std::optional<RendezvousReply> reply, state_.rendezvous.Do(request, last));
+  const bool reads = request.op() == RendezvousRequest::GET ||
+                     request.op() == RendezvousRequest::WAIT ||
+                     request.op() == RendezvousRequest::CHECK;
+  if (!reads) state_.changed |= kKeysChanged;
+  return reply;
+}
+
+GetStatusReply Core::Status(absl::Time now) const {
+  GetStatusReply reply;
+  reply.set_run(state_.meta.run());
+  reply.set_term(state_.meta.term());
+  reply.set_newest_version(state_.meta.newest_version());
+  *reply.mutable_ledger() = state_.ledger.counts();
+  for (const auto& [name, plan] : state_.plans) {
+    const StoredPlan& record = plan.record();
+    PlanStatus* status = reply.add_plans();
+    status->set_name(name);
+    status->set_appended_groups(record.appended_groups());
+    status->set_complete_groups(record.complete_groups());
+    status->set_samples_accepted(record.samples_accepted());
+    status->set_sampled_tokens(record.sampled_tokens());
+    status->set_batches_cut(record.batches_cut());
+    status->set_batches_applied(record.batches_applied());
+    status->set_end_of_plan(record.end_of_plan());
+    status->set_closed(record.closed());
+  }
+  for (const auto& [name, actor] : state_.leases.actors()) {
+    ActorStatus* status = reply.add_actors();
+    status->set_name(name);
+    status->set_outstanding(actor.outstanding);
+    status->set_accepted(actor.accepted);
+    status->set_idle_ms(std::max<int64_t>(0, absl::ToInt64Milliseconds(now - actor.last_seen)));
+  }
+  return reply;
+}
+
+void Core::Evict(const EvictedBatch& batch, const std::vector<RolloutKey>& unselected) {
+  std::vector<std::string> deleted;
+  for (const RolloutKey& key : unselected) {
+    if (state_.evictions.HasUnwrittenMark(key)) continue;
+    deleted.push_back(store_keys::Rollout(key));
+    state_.writes.Delete(deleted.back());
+  }
+  state_.writes.Delete(store_keys::Evict(batch.plan, batch.batch));
+  state_.evictions.Evicted(deleted);
+  state_.meta.set_evicted(state_.meta.evicted() + deleted.size());
+  state_.meta_dirty = true;
+}
+
+}  // namespace reckon

@@ -1,0 +1,90 @@
+#ifndef RECKON_COORDINATOR_CORE_CORE_STATE_H_
+#define RECKON_COORDINATOR_CORE_CORE_STATE_H_
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "coordinator/core/evictions.h"
+#include "coordinator/core/lease_table.h"
+#include "coordinator/core/ledger.h"
+#include "coordinator/core/plan_state.h"
+#include "coordinator/core/rendezvous.h"
+#include "coordinator/core/selections.h"
+#include "coordinator/core/weight_registry.h"
+#include "coordinator/store/store.h"
+#include "proto/config.pb.h"
+#include "proto/storage.pb.h"
+
+namespace reckon {
+
+struct CoreOptions {
+  std::string run;                           // a store belongs to one run; empty: accept any
+  absl::Duration lease = absl::Seconds(60);  // a lease that is not renewed for so long expires
+  uint32_t max_attempts = 3;                 // failed attempts after which a group is set aside
+  uint64_t max_resident_groups = 16384;      // groups appended and not complete, per plan
+  CoordinatorSettings::Retention retention = CoordinatorSettings::ALL;
+};
+
+// What an event changed, as bits: decides which waiting calls are tried again.
+enum Changed : uint32_t {
+  kWorkChanged = 1,     // samples that may be leased
+  kBatchesChanged = 2,  // batches of a plan, or its end
+  kWeightsChanged = 4,  // published weight versions
+  kKeysChanged = 8,     // keys of the rendezvous
+};
+
+// What the coordinator remembers of its run, and what has changed since the last commit. A plain
+// struct that Core owns and passes to the functions that handle events (plan_events.h,
+// lease_events.h, submission.h, evictions.h, recovery.h).
+//
+// Memory: groups from their append until their batch is applied, leases, and a few words for each
+// plan and selection. Everything else is read from the store when it is asked for.
+struct CoreState {
+  CoreState(const Store* store, CoreOptions options);
+
+  // FAILED_PRECONDITION unless `term` is the current term of the learner group.
+  absl::Status CheckTerm(uint64_t term) const;
+  // NOT_FOUND when no plan has this name.
+  absl::StatusOr<PlanState*> FindPlan(const std::string& name);
+  absl::StatusOr<const PlanState*> FindPlan(const std::string& name) const;
+
+  // The plan's record must be written in the next commit.
+  void MarkDirty(const PlanState& plan) { dirty_plans.insert(plan.spec().name()); }
+  // Writes what a group needs to survive a restart: attempts, start, set aside.
+  void WriteGroup(const PlanState& plan, const GroupState& group);
+  // Cuts every batch of `plan` whose members are decided.
+  void CutBatches(PlanState& plan);
+  // Returns everything that must reach the disk together, and starts the next commit.
+  Writes TakeWrites();
+  // INTERNAL unless the ledger's equations hold and leases agree with the samples they hold.
+  absl::Status CheckInvariants() const;
+
+  const Store* const store;
+  const CoreOptions options;
+
+  StoredMeta meta;  // without its ledger, which is `ledger`
+  LedgerBook ledger;
+  std::map<std::string, PlanState> plans;
+  std::vector<std::string> plan_order;  // as opened; samples of earlier plans are leased first
+  LeaseTable leases;
+  Selections selections;
+  WeightRegistry weights;
+  Rendezvous rendezvous;
+  Evictions evictions;
+
+  // Since the last commit.
+  Writes writes;
+  std::set<std::string> dirty_plans;
+  bool meta_dirty = false;
+  uint32_t changed = 0;  // bits of Changed
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COORDINATOR_CORE_CORE_STATE_H_

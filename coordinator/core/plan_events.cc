@@ -1,0 +1,192 @@
+#include "coordinator/core/plan_events.h"
+
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "coordinator/core/batch_cutter.h"
+#include "coordinator/core/lease_events.h"
+#include "coordinator/core/request_check.h"
+#include "coordinator/store/store_keys.h"
+
+namespace reckon {
+namespace {
+
+// Checks that items repeat the plan's groups from `first` and extend them without a gap.
+absl::Status CheckItems(PlanState& plan, const AppendGroupsRequest& request) {
+  for (int i = 0; i < request.items_size(); ++i) {
+    const WorkItem& item = request.items(i);
+    const uint64_t expected = request.first_group() + i;
+    if (item.group() != expected) {
+      return BadRequest("items[", i, "].group is ", item.group(), ", not ", expected);
+    }
+    RETURN_IF_ERROR(CheckWorkItem(item));
+    const GroupState* group = plan.Find(item.group());
+    if (group != nullptr && group->item.SerializeAsString() != item.SerializeAsString()) {
+      return absl::AlreadyExistsError(
+          absl::StrCat("group ", item.group(), " was appended with another item"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckAppend(const CoreState& state, PlanState& plan,
+                         const AppendGroupsRequest& request) {
+  if (!plan.open()) return absl::FailedPreconditionError("the plan is closed");
+  const uint64_t known = plan.record().appended_groups();
+  if (request.first_group() > known) {
+    return BadRequest("first_group is ", request.first_group(), "; the plan has ", known,
+                      " groups");
+  }
+  RETURN_IF_ERROR(CheckItems(plan, request));
+  const uint64_t end = request.first_group() + request.items_size();
+  if (plan.record().end_of_plan() && end > known) {
+    return absl::FailedPreconditionError(absl::StrCat("the plan ended with ", known, " groups"));
+  }
+  if (request.end_of_plan() && end < known) {
+    return BadRequest("end_of_plan at group ", end, "; the plan has ", known, " groups");
+  }
+  const uint64_t added = end > known ? end - known : 0;
+  if (plan.incomplete() + added > state.options.max_resident_groups) {
+    return absl::ResourceExhaustedError(absl::StrCat(
+        plan.incomplete(), " groups are not complete and ", added, " more would exceed ",
+        state.options.max_resident_groups, "; consume batches and append again"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::StatusOr<OpenPlanReply> OpenPlan(CoreState& state, const OpenPlanRequest& request) {
+  RETURN_IF_ERROR(state.CheckTerm(request.term()));
+  RETURN_IF_ERROR(CheckPlanSpec(request.spec()));
+  const std::string& name = request.spec().name();
+  auto it = state.plans.find(name);
+  if (it == state.plans.end()) {
+    StoredPlan record;
+    *record.mutable_spec() = request.spec();
+    it = state.plans.emplace(name, PlanState(std::move(record))).first;
+    state.plan_order.push_back(name);
+    state.MarkDirty(it->second);
+  } else if (it->second.spec().SerializeAsString() != request.spec().SerializeAsString()) {
+    return absl::AlreadyExistsError(
+        absl::StrCat("plan '", name, "' exists with another specification"));
+  }
+  const StoredPlan& record = it->second.record();
+  OpenPlanReply reply;
+  reply.set_appended_groups(record.appended_groups());
+  reply.set_next_batch(record.batches_applied());
+  reply.set_end_of_plan(record.end_of_plan());
+  return reply;
+}
+
+absl::StatusOr<AppendGroupsReply> AppendGroups(CoreState& state,
+                                               const AppendGroupsRequest& request) {
+  RETURN_IF_ERROR(state.CheckTerm(request.term()));
+  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  RETURN_IF_ERROR(CheckAppend(state, *plan, request));
+  const uint64_t known = plan->record().appended_groups();
+  const uint64_t end = request.first_group() + request.items_size();
+  for (uint64_t group = known; group < end; ++group) {
+    const WorkItem& item = request.items(static_cast<int>(group - request.first_group()));
+    state.writes.Put(store_keys::Item(request.plan(), group), item.SerializeAsString());
+    plan->Append(item);
+  }
+  if (end > known) {
+    state.MarkDirty(*plan);
+    state.changed |= kWorkChanged;
+  }
+  if (request.end_of_plan() && !plan->record().end_of_plan()) {
+    plan->mutable_record().set_end_of_plan(true);
+    state.MarkDirty(*plan);
+    state.changed |= kBatchesChanged;
+    state.CutBatches(*plan);
+  }
+  AppendGroupsReply reply;
+  reply.set_appended_groups(plan->record().appended_groups());
+  return reply;
+}
+
+absl::StatusOr<std::optional<NextBatchReply>> NextBatch(const CoreState& state,
+                                                        const NextBatchRequest& request) {
+  ASSIGN_OR_RETURN(const PlanState* plan, state.FindPlan(request.plan()));
+  NextBatchReply reply;
+  if (const BatchHeader* header = plan->UnappliedBatch(request.batch())) {
+    *reply.mutable_header() = *header;
+    return reply;
+  }
+  if (request.batch() < plan->record().batches_cut()) {
+    const absl::StatusOr<std::string> bytes =
+        state.store->Get(store_keys::Batch(request.plan(), request.batch()));
+    // Cut and applied within the last commits: its record is still being written.
+    if (absl::IsNotFound(bytes.status())) return std::nullopt;
+    RETURN_IF_ERROR(bytes.status());
+    if (!reply.mutable_header()->ParseFromString(*bytes)) {
+      return absl::DataLossError("a batch's record is damaged");
+    }
+    return reply;
+  }
+  if (!NoMoreBatches(*plan)) return std::nullopt;
+  reply.set_end_of_plan(true);
+  return reply;
+}
+
+absl::Status MarkApplied(CoreState& state, const MarkAppliedRequest& request) {
+  RETURN_IF_ERROR(state.CheckTerm(request.term()));
+  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  const uint64_t applied = plan->record().batches_applied();
+  if (request.batch() < applied) return absl::OkStatus();  // a repeat, or a learner's replay
+  if (request.batch() >= plan->record().batches_cut()) {
+    return BadRequest("batch ", request.batch(), " is not cut yet");
+  }
+  if (request.batch() > applied) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("batch ", applied, " must be applied before ", request.batch()));
+  }
+  // Recovery reads items and groups of unapplied batches only; the rollouts stay.
+  for (uint64_t group : plan->ApplyNextBatch(request.version())) {
+    state.writes.Delete(store_keys::Item(request.plan(), group));
+    state.writes.Delete(store_keys::Group(request.plan(), group));
+  }
+  state.MarkDirty(*plan);
+  state.changed |= kWorkChanged;
+  return absl::OkStatus();
+}
+
+absl::Status MarkDurable(CoreState& state, const MarkDurableRequest& request) {
+  RETURN_IF_ERROR(state.CheckTerm(request.term()));
+  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  StoredPlan& record = plan->mutable_record();
+  if (request.batch() >= record.batches_applied()) {
+    return BadRequest("batch ", request.batch(), " is not applied yet");
+  }
+  if (request.batch() < record.batches_durable()) return absl::OkStatus();  // a repeat
+  if (state.options.retention == CoordinatorSettings::SELECTED) {
+    for (uint64_t batch = record.batches_durable(); batch <= request.batch(); ++batch) {
+      state.writes.Put(store_keys::Evict(request.plan(), batch), "");
+      state.evictions.Add({.plan = request.plan(), .batch = batch});
+    }
+  }
+  record.set_batches_durable(request.batch() + 1);
+  state.MarkDirty(*plan);
+  return absl::OkStatus();
+}
+
+absl::Status ClosePlan(CoreState& state, const ClosePlanRequest& request) {
+  RETURN_IF_ERROR(state.CheckTerm(request.term()));
+  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  if (!plan->open()) return absl::OkStatus();
+  ReleaseLeasesOfPlan(state, request.plan());
+  for (const auto& [group, unused] : plan->groups()) {
+    state.writes.Delete(store_keys::Item(request.plan(), group));
+    state.writes.Delete(store_keys::Group(request.plan(), group));
+  }
+  plan->Clear();
+  plan->mutable_record().set_closed(true);
+  state.MarkDirty(*plan);
+  state.changed |= kBatchesChanged;
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,146 @@
+#include "coordinator/core/submission.h"
+
+#include <string>
+#include <utility>
+
+#include "common/base/status_macros.h"
+#include "coordinator/core/request_check.h"
+#include "coordinator/core/rollout_check.h"
+#include "coordinator/store/store_keys.h"
+
+namespace reckon {
+namespace {
+
+SubmitReply::Ack MakeAck(SubmitReply::Ack::Outcome outcome, absl::string_view message = "") {
+  SubmitReply::Ack ack;
+  ack.set_outcome(outcome);
+  ack.set_message(std::string(message));
+  return ack;
+}
+
+// The versions that may have sampled a wanted rollout: the lease's, or any published one when the
+// lease has ended (a late sample does not know what another lease of it was asked for).
+absl::Status CheckVersions(const CoreState& state, const PlanState& plan, const HeldLease* lease,
+                           const Rollout& rollout) {
+  if (CountSampledTokens(rollout) == 0) return absl::OkStatus();
+  const VersionRange versions = SampledVersions(rollout);
+  uint64_t low = 0;
+  uint64_t high = state.weights.newest().value_or(0);
+  if (lease != nullptr) low = high = lease->version;
+  if (plan.spec().has_pinned_version()) low = high = plan.spec().pinned_version();
+  if (versions.oldest >= low && versions.newest <= high) return absl::OkStatus();
+  return BadRequest("sampled with weight versions ", versions.oldest, " to ", versions.newest,
+                    ", allowed are ", low, " to ", high);
+}
+
+// INVALID_ARGUMENT unless an actor could have produced the rollout for the lease that it names.
+absl::Status CheckSubmission(const CoreState& state, const SubmitRequest& request,
+                             const Rollout& rollout) {
+  RETURN_IF_ERROR(CheckName("actor", request.actor()));
+  const RolloutKey& key = rollout.key();
+  auto it = state.plans.find(key.plan());
+  if (it == state.plans.end()) return BadRequest("no such plan");
+  const PlanState& plan = it->second;
+  if (key.group() >= plan.record().appended_groups()) return BadRequest("no such group");
+  if (key.sample() >= plan.spec().samples_per_group()) return BadRequest("no such sample");
+  if (request.lease() == 0 || request.lease() >= state.meta.next_lease()) {
+    return BadRequest("no such lease was granted");
+  }
+  const HeldLease* lease = state.leases.Find(request.lease());
+  if (lease != nullptr && (lease->plan != key.plan() || lease->group != key.group())) {
+    return BadRequest("the lease is for another group");
+  }
+  RETURN_IF_ERROR(CheckRollout(plan.spec(), rollout));
+
+  const GroupState* group = plan.Find(key.group());
+  if (group == nullptr) return absl::OkStatus();  // its batch was applied, or the plan is closed
+  RETURN_IF_ERROR(CheckAgainstItem(plan.spec(), group->item, rollout));
+  if (!group->started) return BadRequest("the group was never leased");
+  const bool accepted = group->samples[key.sample()].kind == SampleState::kAccepted;
+  if (accepted || group->set_aside) return absl::OkStatus();
+  return CheckVersions(state, plan, lease, rollout);
+}
+
+SubmitReply::Ack AnswerDuplicate(CoreState& state, const SampleState& accepted,
+                                 const Rollout& rollout) {
+  const SampleState again = AcceptedSample(rollout);
+  const bool equal = again.version != accepted.version || again.fingerprint == accepted.fingerprint;
+  state.ledger.Duplicate(equal);
+  return MakeAck(SubmitReply::Ack::DUPLICATE,
+                 equal ? "" : "differs from the accepted one at the same weight version");
+}
+
+// A sample of a group that is no longer in memory: compares it with the stored one.
+SubmitReply::Ack AnswerFromStore(CoreState& state, const Rollout& rollout) {
+  Rollout stored;
+  const absl::StatusOr<std::string> bytes = state.store->Get(store_keys::Rollout(rollout.key()));
+  if (!bytes.ok() || !stored.ParseFromString(*bytes)) {
+    state.ledger.Late();
+    return MakeAck(SubmitReply::Ack::LATE, "the sample is no longer wanted");
+  }
+  return AnswerDuplicate(state, AcceptedSample(stored), rollout);
+}
+
+SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group, SubmitRequest request,
+                        const Rollout& rollout) {
+  const RolloutKey& key = rollout.key();
+  const SampleState& sample = group.samples[key.sample()];
+  // The lease that holds the sample now, which may be another actor's: the first rollout wins.
+  const bool leased = sample.kind == SampleState::kLeased;
+  if (leased) state.leases.Fulfil(sample.lease, key.sample());
+  state.ledger.Accepted(leased);
+  state.leases.CountAccepted(request.actor());
+  StoredPlan& record = plan.mutable_record();
+  record.set_sampled_tokens(record.sampled_tokens() + CountSampledTokens(rollout));
+  state.writes.Put(store_keys::Rollout(key), std::move(*request.mutable_rollout()));
+  plan.Accept(group, key.sample(), AcceptedSample(rollout));
+  state.MarkDirty(plan);
+  if (group.complete()) state.CutBatches(plan);
+  return MakeAck(SubmitReply::Ack::ACCEPTED);
+}
+
+SubmitReply::Ack AnswerSubmission(CoreState& state, SubmitRequest request, const Rollout& rollout) {
+  if (absl::Status status = CheckSubmission(state, request, rollout); !status.ok()) {
+    state.ledger.Rejected();
+    return MakeAck(SubmitReply::Ack::REJECTED, status.message());
+  }
+  PlanState& plan = state.plans.at(rollout.key().plan());
+  GroupState* group = plan.Find(rollout.key().group());
+  if (group == nullptr) return AnswerFromStore(state, rollout);
+  const SampleState& sample = group->samples[rollout.key().sample()];
+  if (sample.kind == SampleState::kAccepted) return AnswerDuplicate(state, sample, rollout);
+  if (group->set_aside) {
+    state.ledger.Late();
+    return MakeAck(SubmitReply::Ack::LATE, "the group was set aside");
+  }
+  return Accept(state, plan, *group, std::move(request), rollout);
+}
+
+}  // namespace
+
+SampleState AcceptedSample(const Rollout& rollout) {
+  SampleState sample;
+  sample.kind = SampleState::kAccepted;
+  sample.fingerprint = Fingerprint(rollout);
+  sample.version = SampledVersions(rollout).oldest;
+  sample.num_tokens = CountTokens(rollout);
+  sample.reward = rollout.reward();
+  return sample;
+}
+
+SubmitReply::Ack SubmitRollout(CoreState& state, SubmitRequest request, absl::Time now) {
+  if (CheckName("actor", request.actor()).ok()) state.leases.ActorSeen(request.actor(), now);
+  state.meta_dirty = true;  // the ledger changes in every case
+  Rollout rollout;
+  SubmitReply::Ack ack;
+  if (absl::Status status = ParseRollout(request.rollout(), &rollout); status.ok()) {
+    ack = AnswerSubmission(state, std::move(request), rollout);
+  } else {
+    state.ledger.Rejected();
+    ack = MakeAck(SubmitReply::Ack::REJECTED, status.message());
+  }
+  *ack.mutable_key() = rollout.key();
+  return ack;
+}
+
+}  // namespace reckon

@@ -1,0 +1,128 @@
+#ifndef RECKON_COORDINATOR_SERVICE_COMMITTER_H_
+#define RECKON_COORDINATOR_SERVICE_COMMITTER_H_
+
+#include <functional>
+#include <list>
+#include <map>
+#include <memory>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/functional/function_ref.h"
+#include "absl/status/status.h"
+#include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
+#include "common/base/clock.h"
+#include "coordinator/core/core.h"
+#include "coordinator/store/store.h"
+#include "proto/coordinator.pb.h"
+
+namespace reckon {
+
+// Where the acknowledgements of one Submit stream go. Called by the committer's thread.
+class AckSink {
+ public:
+  virtual ~AckSink() = default;
+  virtual void Add(SubmitReply::Ack ack) = 0;
+  // All acknowledgements of one commit were added. An error: none of them may be sent, because it
+  // is unknown whether they are durable.
+  virtual void Flush(const absl::Status& status) = 0;
+};
+
+// Runs the core under a lock and makes its events durable in groups (group commit): a disk syncs a
+// few hundred times a second, actors submit thousands of rollouts, so one sync serves all events of
+// a tick.
+//
+//   RPC threads            event, event, event ...    each runs at once, its reply waits
+//                             |
+//   committer's thread     1. waits for something to write, then sync_tick for others to join
+//                          2. expires leases, evicts one durable batch
+//                          3. takes all writes and all replies                    (under the lock)
+//                          4. writes and syncs them as one batch                  (without it)
+//                          5. sends the replies; back to 1
+//
+// So no reply tells of anything that a crash could undo. A reply that depends on nothing unwritten
+// is sent at once.
+//
+// Calls that wait (NextBatch, Lease, GetManifest, Rendezvous) are kept in lists and tried again
+// when an event changes what they wait for; they hold no thread.
+//
+// Owned by CoordinatorServer; thread-safe. Callbacks run without the lock, on the committer's
+// thread or the caller's. When a write fails it stops for good: every reply is UNAVAILABLE, and
+// `on_failure` runs once, so that main can end the process.
+class Committer {
+ public:
+  using Event = absl::FunctionRef<void(Core& core, absl::Time now)>;
+  using Done = std::function<void(const absl::Status&)>;
+  // True: it has its answer. With `last` it must answer with what exists.
+  using Attempt = std::function<bool(Core& core, absl::Time now, bool last)>;
+
+  struct Options {
+    absl::Duration sync_tick = absl::Milliseconds(2);  // for how long a write waits for others
+    std::function<void(const absl::Status&)> on_failure;
+  };
+
+  // `store` and `clock` outlive it.
+  Committer(std::unique_ptr<Core> core, Store* store, Clock* clock, Options options);
+  ~Committer();
+
+  // Runs `event` now, and `done` when everything that the event could have seen is durable.
+  void Do(Event event, Done done);
+  // Runs `attempt` now and, until it is true, whenever `kind` changes; for the last time after
+  // `wait`, 30 s at most. Then `done` as above.
+  void Await(Changed kind, absl::Duration wait, Attempt attempt, Done done);
+  // Submits a rollout; its acknowledgement goes to `sink` when it is durable.
+  void Submit(SubmitRequest request, const std::shared_ptr<AckSink>& sink);
+
+  // Answers the waiting calls and lets no call wait any more. Events still run.
+  void EndWaits();
+
+ private:
+  struct Waiter {
+    absl::Time deadline;
+    Attempt attempt;
+    Done done;
+  };
+  // What leaves when its writes are durable.
+  struct Replies {
+    std::vector<Done> done;
+    std::vector<std::pair<std::shared_ptr<AckSink>, SubmitReply::Ack>> acks;
+
+    bool empty() const { return done.empty() && acks.empty(); }
+    void Send(const absl::Status& status);
+  };
+
+  void Run();
+  // Steps 1 to 3; false: it stops.
+  bool PrepareCommit(Writes* writes, Replies* replies);
+  absl::Status EvictOneBatch();
+  // True when `done` was queued for the next commit.
+  bool QueueReply(Done& done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  bool IsFull() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
+  // Tries the calls that wait for what `changed`, and those whose time is over.
+  void Wake(uint32_t changed, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void WakeAfterEvent(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void Fail(const absl::Status& status);
+
+  Store* const store_;
+  Clock* const clock_;
+  const Options options_;
+
+  absl::Mutex mu_;
+  const std::unique_ptr<Core> core_ ABSL_PT_GUARDED_BY(mu_);
+  std::map<uint32_t, std::list<Waiter>> waiters_ ABSL_GUARDED_BY(mu_);  // by Changed
+  Replies replies_ ABSL_GUARDED_BY(mu_);                                // of the next commit
+  bool waits_ended_ ABSL_GUARDED_BY(mu_) = false;
+  bool stopping_ ABSL_GUARDED_BY(mu_) = false;
+  bool committing_ ABSL_GUARDED_BY(mu_) = false;  // a write is in progress
+  absl::Status failure_ ABSL_GUARDED_BY(mu_);
+
+  std::thread thread_;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COORDINATOR_SERVICE_COMMITTER_H_

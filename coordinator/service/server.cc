@@ -1,0 +1,44 @@
+#include "coordinator/service/server.h"
+
+#include <chrono>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/net/channel.h"
+
+namespace reckon {
+
+absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Store* store,
+                                                                            Options options) {
+  const size_t colon = options.listen.rfind(':');
+  if (colon == std::string::npos) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--listen=", options.listen, " is not HOST:PORT"));
+  }
+  ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Recover(store, options.core));
+  std::unique_ptr<CoordinatorServer> self(new CoordinatorServer());
+  self->committer_ = std::make_unique<Committer>(std::move(core), store, Clock::Real(),
+                                                 std::move(options.committer));
+  self->service_ = std::make_unique<CoordinatorService>(self->committer_.get(), store);
+  grpc::ServerBuilder builder;
+  ConfigureServer(&builder);
+  int port = 0;
+  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  builder.RegisterService(self->service_.get());
+  self->server_ = builder.BuildAndStart();
+  if (self->server_ == nullptr || port <= 0) {
+    return absl::UnavailableError(
+        absl::StrCat("cannot listen on ", options.listen, "; is the port taken?"));
+  }
+  self->address_ = absl::StrCat(options.listen.substr(0, colon), ":", port);
+  return self;
+}
+
+CoordinatorServer::~CoordinatorServer() {
+  if (server_ == nullptr) return;
+  committer_->EndWaits();  // else Shutdown would wait for them
+  server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
+  server_->Wait();
+}
+
+}  // namespace reckon

@@ -1,0 +1,47 @@
+#ifndef RECKON_COORDINATOR_SERVICE_SERVER_H_
+#define RECKON_COORDINATOR_SERVICE_SERVER_H_
+
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "coordinator/service/committer.h"
+#include "coordinator/service/service.h"
+
+namespace reckon {
+
+// A listening coordinator over an open store: recovers the core, and owns committer, service and
+// gRPC server. Used by main, and by tests in their own process. Thread-safe.
+//
+// Destruction stops it cleanly: waiting calls are answered, streams are acknowledged or cancelled
+// within a second, and everything that was acknowledged is on the disk.
+class CoordinatorServer {
+ public:
+  struct Options {
+    CoreOptions core;
+    Committer::Options committer;
+    std::string listen = "127.0.0.1:0";  // HOST:PORT; port 0: any free one
+  };
+
+  // `store` outlives the server. Errors are one line for humans: those of Core::Recover,
+  // INVALID_ARGUMENT for `listen`, UNAVAILABLE when the port is taken.
+  static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(Store* store, Options options);
+  ~CoordinatorServer();
+
+  // HOST:PORT with the port that was chosen.
+  const std::string& address() const { return address_; }
+
+ private:
+  CoordinatorServer() = default;
+
+  std::string address_;
+  std::unique_ptr<Committer> committer_;
+  std::unique_ptr<CoordinatorService> service_;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COORDINATOR_SERVICE_SERVER_H_

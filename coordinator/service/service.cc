@@ -1,0 +1,177 @@
+#include "coordinator/service/service.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "common/net/channel.h"
+#include "coordinator/service/read_streams.h"
+#include "coordinator/service/submit_stream.h"
+
+namespace reckon {
+namespace {
+
+template <typename Reply>
+absl::Status Put(absl::StatusOr<Reply> result, Reply* reply) {
+  if (result.ok()) *reply = *std::move(result);
+  return result.status();
+}
+
+}  // namespace
+
+template <typename Event>
+grpc::ServerUnaryReactor* CoordinatorService::Now(Context* context, Event event) {
+  Unary* reactor = context->DefaultReactor();
+  auto result = std::make_shared<absl::Status>();
+  committer_->Do([&](Core& core, absl::Time now) { *result = event(core, now); },
+                 [reactor, result](const absl::Status& durable) {
+                   reactor->Finish(ToGrpc(durable.ok() ? *result : durable));
+                 });
+  return reactor;
+}
+
+template <typename Reply, typename Try>
+grpc::ServerUnaryReactor* CoordinatorService::Wait(Context* context, Changed kind, uint32_t wait_ms,
+                                                   Reply* reply, Try attempt) {
+  Unary* reactor = context->DefaultReactor();
+  auto result = std::make_shared<absl::Status>();
+  committer_->Await(
+      kind, absl::Milliseconds(wait_ms),
+      [=](Core& core, absl::Time now, bool last) {
+        // A lease of a caller that has disconnected would block its samples until it expires.
+        if (context->IsCancelled()) {
+          *result = absl::CancelledError("the caller has disconnected");
+          return true;
+        }
+        absl::StatusOr<std::optional<Reply>> answer = attempt(core, now, last);
+        if (!answer.ok()) {
+          *result = answer.status();
+          return true;
+        }
+        if (!answer->has_value()) return last;
+        *reply = **std::move(answer);
+        return true;
+      },
+      [reactor, result](const absl::Status& durable) {
+        reactor->Finish(ToGrpc(durable.ok() ? *result : durable));
+      });
+  return reactor;
+}
+
+#define RECKON_EVENT(call) [=](Core& core, absl::Time now) -> absl::Status { return call; }
+
+grpc::ServerUnaryReactor* CoordinatorService::OpenPlan(Context* context, const OpenPlanRequest* in,
+                                                       OpenPlanReply* out) {
+  return Now(context, RECKON_EVENT(Put(core.OpenPlan(*in), out)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::AppendGroups(Context* context,
+                                                           const AppendGroupsRequest* in,
+                                                           AppendGroupsReply* out) {
+  return Now(context, RECKON_EVENT(Put(core.AppendGroups(*in), out)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::NextBatch(Context* context,
+                                                        const NextBatchRequest* in,
+                                                        NextBatchReply* out) {
+  return Wait(context, kBatchesChanged, in->wait_ms(), out,
+              [in](Core& core, absl::Time, bool) { return core.NextBatch(*in); });
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::MarkApplied(Context* context,
+                                                          const MarkAppliedRequest* in,
+                                                          MarkReply*) {
+  return Now(context, RECKON_EVENT(core.MarkApplied(*in)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::MarkDurable(Context* context,
+                                                          const MarkDurableRequest* in,
+                                                          MarkReply*) {
+  return Now(context, RECKON_EVENT(core.MarkDurable(*in)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::ClosePlan(Context* context,
+                                                        const ClosePlanRequest* in, MarkReply*) {
+  return Now(context, RECKON_EVENT(core.ClosePlan(*in)));
+}
+
+grpc::ServerWriteReactor<FetchRolloutsReply>* CoordinatorService::FetchRollouts(
+    Context*, const FetchRolloutsRequest* in) {
+  return NewFetchStream(store_, *in);
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::Lease(Context* context, const LeaseRequest* in,
+                                                    LeaseReply* out) {
+  return Wait(context, kWorkChanged, in->wait_ms(), out,
+              [in](Core& core, absl::Time now, bool) -> absl::StatusOr<std::optional<LeaseReply>> {
+                absl::StatusOr<LeaseReply> reply = core.Lease(*in, now);
+                if (!reply.ok()) return reply.status();
+                if (reply->leases_size() == 0) return std::nullopt;
+                return *std::move(reply);
+              });
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::RenewLeases(Context* context,
+                                                          const RenewLeasesRequest* in,
+                                                          RenewLeasesReply* out) {
+  return Now(context, RECKON_EVENT(Put(core.RenewLeases(*in, now), out)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::ReturnLeases(Context* context,
+                                                           const ReturnLeasesRequest* in,
+                                                           ReturnLeasesReply*) {
+  return Now(context, RECKON_EVENT(core.ReturnLeases(*in, now)));
+}
+
+grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* CoordinatorService::Submit(Context*) {
+  return NewSubmitStream(committer_);
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::AppendSelection(Context* context,
+                                                              const AppendSelectionRequest* in,
+                                                              MarkReply*) {
+  return Now(context, RECKON_EVENT(core.AppendSelection(*in)));
+}
+
+grpc::ServerWriteReactor<GetSelectionReply>* CoordinatorService::GetSelection(
+    Context*, const GetSelectionRequest* in) {
+  return NewSelectionStream(store_, in->name());
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::PublishWeights(Context* context,
+                                                             const PublishWeightsRequest* in,
+                                                             MarkReply*) {
+  return Now(context, RECKON_EVENT(core.PublishWeights(*in)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::GetManifest(Context* context,
+                                                          const GetManifestRequest* in,
+                                                          GetManifestReply* out) {
+  return Wait(context, kWeightsChanged, in->wait_ms(), out,
+              [in](Core& core, absl::Time, bool) { return core.GetManifest(*in); });
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::BeginTerm(Context* context,
+                                                        const BeginTermRequest* in,
+                                                        BeginTermReply* out) {
+  return Now(context, RECKON_EVENT(Put(core.BeginTerm(*in), out)));
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::Rendezvous(Context* context,
+                                                         const RendezvousRequest* in,
+                                                         RendezvousReply* out) {
+  return Wait(context, kKeysChanged, in->wait_ms(), out,
+              [in](Core& core, absl::Time, bool last) { return core.UseRendezvous(*in, last); });
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::GetStatus(Context* context, const GetStatusRequest*,
+                                                        GetStatusReply* out) {
+  return Now(context, [=](Core& core, absl::Time now) {
+    *out = core.Status(now);
+    return absl::OkStatus();
+  });
+}
+
+#undef RECKON_EVENT
+
+}  // namespace reckon

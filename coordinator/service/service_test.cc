@@ -1,0 +1,351 @@
+#include "coordinator/service/service.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <thread>
+
+#include "common/net/channel.h"
+#include "coordinator/service/server.h"
+#include "tests/support/core_harness.h"
+#include "tests/support/fake_actor.h"
+#include "tests/support/memory_store.h"
+
+namespace reckon {
+namespace {
+
+// A store whose writes can be held up or made to fail.
+class GatedStore : public MemoryStore {
+ public:
+  absl::Status Write(const Writes& writes) override {
+    absl::MutexLock lock(&mu_);
+    mu_.Await(absl::Condition(&open_));
+    if (broken_) return absl::InternalError("disk full");
+    return MemoryStore::Write(writes);
+  }
+  void SetOpen(bool open) {
+    absl::MutexLock lock(&mu_);
+    open_ = open;
+  }
+  void Break() {
+    absl::MutexLock lock(&mu_);
+    broken_ = true;
+  }
+
+ private:
+  absl::Mutex mu_;
+  bool open_ ABSL_GUARDED_BY(mu_) = true;
+  bool broken_ ABSL_GUARDED_BY(mu_) = false;
+};
+
+class ServiceTest : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    CoordinatorServer::Options options;
+    options.core.run = "test";
+    options.committer.on_failure = [this](const absl::Status&) { ++failures; };
+    auto started = CoordinatorServer::Start(&store, options);
+    ASSERT_TRUE(started.ok()) << started.status();
+    server = *std::move(started);
+    stub = Coordinator::NewStub(MakeChannel(server->address()));
+  }
+
+  template <typename Request, typename Reply>
+  absl::Status Call(grpc::Status (Coordinator::Stub::*method)(grpc::ClientContext*, const Request&,
+                                                              Reply*),
+                    const Request& request, Reply* reply) {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Seconds(20));
+    return FromGrpc((stub.get()->*method)(&context, request, reply));
+  }
+  absl::Status Publish(uint64_t version) {
+    MarkReply reply;
+    return Call(&Coordinator::Stub::PublishWeights, PublishRequest(version), &reply);
+  }
+  void Open(const PlanSpec& spec, uint64_t groups, bool end) {
+    OpenPlanReply opened;
+    ASSERT_TRUE(Call(&Coordinator::Stub::OpenPlan, OpenRequest(spec), &opened).ok());
+    AppendGroupsReply appended;
+    ASSERT_TRUE(Call(&Coordinator::Stub::AppendGroups, AppendRequest(spec.name(), 0, groups, end),
+                     &appended)
+                    .ok());
+  }
+  Ledger GetLedger() {
+    GetStatusReply reply;
+    EXPECT_TRUE(Call(&Coordinator::Stub::GetStatus, GetStatusRequest(), &reply).ok());
+    return reply.ledger();
+  }
+
+  GatedStore store;
+  std::atomic<int> failures = 0;
+  std::unique_ptr<CoordinatorServer> server;
+  std::unique_ptr<Coordinator::Stub> stub;
+};
+
+TEST_F(ServiceTest, APlanRunsFromItsItemsToItsRollouts) {
+  Open(MakeSpec("p", 3, 4), 8, true);
+  ASSERT_TRUE(Publish(0).ok());
+  FakeActor a(server->address(), "a"), b(server->address(), "b");
+  for (uint64_t batch = 0; batch < 2; ++batch) {
+    NextBatchRequest request = BatchRequest("p", batch);
+    request.set_wait_ms(10000);
+    NextBatchReply reply;
+    ASSERT_TRUE(Call(&Coordinator::Stub::NextBatch, request, &reply).ok());
+    ASSERT_EQ(reply.header().rollouts_size(), 12);
+    FetchRolloutsRequest fetch;
+    for (const auto& rollout : reply.header().rollouts()) *fetch.add_keys() = rollout.key();
+    grpc::ClientContext context;
+    auto reader = stub->FetchRollouts(&context, fetch);
+    FetchRolloutsReply part;
+    int at = 0;
+    while (reader->Read(&part)) {
+      for (const std::string& bytes : part.rollouts()) {
+        Rollout rollout;
+        ASSERT_TRUE(rollout.ParseFromString(bytes));
+        EXPECT_EQ(rollout.key().SerializeAsString(), fetch.keys(at++).SerializeAsString());
+      }
+    }
+    EXPECT_TRUE(reader->Finish().ok());
+    EXPECT_EQ(at, 12);
+    MarkReply mark;
+    ASSERT_TRUE(Call(&Coordinator::Stub::MarkApplied, AppliedRequest("p", batch, 0), &mark).ok());
+  }
+  NextBatchReply reply;
+  ASSERT_TRUE(Call(&Coordinator::Stub::NextBatch, BatchRequest("p", 2), &reply).ok());
+  EXPECT_TRUE(reply.end_of_plan());
+  a.Stop();
+  b.Stop();
+  EXPECT_EQ(a.acknowledged().size() + b.acknowledged().size(), 24u);
+  const Ledger ledger = GetLedger();
+  EXPECT_EQ(ledger.accepted(), 24);
+  EXPECT_TRUE(CheckLedger(ledger).ok());
+}
+
+TEST_F(ServiceTest, ErrorsCarryTheirCodeAndChangeNothing) {
+  OpenPlanReply opened;
+  EXPECT_EQ(Call(&Coordinator::Stub::OpenPlan, OpenRequest(MakeSpec("p", 0, 1)), &opened).code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Call(&Coordinator::Stub::OpenPlan, OpenRequest(MakeSpec("p", 1, 1), 9), &opened).code(),
+            absl::StatusCode::kFailedPrecondition);
+  NextBatchReply batch;
+  EXPECT_EQ(Call(&Coordinator::Stub::NextBatch, BatchRequest("p", 0), &batch).code(),
+            absl::StatusCode::kNotFound);
+  LeaseReply lease;
+  EXPECT_EQ(Call(&Coordinator::Stub::Lease, WantLease("", 1), &lease).code(),
+            absl::StatusCode::kInvalidArgument);
+  GetStatusReply status;
+  ASSERT_TRUE(Call(&Coordinator::Stub::GetStatus, GetStatusRequest(), &status).ok());
+  EXPECT_EQ(status.plans_size(), 0);
+  FetchRolloutsRequest fetch;
+  *fetch.add_keys() = MakeRollout("p", 0, 0, 0).key();
+  grpc::ClientContext context;
+  FetchRolloutsReply part;
+  auto reader = stub->FetchRollouts(&context, fetch);
+  EXPECT_FALSE(reader->Read(&part));
+  EXPECT_EQ(reader->Finish().error_code(), grpc::StatusCode::NOT_FOUND);
+}
+
+TEST_F(ServiceTest, AHundredMayWaitWhileOthersAreServed) {
+  std::atomic<int> answered = 0, leased = 0;
+  std::vector<std::thread> threads;
+  for (int i = 0; i < 100; ++i) {
+    threads.emplace_back([&, i] {
+      LeaseRequest request = WantLease("a" + std::to_string(i), 1);
+      request.set_wait_ms(15000);
+      LeaseReply reply;
+      EXPECT_TRUE(Call(&Coordinator::Stub::Lease, request, &reply).ok());
+      leased += reply.leases_size();
+      ++answered;
+    });
+  }
+  while (true) {
+    GetStatusReply status;
+    ASSERT_TRUE(Call(&Coordinator::Stub::GetStatus, GetStatusRequest(), &status).ok());
+    if (status.actors_size() == 100) break;
+    absl::SleepFor(absl::Milliseconds(10));
+  }
+  EXPECT_EQ(answered, 0);
+  ASSERT_TRUE(Publish(0).ok());
+  Open(MakeSpec("p", 1, 100), 100, true);
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(leased, 100);
+}
+
+TEST_F(ServiceTest, WaitsEndByThemselvesAndAreWokenByWhatTheyWaitFor) {
+  GetManifestRequest request;
+  GetManifestReply reply;
+  request.set_wait_ms(50);
+  ASSERT_TRUE(Call(&Coordinator::Stub::GetManifest, request, &reply).ok());
+  EXPECT_FALSE(reply.has_manifest());
+  request.set_wait_ms(15000);
+  const absl::Time start = absl::Now();
+  std::thread publisher([&] {
+    absl::SleepFor(absl::Milliseconds(100));
+    EXPECT_TRUE(Publish(4).ok());
+  });
+  ASSERT_TRUE(Call(&Coordinator::Stub::GetManifest, request, &reply).ok());
+  EXPECT_EQ(reply.manifest().version(), 4);
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  publisher.join();
+
+  std::thread setter([&] {
+    absl::SleepFor(absl::Milliseconds(100));
+    RendezvousRequest set;
+    set.set_op(RendezvousRequest::SET);
+    set.add_keys("k");
+    set.set_value("v");
+    RendezvousReply done;
+    EXPECT_TRUE(Call(&Coordinator::Stub::Rendezvous, set, &done).ok());
+  });
+  RendezvousRequest get;
+  get.set_op(RendezvousRequest::GET);
+  get.add_keys("k");
+  get.set_wait_ms(15000);
+  RendezvousReply got;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Rendezvous, get, &got).ok());
+  EXPECT_EQ(got.value(), "v");
+  setter.join();
+}
+
+TEST_F(ServiceTest, WorkIsNotLeasedToACallerThatDisconnected) {
+  {
+    grpc::ClientContext context;
+    SetDeadline(&context, absl::Milliseconds(200));
+    LeaseRequest request = WantLease("gone", 4);
+    request.set_wait_ms(20000);
+    LeaseReply reply;
+    EXPECT_FALSE(stub->Lease(&context, request, &reply).ok());
+  }
+  absl::SleepFor(absl::Milliseconds(100));
+  ASSERT_TRUE(Publish(0).ok());
+  Open(MakeSpec("p", 1, 1), 1, true);
+  EXPECT_EQ(GetLedger().leased(), 0);
+  LeaseReply reply;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Lease, WantLease("here", 4), &reply).ok());
+  EXPECT_EQ(reply.leases_size(), 1);
+}
+
+TEST_F(ServiceTest, AStreamPastItsWindowIsAcknowledgedInOrder) {
+  ASSERT_TRUE(Publish(0).ok());
+  Open(MakeSpec("p", 1000, 1), 1, true);
+  LeaseReply leases;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Lease, WantLease("a", 1000), &leases).ok());
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(20));
+  auto stream = stub->Submit(&context);
+  std::thread writer([&] {
+    for (uint32_t sample = 0; sample < 1000; ++sample) {
+      EXPECT_TRUE(
+          stream->Write(SubmitOf("a", leases.leases(0).id(), MakeRollout("p", 0, sample, 0))));
+    }
+    stream->WritesDone();
+  });
+  uint32_t at = 0;
+  SubmitReply reply;
+  while (stream->Read(&reply)) {
+    for (const auto& ack : reply.acks()) {
+      EXPECT_EQ(ack.key().sample(), at++);
+      EXPECT_EQ(ack.outcome(), SubmitReply::Ack::ACCEPTED) << ack.message();
+    }
+  }
+  writer.join();
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(at, 1000u);
+}
+
+TEST_F(ServiceTest, NoAcknowledgementLeavesBeforeItsSync) {
+  ASSERT_TRUE(Publish(0).ok());
+  Open(MakeSpec("p", 1, 1), 1, true);
+  LeaseReply leases;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Lease, WantLease("a", 1), &leases).ok());
+  store.SetOpen(false);
+  grpc::ClientContext context;
+  auto stream = stub->Submit(&context);
+  stream->Write(SubmitOf("a", leases.leases(0).id(), MakeRollout("p", 0, 0, 0)));
+  std::atomic<bool> acknowledged = false;
+  SubmitReply reply;
+  std::thread reader([&] {
+    EXPECT_TRUE(stream->Read(&reply));
+    acknowledged = true;
+  });
+  // The batch that it completes is not told either.
+  grpc::ClientContext waiting;
+  SetDeadline(&waiting, absl::Milliseconds(300));
+  NextBatchRequest request = BatchRequest("p", 0);
+  request.set_wait_ms(200);
+  NextBatchReply batch;
+  EXPECT_FALSE(stub->NextBatch(&waiting, request, &batch).ok());
+  EXPECT_FALSE(acknowledged);
+  store.SetOpen(true);
+  reader.join();
+  EXPECT_EQ(reply.acks(0).outcome(), SubmitReply::Ack::ACCEPTED);
+  stream->WritesDone();
+  EXPECT_TRUE(stream->Finish().ok());
+}
+
+TEST_F(ServiceTest, AFailedSyncIsNeverAcknowledgedAndEndsTheCoordinator) {
+  ASSERT_TRUE(Publish(0).ok());
+  Open(MakeSpec("p", 1, 1), 1, true);
+  LeaseReply leases;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Lease, WantLease("a", 1), &leases).ok());
+  store.Break();
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(10));
+  auto stream = stub->Submit(&context);
+  stream->Write(SubmitOf("a", leases.leases(0).id(), MakeRollout("p", 0, 0, 0)));
+  SubmitReply reply;
+  EXPECT_FALSE(stream->Read(&reply));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::UNAVAILABLE);
+  EXPECT_EQ(failures, 1);
+  EXPECT_EQ(Publish(1).code(), absl::StatusCode::kUnavailable);
+}
+
+TEST_F(ServiceTest, StoppingAnswersThoseWhoWait) {
+  std::thread waiter([&] {
+    LeaseRequest request = WantLease("a", 1);
+    request.set_wait_ms(30000);
+    LeaseReply reply;
+    Call(&Coordinator::Stub::Lease, request, &reply).IgnoreError();
+  });
+  grpc::ClientContext context;
+  auto idle = stub->Submit(&context);
+  absl::SleepFor(absl::Milliseconds(100));
+  const absl::Time start = absl::Now();
+  server.reset();
+  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
+  waiter.join();
+  idle->Finish();
+}
+
+TEST_F(ServiceTest, ASelectionIsReadBackInOrder) {
+  ASSERT_TRUE(Publish(0).ok());
+  Open(MakeSpec("p", 4, 1), 1, true);
+  FakeActor actor(server->address(), "a");
+  NextBatchRequest request = BatchRequest("p", 0);
+  request.set_wait_ms(10000);
+  NextBatchReply batch;
+  ASSERT_TRUE(Call(&Coordinator::Stub::NextBatch, request, &batch).ok());
+  AppendSelectionRequest selection;
+  selection.set_name("s");
+  selection.set_rule("reversed");
+  for (int sample : {3, 1, 0}) *selection.add_keys() = MakeRollout("p", 0, sample, 0).key();
+  selection.set_complete(true);
+  MarkReply mark;
+  ASSERT_TRUE(Call(&Coordinator::Stub::AppendSelection, selection, &mark).ok());
+  grpc::ClientContext context;
+  GetSelectionRequest get;
+  get.set_name("s");
+  auto reader = stub->GetSelection(&context, get);
+  GetSelectionReply reply;
+  ASSERT_TRUE(reader->Read(&reply));
+  EXPECT_TRUE(reply.complete());
+  EXPECT_EQ(reply.rule(), "reversed");
+  ASSERT_EQ(reply.keys_size(), 3);
+  EXPECT_EQ(reply.keys(0).sample(), 3u);
+  EXPECT_FALSE(reader->Read(&reply));
+  EXPECT_TRUE(reader->Finish().ok());
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,115 @@
+#include "coordinator/store/rocks_store.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
+#include "coordinator/store/wal_check.h"
+#include "rocksdb/db.h"
+#include "rocksdb/options.h"
+#include "rocksdb/rate_limiter.h"
+#include "rocksdb/write_batch.h"
+
+namespace reckon {
+namespace {
+
+rocksdb::Slice Slice(absl::string_view text) { return rocksdb::Slice(text.data(), text.size()); }
+absl::string_view View(const rocksdb::Slice& slice) { return {slice.data(), slice.size()}; }
+
+// Chosen for one synced write batch a tick and values of about 2 KB: blob files keep rollouts out
+// of compaction, and steady background syncs keep flushes from delaying the log's sync.
+rocksdb::Options MakeOptions() {
+  rocksdb::Options options;
+  options.create_if_missing = true;
+  options.compression = rocksdb::kNoCompression;
+  options.write_buffer_size = 64 << 20;
+  options.max_background_jobs = 2;
+  options.enable_blob_files = true;
+  options.min_blob_size = 512;
+  options.enable_blob_garbage_collection = true;
+  options.bytes_per_sync = 1 << 20;
+  options.strict_bytes_per_sync = true;
+  options.rate_limiter.reset(rocksdb::NewGenericRateLimiter(100 << 20));
+  options.max_total_wal_size = 256 << 20;
+  options.keep_log_file_num = 4;
+  options.max_log_file_size = 8 << 20;
+  // Accepts a torn last record, which was never acknowledged, and refuses damage before it. Logs
+  // must not be recycled: their old content looks like damage.
+  options.wal_recovery_mode = rocksdb::WALRecoveryMode::kTolerateCorruptedTailRecords;
+  options.recycle_log_file_num = 0;
+  return options;
+}
+
+std::string OneLine(const rocksdb::Status& status) {
+  return absl::StrReplaceAll(status.ToString(), {{"\n", " "}});
+}
+
+}  // namespace
+
+RocksStore::RocksStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
+
+RocksStore::~RocksStore() {
+  if (db_ != nullptr) db_->Close();
+}
+
+absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const std::string& folder) {
+  RETURN_IF_ERROR(MakeFolders(folder));
+  RETURN_IF_ERROR(CheckLogs(folder));
+  rocksdb::DB* db = nullptr;
+  const rocksdb::Status status = rocksdb::DB::Open(MakeOptions(), folder, &db);
+  if (!status.ok()) {
+    const std::string why = OneLine(status);
+    if (status.IsIOError() && absl::StrContains(absl::AsciiStrToLower(why), "lock")) {
+      return absl::UnavailableError(absl::StrCat(
+          "store ", folder, " is in use by another coordinator; stop it first (", why, ")"));
+    }
+    if (status.IsCorruption()) {
+      return absl::DataLossError(absl::StrCat("store ", folder,
+                                              " is damaged and was left as it is (", why,
+                                              "); restore a copy or start a new run"));
+    }
+    return absl::InternalError(absl::StrCat("cannot open store ", folder, ": ", why));
+  }
+  return std::unique_ptr<RocksStore>(new RocksStore(std::unique_ptr<rocksdb::DB>(db)));
+}
+
+absl::Status RocksStore::Write(const Writes& writes) {
+  rocksdb::WriteBatch batch(writes.bytes + 16 * writes.ops.size());
+  for (const Writes::Op& op : writes.ops) {
+    const rocksdb::Status status =
+        op.is_delete ? batch.Delete(Slice(op.key)) : batch.Put(Slice(op.key), Slice(op.value));
+    if (!status.ok()) return absl::InternalError(OneLine(status));
+  }
+  rocksdb::WriteOptions options;
+  options.sync = true;
+  const rocksdb::Status status = db_->Write(options, &batch);
+  if (status.ok()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot write to the store: ", OneLine(status)));
+}
+
+absl::StatusOr<std::string> RocksStore::Get(absl::string_view key) const {
+  std::string value;
+  const rocksdb::Status status = db_->Get(rocksdb::ReadOptions(), Slice(key), &value);
+  if (status.ok()) return value;
+  if (status.IsNotFound()) return absl::NotFoundError("no such key");
+  return absl::InternalError(absl::StrCat("cannot read the store: ", OneLine(status)));
+}
+
+absl::Status RocksStore::Scan(
+    absl::string_view prefix, absl::string_view from,
+    const std::function<bool(absl::string_view, absl::string_view)>& each) const {
+  std::unique_ptr<rocksdb::Iterator> it(db_->NewIterator(rocksdb::ReadOptions()));
+  for (it->Seek(Slice(std::max(prefix, from)));
+       it->Valid() && absl::StartsWith(View(it->key()), prefix); it->Next()) {
+    if (!each(View(it->key()), View(it->value()))) break;
+  }
+  if (it->status().ok()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot read the store: ", OneLine(it->status())));
+}
+
+}  // namespace reckon

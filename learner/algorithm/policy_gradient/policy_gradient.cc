@@ -1,0 +1,292 @@
+#include "learner/algorithm/policy_gradient/policy_gradient.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/rng.h"
+#include "common/base/status_macros.h"
+#include "common/task/reward/solution_steps.h"
+#include "learner/data/checks.h"
+#include "learner/experience/orm_rewards.h"
+#include "learner/loss/ppo_loss.h"
+#include "learner/run/resume.h"
+#include "learner/run/versions.h"
+#include "learner/sampling/backtracking.h"
+#include "learner/update/schedule.h"
+
+namespace reckon {
+namespace {
+
+// Replaces `rollouts` on all ranks by the leader's.
+absl::Status BroadcastRollouts(Parallel& parallel, std::vector<Rollout>* rollouts) {
+  if (parallel.world() == 1) return absl::OkStatus();
+  FetchRolloutsReply message;
+  for (const Rollout& rollout : *rollouts) message.add_rollouts(rollout.SerializeAsString());
+  std::string bytes = message.SerializeAsString();
+  RETURN_IF_ERROR(parallel.Broadcast(&bytes));
+  if (!message.ParseFromString(bytes)) return absl::InternalError("rank 0's rollouts are damaged");
+  rollouts->resize(message.rollouts_size());
+  for (int i = 0; i < message.rollouts_size(); ++i) {
+    if (!(*rollouts)[i].ParseFromString(message.rollouts(i))) {
+      return absl::InternalError("rank 0's rollouts are damaged");
+    }
+  }
+  return absl::OkStatus();
+}
+
+std::vector<const TrainingSequence*> SequencesOf(absl::Span<const Experience* const> samples) {
+  std::vector<const TrainingSequence*> out;
+  for (const Experience* sample : samples) out.push_back(&sample->sequence);
+  return out;
+}
+
+}  // namespace
+
+absl::Status PolicyGradient::Round(RankContext& ranks) {
+  RunState& run = ranks.run;
+  if (update_ == nullptr) {
+    ASSIGN_OR_RETURN(update_, MakePolicyUpdate(ranks));
+  }
+  // An evaluation takes over the progress bar, so it is set up again after each.
+  if (!std::exchange(progress_shown_, true)) {
+    run.reporter->BeginPhase(stage().name(), static_cast<double>(rounds()), "steps");
+    run.reporter->Update(static_cast<double>(run.cursor.round()), 0);
+  }
+  StepMetrics metrics;
+  const int64_t batches_before = run.cursor.batches();
+  ASSIGN_OR_RETURN(Experiences experiences, Sample(ranks));
+  metrics["num_gen_batches"] = static_cast<double>(run.cursor.batches() - batches_before);
+  metrics.EndPart("gen");
+
+  RETURN_IF_ERROR(Score(ranks, &experiences));
+  const double token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
+  metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
+  if (critic_ != nullptr) metrics.AddValues(experiences);
+  if (HasReference()) {
+    metrics["actor/reward_kl_penalty"] = token_kl;
+    metrics["actor/reward_kl_penalty_coeff"] = kl_->value();
+  }
+  if (stream_ != nullptr) {
+    stream_->AddMetrics(run.cursor.round(), metrics.values());
+    stream_->RecordScores(run.cursor.round(), GroupScores(experiences));
+  }
+  metrics.EndPart("old_log_prob");
+
+  RETURN_IF_ERROR(Update(ranks, SamplesInLoss(settings_, experiences), &metrics));
+  const double sample_kl = token_kl * metrics["response_length/mean"];
+  kl_->Update(sample_kl, static_cast<double>(experiences.size()));
+  run.cursor.set_kl_coef(kl_->value());
+  metrics.EndPart("update_actor");
+  return metrics.Report(run, rounds());
+}
+
+absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& ranks) {
+  Experiences experiences;
+  uint32_t batches = 0, differing_groups = 0;
+  while (batches < settings_.filter().max_num_gen_batches() &&
+         differing_groups < settings_.prompts()) {
+    ASSIGN_OR_RETURN(Experiences batch, SampleBatch(ranks));
+    std::move(batch.begin(), batch.end(), std::back_inserter(experiences));
+    differing_groups = MarkFlatGroups(&experiences);
+    batches += 1;
+  }
+  for (Experience& experience : experiences) ApplyOverlongPenalty(settings_, &experience);
+  ranks.run.cursor.set_batches(ranks.run.cursor.batches() + batches);
+  return experiences;
+}
+
+absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankContext& ranks) {
+  ASSIGN_OR_RETURN(const std::vector<Rollout> rollouts, NextRollouts(ranks));
+  const RewardList actor_rewards = ActorRewards(settings_.reward());
+  const int64_t vocab_size = ranks.run.model->config().vocab_size;
+  Experiences batch;
+  for (const Rollout& rollout : rollouts) {
+    batch.push_back(MakeExperience(rollout, actor_rewards));
+    // Actors sent these tokens, and the embedding does not check what it is indexed with.
+    for (uint32_t token : batch.back().sequence.tokens) {
+      if (token < vocab_size) continue;
+      return absl::InvalidArgumentError(absl::StrCat(
+          "a rollout's token ", token, " is not in the model's vocabulary of ", vocab_size));
+    }
+  }
+  RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), rollouts, &batch));
+  return batch;
+}
+
+absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& ranks) {
+  std::vector<Rollout> rollouts;
+  if (ranks.leader != nullptr) {
+    const int64_t step = ranks.run.cursor.round();
+    absl::StatusOr<std::vector<Rollout>> next = stream_->NextBatch(step);
+    if (absl::IsCancelled(next.status()) && step > 0) {
+      // A stop usually comes while the learner waits here: keep the steps since the last
+      // checkpoint.
+      RETURN_IF_ERROR(SaveRun(*ranks.leader, &update_->moments()));
+    }
+    RETURN_IF_ERROR(next.status());
+    rollouts = *std::move(next);
+  }
+  RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
+  return rollouts;
+}
+
+absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences) {
+  std::vector<const Experience*> samples;
+  for (const Experience& experience : *experiences) samples.push_back(&experience);
+  const std::vector<const TrainingSequence*> sequences = SequencesOf(samples);
+  TokenQuery query = {.temperature = settings_.sampling().temperature()};
+  TokenValues old_logprobs, ref_logprobs, values;
+  TokenHead head;
+  if (critic_ != nullptr) {
+    critic_->Repack();  // the last update, or a checkpoint, changed its parameters
+    query.tap_layer = critic_->tap_layer();
+    head = [this](const MicroBatch& batch, const TokenStates& states) {
+      return critic_->Values(batch, states);
+    };
+  }
+  RETURN_IF_ERROR(ScoreTokens(*ranks.run.model, ranks.parallel, sequences,
+                              config_.learner().micro_batch_tokens(), query, &old_logprobs, head,
+                              &values));
+  if (HasReference()) RETURN_IF_ERROR(ScoreReference(ranks, sequences, &ref_logprobs));
+  for (size_t i = 0; i < experiences->size(); ++i) {
+    Experience& experience = (*experiences)[i];
+    experience.old_logprobs = std::move(old_logprobs[i]);
+    if (critic_ != nullptr) experience.old_values = std::move(values[i]);
+    if (HasReference()) experience.ref_logprobs = std::move(ref_logprobs[i]);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PolicyGradient::ScoreReference(RankContext& ranks,
+                                            absl::Span<const TrainingSequence* const> sequences,
+                                            TokenValues* logprobs) {
+  // With adapters the model without them is the reference policy.
+  Transformer& model = reference_ != nullptr ? *reference_ : *ranks.run.model;
+  if (reference_ == nullptr) model.SwitchAdapters(false);
+  const absl::Status status =
+      ScoreTokens(model, ranks.parallel, sequences, config_.learner().micro_batch_tokens(),
+                  {.temperature = settings_.sampling().temperature()}, logprobs);
+  if (reference_ == nullptr) model.SwitchAdapters(true);
+  return status;
+}
+
+absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experience*> samples,
+                                    StepMetrics* metrics) {
+  const TrainingSettings& training = stage().training();
+  // The learning rate is a function of the step: it counts as if no sample were left out.
+  const int64_t all_samples = int64_t{settings_.prompts()} * settings_.samples_per_prompt();
+  const auto minibatch_size = static_cast<int64_t>(training.batch_size());
+  const int64_t steps_per_round =
+      settings_.ppo_epochs() * ((all_samples + minibatch_size - 1) / minibatch_size);
+  int64_t optimizer_step = ranks.run.cursor.round() * steps_per_round;
+  const int64_t total_steps = rounds() * steps_per_round;
+  (*metrics)["num_samples_learned"] = static_cast<double>(samples.size());
+
+  PpoLoss loss(settings_, kl_->value(), critic_.get());
+  double grad_norm = 0, minibatches = 0;
+  for (uint32_t epoch = 0; epoch < settings_.ppo_epochs(); ++epoch) {
+    Shuffle(samples, StreamKey(config_.seed(), "order/" + RoundName(ranks.run), epoch));
+    absl::Span<const Experience* const> left = samples;
+    while (!left.empty()) {
+      const auto minibatch = left.first(std::min<size_t>(left.size(), minibatch_size));
+      left.remove_prefix(minibatch.size());
+      loss.SetBatch({minibatch.begin(), minibatch.end()});
+      ASSIGN_OR_RETURN(const UpdateResult result,
+                       update_->Step(SequencesOf(minibatch),
+                                     LearningRate(training, optimizer_step++, total_steps), &loss));
+      grad_norm += result.grad_norm;
+      minibatches += 1;
+      (*metrics)["lr"] = result.learning_rate;
+    }
+  }
+  (*metrics)["grad_norm"] = grad_norm / std::max(1.0, minibatches);
+  return loss.Metrics(ranks.parallel, metrics->values());
+}
+
+absl::Status PolicyGradient::Begin(RankContext& ranks) {
+  RunState& run = ranks.run;
+  // RestoreParameters prepares the model of a resumed run.
+  if (!run.resume.has_value()) RETURN_IF_ERROR(ContinueFromNewest(run));
+  ASSIGN_OR_RETURN(const Weights start, OpenVersion(run, run.cursor.stage_version()));
+  const absl::Span<const char> bytes = start.bytes->bytes();
+  if (HasReference() && stage().training().lora_rank() == 0) {
+    reference_ = std::make_unique<Transformer>(run.model->config(), run.model->compute(),
+                                               run.model->backend());
+    RETURN_IF_ERROR(reference_->Load(start.manifest, bytes, /*trainable=*/false));
+  }
+  if (settings_.advantage().estimator() == PpoSettings::Advantage::GAE) {
+    critic_ = std::make_unique<Critic>(*run.model, settings_.critic().layers(),
+                                       settings_.critic().detach(),
+                                       StreamKey(config_.seed(), "critic/" + stage().name()));
+    RETURN_IF_ERROR(critic_->Load(start.manifest, bytes));
+    run.extra = critic_->parameters();
+  }
+  kl_.emplace(settings_.kl().coef(), settings_.kl().target(), settings_.kl().horizon());
+  if (run.cursor.round() == 0 && run.cursor.phase() == Cursor::BEGIN) {
+    run.cursor.clear_replay();  // an earlier stage's
+    run.cursor.set_batches(0);
+  } else if (settings_.kl().target() > 0) {
+    kl_->Restore(run.cursor.kl_coef());
+  }
+  if (ranks.leader != nullptr) {
+    ASSIGN_OR_RETURN(stream_, RolloutStream::Open(*ranks.leader, settings_));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status PolicyGradient::Published(RankContext& ranks, bool saved) {
+  const int64_t step = ranks.run.cursor.round();
+  if (EvaluatesAfter(step)) progress_shown_ = false;
+  if (stream_ == nullptr) return absl::OkStatus();
+  RETURN_IF_ERROR(stream_->MarkApplied(ranks.run.cursor.version()));
+  if (saved) RETURN_IF_ERROR(stream_->MarkDurable());
+  return step + 1 == rounds() ? stream_->Close() : absl::OkStatus();
+}
+
+bool PolicyGradient::EvaluatesAfter(int64_t round) const {
+  return round + 1 == rounds() || (round + 1) % settings_.eval_every() == 0;
+}
+
+const AdamMoments* PolicyGradient::moments() const {
+  return update_ == nullptr ? nullptr : &update_->moments();
+}
+
+absl::Status PolicyGradient::Check(const ModelConfig& model, const RunData& data) const {
+  if (settings_.critic().layers() >= model.num_layers) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(stage().name(), ": ppo.critic.layers: ", settings_.critic().layers(),
+                     " of a model with ", model.num_layers,
+                     " layers; the critic's layers are on top of at least one of the policy's"));
+  }
+  RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
+  RETURN_IF_ERROR(CheckBacktracking(model, data));
+  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
+                              settings_.sampling().max_new_tokens(), "ppo.sampling.max_new_tokens",
+                              stage().training(), model);
+}
+
+absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
+                                               const RunData& data) const {
+  if (settings_.backtracking().steps() == 0) return absl::OkStatus();
+  const int64_t limit = std::min<int64_t>(stage().training().max_tokens(), model.max_positions);
+  const int64_t new_tokens = settings_.sampling().max_new_tokens();
+  const Backtracking backtracking(settings_, *data.prompt, *data.tokenizer);
+  for (const Problem& problem : data.train) {
+    if (SplitSteps(problem.solution).empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(problem.source, ": no worked steps, with which ppo.backtracking.steps ",
+                       settings_.backtracking().steps(), " begins solutions; set it to 0"));
+    }
+    const int64_t given = data.prompt->Prompt(problem).size() +
+                          backtracking.Prefix(problem.solution, /*step=*/0).size();
+    if (given + new_tokens <= limit) continue;
+    return absl::InvalidArgumentError(absl::StrCat(
+        problem.source, ": ", given, " tokens of prompt and given steps and ",
+        "ppo.sampling.max_new_tokens ", new_tokens, " do not fit into ", limit,
+        ", the lesser of training.max_tokens and the model's positions; lower backtracking.from"));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,83 @@
+#ifndef RECKON_LEARNER_ALGORITHM_POLICY_GRADIENT_POLICY_GRADIENT_H_
+#define RECKON_LEARNER_ALGORITHM_POLICY_GRADIENT_POLICY_GRADIENT_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "learner/algorithm/algorithm.h"
+#include "learner/algorithm/policy_gradient/metrics.h"
+#include "learner/experience/experience.h"
+#include "learner/loss/kl.h"
+#include "learner/sampling/rollout_stream.h"
+#include "learner/update/critic.h"
+#include "learner/update/policy_update.h"
+#include "learner/update/scoring.h"
+
+namespace reckon {
+
+// Online policy gradients: PPO (Schulman et al. 2017; paper, section 3) with a critic and GAE, and
+// GRPO, Dr. GRPO, RLOO and DAPO, whose baseline is the group. A round is a training step:
+//
+//   1. Sample `prompts` groups from the newest policy; with filter.groups further batches, until as
+//      many groups have rewards that differ.
+//   2. Rewards: the actors' (verdicts, steps), the reward model's, the overlong penalty.
+//   3. Score the tokens under the policy as it is before the update (old), under the reference
+//   policy
+//      (the version that the stage began with), and by the critic.
+//   4. Advantages: GAE, or each sample against its group.
+//   5. For ppo_epochs passes over the shuffled samples, for each minibatch: one optimizer step on
+//      the clipped policy loss, the KL penalty and the value loss.
+//   6. Steer the KL coefficient.
+//
+// docs/algorithms.md compares the settings with the papers.
+class PolicyGradient : public Algorithm {
+ public:
+  PolicyGradient(const RunConfig& config, int stage)
+      : Algorithm(config, stage), settings_(this->stage().ppo()) {}
+
+  int64_t rounds() const override { return settings_.steps(); }
+  std::string round_word() const override { return "step"; }
+  bool SavesAfter(int64_t round) const override { return EvaluatesAfter(round); }
+  bool EvaluatesAfter(int64_t round) const override;
+  absl::Status Check(const ModelConfig& model, const RunData& data) const override;
+
+  absl::Status Begin(RankContext& ranks) override;
+  absl::Status Round(RankContext& ranks) override;
+  absl::Status Published(RankContext& ranks, bool saved) override;
+  const AdamMoments* moments() const override;
+
+ private:
+  using Experiences = std::vector<Experience>;
+
+  bool HasReference() const { return settings_.kl().coef() > 0; }
+  absl::Status CheckBacktracking(const ModelConfig& model, const RunData& data) const;
+  // Steps 1 and 2: the same experiences on every rank.
+  absl::StatusOr<Experiences> Sample(RankContext& ranks);
+  absl::StatusOr<Experiences> SampleBatch(RankContext& ranks);
+  absl::StatusOr<std::vector<Rollout>> NextRollouts(RankContext& ranks);
+  // Step 3.
+  absl::Status Score(RankContext& ranks, Experiences* experiences);
+  absl::Status ScoreReference(RankContext& ranks,
+                              absl::Span<const TrainingSequence* const> sequences,
+                              TokenValues* logprobs);
+  // Step 5.
+  absl::Status Update(RankContext& ranks, std::vector<const Experience*> samples,
+                      StepMetrics* metrics);
+
+  const PpoSettings& settings_;
+  std::unique_ptr<RolloutStream> stream_;   // the leader's
+  std::unique_ptr<Transformer> reference_;  // with a KL penalty and without adapters
+  std::unique_ptr<Critic> critic_;          // with GAE
+  std::unique_ptr<PolicyUpdate> update_;    // from the first Round on, for all of them
+  std::optional<KlCoefficient> kl_;
+  bool progress_shown_ = false;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_ALGORITHM_POLICY_GRADIENT_POLICY_GRADIENT_H_

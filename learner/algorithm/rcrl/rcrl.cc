@@ -1,0 +1,130 @@
+#include "learner/algorithm/rcrl/rcrl.h"
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "common/base/rng.h"
+#include "common/base/status_macros.h"
+#include "learner/algorithm/fine_tune.h"
+#include "learner/algorithm/registry.h"
+#include "learner/data/selected_rollouts.h"
+#include "learner/experience/orm_rewards.h"
+#include "learner/parallel/single.h"
+
+namespace reckon {
+namespace {
+
+constexpr size_t kScoredAtOnce = 256;  // rollouts
+
+// `reckon train` refuses labels that the tokenizer splits.
+uint32_t LabelToken(const RunData& data, const std::string& label) {
+  return data.tokenizer->Encode(label, /*parse_special=*/true).front();
+}
+
+LabelTokens LabelTokensOf(const RunData& data, const RcrlSettings& settings) {
+  return {.good = LabelToken(data, settings.good_label()),
+          .bad = LabelToken(data, settings.bad_label())};
+}
+
+// Rollouts that wait until there are enough to be scored together.
+struct Unscored {
+  std::vector<Solution> solutions;
+  std::vector<TrainingSequence> sequences;  // the same under the training prompt
+  std::vector<size_t> prompts;              // tokens of that prompt
+};
+
+}  // namespace
+
+std::vector<uint32_t> Rcrl::StepLabel(const RunData& data) const {
+  return {LabelToken(data, settings_.good_label())};
+}
+
+absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext& leader,
+                                                                   RewardModel* model) const {
+  const RunData& data = leader.data;
+  const LabelTokens labels = LabelTokensOf(data, settings_);
+  const SpliceOptions options = {data.tokenizer.get(), data.training->StopTokenIds()};
+  std::vector<LabelledSequence> samples;
+  Unscored unscored;
+  auto label = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(
+        const TokenValues probabilities,
+        model->Score(*MakeSingle(), unscored.solutions, config_.learner().micro_batch_tokens()));
+    for (size_t i = 0; i < unscored.solutions.size(); ++i) {
+      const Solution& solution = unscored.solutions[i];
+      const std::vector<bool> good = LabelSteps(
+          settings_, model->steps().EndsOf(solution.tokens, solution.prompt), probabilities[i]);
+      samples.push_back(
+          InsertLabels(unscored.sequences[i], unscored.prompts[i], good, model->steps(), labels));
+    }
+    unscored = Unscored();
+    return absl::OkStatus();
+  };
+  absl::Status labelled;
+  const std::unique_ptr<Algorithm> earlier = MakeAlgorithm(config_, settings_.selection());
+  for (const SampledRound& round : earlier->SampledRounds(data)) {
+    RETURN_IF_ERROR(ReadRound(leader, round, [&](size_t problem, const Rollout& rollout) {
+      const std::vector<uint32_t> prompt = data.training->Prompt(data.train[problem]);
+      unscored.solutions.push_back(SolutionOf(rollout));
+      unscored.sequences.push_back(Splice(prompt, rollout, options));
+      unscored.prompts.push_back(prompt.size());
+      if (unscored.solutions.size() >= kScoredAtOnce && labelled.ok()) labelled = label();
+    }));
+  }
+  if (labelled.ok()) labelled = label();
+  RETURN_IF_ERROR(labelled);
+  return samples;
+}
+
+absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leader) const {
+  RunState& run = leader.run;
+  ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(run, settings_.orm()));
+  ASSIGN_OR_RETURN(std::vector<LabelledSequence> samples, LabelSelection(leader, model));
+  BalanceLabels(settings_.good_ratio(), StreamKey(config_.seed(), RoundName(run)), &samples);
+  std::vector<TrainingSequence> sequences;
+  int64_t good = 0, bad = 0;
+  for (LabelledSequence& sample : samples) {
+    good += sample.good;
+    bad += sample.bad;
+    sequences.push_back(std::move(sample.sequence));
+  }
+  run.reporter->AddLine(absl::StrFormat("%s: %d samples of %s, %d steps, %.1f%% labelled good",
+                                        RoundTitle(run), sequences.size(), settings_.selection(),
+                                        good + bad, 100 * GoodShare(good, bad)));
+  RETURN_IF_ERROR(run.reporter->Write({{"rcrl/samples", double(sequences.size())},
+                                       {"rcrl/steps", double(good + bad)},
+                                       {"rcrl/good_ratio", GoodShare(good, bad)}}));
+  std::vector<TrainingSequence> worked;
+  if (settings_.include_sft_data()) {
+    worked = EarlierSolutions(config_, stage_index_, leader.data);
+  }
+  if (good == 0 && bad > 0 && worked.empty()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        RoundTitle(run), ": no step of selection ", settings_.selection(),
+        " is labelled good, but evaluations force the good label; lower rcrl.threshold"));
+  }
+  const LabelTokens labels = LabelTokensOf(leader.data, settings_);
+  for (const TrainingSequence& solution : worked) {
+    const auto prompt = std::find(solution.loss.begin(), solution.loss.end(), true);
+    sequences.push_back(
+        InsertLabels(solution, prompt - solution.loss.begin(), {true}, model->steps(), labels)
+            .sequence);
+  }
+  if (!sequences.empty()) return sequences;
+  return absl::FailedPreconditionError(
+      absl::StrCat(RoundTitle(run), ": selection ", settings_.selection(),
+                   " leaves nothing to train on; lower rcrl.threshold or set good_ratio: 0"));
+}
+
+absl::Status Rcrl::Round(RankContext& ranks) {
+  std::vector<TrainingSequence> sequences;
+  if (ranks.leader != nullptr) {
+    ASSIGN_OR_RETURN(sequences, Collect(*ranks.leader));
+  }
+  return FineTune(ranks, std::move(sequences), {.restart_from = settings_.restart_from()});
+}
+
+}  // namespace reckon

@@ -1,0 +1,43 @@
+#ifndef RECKON_LEARNER_DATA_RUN_DATA_H_
+#define RECKON_LEARNER_DATA_RUN_DATA_H_
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "common/task/dataset/problem.h"
+#include "common/task/prompt/prompt_format.h"
+#include "common/text/chat_template.h"
+#include "common/text/tokenizer.h"
+#include "learner/data/training_sequence.h"
+#include "proto/config.pb.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// The run's problems and what turns them into tokens. The leader's alone; immutable once loaded.
+struct RunData {
+  std::vector<Problem> train, eval;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<ChatTemplate> chat;
+  std::optional<PromptFormatter> prompt;    // of data.format: samples and evaluations
+  std::optional<PromptFormatter> training;  // the same without worked examples: training sequences
+};
+
+// Reads problems and tokenizer. Errors name the file, line or setting.
+absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
+                                                     const WeightManifest& model);
+
+// A formatter of another format for the same data, which it borrows. FEW_SHOT takes the first
+// data.few_shot_examples training problems as worked examples.
+absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const RunData& data,
+                                              DataSettings::Format format);
+
+// The worked solution of a problem as a training sequence.
+TrainingSequence WorkedSequence(const RunData& data, const Problem& problem);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_DATA_RUN_DATA_H_

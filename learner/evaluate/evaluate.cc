@@ -1,0 +1,156 @@
+#include "learner/evaluate/evaluate.h"
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/status_macros.h"
+#include "common/task/metrics/group_metrics.h"
+#include "learner/evaluate/evaluation_files.h"
+#include "learner/evaluate/evaluation_report.h"
+#include "learner/experience/orm_rewards.h"
+#include "learner/sampling/run_plan.h"
+
+namespace reckon {
+namespace {
+
+// The reward model of rerank@K; null when none is configured or its stage has not ended yet.
+absl::StatusOr<RewardModel*> Reranker(LeaderContext& leader) {
+  const std::string& name = leader.run.config.eval().orm();
+  std::error_code error;
+  const std::string folder = RewardModelFolder(leader.run, name);
+  const bool of_this_run = folder != name;
+  if (name.empty() ||
+      (of_this_run && !std::filesystem::exists(folder + "/reward_head.json", error))) {
+    return nullptr;
+  }
+  return OpenRewardModel(leader.run, name);
+}
+
+PlanSpec EvalPlan(const LeaderContext& leader, const std::string& plan,
+                  const std::vector<uint32_t>& step_label, double temperature, uint32_t samples) {
+  const EvalSettings& settings = leader.run.config.eval();
+  SamplingParams sampling;
+  sampling.set_temperature(temperature);
+  sampling.set_max_new_tokens(settings.max_new_tokens());
+  PlanSpec spec = MakePinnedPlan(leader.run, *leader.data.prompt, sampling);
+  spec.set_name(plan);
+  spec.set_samples_per_group(samples);
+  RewardList rewards;
+  *rewards.Add() = settings.reward();
+  AddRewards(rewards, &spec);
+  for (uint32_t token : step_label) spec.add_step_label_tokens(token);
+  return spec;
+}
+
+// Runs the plan over all problems and adds its groups to `metrics`. `reranker` may be null.
+absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardModel* reranker,
+                         GroupMetrics* metrics, Evaluation* evaluation) {
+  std::vector<const Problem*> problems;
+  for (const Problem& problem : leader.data.eval) problems.push_back(&problem);
+  auto count = [&](const Batch& batch) -> absl::Status {
+    evaluation->set_set_aside(evaluation->set_aside() + batch.header.set_aside_size());
+    std::vector<double> scores;
+    if (reranker != nullptr) {
+      ASSIGN_OR_RETURN(scores, ScoreRollouts(leader, reranker, batch.rollouts));
+    }
+    auto next = scores.cbegin();
+    for (const std::vector<Rollout>& group : SplitGroups(batch.rollouts)) {
+      const auto end = reranker == nullptr ? next : next + static_cast<int64_t>(group.size());
+      metrics->AddGroup(group, {next, end});
+      next = end;
+    }
+    return absl::OkStatus();
+  };
+  return RunPlan(leader, spec, *leader.data.prompt, problems, count);
+}
+
+absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
+                              const std::vector<uint32_t>& step_label, Evaluation* evaluation) {
+  leader.run.reporter->BeginPhase(absl::StrCat("evaluate ", evaluation->name(), ": greedy"),
+                                  static_cast<double>(leader.data.eval.size()), "samples");
+  GroupMetrics metrics;
+  RETURN_IF_ERROR(RunEvalPlan(leader, EvalPlan(leader, plan + "/greedy", step_label, 0, 1), nullptr,
+                              &metrics, evaluation));
+  evaluation->set_problems(static_cast<uint32_t>(metrics.groups()));
+  *evaluation->mutable_maj_at_1() =
+      metrics.MeanAtOne(leader.run.config.eval().bootstrap(), leader.run.config.seed());
+  for (const auto& [verdict, count] : metrics.VerdictCounts()) {
+    (*evaluation->mutable_greedy_verdicts())[verdict] = static_cast<uint32_t>(count);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
+                             const std::vector<uint32_t>& step_label, Evaluation* evaluation) {
+  const EvalSettings& settings = leader.run.config.eval();
+  const uint32_t samples = settings.samples(), bootstrap = settings.bootstrap();
+  const uint64_t seed = leader.run.config.seed();
+  leader.run.reporter->BeginPhase(
+      absl::StrCat("evaluate ", evaluation->name(), ": ", samples, " samples"),
+      static_cast<double>(leader.data.eval.size()) * samples, "samples");
+  ASSIGN_OR_RETURN(RewardModel* const reranker, Reranker(leader));
+  GroupMetrics metrics;
+  RETURN_IF_ERROR(RunEvalPlan(
+      leader, EvalPlan(leader, plan + "/samples", step_label, settings.temperature(), samples),
+      reranker, &metrics, evaluation));
+  *evaluation->mutable_maj_at_k() = metrics.MajAtK(bootstrap, seed);
+  *evaluation->mutable_pass_at_k() = metrics.PassAtK(bootstrap, seed);
+  if (reranker != nullptr) {
+    *evaluation->mutable_rerank_at_k() = metrics.RerankAtK(bootstrap, seed);
+    *evaluation->mutable_rerank_weighted_at_k() = metrics.RerankWeightedAtK(bootstrap, seed);
+    *evaluation->mutable_rerank_gain() = metrics.RerankGain(bootstrap, seed);
+  }
+  for (const auto& [verdict, count] : metrics.VerdictCounts()) {
+    (*evaluation->mutable_sample_verdicts())[verdict] = static_cast<uint32_t>(count);
+  }
+  for (const auto& [k, value] : metrics.PassAtPowersOfTwo(samples)) {
+    (*evaluation->mutable_pass_at())[k] = value;
+  }
+  evaluation->mutable_distinct_correct()->set_text(metrics.DistinctCorrectTexts());
+  evaluation->mutable_distinct_correct()->set_equations(metrics.DistinctCorrectEquations());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Evaluation> RunPlans(LeaderContext& leader, const std::string& name,
+                                    const std::vector<uint32_t>& step_label) {
+  const absl::Time begin = absl::Now();
+  Evaluation evaluation;
+  evaluation.set_index(static_cast<uint32_t>(leader.run.cursor.evals()));
+  evaluation.set_name(name);
+  evaluation.set_version(static_cast<uint32_t>(leader.run.cursor.version()));
+  evaluation.set_samples(leader.run.config.eval().samples());
+  evaluation.set_temperature(leader.run.config.eval().temperature());
+  const std::string plan = absl::StrCat("eval/", evaluation.index(), "_", name);
+  RETURN_IF_ERROR(EvaluateGreedily(leader, plan, step_label, &evaluation));
+  if (evaluation.samples() > 0)
+    RETURN_IF_ERROR(EvaluateSamples(leader, plan, step_label, &evaluation));
+  evaluation.set_seconds(absl::ToDoubleSeconds(absl::Now() - begin));
+  return evaluation;
+}
+
+}  // namespace
+
+absl::StatusOr<Evaluation> Evaluate(LeaderContext& leader, const std::string& name,
+                                    const std::vector<uint32_t>& step_label) {
+  absl::StatusOr<Evaluation> evaluation =
+      ReadEvaluation(leader.run.run_dir, leader.run.cursor.evals(), name);
+  if (!evaluation.ok() || evaluation->version() != leader.run.cursor.version()) {
+    ASSIGN_OR_RETURN(evaluation, RunPlans(leader, name, step_label));
+    RETURN_IF_ERROR(WriteEvaluation(leader.run.run_dir, *evaluation));
+  }
+  leader.run.reporter->AddLine(EvaluationLine(*evaluation));
+  RETURN_IF_ERROR(leader.run.reporter->Write(EvaluationMetrics(*evaluation)));
+  leader.run.cursor.set_evals(leader.run.cursor.evals() + 1);
+  return evaluation;
+}
+
+absl::StatusOr<std::vector<std::string>> SummariseEvaluations(const std::string& run_dir) {
+  ASSIGN_OR_RETURN(const std::vector<Evaluation> evaluations, ReadEvaluations(run_dir));
+  RETURN_IF_ERROR(WriteSummary(run_dir, evaluations));
+  return EvaluationTable(evaluations);
+}
+
+}  // namespace reckon

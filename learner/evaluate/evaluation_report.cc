@@ -1,0 +1,90 @@
+#include "learner/evaluate/evaluation_report.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+
+namespace reckon {
+namespace {
+
+constexpr char kRow[] = "%-20s %-20s %-20s %-20s %-20s";
+
+std::string Percent(const Estimate& e) {
+  return absl::StrFormat("%5.1f%% [%4.1f, %4.1f]", 100 * e.value(), 100 * e.low(), 100 * e.high());
+}
+
+void AddEstimate(const std::string& name, const Estimate& estimate,
+                 std::map<std::string, double>* values) {
+  (*values)[name] = estimate.value();
+  (*values)[name + "/low"] = estimate.low();
+  (*values)[name + "/high"] = estimate.high();
+}
+
+}  // namespace
+
+std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation) {
+  std::map<std::string, double> values = {
+      {"val/problems", evaluation.problems()},
+      {"val/set_aside", evaluation.set_aside()},
+      {"val/version", evaluation.version()},
+      {"timing_s/testing", evaluation.seconds()},
+  };
+  AddEstimate("val/maj@1", evaluation.maj_at_1(), &values);
+  for (const auto& [verdict, count] : evaluation.greedy_verdicts()) {
+    values["val/greedy/" + verdict] = count;
+  }
+  if (evaluation.samples() == 0) return values;
+
+  AddEstimate("val/maj@K", evaluation.maj_at_k(), &values);
+  AddEstimate("val/pass@K", evaluation.pass_at_k(), &values);
+  if (evaluation.has_rerank_at_k()) {
+    AddEstimate("val/rerank@K", evaluation.rerank_at_k(), &values);
+    AddEstimate("val/rerank_weighted@K", evaluation.rerank_weighted_at_k(), &values);
+    AddEstimate("val/rerank_gain@K", evaluation.rerank_gain(), &values);
+  }
+  values["val/K"] = evaluation.samples();
+  for (const auto& [k, value] : evaluation.pass_at()) values["val/pass@" + k] = value;
+  values["val/distinct_correct/text"] = evaluation.distinct_correct().text();
+  values["val/distinct_correct/equations"] = evaluation.distinct_correct().equations();
+  for (const auto& [verdict, count] : evaluation.sample_verdicts()) {
+    values["val/samples/" + verdict] = count;
+  }
+  return values;
+}
+
+std::string EvaluationLine(const Evaluation& evaluation) {
+  const uint32_t k = evaluation.samples();
+  std::string line =
+      absl::StrFormat("evaluate %s: maj@1 %s", evaluation.name(), Percent(evaluation.maj_at_1()));
+  if (k > 0) {
+    absl::StrAppend(&line, "  maj@", k, " ", Percent(evaluation.maj_at_k()), "  pass@", k, " ",
+                    Percent(evaluation.pass_at_k()));
+  }
+  if (evaluation.has_rerank_at_k()) {
+    absl::StrAppend(&line, "  rerank@", k, " ", Percent(evaluation.rerank_at_k()), "  weighted ",
+                    Percent(evaluation.rerank_weighted_at_k()));
+  }
+  return line;
+}
+
+std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluations) {
+  const uint32_t samples = evaluations.empty() ? 0 : evaluations[0].samples();
+  const bool reranked = std::any_of(evaluations.begin(), evaluations.end(),
+                                    [](const Evaluation& e) { return e.has_rerank_at_k(); });
+  auto heading = [&](bool shown, const char* metric) {
+    return shown ? absl::StrCat(metric, samples) : "";
+  };
+  std::vector<std::string> rows = {
+      absl::StrFormat(kRow, "evaluation", "maj@1", heading(samples > 0, "maj@"),
+                      heading(samples > 0, "pass@"), heading(reranked, "rerank@"))};
+  auto cell = [](bool shown, const Estimate& e) { return shown ? Percent(e) : ""; };
+  for (const Evaluation& e : evaluations) {
+    rows.push_back(absl::StrFormat(
+        kRow, e.name(), Percent(e.maj_at_1()), cell(e.samples() > 0, e.maj_at_k()),
+        cell(e.samples() > 0, e.pass_at_k()), cell(e.has_rerank_at_k(), e.rerank_at_k())));
+  }
+  return rows;
+}
+
+}  // namespace reckon

@@ -1,0 +1,102 @@
+#include "learner/evaluate/evaluation_report.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using testing::AllOf;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+Estimate Rate(double value) {
+  Estimate estimate;
+  estimate.set_value(value);
+  estimate.set_low(value / 2);
+  estimate.set_high(value * 2);
+  return estimate;
+}
+
+Evaluation Greedy(const std::string& name) {
+  Evaluation evaluation;
+  evaluation.set_name(name);
+  evaluation.set_version(2);
+  evaluation.set_problems(40);
+  evaluation.set_seconds(1.5);
+  *evaluation.mutable_maj_at_1() = Rate(0.25);
+  (*evaluation.mutable_greedy_verdicts())["correct"] = 10;
+  return evaluation;
+}
+
+Evaluation Sampled(const std::string& name) {
+  Evaluation evaluation = Greedy(name);
+  evaluation.set_samples(4);
+  *evaluation.mutable_maj_at_k() = Rate(0.375);
+  *evaluation.mutable_pass_at_k() = Rate(0.5);
+  (*evaluation.mutable_pass_at())["2"] = 0.4;
+  (*evaluation.mutable_sample_verdicts())["wrong"] = 90;
+  evaluation.mutable_distinct_correct()->set_text(1.5);
+  evaluation.mutable_distinct_correct()->set_equations(1.25);
+  return evaluation;
+}
+
+Evaluation Reranked(const std::string& name) {
+  Evaluation evaluation = Sampled(name);
+  *evaluation.mutable_rerank_at_k() = Rate(0.125);
+  *evaluation.mutable_rerank_weighted_at_k() = Rate(0.4375);
+  *evaluation.mutable_rerank_gain() = Rate(0.0625);
+  return evaluation;
+}
+
+std::vector<std::string> Names(const std::map<std::string, double>& metrics) {
+  std::vector<std::string> names;
+  for (const auto& [name, value] : metrics) names.push_back(name);
+  return names;
+}
+
+TEST(EvaluationReportTest, AGreedyEvaluationHasTheMetricsOfOneSample) {
+  const std::map<std::string, double> metrics = EvaluationMetrics(Greedy("start"));
+  EXPECT_THAT(Names(metrics),
+              ElementsAre("timing_s/testing", "val/greedy/correct", "val/maj@1", "val/maj@1/high",
+                          "val/maj@1/low", "val/problems", "val/set_aside", "val/version"));
+  EXPECT_EQ(metrics.at("val/maj@1/low"), 0.125);
+  EXPECT_EQ(metrics.at("val/greedy/correct"), 10);
+}
+
+TEST(EvaluationReportTest, SamplesAndARewardModelAddTheirs) {
+  const std::map<std::string, double> metrics = EvaluationMetrics(Reranked("sft_1"));
+  EXPECT_EQ(metrics.at("val/K"), 4);
+  EXPECT_EQ(metrics.at("val/maj@K"), 0.375);
+  EXPECT_EQ(metrics.at("val/pass@K/high"), 1);
+  EXPECT_EQ(metrics.at("val/pass@2"), 0.4);
+  EXPECT_EQ(metrics.at("val/samples/wrong"), 90);
+  EXPECT_EQ(metrics.at("val/distinct_correct/equations"), 1.25);
+  EXPECT_EQ(metrics.at("val/rerank@K"), 0.125);
+  EXPECT_EQ(metrics.at("val/rerank_weighted@K"), 0.4375);
+  EXPECT_EQ(metrics.at("val/rerank_gain@K"), 0.0625);
+  EXPECT_EQ(EvaluationMetrics(Sampled("sft_1")).count("val/rerank@K"), 0u);
+}
+
+TEST(EvaluationReportTest, TheLineNamesK) {
+  EXPECT_EQ(EvaluationLine(Greedy("start")), "evaluate start: maj@1  25.0% [12.5, 50.0]");
+  EXPECT_THAT(EvaluationLine(Reranked("sft_1")),
+              AllOf(HasSubstr("maj@4  37.5%"), HasSubstr("pass@4  50.0%"),
+                    HasSubstr("rerank@4  12.5%"), HasSubstr("weighted  43.8%")));
+  EXPECT_THAT(EvaluationLine(Sampled("sft_1")), Not(HasSubstr("rerank")));
+}
+
+TEST(EvaluationReportTest, TheTableHasARowAnEvaluationAndNoColumnWithoutFigures) {
+  const auto rows = EvaluationTable({Sampled("start"), Reranked("orm_1")});
+  ASSERT_EQ(rows.size(), 3u);
+  EXPECT_THAT(rows[0], AllOf(HasSubstr("maj@4"), HasSubstr("pass@4"), HasSubstr("rerank@4")));
+  EXPECT_THAT(rows[1], AllOf(StartsWith("start "), Not(HasSubstr("12.5% "))));
+  EXPECT_THAT(rows[2], AllOf(StartsWith("orm_1 "), HasSubstr("12.5% [")));
+  EXPECT_THAT(EvaluationTable({Greedy("start")})[0], Not(HasSubstr("pass@")));
+  EXPECT_EQ(EvaluationTable({}).size(), 1u);
+}
+
+}  // namespace
+}  // namespace reckon

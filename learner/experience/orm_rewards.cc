@@ -1,0 +1,111 @@
+#include "learner/experience/orm_rewards.h"
+
+#include <memory>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "learner/experience/solution.h"
+#include "learner/parallel/single.h"
+
+namespace reckon {
+namespace {
+
+std::vector<Solution> SolutionsOf(const std::vector<Rollout>& rollouts) {
+  std::vector<Solution> solutions;
+  for (const Rollout& rollout : rollouts) solutions.push_back(SolutionOf(rollout));
+  return solutions;
+}
+
+void AddDenseReward(double weight, const std::vector<size_t>& ends,
+                    const std::vector<float>& probabilities,
+                    const std::vector<int64_t>& sampled_indices, Experience* experience) {
+  double before = 0;
+  for (size_t end : ends) {
+    const double rise = probabilities[end] - before;
+    before = probabilities[end];
+    const int64_t index = sampled_indices[end - 1];
+    if (index < 0) continue;  // a step that was forced earns nothing
+    experience->step_rewards[index] += static_cast<float>(weight * rise);
+    experience->reward += weight * rise;
+  }
+}
+
+}  // namespace
+
+RewardList ActorRewards(const RewardList& rewards) {
+  RewardList out;
+  for (const RewardSettings& reward : rewards) {
+    if (reward.kind() != RewardSettings::ORM) *out.Add() = reward;
+  }
+  if (out.empty()) out.Add()->set_weight(rewards.empty() ? 1 : 0);
+  return out;
+}
+
+std::string RewardModelFolder(const RunState& run, const std::string& name) {
+  for (const Stage& stage : run.config.stage()) {
+    if (stage.name() == name) return absl::StrCat(run.run_dir, "/orm/", name);
+  }
+  return name;
+}
+
+absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& name) {
+  if (run.reward_model == nullptr || run.reward_model_name != name) {
+    run.reward_model.reset();  // before the other one is loaded
+    ASSIGN_OR_RETURN(run.reward_model,
+                     RewardModel::Load(RewardModelFolder(run, name), run.base.manifest,
+                                       run.model->compute(), run.model->backend()));
+    run.reward_model_name = name;
+  }
+  return run.reward_model.get();
+}
+
+absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
+                                                  const std::vector<Rollout>& rollouts) {
+  ASSIGN_OR_RETURN(const TokenValues probabilities,
+                   model->Score(*MakeSingle(), SolutionsOf(rollouts),
+                                leader.run.config.learner().micro_batch_tokens()));
+  std::vector<double> scores;
+  for (const std::vector<float>& p : probabilities) scores.push_back(p.back());
+  return scores;
+}
+
+absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
+                           std::vector<Rollout>* rollouts) {
+  for (const RewardSettings& reward : rewards) {
+    if (reward.kind() != RewardSettings::ORM) continue;
+    ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader.run, reward.orm()));
+    ASSIGN_OR_RETURN(const std::vector<double> scores, ScoreRollouts(leader, model, *rollouts));
+    for (size_t i = 0; i < rollouts->size(); ++i) {
+      Rollout& rollout = (*rollouts)[i];
+      rollout.set_reward(rollout.reward() + reward.weight() * scores[i]);
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards,
+                                   const std::vector<Rollout>& rollouts,
+                                   std::vector<Experience>* experiences) {
+  for (const RewardSettings& reward : rewards) {
+    if (reward.kind() != RewardSettings::ORM) continue;
+    ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(ranks.run, reward.orm()));
+    const std::vector<Solution> solutions = SolutionsOf(rollouts);
+    ASSIGN_OR_RETURN(
+        const TokenValues probabilities,
+        model->Score(ranks.parallel, solutions, ranks.run.config.learner().micro_batch_tokens()));
+    for (size_t i = 0; i < rollouts.size(); ++i) {
+      Experience& experience = (*experiences)[i];
+      if (reward.dense()) {
+        AddDenseReward(reward.weight(),
+                       model->steps().EndsOf(solutions[i].tokens, solutions[i].prompt),
+                       probabilities[i], SampledIndices(rollouts[i]), &experience);
+      } else {
+        experience.reward += reward.weight() * probabilities[i].back();
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

@@ -1,0 +1,54 @@
+#ifndef RECKON_LEARNER_EXPERIENCE_ORM_REWARDS_H_
+#define RECKON_LEARNER_EXPERIENCE_ORM_REWARDS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "learner/experience/experience.h"
+#include "learner/experience/reward_model.h"
+#include "learner/run/context.h"
+#include "proto/config.pb.h"
+#include "proto/rollout.pb.h"
+
+namespace reckon {
+
+// Rewards of kind ORM, which the learner computes with a reward model: actors hold none.
+
+using RewardList = google::protobuf::RepeatedPtrField<RewardSettings>;
+
+// Returns the rewards that actors compute, i.e. all but those of kind ORM. The result is never
+// empty, because every rollout needs a verdict:
+//   {STEP_MATCH, ORM} -> {STEP_MATCH}
+//   {ORM}             -> {EXACT_MATCH_STRICT, weight 0}: a verdict, and nothing for the reward
+//   {}                -> {EXACT_MATCH_STRICT, weight 1}
+RewardList ActorRewards(const RewardList& rewards);
+
+// The folder that a reward setting's `orm` names: <run_dir>/orm/<name> for a stage of this run,
+// else the name itself, a path.
+std::string RewardModelFolder(const RunState& run, const std::string& name);
+
+// Loads the reward model `name`, or returns the one in `run` if it was the last one used: only one
+// is in memory at a time.
+absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& name);
+
+// The probability that each rollout's solution is right, computed on the leader alone.
+absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
+                                                  const std::vector<Rollout>& rollouts);
+
+// Adds the rewards of kind ORM to Rollout.reward, computed on the leader alone.
+absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
+                           std::vector<Rollout>* rollouts);
+
+// Adds the rewards of kind ORM to the experiences made of these rollouts, on every rank; the ranks
+// divide the work. A dense reward is given at the end of each solution step, as the rise of the
+// probability since the end of the step before (from 0 before the first). Its sum over the steps is
+// that of a sparse one, and steps that change nothing earn nothing. (As far as known the paper
+// gives the probability itself at each step, which pays for the number of steps.)
+absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards,
+                                   const std::vector<Rollout>& rollouts,
+                                   std::vector<Experience>* experiences);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_EXPERIENCE_ORM_REWARDS_H_

@@ -1,0 +1,73 @@
+#ifndef RECKON_LEARNER_LOSS_PPO_LOSS_H_
+#define RECKON_LEARNER_LOSS_PPO_LOSS_H_
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "learner/experience/experience.h"
+#include "learner/parallel/parallel.h"
+#include "learner/update/critic.h"
+#include "learner/update/policy_update.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// Fills in the advantages, and with GAE the returns, of a step's samples from their rewards, old
+// and reference log-probabilities and values. Every rank computes the same. Returns the mean KL
+// estimate of a token.
+//
+// The reward r_t of token t for GAE, with T the last token:
+//   r_t = step reward at t - [kl.place is REWARD] kl_coef KL_t,   r_T += reward - all step rewards
+// (InstructGPT; Ziegler et al. 2019, eq. 2). Group estimators compare the sums of the r_t.
+double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
+
+// The loss of the minibatches of one step, one after another (Schulman et al. 2017, eq. 9, without
+// the entropy bonus):
+//   policy loss + [kl.place is LOSS] kl_coef KL + critic.vf_coef value loss
+// and the metrics actor/* and critic/* of all of them. Owned by one step of the algorithm on its
+// thread; `critic` may be null and `settings` must outlive it.
+class PpoLoss : public SequenceLoss {
+ public:
+  PpoLoss(const PpoSettings& settings, double kl_coef, Critic* critic)
+      : settings_(settings), kl_coef_(kl_coef), critic_(critic) {}
+
+  // Sets the minibatch of the next PolicyUpdate::Step, whose sequences are those of `batch`.
+  void SetBatch(std::vector<const Experience*> batch);
+
+  at::Tensor Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
+                const TokenStates& states) override;
+  void Begin(absl::Span<const TrainingSequence* const> batch) override;
+  TokenQuery query() const override;
+
+  // Adds the metrics: sums over ranks and minibatches, divided by tokens or minibatches. All ranks
+  // must call it.
+  absl::Status Metrics(Parallel& parallel, std::map<std::string, double>* out);
+
+ private:
+  enum Sum {
+    kTokens,
+    kPolicy,
+    kClipped,
+    kClippedLower,
+    kKl,
+    kImportance,
+    kKlLoss,
+    kValue,
+    kValueClipped,
+    kSums
+  };
+
+  const PpoSettings& settings_;
+  const double kl_coef_;
+  Critic* const critic_;
+  std::vector<const Experience*> batch_;
+  std::vector<float> weights_;  // of a token of each sequence
+  std::vector<float> sums_ = std::vector<float>(kSums);
+  double minibatches_ = 0;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_LOSS_PPO_LOSS_H_

@@ -1,0 +1,125 @@
+#include "learner/parallel/rendezvous_store.h"
+
+#include <c10/util/Exception.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/net/channel.h"
+#include "common/net/retry.h"
+
+namespace reckon {
+namespace {
+
+constexpr uint32_t kWaitMs = 1000;  // how long the coordinator holds one GET or WAIT
+
+std::string Bytes(const std::vector<uint8_t>& value) { return {value.begin(), value.end()}; }
+
+std::string UniqueId() {
+  static std::atomic<uint64_t> next = 0;
+  static const std::string prefix =
+      absl::StrCat(absl::ToUnixNanos(absl::Now()), ".", ::getpid(), ".");
+  return absl::StrCat(prefix, next++);
+}
+
+RendezvousRequest Request(RendezvousRequest::Op op, const std::string& key) {
+  RendezvousRequest request;
+  request.set_op(op);
+  request.add_keys(key);
+  return request;
+}
+
+}  // namespace
+
+RendezvousStore::RendezvousStore(std::shared_ptr<Coordinator::StubInterface> stub, uint64_t term,
+                                 std::stop_token stop)
+    : stub_(std::move(stub)), term_(term), stop_(stop) {}
+
+c10::intrusive_ptr<c10d::Store> RendezvousStore::clone() {
+  return c10::make_intrusive<RendezvousStore>(stub_, term_, stop_);
+}
+
+RendezvousReply RendezvousStore::Call(RendezvousRequest request) {
+  request.set_term(term_);
+  request.set_id(UniqueId());
+  RendezvousReply reply;
+  absl::Status status = CallWithRetry(
+      stop_, {.patience = absl::FromChrono(timeout_)},
+      [&](grpc::ClientContext* context) { return stub_->Rendezvous(context, request, &reply); });
+  if (!status.ok()) {
+    C10_THROW_ERROR(DistStoreError, absl::StrCat("rendezvous: ", status.message()));
+  }
+  return reply;
+}
+
+RendezvousReply RendezvousStore::Await(RendezvousRequest request,
+                                       std::chrono::milliseconds timeout) {
+  absl::Time deadline = absl::Now() + absl::FromChrono(timeout);
+  request.set_wait_ms(kWaitMs);
+  while (true) {
+    RendezvousReply reply = Call(request);
+    if (reply.found()) return reply;
+    if (absl::Now() > deadline) {
+      C10_THROW_ERROR(DistStoreError,
+                      absl::StrCat("rendezvous: no key ", request.keys(0), " after ",
+                                   timeout.count(), " ms: is a rank missing?"));
+    }
+  }
+}
+
+void RendezvousStore::set(const std::string& key, const std::vector<uint8_t>& value) {
+  RendezvousRequest request = Request(RendezvousRequest::SET, key);
+  request.set_value(Bytes(value));
+  Call(std::move(request));
+}
+
+std::vector<uint8_t> RendezvousStore::compareSet(const std::string& key,
+                                                 const std::vector<uint8_t>& expected,
+                                                 const std::vector<uint8_t>& desired) {
+  RendezvousRequest request = Request(RendezvousRequest::COMPARE_SET, key);
+  request.set_expected(Bytes(expected));
+  request.set_value(Bytes(desired));
+  RendezvousReply reply = Call(std::move(request));
+  return {reply.value().begin(), reply.value().end()};
+}
+
+std::vector<uint8_t> RendezvousStore::get(const std::string& key) {
+  RendezvousReply reply = Await(Request(RendezvousRequest::GET, key), timeout_);
+  return {reply.value().begin(), reply.value().end()};
+}
+
+int64_t RendezvousStore::add(const std::string& key, int64_t value) {
+  RendezvousRequest request = Request(RendezvousRequest::ADD, key);
+  request.set_amount(value);
+  return Call(std::move(request)).sum();
+}
+
+bool RendezvousStore::deleteKey(const std::string& key) {
+  return Call(Request(RendezvousRequest::DELETE, key)).sum() > 0;
+}
+
+bool RendezvousStore::check(const std::vector<std::string>& keys) {
+  RendezvousRequest request;
+  request.set_op(RendezvousRequest::CHECK);
+  request.mutable_keys()->Add(keys.begin(), keys.end());
+  return Call(std::move(request)).found();
+}
+
+int64_t RendezvousStore::getNumKeys() {
+  C10_THROW_ERROR(NotImplementedError, "the coordinator does not count the keys of a rendezvous");
+}
+
+void RendezvousStore::wait(const std::vector<std::string>& keys) { wait(keys, timeout_); }
+
+void RendezvousStore::wait(const std::vector<std::string>& keys,
+                           const std::chrono::milliseconds& timeout) {
+  if (keys.empty()) return;
+  RendezvousRequest request;
+  request.set_op(RendezvousRequest::WAIT);
+  request.mutable_keys()->Add(keys.begin(), keys.end());
+  Await(std::move(request), timeout);
+}
+
+}  // namespace reckon

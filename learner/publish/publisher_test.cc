@@ -1,0 +1,99 @@
+#include "learner/publish/publisher.h"
+
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "common/model/transfer/fetch.h"
+#include "gmock/gmock.h"
+#include "grpcpp/grpcpp.h"
+#include "gtest/gtest.h"
+#include "tests/support/tiny_model.h"
+
+namespace reckon {
+namespace {
+
+using testing::ElementsAre;
+
+// A coordinator that keeps the manifests it gets, after it has refused some calls.
+class ManifestCoordinator : public Coordinator::Service {
+ public:
+  explicit ManifestCoordinator(int refusals, grpc::StatusCode code = grpc::StatusCode::UNAVAILABLE)
+      : code_(code), refusals_(refusals) {
+    grpc::ServerBuilder builder;
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  ~ManifestCoordinator() override { server_->Shutdown(); }
+
+  std::unique_ptr<Coordinator::StubInterface> NewStub() {
+    return Coordinator::NewStub(server_->InProcessChannel({}));
+  }
+  std::vector<WeightManifest> manifests() const {
+    absl::MutexLock lock(&mu_);
+    return manifests_;
+  }
+
+  grpc::Status PublishWeights(grpc::ServerContext*, const PublishWeightsRequest* request,
+                              MarkReply*) override {
+    absl::MutexLock lock(&mu_);
+    if (refusals_-- > 0) return {code_, "refused"};
+    manifests_.push_back(request->manifest());
+    return grpc::Status::OK;
+  }
+
+ private:
+  const grpc::StatusCode code_;
+  mutable absl::Mutex mu_;
+  int refusals_ ABSL_GUARDED_BY(mu_);
+  std::vector<WeightManifest> manifests_ ABSL_GUARDED_BY(mu_);
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
+  ManifestCoordinator coordinator(1);
+  const auto stub = coordinator.NewStub();
+  auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, std::stop_token());
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  for (uint64_t version = 0; version < 5; ++version) {
+    const absl::Status status = (*publisher)->Publish(version, MakeTinyModel(version + 1));
+    ASSERT_TRUE(status.ok()) << status;
+  }
+  std::vector<uint64_t> fetched;
+  const std::vector<WeightManifest> manifests = coordinator.manifests();
+  ASSERT_EQ(manifests.size(), 5u);
+  for (size_t version = 0; version < manifests.size(); ++version) {
+    EXPECT_EQ(manifests[version].version(), version);
+    EXPECT_EQ(manifests[version].term(), 5u);
+    EXPECT_EQ(manifests[version].sources_size(), 1);
+    const absl::StatusOr<Weights> weights = FetchWeights(manifests[version], std::stop_token());
+    if (!weights.ok()) continue;
+    fetched.push_back(version);
+    const Weights expected = MakeTinyModel(version + 1);
+    EXPECT_TRUE(weights->bytes->bytes() == expected.bytes->bytes());
+  }
+  EXPECT_THAT(fetched, ElementsAre(0, 3, 4));
+}
+
+TEST(PublisherTest, AnOlderTermIsAnErrorAtOnce) {
+  ManifestCoordinator coordinator(1, grpc::StatusCode::FAILED_PRECONDITION);
+  const auto stub = coordinator.NewStub();
+  auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, std::stop_token());
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(),
+            absl::StatusCode::kFailedPrecondition);
+  EXPECT_TRUE(coordinator.manifests().empty());
+}
+
+TEST(PublisherTest, AStopEndsTheWaitForTheCoordinator) {
+  ManifestCoordinator coordinator(1 << 30);
+  const auto stub = coordinator.NewStub();
+  std::stop_source stop;
+  auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, stop.get_token());
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  stop.request_stop();
+  EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(), absl::StatusCode::kCancelled);
+}
+
+}  // namespace
+}  // namespace reckon

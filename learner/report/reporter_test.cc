@@ -1,0 +1,99 @@
+#include "learner/report/reporter.h"
+
+#include <filesystem>
+
+#include "absl/time/clock.h"
+#include "common/base/files.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class ReporterTest : public testing::Test {
+ protected:
+  ReporterTest() {
+    std::filesystem::remove_all(run_dir_);
+    std::filesystem::create_directories(run_dir_);
+  }
+  std::unique_ptr<Reporter> Open(int64_t step = 0, std::vector<std::string> lines = {}) {
+    auto reporter = Reporter::Create(run_dir_, step, std::move(lines));
+    EXPECT_TRUE(reporter.ok()) << reporter.status();
+    return *std::move(reporter);
+  }
+  Progress Shown() { return *ReadProgress(run_dir_); }
+
+  const std::string run_dir_ = testing::TempDir() + "/reporter_test";
+};
+
+TEST_F(ReporterTest, MetricsContinueAtTheGivenStep) {
+  const auto reporter = Open(7);
+  EXPECT_EQ(reporter->step(), 7);
+  ASSERT_TRUE(reporter->Write({{"loss", 0.5}}).ok());
+  ASSERT_TRUE(reporter->Write({{"loss", 0.25}}).ok());
+  EXPECT_EQ(reporter->step(), 9);
+  const std::string text = *ReadFile(run_dir_ + "/metrics.jsonl");
+  EXPECT_THAT(text, HasSubstr("{\"step\":7,"));
+  EXPECT_THAT(text, HasSubstr("{\"step\":8,"));
+}
+
+TEST_F(ReporterTest, APhaseStartsAtZeroAndAFastUpdateWaitsForTheNextWrite) {
+  const auto reporter = Open();
+  const absl::Time begin = absl::Now();
+  reporter->BeginPhase("one", 4, "samples");
+  reporter->Update(3, 100);
+  const double done = Shown().done();
+  if (absl::Now() - begin < absl::Milliseconds(300)) {  // else the disk is slow
+    EXPECT_EQ(done, 0);
+  }
+  reporter->AddLine("summary");  // written at once, with the update
+  EXPECT_EQ(Shown().done(), 3);
+  EXPECT_EQ(Shown().tokens_per_s(), 100);
+  reporter->BeginPhase("two", 8, "steps");
+  EXPECT_EQ(Shown().phase(), "two");
+  EXPECT_EQ(Shown().done(), 0);
+  EXPECT_EQ(Shown().total(), 8);
+  EXPECT_EQ(Shown().unit(), "steps");
+  EXPECT_EQ(Shown().tokens_per_s(), 0);
+  EXPECT_FALSE(Shown().finished());
+}
+
+TEST_F(ReporterTest, LinesFollowThoseOfTheEarlierAttempt) {
+  const auto reporter = Open(0, {"earlier"});
+  reporter->AddLine("later");
+  EXPECT_THAT(reporter->lines(), ElementsAre("earlier", "later"));
+  EXPECT_THAT(Shown().lines(), ElementsAre("earlier", "later"));
+}
+
+TEST_F(ReporterTest, AFinishedRunIsFullAndSaysSo) {
+  const auto reporter = Open();
+  reporter->BeginPhase("one", 4, "samples");
+  reporter->Finish();
+  EXPECT_TRUE(Shown().finished());
+  EXPECT_EQ(Shown().done(), 4);
+}
+
+TEST_F(ReporterTest, ASilentOneCountsStepsAndLinesButWritesNothing) {
+  const auto reporter = Reporter::Silent();
+  reporter->BeginPhase("one", 4, "samples");
+  reporter->AddLine("line");
+  ASSERT_TRUE(reporter->Write({{"loss", 0.5}}).ok());
+  reporter->Finish();
+  EXPECT_EQ(reporter->step(), 1);
+  EXPECT_THAT(reporter->lines(), ElementsAre("line"));
+  EXPECT_TRUE(std::filesystem::is_empty(run_dir_));
+}
+
+TEST_F(ReporterTest, ProgressThatCannotBeWrittenDoesNotEndTheRun) {
+  const auto reporter = Open();
+  std::filesystem::remove_all(run_dir_);
+  reporter->BeginPhase("one", 4, "samples");
+  reporter->AddLine("line");
+  EXPECT_THAT(reporter->lines(), ElementsAre("line"));
+}
+
+}  // namespace
+}  // namespace reckon

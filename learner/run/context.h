@@ -1,0 +1,89 @@
+#ifndef RECKON_LEARNER_RUN_CONTEXT_H_
+#define RECKON_LEARNER_RUN_CONTEXT_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "absl/time/time.h"
+#include "common/base/stop.h"
+#include "common/model/files/model_folder.h"
+#include "common/model/transformer.h"
+#include "common/net/plan_client.h"
+#include "learner/checkpoint/checkpoint.h"
+#include "learner/data/run_data.h"
+#include "learner/parallel/parallel.h"
+#include "learner/publish/publisher.h"
+#include "learner/report/reporter.h"
+#include "learner/update/policy_update.h"
+#include "proto/config.pb.h"
+#include "proto/coordinator.grpc.pb.h"
+
+namespace reckon {
+
+// What a stage works with on one rank, in three structs, so that the compiler knows which functions
+// all ranks must call together:
+//
+//   RunState       local to every rank. Nothing in it waits for another rank.
+//   LeaderContext  RunState and what rank 0 alone has: data, coordinator, publisher. Leads to no
+//                  collective, so a function of the leader cannot hang the group.
+//   RankContext    RunState, the collectives, and the leader's part, null on other ranks.
+//
+// A function that takes RankContext& (or Parallel&) is a collective: every rank calls it, in the
+// same order. All three are owned by the Learner, passed by reference, and used by its one thread.
+
+class RewardModel;
+
+struct RunState {
+  RunConfig config;
+  std::string run_dir;
+  absl::Duration checkpoint_interval = absl::Minutes(2);
+  int64_t checkpoint_steps = 0;  // also after this many optimizer steps; 0: by time alone
+  uint64_t term = 0;
+  std::stop_token stop;
+
+  Transformer* model = nullptr;               // the policy, or what is trained in its place
+  Weights base;                               // version 0, the model folder
+  NamedTensors extra;                         // trained beside the model: heads of this stage
+  std::shared_ptr<RewardModel> reward_model;  // the one last used, see OpenRewardModel
+  std::string reward_model_name;
+  std::string round_word;        // "round", "step"; empty: the stage has one round
+  Cursor cursor;                 // equal on all ranks, except for step, evals and lines
+  Reporter* reporter = nullptr;  // the leader's writes, the others' are silent
+  // The checkpoint that the run resumes from, until all of it is restored; see resume.h.
+  std::optional<Checkpoint> resume;
+
+  const Stage& stage() const { return config.stage(static_cast<int>(cursor.stage())); }
+};
+
+struct LeaderContext {
+  RunState& run;
+  Coordinator::StubInterface& coordinator;
+  PlanClient& plans;
+  Publisher& publisher;
+  const RunData& data;
+  // Plans that ended since the last checkpoint, with their last batch. The next checkpoint covers
+  // them, so SaveRun marks them durable.
+  std::map<std::string, uint64_t> uncovered_plans = {};
+};
+
+struct RankContext {
+  RunState& run;
+  Parallel& parallel;
+  LeaderContext* leader;  // null: this rank is not the leader
+};
+
+// Name of the weights, folder and evaluation that the cursor's round makes: "sft_1",
+// "ei_1_round_2", "ppo_1_step_50".
+std::string RoundName(const RunState& run);
+// The same for humans: "sft_1", "ei_1 round 2", "ppo_1 step 50".
+std::string RoundTitle(const RunState& run);
+
+// The model's parameters, then those of run.extra: the order of checkpoints and of the optimizer.
+NamedTensors AllParameters(const RunState& run);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_RUN_CONTEXT_H_

@@ -1,0 +1,282 @@
+#include "learner/run/learner.h"
+
+#include <ATen/Parallel.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <optional>
+#include <thread>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/files.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/base/thread_pool.h"
+#include "common/model/init/init_model.h"
+#include "common/model/torch_status.h"
+#include "common/net/retry.h"
+#include "learner/algorithm/algorithm.h"
+#include "learner/algorithm/registry.h"
+#include "learner/data/checks.h"
+#include "learner/evaluate/evaluate.h"
+#include "learner/parallel/gloo_parallel.h"
+#include "learner/parallel/nccl_parallel.h"
+#include "learner/parallel/single.h"
+#include "learner/run/context.h"
+#include "learner/run/resume.h"
+#include "learner/run/versions.h"
+
+namespace reckon {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Refuses to mix the files of two runs.
+absl::Status CheckFresh(const std::string& run_dir) {
+  std::error_code error;
+  if (ListCheckpoints(run_dir).empty() && !fs::exists(run_dir + "/eval", error)) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      run_dir, " holds an earlier run; continue it with --resume, or choose another name"));
+}
+
+// The sequence of steps in learner.h.
+class Learner {
+ public:
+  Learner(const LearnerOptions& options, std::shared_ptr<Coordinator::StubInterface> stub,
+          std::stop_token stop)
+      : options_(options), stub_(std::move(stub)) {
+    run_.config = options.config;
+    run_.run_dir = options.run_dir;
+    run_.checkpoint_interval = options.checkpoint_interval;
+    run_.checkpoint_steps = options.checkpoint_steps;
+    run_.stop = stop;
+  }
+
+  absl::Status Run() {
+    RETURN_IF_ERROR(Prepare());
+    RankContext ranks = {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr};
+    RETURN_IF_ERROR(RunStages(ranks));
+    if (leader_.has_value()) {
+      ASSIGN_OR_RETURN(std::vector<std::string> table, SummariseEvaluations(run_.run_dir));
+      for (const std::string& line : table) run_.reporter->AddLine(line);
+      run_.reporter->Finish();
+    }
+    // The other ranks wait for the last evaluation, so that the group ends together.
+    std::string done = "done";
+    return parallel_->Broadcast(&done);
+  }
+
+ private:
+  bool IsLeader() const { return options_.rank == 0; }
+
+  absl::Status Prepare() {
+    const RunConfig& config = run_.config;
+    int threads = static_cast<int>(config.learner().threads());
+    const int cores = static_cast<int>(std::thread::hardware_concurrency());
+    if (threads == 0) threads = std::max(1, cores / options_.world_size);
+    SetComputeThreads(threads);
+    at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
+
+    ASSIGN_OR_RETURN(backend_, ChooseBackend(ModelSettings::Device_Name(config.model().device())));
+    if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(run_.run_dir));
+    ModelConfig shape;
+    if (IsLeader()) {
+      RETURN_IF_ERROR(MakeInitialModel());
+      RETURN_IF_ERROR(LoadBase(&shape));
+      ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
+      RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
+      RETURN_IF_ERROR(CheckStages(shape));
+    }
+    RETURN_IF_ERROR(JoinGroup());
+    // The other ranks read the model folder, which an init stage may just have made.
+    std::string written = "the leader has written the model folder";
+    RETURN_IF_ERROR(parallel_->Broadcast(&written));
+    if (!IsLeader()) RETURN_IF_ERROR(LoadBase(&shape));
+    RETURN_IF_ERROR(FindCheckpoint(run_, *parallel_, options_.resume));
+    saved_ = run_.cursor;
+    RETURN_IF_ERROR(StartReporter());
+    if (IsLeader()) RETURN_IF_ERROR(StartLeader());
+    const Dtype compute =
+        config.model().compute() == ModelSettings::FP32 ? Dtype::kFp32 : Dtype::kBf16;
+    model_ = std::make_unique<Transformer>(shape, compute, backend_);
+    RETURN_IF_ERROR(model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true));
+    run_.model = model_.get();
+    return absl::OkStatus();
+  }
+
+  // Runs the init stage, unless an earlier attempt of this run did.
+  absl::Status MakeInitialModel() {
+    const std::string folder = BaseModelFolder(run_.config, run_.run_dir);
+    if (!HasInit(run_.config) || fs::exists(folder)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(Weights weights, InitModel(run_.config));
+    RETURN_IF_ERROR(MakeFolders(fs::path(folder).parent_path().string()));
+    return WriteModelFolder(folder, weights.manifest, weights.bytes->bytes());
+  }
+
+  absl::Status LoadBase(ModelConfig* shape) {
+    ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir)));
+    ASSIGN_OR_RETURN(*shape, ModelConfig::Parse(run_.base.manifest.config_json()));
+    return absl::OkStatus();
+  }
+
+  absl::Status CheckStages(const ModelConfig& shape) {
+    for (int i = 0; i < run_.config.stage_size(); ++i) {
+      const std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(run_.config, i);
+      if (algorithm == nullptr) continue;
+      if (data_->train.empty()) return absl::InvalidArgumentError("data.train: no problems");
+      RETURN_IF_ERROR(algorithm->Check(shape, *data_));
+    }
+    return absl::OkStatus();
+  }
+
+  // Enters a term of the coordinator and connects the ranks.
+  absl::Status JoinGroup() {
+    BeginTermRequest request;
+    request.set_learner(run_.config.name());
+    request.set_world_size(options_.world_size);
+    request.set_nonce(options_.nonce.empty() ? absl::StrCat(absl::ToUnixNanos(absl::Now()))
+                                             : options_.nonce);
+    BeginTermReply reply;
+    RETURN_IF_ERROR(CallWithRetry(
+        run_.stop, {.patience = absl::Minutes(2)},
+        [&](grpc::ClientContext* call) { return stub_->BeginTerm(call, request, &reply); }));
+    run_.term = reply.term();
+    if (options_.world_size == 1) {
+      parallel_ = MakeSingle();
+      return absl::OkStatus();
+    }
+    GlooOptions gloo;
+    gloo.rank = options_.rank;
+    gloo.world = options_.world_size;
+    gloo.interface_address = options_.interface_address;
+    gloo.term = run_.term;
+    ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, run_.stop));
+#ifdef RECKON_CUDA
+    if (backend_ == Backend::kTorchCuda) {
+      ASSIGN_OR_RETURN(parallel_, MakeNccl(std::move(parallel_), run_.term, stub_, run_.stop));
+    }
+#endif
+    return absl::OkStatus();
+  }
+
+  absl::Status StartReporter() {
+    if (!IsLeader()) {
+      reporter_ = Reporter::Silent();
+    } else {
+      ASSIGN_OR_RETURN(reporter_,
+                       Reporter::Create(run_.run_dir, run_.cursor.step(),
+                                        {run_.cursor.lines().begin(), run_.cursor.lines().end()}));
+    }
+    run_.reporter = reporter_.get();
+    if (run_.resume.has_value()) {
+      run_.reporter->AddLine(absl::StrCat("resumed from ", run_.resume->path));
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status StartLeader() {
+    plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop);
+    ASSIGN_OR_RETURN(publisher_,
+                     Publisher::Start(options_.listen, stub_.get(), run_.term, run_.stop));
+    leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_});
+    return PublishNewest(*leader_);
+  }
+
+  absl::Status RunStages(RankContext& ranks) {
+    Cursor& cursor = run_.cursor;
+    if (!run_.resume.has_value() && !HasInit(run_.config)) RETURN_IF_ERROR(EvaluateAs("start"));
+    for (; cursor.stage() < run_.config.stage_size(); cursor.set_stage(cursor.stage() + 1)) {
+      const Stage& stage = run_.stage();
+      if (stage.has_init()) continue;  // Prepare made it; random weights need no evaluation
+      const std::unique_ptr<Algorithm> algorithm =
+          MakeAlgorithm(run_.config, static_cast<int>(cursor.stage()));
+      run_.round_word = algorithm == nullptr ? std::string() : algorithm->round_word();
+      if (cursor.phase() == Cursor::BEGIN && cursor.round() == 0) {
+        cursor.set_stage_version(cursor.version());
+      }
+      if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
+      if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_));
+      if (algorithm == nullptr) {
+        RETURN_IF_ERROR(EvaluateAs(stage.name()));
+        continue;
+      }
+      for (; cursor.round() < algorithm->rounds(); cursor.set_round(cursor.round() + 1)) {
+        RETURN_IF_ERROR(RunRound(ranks, *algorithm));
+        cursor.set_phase(Cursor::BEGIN);
+      }
+      cursor.set_round(0);
+      run_.extra.clear();
+      run_.resume.reset();
+    }
+    return absl::OkStatus();
+  }
+
+  absl::Status RunRound(RankContext& ranks, Algorithm& algorithm) {
+    const bool must_save = algorithm.SavesAfter(run_.cursor.round());
+    bool saved = true;  // a round in TRAINED was resumed from its checkpoint
+    if (run_.cursor.phase() != Cursor::TRAINED) {
+      RETURN_IF_ERROR(algorithm.Round(ranks));
+      run_.cursor.set_phase(Cursor::TRAINED);
+      run_.cursor.set_train_step(0);
+      saved = must_save || absl::Now() - saved_at_ > run_.checkpoint_interval;
+      if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(must_save));
+      // What the leader wrote, the others may read from here on.
+      if (must_save) RETURN_IF_ERROR(ranks.parallel.Barrier());
+      if (saved) {
+        if (leader_.has_value()) RETURN_IF_ERROR(SaveRun(*leader_, algorithm.moments()));
+        saved_ = run_.cursor;
+        saved_at_ = absl::Now();
+      }
+      if (leader_.has_value() && algorithm.updates_policy()) {
+        RETURN_IF_ERROR(PublishNewest(*leader_));
+        DropOldFolders(*leader_, saved_);
+      }
+    }
+    RETURN_IF_ERROR(algorithm.Published(ranks, saved));
+    return algorithm.EvaluatesAfter(run_.cursor.round()) ? EvaluateAs(RoundName(run_))
+                                                         : absl::OkStatus();
+  }
+
+  // Counts the cursor to the next version, which the leader writes.
+  absl::Status MakeVersion(bool show) {
+    run_.cursor.set_version(run_.cursor.version() + 1);
+    run_.cursor.add_folders(RoundName(run_));
+    if (!leader_.has_value()) return absl::OkStatus();
+    if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
+    return WriteVersion(*leader_);
+  }
+
+  absl::Status EvaluateAs(const std::string& name) {
+    if (!leader_.has_value()) return absl::OkStatus();
+    return Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
+        .status();
+  }
+
+  const LearnerOptions options_;
+  const std::shared_ptr<Coordinator::StubInterface> stub_;
+  Backend backend_ = Backend::kCpuKernels;
+  RunState run_;
+  std::unique_ptr<RunData> data_;  // the leader's
+  std::unique_ptr<Parallel> parallel_;
+  std::unique_ptr<PlanClient> plans_;     // the leader's
+  std::unique_ptr<Publisher> publisher_;  // the leader's
+  std::unique_ptr<Reporter> reporter_;
+  std::unique_ptr<Transformer> model_;
+  std::optional<LeaderContext> leader_;
+  Cursor saved_;  // of the newest checkpoint
+  absl::Time saved_at_ = absl::Now();
+};
+
+}  // namespace
+
+absl::Status RunLearner(const LearnerOptions& options,
+                        std::shared_ptr<Coordinator::StubInterface> stub, std::stop_token stop) {
+  // Loading, attaching adapters, making heads, saving: what has no border of its own.
+  return CatchTorchErrors("learner", [&] { return Learner(options, std::move(stub), stop).Run(); });
+}
+
+}  // namespace reckon

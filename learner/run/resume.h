@@ -1,0 +1,52 @@
+#ifndef RECKON_LEARNER_RUN_RESUME_H_
+#define RECKON_LEARNER_RUN_RESUME_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "learner/run/context.h"
+#include "learner/update/policy_update.h"
+
+namespace reckon {
+
+// How a run is saved and resumed. A checkpoint holds the cursor, the parameters, and AdamW's
+// moments where an optimizer continues. What happens depends on the cursor's phase:
+//
+//   phase    the round was         parameters         moments           what runs next
+//   BEGIN    not begun             RestoreParameters  MakePolicyUpdate  Algorithm::Round
+//   TRAIN    in its fine-tuning    RestoreParameters  MakePolicyUpdate  Algorithm::Round, whose
+//                                                                       FineTune continues at
+//                                                                       cursor.train_step
+//   TRAINED  trained and written,  RestoreParameters  MakePolicyUpdate  Algorithm::Published, the
+//            perhaps unpublished                      in a later round  evaluation, the next round
+//
+//   1. FindCheckpoint     the Learner, before the model exists; the cursor is the checkpoint's.
+//                         The newest version is then published again, whatever the phase.
+//   2. Algorithm::Begin   adds the stage's heads to run.extra.
+//   3. RestoreParameters  the Learner, after Begin, in every phase.
+//   4. MakePolicyUpdate   the algorithm, when it makes its optimizer. A checkpoint has moments in
+//                         phase TRAIN, and in every phase of an online stage, whose optimizer lives
+//                         for all its rounds. Other fine-tunings begin with fresh moments.
+//   5. The Learner forgets the checkpoint when the stage ends.
+//
+// What is not in a checkpoint is recorded by the coordinator: batches and selections are served
+// again as they were.
+
+// Loads the newest intact checkpoint into run.resume, if `resume` and there is one. The leader
+// chooses, so that all ranks load the same one.
+absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume);
+
+// Copies the checkpoint's parameters into the model and run.extra; adapters are attached to the
+// version that they were trained on first. INVALID_ARGUMENT when they are those of another model.
+absl::Status RestoreParameters(RunState& run);
+
+// The optimizer of a stage, over AllParameters, with the checkpoint's moments if the run resumes in
+// the middle of what it does. DATA_LOSS when the checkpoint lacks them.
+absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
+
+// Saves cursor, parameters and, if not null, moments as a checkpoint.
+absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_RUN_RESUME_H_

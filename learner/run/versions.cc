@@ -1,0 +1,73 @@
+#include "learner/run/versions.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <string>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/rng.h"
+#include "common/base/status_macros.h"
+#include "learner/publish/snapshot.h"
+
+namespace reckon {
+namespace {
+
+std::string VersionFolder(const RunState& run, uint64_t version) {
+  return absl::StrCat(run.run_dir, "/weights/", run.cursor.folders(static_cast<int>(version) - 1));
+}
+
+}  // namespace
+
+absl::StatusOr<Weights> OpenVersion(const RunState& run, uint64_t version) {
+  if (version == 0) return run.base;
+  return ReadModelFolder(VersionFolder(run, version));
+}
+
+absl::Status LoadVersion(RunState& run, uint64_t version) {
+  ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, version));
+  run.cursor.clear_adapted_version();
+  return run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
+}
+
+void AttachAdapters(RunState& run, uint64_t version) {
+  const TrainingSettings& training = run.stage().training();
+  if (training.lora_rank() == 0) return;
+  run.model->AddAdapters(training.lora_rank(), training.lora_alpha(),
+                         StreamKey(run.config.seed(), "lora/" + RoundName(run)));
+  run.cursor.set_adapted_version(version);
+}
+
+absl::Status ContinueFromNewest(RunState& run) {
+  // Adapters of the round before were merged into the version that was written; new ones are
+  // attached to that.
+  if (run.model->adapted()) RETURN_IF_ERROR(LoadVersion(run, run.cursor.version()));
+  AttachAdapters(run, run.cursor.version());
+  return absl::OkStatus();
+}
+
+absl::Status WriteVersion(LeaderContext& leader) {
+  RunState& run = leader.run;
+  return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base.manifest,
+                       run.model->compute(), run.model->MergedWeights());
+}
+
+absl::Status PublishNewest(LeaderContext& leader) {
+  ASSIGN_OR_RETURN(Weights weights, OpenVersion(leader.run, leader.run.cursor.version()));
+  return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
+}
+
+void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
+  const Cursor& cursor = leader.run.cursor;
+  const uint64_t keep = std::max<uint64_t>(1, leader.run.config.keep_last());
+  for (uint64_t version = 1; version + keep <= cursor.version(); ++version) {
+    if (version == cursor.stage_version() || version == saved.version() ||
+        version == cursor.adapted_version() || version == saved.adapted_version()) {
+      continue;
+    }
+    std::error_code error;  // what cannot be deleted costs space and nothing else
+    std::filesystem::remove_all(VersionFolder(leader.run, version), error);
+  }
+}
+
+}  // namespace reckon

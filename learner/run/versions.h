@@ -1,0 +1,43 @@
+#ifndef RECKON_LEARNER_RUN_VERSIONS_H_
+#define RECKON_LEARNER_RUN_VERSIONS_H_
+
+#include <cstdint>
+
+#include "absl/status/statusor.h"
+#include "common/model/files/model_folder.h"
+#include "learner/run/context.h"
+
+namespace reckon {
+
+// The versions of the policy, from the model to the folder to the actors and back into the model.
+// Version 0 is the model folder that the run began with; version v > 0 is in
+// <run_dir>/weights/<cursor.folders[v - 1]>, in the type that the learner computes in.
+
+// Reads a version's folder. NOT_FOUND after DropOldFolders deleted it.
+absl::StatusOr<Weights> OpenVersion(const RunState& run, uint64_t version);
+
+// Loads a version into the model, all of it trainable and without adapters.
+absl::Status LoadVersion(RunState& run, uint64_t version);
+
+// Adds the stage's LoRA adapters to the model, which holds `version`; does nothing for a stage that
+// trains the weights themselves.
+void AttachAdapters(RunState& run, uint64_t version);
+
+// Prepares the model to be trained from the newest version. A model that neither had nor gets
+// adapters keeps its fp32 parameters, which are more precise than the version that was published.
+absl::Status ContinueFromNewest(RunState& run);
+
+// Writes the model as version cursor.version, adapters merged into the weights. Not published yet.
+absl::Status WriteVersion(LeaderContext& leader);
+
+// Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes
+// that a restart would find.
+absl::Status PublishNewest(LeaderContext& leader);
+
+// Deletes old folders, all but: the newest keep_last, the one that the stage began with (a KL
+// penalty and restart_from refer to it), and what a restart from the checkpoint of `saved` reads.
+void DropOldFolders(LeaderContext& leader, const Cursor& saved);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_RUN_VERSIONS_H_

@@ -1,0 +1,77 @@
+#ifndef RECKON_LEARNER_SAMPLING_ROLLOUT_STREAM_H_
+#define RECKON_LEARNER_SAMPLING_ROLLOUT_STREAM_H_
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "learner/run/context.h"
+#include "learner/sampling/backtracking.h"
+#include "learner/sampling/prompt_replay.h"
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// The plan of an online stage. Appends work items as far ahead as max_staleness allows, and gives
+// the batches that the coordinator cuts from them, one or more a step:
+//
+//   Open -> (NextBatch.. -> RecordScores -> MarkApplied [-> MarkDurable]) for each step -> Close
+//
+// Group g asks problem order[g mod n] of pass g / n, where `order` is shuffled by (seed, stage,
+// pass). Prioritised replay replaces some of these by problems that were seen before; backtracking
+// begins the solutions for the policy.
+//
+// Owned by PolicyGradient on the leader, whose one thread uses it. A restart continues at the
+// cursor's batch: batches that were cut are served again as recorded.
+class RolloutStream {
+ public:
+  static absl::StatusOr<std::unique_ptr<RolloutStream>> Open(LeaderContext& leader,
+                                                             const PpoSettings& settings);
+
+  // Waits for one more batch of a step; rollouts are in key order. CANCELLED when stopped. Further
+  // batches of the same step are sampled from the same version; the config allows them neither
+  // with max_staleness nor with replay.
+  absl::StatusOr<std::vector<Rollout>> NextBatch(int64_t step);
+  // How much each group of the step's batch taught, for the choice of the next step's prompts.
+  void RecordScores(int64_t step, const std::map<uint64_t, double>& score_of_group);
+  // The step that took the cursor's batches made `version`: actors may sample further ahead.
+  absl::Status MarkApplied(uint64_t version);
+  // A checkpoint covers the cursor's batches.
+  absl::Status MarkDurable();
+  absl::Status Close();
+
+  // Adds metrics of backtracking and replay, where they are on.
+  void AddMetrics(int64_t step, std::map<std::string, double>* metrics) const;
+
+ private:
+  RolloutStream(LeaderContext& leader, const PpoSettings& settings);
+  // Appends work items until the plan has `groups` groups.
+  absl::Status AppendUntil(uint64_t groups, int64_t step);
+  // Index in the training data of the problem that a group asks.
+  size_t ProblemOfGroup(uint64_t group);
+  // The same for place `place` of the shuffled passes over the data, one pass after another.
+  size_t ProblemAtPlace(uint64_t place);
+  void DrawPrompts(int64_t step);
+
+  LeaderContext& leader_;
+  const PpoSettings settings_;
+  const std::string name_;
+  uint64_t appended_ = 0;      // groups
+  int64_t batch_ = 0;          // the next one to take
+  int64_t pass_ = -1;          // that order_ is of
+  std::vector<size_t> order_;  // of the problems
+  std::optional<Backtracking> backtracking_;
+  std::optional<PromptReplay> replay_;
+  // With replay: the problems of this step, and how many of them are new.
+  std::vector<size_t> drawn_;
+  int64_t fresh_ = 0;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_SAMPLING_ROLLOUT_STREAM_H_

@@ -1,0 +1,106 @@
+#include "learner/sampling/run_plan.h"
+
+#include <algorithm>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "learner/report/plan_watch.h"
+
+namespace reckon {
+namespace {
+
+// Enough groups that a batch is worth a call, and few enough that its rollouts need little memory.
+constexpr uint32_t kGroupsPerBatch = 16;
+// All groups are of the pinned version, so nothing becomes stale and later batches may be sampled
+// while an earlier one still waits for its last sample.
+constexpr uint32_t kOpenBatches = 64;
+
+void AddReward(const RewardSettings& reward, PlanSpec* spec) {
+  RewardSpec* added = spec->add_rewards();
+  added->set_name(absl::AsciiStrToLower(RewardSettings::Kind_Name(reward.kind())));
+  switch (reward.kind()) {
+    case RewardSettings::EXACT_MATCH_STRICT:
+      added->set_kind(RewardSpec::EXACT_MATCH_STRICT);
+      break;
+    case RewardSettings::EXACT_MATCH_FLEXIBLE:
+      added->set_kind(RewardSpec::EXACT_MATCH_FLEXIBLE);
+      break;
+    case RewardSettings::STEP_MATCH:
+      added->set_kind(RewardSpec::STEP_MATCH);
+      break;
+    case RewardSettings::ORM:
+      break;  // ActorRewards left it out
+  }
+  added->set_weight(reward.weight());
+}
+
+}  // namespace
+
+PlanSpec MakePlan(const RunState& run, const PromptFormatter& formatter,
+                  const SamplingParams& sampling) {
+  PlanSpec spec;
+  *spec.mutable_sampling() = sampling;
+  spec.set_seed(run.config.seed());
+  for (uint32_t id : formatter.StopTokenIds()) spec.add_stop_token_ids(id);
+  for (const std::string& text : formatter.StopStrings()) spec.add_stop_strings(text);
+  return spec;
+}
+
+PlanSpec MakePinnedPlan(const RunState& run, const PromptFormatter& formatter,
+                        const SamplingParams& sampling) {
+  PlanSpec spec = MakePlan(run, formatter, sampling);
+  spec.set_groups_per_batch(kGroupsPerBatch);
+  spec.set_max_open_batches(kOpenBatches);
+  spec.set_pinned_version(run.cursor.version());
+  return spec;
+}
+
+WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, uint64_t group) {
+  WorkItem item;
+  item.set_group(group);
+  std::vector<uint32_t> prompt = formatter.Prompt(problem);
+  item.mutable_prompt_tokens()->Add(prompt.begin(), prompt.end());
+  item.mutable_reference()->set_answer(problem.answer);
+  item.mutable_reference()->set_solution(problem.solution);
+  item.set_source(problem.source);
+  return item;
+}
+
+void AddRewards(const RewardList& rewards, PlanSpec* spec) {
+  for (const RewardSettings& reward : ActorRewards(rewards)) AddReward(reward, spec);
+}
+
+absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFormatter& formatter,
+                     const std::vector<const Problem*>& problems,
+                     const std::function<absl::Status(const Batch&)>& each) {
+  uint64_t group = 0;
+  auto next = [&]() -> std::optional<WorkItem> {
+    if (group == problems.size()) return std::nullopt;
+    WorkItem item = MakeWorkItem(formatter, *problems[group], group);
+    ++group;
+    return item;
+  };
+  PlanWatch watch(&leader.coordinator, spec.name(), leader.run.reporter);
+  std::optional<uint64_t> last_batch;
+  const auto each_noted = [&](const Batch& batch) {
+    last_batch = batch.header.batch();
+    return each(batch);
+  };
+  RETURN_IF_ERROR(RunPlanToEnd(&leader.plans, spec, leader.run.cursor.version(), next, each_noted));
+  if (last_batch.has_value()) leader.uncovered_plans[spec.name()] = *last_batch;
+  return absl::OkStatus();
+}
+
+std::vector<std::vector<Rollout>> SplitGroups(std::vector<Rollout> rollouts) {
+  std::vector<std::vector<Rollout>> groups;
+  for (Rollout& rollout : rollouts) {
+    if (groups.empty() || groups.back().front().key().group() != rollout.key().group()) {
+      groups.emplace_back();
+    }
+    groups.back().push_back(std::move(rollout));
+  }
+  return groups;
+}
+
+}  // namespace reckon

@@ -1,0 +1,174 @@
+#include "learner/sampling/selection.h"
+
+#include <algorithm>
+#include <limits>
+#include <numeric>
+#include <utility>
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
+#include "absl/time/clock.h"
+#include "common/base/rng.h"
+#include "common/base/status_macros.h"
+#include "learner/data/selected_rollouts.h"
+#include "learner/sampling/run_plan.h"
+
+namespace reckon {
+namespace {
+
+constexpr size_t kFetchedAtOnce = 256;  // rollouts
+
+// What a round's sampling reports.
+struct RoundCounts {
+  uint64_t samples = 0, tokens = 0, truncated = 0, accepted = 0, kept = 0, set_aside = 0;
+  uint64_t prompts = 0, solved = 0;
+  double reward = 0;
+};
+
+uint64_t SampledTokens(const Rollout& rollout) {
+  uint64_t tokens = 0;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::SAMPLED) tokens += span.tokens_size();
+  }
+  return tokens;
+}
+
+// Appends the keys of a group's selected rollouts to `request`.
+void SelectFromGroup(const std::vector<Rollout>& group, double threshold, SeenSolutions* seen,
+                     RoundCounts* counts, AppendSelectionRequest* request) {
+  bool solved = false;
+  for (const Rollout& rollout : group) {
+    ++counts->samples;
+    counts->tokens += SampledTokens(rollout);
+    counts->reward += rollout.reward();
+    if (rollout.finish() == FINISH_LENGTH) ++counts->truncated;
+    if (rollout.reward() < threshold) continue;
+    ++counts->accepted;
+    solved = true;
+    if (!seen->Insert(rollout.key().group(), rollout.completion())) continue;
+    ++counts->kept;
+    *request->add_keys() = rollout.key();
+  }
+  ++counts->prompts;
+  if (solved) ++counts->solved;
+}
+
+absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
+  const double samples = std::max<double>(1, c.samples), prompts = std::max<double>(1, c.prompts);
+  run.reporter->AddLine(absl::StrFormat(
+      "%s: %d samples of %d prompts  accepted %.1f%%  distinct %d  prompts solved %.1f%%  "
+      "%.0f tokens each  %.0f tok/s",
+      RoundTitle(run), c.samples, c.prompts, 100 * c.accepted / samples, c.kept,
+      100 * c.solved / prompts, c.tokens / samples, c.tokens / seconds));
+  return run.reporter->Write({{"num_samples", double(c.samples)},
+                              {"num_tokens", double(c.tokens)},
+                              {"reward", c.reward / samples},
+                              {"response_length/mean", c.tokens / samples},
+                              {"response_length/clip_ratio", c.truncated / samples},
+                              {"sample/accepted", double(c.accepted)},
+                              {"sample/accepted_ratio", c.accepted / samples},
+                              {"sample/distinct", double(c.kept)},
+                              {"sample/distinct_per_prompt", c.kept / prompts},
+                              {"sample/solved_ratio", c.solved / prompts},
+                              {"sample/set_aside", double(c.set_aside)},
+                              {"perf/throughput", c.tokens / seconds},
+                              {"timing_s/gen", seconds}});
+}
+
+std::string RuleName(const SelectionRule& rule) {
+  std::string name = rule.threshold == -std::numeric_limits<double>::infinity()
+                         ? std::string("all")
+                         : absl::StrCat("reward >= ", rule.threshold);
+  if (rule.dedup != EiSettings::NONE) {
+    absl::StrAppend(&name, ", distinct by ",
+                    absl::AsciiStrToLower(EiSettings::Dedup_Name(rule.dedup)));
+  }
+  return name;
+}
+
+}  // namespace
+
+SampledRound MakeSampledRound(const RunConfig& config, const RunData& data,
+                              const std::string& stage, size_t first, uint32_t prompts,
+                              int64_t round) {
+  SampledRound out;
+  out.name = absl::StrCat(stage, "/round_", round + 1);
+  if (first < data.train.size()) out.problems.resize(data.train.size() - first);
+  std::iota(out.problems.begin(), out.problems.end(), first);
+  if (prompts > 0 && prompts < out.problems.size()) {
+    Shuffle(out.problems, StreamKey(config.seed(), out.name));
+    out.problems.resize(prompts);
+  }
+  return out;
+}
+
+absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
+                         const SelectionRule& rule) {
+  RunState& run = leader.run;
+  PlanSpec spec = MakePinnedPlan(run, *rule.formatter, rule.sampling);
+  spec.set_name(round.name);
+  spec.set_samples_per_group(rule.samples_per_prompt);
+  AddRewards(rule.rewards, &spec);
+  std::vector<const Problem*> problems;
+  for (size_t problem : round.problems) problems.push_back(&leader.data.train[problem]);
+
+  run.reporter->BeginPhase(absl::StrCat(RoundTitle(run), ": sample"),
+                           double(problems.size()) * rule.samples_per_prompt, "samples");
+  const absl::Time begin = absl::Now();
+  RoundCounts counts;
+  SeenSolutions seen(rule.dedup);
+  AppendSelectionRequest request;
+  request.set_name(spec.name());
+  request.set_rule(RuleName(rule));
+  // Requests are numbered by their first entry, so that one that is repeated is not appended twice.
+  auto start_next_request = [&request] {
+    request.set_first_index(request.first_index() + request.keys_size());
+    request.clear_keys();
+  };
+  auto select = [&](const Batch& batch) -> absl::Status {
+    start_next_request();
+    counts.set_aside += batch.header.set_aside_size();
+    std::vector<Rollout> rollouts = batch.rollouts;
+    RETURN_IF_ERROR(AddOrmRewards(leader, rule.rewards, &rollouts));
+    for (const std::vector<Rollout>& group : SplitGroups(std::move(rollouts))) {
+      SelectFromGroup(group, rule.threshold, &seen, &counts, &request);
+    }
+    return request.keys().empty() ? absl::OkStatus() : leader.plans.AppendSelection(request);
+  };
+  RETURN_IF_ERROR(RunPlan(leader, spec, *rule.formatter, problems, select));
+  start_next_request();
+  request.set_complete(true);
+  RETURN_IF_ERROR(leader.plans.AppendSelection(request));
+  return Report(run, counts, absl::ToDoubleSeconds(absl::Now() - begin));
+}
+
+absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
+                       const std::function<void(size_t problem, const Rollout&)>& each) {
+  std::vector<RolloutKey> keys;
+  auto fetch = [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, leader.plans.Fetch(keys));
+    keys.clear();
+    for (const Rollout& rollout : rollouts) {
+      const uint64_t group = rollout.key().group();
+      if (group >= round.problems.size()) {
+        return absl::FailedPreconditionError(
+            absl::StrCat("selection ", round.name, " names problem ", group,
+                         ", which the data does not have: was data.train changed since?"));
+      }
+      each(round.problems[group], rollout);
+    }
+    return absl::OkStatus();
+  };
+  absl::Status fetched;
+  RETURN_IF_ERROR(leader.plans.ReadSelection(round.name, [&](const std::vector<RolloutKey>& run) {
+    for (const RolloutKey& key : run) {
+      keys.push_back(key);
+      if (keys.size() >= kFetchedAtOnce && fetched.ok()) fetched = fetch();
+    }
+  }));
+  if (fetched.ok() && !keys.empty()) fetched = fetch();
+  return fetched;
+}
+
+}  // namespace reckon

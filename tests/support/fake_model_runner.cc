@@ -1,0 +1,103 @@
+#include "tests/support/fake_model_runner.h"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/base/rng.h"
+// Last.
+#include "common/base/log.h"
+
+namespace reckon {
+
+int64_t FakeModelRunner::PagesFor(int64_t prefix, int64_t tokens) const {
+  const int64_t page = options_.page_tokens;
+  return (tokens + page - 1) / page - prefix / page;
+}
+
+absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Insert(Entry entry, int64_t new_pages) {
+  if (new_pages > free_pages_) return absl::ResourceExhaustedError("out of pages");
+  for (int64_t page : entry.pages) ++page_users_[page];
+  for (int64_t i = 0; i < new_pages; ++i) {
+    entry.pages.push_back(next_page_);
+    page_users_[next_page_++] = 1;
+  }
+  free_pages_ -= new_pages;
+  sequences_[next_sequence_] = std::move(entry);
+  return next_sequence_++;
+}
+
+absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Add(int64_t max_tokens) {
+  Entry entry;
+  entry.max_tokens = max_tokens;
+  return Insert(std::move(entry), PagesFor(0, max_tokens));
+}
+
+absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Fork(Sequence parent, int64_t prefix,
+                                                            int64_t max_tokens) {
+  const Entry& from = sequences_.at(parent);
+  CHECK_LE(prefix, static_cast<int64_t>(from.tokens.size()));
+  Entry entry;
+  entry.max_tokens = max_tokens;
+  entry.tokens.assign(from.tokens.begin(), from.tokens.begin() + prefix);
+  entry.pages.assign(from.pages.begin(), from.pages.begin() + prefix / options_.page_tokens);
+  return Insert(std::move(entry), PagesFor(prefix, max_tokens));
+}
+
+void FakeModelRunner::Remove(Sequence sequence) {
+  for (int64_t page : sequences_.at(sequence).pages) {
+    if (--page_users_[page] == 0) {
+      page_users_.erase(page);
+      ++free_pages_;
+    }
+  }
+  sequences_.erase(sequence);
+}
+
+DrawnToken FakeModelRunner::Next(absl::Span<const uint32_t> history, const TokenDraw& draw) const {
+  uint64_t key = StreamKey(options_.salt, "fake", history.size());
+  for (uint32_t token : history) key = StreamKey(key, "t", token);
+  const CounterRng rng(key);
+  const bool tempered = draw.temperature > 0 && draw.forced < 0;
+  std::vector<double> weight(options_.vocab_size);
+  double sum = 0;
+  for (int64_t i = 0; i < options_.vocab_size; ++i) {
+    const double logit = 3 * rng.Uniform(i);
+    weight[i] = std::exp(tempered ? logit / draw.temperature : logit);
+    sum += weight[i];
+  }
+  size_t chosen = weight.size() - 1;
+  if (draw.forced >= 0) {
+    chosen = draw.forced;
+  } else if (draw.temperature == 0) {
+    chosen = std::max_element(weight.begin(), weight.end()) - weight.begin();
+  } else {
+    double below = 0;
+    for (size_t i = 0; i < weight.size(); ++i) {
+      below += weight[i];
+      if (below > draw.uniform * sum) {
+        chosen = i;
+        break;
+      }
+    }
+  }
+  return {static_cast<uint32_t>(chosen), static_cast<float>(std::log(weight[chosen] / sum))};
+}
+
+absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::RunPass(absl::Span<const Row> rows) {
+  if (!next_status_.ok()) return std::exchange(next_status_, absl::OkStatus());
+  absl::SleepFor(options_.pass_time);
+  rows_run_ += rows.size();
+  widest_pass_ = std::max(widest_pass_, rows.size());
+  std::vector<DrawnToken> drawn;
+  for (const Row& row : rows) {
+    Entry& entry = sequences_.at(row.sequence);
+    entry.tokens.push_back(row.token);
+    CHECK_LE(static_cast<int64_t>(entry.tokens.size()), entry.max_tokens);
+    if (row.draws) drawn.push_back(Next(entry.tokens, row.draw));
+  }
+  return drawn;
+}
+
+}  // namespace reckon
