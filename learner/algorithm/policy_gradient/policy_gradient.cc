@@ -25,12 +25,13 @@ absl::Status BroadcastRollouts(Parallel& parallel, std::vector<Rollout>* rollout
   for (const Rollout& rollout : *rollouts) message.add_rollouts(rollout.SerializeAsString());
   std::string bytes = message.SerializeAsString();
   RETURN_IF_ERROR(parallel.Broadcast(&bytes));
-  if (!message.ParseFromString(bytes)) return absl::InternalError("rank 0's rollouts are damaged");
+  if (parallel.rank() == 0) return absl::OkStatus();  // the leader has them
+  const absl::Status damaged =
+      absl::InternalError("the rollouts that the leader broadcast are damaged");
+  if (!message.ParseFromString(bytes)) return damaged;
   rollouts->resize(message.rollouts_size());
   for (int i = 0; i < message.rollouts_size(); ++i) {
-    if (!(*rollouts)[i].ParseFromString(message.rollouts(i))) {
-      return absl::InternalError("rank 0's rollouts are damaged");
-    }
+    if (!(*rollouts)[i].ParseFromString(message.rollouts(i))) return damaged;
   }
   return absl::OkStatus();
 }
