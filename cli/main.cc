@@ -183,7 +183,7 @@ bool IsCommand(const CLI::App& app, const std::string& name) {
 int Main(int argc, char** argv, std::stop_token stop) {
   CLI::App app("Reckon trains language models to reason with reinforcement learning.");
   app.name("reckon");
-  app.set_version_flag("--version", "reckon 0.1");
+  app.set_version_flag("--version", "reckon " RECKON_VERSION);
   app.require_subcommand(1);
   app.footer("`reckon COMMAND --help` shows the options of a command and examples.");
 
