@@ -88,7 +88,7 @@ TEST(RewardTest, CountsACutCompletionAsTruncated) {
 TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
-  *unknown.add_rewards() = Spec("orm", RewardSpec::KIND_UNSPECIFIED, 1);
+  *unknown.add_rewards() = Spec("orm", RewardSpec::ORM, 1);
   const absl::Status status = ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));

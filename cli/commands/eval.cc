@@ -19,6 +19,7 @@
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/run_dir.h"
 #include "common/base/status_macros.h"
+#include "common/config/stage_info.h"
 #include "common/model/files/model_folder.h"
 #include "common/task/metrics/group_metrics.h"
 
@@ -181,9 +182,8 @@ PlanSpec MakeSpec(const EvalOptions& options, const LocalSession& session, const
   spec.set_seed(options.seed);
   RewardSpec* reward = spec.add_rewards();
   const bool flexible = options.reward == "flexible";
-  reward->set_name(flexible ? "exact_match_flexible" : "exact_match_strict");
   reward->set_kind(flexible ? RewardSpec::EXACT_MATCH_FLEXIBLE : RewardSpec::EXACT_MATCH_STRICT);
-  reward->set_weight(1);
+  reward->set_name(RewardName(*reward));
   return spec;
 }
 

@@ -145,6 +145,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "stage[1].ei.rounds is 0; allowed: 1 to 1000"},
         BadConfig{WITH("stage { ei { sampling { temperature: 0 } } }"), "samples_per_prompt to 1"},
         BadConfig{WITH("stage { ei { reward { kind: ORM } } }"), "reward[0].orm: is required"},
+        BadConfig{WITH("stage { ei { reward {} reward { name: \"exact_match_strict\" } } }"),
+                  "reward[1].name: 'exact_match_strict' is the name of an earlier reward"},
         BadConfig{WITH("stage { ei { reward { kind: ORM orm: \"orm_1\" } } }"),
                   "stage[1].ei.reward[0].orm: 'orm_1' is not the name of an earlier orm stage"},
         BadConfig{WITH("stage { ei { reward { kind: ORM orm: \"orm_1\" } } } stage { orm {} }"),

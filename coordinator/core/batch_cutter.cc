@@ -24,8 +24,6 @@ BatchHeader MakeHeader(const PlanState& plan, std::vector<uint64_t> groups,
       rollout->mutable_key()->set_plan(plan.spec().name());
       rollout->mutable_key()->set_group(id);
       rollout->mutable_key()->set_sample(sample);
-      rollout->set_num_tokens(group.samples[sample].num_tokens);
-      rollout->set_reward(group.samples[sample].reward);
       rollout->set_weight_version(group.samples[sample].version);
     }
   }

@@ -59,8 +59,9 @@ absl::Status CheckPlanSpec(const PlanSpec& spec) {
     RETURN_IF_ERROR(CheckName("reward.name", reward.name()));
     if (!names.insert(reward.name()).second)
       return BadRequest("two rewards are named ", reward.name());
-    if (reward.kind() == RewardSpec::KIND_UNSPECIFIED || !RewardSpec::Kind_IsValid(reward.kind())) {
-      return BadRequest("reward ", reward.name(), " has no known kind");
+    // A kind that this program does not know is among the unknown fields.
+    if (reward.kind() == RewardSpec::ORM || !reward.unknown_fields().empty()) {
+      return BadRequest("reward ", reward.name(), " is of a kind that no actor computes");
     }
     if (!std::isfinite(reward.weight()))
       return BadRequest("reward ", reward.name(), " has weight ", reward.weight(),

@@ -123,8 +123,6 @@ SampleState AcceptedSample(const Rollout& rollout) {
   sample.kind = SampleState::kAccepted;
   sample.fingerprint = Fingerprint(rollout);
   sample.version = SampledVersions(rollout).oldest;
-  sample.num_tokens = CountTokens(rollout);
-  sample.reward = rollout.reward();
   return sample;
 }
 

@@ -45,10 +45,10 @@ absl::Status CheckTrainPromptsFit(const RunData& data, const PromptFormatter& tr
   return CheckPromptsFit(data.train, sampled, new_tokens, key, model.max_positions, kPositions);
 }
 
-absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSettings>& rewards,
+absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSpec>& rewards,
                               const std::vector<Problem>& problems) {
-  for (const RewardSettings& reward : rewards) {
-    if (reward.kind() != RewardSettings::STEP_MATCH) continue;
+  for (const RewardSpec& reward : rewards) {
+    if (reward.kind() != RewardSpec::STEP_MATCH) continue;
     for (const Problem& problem : problems) {
       if (!SplitSteps(problem.solution).empty()) continue;
       return absl::InvalidArgumentError(

@@ -32,7 +32,7 @@ absl::Status CheckTrainPromptsFit(const RunData& data, const PromptFormatter& tr
                                   const ModelConfig& model);
 
 // A STEP_MATCH reward compares with the steps of a worked solution: every problem has some.
-absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSettings>& rewards,
+absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSpec>& rewards,
                               const std::vector<Problem>& problems);
 
 }  // namespace reckon

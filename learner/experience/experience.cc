@@ -20,7 +20,7 @@ std::vector<int64_t> SampledIndices(const Rollout& rollout) {
 }
 
 Experience MakeExperience(const Rollout& rollout,
-                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards) {
+                          const google::protobuf::RepeatedPtrField<RewardSpec>& rewards) {
   Experience out;
   out.group = rollout.key().group();
   out.reward = rollout.reward();

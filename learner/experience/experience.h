@@ -40,7 +40,7 @@ std::vector<int64_t> SampledIndices(const Rollout& rollout);
 // `rewards`: those of the plan, in its order, for their weights. A solution step that was forced
 // earns nothing.
 Experience MakeExperience(const Rollout& rollout,
-                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards);
+                          const google::protobuf::RepeatedPtrField<RewardSpec>& rewards);
 
 // The functions below take the samples of one training step, the samples of a group being adjacent.
 

@@ -46,7 +46,7 @@ TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
     step->set_token(token);
     step->set_value(0.25);
   }
-  google::protobuf::RepeatedPtrField<RewardSettings> rewards;
+  google::protobuf::RepeatedPtrField<RewardSpec> rewards;
   rewards.Add();
   rewards.Add()->set_weight(2);
   const Experience e = MakeExperience(rollout, rewards);

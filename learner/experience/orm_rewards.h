@@ -15,7 +15,7 @@ namespace reckon {
 
 // Rewards of kind ORM, which the learner computes with a reward model: actors hold none.
 
-using RewardList = google::protobuf::RepeatedPtrField<RewardSettings>;
+using RewardList = google::protobuf::RepeatedPtrField<RewardSpec>;
 
 // Returns the rewards that actors compute, i.e. all but those of kind ORM. The result is never
 // empty, because every rollout needs a verdict:
