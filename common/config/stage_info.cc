@@ -65,8 +65,8 @@ const Message* StageInfo::Find(const Descriptor* type) const {
 }
 
 std::string RewardName(const RewardSpec& reward) {
-  return reward.has_name() ? reward.name()
-                           : absl::AsciiStrToLower(RewardSpec::Kind_Name(reward.kind()));
+  return !reward.name().empty() ? reward.name()
+                                : absl::AsciiStrToLower(RewardSpec::Kind_Name(reward.kind()));
 }
 
 std::string KindsWith(bool (*has)(const StageKind&)) {
