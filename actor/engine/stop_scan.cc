@@ -16,6 +16,8 @@ bool StopScan::Append(absl::string_view bytes,
     cut = std::min(cut, text_.find(stop, from));
   }
   if (cut == std::string::npos) return false;
+  // Each new token is searched once, together with stop.size() - 1 bytes before it, so a sample
+  // costs linear time in its text.
   text_.resize(cut);
   return true;
 }
