@@ -92,11 +92,11 @@ void Actor::HandleAcks() {
   for (const Uplink::Ack& ack : uplink_.TakeAcks()) {
     auto lease = open_.find(ack.lease);
     if (lease == open_.end()) continue;
+    // Duplicates and late rollouts count like accepted ones: the coordinator wants nothing more of
+    // the sample.
     if (ack.ack.outcome() == SubmitReply::Ack::REJECTED) {
       FailLease(ack.lease,
                 absl::InvalidArgumentError(absl::StrCat("rollout rejected: ", ack.ack.message())));
-    // Duplicates and late rollouts count too: in each case the coordinator wants nothing more of
-    // this sample.
     } else if (--lease->second.unacknowledged == 0) {
       leases_.Complete(ack.lease);
       open_.erase(lease);

@@ -26,8 +26,8 @@ std::vector<double> PromptReplay::Chances(int64_t step) const {
   if (seen.empty()) return {};
   std::vector<int> by_score(seen.size());
   std::iota(by_score.begin(), by_score.end(), 0);
-  // Ranks instead of scores, so that the size of the scores does not change how sharp the choice is.
-  // Stable, so that equal scores rank by problem and a resumed run draws the same.
+  // Ranks instead of scores, so that the size of the scores does not change how sharp the choice
+  // is. Stable, so that equal scores rank by problem and a resumed run draws the same.
   std::stable_sort(by_score.begin(), by_score.end(),
                    [&](int a, int b) { return seen[a].score() > seen[b].score(); });
   std::vector<double> scored(seen.size()), stale(seen.size());

@@ -98,8 +98,8 @@ absl::StatusOr<TrainOrm::Labelled> TrainOrm::Collect(LeaderContext& leader,
 
 absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence> held_out) const {
   RunState& run = ranks.run;
-  // Before the test below: only the leader knows whether there are held-out solutions, and all ranks
-  // must decide alike.
+  // Before the test below: only the leader knows whether there are held-out solutions, and all
+  // ranks must decide alike.
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &held_out));
   if (held_out.empty()) return absl::OkStatus();
   std::vector<const TrainingSequence*> batch;
