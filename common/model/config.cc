@@ -176,8 +176,8 @@ std::vector<float> ModelConfig::RopeFrequencies() const {
     if (rope.scaling == RopeSettings::kLlama3) {
       // Full rotations within the original context.
       const double turns = rope.original_max_positions * frequency / (2 * M_PI);
-      //  kept = 1 at high_freq_factor turns or more (short wavelengths stay), 0 at low_freq_factor
-      //  or fewer (long ones are divided by `factor`), linear between.
+      // kept = 1 at high_freq_factor turns or more (short wavelengths stay), 0 at low_freq_factor
+      // or fewer (long ones are divided by `factor`), linear between.
       const double kept = std::clamp(
           (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor), 0.0,
           1.0);

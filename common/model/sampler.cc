@@ -103,7 +103,7 @@ DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scrat
   } else if (row.top_k > 0 || row.top_p < 1) {
     const double left = Truncate(row, sum, scratch);
     out.token = Invert(scratch.weights, row.uniform * left);
-    //  log(exp(scale * logit - max) / left), where `left` is the sum of the weights that remain.
+    // log(exp(scale * logit - max) / left), where `left` is the sum of the weights that remain.
     out.logprob = static_cast<float>(scale * logits[out.token] - max - std::log(left));
     return out;
   } else {

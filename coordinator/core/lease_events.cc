@@ -110,7 +110,8 @@ uint32_t LeaseFromPlan(CoreState& state, PlanState& plan, const std::string& act
 
 // Sets a group aside: releases what other leases hold of it, and cuts batches without it.
 void SetGroupAside(CoreState& state, PlanState& plan, GroupState& group) {
-  // Collected first: to remove a lease changes the samples that this loop reads.
+  // Collected first, because to remove a lease changes the samples that this loop reads, and one
+  // lease may hold several of them.
   std::set<uint64_t> others;
   for (const SampleState& sample : group.samples) {
     if (sample.kind == SampleState::kLeased) others.insert(sample.lease);

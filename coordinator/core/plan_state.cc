@@ -41,10 +41,10 @@ void PlanState::Restore(std::vector<GroupState> groups) {
     const uint64_t id = restored.item.group();
     GroupState& group = groups_[id] = std::move(restored);
     ++incomplete_;
+    if (group.started && !group.set_aside) ++live_;
     // `ready_` was in order of completion before the restart and is in key order after it. That may
     // change which groups a later batch gets, but no batch that was recorded: AddBatch takes the
     // members of those out of `ready_` again.
-    if (group.started && !group.set_aside) ++live_;
     if (group.settled()) {
       GroupSettled(group);
     } else {
@@ -164,8 +164,7 @@ void PlanState::AdvanceFrontier() {
 
 void PlanState::AddBatch(const BatchHeader& header) {
   std::set<uint64_t> members;
-  // The scan of `ready_` is linear, but a batch is cut as soon as enough groups are ready, so it
-  // holds little more than one batch.
+  // Linear in `ready_`, which holds at most the groups that admission lets start.
   for (const RolloutHeader& rollout : header.rollouts()) members.insert(rollout.key().group());
   ready_.erase(std::remove_if(ready_.begin(), ready_.end(),
                               [&](uint64_t group) { return members.count(group) > 0; }),

@@ -75,7 +75,7 @@ absl::StatusOr<std::optional<RendezvousReply>> Rendezvous::Do(const RendezvousRe
 
 absl::Status Rendezvous::Set(const std::string& key, const std::string& value) {
   auto it = values_.find(key);
-  // The limit counts the change, so that a key can be replaced when the store of keys is full.
+  // The limit counts the change, so that a key can be replaced when it is reached.
   const size_t before = it == values_.end() ? 0 : kKeyOverhead + key.size() + it->second.size();
   const size_t after = kKeyOverhead + key.size() + value.size();
   if (bytes_ - before + after > kMaxBytes) {
@@ -107,8 +107,6 @@ absl::StatusOr<RendezvousReply> Rendezvous::Add(const RendezvousRequest& request
   }
   RETURN_IF_ERROR(Set(request.keys(0), absl::StrCat(sum)));
   answered_[request.id()] = sum;
-  // A client retries one call at a time, so a sum is asked for again within a few calls; 65,536 is
-  // far more than all ranks have in progress.
   answered_order_.push_back(request.id());
   if (answered_order_.size() > kMaxAnswered) {
     answered_.erase(answered_order_.front());

@@ -106,8 +106,7 @@ SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group, Su
 }
 
 SubmitReply::Ack AnswerSubmission(CoreState& state, SubmitRequest request, const Rollout& rollout) {
-  // All checks come first, so that a rejected rollout has changed nothing but a count. In
-  // particular a rollout with a forged key cannot end somebody's lease.
+  // All checks come first, so that a rejected rollout has changed nothing but a count.
   if (absl::Status status = CheckSubmission(state, request, rollout); !status.ok()) {
     state.ledger.Rejected();
     return MakeAck(SubmitReply::Ack::REJECTED, status.message());

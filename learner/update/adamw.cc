@@ -89,8 +89,8 @@ void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double l
 }
 
 void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
-  // The moments stay on the device between optimizer steps; two arrays as large as the model are
-  // copied to it only after moments() gave the caller a copy that it may have changed.
+  // The moments stay on the device between optimizer steps. Two arrays as large as the model are
+  // copied there only after moments() gave a caller the host's, which it may have changed.
   if (host_is_newest_) {
     const c10::Device device = gradient.device();
     first_ = HostView(moments_.first).to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);

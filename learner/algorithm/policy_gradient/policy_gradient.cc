@@ -298,8 +298,8 @@ absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
           absl::StrCat(problem.source, ": no worked steps, with which ppo.backtracking.steps ",
                        settings_.backtracking().steps(), " begins solutions; set it to 0"));
     }
+    // The share falls from step to step, so step 0 gives the longest prefix.
     const int64_t given = data.prompt->Prompt(problem).size() +
-                          // The share falls from step to step, so step 0 gives the longest prefix.
                           backtracking.Prefix(problem.solution, /*step=*/0).size();
     if (given + new_tokens <= limit) continue;
     return absl::InvalidArgumentError(absl::StrCat(

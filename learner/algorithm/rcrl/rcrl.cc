@@ -50,10 +50,10 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
   std::vector<LabelledSequence> samples;
   Unscored unscored;
   auto label = [&]() -> absl::Status {
+    // The leader scores alone: the other ranks wait for its sequences in FineTune, and a collective
+    // of one rank would block the group.
     ASSIGN_OR_RETURN(
         const TokenValues probabilities,
-        // The leader scores alone: the other ranks wait for its sequences in FineTune, and a
-        // collective of one rank would block the group.
         model->Score(*MakeSingle(), unscored.solutions, config_.learner().micro_batch_tokens()));
     for (size_t i = 0; i < unscored.solutions.size(); ++i) {
       const Solution& solution = unscored.solutions[i];

@@ -54,8 +54,8 @@ void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
   k_ = k;
   n_ = n;
   const int64_t bytes = panel_bytes() * panels();
+  // A row of a panel is 128 bytes, so with this alignment no vector load crosses a cache line.
   data_ = std::shared_ptr<char[]>(
-      // A row of a panel is 128 bytes, so with this alignment no vector load crosses a cache line.
       static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
   if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
   // Packing does not write the padding.

@@ -79,7 +79,7 @@ RECKON_CLONES void GateBackward(const float* gate, const float* up, const float*
                                 float* e, float* d_gate, float* d_up) {
   ExpShifted(gate, n, -1.0f, 0.0f, e);
   for (int64_t i = 0; i < n; ++i) {
-    //  With s = sigmoid(g):  d/dg (g s) = s + g s (1 - s) = s (1 + g (1 - s)).
+    // With s = sigmoid(g):  d/dg (g s) = s + g s (1 - s) = s (1 + g (1 - s)).
     const float sigmoid = 1.0f / (1.0f + e[i]);
     d_gate[i] = d[i] * up[i] * sigmoid * (1.0f + gate[i] * (1.0f - sigmoid));
     d_up[i] = d[i] * gate[i] * sigmoid;

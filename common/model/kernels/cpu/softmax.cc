@@ -65,8 +65,7 @@ RECKON_CLONES float MaxOf(const float* x, int64_t n) {
 
 float LogSumExp(const float* logits, int64_t n, float scale, float* max, float* sum,
                 float* scratch) {
-  // The largest exponent becomes 0, so no term overflows and the sum is far from 0, where its
-  // logarithm would be lost.
+  // The largest exponent becomes 0, so no term overflows and not all of them underflow.
   *max = scale * MaxOf(logits, n);
   ExpShifted(logits, n, scale, *max, scratch);
   *sum = SumFixed(scratch, n);
