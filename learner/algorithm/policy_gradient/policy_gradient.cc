@@ -79,8 +79,6 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics.EndPart("old_log_prob");
 
   RETURN_IF_ERROR(Update(ranks, SamplesInLoss(settings_, experiences), &metrics));
-  // The controller of Ziegler et al. (2019) steers the KL of a whole sample; the mean over tokens
-  // times the mean length is that.
   const double sample_kl = token_kl * metrics["response_length/mean"];
   kl_->Update(sample_kl, static_cast<double>(experiences.size()));
   run.cursor.set_kl_coef(kl_->value());
