@@ -29,6 +29,8 @@ class TorchModelRunner : public ModelRunner {
   int64_t total_pages() const override { return cache_->total_pages(); }
   int64_t free_pages() const override { return cache_->free_pages(); }
   int64_t PagesFor(int64_t prefix, int64_t tokens) const override {
+    // Only whole pages of the prefix are shared. The page in which the prefix ends is copied, so it
+    // counts as the sample's own.
     return cache_->PagesFor(tokens) - prefix / kPageTokens;
   }
 
@@ -42,6 +44,7 @@ class TorchModelRunner : public ModelRunner {
 
   absl::StatusOr<std::vector<DrawnToken>> RunPass(absl::Span<const Row> rows) override {
     return CatchTorchErrors("forward pass", [&]() -> absl::StatusOr<std::vector<DrawnToken>> {
+      // No tensor of this pass records a graph or a version counter.
       c10::InferenceMode inference;
       return Run(rows);
     });
@@ -61,6 +64,8 @@ class TorchModelRunner : public ModelRunner {
       sequences[i] = row.sequence;
       token[i] = static_cast<int32_t>(row.token);
       const bool follows = i > 0 && rows[i - 1].sequence == row.sequence;
+      // Positions continue within the pass; the cache counts a sequence's tokens when the last
+      // layer has written them.
       position[i] =
           follows ? position[i - 1] + 1 : static_cast<int32_t>(cache_->length(row.sequence));
       if (!row.draws) continue;
@@ -70,6 +75,8 @@ class TorchModelRunner : public ModelRunner {
     std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
     at::Tensor hidden = model_->Forward(tokens, positions, *attention);  // [rows, hidden]
     if (draws.empty()) return {};
+    // The head is the largest matrix and most rows of a prefill draw nothing, so only the rows that
+    // draw go through it. On their own, the bits of these rows are the same.
     if (drawing.size() < rows.size()) {
       at::Tensor index = at::empty({static_cast<int64_t>(drawing.size())}, at::kLong);
       std::copy(drawing.begin(), drawing.end(), index.data_ptr<int64_t>());
@@ -99,11 +106,14 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const W
     ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(json));
     const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
     auto model = std::make_unique<Transformer>(config, compute, options_.backend);
+    // Before the cache is replaced: weights that do not load leave the old version usable.
     RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
     if (shared_->cache == nullptr || shared_->config_json != json) {
       shared_->cache = nullptr;  // release the old one first: both may not fit
       shared_->cache =
           std::make_shared<KvCache>(config, compute, options_.kv_cache_bytes, options_.backend);
+      // Only after the allocation succeeded. After an exception the cache is null, and the next
+      // Make tries again.
       shared_->config_json = json;
     }
     return std::make_unique<TorchModelRunner>(std::move(model), shared_->cache);

@@ -61,6 +61,7 @@ absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
   if (!given->is_object()) return Bad(field, "must be an object");
   RETURN_IF_ERROR(Positive(*given, "rope_theta", &rope->theta));
   absl::StatusOr<std::string> type = GetStringOr(*given, "type", "default");
+  // `rope_type` is the newer name and wins.
   if (type.ok()) type = GetStringOr(*given, "rope_type", *type);
   if (!type.ok()) return Bad(field, type.status().message());
   if (*type == "default") return absl::OkStatus();
@@ -110,6 +111,8 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   if (family != "llama" && family != "qwen2" && family != "qwen3") {
     return Unsupported("model_type", "only llama, qwen2 and qwen3 are supported");
   }
+  // Options that change what a forward pass computes. To ignore one would load the model and sample
+  // nonsense from it.
   for (const char* field : {"attention_bias", "mlp_bias", "use_sliding_window"}) {
     ASSIGN_OR_RETURN(const bool given, IsTrue(json, field));
     if (given) return Unsupported(field, "true is not supported");
@@ -133,6 +136,7 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   ASSIGN_OR_RETURN(config.intermediate_size, Dimension(json, "intermediate_size"));
   ASSIGN_OR_RETURN(config.num_layers, Dimension(json, "num_hidden_layers", kMaxLayers));
   ASSIGN_OR_RETURN(config.num_heads, Dimension(json, "num_attention_heads"));
+  // Without the field, as in Llama 1: multi-head attention.
   config.num_kv_heads = config.num_heads;
   if (FindField(json, "num_key_value_heads") != nullptr) {
     ASSIGN_OR_RETURN(config.num_kv_heads, Dimension(json, "num_key_value_heads"));
@@ -149,9 +153,13 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
     }
     config.head_dim = config.hidden_size / config.num_heads;
   }
+  // Even, because RoPE rotates pairs of lanes and bf16 kernels read pairs of numbers; bounded,
+  // because the portable kernel keeps one head's sums on its stack.
   if (config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim) {
     return Bad("head_dim", absl::StrCat("must be even and at most ", kMaxHeadDim));
   }
+  // A row of activations is a left operand of a bf16 product as it is, without padding (gemm.h: lda
+  // >= padded_k).
   if (config.hidden_size % 2 != 0) return Bad("hidden_size", "must be even");
   if (config.intermediate_size % 2 != 0) return Bad("intermediate_size", "must be even");
   RETURN_IF_ERROR(Positive(json, "rms_norm_eps", &config.rms_norm_eps));
@@ -168,6 +176,8 @@ std::vector<float> ModelConfig::RopeFrequencies() const {
     if (rope.scaling == RopeSettings::kLlama3) {
       // Full rotations within the original context.
       const double turns = rope.original_max_positions * frequency / (2 * M_PI);
+      // kept = 1 at high_freq_factor turns or more (short wavelengths stay), 0 at low_freq_factor
+      // or fewer (long ones are divided by `factor`), linear between.
       const double kept = std::clamp(
           (turns - rope.low_freq_factor) / (rope.high_freq_factor - rope.low_freq_factor), 0.0,
           1.0);

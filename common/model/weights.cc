@@ -78,11 +78,13 @@ absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span
 
 void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) {
   CHECK(trainable_);
+  // In fp32 and before the rounding below, so that earlier adapters count in full.
   tensors_ = Merged();
   adapters_.clear();
   adapters_on_ = true;
   for (auto& [name, tensor] : tensors_) {
     tensor = tensor.to(ScalarTypeOf(dtype_));
+    // All linear layers but the head, whose tensor is the embedding in models that tie them.
     if (!absl::StrContains(name, "_proj.weight")) continue;
     adapters_.emplace(name, NewAdapter(tensor, rank, alpha, StreamKey(seed, name)));
   }
@@ -157,6 +159,8 @@ absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& mani
     at::Tensor tensor = at::empty(shape, entry.dtype() == "BF16" ? at::kBFloat16 : at::kFloat);
     std::memcpy(tensor.mutable_data_ptr(), bytes.data() + entry.offset(), tensor.nbytes());
     out.emplace_back(entry.name(), std::move(tensor));
+    // What is left at the end is unexpected. A model with a tensor that nothing reads would compute
+    // something else than its authors' code.
     given.erase(it);
   }
   if (first_layer_ == 0 && !given.empty()) {
@@ -169,6 +173,7 @@ absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& mani
 // Assigns tensors_ to the weights of the layers, in the order of ModelConfig::Tensors.
 void TransformerWeights::Bind() {
   const ModelConfig& c = config_;
+  // With adapters the tensors are frozen: gradients go to A and B alone.
   const bool leaves = trainable_ && !adapted();
   size_t next = 0;
   tables_.clear();
@@ -209,6 +214,8 @@ void TransformerWeights::Bind() {
   }
   table(final_norm_);
   if (first_layer_ > 0) return;
+  // Tied: the head's part is the embedding's leaf itself, so both add to one gradient and the
+  // optimizer steps it once.
   add({&head_, {tensors_[c.tie_word_embeddings ? 0 : next].second}});
 }
 
@@ -223,6 +230,8 @@ void TransformerWeights::Pack() {
     if (bias.empty()) continue;
     std::vector<at::Tensor> rounded;
     for (const at::Tensor& part : bias) rounded.push_back(part.detach().to(ScalarTypeOf(dtype_)));
+    // Rounded like the weights, because a published version is, and widened again, because the
+    // kernels add it to fp32 sums.
     weight->bias = at::cat(rounded).to(at::kFloat);
   }
   for (auto& [table, source] : tables_) {

@@ -82,6 +82,7 @@ absl::Status CheckWorkItem(const WorkItem& item) {
 absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   if (manifest.total_bytes() == 0) return BadRequest("manifest.total_bytes is 0");
   if (manifest.chunk_bytes() == 0) return BadRequest("manifest.chunk_bytes is 0");
+  // Not (total + size - 1) / size, whose sum a hostile manifest could make overflow.
   const uint64_t chunks = (manifest.total_bytes() - 1) / manifest.chunk_bytes() + 1;
   if (chunks > kMaxChunks) return BadRequest("manifest has more than ", kMaxChunks, " chunks");
   if (static_cast<uint64_t>(manifest.chunk_sha256_size()) != chunks) {
@@ -91,6 +92,8 @@ absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   for (const std::string& digest : manifest.chunk_sha256()) {
     if (digest.size() != 32) return BadRequest("a digest has ", digest.size(), " bytes, not 32");
   }
+  // Tensors must follow each other without a gap, so that every byte that is served belongs to a
+  // tensor and is covered by a digest.
   uint64_t offset = 0;
   for (const TensorEntry& tensor : manifest.tensors()) {
     uint64_t bytes = tensor.dtype() == "BF16" ? 2 : tensor.dtype() == "F32" ? 4 : 0;

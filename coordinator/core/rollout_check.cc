@@ -18,6 +18,7 @@ absl::Status CheckSpan(const PlanSpec& spec, int index, const TokenSpan& span) {
     case TokenSpan::PROMPT:
       break;
     case TokenSpan::FORCED:
+      // A plan that does not ask for them accepts them, but then of every token of the span.
       wanted = spec.score_forced() || logprobs > 0;
       break;
     case TokenSpan::SAMPLED:
@@ -129,6 +130,7 @@ absl::Status CheckAgainstItem(const PlanSpec& spec, const WorkItem& item, const 
       ++at;
     }
   }
+  // Fewer forced tokens than the item has would be a sample of another context.
   if (at < from_item) return BadRequest("forced tokens are not those of group ", item.group());
   return absl::OkStatus();
 }
@@ -136,6 +138,8 @@ absl::Status CheckAgainstItem(const PlanSpec& spec, const WorkItem& item, const 
 uint64_t Fingerprint(const Rollout& rollout) {
   uint64_t hash = absl::HashOf(rollout.finish(), rollout.spans_size());
   for (const TokenSpan& span : rollout.spans()) {
+    // The bytes of the arrays, because equal rollouts must be equal bit by bit: two
+    // log-probabilities that differ in the last place come from computations that differ.
     const absl::string_view tokens(reinterpret_cast<const char*>(span.tokens().data()),
                                    span.tokens_size() * sizeof(uint32_t));
     const absl::string_view logprobs(reinterpret_cast<const char*>(span.logprobs().data()),

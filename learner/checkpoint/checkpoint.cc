@@ -84,6 +84,8 @@ std::string WithDigest(const std::string& body) {
 absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile((folder / kManifest).string(), kMaxJsonBytes));
   const size_t line = text.find('\n');
+  // The digest is that of the bytes on disk: JSON that is parsed and written again need not have
+  // the same bytes.
   if (line == std::string::npos || WithDigest(text.substr(line + 1)) != text) {
     return Damaged(folder, "the digest of its manifest is another");
   }
@@ -100,6 +102,8 @@ absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
       cursor.stage_version() > cursor.version() || cursor.adapted_version() > cursor.version()) {
     return Damaged(folder, "its versions do not fit its weight folders");
   }
+  // PromptReplay::Record finds a problem by binary search, which an unsorted list would make add it
+  // twice.
   const auto& seen = cursor.replay().seen();
   for (int i = 1; i < seen.size(); ++i) {
     if (seen[i].problem() <= seen[i - 1].problem()) {
@@ -132,10 +136,13 @@ absl::Status SaveCheckpoint(
     absl::Span<const std::pair<std::string, absl::Span<const float>>> parameters,
     const AdamMoments* moments, int keep_last) {
   const fs::path folder = StepFolder(run_dir, cursor.step());
+  // A crash during the save leaves this folder. Its name is no step_N, so no resume takes it for a
+  // checkpoint.
   const std::string temporary = folder.string() + ".tmp";
   std::error_code error;
   fs::remove_all(temporary, error);
   RETURN_IF_ERROR(MakeFolders(temporary));
+  // After the rename below there is nothing left for it to remove.
   absl::Cleanup remove_temporary = [&] { fs::remove_all(temporary, error); };
 
   CheckpointManifest manifest;
@@ -154,6 +161,7 @@ absl::Status SaveCheckpoint(
     files.push_back({"adam_second.bin", {moments->second}});
   }
   RETURN_IF_ERROR(WriteArrays(temporary, files, &manifest));
+  // Last, because it holds the digests of the other files.
   RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(temporary, "/", kManifest),
                                       WithDigest(MessageToJson(manifest))));
 
@@ -163,6 +171,7 @@ absl::Status SaveCheckpoint(
     return absl::UnavailableError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
   }
   RETURN_IF_ERROR(SyncFolder(Folder(run_dir).string()));
+  // Only when the new one is durable: until then the old ones are what the run would resume from.
   DeleteOldCheckpoints(run_dir, cursor.step(), keep_last);
   return absl::OkStatus();
 }
@@ -188,10 +197,14 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& run_dir, int64_t st
   checkpoint.path = folder.string();
   int64_t total = 0;
   for (const CheckpointManifest::Parameter& parameter : manifest.parameters()) {
+    // The digest vouches for the manifest, so its sizes can be allocated before the files are
+    // opened.
     if (parameter.elements() < 0) return Damaged(folder, "a parameter has a negative size");
     checkpoint.parameters.emplace_back(parameter.name(), std::vector<float>(parameter.elements()));
     total += parameter.elements();
   }
+  // In the order of SaveCheckpoint's files: parameters, first moments, second moments. One file
+  // holds all parameters, so its arrays are read one after another.
   std::vector<std::vector<std::vector<float>*>> arrays(1);
   for (auto& [name, values] : checkpoint.parameters) arrays[0].push_back(&values);
   if (manifest.files_size() > 1) {

@@ -21,6 +21,9 @@ absl::StatusOr<RewardModel*> Reranker(LeaderContext& leader) {
   const std::string& name = leader.run.config.eval().orm();
   std::error_code error;
   const std::string folder = RewardModelFolder(leader.run, name);
+  // A folder that the user named must exist, and OpenRewardModel says so if it does not. One that a
+  // stage of this run writes may not exist yet: evaluations before that stage are made without
+  // rerank@K.
   const bool of_this_run = folder != name;
   if (name.empty() ||
       (of_this_run && !std::filesystem::exists(folder + "/reward_head.json", error))) {
@@ -56,6 +59,8 @@ absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardMode
     if (reranker != nullptr) {
       ASSIGN_OR_RETURN(scores, ScoreRollouts(leader, reranker, batch.rollouts));
     }
+    // Scores are in the order of the rollouts, which SplitGroups keeps, so each group takes the
+    // next ones.
     auto next = scores.cbegin();
     for (const std::vector<Rollout>& group : SplitGroups(batch.rollouts)) {
       const auto end = reranker == nullptr ? next : next + static_cast<int64_t>(group.size());
@@ -137,6 +142,8 @@ absl::StatusOr<Evaluation> Evaluate(LeaderContext& leader, const std::string& na
                                     const std::vector<uint32_t>& step_label) {
   absl::StatusOr<Evaluation> evaluation =
       ReadEvaluation(leader.run.run_dir, leader.run.cursor.evals(), name);
+  // A file of another version is from an attempt that a resume has undone, and is written again. So
+  // is one that cannot be read.
   if (!evaluation.ok() || evaluation->version() != leader.run.cursor.version()) {
     ASSIGN_OR_RETURN(evaluation, RunPlans(leader, name, step_label));
     RETURN_IF_ERROR(WriteEvaluation(leader.run.run_dir, *evaluation));

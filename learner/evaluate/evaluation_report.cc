@@ -34,6 +34,7 @@ std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation) {
   for (const auto& [verdict, count] : evaluation.greedy_verdicts()) {
     values["val/greedy/" + verdict] = count;
   }
+  // The metrics that follow do not exist without samples: a 0 would be read as a result.
   if (evaluation.samples() == 0) return values;
 
   AddEstimate("val/maj@K", evaluation.maj_at_k(), &values);

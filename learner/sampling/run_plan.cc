@@ -72,6 +72,8 @@ absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFo
     return each(batch);
   };
   RETURN_IF_ERROR(RunPlanToEnd(&leader.plans, spec, leader.run.cursor.version(), next, each_noted));
+  // Not durable yet: what `each` has made of the rollouts is safe only with the next checkpoint,
+  // and SaveRun marks these plans then.
   if (last_batch.has_value()) leader.uncovered_plans[spec.name()] = *last_batch;
   return absl::OkStatus();
 }

@@ -46,6 +46,7 @@ void SelectFromGroup(const std::vector<Rollout>& group, double threshold, SeenSo
     if (rollout.reward() < threshold) continue;
     ++counts->accepted;
     solved = true;
+    // Only accepted rollouts are remembered, so a rejected one never hides an accepted one.
     if (!seen->Insert(rollout.key().group(), rollout.completion())) continue;
     ++counts->kept;
     *request->add_keys() = rollout.key();
@@ -76,6 +77,8 @@ absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
                               {"timing_s/gen", seconds}});
 }
 
+// The coordinator compares this text with that of the recorded selection, so a run that resumes
+// with another threshold is refused instead of mixing two rules in one list.
 std::string RuleName(const SelectionRule& rule) {
   std::string name = rule.threshold == -std::numeric_limits<double>::infinity()
                          ? std::string("all")
@@ -129,6 +132,7 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
   auto select = [&](const Batch& batch) -> absl::Status {
     start_next_request();
     counts.set_aside += batch.header.set_aside_size();
+    // A copy, because AddOrmRewards changes the rewards and the batch is the caller's.
     std::vector<Rollout> rollouts = batch.rollouts;
     RETURN_IF_ERROR(AddOrmRewards(leader, rule.rewards, &rollouts));
     for (const std::vector<Rollout>& group : SplitGroups(std::move(rollouts))) {
@@ -138,6 +142,8 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
   };
   RETURN_IF_ERROR(RunPlan(leader, spec, *rule.formatter, problems, select));
   start_next_request();
+  // In a call of its own, which is made even when nothing was selected: a selection that exists and
+  // is complete is how a resumed run, or a later stage, knows that the round was sampled.
   request.set_complete(true);
   RETURN_IF_ERROR(leader.plans.AppendSelection(request));
   return Report(run, counts, absl::ToDoubleSeconds(absl::Now() - begin));
@@ -164,6 +170,7 @@ absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
   RETURN_IF_ERROR(leader.plans.ReadSelection(round.name, [&](const std::vector<RolloutKey>& run) {
     for (const RolloutKey& key : run) {
       keys.push_back(key);
+      // The callback cannot fail, so the first error is kept and returned at the end.
       if (keys.size() >= kFetchedAtOnce && fetched.ok()) fetched = fetch();
     }
   }));

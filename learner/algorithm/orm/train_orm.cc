@@ -64,6 +64,8 @@ absl::Status TrainOrm::Sample(LeaderContext& leader, const SampledRound& round) 
   rule.samples_per_prompt = settings_.samples_per_prompt();
   rule.sampling = settings_.sampling();
   *rule.rewards.Add() = settings_.reward();
+  // A reward model learns from wrong solutions too. Equal texts of one problem are learned once, so
+  // a frequent solution does not count more.
   rule.threshold = -std::numeric_limits<double>::infinity();
   rule.dedup = EiSettings::TEXT;
   rule.formatter = &*leader.data.prompt;
@@ -79,6 +81,8 @@ absl::StatusOr<TrainOrm::Labelled> TrainOrm::Collect(LeaderContext& leader,
   RETURN_IF_ERROR(ReadRound(leader, round, [&](size_t, const Rollout& rollout) {
     if (!HasLabel(rollout)) return;
     const float label = rollout.rewards(0).verdict() == CORRECT ? 1 : 0;
+    // By problem and not by sample: a solution of a problem that was trained on would measure
+    // memory.
     const bool held_out = rng.Uniform(rollout.key().group()) < settings_.held_out();
     (held_out ? out.held_out : out.learned)
         .push_back(PredictionSequence(SolutionOf(rollout), label, at_steps ? &steps : nullptr));
@@ -94,6 +98,8 @@ absl::StatusOr<TrainOrm::Labelled> TrainOrm::Collect(LeaderContext& leader,
 
 absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence> held_out) const {
   RunState& run = ranks.run;
+  // Before the test below: only the leader knows whether there are held-out solutions, and all
+  // ranks must decide alike.
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &held_out));
   if (held_out.empty()) return absl::OkStatus();
   std::vector<const TrainingSequence*> batch;
@@ -109,6 +115,7 @@ absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence>
   std::vector<Prediction> predictions;
   double right = 0, accurate = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
+    // The prediction after the last token is that of the whole solution.
     const Prediction p = {probabilities[i].back(), batch[i]->target == 1};
     right += p.right;
     accurate += (p.probability > 0.5) == p.right;

@@ -47,6 +47,8 @@ std::vector<const TrainingSequence*> SequencesOf(absl::Span<const Experience* co
 absl::Status PolicyGradient::Round(RankContext& ranks) {
   RunState& run = ranks.run;
   if (update_ == nullptr) {
+    // Not in Begin: RestoreParameters loads the parameters of a resumed run after it, and an
+    // optimizer must be made after the weights are loaded.
     ASSIGN_OR_RETURN(update_, MakePolicyUpdate(ranks));
   }
   // An evaluation takes over the progress bar, so it is set up again after each.
@@ -60,6 +62,8 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics["num_gen_batches"] = static_cast<double>(run.cursor.batches() - batches_before);
   metrics.EndPart("gen");
 
+  // Before any update: the old log-probabilities are those of the policy that the first minibatch
+  // starts from, so its ratio is 1.
   RETURN_IF_ERROR(Score(ranks, &experiences));
   const double token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
   metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
@@ -85,6 +89,8 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
 absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& ranks) {
   Experiences experiences;
   uint32_t batches = 0, differing_groups = 0;
+  // All ranks have the same experiences, so they leave the loop after the same number of batches
+  // and make the same collective calls.
   while (batches < settings_.filter().max_num_gen_batches() &&
          differing_groups < settings_.prompts()) {
     ASSIGN_OR_RETURN(Experiences batch, SampleBatch(ranks));
@@ -93,6 +99,8 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& 
     batches += 1;
   }
   for (Experience& experience : experiences) ApplyOverlongPenalty(settings_, &experience);
+  // Counted once the step has all its batches: a checkpoint of a stop in between makes the resumed
+  // run take the whole step again.
   ranks.run.cursor.set_batches(ranks.run.cursor.batches() + batches);
   return experiences;
 }
@@ -168,6 +176,7 @@ absl::Status PolicyGradient::ScoreReference(RankContext& ranks,
   const absl::Status status =
       ScoreTokens(model, ranks.parallel, sequences, config_.learner().micro_batch_tokens(),
                   {.temperature = settings_.sampling().temperature()}, logprobs);
+  // Also after an error, so that the model is left as it was found.
   if (reference_ == nullptr) model.SwitchAdapters(true);
   return status;
 }
@@ -180,6 +189,7 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
   const auto minibatch_size = static_cast<int64_t>(training.batch_size());
   const int64_t steps_per_round =
       settings_.ppo_epochs() * ((all_samples + minibatch_size - 1) / minibatch_size);
+  // Computed from the round and not counted, so that a resumed run needs no further state for it.
   int64_t optimizer_step = ranks.run.cursor.round() * steps_per_round;
   const int64_t total_steps = rounds() * steps_per_round;
   (*metrics)["num_samples_learned"] = static_cast<double>(samples.size());
@@ -187,6 +197,8 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
   PpoLoss loss(settings_, kl_->value(), critic_.get());
   double grad_norm = 0, minibatches = 0;
   for (uint32_t epoch = 0; epoch < settings_.ppo_epochs(); ++epoch) {
+    // By the same key on every rank: minibatches are global, and a rank takes its share inside of
+    // Step.
     Shuffle(samples, StreamKey(config_.seed(), "order/" + RoundName(ranks.run), epoch));
     absl::Span<const Experience* const> left = samples;
     while (!left.empty()) {
@@ -228,6 +240,7 @@ absl::Status PolicyGradient::Begin(RankContext& ranks) {
     run.cursor.clear_replay();  // an earlier stage's
     run.cursor.set_batches(0);
   } else if (settings_.kl().target() > 0) {
+    // A coefficient that is steered depends on all steps before; a fixed one is the config's.
     kl_->Restore(run.cursor.kl_coef());
   }
   if (ranks.leader != nullptr) {
@@ -240,7 +253,11 @@ absl::Status PolicyGradient::Published(RankContext& ranks, bool saved) {
   const int64_t step = ranks.run.cursor.round();
   if (EvaluatesAfter(step)) progress_shown_ = false;
   if (stream_ == nullptr) return absl::OkStatus();
+  // After the version is published: with this call actors may sample further ahead, and they must
+  // find the newer policy.
   RETURN_IF_ERROR(stream_->MarkApplied(ranks.run.cursor.version()));
+  // Only with a checkpoint: a batch that is durable may lose its rollouts, and a resumed run may
+  // need those of every step that no checkpoint covers.
   if (saved) RETURN_IF_ERROR(stream_->MarkDurable());
   return step + 1 == rounds() ? stream_->Close() : absl::OkStatus();
 }
@@ -279,6 +296,7 @@ absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
           absl::StrCat(problem.source, ": no worked steps, with which ppo.backtracking.steps ",
                        settings_.backtracking().steps(), " begins solutions; set it to 0"));
     }
+    // The share falls from step to step, so step 0 gives the longest prefix.
     const int64_t given = data.prompt->Prompt(problem).size() +
                           backtracking.Prefix(problem.solution, /*step=*/0).size();
     if (given + new_tokens <= limit) continue;

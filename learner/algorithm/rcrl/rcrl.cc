@@ -50,6 +50,8 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
   std::vector<LabelledSequence> samples;
   Unscored unscored;
   auto label = [&]() -> absl::Status {
+    // The leader scores alone: the other ranks wait for its sequences in FineTune, and a collective
+    // of one rank would block the group.
     ASSIGN_OR_RETURN(
         const TokenValues probabilities,
         model->Score(*MakeSingle(), unscored.solutions, config_.learner().micro_batch_tokens()));
@@ -71,6 +73,8 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
       unscored.solutions.push_back(SolutionOf(rollout));
       unscored.sequences.push_back(Splice(prompt, rollout, options));
       unscored.prompts.push_back(prompt.size());
+      // The callback cannot fail, so the first error is kept. Scoring in parts bounds what is held:
+      // solutions and their token probabilities.
       if (unscored.solutions.size() >= kScoredAtOnce && labelled.ok()) labelled = label();
     }));
   }

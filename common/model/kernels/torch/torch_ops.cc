@@ -116,6 +116,8 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
     const int64_t count = d.size(0);
     const at::Tensor ids = targets.narrow(0, first, count).to(at::kLong).unsqueeze(1);
     const at::Tensor g = (d_logprob.narrow(0, first, count) * scale).unsqueeze(1);
+    // d = g * (onehot(target) - softmax), in place: a second [rows, vocab] tensor would double the
+    // memory of the head.
     d.mul_(-g).scatter_add_(1, ids, g);
     d = d.to(hidden.scalar_type());
     AddWeightGrads(head.parts, hidden.narrow(0, first, count), d);
