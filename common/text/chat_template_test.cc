@@ -59,6 +59,11 @@ TEST(ChatTemplateTest, BlocksAreTrimmedAsTransformersDoes) {
 TEST(ChatTemplateTest, KnowsWhatPublishedTemplatesCall) {
   EXPECT_EQ(Rendered("{{ bos_token }}{{ eos_token }}"), "<s></s>");
   EXPECT_EQ(Rendered("{% if tools is none %}no{% endif %}{{ documents is defined }}"), "noTrue");
+  EXPECT_EQ(Rendered("{{ tools is iterable }}{{ [] is iterable }}{{ 'a' is iterable }}"),
+            "FalseTrueTrue");
+  EXPECT_EQ(Rendered("[{{ content.strip() }}{{ content | trim }}{{ content.split() | length }}]",
+                     R"({"content": "\u001c a\u0085b \u001f"})"),
+            "[a\u0085ba\u0085b2]");
   EXPECT_EQ(Rendered("{{ messages[0]['content'].strip().split('i')[0].upper() }}"), "H");
   EXPECT_EQ(Rendered("{{ strftime_now('%d %b %Y') }}"), "26 Jul 2024");
   EXPECT_EQ(Rendered("{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}"

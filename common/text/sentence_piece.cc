@@ -10,6 +10,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "common/base/printable.h"
@@ -87,7 +88,7 @@ class Translator {
                        {"model", std::move(library_model)}};
     return TranslatedSentencePiece{
         .tokenizer_json = file.dump(),
-        .before_text = model_.normalizer_spec().add_dummy_prefix() ? kSpace : ""};
+        .before_text = AddsSpace() && KeepsText() ? " " : ""};
   }
 
  private:
@@ -196,13 +197,16 @@ class Translator {
       const Piece& piece = model_.pieces(id);
       const bool special = piece.type() == Piece::CONTROL || piece.type() == Piece::UNKNOWN;
       if (!special && piece.type() != Piece::USER_DEFINED) continue;
-      // User-defined pieces are looked for where spaces are U+2581 already.
+      // User-defined pieces are looked for where spaces are U+2581 already, so one that spells a
+      // space is never found.
+      if (!special && absl::StrContains(piece.piece(), ' ')) continue;
+      const bool normalized = !special && KeepsText();
       added.push_back({{"id", id},
                        {"content", piece.piece()},
                        {"single_word", false},
                        {"lstrip", false},
                        {"rstrip", false},
-                       {"normalized", !special},
+                       {"normalized", normalized},
                        {"special", special}});
     }
     return added;
@@ -220,9 +224,9 @@ class Translator {
     }
     if (spec.remove_extra_whitespaces()) {
       parts.push_back({{"type", "Strip"}, {"strip_left", true}, {"strip_right", true}});
-      replace({{"Regex", absl::StrCat("^", kSpace, " +")}}, kSpace);
       replace({{"Regex", " {2,}"}}, " ");
     }
+    if (AddsSpace() && !KeepsText()) parts.push_back({{"type", "Prepend"}, {"prepend", kSpace}});
     replace({{"String", " "}}, kSpace);
     return {{"type", "Sequence"}, {"normalizers", std::move(parts)}};
   }
@@ -250,6 +254,13 @@ class Translator {
               {{"type", "Fuse"}}}}};
   }
 
+  bool AddsSpace() const { return model_.normalizer_spec().add_dummy_prefix(); }
+  // Whether normalising changes nothing but spaces to U+2581. If not, the space before a text must
+  // be written afterwards, which the library does for each piece between added tokens.
+  bool KeepsText() const {
+    const auto& spec = model_.normalizer_spec();
+    return spec.precompiled_charsmap().empty() && !spec.remove_extra_whitespaces();
+  }
   bool IsNormal(int id) const { return model_.pieces(id).type() == Piece::NORMAL; }
 
   const SentencePieceModel& model_;

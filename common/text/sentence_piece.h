@@ -15,7 +15,8 @@ namespace reckon {
 //   user-defined     added tokens, found before anything else
 //   control, unknown special tokens
 //   normaliser       the precompiled map, runs of spaces, a space as U+2581
-//   dummy prefix     before_text, which is not in the file: inside a text there is none
+//   dummy prefix     before_text, which is not in the file: inside a text there is none. With a
+//                    normaliser that changes texts a Prepend, which Tokenizer leaves out there
 //
 // BPE and Unigram. Not exact: pieces of BPE that hold a character without a piece of its own are
 // never made, and pieces of one score are joined in the order of the vocabulary. INVALID_ARGUMENT

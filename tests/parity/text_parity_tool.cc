@@ -52,7 +52,9 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
   std::vector<ChatMessage> messages;
   for (const json& pair : *pairs) messages.push_back({pair.at(0), pair.at(1)});
   const absl::StatusOr<std::string> text = chat.Render(messages, prompt);
-  return text.ok() ? json(*text) : json();  // null: the template refuses them
+  if (text.ok()) return json(*text);
+  std::cerr << text.status().message() << "\n";
+  return json();  // null
 }
 
 absl::Status Run(const char* tokenizer_path, const char* config_path, const char* kwargs) {

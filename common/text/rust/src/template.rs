@@ -22,7 +22,10 @@ impl Template {
         environment.set_lstrip_blocks(true);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
         environment.set_fuel(Some(MAX_FUEL));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.set_unknown_method_callback(python_method);
+        environment.add_filter("trim", trim);
+        // Python cannot iterate over None.
+        environment.add_test("iterable", |value: &Value| !value.is_none() && value.try_iter().is_ok());
         environment.add_function("raise_exception", raise_exception);
         environment.add_function("strftime_now", strftime_now);
         environment.add_filter("tojson", to_json);
@@ -71,6 +74,39 @@ fn describe(error: &Error) -> String {
     let line = error.line().map_or(String::new(), |line| format!("line {line}: "));
     let detail = error.detail().map_or(String::new(), |detail| format!(": {detail}"));
     format!("{line}{}{detail}", error.kind())
+}
+
+/// What Python's str.isspace takes for white space, which is four characters more than Unicode's.
+fn is_space(letter: char) -> bool {
+    letter.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&letter)
+}
+
+/// Methods of Python's objects.
+fn python_method(
+    state: &minijinja::State,
+    value: &Value,
+    method: &str,
+    args: &[Value],
+) -> Result<Value, Error> {
+    if let (Some(text), []) = (value.as_str(), args) {
+        match method {
+            "strip" => return Ok(text.trim_matches(is_space).into()),
+            "lstrip" => return Ok(text.trim_start_matches(is_space).into()),
+            "rstrip" => return Ok(text.trim_end_matches(is_space).into()),
+            "split" => {
+                return Ok(text.split(is_space).filter(|part| !part.is_empty()).map(Value::from).collect())
+            }
+            _ => {}
+        }
+    }
+    minijinja_contrib::pycompat::unknown_method_callback(state, value, method, args)
+}
+
+fn trim(text: String, letters: Option<String>) -> String {
+    match letters {
+        Some(letters) => text.trim_matches(|letter| letters.contains(letter)).into(),
+        None => text.trim_matches(is_space).into(),
+    }
 }
 
 /// What a template raises.
