@@ -37,6 +37,14 @@ CLI::Validator Allowed(const std::string& name) {
       DescribeRange(*field));
 }
 
+void AddChatOptions(CLI::App* command, std::string* system_prompt, std::string* kwargs) {
+  command->add_option("--system-prompt", *system_prompt,
+                      "with --format chat: text of a system message before the question");
+  command->add_option("--chat-template-kwargs", *kwargs,
+                      "with --format chat: variables of the template as a JSON object, "
+                      "'{\"enable_thinking\": false}'");
+}
+
 void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
@@ -44,6 +52,7 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat", "few-shot"}))
       ->capture_default_str();
+  AddChatOptions(command, &options->system_prompt, &options->chat_template_kwargs);
   command->add_option("--few-shot", options->few_shot, "examples of the few-shot format")
       ->check(Allowed<DataSettings>("few_shot_examples"))
       ->capture_default_str();
@@ -109,6 +118,7 @@ void AddSft(CLI::App* app, SftOptions* options) {
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat"}))
       ->capture_default_str();
+  AddChatOptions(command, &options->system_prompt, &options->chat_template_kwargs);
   command->add_option("--ranks", options->ranks, "learner processes")
       ->check(Allowed<LearnerSettings>("ranks"))
       ->capture_default_str();

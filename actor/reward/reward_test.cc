@@ -21,8 +21,10 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
 // Every token is one letter, except token 0, which has no text.
 class Letters : public Tokenizer {
  public:
-  std::vector<uint32_t> Encode(absl::string_view, bool) const override { return {}; }
-  std::vector<uint32_t> EncodeBeginning(absl::string_view) const override { return {}; }
+  using Ids = absl::StatusOr<std::vector<uint32_t>>;
+  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
+  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
+  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
   std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
   absl::string_view TokenBytes(uint32_t id) const override { return id == 0 ? "" : "x"; }
   std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }

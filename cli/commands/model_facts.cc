@@ -16,6 +16,7 @@
 #include "common/model/files/model_folder.h"
 #include "common/model/init/init_model.h"
 #include "common/task/dataset/dataset.h"
+#include "common/text/chat_template.h"
 #include "common/text/tokenizer.h"
 
 namespace reckon {
@@ -29,7 +30,9 @@ absl::StatusOr<ModelConfig> ReadShape(const std::string& folder, const std::stri
 }
 
 absl::Status CheckLabel(const Tokenizer& tokenizer, const TextField& field) {
-  const size_t tokens = tokenizer.Encode(field.value, /*parse_special=*/true).size();
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> ids,
+                   tokenizer.Encode(field.value, /*parse_special=*/true));
+  const size_t tokens = ids.size();
   if (tokens == 1) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(field.path, ": the tokenizer splits '",
                                                  field.value, "' into ", tokens,
@@ -39,6 +42,10 @@ absl::Status CheckLabel(const Tokenizer& tokenizer, const TextField& field) {
 // Strings of the config that depend on the model: labels, and reward models in folders. A reward
 // model of a stage of this run is made from the policy and fits.
 absl::Status CheckModelTexts(const RunConfig& config, const WeightManifest& model) {
+  if (const DataSettings& data = config.data(); data.format() == DataSettings::CHAT) {
+    RETURN_IF_ERROR(
+        ChatTemplate::Create(model.tokenizer_config_json(), data.chat_template_kwargs()).status());
+  }
   std::unique_ptr<Tokenizer> tokenizer;
   return VisitTexts(config, "", [&](const TextField& field) -> absl::Status {
     if (field.kind == Text::REWARD_MODEL && IsFolder(field.value)) {

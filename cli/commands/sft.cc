@@ -33,6 +33,10 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
     return absl::InvalidArgumentError("--format: must be plain or chat");
   }
   data->set_format(format);
+  if (!options.system_prompt.empty()) data->set_system_prompt(options.system_prompt);
+  if (!options.chat_template_kwargs.empty()) {
+    data->set_chat_template_kwargs(options.chat_template_kwargs);
+  }
   config.mutable_learner()->set_ranks(options.ranks);
   TrainingSettings* training = config.mutable_training();
   training->set_epochs(options.epochs);

@@ -75,6 +75,11 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   if (!DataSettings::Format_Parse(absl::AsciiStrToUpper(name), &format)) {
     return absl::InvalidArgumentError("--format: must be plain, chat or few-shot");
   }
+  std::optional<std::string> system_prompt;
+  if (!options.system_prompt.empty()) system_prompt = options.system_prompt;
+  if (format != DataSettings::CHAT && !options.chat_template_kwargs.empty()) {
+    return absl::InvalidArgumentError("--chat-template-kwargs is for --format chat");
+  }
   std::vector<Problem> examples;
   bool from_data = false;
   if (format == DataSettings::FEW_SHOT) {
@@ -97,12 +102,13 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json(),
                                                  weights_.manifest.tokenizer_model()));
   if (format == DataSettings::CHAT) {
-    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json()));
+    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json(),
+                                                 options.chat_template_kwargs));
   }
   ASSIGN_OR_RETURN(formatter_,
                    PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
-                                           std::move(examples)));
-  return absl::OkStatus();
+                                           std::move(examples), system_prompt));
+  return formatter_->Check(problems_);
 }
 
 absl::Status LocalSession::StartRoles(const ProblemOptions& options) {

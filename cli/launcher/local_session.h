@@ -31,6 +31,7 @@ struct ProblemOptions {
   std::string data;              // file, or "builtin"
   std::string examples;          // file of the few-shot examples; empty: the first problems of data
   std::string format = "plain";  // or "chat", "few-shot"
+  std::string system_prompt, chat_template_kwargs;  // of the format chat; see DataSettings
   std::string question_key = DataSettings().question_key();
   std::string answer_key = DataSettings().answer_key();
   std::string body_key;

@@ -30,6 +30,12 @@ absl::Status CheckData(const DataSettings& data) {
     return InvalidKey("data.eval", "is required; set it to a file or to builtin, or set ",
                       "data.validation_fraction to hold out a part of data.train");
   }
+  if (data.format() != DataSettings::CHAT &&
+      !(data.system_prompt().empty() && data.chat_template_kwargs().empty())) {
+    return InvalidKey(
+        data.system_prompt().empty() ? "data.chat_template_kwargs" : "data.system_prompt",
+        "is for data.format CHAT; remove it, or set CHAT");
+  }
   const BuiltinProblems& builtin = data.builtin();
   if (builtin.min_steps() <= builtin.max_steps()) return absl::OkStatus();
   return InvalidKey("data.builtin.max_steps", builtin.max_steps(), " is below min_steps ",

@@ -144,6 +144,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{WITH("stage { ei { rounds: 0 } }"),
                   "stage[1].ei.rounds is 0; allowed: 1 to 1000"},
         BadConfig{WITH("stage { ei { sampling { temperature: 0 } } }"), "samples_per_prompt to 1"},
+        BadConfig{R"(model { path: "m" } data { train: "t" eval: "e" system_prompt: "x" }
+                     stage { sft {} })",
+                  "data.system_prompt: is for data.format CHAT"},
+        BadConfig{R"(model { path: "m" } data { train: "t" eval: "e" chat_template_kwargs: "{}" }
+                     stage { sft {} })",
+                  "data.chat_template_kwargs: is for data.format CHAT"},
         BadConfig{WITH("stage { ei { reward { kind: ORM } } }"), "reward[0].orm: is required"},
         BadConfig{WITH("stage { ei { reward {} reward { name: \"exact_match_strict\" } } }"),
                   "reward[1].name: 'exact_match_strict' is the name of an earlier reward"},

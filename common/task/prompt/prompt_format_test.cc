@@ -23,7 +23,8 @@ class FakeTokenizer final : public Tokenizer {
   explicit FakeTokenizer(std::vector<std::string> specials) : specials_(std::move(specials)) {}
   void set_bos(uint32_t id) { bos_ = id; }
 
-  std::vector<uint32_t> Encode(absl::string_view text, bool parse_special) const override {
+  absl::StatusOr<std::vector<uint32_t>> Encode(absl::string_view text,
+                                               bool parse_special) const override {
     std::vector<uint32_t> ids;
     while (!text.empty()) {
       uint32_t special = 0;
@@ -37,8 +38,11 @@ class FakeTokenizer final : public Tokenizer {
     }
     return ids;
   }
-  std::vector<uint32_t> EncodeBeginning(absl::string_view text) const override {
-    std::vector<uint32_t> ids = Encode(text, false);
+  absl::StatusOr<std::vector<uint32_t>> EncodeWhole(absl::string_view text) const override {
+    return Encode(text, true);
+  }
+  absl::StatusOr<std::vector<uint32_t>> EncodeBeginning(absl::string_view text) const override {
+    std::vector<uint32_t> ids = *Encode(text, false);
     if (bos_.has_value()) ids.insert(ids.begin(), *bos_);
     return ids;
   }

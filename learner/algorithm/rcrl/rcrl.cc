@@ -21,7 +21,7 @@ constexpr size_t kScoredAtOnce = 256;  // rollouts
 
 // `reckon train` refuses labels that the tokenizer splits.
 uint32_t LabelToken(const RunData& data, const std::string& label) {
-  return data.tokenizer->Encode(label, /*parse_special=*/true).front();
+  return data.tokenizer->Encode(label, /*parse_special=*/true)->front();
 }
 
 LabelTokens LabelTokensOf(const RunData& data, const RcrlSettings& settings) {
