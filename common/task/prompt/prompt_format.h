@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "common/task/dataset/problem.h"
 #include "common/text/chat_template.h"
+#include "common/text/end_tokens.h"
 #include "common/text/tokenizer.h"
 #include "proto/config.pb.h"
 
@@ -27,11 +28,13 @@ namespace reckon {
 class PromptFormatter {
  public:
   // `examples`: worked problems, used by FEW_SHOT only. `chat` may be null unless the format is
-  // CHAT. FAILED_PRECONDITION when something that the format needs is missing.
+  // CHAT. `ends`: the model's (completion_end.h). FAILED_PRECONDITION when something that the
+  // format needs is missing.
   static absl::StatusOr<PromptFormatter> Create(DataSettings::Format format,
                                                 const Tokenizer* tokenizer,
                                                 const ChatTemplate* chat,
-                                                std::vector<Problem> examples);
+                                                std::vector<Problem> examples,
+                                                const EndTokens& ends);
 
   // A FEW_SHOT example is left out of its own question's prompt.
   std::string PromptText(const Problem& problem) const;
@@ -39,7 +42,8 @@ class PromptFormatter {
   // The tokens of a perfect completion: the solution and the token that ends it.
   std::vector<uint32_t> Completion(const std::string& solution) const;
 
-  // What ends a completion: token ids, and strings at which it is cut.
+  // What ends a completion: token ids, the first of which ends trained ones, and strings at which
+  // it is cut.
   std::vector<uint32_t> StopTokenIds() const;
   std::vector<std::string> StopStrings() const;
 
