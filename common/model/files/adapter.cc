@@ -79,7 +79,7 @@ Place PlaceOf(absl::string_view name) {
       return {absl::StrCat(layer, ".weight"), part};
     }
   }
-  for (const char* middle : {".modules_to_save.default", ".modules_to_save"}) {
+  for (const char* middle : {".modules_to_save.default", ".modules_to_save", ".base_layer"}) {
     const size_t at = out.target.find(absl::StrCat(middle, "."));
     if (at == std::string::npos) continue;
     out.target.erase(at, std::strlen(middle));
@@ -146,9 +146,6 @@ absl::Status AdapterFolder::Fit(const WeightManifest& base) {
     auto target = targets.find(place.target);
     if (target == targets.end()) {
       return Wrong(tensor.name(), "belongs to no layer of the base model");
-    }
-    if (place.part == Place::kWhole && !config_.saves_modules) {
-      return Wrong(tensor.name(), "is neither lora_A nor lora_B");
     }
     if (!DtypeBytes(tensor.dtype())) {
       return Wrong(tensor.name(),

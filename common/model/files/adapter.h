@@ -14,7 +14,8 @@ namespace reckon {
 
 // An adapter folder as PEFT saves it: adapter_config.json and adapter_model.safetensors, low-rank
 // changes to the weights of a base model that is in another folder (Hu et al. 2021). A tensor is
-// "base_model.model." and the base's name with lora_A or lora_B in it; one without is given whole.
+// "base_model.model." and the base's name with lora_A or lora_B in it; one without is given whole,
+// as those of modules_to_save are, and embeddings whose layer is adapted.
 //
 // Fit checks names, shapes and types from the header; MergeInto then changes the base's weights:
 // W + scale * B A, computed in fp32 and rounded once to W's type. Errors name the folder's file and

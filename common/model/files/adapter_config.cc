@@ -58,7 +58,6 @@ class Reader {
       ASSIGN_OR_RETURN(const double alpha, Alpha("alpha_pattern", value));
       out.alpha_pattern.emplace_back(std::move(name), alpha);
     }
-    out.saves_modules = IsSet("modules_to_save");
     return out;
   }
 

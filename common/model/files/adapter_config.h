@@ -18,7 +18,6 @@ struct AdapterConfig {
   int64_t rank = 8;
   double alpha = 8;
   bool rank_stabilised = false;  // the scale is alpha / sqrt(rank), not alpha / rank
-  bool saves_modules = false;    // some tensors are given whole (modules_to_save)
   // Ranks and alphas of single layers, by their names or the ends of them: "layers.0.mlp.up_proj".
   std::vector<std::pair<std::string, int64_t>> rank_pattern;
   std::vector<std::pair<std::string, double>> alpha_pattern;

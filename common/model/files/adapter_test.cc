@@ -90,6 +90,23 @@ class AdapterTest : public ::testing::Test {
     }
   }
 
+  // The numbers of `name` in the merged model.
+  void ExpectValue(const std::string& name, float value) {
+    Write();
+    const auto merged = ReadModelFolder(folder_);
+    ASSERT_TRUE(merged.ok()) << merged.status();
+    for (const StoredTensor& tensor : TensorsOf(*merged)) {
+      if (tensor.name != name) continue;
+      for (size_t i = 0; i < tensor.bytes.size(); i += 2) {
+        uint16_t word;
+        std::memcpy(&word, tensor.bytes.data() + i, 2);
+        ASSERT_EQ(FromBf16(word), value);
+      }
+      return;
+    }
+    ADD_FAILURE() << name;
+  }
+
   std::string root_, base_, folder_;
   nlohmann::json config_;
   std::vector<StoredTensor> tensors_;
@@ -121,20 +138,15 @@ TEST_F(AdapterTest, OtherTypesOlderNamesAndWholeTensors) {
     tensor.name.insert(tensor.name.size() - std::strlen(".weight"), ".default");
   }
   ExpectMoved({{kUp, 1.0f}, {kQuery, 1.0f}});
-  config_["modules_to_save"] = {"norm"};
-  StoredTensor norm = ConstantTensor("base_model.model.model.norm.weight", {64}, 3);
-  tensors_.push_back(norm);
-  Write();
-  const auto merged = ReadModelFolder(folder_);
-  ASSERT_TRUE(merged.ok()) << merged.status();
-  const StoredTensor last = TensorsOf(*merged).back();
-  ASSERT_EQ(last.name, "model.norm.weight");
-  EXPECT_EQ(last.bytes, TensorsOf(*merged).back().bytes);
-  uint16_t word;
-  std::memcpy(&word, last.bytes.data(), 2);
-  EXPECT_EQ(FromBf16(word), 3);
-  config_.erase("modules_to_save");
-  EXPECT_THAT(Message(), HasSubstr("norm.weight is neither lora_A nor lora_B"));
+  // Whole: of modules_to_save, and beside A and B, where the layer is an embedding.
+  for (const char* name : {"base_model.model.model.norm.weight",
+                           "base_model.model.model.norm.modules_to_save.default.weight"}) {
+    tensors_.push_back(ConstantTensor(name, {64}, 3));
+    ExpectValue("model.norm.weight", 3);
+    tensors_.pop_back();
+  }
+  tensors_.push_back(ConstantTensor(std::string(kUp) + ".base_layer.weight", {128, 64}, 2));
+  ExpectValue("model.layers.1.mlp.up_proj.weight", 3);
 }
 
 TEST_F(AdapterTest, ItsBaseIsGivenOrNamedOrTheErrorSaysWhatToDo) {
