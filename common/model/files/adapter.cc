@@ -111,7 +111,11 @@ absl::StatusOr<AdapterFolder> AdapterFolder::Open(const std::string& folder) {
         ": has adapter_model.bin; only adapter_model.safetensors is read: load the adapter ",
         "with PEFT and save_pretrained it"));
   }
-  RETURN_IF_ERROR(file.status());
+  if (!file.ok()) {
+    return absl::Status(file.status().code(),
+                        absl::StrCat(folder, ": an adapter of PEFT, whose weights cannot be read: ",
+                                     file.status().message(), "; save it again with PEFT"));
+  }
   return AdapterFolder(folder, std::move(config), *std::move(file));
 }
 
