@@ -1,6 +1,7 @@
 #include "learner/publish/adapter_files.h"
 
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/log.h"
@@ -18,7 +19,6 @@ SideFiles AdapterFiles(const std::string& base, int64_t rank, double alpha,
   config.alpha = alpha;
   std::set<std::string> modules;
   WeightManifest manifest;
-  std::string data;
   for (const auto& [name, parameter] : parameters) {
     const std::string layer = name.substr(0, name.find(".lora_"));
     modules.insert(layer.substr(layer.rfind('.') + 1));
@@ -26,14 +26,20 @@ SideFiles AdapterFiles(const std::string& base, int64_t rank, double alpha,
     entry->set_name("base_model.model." + name);
     entry->set_dtype("F32");
     for (const int64_t n : parameter.sizes()) entry->add_shape(n);
-    const at::Tensor values = parameter.detach().to(at::kCPU).contiguous();
-    data.append(static_cast<const char*>(values.const_data_ptr()), values.nbytes());
   }
   config.target_modules.assign(modules.begin(), modules.end());
   const absl::Status laid_out = LayOut(&manifest);
   CHECK(laid_out.ok()) << laid_out;
-  return {{"adapter/adapter_config.json", config.Format()},
-          {"adapter/adapter_model.safetensors", FormatSafetensorsHeader(manifest) + data}};
+  std::string weights = FormatSafetensorsHeader(manifest);
+  weights.reserve(weights.size() + manifest.total_bytes());
+  for (const auto& [name, parameter] : parameters) {
+    const at::Tensor values = parameter.detach().to(at::kCPU).contiguous();
+    weights.append(static_cast<const char*>(values.const_data_ptr()), values.nbytes());
+  }
+  SideFiles out;
+  out["adapter/adapter_config.json"] = config.Format();
+  out["adapter/adapter_model.safetensors"] = std::move(weights);
+  return out;
 }
 
 }  // namespace reckon

@@ -32,7 +32,7 @@ void RoundToBf16(const at::Tensor& from, char* to) {
 }  // namespace
 
 absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
-                           const NamedTensors& parameters, const SnapshotAdditions& additions) {
+                           const NamedTensors& parameters, SnapshotAdditions additions) {
   const bool bf16 = compute == Dtype::kBf16;
   std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   WeightManifest manifest = base.manifest;
@@ -58,7 +58,7 @@ absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype
                                    .end_ids = additions.end_ids,
                                    .end_token = additions.end_token},
                                   &manifest, &side_files));
-  side_files.insert(additions.files.begin(), additions.files.end());
+  side_files.merge(additions.files);
   return WriteModelFolder(folder, manifest, bytes->bytes(), side_files);
 }
 

@@ -25,7 +25,7 @@ struct SnapshotAdditions {
 // actors compute with the same numbers as the learner. INVALID_ARGUMENT names a tensor of `base`
 // that is not among the parameters.
 absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
-                           const NamedTensors& parameters, const SnapshotAdditions& additions = {});
+                           const NamedTensors& parameters, SnapshotAdditions additions = {});
 
 }  // namespace reckon
 

@@ -72,7 +72,7 @@ absl::Status WriteVersion(LeaderContext& leader) {
         AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters());
   }
   return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base, run.model->compute(),
-                       run.model->MergedWeights(), additions);
+                       run.model->MergedWeights(), std::move(additions));
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {
