@@ -33,8 +33,10 @@ std::unique_ptr<Tokenizer> MakeTokenizer() {
   }
   auto tokenizer = Tokenizer::Create(absl::StrCat(
       R"({"added_tokens": [)", added, R"(], "normalizer": null, "post_processor": null,)",
-      R"("pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},)",
-      R"("decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": true},)",
+      R"("pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,)",
+      R"("use_regex": true},)",
+      R"("decoder": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,)",
+      R"("use_regex": true},)",
       R"("model": {"type": "BPE", "vocab": {"a": 0, "b": 1, "\u010a": 2}, "merges": []}})"));
   EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
   return *std::move(tokenizer);
