@@ -47,6 +47,8 @@ void AddChatOptions(CLI::App* command, std::string* system_prompt, std::string* 
 
 void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
+  command->add_option("--base", options->base,
+                      "folder of the base model, if --model is an adapter folder of PEFT");
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
   command->add_option("--limit", options->limit, "use this many problems only; 0: all");
   command->add_option("--format", options->format, "how prompts are written")
@@ -96,6 +98,8 @@ void AddSft(CLI::App* app, SftOptions* options) {
       app->add_subcommand("sft", "Fine-tune a model on worked solutions, without a config");
   command->add_option("--model", options->model, "model folder to start from (Hugging Face layout)")
       ->required();
+  command->add_option("--base", options->base,
+                      "folder of the base model, if --model is an adapter folder of PEFT");
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
   command->add_option("--eval-data", options->eval_data,
                       "JSONL file to evaluate on; default: builtin if --data is");

@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
@@ -18,6 +19,7 @@
 #include "common/base/files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/tensor_file.h"
 #include "tests/support/tiny_model.h"
 
 namespace reckon {
@@ -140,6 +142,62 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
     EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
+// From the headers alone: one line that names file and tensor, and no process was started.
+TEST_F(ReckonTest, AFolderThatDoesNotFitItsConfigIsRefusedByEveryCommand) {
+  std::vector<StoredTensor> tensors = TensorsOf(MakeTinyModel());
+  tensors.back().shape = {32, 2};
+  WriteTensorFile(folder_ + "/model/model.safetensors", tensors);
+  const std::string model = " --model " + folder_ + "/model --data builtin";
+  for (const std::string& args :
+       {"train " + config(), "train " + config() + " --dry-run", "eval" + model, "score" + model,
+        "sft" + model + " --output " + folder_ + "/out"}) {
+    const Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out,
+                HasSubstr(folder_ + "/model/model.safetensors: tensor model.norm.weight "
+                                    "has shape [32, 2], config.json asks for [64]"))
+        << args;
+    EXPECT_TRUE(absl::StrContains(args, "--dry-run") ||
+                std::count(result.out.begin(), result.out.end(), '\n') == 1)
+        << result.out;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
+}
+
+TEST_F(ReckonTest, ADryRunListsWhatIsLeftOutOfTheModel) {
+  std::vector<StoredTensor> tensors = TensorsOf(MakeTinyModel());
+  tensors.push_back(tensors[0]);
+  tensors.back().name = "lm_head.weight";
+  WriteTensorFile(folder_ + "/model/model.safetensors", tensors);
+  const Result result = Run("train " + config() + " --dry-run");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("left out lm_head.weight, which is tied to the embedding"));
+}
+
+TEST_F(ReckonTest, AnAdapterFolderIsReadOverItsBaseOrSaysWhatItNeeds) {
+  std::filesystem::create_directories(folder_ + "/adapter");
+  Write("adapter/adapter_config.json",
+        R"({"peft_type": "LORA", "r": 1, "base_model_name_or_path": "meta-llama/Llama-2-7b-hf"})");
+  const std::string layer = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
+  WriteTensorFile(folder_ + "/adapter/adapter_model.safetensors",
+                  {ConstantTensor(layer + "A.weight", {1, 64}, 1),
+                   ConstantTensor(layer + "B.weight", {64, 1}, 1)});
+  const std::string adapter = "model.path=" + folder_ + "/adapter";
+  for (const std::string& args : {"eval --data builtin --model " + folder_ + "/adapter",
+                                  "train " + config() + " --set " + adapter}) {
+    const Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out, HasSubstr("an adapter of PEFT, not a model; its base "
+                                      "meta-llama/Llama-2-7b-hf is not a folder here"));
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
+  }
+  const Result result = Run("train " + config() + " --dry-run --set " + adapter +
+                            " --set model.base=" + folder_ + "/model");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("adapter: merged into " + folder_ + "/model"));
 }
 
 TEST_F(ReckonTest, LabelsAndRewardModelsOfAnotherModelAreRefusedBeforeAnythingStarts) {

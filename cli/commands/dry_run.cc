@@ -221,6 +221,7 @@ absl::Status DryRun(const RunConfig& config) {
     std::cout << "model: " << FormatCount(ParameterCount(model->shape)) << " parameters, "
               << FormatBytes(static_cast<double>(model->weight_bytes)) << ", "
               << model->shape.num_layers << " layers\n";
+    for (const std::string& note : model->notes) std::cout << "  " << note << "\n";
   }
   ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
   const bool read = data.has_value();

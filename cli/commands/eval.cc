@@ -161,14 +161,16 @@ absl::Status CheckOptions(const EvalOptions& options) {
         "--samples above 0");
   }
   // LocalSession reports a model that cannot be read.
-  absl::StatusOr<WeightManifest> policy = ReadModelManifest(AbsolutePath(options.model));
-  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), *policy)
+  absl::StatusOr<ModelListing> policy =
+      ReadModelListing(AbsolutePath(options.model), AbsolutePath(options.base));
+  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest)
                      : absl::OkStatus();
 }
 
 OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
   return OrmScorer(folder, {absl::StrCat("--orm=", AbsolutePath(options.orm)),
                             absl::StrCat("--model=", AbsolutePath(options.model)),
+                            absl::StrCat("--base=", AbsolutePath(options.base)),
                             absl::StrCat("--threads=", options.threads),
                             absl::StrCat("--compute=", options.fp32 ? "fp32" : "bf16")});
 }

@@ -64,12 +64,12 @@ absl::Status CheckModelTexts(const RunConfig& config, const WeightManifest& mode
 
 absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
                               const WeightManifest& policy) {
-  absl::StatusOr<WeightManifest> manifest = ReadModelManifest(folder);
-  if (!manifest.ok()) {
-    return absl::Status(manifest.status().code(),
-                        absl::StrCat(key, ": ", manifest.status().message()));
+  absl::StatusOr<ModelListing> listing = ReadModelListing(folder);
+  if (!listing.ok()) {
+    return absl::Status(listing.status().code(),
+                        absl::StrCat(key, ": ", listing.status().message()));
   }
-  if (!SameTokens(*manifest, policy)) {
+  if (!SameTokens(listing->manifest, policy)) {
     return absl::InvalidArgumentError(
         absl::StrCat(key, ": ", folder, " has another tokenizer than the policy; use a reward ",
                      "model that an orm stage trained from this policy"));
@@ -84,17 +84,22 @@ absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
 
 absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
   const std::string& path = config.model().path();
-  absl::StatusOr<WeightManifest> manifest =
-      HasInit(config) ? InitManifest(config) : ReadModelManifest(path);
-  if (!manifest.ok()) {
-    if (HasInit(config)) return manifest.status();
-    return absl::Status(manifest.status().code(),
-                        absl::StrCat("model.path: ", manifest.status().message()));
+  ModelListing listing;
+  if (HasInit(config)) {
+    ASSIGN_OR_RETURN(listing.manifest, InitManifest(config));
+  } else {
+    absl::StatusOr<ModelListing> read = ReadModelListing(path, config.model().base());
+    if (!read.ok()) {
+      return absl::Status(read.status().code(),
+                          absl::StrCat("model.path: ", read.status().message()));
+    }
+    listing = *std::move(read);
   }
-  RETURN_IF_ERROR(CheckModelTexts(config, *manifest));
+  RETURN_IF_ERROR(CheckModelTexts(config, listing.manifest));
   ModelFacts facts;
-  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, manifest->config_json()));
-  facts.weight_bytes = manifest->total_bytes();
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, listing.manifest.config_json()));
+  facts.weight_bytes = listing.manifest.total_bytes();
+  facts.notes = std::move(listing.notes);
   return facts;
 }
 

@@ -20,6 +20,7 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
   config.set_name(output.filename().string());
   config.set_output_dir(output.parent_path().string());
   config.mutable_model()->set_path(options.model);
+  if (!options.base.empty()) config.mutable_model()->set_base(options.base);
   DataSettings* data = config.mutable_data();
   data->set_train(options.data);
   if (!options.eval_data.empty()) data->set_eval(options.eval_data);

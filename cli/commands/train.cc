@@ -79,7 +79,7 @@ std::string ShellQuoted(const std::string& arg) {
 absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
                          std::stop_token stop) {
   MakePathsAbsolute(&config);
-  RETURN_IF_ERROR(InspectModel(config).status());
+  ASSIGN_OR_RETURN(const ModelFacts model, InspectModel(config));
   RETURN_IF_ERROR(InspectData(config).status());
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
 
@@ -91,6 +91,7 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
     for (const std::string& line : earlier.lines()) display.Print(line);
     return absl::OkStatus();
   }
+  for (const std::string& note : model.notes) display.Print(note);
   display.Print(
       absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", run_dir->path()));
 

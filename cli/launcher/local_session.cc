@@ -61,7 +61,8 @@ absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemO
   std::unique_ptr<LocalSession> session(new LocalSession);
   session->stop_ = stop;
   session->forward_stop_.emplace(stop, RequestStop{session->ending_});
-  absl::StatusOr<Weights> weights = ReadModelFolder(AbsolutePath(options.model));
+  absl::StatusOr<Weights> weights =
+      ReadModelFolder(AbsolutePath(options.model), AbsolutePath(options.base));
   if (!weights.ok()) return AsFlag(weights.status(), "--model");
   session->weights_ = *std::move(weights);
   RETURN_IF_ERROR(session->LoadProblemsAndText(options));
@@ -105,9 +106,10 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
     ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json(),
                                                  options.chat_template_kwargs));
   }
+  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(weights_.manifest, *tokenizer_));
   ASSIGN_OR_RETURN(formatter_,
                    PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
-                                           std::move(examples), system_prompt));
+                                           std::move(examples), ends, system_prompt));
   return formatter_->Check(problems_);
 }
 

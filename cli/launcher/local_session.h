@@ -28,6 +28,7 @@ namespace reckon {
 // Defaults are those of the schema.
 struct ProblemOptions {
   std::string model;             // folder
+  std::string base;              // of an adapter folder: its base model; empty: what it names
   std::string data;              // file, or "builtin"
   std::string examples;          // file of the few-shot examples; empty: the first problems of data
   std::string format = "plain";  // or "chat", "few-shot"

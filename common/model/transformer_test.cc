@@ -45,6 +45,13 @@ ModelConfig Qwen3() {
   return config;
 }
 
+// The upper layer without RoPE.
+ModelConfig SmolLm3() {
+  ModelConfig config = SmallConfig();
+  config.no_rope = {1};
+  return config;
+}
+
 std::unique_ptr<Transformer> Make(Dtype dtype, bool trainable = false,
                                   const ModelConfig& config = SmallConfig()) {
   RandomWeights weights = MakeRandomWeights(config, 1);
@@ -124,7 +131,7 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(ExactCase{Dtype::kBf16, SmallConfig()}, ExactCase{Dtype::kFp32, SmallConfig()},
                     ExactCase{Dtype::kBf16, Llama3()}, ExactCase{Dtype::kBf16, Qwen2()},
                     ExactCase{Dtype::kFp32, Qwen2()}, ExactCase{Dtype::kBf16, Qwen3()},
-                    ExactCase{Dtype::kFp32, Qwen3()}));
+                    ExactCase{Dtype::kFp32, Qwen3()}, ExactCase{Dtype::kBf16, SmolLm3()}));
 
 double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
   auto packed = PackedAttention(model.config(), {0, 30, 71});
@@ -140,7 +147,7 @@ double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
 
 class FamilyGradientTest : public testing::TestWithParam<ModelConfig> {};
 INSTANTIATE_TEST_SUITE_P(Models, FamilyGradientTest,
-                         testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3()));
+                         testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3(), SmolLm3()));
 
 TEST_P(FamilyGradientTest, AgreesWithDifferencesAlongEveryParameter) {
   auto model = Make(Dtype::kFp32, true, GetParam());

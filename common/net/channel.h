@@ -10,8 +10,9 @@
 
 namespace reckon {
 
-// Bytes of the largest message that a service of Reckon sends or accepts.
-inline constexpr int kMaxMessageBytes = 16 << 20;
+// Bytes of the largest message that a service of Reckon sends or accepts. Weight manifests, which
+// hold the tokenizer's files, are the largest (common/model/files/model_texts.h).
+inline constexpr int kMaxMessageBytes = 64 << 20;
 
 // Makes a channel to "host:port" with the message limit, keepalive pings and quick reconnection.
 // It connects at the first call; an unreachable peer is an error of the call, not of the channel.

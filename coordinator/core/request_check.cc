@@ -96,7 +96,9 @@ absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   // tensor and is covered by a digest.
   uint64_t offset = 0;
   for (const TensorEntry& tensor : manifest.tensors()) {
-    uint64_t bytes = tensor.dtype() == "BF16" ? 2 : tensor.dtype() == "F32" ? 4 : 0;
+    uint64_t bytes = tensor.dtype() == "BF16" || tensor.dtype() == "F16" ? 2
+                     : tensor.dtype() == "F32"                           ? 4
+                                                                         : 0;
     if (bytes == 0)
       return BadRequest("tensor ", tensor.name(), " has dtype '", tensor.dtype(), "'");
     for (int64_t dim : tensor.shape()) {

@@ -17,6 +17,7 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
   if (limit > 0 && data->eval.size() > limit) data->eval.resize(limit);
   ASSIGN_OR_RETURN(data->tokenizer,
                    Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
+  ASSIGN_OR_RETURN(data->ends, FindEndTokens(model, *data->tokenizer));
   DataSettings::Format format = config.data().format();
   if (format == DataSettings::CHAT) {
     ASSIGN_OR_RETURN(data->chat, ChatTemplate::Create(model.tokenizer_config_json(),
@@ -43,7 +44,7 @@ absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const Run
   if (!config.data().system_prompt().empty()) system_prompt = config.data().system_prompt();
   return PromptFormatter::Create(format, data.tokenizer.get(),
                                  data.chat.has_value() ? &*data.chat : nullptr, std::move(examples),
-                                 std::move(system_prompt));
+                                 data.ends, std::move(system_prompt));
 }
 
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem) {

@@ -10,6 +10,7 @@
 #include "common/task/dataset/problem.h"
 #include "common/task/prompt/prompt_format.h"
 #include "common/text/chat_template.h"
+#include "common/text/end_tokens.h"
 #include "common/text/tokenizer.h"
 #include "learner/data/training_sequence.h"
 #include "proto/config.pb.h"
@@ -22,6 +23,7 @@ struct RunData {
   std::vector<Problem> train, eval;
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat;
+  EndTokens ends;                           // of the model's files
   std::optional<PromptFormatter> prompt;    // of data.format: samples and evaluations
   std::optional<PromptFormatter> training;  // the same without worked examples: training sequences
 };

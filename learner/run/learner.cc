@@ -118,7 +118,9 @@ class Learner {
   }
 
   absl::Status LoadBase(ModelConfig* shape) {
-    ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir)));
+    const std::string& adapted = HasInit(run_.config) ? "" : run_.config.model().base();
+    ASSIGN_OR_RETURN(run_.base,
+                     ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir), adapted));
     ASSIGN_OR_RETURN(*shape, ModelConfig::Parse(run_.base.manifest.config_json()));
     return absl::OkStatus();
   }

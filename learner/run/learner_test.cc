@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/config/config.h"
+#include "common/model/weights.h"
 #include "common/telemetry/progress.h"
 #include "common/testing/await.h"
 #include "gmock/gmock.h"
@@ -233,6 +234,29 @@ TEST_F(LearnerTest, RecordsDistinctAcceptedSamplesPinnedToTheNewestVersion) {
   EXPECT_EQ(plans.at("eval/0_start/greedy").sampling().temperature(), 0);
   EXPECT_EQ(plans.at("eval/3_ei_1_round_2/samples").pinned_version(), 3u);
   EXPECT_EQ(coordinator_.weights().size(), 4u);
+}
+
+// What PEFT reads from adapter/ over its base is the version, to the rounding of the base's type.
+TEST_F(LearnerTest, ARunWithAdaptersLeavesThemForPeft) {
+  const absl::Status run = Run(Options("a", {"training.lora_rank=4"}));
+  ASSERT_TRUE(run.ok()) << run;
+  for (const char* name : {"sft_1", "ei_1_round_1"}) {
+    const std::string folder = absl::StrCat(root_, "/a/weights/", name);
+    const auto merged = ReadModelFolder(folder), adapted = ReadModelFolder(folder + "/adapter");
+    ASSERT_TRUE(merged.ok()) << merged.status();
+    ASSERT_TRUE(adapted.ok()) << adapted.status();
+    ASSERT_EQ(merged->manifest.tensors_size(), adapted->manifest.tensors_size());
+    const ModelConfig shape = *ModelConfig::Parse(merged->manifest.config_json());
+    TransformerWeights a(shape, Dtype::kFp32, Backend::kCpuKernels),
+        b(shape, Dtype::kFp32, Backend::kCpuKernels);
+    ASSERT_TRUE(a.Load(merged->manifest, merged->bytes->bytes(), true).ok());
+    ASSERT_TRUE(b.Load(adapted->manifest, adapted->bytes->bytes(), true).ok());
+    const NamedTensors first = a.Merged(), second = b.Merged();
+    for (size_t i = 0; i < first.size(); ++i) {
+      EXPECT_TRUE(first[i].second.allclose(second[i].second, 1.0 / 128, 1e-6)) << first[i].first;
+    }
+  }
+  EXPECT_FALSE(fs::exists(root_ + "/a/weights/sft_1/adapter_config.json"));
 }
 
 // What is trained, and where a round of expert iteration begins.

@@ -8,6 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/adapter.h"
+#include "common/model/init/init_model.h"
+#include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
 
 namespace reckon {
@@ -15,6 +18,15 @@ namespace {
 
 std::string VersionFolder(const RunState& run, uint64_t version) {
   return absl::StrCat(run.run_dir, "/weights/", run.cursor.folders(static_cast<int>(version) - 1));
+}
+
+// The folder of the weights that the model's adapters are trained over; empty: it has none, or
+// these weights are themselves an adapter that was merged when it was read, and in no folder.
+std::string AdaptedFolder(const RunState& run) {
+  if (!run.model->adapted()) return "";
+  if (run.cursor.adapted_version() > 0) return VersionFolder(run, run.cursor.adapted_version());
+  const std::string folder = BaseModelFolder(run.config, run.run_dir);
+  return AdapterFolder::Is(folder) ? "" : folder;
 }
 
 }  // namespace
@@ -48,8 +60,19 @@ absl::Status ContinueFromNewest(RunState& run) {
 
 absl::Status WriteVersion(LeaderContext& leader) {
   RunState& run = leader.run;
-  return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base.manifest,
-                       run.model->compute(), run.model->MergedWeights());
+  SnapshotAdditions additions;
+  additions.end_ids = leader.data.training->StopTokenIds();
+  const Tokenizer& tokenizer = *leader.data.tokenizer;
+  const uint32_t end = additions.end_ids.front();
+  const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
+  if (tokenizer.TokenId(spelled) == end) additions.end_token = spelled;
+  if (const std::string base = AdaptedFolder(run); !base.empty()) {
+    const TrainingSettings& training = run.stage().training();
+    additions.files =
+        AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters());
+  }
+  return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base, run.model->compute(),
+                       run.model->MergedWeights(), std::move(additions));
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {

@@ -27,7 +27,8 @@ void AttachAdapters(RunState& run, uint64_t version);
 // adapters keeps its fp32 parameters, which are more precise than the version that was published.
 absl::Status ContinueFromNewest(RunState& run);
 
-// Writes the model as version cursor.version, adapters merged into the weights. Not published yet.
+// Writes the model as version cursor.version, adapters merged into the weights and, for PEFT,
+// beside them in the subfolder adapter/. Not published yet.
 absl::Status WriteVersion(LeaderContext& leader);
 
 // Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes

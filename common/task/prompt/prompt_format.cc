@@ -1,25 +1,15 @@
 #include "common/task/prompt/prompt_format.h"
 
-#include <array>
-#include <optional>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/completion_end.h"
 
 namespace reckon {
 namespace {
 
-// End tokens of Qwen and SmolLM2, Llama 3, and Llama 2, in order of preference: trained completions
-// end with the first one in the vocabulary. A Llama 3 base model has never seen <|eot_id|>.
-using EndTokens = std::array<absl::string_view, 5>;
-constexpr EndTokens kChatEnds = {"<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>",
-                                 "</s>"};
-constexpr EndTokens kTextEnds = {"<|im_end|>", "<|end_of_text|>", "<|eot_id|>", "<|endoftext|>",
-                                 "</s>"};
 constexpr absl::string_view kInstruction =
     "Solve the problem step by step, one step a line. Then write the final answer, a number alone, "
     "on a last line that starts with ####, like this: #### 42";
@@ -34,16 +24,8 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format for
                                                         const Tokenizer* tokenizer,
                                                         const ChatTemplate* chat,
                                                         std::vector<Problem> examples,
+                                                        const EndTokens& ends,
                                                         std::optional<std::string> system_prompt) {
-  std::vector<uint32_t> end_ids;
-  for (absl::string_view token : format == DataSettings::CHAT ? kChatEnds : kTextEnds) {
-    if (std::optional<uint32_t> id = tokenizer->TokenId(token)) end_ids.push_back(*id);
-  }
-  if (end_ids.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("the tokenizer has none of ",
-                                                      absl::StrJoin(kTextEnds, ", "),
-                                                      ", so no completion could end"));
-  }
   if (format == DataSettings::CHAT && chat == nullptr) {
     return absl::FailedPreconditionError(
         "data.format CHAT needs a model with a chat template; use PLAIN or FEW_SHOT");
@@ -59,6 +41,8 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format for
                        " has an answer without a worked solution; use PLAIN or CHAT"));
     }
   }
+  ASSIGN_OR_RETURN(std::vector<uint32_t> end_ids,
+                   CompletionEnds(ends, *tokenizer, format == DataSettings::CHAT ? chat : nullptr));
   if (format != DataSettings::CHAT && system_prompt.has_value()) {
     return absl::InvalidArgumentError(
         "data.system_prompt is for data.format CHAT; remove it, or set CHAT");

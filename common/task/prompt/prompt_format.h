@@ -12,6 +12,7 @@
 #include "absl/strings/string_view.h"
 #include "common/task/dataset/problem.h"
 #include "common/text/chat_template.h"
+#include "common/text/end_tokens.h"
 #include "common/text/tokenizer.h"
 #include "proto/config.pb.h"
 
@@ -30,13 +31,15 @@ namespace reckon {
 class PromptFormatter {
  public:
   // `examples`: worked problems, used by FEW_SHOT only. `chat` may be null unless the format is
-  // CHAT. FAILED_PRECONDITION when something that the format needs is missing.
+  // CHAT. `ends`: the model's (completion_end.h). FAILED_PRECONDITION when something that the
+  // format needs is missing.
   // CHAT puts `system_prompt`, if there is one, before the question. INVALID_ARGUMENT when the
   // template refuses such messages.
   static absl::StatusOr<PromptFormatter> Create(DataSettings::Format format,
                                                 const Tokenizer* tokenizer,
                                                 const ChatTemplate* chat,
                                                 std::vector<Problem> examples,
+                                                const EndTokens& ends,
                                                 std::optional<std::string> system_prompt = {});
 
   // Whether prompt and worked solution of each problem can be rendered and encoded. The functions
@@ -49,7 +52,8 @@ class PromptFormatter {
   // The tokens of a perfect completion: the solution and the token that ends it.
   std::vector<uint32_t> Completion(const std::string& solution) const;
 
-  // What ends a completion: token ids, and strings at which it is cut.
+  // What ends a completion: token ids, the first of which ends trained ones, and strings at which
+  // it is cut.
   std::vector<uint32_t> StopTokenIds() const;
   std::vector<std::string> StopStrings() const;
 

@@ -141,7 +141,7 @@ absl::Status TrainOrm::Write(LeaderContext& leader) const {
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
   RETURN_IF_ERROR(
-      WriteSnapshot(folder, run.base.manifest, run.model->compute(), run.model->MergedWeights()));
+      WriteSnapshot(folder, run.base, run.model->compute(), run.model->MergedWeights()));
   RETURN_IF_ERROR(head_->Write(folder));
   run.reporter->AddLine(absl::StrCat(RoundTitle(run), ": written to ", folder));
   return absl::OkStatus();
