@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "learner/loss/kl.h"
 
 namespace reckon {
 
@@ -130,8 +131,7 @@ std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& e
     out[absl::StrCat("verdict/", absl::AsciiStrToLower(Verdict_Name(e.verdict)))] += 1 / samples;
     for (size_t t = 0; t < e.old_logprobs.size(); ++t) {
       // k3 of KL(actor || learner): never negative, 0 where both computed the same.
-      const double d = double{e.behaviour_logprobs[t]} - e.old_logprobs[t];
-      mismatch += std::expm1(-d) + d;
+      mismatch += KlEstimate(PpoSettings::Kl::K3, e.behaviour_logprobs[t], e.old_logprobs[t]);
       old_logprob += e.old_logprobs[t];
     }
     auto [range, is_new] = spread.try_emplace(e.group, e.reward, e.reward);

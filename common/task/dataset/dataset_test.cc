@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/task/reward/number.h"
 
 namespace reckon {
 namespace {
@@ -128,6 +130,30 @@ TEST_F(DatasetTest, MissingFilesNameTheKey) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()),
               AllOf(StartsWith("data.eval"), HasSubstr("/nowhere/test.jsonl")));
+}
+
+TEST_F(DatasetTest, ALabelIsAllThatFollowsTheMarkOrNoNumber) {
+  const struct {
+    const char *written, *answer;
+    std::optional<std::string> number;
+  } kLabels[] = {
+      {"1/2", "1/2", "0.5"},        {"3 1/2", "3 1/2", "3.5"},
+      {"1e5", "1e5", "100000"},     {"10:30", "10:30", std::nullopt},
+      {"1 000", "1 000", "1000"},   {"25%", "25%", "25"},
+      {"$18.", "$18.", "18"},       {"18 apples", "18 apples", std::nullopt},
+      {"5-3", "5-3", std::nullopt}, {"12\\nor so", "12", "12"},
+  };
+  for (const auto& label : kLabels) {
+    auto problems = Load(absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 7\"}\n",
+                                      "{\"question\": \"2?\", \"answer\": \"So.\\n#### ",
+                                      label.written, "\"}\n"));
+    ASSERT_TRUE(problems.ok()) << problems.status();
+    EXPECT_EQ((*problems)[1].answer, label.answer);
+    EXPECT_EQ(CanonicalNumber((*problems)[1].answer), label.number) << label.written;
+  }
+  // If no label is a number, the first one is shown.
+  EXPECT_THAT(Error("{\"question\": \"1?\", \"answer\": \"#### 10:30\"}\n"),
+              HasSubstr("problems.jsonl:1 \"10:30\""));
 }
 
 TEST_F(DatasetTest, LimitsTrainingProblemsOnly) {

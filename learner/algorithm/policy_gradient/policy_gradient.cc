@@ -61,11 +61,14 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics.EndPart("gen");
 
   RETURN_IF_ERROR(Score(ranks, &experiences));
-  const double token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
+  const TokenKl token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
   metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
   if (critic_ != nullptr) metrics.AddValues(experiences);
   if (HasReference()) {
-    metrics["actor/reward_kl_penalty"] = token_kl;
+    metrics["actor/reward_kl_penalty"] = token_kl.mean;
+    if (settings_.kl().place() == PpoSettings::Kl::REWARD) {
+      metrics["actor/kl_clampfrac"] = token_kl.clamped;
+    }
     metrics["actor/reward_kl_penalty_coeff"] = kl_->value();
   }
   if (stream_ != nullptr) {
@@ -75,7 +78,7 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics.EndPart("old_log_prob");
 
   RETURN_IF_ERROR(Update(ranks, SamplesInLoss(settings_, experiences), &metrics));
-  const double sample_kl = token_kl * metrics["response_length/mean"];
+  const double sample_kl = token_kl.mean * metrics["response_length/mean"];
   kl_->Update(sample_kl, static_cast<double>(experiences.size()));
   run.cursor.set_kl_coef(kl_->value());
   metrics.EndPart("update_actor");
