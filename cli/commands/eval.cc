@@ -21,6 +21,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/files/model_folder.h"
 #include "common/task/metrics/group_metrics.h"
+#include "common/task/prompt/stop_string.h"
 
 namespace reckon {
 namespace {
@@ -113,7 +114,11 @@ class Evaluator {
         [&](const Batch& batch) -> absl::Status {
           outcome->set_aside += batch.header.set_aside_size();
           for (const Rollout& rollout : batch.rollouts) {
-            if (scorer != nullptr) RETURN_IF_ERROR(scorer->Record(rollout));
+            if (scorer != nullptr) {
+              Rollout ended = rollout;
+              EndAtStopString(session_.tokenizer(), session_.formatter().StopTokenIds(), &ended);
+              RETURN_IF_ERROR(scorer->Record(ended));
+            }
             outcome->tokens += SampledTokens(rollout);
             (*groups)[rollout.key().group()].push_back(Stripped(rollout));
           }

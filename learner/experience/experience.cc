@@ -35,7 +35,9 @@ Experience MakeExperience(const Rollout& rollout,
     for (int i = 0; i < span.tokens_size(); ++i) {
       out.sequence.loss.push_back(sampled && !out.sequence.tokens.empty());
       out.sequence.tokens.push_back(span.tokens(i));
-      if (out.sequence.loss.back()) out.behaviour_logprobs.push_back(span.logprobs(i));
+      if (!out.sequence.loss.back()) continue;
+      out.end_in_place = span.logprobs().empty();
+      out.behaviour_logprobs.push_back(out.end_in_place ? 0 : span.logprobs(i));
     }
     if (!sampled || span.tokens().empty()) continue;
     out.version = first ? span.weight_version() : std::min(out.version, span.weight_version());

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "common/task/reward/solution_steps.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
@@ -130,6 +131,9 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
     }
     RETURN_IF_ERROR(next.status());
     rollouts = *std::move(next);
+    const RunData& data = ranks.leader->data;
+    const std::vector<uint32_t> ends = data.training->StopTokenIds();
+    for (Rollout& rollout : rollouts) EndAtStopString(*data.tokenizer, ends, &rollout);
   }
   RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
   return rollouts;
@@ -156,6 +160,9 @@ absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences)
   for (size_t i = 0; i < experiences->size(); ++i) {
     Experience& experience = (*experiences)[i];
     experience.old_logprobs = std::move(old_logprobs[i]);
+    if (experience.end_in_place) {
+      experience.behaviour_logprobs.back() = experience.old_logprobs.back();
+    }
     if (critic_ != nullptr) experience.old_values = std::move(values[i]);
     if (HasReference()) experience.ref_logprobs = std::move(ref_logprobs[i]);
   }
