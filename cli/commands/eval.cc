@@ -84,6 +84,7 @@ class Evaluator {
       }
       outcome.metrics.AddGroup(samples, of_group);
     }
+    outcome.metrics.AddOverlong(session_.overlong().size(), spec.samples_per_group());
     return outcome;
   }
 
@@ -213,7 +214,12 @@ std::vector<EvalRow> MakeRows(const EvalOptions& options, const EvalOutcome& gre
 
 absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  const LocalSession::ContextNeed need = {
+      .what = absl::StrCat("--max-new-tokens ", options.max_new_tokens),
+      .tokens = [&](const PromptFormatter&, const Problem&) {
+        return int64_t{options.max_new_tokens};
+      }};
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
   EvalOutcome greedy;
   std::optional<EvalOutcome> sampled;
   {
@@ -230,7 +236,9 @@ absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   }
   const EvalOutcome* samples = sampled.has_value() ? &*sampled : nullptr;
   auto* print = options.json ? PrintEvalJson : PrintEvalTable;
-  print(options, session->problems().size(), MakeRows(options, greedy, samples), greedy, samples);
+  const size_t overlong = session->overlong().size();
+  print(options, session->problems().size() + overlong, overlong,
+        MakeRows(options, greedy, samples), greedy, samples);
   return absl::OkStatus();
 }
 

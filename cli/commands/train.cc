@@ -86,7 +86,11 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
   ProgressDisplay display(&std::cout, ::isatty(1) == 1);
   const Progress earlier = ProgressOf(*run_dir);
   display.Forget(earlier);
-  if (earlier.finished()) {
+  if (earlier.finished() && run_dir->has_more()) {
+    Progress going_on = earlier;
+    going_on.set_finished(false);
+    RETURN_IF_ERROR(WriteProgress(run_dir->path(), going_on));
+  } else if (earlier.finished()) {
     display.Print(absl::StrCat("the run in ", run_dir->path(), " is finished; its results:"));
     for (const std::string& line : earlier.lines()) display.Print(line);
     return absl::OkStatus();

@@ -64,7 +64,9 @@ absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardMode
     }
     return absl::OkStatus();
   };
-  return RunPlan(leader, spec, *leader.data.prompt, problems, count);
+  RETURN_IF_ERROR(RunPlan(leader, spec, *leader.data.prompt, problems, count));
+  metrics->AddOverlong(leader.data.overlong_eval, spec.samples_per_group());
+  return absl::OkStatus();
 }
 
 absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
@@ -75,6 +77,7 @@ absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
   RETURN_IF_ERROR(RunEvalPlan(leader, EvalPlan(leader, plan + "/greedy", step_label, 0, 1), nullptr,
                               &metrics, evaluation));
   evaluation->set_problems(static_cast<uint32_t>(metrics.groups()));
+  evaluation->set_overlong(static_cast<uint32_t>(leader.data.overlong_eval));
   *evaluation->mutable_maj_at_1() =
       metrics.MeanAtOne(leader.run.config.eval().bootstrap(), leader.run.config.seed());
   for (const auto& [verdict, count] : metrics.VerdictCounts()) {

@@ -88,6 +88,7 @@ class Learner {
       RETURN_IF_ERROR(MakeInitialModel());
       RETURN_IF_ERROR(LoadBase(&shape));
       ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
+      RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
       RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
       RETURN_IF_ERROR(CheckStages(shape));
     }
@@ -172,6 +173,12 @@ class Learner {
                                         {run_.cursor.lines().begin(), run_.cursor.lines().end()}));
     }
     run_.reporter = reporter_.get();
+    if (IsLeader() && data_->overlong_train + data_->overlong_eval > 0) {
+      run_.reporter->AddLine(
+          absl::StrCat("do not fit into the model's positions: ", data_->overlong_train,
+                       " problems of data.train, left out, and ", data_->overlong_eval,
+                       " of data.eval, which count as wrong"));
+    }
     if (run_.resume.has_value()) {
       run_.reporter->AddLine(absl::StrCat("resumed from ", run_.resume->path));
     }

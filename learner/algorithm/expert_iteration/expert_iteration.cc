@@ -13,13 +13,8 @@ namespace reckon {
 
 absl::Status ExpertIteration::Check(const ModelConfig& model, const RunData& data) const {
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
-  std::optional<PromptFormatter> few_shot;
-  if (settings_.few_shot_first_round()) {
-    ASSIGN_OR_RETURN(few_shot, MakeFormatter(config_, data, DataSettings::FEW_SHOT));
-  }
-  return CheckTrainPromptsFit(data, *data.training, few_shot.has_value() ? *few_shot : *data.prompt,
-                              settings_.sampling().max_new_tokens(), "ei.sampling.max_new_tokens",
-                              stage().training(), model);
+  return CheckSequencesFit(data, *data.training, settings_.sampling().max_new_tokens(),
+                           "ei.sampling.max_new_tokens", stage().training());
 }
 
 std::vector<SampledRound> ExpertIteration::SampledRounds(const RunData& data) const {

@@ -252,7 +252,9 @@ absl::Status PolicyGradient::Published(RankContext& ranks, bool saved) {
   if (stream_ == nullptr) return absl::OkStatus();
   RETURN_IF_ERROR(stream_->MarkApplied(ranks.run.cursor.version()));
   if (saved) RETURN_IF_ERROR(stream_->MarkDurable());
-  return step + 1 == rounds() ? stream_->Close() : absl::OkStatus();
+  // The plan of the last stage stays open: a resumed run may have more steps.
+  const bool more_stages = stage_index_ + 1 < config_.stage_size();
+  return step + 1 == rounds() && more_stages ? stream_->Close() : absl::OkStatus();
 }
 
 bool PolicyGradient::EvaluatesAfter(int64_t round) const {
@@ -272,9 +274,8 @@ absl::Status PolicyGradient::Check(const ModelConfig& model, const RunData& data
   }
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
   RETURN_IF_ERROR(CheckBacktracking(model, data));
-  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
-                              settings_.sampling().max_new_tokens(), "ppo.sampling.max_new_tokens",
-                              stage().training(), model);
+  return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens(),
+                           "ppo.sampling.max_new_tokens", stage().training());
 }
 
 absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
