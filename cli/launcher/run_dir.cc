@@ -93,7 +93,7 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
     const absl::Status allowed = CheckResume(*before, config, NewestCursor(path));
     if (!allowed.ok()) {
       return absl::Status(allowed.code(),
-                          absl::StrCat("the run in ", path, " cannot go on: ", allowed.message()));
+                          absl::StrCat("the run in ", path, " cannot be continued: ", allowed.message()));
     }
     run_dir->has_more_ = HasMoreToDo(*before, config);
   }

@@ -28,7 +28,7 @@ class RunDir {
  public:
   // Creates the directory, or opens an existing one to resume its run. ALREADY_EXISTS: there is one
   // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, or the run cannot
-  // go on with this config (common/config/resume_rules.h).
+  // continue with this config (common/config/resume_rules.h).
   static absl::StatusOr<std::unique_ptr<RunDir>> Open(const RunConfig& config, bool resume);
   ~RunDir();
   RunDir(const RunDir&) = delete;

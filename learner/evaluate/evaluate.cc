@@ -118,6 +118,7 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
 }
 
 absl::StatusOr<Evaluation> RunPlans(LeaderContext& leader, const std::string& name,
+                                    const std::string& plan,
                                     const std::vector<uint32_t>& step_label) {
   const absl::Time begin = absl::Now();
   Evaluation evaluation;
@@ -126,12 +127,25 @@ absl::StatusOr<Evaluation> RunPlans(LeaderContext& leader, const std::string& na
   evaluation.set_version(static_cast<uint32_t>(leader.run.cursor.version()));
   evaluation.set_samples(leader.run.config.eval().samples());
   evaluation.set_temperature(leader.run.config.eval().temperature());
-  const std::string plan = absl::StrCat("eval/", evaluation.index(), "_", name);
   RETURN_IF_ERROR(EvaluateGreedily(leader, plan, step_label, &evaluation));
-  if (evaluation.samples() > 0)
+  if (evaluation.samples() > 0) {
     RETURN_IF_ERROR(EvaluateSamples(leader, plan, step_label, &evaluation));
+  }
   evaluation.set_seconds(absl::ToDoubleSeconds(absl::Now() - begin));
   return evaluation;
+}
+
+// The plans of an evaluation that was interrupted are continued, unless the run was resumed with
+// other settings of evaluations: then it begins again under other names.
+absl::StatusOr<Evaluation> RunPlansOfSettings(LeaderContext& leader, const std::string& name,
+                                              const std::vector<uint32_t>& step_label) {
+  const std::string first = absl::StrCat("eval/", leader.run.cursor.evals(), "_", name);
+  std::string plan = first;
+  for (int attempt = 2;; ++attempt) {
+    absl::StatusOr<Evaluation> evaluation = RunPlans(leader, name, plan, step_label);
+    if (!absl::IsAlreadyExists(evaluation.status())) return evaluation;
+    plan = absl::StrCat(first, "_", attempt);
+  }
 }
 
 }  // namespace
@@ -141,7 +155,7 @@ absl::StatusOr<Evaluation> Evaluate(LeaderContext& leader, const std::string& na
   absl::StatusOr<Evaluation> evaluation =
       ReadEvaluation(leader.run.run_dir, leader.run.cursor.evals(), name);
   if (!evaluation.ok() || evaluation->version() != leader.run.cursor.version()) {
-    ASSIGN_OR_RETURN(evaluation, RunPlans(leader, name, step_label));
+    ASSIGN_OR_RETURN(evaluation, RunPlansOfSettings(leader, name, step_label));
     RETURN_IF_ERROR(WriteEvaluation(leader.run.run_dir, *evaluation));
   }
   leader.run.reporter->AddLine(EvaluationLine(*evaluation));

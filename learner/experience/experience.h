@@ -20,7 +20,7 @@ struct Experience {
   double reward = 0;
   Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward that gives one
   bool truncated = false;                 // ended by max_new_tokens
-  // Its last token stands in the place of a stop string (EndAtStopString). No actor drew it, so its
+  // Its last token is in the place of a stop string (EndAtStopString). No actor drew it, so its
   // behaviour_logprobs are set to old_logprobs when these are known: importance weight 1.
   bool end_in_place = false;
   bool flat_group = false;                // all samples of its group have the same reward

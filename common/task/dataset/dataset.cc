@@ -35,6 +35,9 @@ absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(wha
 absl::StatusOr<const nlohmann::json*> Field(const nlohmann::json& line, const std::string& key,
                                             absl::string_view setting) {
   if (const nlohmann::json* field = FindField(line, key)) return field;
+  if (line.contains(key)) {  // FindField takes null for nothing
+    return Bad(absl::StrCat("the field \"", Printable(key, 40), "\" (", setting, ") is null"));
+  }
   std::vector<std::string> keys;
   for (const auto& [name, value] : line.items()) {
     if (keys.size() < 8) keys.push_back(absl::StrCat("\"", Printable(name, 40), "\""));

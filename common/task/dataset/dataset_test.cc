@@ -82,6 +82,11 @@ TEST_F(DatasetTest, ABadLineIsNamedWithWhatIsWrong) {
       {"{\"prompt\": \"1?\", \"answer\": 2}",
        "no key \"question\" (data.question_key); the record has \"answer\", \"prompt\""},
       {"{}", "the record has none"},
+      {"{\"question\": \"1?\", \"answer\": null}",
+       "the field \"answer\" (data.answer_key) is null"},
+      {"{\"question\": null, \"answer\": 2}", "the field \"question\" (data.question_key) is null"},
+      {"{\"question\": [\"1?\"], \"answer\": 2}", "the question must be a string, not array"},
+      {"{\"question\": \"\\ud800\", \"answer\": 2}", "surrogate"},
       {"[1, 2]", "expected one JSON object a line, not array"},
       {"12", "expected one JSON object a line, not number"},
       {"{\"question\": 3, \"answer\": 2}", "the question must be a string, not number"},
@@ -130,6 +135,20 @@ TEST_F(DatasetTest, MissingFilesNameTheKey) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()),
               AllOf(StartsWith("data.eval"), HasSubstr("/nowhere/test.jsonl")));
+}
+
+TEST_F(DatasetTest, AByteOrderMarkCrLfAndBlankLinesAtTheEndAreNoContent) {
+  auto problems = Load(
+      "\xEF\xBB\xBF{\"question\": \"1?\", \"answer\": \"2\"}\r\n"
+      "{\"question\": \"2?\", \"answer\": \"So.\\r\\n#### 3\\r\\n\"}\r\n\r\n \r\n");
+  ASSERT_TRUE(problems.ok()) << problems.status();
+  ASSERT_EQ(problems->size(), 2u);
+  EXPECT_EQ((*problems)[0].question, "1?");
+  EXPECT_EQ((*problems)[1].answer, "3");
+  EXPECT_EQ((*problems)[1].source, "problems.jsonl:2");
+  // A mark in the middle of a file is content.
+  EXPECT_THAT(Error("{\"question\": \"1?\", \"answer\": \"2\"}\n\xEF\xBB\xBF{}\n"),
+              HasSubstr("problems.jsonl:2: "));
 }
 
 TEST_F(DatasetTest, ALabelIsAllThatFollowsTheMarkOrNoNumber) {

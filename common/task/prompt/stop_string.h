@@ -9,7 +9,7 @@
 
 namespace reckon {
 
-// A base model does not end its solution, but goes on with a question of its own, which the stop
+// A base model does not end its solution, but continues with a question of its own, which the stop
 // string of the plan cuts from Rollout.completion. The tokens are still in the record:
 //
 //   sampled   [#### 5] [\n] [\n] [Question] [:]
