@@ -117,6 +117,9 @@ TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
+  Write("long.jsonl",
+        absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",
+                     std::string(3000, 'x'), "\", \"answer\": \"#### 1\"}\n"));
   const std::pair<std::string, const char*> cases[] = {
       {"train /nowhere.textproto", "/nowhere.textproto"},
       {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
@@ -130,6 +133,11 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"eval --model " + folder_ + "/model --data builtin --orm " + folder_ + "/model",
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},
+      {"eval --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "--data: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2"},
+      {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},
       {"show " + folder_, "not a run directory"},
   };
@@ -215,10 +223,16 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
   Result changed = Run("train " + config() + " --resume --set seed=9");
   EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("'seed: 0' is now 'seed: 9'"));
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
   Result finished = Run("train " + config() + " --resume --set actor.count=2");
   EXPECT_EQ(finished.code, 0) << finished.out;
   EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
+  // With more rounds there is more to do.
+  Result longer = Run("train " + config() + " --resume --set stage[1].ei.rounds=3");
+  EXPECT_EQ(longer.code, 0) << longer.out;
+  EXPECT_THAT(longer.out, AllOf(HasSubstr("resuming in"), HasSubstr("finished in")));
+  EXPECT_THAT(Text("runs/r/args"), HasSubstr("--resume"));
+  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 3"));
 
   Result show = Run("show " + folder_ + "/runs/r");
   EXPECT_EQ(show.code, 0) << show.out;

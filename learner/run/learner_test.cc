@@ -134,7 +134,7 @@ class LearnerTest : public testing::Test {
   void CopyUpTo(const std::string& run, int64_t step, const std::string& copy) {
     const std::string from = absl::StrCat(root_, "/", run), to = absl::StrCat(root_, "/", copy);
     fs::remove_all(to);
-    fs::copy(from, to, fs::copy_options::recursive);
+    fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     for (int64_t later : ListCheckpoints(from)) {
       if (later > step) fs::remove_all(absl::StrCat(to, "/checkpoints/step_", later));
     }

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/init/init_model.h"
@@ -70,9 +71,12 @@ absl::Status KeepEvaluated(LeaderContext& leader) {
   }
   const uint64_t best = *leader.kept_versions.begin();
   if (best > run.cursor.version()) return absl::OkStatus();  // the run went back before it
-  if (best == 0) return LinkBest(run.run_dir, BaseModelFolder(run.config, run.run_dir));
-  return LinkBest(run.run_dir,
-                  absl::StrCat("weights/", run.cursor.folders(static_cast<int>(best) - 1)));
+  const absl::Status linked = LinkBest(
+      run.run_dir, best == 0 ? BaseModelFolder(run.config, run.run_dir)
+                             : absl::StrCat("weights/", run.cursor.folders(int(best) - 1)));
+  // The folder is kept all the same. A copy of a run may have a folder in the place of the link.
+  if (!linked.ok()) LOG(WARNING) << linked.message();
+  return absl::OkStatus();
 }
 
 void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
