@@ -133,6 +133,11 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"eval --model " + folder_ + "/model --data builtin --orm " + folder_ + "/model",
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},
+      {"train " + config() + " --set data.eval=" + folder_ + "/long.jsonl",
+       "data.eval: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2, needs "},
+      {"train " + config() + " --set data.eval=builtin --set data.train=" + folder_ + "/long.jsonl",
+       "data.train: 1 of 2 problems do not fit"},
       {"eval --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
        "--data: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
        "long.jsonl:2"},
@@ -221,6 +226,7 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   Result again = Run("train " + config());
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
+  Write("runs/r/inputs.json", "{}");  // as the learner does
   Result changed = Run("train " + config() + " --resume --set seed=9");
   EXPECT_EQ(changed.code, 1);
   EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
@@ -240,6 +246,18 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   show = Run("show " + folder_ + "/runs/r --plan nothing");
   EXPECT_EQ(show.code, 1);
   EXPECT_THAT(show.out, HasSubstr("--plan nothing"));
+}
+
+TEST_F(ReckonTest, ARunThatNeverBeganTakesAnyConfig) {
+  Script("reckon-learner", "exit 1");
+  EXPECT_EQ(Run("train " + config()).code, 1);
+  Script("reckon-learner", Finished(""));
+  const Result fixed = Run("train " + config() + " --resume --set seed=9");
+  EXPECT_EQ(fixed.code, 0) << fixed.out;
+  Write("runs/r/inputs.json", "{}");  // now it has begun
+  const Result changed = Run("train " + config() + " --resume --set seed=10");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 9 when the run began and is 10 now"));
 }
 
 TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {

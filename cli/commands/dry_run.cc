@@ -232,6 +232,9 @@ absl::Status DryRun(const RunConfig& config) {
   }
   ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
   const bool read = data.has_value();
+  if (const absl::Status fit = CheckPromptsFit(config); !fit.ok() && !absl::IsNotFound(fit)) {
+    return fit;
+  }
   if (!read) data = PublishedSizes(config);
   Samples samples;
   if (data) {

@@ -81,6 +81,7 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
   MakePathsAbsolute(&config);
   RETURN_IF_ERROR(InspectModel(config).status());
   RETURN_IF_ERROR(InspectData(config).status());
+  RETURN_IF_ERROR(CheckPromptsFit(config));
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
 
   ProgressDisplay display(&std::cout, ::isatty(1) == 1);

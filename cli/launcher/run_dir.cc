@@ -26,6 +26,15 @@
 namespace reckon {
 namespace {
 
+// Whether a learner of the run got beyond its checks of config and data.
+bool HasBegun(const std::string& run_dir) {
+  std::error_code error;
+  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
+    if (std::filesystem::exists(run_dir + made, error)) return true;
+  }
+  return false;
+}
+
 // The cursor of the newest checkpoint whose manifest can be read; empty if there is none.
 Cursor NewestCursor(const std::string& run_dir) {
   std::map<int64_t, std::string> manifests;  // by step
@@ -90,10 +99,12 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   if (exists) {
     absl::StatusOr<RunConfig> before = LoadConfig(config_path, {});
     if (!before.ok()) return before.status();
-    const absl::Status allowed = CheckResume(*before, config, NewestCursor(path));
+    const absl::Status allowed =
+        HasBegun(path) ? CheckResume(*before, config, NewestCursor(path)) : absl::OkStatus();
     if (!allowed.ok()) {
-      return absl::Status(allowed.code(),
-                          absl::StrCat("the run in ", path, " cannot be continued: ", allowed.message()));
+      return absl::Status(
+          allowed.code(),
+          absl::StrCat("the run in ", path, " cannot be continued: ", allowed.message()));
     }
     run_dir->has_more_ = HasMoreToDo(*before, config);
   }

@@ -89,11 +89,12 @@ class Learner {
       RETURN_IF_ERROR(MakeInitialModel());
       RETURN_IF_ERROR(LoadBase(&shape));
       ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
-      ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
-      RETURN_IF_ERROR(KeepInputs(run_.run_dir, inputs));
       RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
       RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
       RETURN_IF_ERROR(CheckStages(shape));
+      // From here on the run has a past.
+      ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
+      RETURN_IF_ERROR(KeepInputs(run_.run_dir, inputs));
     }
     RETURN_IF_ERROR(JoinGroup());
     // The other ranks read the model folder, which an init stage may just have made.
