@@ -6,7 +6,9 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/config/fields.h"
 #include "common/model/files/manifest.h"
+#include "common/model/files/model_folder.h"
 #include "common/text/message_json.h"
 
 namespace reckon {
@@ -50,6 +52,14 @@ absl::StatusOr<RunInputs> InputsOf(const RunConfig& config, const WeightManifest
   RETURN_IF_ERROR(AddDataFile("data.eval", config.data().eval(), &inputs));
   const std::string& model = config.model().path();
   if (!model.empty()) AddInput("model.path", model, ModelContent(base), &inputs);
+  const absl::Status added = VisitTexts(config, "", [&](const TextField& field) -> absl::Status {
+    if (field.kind != Text::REWARD_MODEL || !IsFolder(field.value)) return absl::OkStatus();
+    ASSIGN_OR_RETURN(const Weights weights, ReadModelFolder(field.value));
+    ASSIGN_OR_RETURN(const std::string head, ReadFile(field.value + "/reward_head.json"));
+    AddInput(field.path, field.value, ModelContent(weights.manifest) + head, &inputs);
+    return absl::OkStatus();
+  });
+  if (!added.ok()) return added;
   return inputs;
 }
 
@@ -62,17 +72,22 @@ absl::Status KeepInputs(const std::string& run_dir, const RunInputs& inputs) {
   if (const absl::Status status = MessageFromJson(*text, &before); !status.ok()) {
     return absl::InvalidArgumentError(absl::StrCat(path, ": ", status.message()));
   }
+  RunInputs all = before;
   for (const RunInputs::File& file : inputs.files()) {
-    const auto then =
-        std::find_if(before.files().begin(), before.files().end(),
-                     [&](const RunInputs::File& other) { return other.name() == file.name(); });
-    if (then != before.files().end() && then->sha256() == file.sha256()) continue;
-    return absl::FailedPreconditionError(absl::StrCat(
-        file.name(), ": ", file.path(), " has changed since the run began (SHA-256 ",
-        then == before.files().end() ? "of none" : then->sha256().substr(0, 12), " then, ",
-        file.sha256().substr(0, 12), " now); restore it, or start a run with another name"));
+    const auto then = std::find_if(
+        before.files().begin(), before.files().end(), [&](const RunInputs::File& other) {
+          return other.name() == file.name() && other.path() == file.path();
+        });
+    if (then == before.files().end()) {
+      *all.add_files() = file;  // of a stage that was added, say
+    } else if (then->sha256() != file.sha256()) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(file.name(), ": ", file.path(), " has changed since the run began (SHA-256 ",
+                       then->sha256().substr(0, 12), " then, ", file.sha256().substr(0, 12),
+                       " now); restore it, or start a run with another name"));
+    }
   }
-  return absl::OkStatus();
+  return WriteFileAtomically(path, MessageToJson(all));
 }
 
 }  // namespace reckon

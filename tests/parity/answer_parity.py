@@ -30,7 +30,7 @@ DECIMAL = rb"(?:[0-9]+|[0-9]*\.[0-9]+)"
 NUMBER = re.compile(rb"[+-]?" + DECIMAL)
 EXPONENT = re.compile(rb"([+-]?" + DECIMAL + rb")[eE]([+-]?[0-9]{1,3})")
 THOUSANDS = re.compile(rb"[+-]?[0-9]{1,3}(?:" + SPACE + rb"[0-9]{3})+(?:\.[0-9]+)?")
-FRACTION = re.compile(rb"([+-]?)(?:([0-9]{1,9}) )?([0-9]{1,9}) ?/ ?([0-9]{1,9})")
+FRACTION = re.compile(rb"([+-]?)(?:([0-9]{1,9}) )?([0-9]{1,18}) ?/ ?([0-9]{1,9})")
 # What FindStrict and FindFlexible of exact_match.h widen a match over. These are Reckon's own rules:
 # the harness stops at the match.
 HALF = rb"\xc2[\xbc-\xbe]"

@@ -11,7 +11,8 @@
 namespace reckon {
 namespace {
 
-constexpr size_t kMaxFractionDigits = 9;  // of each part: products of two fit into 64 bits
+// So that whole * denominator + numerator fits into 64 bits, and a canonical form is read again.
+constexpr size_t kMaxFractionDigits = 9, kMaxNumeratorDigits = 18;
 constexpr int kMaxExponent = 400;
 constexpr absl::string_view kSpaces[] = {" ", "\xc2\xa0", "\xe2\x80\xaf"};
 
@@ -70,9 +71,9 @@ std::optional<Digits> ReadExponent(absl::string_view text, size_t e) {
   return digits;
 }
 
-std::optional<uint64_t> ReadPart(absl::string_view text) {
+std::optional<uint64_t> ReadPart(absl::string_view text, size_t max_digits) {
   uint64_t value = 0;
-  if (text.empty() || text.size() > kMaxFractionDigits || !AllDigits(text) ||
+  if (text.empty() || text.size() > max_digits || !AllDigits(text) ||
       !absl::SimpleAtoi(text, &value)) {
     return std::nullopt;
   }
@@ -87,10 +88,11 @@ std::optional<std::string> ReadFraction(bool negative, absl::string_view text, s
   const size_t space = above.rfind(' ');
   std::optional<uint64_t> whole = 0;
   if (space != absl::string_view::npos) {
-    whole = ReadPart(above.substr(0, space));
+    whole = ReadPart(above.substr(0, space), kMaxFractionDigits);
     above.remove_prefix(space + 1);
   }
-  const std::optional<uint64_t> numerator = ReadPart(above), denominator = ReadPart(below);
+  const std::optional<uint64_t> numerator = ReadPart(above, kMaxNumeratorDigits),
+                                denominator = ReadPart(below, kMaxFractionDigits);
   if (!whole.has_value() || !numerator.has_value() || denominator.value_or(0) == 0) {
     return std::nullopt;
   }

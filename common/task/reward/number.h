@@ -16,7 +16,7 @@ namespace reckon {
 //   thousands     "1 000"  "12 500.25"         groups of three after one to three digits, separated
 //                                              by a space, a no-break or a narrow no-break space
 //   exponent      "1e5"  "2.5E-3"              up to 400
-//   fraction      "1/2"  "3 1/2"               up to 9 digits in each part
+//   fraction      "1/2"  "3 1/2"               up to 9 digits in each part, 18 above the line
 //
 // Removed are commas and dollar signs anywhere (as lm-evaluation-harness does), a plus sign, a full
 // stop at the end, a percent sign, which is a unit like the dollar sign (a solution that ends in
