@@ -260,6 +260,22 @@ TEST_F(ReckonTest, ARunThatNeverBeganTakesAnyConfig) {
   EXPECT_THAT(changed.out, HasSubstr("seed: was 9 when the run began and is 10 now"));
 }
 
+TEST_F(ReckonTest, ChangedDataIsRefusedInOneLineWhenARunResumes) {
+  const std::string data = folder_ + "/data.jsonl";
+  Write("data.jsonl", "{\"question\": \"1?\", \"answer\": \"#### 1\"}\n");
+  Script("reckon-learner", Finished(""));
+  const std::string train =
+      "train " + config() + " --set data.eval=builtin --set data.train=" + data;
+  EXPECT_EQ(Run(train).code, 0);
+  Write("runs/r/inputs.json", absl::StrCat("{\"files\": [{\"name\": \"data.train\", \"path\": \"",
+                                           data, "\", \"sha256\": \"0123456789abcdef\"}]}"));
+  const Result changed = Run(train + " --resume");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("reckon: data.train: " + data + " has changed since the run"));
+  EXPECT_THAT(changed.out, HasSubstr("(SHA-256 0123456789ab then, "));
+  EXPECT_EQ(std::count(changed.out.begin(), changed.out.end(), '\n'), 1) << changed.out;
+}
+
 TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {
   Script("reckon-learner",
          absl::StrCat("echo \"$@\" >> $run/args\n[ $(wc -l < $run/args) -lt 3 ] && exit 1\n",

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -20,6 +21,7 @@
 #include "common/config/config.h"
 #include "common/config/fields.h"
 #include "common/config/resume_rules.h"
+#include "common/model/files/manifest.h"
 #include "common/text/message_json.h"
 #include "proto/checkpoint.pb.h"
 
@@ -33,6 +35,29 @@ bool HasBegun(const std::string& run_dir) {
     if (std::filesystem::exists(run_dir + made, error)) return true;
   }
   return false;
+}
+
+// Compares the data files of a run with what they were when it began, so that a change is refused
+// before a process starts. The learner compares the models as well (learner/run/inputs.h).
+absl::Status CheckDataFiles(const std::string& run_dir) {
+  const absl::StatusOr<std::string> text = ReadFile(run_dir + "/inputs.json");
+  RunInputs inputs;
+  if (!text.ok() || !MessageFromJson(*text, &inputs).ok()) return absl::OkStatus();
+  for (const RunInputs::File& file : inputs.files()) {
+    if (!absl::StartsWith(file.name(), "data.")) continue;
+    absl::StatusOr<std::string> content = ReadFile(file.path());
+    if (!content.ok()) {
+      return absl::Status(content.status().code(),
+                          absl::StrCat(file.name(), ": ", content.status().message()));
+    }
+    const std::string now = absl::BytesToHexString(Sha256(*content));
+    if (now == file.sha256()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(file.name(), ": ", file.path(), " has changed since the run began (SHA-256 ",
+                     file.sha256().substr(0, 12), " then, ", now.substr(0, 12),
+                     " now); restore it, or start a run with another name (--set name=...)"));
+  }
+  return absl::OkStatus();
 }
 
 // The cursor of the newest checkpoint whose manifest can be read; empty if there is none.
@@ -106,6 +131,7 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
           allowed.code(),
           absl::StrCat("the run in ", path, " cannot be continued: ", allowed.message()));
     }
+    RETURN_IF_ERROR(CheckDataFiles(path));
     run_dir->has_more_ = HasMoreToDo(*before, config);
   }
   RETURN_IF_ERROR(WriteFileAtomically(config_path, FormatConfig(config)));
