@@ -76,6 +76,11 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
       ->check(Allowed<ActorSettings>("kv_cache_mib"))
       ->capture_default_str();
   command->add_flag("--fp32", options->fp32, "compute in fp32 instead of bf16");
+  command
+      ->add_option("--overlong", options->overlong,
+                   "problems that do not fit into the model's context: refuse, or count-wrong")
+      ->check(CLI::IsMember({"refuse", "count-wrong"}))
+      ->capture_default_str();
 }
 
 void AddTrain(CLI::App* app, TrainOptions* options) {

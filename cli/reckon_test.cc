@@ -119,6 +119,9 @@ TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
+  Write("long.jsonl",
+        absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",
+                     std::string(3000, 'x'), "\", \"answer\": \"#### 1\"}\n"));
   const std::pair<std::string, const char*> cases[] = {
       {"train /nowhere.textproto", "/nowhere.textproto"},
       {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
@@ -132,6 +135,16 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"eval --model " + folder_ + "/model --data builtin --orm " + folder_ + "/model",
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},
+      {"train " + config() + " --set data.eval=" + folder_ + "/long.jsonl",
+       "data.eval: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2, needs "},
+      {"train " + config() + " --set data.eval=builtin --set data.train=" + folder_ + "/long.jsonl",
+       "data.train: 1 of 2 problems do not fit"},
+      {"eval --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "--data: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2"},
+      {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},
       {"show " + folder_, "not a run directory"},
   };
@@ -271,12 +284,19 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   Result again = Run("train " + config());
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
+  Write("runs/r/inputs.json", "{}");  // as the learner does
   Result changed = Run("train " + config() + " --resume --set seed=9");
   EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("'seed: 0' is now 'seed: 9'"));
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
   Result finished = Run("train " + config() + " --resume --set actor.count=2");
   EXPECT_EQ(finished.code, 0) << finished.out;
   EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
+  // With more rounds there is more to do.
+  Result longer = Run("train " + config() + " --resume --set stage[1].ei.rounds=3");
+  EXPECT_EQ(longer.code, 0) << longer.out;
+  EXPECT_THAT(longer.out, AllOf(HasSubstr("resuming in"), HasSubstr("finished in")));
+  EXPECT_THAT(Text("runs/r/args"), HasSubstr("--resume"));
+  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 3"));
 
   Result show = Run("show " + folder_ + "/runs/r");
   EXPECT_EQ(show.code, 0) << show.out;
@@ -284,6 +304,34 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   show = Run("show " + folder_ + "/runs/r --plan nothing");
   EXPECT_EQ(show.code, 1);
   EXPECT_THAT(show.out, HasSubstr("--plan nothing"));
+}
+
+TEST_F(ReckonTest, ARunThatNeverBeganTakesAnyConfig) {
+  Script("reckon-learner", "exit 1");
+  EXPECT_EQ(Run("train " + config()).code, 1);
+  Script("reckon-learner", Finished(""));
+  const Result fixed = Run("train " + config() + " --resume --set seed=9");
+  EXPECT_EQ(fixed.code, 0) << fixed.out;
+  Write("runs/r/inputs.json", "{}");  // now it has begun
+  const Result changed = Run("train " + config() + " --resume --set seed=10");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 9 when the run began and is 10 now"));
+}
+
+TEST_F(ReckonTest, ChangedDataIsRefusedInOneLineWhenARunResumes) {
+  const std::string data = folder_ + "/data.jsonl";
+  Write("data.jsonl", "{\"question\": \"1?\", \"answer\": \"#### 1\"}\n");
+  Script("reckon-learner", Finished(""));
+  const std::string train =
+      "train " + config() + " --set data.eval=builtin --set data.train=" + data;
+  EXPECT_EQ(Run(train).code, 0);
+  Write("runs/r/inputs.json", absl::StrCat("{\"files\": [{\"name\": \"data.train\", \"path\": \"",
+                                           data, "\", \"sha256\": \"0123456789abcdef\"}]}"));
+  const Result changed = Run(train + " --resume");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("reckon: data.train: " + data + " has changed since the run"));
+  EXPECT_THAT(changed.out, HasSubstr("(SHA-256 0123456789ab then, "));
+  EXPECT_EQ(std::count(changed.out.begin(), changed.out.end(), '\n'), 1) << changed.out;
 }
 
 TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {

@@ -87,6 +87,28 @@ TEST(RewardTest, CountsACutCompletionAsTruncated) {
   EXPECT_EQ(rollout.reward(), 0);
 }
 
+TEST(RewardTest, WhatTheLimitCutEarnsNothing) {
+  PlanSpec plan;
+  *plan.add_rewards() = Spec("strict", RewardSpec::EXACT_MATCH_STRICT, 1);
+  *plan.add_rewards() = Spec("flexible", RewardSpec::EXACT_MATCH_FLEXIBLE, 1);
+  *plan.add_rewards() = Spec("steps", RewardSpec::STEP_MATCH, 1);
+  WorkItem item = Item();
+  item.mutable_reference()->set_solution("It is 18\n#### 18");
+  for (const auto& [finish, reward] : {std::pair(FINISH_LENGTH, 0), std::pair(FINISH_STOP, 2)}) {
+    for (const char* text : {"#### 18", "It is 18"}) {  // of 180, perhaps
+      Rollout rollout;
+      rollout.set_finish(finish);
+      rollout.set_completion(text);
+      ASSERT_TRUE(ScoreRollout(Verifier(), plan, item, Letters(), &rollout).ok());
+      EXPECT_EQ(rollout.reward(), reward) << text;
+      if (finish == FINISH_LENGTH) {
+        EXPECT_EQ(rollout.rewards(0).verdict(), TRUNCATED);
+        EXPECT_EQ(rollout.rewards(1).verdict(), TRUNCATED);
+      }
+    }
+  }
+}
+
 TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;

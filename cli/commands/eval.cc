@@ -22,6 +22,7 @@
 #include "common/config/stage_info.h"
 #include "common/model/files/model_folder.h"
 #include "common/task/metrics/group_metrics.h"
+#include "common/task/prompt/stop_string.h"
 
 namespace reckon {
 namespace {
@@ -84,6 +85,7 @@ class Evaluator {
       }
       outcome.metrics.AddGroup(samples, of_group);
     }
+    outcome.metrics.AddOverlong(session_.overlong().size(), spec.samples_per_group());
     return outcome;
   }
 
@@ -114,7 +116,11 @@ class Evaluator {
         [&](const Batch& batch) -> absl::Status {
           outcome->set_aside += batch.header.set_aside_size();
           for (const Rollout& rollout : batch.rollouts) {
-            if (scorer != nullptr) RETURN_IF_ERROR(scorer->Record(rollout));
+            if (scorer != nullptr) {
+              Rollout ended = rollout;
+              EndAtStopString(session_.tokenizer(), session_.formatter().StopTokenIds(), &ended);
+              RETURN_IF_ERROR(scorer->Record(ended));
+            }
             outcome->tokens += SampledTokens(rollout);
             (*groups)[rollout.key().group()].push_back(Stripped(rollout));
           }
@@ -210,7 +216,12 @@ std::vector<EvalRow> MakeRows(const EvalOptions& options, const EvalOutcome& gre
 
 absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  const LocalSession::ContextNeed need = {
+      .what = absl::StrCat("--max-new-tokens ", options.max_new_tokens),
+      .tokens = [&](const PromptFormatter&, const Problem&) {
+        return int64_t{options.max_new_tokens};
+      }};
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
   EvalOutcome greedy;
   std::optional<EvalOutcome> sampled;
   {
@@ -227,7 +238,9 @@ absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   }
   const EvalOutcome* samples = sampled.has_value() ? &*sampled : nullptr;
   auto* print = options.json ? PrintEvalJson : PrintEvalTable;
-  print(options, session->problems().size(), MakeRows(options, greedy, samples), greedy, samples);
+  const size_t overlong = session->overlong().size();
+  print(options, session->problems().size() + overlong, overlong,
+        MakeRows(options, greedy, samples), greedy, samples);
   return absl::OkStatus();
 }
 

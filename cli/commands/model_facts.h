@@ -40,6 +40,11 @@ struct DataFacts {
 };
 // Reads and checks all problems. NOT_FOUND: a file does not exist.
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config);
+// With data.overlong_problems: REFUSE, refuses problems that do not fit into the model's positions
+// with max_new_tokens of the evaluations and the stages, so that no run directory is made for them.
+// The learner's rule (learner/data/checks.h) is the same and knows few-shot rounds as well; of a
+// model that an init stage makes it alone can tell.
+absl::Status CheckPromptsFit(const RunConfig& config);
 // The sizes of the published files of GSM8K and SVAMP, when the paths of the config end in their
 // names; nothing otherwise. For estimates when the files do not exist here.
 std::optional<DataFacts> PublishedSizes(const RunConfig& config);

@@ -14,8 +14,10 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/model/config.h"
 #include "common/net/channel.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/prompt/overlong.h"
 
 namespace reckon {
 namespace {
@@ -57,6 +59,7 @@ absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const s
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemOptions& options,
+                                                                  const ContextNeed& need,
                                                                   std::stop_token stop) {
   std::unique_ptr<LocalSession> session(new LocalSession);
   session->stop_ = stop;
@@ -66,6 +69,7 @@ absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemO
   if (!weights.ok()) return AsFlag(weights.status(), "--model");
   session->weights_ = *std::move(weights);
   RETURN_IF_ERROR(session->LoadProblemsAndText(options));
+  RETURN_IF_ERROR(session->ApplyOverlongRule(options, need));
   RETURN_IF_ERROR(session->StartRoles(options));
   return session;
 }
@@ -111,6 +115,24 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
                    PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
                                            std::move(examples), ends, system_prompt));
   return formatter_->Check(problems_);
+}
+
+absl::Status LocalSession::ApplyOverlongRule(const ProblemOptions& options,
+                                             const ContextNeed& need) {
+  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights_.manifest.config_json()));
+  const OverlongProblems overlong =
+      FindOverlong(problems_, shape.max_positions, [&](const Problem& problem) {
+        return static_cast<int64_t>(formatter_->Prompt(problem).size()) +
+               need.tokens(*formatter_, problem);
+      });
+  const absl::Status refused = RefuseOverlong(
+      "--data", problems_, overlong, shape.max_positions, absl::StrCat("prompt and ", need.what),
+      "shorten it, or count such problems as wrong with --overlong count-wrong");
+  if (options.overlong == "refuse") return refused;
+  if (overlong.indices.size() == problems_.size()) return refused;
+  for (size_t i : overlong.indices) overlong_.push_back(problems_[i]);
+  RemoveProblems(overlong.indices, &problems_);
+  return absl::OkStatus();
 }
 
 absl::Status LocalSession::StartRoles(const ProblemOptions& options) {

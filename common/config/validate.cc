@@ -50,6 +50,22 @@ absl::Status CheckEval(const EvalSettings& eval) {
   return CheckVerdictReward("eval.reward", eval.reward());
 }
 
+absl::Status CheckBestMetric(const RunConfig& config) {
+  const std::string& metric = config.best_metric();
+  const bool reranked = metric == "rerank@K" || metric == "rerank_weighted@K";
+  if (metric != "maj@1" && metric != "maj@K" && metric != "pass@K" && !reranked) {
+    return InvalidKey("best_metric", "'", metric, "' is not one of maj@1, maj@K, pass@K, rerank@K ",
+                      "and rerank_weighted@K");
+  }
+  if (metric != "maj@1" && config.eval().samples() == 0) {
+    return InvalidKey("best_metric", metric, " needs samples; set eval.samples above 0");
+  }
+  if (reranked && config.eval().orm().empty()) {
+    return InvalidKey("best_metric", metric, " needs a reward model; set eval.orm");
+  }
+  return absl::OkStatus();
+}
+
 // The model comes from model.path, or the first stage creates it.
 absl::Status CheckModel(const RunConfig& config) {
   const std::string& path = config.model().path();
@@ -108,6 +124,7 @@ absl::Status ValidateConfig(const RunConfig& config) {
   }
   RETURN_IF_ERROR(CheckTraining("training", config.training()));
   RETURN_IF_ERROR(CheckEval(config.eval()));
+  RETURN_IF_ERROR(CheckBestMetric(config));
   return CheckStages(config);
 }
 

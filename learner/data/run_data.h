@@ -20,7 +20,8 @@ namespace reckon {
 
 // The run's problems and what turns them into tokens. The leader's alone; immutable once loaded.
 struct RunData {
-  std::vector<Problem> train, eval;
+  std::vector<Problem> train, eval;               // those that fit, after ApplyOverlongRule
+  int64_t overlong_train = 0, overlong_eval = 0;  // left out by it
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatTemplate> chat;
   EndTokens ends;                           // of the model's files

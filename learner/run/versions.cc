@@ -6,10 +6,13 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
 #include "common/model/init/init_model.h"
+#include "learner/evaluate/evaluation_files.h"
+#include "learner/evaluate/kept_versions.h"
 #include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
 
@@ -80,12 +83,31 @@ absl::Status PublishNewest(LeaderContext& leader) {
   return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
 }
 
+absl::Status KeepEvaluated(LeaderContext& leader) {
+  RunState& run = leader.run;
+  if (run.config.keep_evaluated() == RunConfig::NONE) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<Evaluation> evaluations, ReadEvaluations(run.run_dir));
+  leader.kept_versions = KeptVersions(run.config, evaluations);
+  if (run.config.keep_evaluated() != RunConfig::BEST || leader.kept_versions.empty()) {
+    return absl::OkStatus();
+  }
+  const uint64_t best = *leader.kept_versions.begin();
+  if (best > run.cursor.version()) return absl::OkStatus();  // the run went back before it
+  const absl::Status linked = LinkBest(
+      run.run_dir, best == 0 ? BaseModelFolder(run.config, run.run_dir)
+                             : absl::StrCat("weights/", run.cursor.folders(int(best) - 1)));
+  // The folder is kept all the same. A copy of a run may have a folder in the place of the link.
+  if (!linked.ok()) LOG(WARNING) << linked.message();
+  return absl::OkStatus();
+}
+
 void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
   const Cursor& cursor = leader.run.cursor;
   const uint64_t keep = std::max<uint64_t>(1, leader.run.config.keep_last());
   for (uint64_t version = 1; version + keep <= cursor.version(); ++version) {
     if (version == cursor.stage_version() || version == saved.version() ||
-        version == cursor.adapted_version() || version == saved.adapted_version()) {
+        version == cursor.adapted_version() || version == saved.adapted_version() ||
+        leader.kept_versions.contains(version)) {
       continue;
     }
     std::error_code error;  // what cannot be deleted costs space and nothing else

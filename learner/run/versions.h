@@ -35,8 +35,14 @@ absl::Status WriteVersion(LeaderContext& leader);
 // that a restart would find.
 absl::Status PublishNewest(LeaderContext& leader);
 
-// Deletes old folders, all but: the newest keep_last, the one that the stage began with (a KL
-// penalty and restart_from refer to it), and what a restart from the checkpoint of `saved` reads.
+// Reads the run's evaluations, sets leader.kept_versions, and with keep_evaluated: BEST makes
+// <run_dir>/best a link to the folder of the best version. After each evaluation, and when a run
+// resumes.
+absl::Status KeepEvaluated(LeaderContext& leader);
+
+// Deletes old folders, all but: the newest keep_last, leader.kept_versions, the one that the stage
+// began with (a KL penalty and restart_from refer to it), and what a restart from the checkpoint of
+// `saved` reads.
 void DropOldFolders(LeaderContext& leader, const Cursor& saved);
 
 }  // namespace reckon

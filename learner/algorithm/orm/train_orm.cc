@@ -36,9 +36,8 @@ bool HasLabel(const Rollout& rollout) {
 
 absl::Status TrainOrm::Check(const ModelConfig& model, const RunData& data) const {
   // A sequence of predictions has one token more than the solution.
-  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
-                              settings_.sampling().max_new_tokens() + 1,
-                              "orm.sampling.max_new_tokens + 1 =", stage().training(), model);
+  return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens() + 1,
+                           "orm.sampling.max_new_tokens + 1 =", stage().training());
 }
 
 std::vector<SampledRound> TrainOrm::SampledRounds(const RunData& data) const {
