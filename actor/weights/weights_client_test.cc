@@ -71,11 +71,33 @@ TEST_F(WeightsClientTest, RefusesADamagedVersionAndTakesTheNext) {
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->weights.status().code(), absl::StatusCode::kDataLoss)
       << refused->weights.status();
+  ASSERT_TRUE(client.trouble().has_value());
+  EXPECT_TRUE(client.trouble()->refused);
   Publish(1, 12);
   auto next = Next(&client);
   ASSERT_TRUE(next.has_value());
   EXPECT_TRUE(next->weights.ok());
   EXPECT_EQ(next->version, 1u);
+  EXPECT_FALSE(client.trouble().has_value());
+}
+
+TEST_F(WeightsClientTest, ASourceThatDoesNotAnswerIsTroubleThatMayHeal) {
+  Weights weights = MakeVersion(0, 10);
+  const std::string address = source_->address();
+  weights.manifest.add_sources(address);
+  source_.reset();
+  coordinator_.Publish(weights.manifest);
+  WeightsClient client(stub_.get(), [] {});
+  ASSERT_TRUE(Await([&] { return client.trouble().has_value(); }));
+  EXPECT_EQ(client.trouble()->version, 0u);
+  EXPECT_FALSE(client.trouble()->refused);
+  EXPECT_EQ(client.trouble()->why.message(),
+            "weight version 0 from " + address + ": connection refused");
+  source_ = *WeightServer::Start(address);
+  source_->Add(0, weights);
+  const auto fetched = Next(&client);
+  ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+  EXPECT_FALSE(client.trouble().has_value());
 }
 
 TEST_F(WeightsClientTest, AVersionThatDoesNotExistIsReported) {

@@ -118,6 +118,47 @@ TEST_F(SupervisorTest, ADaemonThatNeverLivesEndsTheRunWithItsLastLines) {
                     HasSubstr("no such library"), HasSubstr("actor-0.log")));
 }
 
+TEST_F(SupervisorTest, AnExitThatWillRecurEndsTheRunAtOnceWithTheRolesLastWords) {
+  Supervisor supervisor(options_);
+  ASSERT_TRUE(supervisor.StartDaemon(Script("coordinator", "sleep 100")).ok());
+  int attempts = 0;
+  supervisor.SetGroup({[&](int) {
+    ++attempts;
+    return std::vector<Command>{
+        Script("learner-0", "echo reckon-learner: data.train: no such key >&2; exit 78")};
+  }});
+  const absl::Status status = supervisor.Run(stop_.get_token(), [] {});
+  EXPECT_EQ(status.message(),
+            "learner-0: data.train: no such key; its log is " + folder_ + "/learner-0.log");
+  EXPECT_EQ(attempts, 1);
+}
+
+TEST_F(SupervisorTest, TheSameLastWordsTwiceInARowEndTheRun) {
+  Supervisor supervisor(options_);
+  ASSERT_TRUE(supervisor
+                  .StartDaemon(Script("actor-0",
+                                      "echo x >> starts; n=$(wc -l < starts); "
+                                      "echo reckon-actor: failure $((n / 3)) >&2; exit 75"))
+                  .ok());
+  const absl::Status status = supervisor.Run(stop_.get_token(), [] {});
+  EXPECT_THAT(std::string(status.message()), HasSubstr("actor-0, 2 times in a row: failure 0"));
+  EXPECT_EQ(Lines("starts").size(), 2u);
+}
+
+TEST_F(SupervisorTest, OtherWordsOrNoneAreTriedAgain) {
+  Supervisor supervisor(options_);
+  int attempts = 0;
+  supervisor.SetGroup({[&](int attempt) {
+    ++attempts;
+    return std::vector<Command>{Script(
+        "learner-0", attempt < 2    ? absl::StrCat("echo reckon-learner: ", attempt, "; exit 75")
+                     : attempt == 2 ? "kill -9 $$"
+                                    : "exit 0")};
+  }});
+  EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
+  EXPECT_EQ(attempts, 4);
+}
+
 TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {
   Supervisor supervisor(options_);
   supervisor.SetGroup({

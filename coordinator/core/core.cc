@@ -111,7 +111,7 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
   if (request.nonce() == meta.term_nonce()) return reply;
   const absl::StatusOr<std::string> earlier = state_.store->Get(store_keys::Nonce(request.nonce()));
   if (earlier.ok()) {
-    return absl::FailedPreconditionError(
+    return absl::AbortedError(
         absl::StrCat("this nonce began term ", *earlier, ", and term ", meta.term(),
                      " has begun since: another learner group has taken over"));
   }
@@ -155,6 +155,8 @@ GetStatusReply Core::Status(absl::Time now) const {
     status->set_batches_applied(record.batches_applied());
     status->set_end_of_plan(record.end_of_plan());
     status->set_closed(record.closed());
+    status->set_set_aside_groups(record.set_aside_groups());
+    status->set_last_error(record.last_error());
   }
   for (const auto& [name, actor] : state_.leases.actors()) {
     ActorStatus* status = reply.add_actors();
@@ -162,6 +164,7 @@ GetStatusReply Core::Status(absl::Time now) const {
     status->set_outstanding(actor.outstanding);
     status->set_accepted(actor.accepted);
     status->set_idle_ms(std::max<int64_t>(0, absl::ToInt64Milliseconds(now - actor.last_seen)));
+    *status->mutable_report() = actor.report;
   }
   return reply;
 }

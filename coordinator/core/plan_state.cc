@@ -123,6 +123,7 @@ void PlanState::Accept(GroupState& group, uint32_t sample, const SampleState& ac
 
 void PlanState::SetAside(GroupState& group) {
   group.set_aside = true;
+  record_.set_set_aside_groups(record_.set_aside_groups() + 1);
   if (group.started) --live_;
   leasable_.erase(group.item.group());
   GroupSettled(group);

@@ -106,7 +106,7 @@ grpc::ServerUnaryReactor* CoordinatorService::Lease(Context* context, const Leas
               [in](Core& core, absl::Time now, bool) -> absl::StatusOr<std::optional<LeaseReply>> {
                 absl::StatusOr<LeaseReply> reply = core.Lease(*in, now);
                 if (!reply.ok()) return reply.status();
-                if (reply->leases_size() == 0) return std::nullopt;
+                if (reply->leases_size() == 0 && in->max_samples() > 0) return std::nullopt;
                 return *std::move(reply);
               });
 }

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/net/plan_watch.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -33,8 +34,18 @@ absl::StatusOr<std::unique_ptr<RolloutStream>> RolloutStream::Open(LeaderContext
   spec.set_max_open_batches(settings.max_staleness() + 1);
   AddRewards(settings.reward(), &spec);
   ASSIGN_OR_RETURN(const OpenPlanReply opened, leader.plans.Open(spec));
+  stream->spec_ = spec;
   stream->appended_ = opened.appended_groups();
   stream->batch_ = leader.run.cursor.batches();
+  // Else the batches that were learned would have to be sampled again before this one is leased.
+  if (static_cast<int64_t>(stream->appended_) <
+      leader.run.cursor.batches() * int64_t{settings.prompts()}) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the coordinator has lost its store: the checkpoint has learned ",
+                     leader.run.cursor.batches(), " batches of stage '", stream->name_,
+                     "', of which it knows ", stream->appended_ / settings.prompts(),
+                     "; restore the run's store folder, or start a run with another name"));
+  }
   return stream;
 }
 
@@ -47,15 +58,28 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   // As far ahead as staleness allows, but not beyond what the stage's remaining steps need.
   const int64_t ahead = std::min<int64_t>(1 + settings_.max_staleness(), settings_.steps() - step);
   RETURN_IF_ERROR(AppendUntil((batch_ + ahead) * settings_.prompts(), step));
-  ASSIGN_OR_RETURN(std::optional<BatchHeader> header, leader_.plans.NextHeader(name_, batch_));
+  ASSIGN_OR_RETURN(std::optional<BatchHeader> header, AwaitHeader());
   if (!header.has_value()) {
     return absl::FailedPreconditionError(
         absl::StrCat("plan '", name_, "' ended before step ", step));
+  }
+  if (header->rollouts().empty() && !header->set_aside().empty()) {
+    return leader_.plans.AllSetAside(name_, header->set_aside_size());
   }
   batch_ += 1;
   std::vector<RolloutKey> keys;
   for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
   return leader_.plans.Fetch(keys);
+}
+
+absl::StatusOr<std::optional<BatchHeader>> RolloutStream::AwaitHeader() {
+  // Most batches are there, or soon; only a longer wait is watched.
+  ASSIGN_OR_RETURN(NextBatchReply reply, leader_.plans.PollBatch(name_, batch_, kBatchWait));
+  if (reply.has_header()) return std::move(*reply.mutable_header());
+  PlanWatch watch(&leader_.coordinator, spec_, [this](const PlanView& view) {
+    leader_.run.reporter->SetWaitingFor(view.waiting_for);
+  });
+  return leader_.plans.NextHeader(name_, batch_, [&] { return watch.Check(); });
 }
 
 absl::Status RolloutStream::MarkApplied(uint64_t version) {

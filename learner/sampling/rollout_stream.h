@@ -27,7 +27,9 @@ namespace reckon {
 // begins the solutions for the policy.
 //
 // Owned by PolicyGradient on the leader, whose one thread uses it. A restart continues at the
-// cursor's batch: batches that were cut are served again as recorded.
+// cursor's batch: batches that were cut are served again as recorded. Open fails with
+// FAILED_PRECONDITION when the coordinator knows fewer groups than the cursor's batches had: it has
+// lost its store.
 class RolloutStream {
  public:
   static absl::StatusOr<std::unique_ptr<RolloutStream>> Open(LeaderContext& leader,
@@ -50,6 +52,8 @@ class RolloutStream {
 
  private:
   RolloutStream(LeaderContext& leader, const PpoSettings& settings);
+  // The header of batch_, nothing at the end of the plan. An error when the plan cannot continue.
+  absl::StatusOr<std::optional<BatchHeader>> AwaitHeader();
   // Appends work items until the plan has `groups` groups.
   absl::Status AppendUntil(uint64_t groups, int64_t step);
   // Index in the training data of the problem that a group asks.
@@ -61,6 +65,7 @@ class RolloutStream {
   LeaderContext& leader_;
   const PpoSettings settings_;
   const std::string name_;
+  PlanSpec spec_;
   uint64_t appended_ = 0;      // groups
   int64_t batch_ = 0;          // the next one to take
   int64_t pass_ = -1;          // that order_ is of
