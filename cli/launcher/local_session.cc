@@ -203,7 +203,7 @@ absl::Status LocalSession::Run(const PlanSpec& spec,
     prepare(problem, &item);
     return item;
   };
-  PlanWatch watch(stub_.get(), spec, show);
+  PlanWatch watch(stub_.get(), spec, /*term=*/0, show);
   return Explain(
       RunPlanToEnd(plans_.get(), spec, /*version=*/0, item, each, [&] { return watch.Check(); }));
 }

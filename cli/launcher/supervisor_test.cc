@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -34,7 +35,7 @@ class SupervisorTest : public ::testing::Test {
     options_.first_backoff = absl::Milliseconds(1);
     options_.last_backoff = absl::Milliseconds(4);
     options_.poll = absl::Milliseconds(2);
-    options_.stop_timeout = absl::Seconds(5);
+    options_.stop_timeout = absl::Minutes(2);
   }
 
   Command Script(const std::string& name, const std::string& script) {
@@ -49,12 +50,8 @@ class SupervisorTest : public ::testing::Test {
     return absl::StrSplit(*text, '\n', absl::SkipEmpty());
   }
 
-  bool WaitFor(const std::function<bool()>& condition) {
-    for (int i = 0; i < 1000; ++i) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(5));
-    }
-    return false;
+  static bool WaitFor(const std::function<bool()>& condition) {
+    return Await(condition, absl::Minutes(2));
   }
 
   std::string folder_;
@@ -68,7 +65,9 @@ TEST_F(SupervisorTest, TheGroupsCleanEndIsTheEnd) {
   supervisor.SetGroup({
       [&](int) {
         return std::vector<Command>{Script("learner-0", "echo a >> ended"),
-                                    Script("learner-1", "sleep 0.1; echo b >> ended")};
+                                    Script("learner-1",
+                                           "while [ ! -s ended ]; do sleep 0.01; done; "
+                                           "echo b >> ended")};
       },
   });
   EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());

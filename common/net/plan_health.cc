@@ -31,6 +31,11 @@ void PlanHealth::Note(const absl::StatusOr<GetStatusReply>& status, absl::Time n
     return;
   }
   answered_ = now;
+  if (term_ != 0 && status->term() > term_) {
+    failure_ = absl::AbortedError(absl::StrCat("learner term ", status->term(),
+                                               " has begun and this learner is of term ", term_,
+                                               ": another learner group has taken over"));
+  }
   waiting_for_.clear();
   for (const PlanStatus& plan : status->plans()) {
     if (plan.name() == spec_.name() && failure_.ok()) NoteStatus(*status, plan, now);

@@ -18,6 +18,7 @@ namespace reckon {
 // actors call every two. The version that a plan needs is its pinned one, else the newest.
 //
 //   what the status shows                                  conclusion
+//   a newer learner term has begun                         failure: ABORTED
 //   every live actor refuses the version for two seconds   failure: an actor's reason
 //   no group is complete, and as many as a batch holds,    failure: the error of the last attempt
 //   or all of an ended plan, were set aside
@@ -30,12 +31,13 @@ namespace reckon {
 // PlanWatch asks the coordinator and owns it.
 class PlanHealth {
  public:
-  explicit PlanHealth(PlanSpec spec) : spec_(std::move(spec)) {}
+  // `term` is that of the learner group that owns the plan; 0: no group.
+  PlanHealth(PlanSpec spec, uint64_t term) : spec_(std::move(spec)), term_(term) {}
 
   // The answer to one question for the status, or why there was none.
   void Note(const absl::StatusOr<GetStatusReply>& status, absl::Time now);
 
-  // FAILED_PRECONDITION: the plan cannot continue; it stays so. One line for the user.
+  // FAILED_PRECONDITION, or ABORTED: the plan cannot continue; it stays so. One line for the user.
   const absl::Status& failure() const { return failure_; }
   // For humans; empty: nothing is missing.
   const std::string& waiting_for() const { return waiting_for_; }
@@ -47,6 +49,7 @@ class PlanHealth {
   void NoteSamples(const GetStatusReply& status, const PlanStatus& plan, absl::Time now);
 
   const PlanSpec spec_;
+  const uint64_t term_;
   absl::Status failure_;
   std::string waiting_for_;
   std::optional<absl::Time> begin_;          // the first Note

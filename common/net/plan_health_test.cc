@@ -16,10 +16,11 @@ class PlanHealthTest : public testing::Test {
     PlanSpec spec;
     spec.set_name("p");
     spec.set_groups_per_batch(2);
-    health_.emplace(spec);
+    health_.emplace(spec, /*term=*/5);
     status_.add_plans()->set_name("other");
     status_.add_plans()->set_name("p");
     status_.set_newest_version(3);
+    status_.set_term(5);
   }
   PlanStatus& plan() { return *status_.mutable_plans(1); }
   ActorReport& AddActor(const std::string& name, uint64_t idle_ms = 0) {
@@ -80,7 +81,7 @@ TEST_F(PlanHealthTest, ARefusedVersionThatThePlanDoesNotNeedIsNoFailure) {
   PlanSpec pinned;
   pinned.set_name("p");
   pinned.set_pinned_version(2);
-  health_.emplace(pinned);
+  health_.emplace(pinned, /*term=*/0);
   NoteFor(3);
   EXPECT_FALSE(health_->failure().ok());
 }
@@ -123,6 +124,15 @@ TEST_F(PlanHealthTest, OneCompleteGroupOrOneThatIsLeftIsEnoughToContinue) {
   plan().set_end_of_plan(true);
   NoteFor(0);
   EXPECT_FALSE(health_->failure().ok()) << "all groups of the plan";
+}
+
+TEST_F(PlanHealthTest, ANewerTermIsTheEndOfAnOlderLearner) {
+  AddActor("a");
+  NoteFor(1);
+  EXPECT_TRUE(health_->failure().ok());
+  status_.set_term(6);
+  NoteFor(0);
+  EXPECT_EQ(health_->failure().code(), absl::StatusCode::kAborted);
 }
 
 TEST_F(PlanHealthTest, SaysThatTheCoordinatorDoesNotAnswer) {

@@ -36,10 +36,11 @@ class Speed {
 
 }  // namespace
 
-PlanWatch::PlanWatch(Coordinator::StubInterface* stub, PlanSpec spec,
+PlanWatch::PlanWatch(Coordinator::StubInterface* stub, PlanSpec spec, uint64_t term,
                      std::function<void(const PlanView&)> show)
     : stub_(stub),
       spec_(std::move(spec)),
+      term_(term),
       show_(std::move(show)),
       thread_([this](const std::stop_token& stop) { Run(stop); }) {}
 
@@ -49,7 +50,7 @@ absl::Status PlanWatch::Check() const {
 }
 
 void PlanWatch::Run(const std::stop_token& stop) {
-  PlanHealth health(spec_);
+  PlanHealth health(spec_, term_);
   Speed speed;
   PlanView view;
   do {

@@ -27,8 +27,8 @@ struct PlanView {
 class PlanWatch {
  public:
   // `show` is called on the thread at most every 500 ms, and for a last time, with nothing to wait
-  // for, before the destructor returns. `stub` must outlive the watch.
-  PlanWatch(Coordinator::StubInterface* stub, PlanSpec spec,
+  // for, before the destructor returns. `stub` must outlive the watch; `term` is PlanHealth's.
+  PlanWatch(Coordinator::StubInterface* stub, PlanSpec spec, uint64_t term,
             std::function<void(const PlanView&)> show);
 
   // OK, or why the plan cannot continue. Any thread.
@@ -39,6 +39,7 @@ class PlanWatch {
 
   Coordinator::StubInterface* const stub_;
   const PlanSpec spec_;
+  const uint64_t term_;
   const std::function<void(const PlanView&)> show_;
   mutable absl::Mutex mu_;
   absl::Status failure_ ABSL_GUARDED_BY(mu_);

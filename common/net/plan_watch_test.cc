@@ -80,7 +80,7 @@ TEST(PlanWatchTest, ShowsTheSamplesAndSpeedOfItsPlanAndSkipsAFailedQuestion) {
   const auto stub = coordinator.NewStub();
   Shown shown;
   {
-    PlanWatch watch(stub.get(), MakeSpec(), [&](const PlanView& view) { shown.Add(view); });
+    PlanWatch watch(stub.get(), MakeSpec(), 0, [&](const PlanView& view) { shown.Add(view); });
     EXPECT_TRUE(
         Await([&] { return !shown.views().empty() && shown.views().back().tokens_per_s > 0; }));
     EXPECT_TRUE(watch.Check().ok());
@@ -97,7 +97,7 @@ TEST(PlanWatchTest, ShowsAndReportsThatThePlanCannotContinue) {
   const auto stub = coordinator.NewStub();
   Shown shown;
   {
-    PlanWatch watch(stub.get(), MakeSpec(), [&](const PlanView& view) { shown.Add(view); });
+    PlanWatch watch(stub.get(), MakeSpec(), 0, [&](const PlanView& view) { shown.Add(view); });
     EXPECT_TRUE(Await([&] { return !watch.Check().ok(); }));
     EXPECT_EQ(watch.Check().message(), "a refuses weight version 0: no such tensor");
     EXPECT_EQ(shown.views().back().waiting_for, watch.Check().message());
@@ -108,7 +108,7 @@ TEST(PlanWatchTest, ShowsAndReportsThatThePlanCannotContinue) {
 TEST(PlanWatchTest, SaysThatTheCoordinatorDoesNotAnswer) {
   const auto stub = Coordinator::NewStub(MakeChannel("127.0.0.1:1"));
   Shown shown;
-  PlanWatch watch(stub.get(), MakeSpec(), [&](const PlanView& view) { shown.Add(view); });
+  PlanWatch watch(stub.get(), MakeSpec(), 0, [&](const PlanView& view) { shown.Add(view); });
   EXPECT_TRUE(Await([&] {
     return !shown.views().empty() &&
            shown.views().back().waiting_for == "the coordinator does not answer";

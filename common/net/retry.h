@@ -60,7 +60,7 @@ struct RetryOptions {
   absl::Duration patience = absl::InfiniteDuration();
   // Called with the first transient error of the call, and with OK when it is answered after one:
   // lets a run say what it waits for. Null: nobody is told.
-  std::function<void(const absl::Status&)> on_outage;
+  std::function<void(const absl::Status&)> on_outage = nullptr;
 };
 
 // Repeats `call` until it succeeds or fails for good. Returns the last transient error when the

@@ -76,7 +76,7 @@ absl::StatusOr<std::optional<BatchHeader>> RolloutStream::AwaitHeader() {
   // Most batches are there, or soon; only a longer wait is watched.
   ASSIGN_OR_RETURN(NextBatchReply reply, leader_.plans.PollBatch(name_, batch_, kBatchWait));
   if (reply.has_header()) return std::move(*reply.mutable_header());
-  PlanWatch watch(&leader_.coordinator, spec_, [this](const PlanView& view) {
+  PlanWatch watch(&leader_.coordinator, spec_, leader_.run.term, [this](const PlanView& view) {
     leader_.run.reporter->SetWaitingFor(view.waiting_for);
   });
   return leader_.plans.NextHeader(name_, batch_, [&] { return watch.Check(); });

@@ -82,7 +82,7 @@ absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFo
     return item;
   };
   Reporter* const reporter = leader.run.reporter;
-  PlanWatch watch(&leader.coordinator, spec, [reporter](const PlanView& view) {
+  PlanWatch watch(&leader.coordinator, spec, leader.run.term, [reporter](const PlanView& view) {
     reporter->Update(view.samples, view.tokens_per_s);
     reporter->SetWaitingFor(view.waiting_for);
   });
