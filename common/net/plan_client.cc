@@ -86,13 +86,15 @@ absl::StatusOr<bool> PlanClient::AppendWhatFits(const std::string& plan, Pending
 }
 
 absl::Status PlanClient::Append(const std::string& plan, uint64_t first_group,
-                                std::vector<WorkItem> items, bool end_of_plan) {
+                                std::vector<WorkItem> items, bool end_of_plan,
+                                const PlanCheck& check) {
   PendingGroups pending = {.first_group = first_group, .end_of_plan = end_of_plan};
   pending.items.assign(std::make_move_iterator(items.begin()),
                        std::make_move_iterator(items.end()));
   while (true) {
     ASSIGN_OR_RETURN(const bool all, AppendWhatFits(plan, &pending));
     if (all) return absl::OkStatus();
+    RETURN_IF_ERROR(check());
     if (WaitForStop(stop_, kFullWindowWait)) return absl::CancelledError("stopped");
   }
 }

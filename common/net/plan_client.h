@@ -40,9 +40,9 @@ class PlanClient {
   absl::StatusOr<OpenPlanReply> Open(const PlanSpec& spec);
 
   // Appends items[i] as group first_group + i. Blocks while the coordinator's window of resident
-  // groups is full.
+  // groups is full and `check` is OK.
   absl::Status Append(const std::string& plan, uint64_t first_group, std::vector<WorkItem> items,
-                      bool end_of_plan);
+                      bool end_of_plan, const PlanCheck& check = kNoPlanCheck);
 
   // Groups that are still to be appended.
   struct PendingGroups {

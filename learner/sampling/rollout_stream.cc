@@ -58,7 +58,9 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   // As far ahead as staleness allows, but not beyond what the stage's remaining steps need.
   const int64_t ahead = std::min<int64_t>(1 + settings_.max_staleness(), settings_.steps() - step);
   RETURN_IF_ERROR(AppendUntil((batch_ + ahead) * settings_.prompts(), step));
-  ASSIGN_OR_RETURN(std::optional<BatchHeader> header, AwaitHeader());
+  ASSIGN_OR_RETURN(const std::optional<BatchHeader> header,
+                   leader_.plans.NextHeader(name_, batch_, [this] { return Check(); }));
+  watch_.reset();
   if (!header.has_value()) {
     return absl::FailedPreconditionError(
         absl::StrCat("plan '", name_, "' ended before step ", step));
@@ -72,14 +74,14 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   return leader_.plans.Fetch(keys);
 }
 
-absl::StatusOr<std::optional<BatchHeader>> RolloutStream::AwaitHeader() {
-  // Most batches are there, or soon; only a longer wait is watched.
-  ASSIGN_OR_RETURN(NextBatchReply reply, leader_.plans.PollBatch(name_, batch_, kBatchWait));
-  if (reply.has_header()) return std::move(*reply.mutable_header());
-  PlanWatch watch(&leader_.coordinator, spec_, leader_.run.term, [this](const PlanView& view) {
-    leader_.run.reporter->SetWaitingFor(view.waiting_for);
-  });
-  return leader_.plans.NextHeader(name_, batch_, [&] { return watch.Check(); });
+// Most batches are there, or soon; only a longer wait is watched.
+absl::Status RolloutStream::Check() {
+  if (watch_ == nullptr) {
+    watch_ = std::make_unique<PlanWatch>(
+        &leader_.coordinator, spec_, leader_.run.term,
+        [this](const PlanView& view) { leader_.run.reporter->SetWaitingFor(view.waiting_for); });
+  }
+  return watch_->Check();
 }
 
 absl::Status RolloutStream::MarkApplied(uint64_t version) {
@@ -105,7 +107,8 @@ absl::Status RolloutStream::AppendUntil(uint64_t groups, int64_t step) {
       item.add_forced_tokens(token);
     }
   }
-  RETURN_IF_ERROR(leader_.plans.Append(name_, appended_, std::move(items), /*end_of_plan=*/false));
+  RETURN_IF_ERROR(leader_.plans.Append(name_, appended_, std::move(items), /*end_of_plan=*/false,
+                                       [this] { return Check(); }));
   appended_ = groups;
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/net/plan_watch.h"
 #include "learner/run/context.h"
 #include "learner/sampling/backtracking.h"
 #include "learner/sampling/prompt_replay.h"
@@ -52,8 +53,8 @@ class RolloutStream {
 
  private:
   RolloutStream(LeaderContext& leader, const PpoSettings& settings);
-  // The header of batch_, nothing at the end of the plan. An error when the plan cannot continue.
-  absl::StatusOr<std::optional<BatchHeader>> AwaitHeader();
+  // OK, or why the plan cannot continue. Watches it from the first call until a batch is there.
+  absl::Status Check();
   // Appends work items until the plan has `groups` groups.
   absl::Status AppendUntil(uint64_t groups, int64_t step);
   // Index in the training data of the problem that a group asks.
@@ -66,10 +67,11 @@ class RolloutStream {
   const PpoSettings settings_;
   const std::string name_;
   PlanSpec spec_;
-  uint64_t appended_ = 0;      // groups
-  int64_t batch_ = 0;          // the next one to take
-  int64_t pass_ = -1;          // that order_ is of
-  std::vector<size_t> order_;  // of the problems
+  std::unique_ptr<PlanWatch> watch_;  // while NextBatch waits
+  uint64_t appended_ = 0;             // groups
+  int64_t batch_ = 0;                 // the next one to take
+  int64_t pass_ = -1;                 // that order_ is of
+  std::vector<size_t> order_;         // of the problems
   std::optional<Backtracking> backtracking_;
   std::optional<PromptReplay> replay_;
   // With replay: the problems of this step, and how many of them are new.

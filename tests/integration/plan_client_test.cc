@@ -185,6 +185,15 @@ TEST_F(PlanClientTest, AWaitEndsWhenThePlanCannotContinue) {
             "every actor refuses");
 }
 
+TEST_F(PlanClientTest, AnAppendToAFullWindowEndsWhenThePlanCannotContinue) {
+  server.reset();
+  Start("127.0.0.1:0", /*max_resident_groups=*/1);
+  ASSERT_TRUE(client->Open(Pinned("p", 1, 1, 1)).ok());
+  const auto check = [] { return absl::FailedPreconditionError("every actor refuses"); };
+  EXPECT_EQ(client->Append("p", 0, {MakeItem(0), MakeItem(1)}, true, check).message(),
+            "every actor refuses");
+}
+
 TEST_F(PlanClientTest, APlanWhoseGroupsAreAllSetAsideEndsWithTheLastError) {
   std::jthread actor([&](const std::stop_token& ended) {
     const auto own = Coordinator::NewStub(MakeChannel(address));
