@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -17,8 +18,11 @@
 #include "absl/time/clock.h"
 #include "cli/launcher/process.h"
 #include "common/base/files.h"
+#include "common/net/channel.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/coordinator.grpc.pb.h"
 #include "tests/support/tensor_file.h"
 #include "tests/support/tiny_model.h"
 
@@ -28,6 +32,11 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+// A loaded machine must not fail a test; one that passes never waits so long.
+constexpr absl::Duration kLong = absl::Minutes(3);
+
+bool Await(const std::function<bool()>& condition) { return reckon::Await(condition, kLong); }
 
 struct Result {
   int code;
@@ -76,14 +85,6 @@ class ReckonTest : public ::testing::Test {
   std::string Text(const std::string& name) {
     auto text = ReadFile(folder_ + "/" + name);
     return text.ok() ? *text : "";
-  }
-
-  bool WaitFor(const std::function<bool()>& condition) {
-    for (int i = 0; i < 2000; ++i) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(10));
-    }
-    return false;
   }
 
   std::string config() const { return folder_ + "/config.textproto"; }
@@ -356,14 +357,50 @@ TEST_F(ReckonTest, ALearnerThatAlwaysFailsEndsTheRunWithItsReason) {
                                 HasSubstr("--resume")));
 }
 
+TEST_F(ReckonTest, AnErrorThatWillRecurEndsTheRunAtItsFirstTimeWithOneLine) {
+  Script("reckon-learner",
+         "echo x >> $run/starts; echo reckon-learner: data.train: no problems >&2; exit 78");
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(Text("runs/r/starts"), "x\n");
+  EXPECT_THAT(result.out, HasSubstr(absl::StrCat("\nreckon: learner-0: data.train: no problems; ",
+                                                 "its log is ", folder_,
+                                                 "/runs/r/logs/learner-0.log; fix that, then run: ",
+                                                 "reckon train ", config(), " --resume\n")));
+}
+
+TEST_F(ReckonTest, AnActorThatFailsTheSameWayTwiceEndsTheRun) {
+  Script("reckon-actor", "echo x >> $run/starts; echo reckon-actor: no such device >&2; exit 75");
+  Script("reckon-learner", "exec sleep 1000");
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(Text("runs/r/starts"), "x\nx\n");
+  EXPECT_THAT(result.out, HasSubstr("reckon: actor-0, 2 times in a row: no such device"));
+}
+
+TEST_F(ReckonTest, SaysWhatTheLearnerWaitsFor) {
+  Script("reckon-learner",
+         "echo '{\"phase\": \"sft\", \"waiting_for\": \"no actor is connected\"}' "
+         "> $run/progress.json\nwhile [ ! -e $run/go ]; do sleep 0.01; done\n" +
+             Finished(""));
+  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
+  ASSERT_TRUE(reckon.ok());
+  EXPECT_TRUE(Await(
+      [&] { return absl::StrContains(Text("out"), "sft  waiting for: no actor is connected\n"); }));
+  EXPECT_THAT(Run("show " + folder_ + "/runs/r").out,
+              HasSubstr("waiting for: no actor is connected\n"));
+  Write("runs/r/go", "");
+  ASSERT_TRUE(reckon->Wait(kLong).has_value());
+}
+
 TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
   Script("reckon-learner", "echo $$ > $run/learner.pid\nexec sleep 100");
   auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
   ASSERT_TRUE(reckon.ok());
-  ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/learner.pid").empty(); }));
+  ASSERT_TRUE(Await([&] { return !Text("runs/r/learner.pid").empty(); }));
   EXPECT_EQ(Run("train " + config() + " --resume").code, 1) << "two at once";
   reckon->Signal(SIGINT);
-  std::optional<int> ended = reckon->Wait(absl::Seconds(30));
+  std::optional<int> ended = reckon->Wait(kLong);
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(WEXITSTATUS(*ended), 130);
   EXPECT_THAT(Text("out"), HasSubstr("to resume, run: reckon train " + config() + " --resume"));
@@ -373,40 +410,30 @@ TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
 }
 
 TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
+  std::filesystem::remove(folder_ + "/bin/reckon-coordinator");
+  Script("reckon-coordinator",
+         "echo $$ >> $run/coordinator.pids\nexec " RECKON_COORDINATOR " \"$@\"");
   Script("reckon-learner", "while [ ! -e $run/go ]; do sleep 0.01; done\n" + Finished(""));
   auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
   ASSERT_TRUE(reckon.ok());
-  ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/coordinator.addr").empty(); }));
-  std::string address = Text("runs/r/coordinator.addr");
-  // The only process whose command line has this run's store. Without exceptions, because any
-  // process may end while it is looked at.
-  auto find = [&] {
-    std::error_code ended;
-    for (std::filesystem::directory_iterator entry("/proc"), none; entry != none;
-         entry.increment(ended)) {
-      int pid = 0;
-      if (!absl::SimpleAtoi(entry->path().filename().string(), &pid)) continue;
-      FILE* file = ::fopen((entry->path() / "cmdline").c_str(), "rb");
-      if (file == nullptr) continue;
-      std::string line(4096, '\0');
-      line.resize(::fread(line.data(), 1, line.size(), file));
-      ::fclose(file);
-      if (absl::StrContains(line, "--store=" + folder_ + "/runs/r/store")) return pid;
-    }
-    return 0;
-  };
+  ASSERT_TRUE(Await([&] { return !Text("runs/r/coordinator.addr").empty(); }));
+  const std::string address = Text("runs/r/coordinator.addr");
   int first = 0;
-  ASSERT_TRUE(WaitFor([&] { return (first = find()) != 0; }));
+  ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/coordinator.pids"), &first));
   ::kill(first, SIGKILL);
-  ASSERT_TRUE(WaitFor([&] {
-    int now = find();
-    return now != 0 && now != first;
+  // Only then: a `show` between the two would start a coordinator of its own.
+  ASSERT_TRUE(Await([&] { return absl::StrContains(Text("out"), "killed by signal 9"); }));
+  const auto stub =
+      Coordinator::NewStub(MakeChannel(std::string(absl::StripAsciiWhitespace(address))));
+  ASSERT_TRUE(Await([&] {
+    grpc::ClientContext context;
+    GetStatusReply status;
+    return stub->GetStatus(&context, {}, &status).ok();
   }));
-  ASSERT_TRUE(WaitFor(
-      [&] { return Run("show " + folder_ + "/runs/r").out.find("run r: ") != std::string::npos; }));
+  EXPECT_THAT(Run("show " + folder_ + "/runs/r").out, HasSubstr("run r: "));
   EXPECT_EQ(Text("runs/r/coordinator.addr"), address) << "show has used the run's own";
   Write("runs/r/go", "");
-  std::optional<int> ended = reckon->Wait(absl::Seconds(30));
+  const std::optional<int> ended = reckon->Wait(kLong);
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(WEXITSTATUS(*ended), 0) << Text("out");
   EXPECT_THAT(Text("out"), HasSubstr("coordinator killed by signal 9"));

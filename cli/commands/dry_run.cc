@@ -14,6 +14,7 @@
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/launcher/progress_display.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/stage_info.h"
@@ -169,11 +170,12 @@ void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
     return;
   }
   const double total = actor * config.actor().count() + rank * config.learner().ranks();
-  const auto available = static_cast<double>(AvailableMemoryBytes());
+  const MachineLimits limits = ReadMachineLimits();
+  const auto available = static_cast<double>(limits.available_memory_bytes);
   Line(absl::StrCat("in all, ", config.actor().count(), " actors, ", config.learner().ranks(),
                     " ranks"),
        total, absl::StrCat("of ", FormatBytes(available), " available"));
-  if (available > 0 && total > available) {
+  if (limits.memory_bytes > 0 && total > available) {
     std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
                  "actor.count or learner.ranks\n";
   }

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -26,8 +25,6 @@
 
 namespace reckon {
 namespace {
-
-constexpr absl::Duration kProgressEvery = absl::Milliseconds(500);
 
 using Groups = std::map<uint64_t, std::vector<Rollout>>;
 
@@ -90,8 +87,8 @@ class Evaluator {
   }
 
  private:
-  // Collects the rollouts of a plan while a thread draws the progress; it alone uses the display
-  // meanwhile. Returns the progress to be completed.
+  // Collects the rollouts of a plan while the session's watch draws the progress; its thread alone
+  // uses the display meanwhile. Returns the progress to be completed.
   absl::StatusOr<Progress> RunPlan(const PlanSpec& spec, const std::string& phase,
                                    OrmScorer* scorer, Groups* groups, EvalOutcome* outcome) {
     Progress progress;
@@ -99,18 +96,13 @@ class Evaluator {
     progress.set_unit("samples");
     progress.set_total(static_cast<double>(session_.problems().size()) * spec.samples_per_group());
     const absl::Time began = absl::Now();
-    std::jthread watch([this, plan = spec.name(), progress, began](std::stop_token done) mutable {
-      do {
-        const absl::StatusOr<PlanStatus> status = session_.Progress(plan);
-        progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
-        if (status.ok()) {
-          progress.set_done(static_cast<double>(status->samples_accepted()));
-          progress.set_tokens_per_s(static_cast<double>(status->sampled_tokens()) /
-                                    progress.elapsed_s());
-        }
-        display_.Show(progress, absl::Now());
-      } while (!WaitForStop(done, kProgressEvery));
-    });
+    const auto show = [this, progress, began](const PlanView& view) mutable {
+      progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
+      progress.set_done(view.samples);
+      progress.set_tokens_per_s(view.tokens_per_s);
+      progress.set_waiting_for(view.waiting_for);
+      display_.Show(progress, absl::Now());
+    };
     RETURN_IF_ERROR(session_.Run(
         spec, [](const Problem&, WorkItem*) {},
         [&](const Batch& batch) -> absl::Status {
@@ -126,7 +118,8 @@ class Evaluator {
           }
           outcome->seconds = absl::ToDoubleSeconds(absl::Now() - began);
           return absl::OkStatus();
-        }));
+        },
+        show));
     return progress;
   }
 

@@ -70,7 +70,7 @@ absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
       item->add_forced_tokens(id);
     }
   };
-  return session->Run(spec, prepare, [&](const Batch& batch) {
+  const auto each = [&](const Batch& batch) -> absl::Status {
     for (uint64_t group : batch.header.set_aside()) {
       std::cerr << "reckon: " << session->problems()[group].source
                 << ": left out, because it could not be scored\n";
@@ -78,7 +78,16 @@ absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
     for (const Rollout& rollout : batch.rollouts) RETURN_IF_ERROR(PrintScore(*session, rollout));
     std::cout.flush();
     return absl::OkStatus();
-  });
+  };
+  // Standard output is the result, so only what is missing is shown.
+  std::string shown;
+  const auto show = [&shown](const PlanView& view) {
+    if (view.waiting_for != shown && !view.waiting_for.empty()) {
+      std::cerr << "reckon: waiting for: " << view.waiting_for << std::endl;
+    }
+    shown = view.waiting_for;
+  };
+  return session->Run(spec, prepare, each, show);
 }
 
 }  // namespace reckon

@@ -6,6 +6,7 @@
 #include <memory>
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
@@ -107,8 +108,9 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
     return absl::CancelledError(absl::StrCat("stopped; to resume, run: ", resume_command));
   }
   if (!status.ok()) {
-    return absl::Status(status.code(),
-                        absl::StrCat(status.message(), "\nfix that, then run: ", resume_command));
+    const bool one_line = !absl::StrContains(status.message(), '\n');
+    return absl::Status(status.code(), absl::StrCat(status.message(), one_line ? "; " : "\n",
+                                                    "fix that, then run: ", resume_command));
   }
   display.Print(absl::StrCat(
       "finished in ", FormatSeconds(absl::ToDoubleSeconds(absl::Now() - began)), "; models in ",

@@ -218,7 +218,8 @@ PlanSpec LocalSession::MakeSpec(const std::string& name) const {
 
 absl::Status LocalSession::Run(const PlanSpec& spec,
                                const std::function<void(const Problem&, WorkItem*)>& prepare,
-                               const std::function<absl::Status(const Batch&)>& each) {
+                               const std::function<absl::Status(const Batch&)>& each,
+                               const std::function<void(const PlanView&)>& show) {
   size_t next = 0;
   auto item = [&]() -> std::optional<WorkItem> {
     if (next == problems_.size()) return std::nullopt;
@@ -232,18 +233,9 @@ absl::Status LocalSession::Run(const PlanSpec& spec,
     prepare(problem, &item);
     return item;
   };
-  return Explain(RunPlanToEnd(plans_.get(), spec, /*version=*/0, item, each));
-}
-
-absl::StatusOr<PlanStatus> LocalSession::Progress(const std::string& plan) const {
-  grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(2));
-  GetStatusReply reply;
-  RETURN_IF_ERROR(FromGrpc(stub_->GetStatus(&context, GetStatusRequest(), &reply)));
-  for (const PlanStatus& status : reply.plans()) {
-    if (status.name() == plan) return status;
-  }
-  return absl::NotFoundError(plan);
+  PlanWatch watch(stub_.get(), spec, /*term=*/0, show);
+  return Explain(
+      RunPlanToEnd(plans_.get(), spec, /*version=*/0, item, each, [&] { return watch.Check(); }));
 }
 
 LocalSession::~LocalSession() {

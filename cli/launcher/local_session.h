@@ -15,6 +15,7 @@
 #include "common/model/transfer/server.h"
 #include "common/net/plan_client.h"
 #include "common/net/plan_run.h"
+#include "common/net/plan_watch.h"
 #include "common/task/dataset/problem.h"
 #include "common/task/prompt/prompt_format.h"
 #include "common/text/chat_template.h"
@@ -56,7 +57,7 @@ struct ProblemOptions {
 // The processes belong to a thread of the session, because a child is killed when the thread that
 // started it ends (process.h). When they cannot be kept running, calls in progress end and return
 // the supervisor's error with the last lines of the log; after a stop they return CANCELLED. Used
-// by one thread, except for Progress.
+// by one thread.
 class LocalSession {
  public:
   // What is put into the model's context beside a problem's prompt, for --overlong.
@@ -83,13 +84,12 @@ class LocalSession {
   PlanSpec MakeSpec(const std::string& name) const;
 
   // Runs a plan over the problems; group i is problem i. `prepare` may add to each work item;
-  // `each` gets the batches.
+  // `each` gets the batches; `show` is that of PlanWatch. FAILED_PRECONDITION when the plan cannot
+  // continue (plan_health.h).
   absl::Status Run(const PlanSpec& spec,
                    const std::function<void(const Problem&, WorkItem*)>& prepare,
-                   const std::function<absl::Status(const Batch&)>& each);
-
-  // How far a plan in progress is. Any thread.
-  absl::StatusOr<PlanStatus> Progress(const std::string& plan) const;
+                   const std::function<absl::Status(const Batch&)>& each,
+                   const std::function<void(const PlanView&)>& show);
 
  private:
   LocalSession() = default;

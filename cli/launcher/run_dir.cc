@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <map>
 #include <utility>
@@ -102,6 +103,23 @@ void MakePathsAbsolute(RunConfig* config) {
   });
 }
 
+absl::Status LockError(int error, const std::string& path) {
+  switch (error) {
+    case EWOULDBLOCK:
+      return absl::FailedPreconditionError(absl::StrCat(
+          "run directory ", path, " is in use by another `reckon train`; stop that one first"));
+    case ENOSYS:
+    case ENOLCK:
+    case EOPNOTSUPP:
+    case EINVAL:
+      return absl::UnimplementedError(
+          absl::StrCat("run directory ", path, ": its file system does not support locks (flock: ",
+                       std::strerror(error), "); set output_dir to a folder on a local disk"));
+    default:
+      return absl::ErrnoToStatus(error, absl::StrCat("cannot lock run directory ", path));
+  }
+}
+
 absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bool resume) {
   std::string path = absl::StrCat(config.output_dir(), "/", config.name());
   std::string config_path = path + "/config.textproto";
@@ -117,10 +135,7 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   int lock = ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (lock < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path, "/lock"));
   auto run_dir = absl::WrapUnique(new RunDir(path, lock, exists));
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "run directory ", path, " is in use by another `reckon train`; stop that one first"));
-  }
+  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) return LockError(errno, path);
   if (exists) {
     absl::StatusOr<RunConfig> before = LoadConfig(config_path, {});
     if (!before.ok()) return before.status();

@@ -16,6 +16,11 @@ std::string AbsolutePath(const std::string& path);
 // resumed from any working directory.
 void MakePathsAbsolute(RunConfig* config);
 
+// The error of a flock that failed with `error`, an errno. FAILED_PRECONDITION: another process
+// holds the lock (EWOULDBLOCK). UNIMPLEMENTED: the file system of `path` has no locks, as some
+// network file systems and FUSE mounts. Else that of the errno.
+absl::Status LockError(int error, const std::string& path);
+
 // The directory of a run:
 //
 //   <output_dir>/<name>/config.textproto   resolved, with all defaults

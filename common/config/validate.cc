@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/config/ranges.h"
 #include "common/config/stage_info.h"
@@ -119,8 +120,8 @@ absl::Status ValidateConfig(const RunConfig& config) {
   RETURN_IF_ERROR(CheckTexts(config, shared, "", config.stage_size()));
   RETURN_IF_ERROR(CheckData(config.data()));
   const std::string& listen = config.coordinator().listen();
-  if (listen.find(':') == std::string::npos) {
-    return InvalidKey("coordinator.listen", "'", listen, "' must be HOST:PORT, as 127.0.0.1:0");
+  if (const absl::Status status = ParseHostPort(listen).status(); !status.ok()) {
+    return InvalidKey("coordinator.listen", status.message());
   }
   RETURN_IF_ERROR(CheckTraining("training", config.training()));
   RETURN_IF_ERROR(CheckEval(config.eval()));

@@ -1,5 +1,6 @@
 #include "coordinator/core/request_check.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
@@ -18,6 +19,7 @@ constexpr int kMaxStopStrings = 256;
 constexpr uint32_t kMaxOpenBatches = 1024;
 constexpr int kMaxLabelTokens = 16;
 constexpr size_t kMaxItemBytes = 1 << 20;
+constexpr size_t kMaxReportBytes = 4096;
 constexpr uint64_t kMaxChunks = 1 << 18;  // their digests are 8 MiB
 
 }  // namespace
@@ -75,6 +77,15 @@ absl::Status CheckWorkItem(const WorkItem& item) {
     return BadRequest("group ", item.group(), " has no prompt tokens");
   if (item.ByteSizeLong() > kMaxItemBytes) {
     return BadRequest("group ", item.group(), " is above ", kMaxItemBytes, " bytes");
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckLeaseRequest(const LeaseRequest& request) {
+  RETURN_IF_ERROR(CheckName("actor", request.actor()));
+  const ActorReport& report = request.report();
+  if (std::max(report.waiting_for().size(), report.refused_because().size()) > kMaxReportBytes) {
+    return BadRequest("report has a text above ", kMaxReportBytes, " bytes");
   }
   return absl::OkStatus();
 }

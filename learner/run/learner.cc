@@ -5,18 +5,19 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
 #include "common/model/torch_status.h"
 #include "common/net/retry.h"
+#include "common/telemetry/progress.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
 #include "learner/data/checks.h"
@@ -77,8 +78,7 @@ class Learner {
   absl::Status Prepare() {
     const RunConfig& config = run_.config;
     int threads = static_cast<int>(config.learner().threads());
-    const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    if (threads == 0) threads = std::max(1, cores / options_.world_size);
+    if (threads == 0) threads = std::max(1, UsableCores() / options_.world_size);
     SetComputeThreads(threads);
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
 
@@ -149,7 +149,10 @@ class Learner {
                                              : options_.nonce);
     BeginTermReply reply;
     RETURN_IF_ERROR(CallWithRetry(
-        run_.stop, {.patience = absl::Minutes(2)},
+        run_.stop,
+        {.attempt_timeout = absl::Seconds(4),
+         .patience = absl::Minutes(2),
+         .on_outage = [this](const absl::Status& outage) { ShowOutageBeforeReporter(outage); }},
         [&](grpc::ClientContext* call) { return stub_->BeginTerm(call, request, &reply); }));
     run_.term = reply.term();
     if (options_.world_size == 1) {
@@ -168,6 +171,16 @@ class Learner {
     }
 #endif
     return absl::OkStatus();
+  }
+
+  static std::string WaitingFor(const absl::Status& outage) {
+    return outage.ok() ? "" : "the coordinator does not answer";
+  }
+
+  void ShowOutageBeforeReporter(const absl::Status& outage) {
+    if (!IsLeader()) return;
+    const absl::Status written = ShowWaiting(run_.run_dir, WaitingFor(outage));
+    LOG_IF(WARNING, !written.ok()) << "progress.json: " << written.message();
   }
 
   absl::Status StartReporter() {
@@ -192,9 +205,12 @@ class Learner {
   }
 
   absl::Status StartLeader() {
-    plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop);
-    ASSIGN_OR_RETURN(publisher_,
-                     Publisher::Start(options_.listen, stub_.get(), run_.term, run_.stop));
+    const auto show_outage = [this](const absl::Status& outage) {
+      reporter_->SetWaitingFor(WaitingFor(outage));
+    };
+    plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
+    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), run_.term,
+                                                  run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishNewest(*leader_);

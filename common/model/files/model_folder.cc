@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/machine_limits.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/model/config.h"
@@ -54,7 +55,7 @@ absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> 
     }
   };
   std::vector<std::thread> threads;
-  for (unsigned i = 1; i < std::thread::hardware_concurrency(); ++i) threads.emplace_back(work);
+  for (unsigned i = 1; i < static_cast<unsigned>(UsableCores()); ++i) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();
   if (bad < 0) return absl::OkStatus();
