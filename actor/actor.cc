@@ -17,6 +17,8 @@ namespace {
 // A version that did not load will not load a second later either: without a pause the actor would
 // lease and fail every group of the plan, which sets a group aside after three failed attempts.
 constexpr absl::Duration kPauseAfterRefusal = absl::Seconds(10);
+// Between two looks at the weights client while there is no version to work with.
+constexpr absl::Duration kLookEvery = absl::Seconds(1);
 // One failed pass may be the fault of an item; several in a row are the fault of this process.
 constexpr int kMaxFailures = 3;
 // Between two failed passes, for memory that others hold to become free.
@@ -70,7 +72,10 @@ absl::Status Actor::Run() {
       Report();
     } else {
       const absl::Duration pause = pause_until_ - absl::Now();
-      WaitForEvent(pause > absl::ZeroDuration() ? pause : absl::InfiniteDuration());
+      // While a version is missing, a source that has stopped sending must be noticed.
+      const bool waits = model_ == nullptr || !queued_.empty();
+      const absl::Duration most = waits ? kLookEvery : absl::InfiniteDuration();
+      WaitForEvent(pause > absl::ZeroDuration() ? std::min(pause, most) : most);
     }
   }
   UseModel(nullptr);
@@ -132,6 +137,7 @@ void Actor::LoadFetchedWeights() {
     if (weights_.invalidated()) {
       UseModel(nullptr);
       models_.Clear();
+      refusal_.reset();
       weights_.ClearInvalidated();
     }
     if (model_ != nullptr && HasQueued(model_->version)) return;
@@ -159,8 +165,10 @@ void Actor::Load(WeightsClient::Fetched fetched) {
                 << " MB fetched in " << absl::ToDoubleSeconds(fetched.took) << " s, loaded in "
                 << absl::ToDoubleSeconds(absl::Now() - begin) << " s";
       pause_until_ = absl::InfinitePast();
+      refusal_.reset();
       return;
     }
+    refusal_ = {fetched.version, std::string(status.message())};
     LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
     if (had_model) UseModel(models_.Find(former));
   }
@@ -223,7 +231,26 @@ void Actor::UpdateDemand() {
     const int64_t batch = options_.engine.max_batch;
     demand = batch + batch / 8 - engine_->running() - engine_->waiting();
   }
+  leases_.SetReport(MakeReport());
   leases_.SetDemand(demand, model_ == nullptr ? 0 : model_->version);
+}
+
+ActorReport Actor::MakeReport() {
+  ActorReport report;
+  if (refusal_.has_value()) {
+    report.set_refused_version(refusal_->version);
+    report.set_refused_because(refusal_->why);
+  }
+  const std::optional<WeightsClient::Trouble> trouble = weights_.trouble();
+  if (!trouble.has_value()) return report;
+  const std::string why(trouble->why.message());
+  if (trouble->refused) {
+    report.set_refused_version(trouble->version);
+    report.set_refused_because(why);
+  } else {
+    report.set_waiting_for(why);
+  }
+  return report;
 }
 
 absl::Status Actor::RunPass() {

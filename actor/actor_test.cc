@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "absl/strings/match.h"
 #include "common/model/transfer/server.h"
 #include "common/testing/await.h"
 #include "gmock/gmock.h"
@@ -71,6 +72,9 @@ class ActorTest : public testing::Test {
       Actor actor(
           options, stub_.get(),
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
+            if (weights.manifest.version() == refused_version_) {
+              return absl::InvalidArgumentError("tensor w has shape [3]");
+            }
             FakeModelRunner::Options fake;
             fake.salt = weights.manifest.version() + 1;
             fake.pass_time = pass_time_;
@@ -97,6 +101,7 @@ class ActorTest : public testing::Test {
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
   absl::Duration pass_time_;
+  std::optional<uint64_t> refused_version_;
   absl::Status status_;
   std::thread thread_;
 };
@@ -162,6 +167,37 @@ TEST_F(ActorTest, AVersionThatCannotBeFetchedFailsItsLeases) {
   AddPlan("p", 1, 1, 9);
   ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
   EXPECT_THAT(coordinator_.returned()[1], HasSubstr("weight version 9"));
+}
+
+TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
+  refused_version_ = 0;
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 1, 0);
+  const auto report = [this] {
+    const GetStatusReply status = coordinator_.status();
+    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
+  };
+  ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
+  EXPECT_EQ(report().refused_version(), 0u);
+  EXPECT_EQ(report().refused_because(), "tensor w has shape [3]");
+  Publish(1);
+  AddPlan("q", 1, 1, 1);
+  ASSERT_TRUE(AwaitReceived(1));
+  EXPECT_TRUE(Await([&] { return report().refused_because().empty(); }));
+  EXPECT_TRUE(coordinator_.returned().empty()) << "the refused version was leased";
+}
+
+TEST_F(ActorTest, ReportsASourceThatDoesNotAnswer) {
+  Publish(0, /*served=*/false);
+  source_.reset();
+  Start();
+  EXPECT_TRUE(Await([&] {
+    const GetStatusReply status = coordinator_.status();
+    return status.actors_size() == 1 &&
+           absl::StrContains(status.actors(0).report().waiting_for(), "connection refused");
+  }));
+  EXPECT_EQ(coordinator_.status().actors(0).report().refused_because(), "");
 }
 
 TEST_F(ActorTest, ReturnsUnfinishedWorkWhenStopped) {

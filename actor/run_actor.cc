@@ -13,6 +13,8 @@
 #include "absl/strings/str_cat.h"
 #include "actor/actor.h"
 #include "actor/runner/torch_model_runner.h"
+#include "common/base/exit_status.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
@@ -41,6 +43,9 @@ absl::Status OutOfRange(absl::string_view flag, const Value& value, absl::string
 absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_coordinator).empty()) {
     return absl::InvalidArgumentError("--coordinator=HOST:PORT is missing");
+  }
+  if (const absl::Status s = ParseHostPort(absl::GetFlag(FLAGS_coordinator)).status(); !s.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--coordinator: ", s.message()));
   }
   if (absl::GetFlag(FLAGS_threads) < 0) {
     return OutOfRange("threads", absl::GetFlag(FLAGS_threads), "0 or more");
@@ -95,7 +100,7 @@ int RunActor(int argc, char** argv, const Rewarder& rewarder) {
   InitLogging(argv[0]);
   const absl::Status status = Run(rewarder, stop.get_token());
   if (!status.ok()) std::cerr << "reckon-actor: " << status.message() << "\n";
-  return status.ok() ? 0 : 1;
+  return ExitStatus(status);
 }
 
 }  // namespace reckon

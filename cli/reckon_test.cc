@@ -8,7 +8,9 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -16,8 +18,12 @@
 #include "absl/time/clock.h"
 #include "cli/launcher/process.h"
 #include "common/base/files.h"
+#include "common/net/channel.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "proto/coordinator.grpc.pb.h"
+#include "tests/support/tensor_file.h"
 #include "tests/support/tiny_model.h"
 
 namespace reckon {
@@ -26,6 +32,11 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+
+// A loaded machine must not fail a test; one that passes never waits so long.
+constexpr absl::Duration kLong = absl::Minutes(3);
+
+bool Await(const std::function<bool()>& condition) { return reckon::Await(condition, kLong); }
 
 struct Result {
   int code;
@@ -76,14 +87,6 @@ class ReckonTest : public ::testing::Test {
     return text.ok() ? *text : "";
   }
 
-  bool WaitFor(const std::function<bool()>& condition) {
-    for (int i = 0; i < 2000; ++i) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(10));
-    }
-    return false;
-  }
-
   std::string config() const { return folder_ + "/config.textproto"; }
 
   std::string folder_;
@@ -117,6 +120,9 @@ TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
+  Write("long.jsonl",
+        absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",
+                     std::string(3000, 'x'), "\", \"answer\": \"#### 1\"}\n"));
   const std::pair<std::string, const char*> cases[] = {
       {"train /nowhere.textproto", "/nowhere.textproto"},
       {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
@@ -130,6 +136,16 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"eval --model " + folder_ + "/model --data builtin --orm " + folder_ + "/model",
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},
+      {"train " + config() + " --set data.eval=" + folder_ + "/long.jsonl",
+       "data.eval: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2, needs "},
+      {"train " + config() + " --set data.eval=builtin --set data.train=" + folder_ + "/long.jsonl",
+       "data.train: 1 of 2 problems do not fit"},
+      {"eval --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "--data: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2"},
+      {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},
       {"show " + folder_, "not a run directory"},
   };
@@ -140,6 +156,62 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
     EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
+// From the headers alone: one line that names file and tensor, and no process was started.
+TEST_F(ReckonTest, AFolderThatDoesNotFitItsConfigIsRefusedByEveryCommand) {
+  std::vector<StoredTensor> tensors = TensorsOf(MakeTinyModel());
+  tensors.back().shape = {32, 2};
+  WriteTensorFile(folder_ + "/model/model.safetensors", tensors);
+  const std::string model = " --model " + folder_ + "/model --data builtin";
+  for (const std::string& args :
+       {"train " + config(), "train " + config() + " --dry-run", "eval" + model, "score" + model,
+        "sft" + model + " --output " + folder_ + "/out"}) {
+    const Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out,
+                HasSubstr(folder_ + "/model/model.safetensors: tensor model.norm.weight "
+                                    "has shape [32, 2], config.json asks for [64]"))
+        << args;
+    EXPECT_TRUE(absl::StrContains(args, "--dry-run") ||
+                std::count(result.out.begin(), result.out.end(), '\n') == 1)
+        << result.out;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
+}
+
+TEST_F(ReckonTest, ADryRunListsWhatIsLeftOutOfTheModel) {
+  std::vector<StoredTensor> tensors = TensorsOf(MakeTinyModel());
+  tensors.push_back(tensors[0]);
+  tensors.back().name = "lm_head.weight";
+  WriteTensorFile(folder_ + "/model/model.safetensors", tensors);
+  const Result result = Run("train " + config() + " --dry-run");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("left out lm_head.weight, which is tied to the embedding"));
+}
+
+TEST_F(ReckonTest, AnAdapterFolderIsReadOverItsBaseOrSaysWhatItNeeds) {
+  std::filesystem::create_directories(folder_ + "/adapter");
+  Write("adapter/adapter_config.json",
+        R"({"peft_type": "LORA", "r": 1, "base_model_name_or_path": "meta-llama/Llama-2-7b-hf"})");
+  const std::string layer = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
+  WriteTensorFile(folder_ + "/adapter/adapter_model.safetensors",
+                  {ConstantTensor(layer + "A.weight", {1, 64}, 1),
+                   ConstantTensor(layer + "B.weight", {64, 1}, 1)});
+  const std::string adapter = "model.path=" + folder_ + "/adapter";
+  for (const std::string& args : {"eval --data builtin --model " + folder_ + "/adapter",
+                                  "train " + config() + " --set " + adapter}) {
+    const Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out, HasSubstr("an adapter of PEFT, not a model; its base "
+                                      "meta-llama/Llama-2-7b-hf is not a folder here"));
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
+  }
+  const Result result = Run("train " + config() + " --dry-run --set " + adapter +
+                            " --set model.base=" + folder_ + "/model");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("adapter: merged into " + folder_ + "/model"));
 }
 
 TEST_F(ReckonTest, LabelsAndRewardModelsOfAnotherModelAreRefusedBeforeAnythingStarts) {
@@ -213,12 +285,19 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   Result again = Run("train " + config());
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
+  Write("runs/r/inputs.json", "{}");  // as the learner does
   Result changed = Run("train " + config() + " --resume --set seed=9");
   EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("'seed: 0' is now 'seed: 9'"));
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
   Result finished = Run("train " + config() + " --resume --set actor.count=2");
   EXPECT_EQ(finished.code, 0) << finished.out;
   EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
+  // With more rounds there is more to do.
+  Result longer = Run("train " + config() + " --resume --set stage[1].ei.rounds=3");
+  EXPECT_EQ(longer.code, 0) << longer.out;
+  EXPECT_THAT(longer.out, AllOf(HasSubstr("resuming in"), HasSubstr("finished in")));
+  EXPECT_THAT(Text("runs/r/args"), HasSubstr("--resume"));
+  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 3"));
 
   Result show = Run("show " + folder_ + "/runs/r");
   EXPECT_EQ(show.code, 0) << show.out;
@@ -226,6 +305,34 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   show = Run("show " + folder_ + "/runs/r --plan nothing");
   EXPECT_EQ(show.code, 1);
   EXPECT_THAT(show.out, HasSubstr("--plan nothing"));
+}
+
+TEST_F(ReckonTest, ARunThatNeverBeganTakesAnyConfig) {
+  Script("reckon-learner", "exit 1");
+  EXPECT_EQ(Run("train " + config()).code, 1);
+  Script("reckon-learner", Finished(""));
+  const Result fixed = Run("train " + config() + " --resume --set seed=9");
+  EXPECT_EQ(fixed.code, 0) << fixed.out;
+  Write("runs/r/inputs.json", "{}");  // now it has begun
+  const Result changed = Run("train " + config() + " --resume --set seed=10");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 9 when the run began and is 10 now"));
+}
+
+TEST_F(ReckonTest, ChangedDataIsRefusedInOneLineWhenARunResumes) {
+  const std::string data = folder_ + "/data.jsonl";
+  Write("data.jsonl", "{\"question\": \"1?\", \"answer\": \"#### 1\"}\n");
+  Script("reckon-learner", Finished(""));
+  const std::string train =
+      "train " + config() + " --set data.eval=builtin --set data.train=" + data;
+  EXPECT_EQ(Run(train).code, 0);
+  Write("runs/r/inputs.json", absl::StrCat("{\"files\": [{\"name\": \"data.train\", \"path\": \"",
+                                           data, "\", \"sha256\": \"0123456789abcdef\"}]}"));
+  const Result changed = Run(train + " --resume");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("reckon: data.train: " + data + " has changed since the run"));
+  EXPECT_THAT(changed.out, HasSubstr("(SHA-256 0123456789ab then, "));
+  EXPECT_EQ(std::count(changed.out.begin(), changed.out.end(), '\n'), 1) << changed.out;
 }
 
 TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {
@@ -250,14 +357,50 @@ TEST_F(ReckonTest, ALearnerThatAlwaysFailsEndsTheRunWithItsReason) {
                                 HasSubstr("--resume")));
 }
 
+TEST_F(ReckonTest, AnErrorThatWillRecurEndsTheRunAtItsFirstTimeWithOneLine) {
+  Script("reckon-learner",
+         "echo x >> $run/starts; echo reckon-learner: data.train: no problems >&2; exit 78");
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(Text("runs/r/starts"), "x\n");
+  EXPECT_THAT(result.out, HasSubstr(absl::StrCat("\nreckon: learner-0: data.train: no problems; ",
+                                                 "its log is ", folder_,
+                                                 "/runs/r/logs/learner-0.log; fix that, then run: ",
+                                                 "reckon train ", config(), " --resume\n")));
+}
+
+TEST_F(ReckonTest, AnActorThatFailsTheSameWayTwiceEndsTheRun) {
+  Script("reckon-actor", "echo x >> $run/starts; echo reckon-actor: no such device >&2; exit 75");
+  Script("reckon-learner", "exec sleep 1000");
+  Result result = Run("train " + config());
+  EXPECT_EQ(result.code, 1);
+  EXPECT_EQ(Text("runs/r/starts"), "x\nx\n");
+  EXPECT_THAT(result.out, HasSubstr("reckon: actor-0, 2 times in a row: no such device"));
+}
+
+TEST_F(ReckonTest, SaysWhatTheLearnerWaitsFor) {
+  Script("reckon-learner",
+         "echo '{\"phase\": \"sft\", \"waiting_for\": \"no actor is connected\"}' "
+         "> $run/progress.json\nwhile [ ! -e $run/go ]; do sleep 0.01; done\n" +
+             Finished(""));
+  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
+  ASSERT_TRUE(reckon.ok());
+  EXPECT_TRUE(Await(
+      [&] { return absl::StrContains(Text("out"), "sft  waiting for: no actor is connected\n"); }));
+  EXPECT_THAT(Run("show " + folder_ + "/runs/r").out,
+              HasSubstr("waiting for: no actor is connected\n"));
+  Write("runs/r/go", "");
+  ASSERT_TRUE(reckon->Wait(kLong).has_value());
+}
+
 TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
   Script("reckon-learner", "echo $$ > $run/learner.pid\nexec sleep 100");
   auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
   ASSERT_TRUE(reckon.ok());
-  ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/learner.pid").empty(); }));
+  ASSERT_TRUE(Await([&] { return !Text("runs/r/learner.pid").empty(); }));
   EXPECT_EQ(Run("train " + config() + " --resume").code, 1) << "two at once";
   reckon->Signal(SIGINT);
-  std::optional<int> ended = reckon->Wait(absl::Seconds(30));
+  std::optional<int> ended = reckon->Wait(kLong);
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(WEXITSTATUS(*ended), 130);
   EXPECT_THAT(Text("out"), HasSubstr("to resume, run: reckon train " + config() + " --resume"));
@@ -267,40 +410,30 @@ TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
 }
 
 TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
+  std::filesystem::remove(folder_ + "/bin/reckon-coordinator");
+  Script("reckon-coordinator",
+         "echo $$ >> $run/coordinator.pids\nexec " RECKON_COORDINATOR " \"$@\"");
   Script("reckon-learner", "while [ ! -e $run/go ]; do sleep 0.01; done\n" + Finished(""));
   auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
   ASSERT_TRUE(reckon.ok());
-  ASSERT_TRUE(WaitFor([&] { return !Text("runs/r/coordinator.addr").empty(); }));
-  std::string address = Text("runs/r/coordinator.addr");
-  // The only process whose command line has this run's store. Without exceptions, because any
-  // process may end while it is looked at.
-  auto find = [&] {
-    std::error_code ended;
-    for (std::filesystem::directory_iterator entry("/proc"), none; entry != none;
-         entry.increment(ended)) {
-      int pid = 0;
-      if (!absl::SimpleAtoi(entry->path().filename().string(), &pid)) continue;
-      FILE* file = ::fopen((entry->path() / "cmdline").c_str(), "rb");
-      if (file == nullptr) continue;
-      std::string line(4096, '\0');
-      line.resize(::fread(line.data(), 1, line.size(), file));
-      ::fclose(file);
-      if (absl::StrContains(line, "--store=" + folder_ + "/runs/r/store")) return pid;
-    }
-    return 0;
-  };
+  ASSERT_TRUE(Await([&] { return !Text("runs/r/coordinator.addr").empty(); }));
+  const std::string address = Text("runs/r/coordinator.addr");
   int first = 0;
-  ASSERT_TRUE(WaitFor([&] { return (first = find()) != 0; }));
+  ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/coordinator.pids"), &first));
   ::kill(first, SIGKILL);
-  ASSERT_TRUE(WaitFor([&] {
-    int now = find();
-    return now != 0 && now != first;
+  // Only then: a `show` between the two would start a coordinator of its own.
+  ASSERT_TRUE(Await([&] { return absl::StrContains(Text("out"), "killed by signal 9"); }));
+  const auto stub =
+      Coordinator::NewStub(MakeChannel(std::string(absl::StripAsciiWhitespace(address))));
+  ASSERT_TRUE(Await([&] {
+    grpc::ClientContext context;
+    GetStatusReply status;
+    return stub->GetStatus(&context, {}, &status).ok();
   }));
-  ASSERT_TRUE(WaitFor(
-      [&] { return Run("show " + folder_ + "/runs/r").out.find("run r: ") != std::string::npos; }));
+  EXPECT_THAT(Run("show " + folder_ + "/runs/r").out, HasSubstr("run r: "));
   EXPECT_EQ(Text("runs/r/coordinator.addr"), address) << "show has used the run's own";
   Write("runs/r/go", "");
-  std::optional<int> ended = reckon->Wait(absl::Seconds(30));
+  const std::optional<int> ended = reckon->Wait(kLong);
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(WEXITSTATUS(*ended), 0) << Text("out");
   EXPECT_THAT(Text("out"), HasSubstr("coordinator killed by signal 9"));

@@ -9,6 +9,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/exit_status.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
@@ -67,6 +68,19 @@ absl::StatusOr<CoordinatorSettings> SettingsFromFlags() {
   return settings;
 }
 
+// `reckon show` opens the store of a run whose coordinator is not there, for a moment.
+constexpr absl::Duration kStoreInUse = absl::Seconds(5);
+
+absl::StatusOr<std::unique_ptr<RocksStore>> OpenStore(const std::string& folder,
+                                                      const std::stop_token& stop) {
+  const absl::Time give_up = absl::Now() + kStoreInUse;
+  while (true) {
+    absl::StatusOr<std::unique_ptr<RocksStore>> store = RocksStore::Open(folder);
+    if (!absl::IsUnavailable(store.status()) || absl::Now() > give_up) return store;
+    if (WaitForStop(stop, absl::Milliseconds(100))) return store;
+  }
+}
+
 absl::Status DumpState(const Store& store, const CoreOptions& options) {
   ASSIGN_OR_RETURN(const std::unique_ptr<Core> core, Core::Recover(&store, options));
   uint64_t rollouts = 0;
@@ -98,7 +112,7 @@ absl::Status Main(std::stop_source& stop) {
   };
 
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
-                   RocksStore::Open(absl::GetFlag(FLAGS_store)));
+                   OpenStore(absl::GetFlag(FLAGS_store), stop.get_token()));
   if (absl::GetFlag(FLAGS_dump_state)) return DumpState(*store, options.core);
   ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
                    CoordinatorServer::Start(store.get(), std::move(options)));
@@ -125,5 +139,5 @@ int main(int argc, char** argv) {
   const absl::Status status = reckon::Main(stop);
   if (status.ok()) return 0;
   std::fprintf(stderr, "reckon-coordinator: %s\n", std::string(status.message()).c_str());
-  return 1;
+  return reckon::ExitStatus(status);
 }

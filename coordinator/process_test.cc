@@ -11,9 +11,11 @@
 #include <set>
 #include <thread>
 
+#include "common/base/exit_status.h"
 #include "common/base/files.h"
 #include "common/net/channel.h"
 #include "common/net/plan_run.h"
+#include "common/testing/await.h"
 #include "coordinator/core/ledger.h"
 #include "coordinator/store/rocks_store.h"
 #include "tests/support/fake_actor.h"
@@ -57,9 +59,7 @@ class CoordinatorProcess : public ::testing::Test {
   }
   void Start() {
     pid = Spawn(address.empty() ? "127.0.0.1:0" : address);
-    for (int i = 0; i < 500 && !std::filesystem::exists(folder + "/port"); ++i) {
-      absl::SleepFor(absl::Milliseconds(20));
-    }
+    Await([&] { return std::filesystem::exists(folder + "/port"); }, absl::Minutes(2));
     const auto port = ReadFile(folder + "/port");
     ASSERT_TRUE(port.ok()) << *ReadFile(folder + "/log");
     address = *port;
@@ -78,6 +78,15 @@ class CoordinatorProcess : public ::testing::Test {
   std::string folder, address;
   pid_t pid = 0;
 };
+
+// Samples that are accepted; 0 while the coordinator does not answer.
+uint64_t Accepted(Coordinator::StubInterface* stub) {
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(2));
+  GetStatusReply reply;
+  if (!stub->GetStatus(&context, GetStatusRequest(), &reply).ok()) return 0;
+  return reply.ledger().accepted();
+}
 
 TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
   constexpr uint64_t kGroups = 600;
@@ -117,13 +126,16 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
   }
   std::mt19937 random(7);
   int kills = 0;
-  for (; kills < kKills && !done; ++kills) {
-    absl::SleepFor(absl::Milliseconds(100 + random() % 400));
+  for (; kills < kKills; ++kills) {
+    // Killed at a random point of the work, however fast the machine is.
+    const uint64_t at = kGroups * 4 * (kills + random() % 100 / 100.0) / kKills;
+    ASSERT_TRUE(Await([&] { return done || Accepted(stub.get()) >= at; }, absl::Minutes(2)));
+    if (done) break;
     ASSERT_EQ(End(SIGKILL), -SIGKILL);
     Start();
   }
   owner.join();
-  EXPECT_GE(kills, 3) << "the run ended before it was disturbed";
+  EXPECT_GE(kills, kKills - 1) << "the run ended before it was disturbed";
   EXPECT_TRUE(status.ok()) << status;
   EXPECT_EQ(seen.size(), kGroups);
   for (const auto& [group, samples] : seen) EXPECT_EQ(samples, 4) << group;
@@ -153,10 +165,10 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
 
 TEST_F(CoordinatorProcess, ASecondOneOverTheSameStoreEndsWithOneClearLine) {
   Start();
-  EXPECT_EQ(Wait(Spawn("127.0.0.1:0")), 1);
+  EXPECT_EQ(Wait(Spawn("127.0.0.1:0")), kExitMayHeal);
   EXPECT_THAT(*ReadFile(folder + "/log"), HasSubstr("in use by another coordinator"));
   EXPECT_EQ(End(SIGTERM), 0);
-  EXPECT_EQ(Wait(Spawn("127.0.0.1:0", "another")), 1);
+  EXPECT_EQ(Wait(Spawn("127.0.0.1:0", "another")), kExitRecurs);
   EXPECT_THAT(*ReadFile(folder + "/log"), HasSubstr("belongs to run 'test'"));
 }
 
@@ -170,7 +182,7 @@ TEST_F(CoordinatorProcess, ATakenPortIsReported) {
               folder = first;
               return child;
             }()),
-            1);
+            kExitMayHeal);
   EXPECT_THAT(*ReadFile(folder + "/other/log"), HasSubstr("cannot listen on"));
 }
 

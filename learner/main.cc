@@ -12,6 +12,8 @@
 #include "absl/flags/reflection.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/exit_status.h"
+#include "common/base/host_port.h"
 #include "common/base/log.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
@@ -53,6 +55,12 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
       return absl::InvalidArgumentError(absl::StrCat("--", flag, " is required"));
     }
   }
+  for (const auto& [flag, value] : {std::pair{"coordinator", absl::GetFlag(FLAGS_coordinator)},
+                                    std::pair{"listen", options.listen}}) {
+    if (const absl::Status status = ParseHostPort(value).status(); !status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", status.message()));
+    }
+  }
   if (options.rank < 0 || options.rank >= options.world_size) {
     return absl::InvalidArgumentError(
         absl::StrCat("--rank is ", options.rank, "; it must be 0 to --world_size - 1"));
@@ -78,7 +86,7 @@ int Main() {
   }
   if (status.ok() || stop.stop_requested()) return 0;
   std::cerr << "reckon-learner: " << status.message() << std::endl;
-  return 1;
+  return ExitStatus(status);
 }
 
 }  // namespace

@@ -20,6 +20,9 @@ constexpr absl::Duration kLeaseWait = absl::Seconds(1);
 constexpr absl::Duration kLeaseCallTimeout = absl::Seconds(5);
 // Between two Lease calls when the coordinator replies at once that it has no work.
 constexpr absl::Duration kEmptyReplyPause = absl::Milliseconds(50);
+// Between two reports of an actor that takes no samples. A run says within five seconds what it
+// waits for, so an actor must be heard of more often.
+constexpr absl::Duration kReportEvery = absl::Seconds(2);
 // A coordinator that grants very short leases must not make the renew thread spin.
 constexpr absl::Duration kShortestRenewal = absl::Milliseconds(50);
 // The error of a lease is for humans; one bad item must not make a huge message.
@@ -54,6 +57,17 @@ void LeaseClient::SetDemand(int64_t samples, uint64_t loaded_version) {
   demand_ = samples;
   for (const GrantedLease& granted : updates_.granted) demand_ -= granted.lease.samples_size();
   loaded_version_ = loaded_version;
+  changed_.SignalAll();
+}
+
+void LeaseClient::SetReport(ActorReport report) {
+  for (std::string* text : {report.mutable_waiting_for(), report.mutable_refused_because()}) {
+    *text = RepairUtf8(text->substr(0, kMaxErrorBytes));
+  }
+  absl::MutexLock lock(&mu_);
+  if (report.SerializeAsString() == report_.SerializeAsString()) return;
+  report_ = std::move(report);
+  report_at_ = absl::InfinitePast();
   changed_.SignalAll();
 }
 
@@ -97,15 +111,22 @@ void LeaseClient::LeaseLoop() {
     LeaseRequest request;
     {
       absl::MutexLock lock(&mu_);
-      while (demand_ <= 0 && !ending_) changed_.Wait(&mu_);
+      while (demand_ <= 0 && !ending_ && absl::Now() < report_at_) {
+        changed_.WaitWithDeadline(&mu_, report_at_);
+      }
       if (ending_) {
         lease_loop_ended_ = true;
         return;
       }
       request.set_actor(actor_);
-      request.set_max_samples(static_cast<uint32_t>(std::min<int64_t>(demand_, UINT32_MAX)));
+      request.set_max_samples(static_cast<uint32_t>(std::clamp<int64_t>(demand_, 0, UINT32_MAX)));
       request.set_held_version(loaded_version_);
-      request.set_wait_ms(absl::ToInt64Milliseconds(kLeaseWait));
+      // The coordinator wakes those who wait in line: one who takes only some work must not be
+      // there.
+      const bool in_line = demand_ > 0 && report_.refused_because().empty();
+      if (in_line) request.set_wait_ms(absl::ToInt64Milliseconds(kLeaseWait));
+      *request.mutable_report() = report_;
+      report_at_ = absl::Now() + kReportEvery;
     }
     const absl::Time asked = absl::Now();
     LeaseReply reply;
@@ -119,7 +140,8 @@ void LeaseClient::LeaseLoop() {
       notify_();
       continue;
     }
-    absl::Duration pause = kEmptyReplyPause - (absl::Now() - asked);
+    const bool refuses = !request.report().refused_because().empty();
+    absl::Duration pause = (refuses ? kLeaseWait : kEmptyReplyPause) - (absl::Now() - asked);
     if (status.ok()) {
       backoff.Reset();
     } else {
@@ -127,6 +149,7 @@ void LeaseClient::LeaseLoop() {
       pause = backoff.Next();
     }
     absl::MutexLock lock(&mu_);
+    if (!status.ok()) report_at_ = absl::InfinitePast();  // the report has not arrived
     mu_.AwaitWithTimeout(absl::Condition(&ending_), pause);
   }
 }

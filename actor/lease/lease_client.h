@@ -30,7 +30,9 @@ struct GrantedLease {
 //                                              |------> Return           failed or not wanted
 //                 [renew thread: RenewLeases]  +------> revoked          the coordinator ended it
 //
-// The lease thread asks while there is demand. The renew thread renews every held lease at a third
+// The lease thread asks while there is demand. With each call goes the actor's report; without
+// demand it sends the report alone, at once when it changes and every two seconds, by which the
+// coordinator also knows that the actor lives. The renew thread renews every held lease at a third
 // of its expiry, so that two renewals may be lost, and sends the returns. Both retry for ever when
 // the coordinator is away; nothing of that reaches the caller. Thread-safe.
 class LeaseClient {
@@ -46,6 +48,8 @@ class LeaseClient {
   // Sets how many samples the engine can take beyond those that TakeUpdates has returned (0 or
   // less: none), and the weight version that is loaded, at which the coordinator prefers work.
   void SetDemand(int64_t samples, uint64_t loaded_version);
+  // What the actor says of itself from now on.
+  void SetReport(ActorReport report);
 
   struct Updates {
     std::vector<GrantedLease> granted;  // in order of arrival
@@ -88,6 +92,8 @@ class LeaseClient {
   absl::CondVar changed_;
   int64_t demand_ ABSL_GUARDED_BY(mu_) = 0;  // samples not yet granted
   uint64_t loaded_version_ ABSL_GUARDED_BY(mu_) = 0;
+  ActorReport report_ ABSL_GUARDED_BY(mu_);
+  absl::Time report_at_ ABSL_GUARDED_BY(mu_) = absl::InfinitePast();  // without demand
   Updates updates_ ABSL_GUARDED_BY(mu_);
   std::set<uint64_t> held_ ABSL_GUARDED_BY(mu_);
   std::vector<PendingReturn> returns_ ABSL_GUARDED_BY(mu_);

@@ -24,6 +24,18 @@ constexpr absl::Duration kShortestRound = absl::Milliseconds(50);
 // take about a second.
 constexpr int kRequestAttempts = 5;
 
+// A source that has sent nothing for so long does not answer.
+constexpr absl::Duration kStalled = absl::Seconds(3);
+// Attempts at a version whose bytes are damaged before it counts as refused: its source may be
+// restarting.
+constexpr int kDamagedAttempts = 3;
+
+bool IsRefusal(const absl::Status& status, int attempt) {
+  if (absl::IsDataLoss(status)) return attempt >= kDamagedAttempts;
+  return absl::IsInvalidArgument(status) || absl::IsFailedPrecondition(status) ||
+         absl::IsUnimplemented(status);
+}
+
 std::string Digests(const WeightManifest& manifest) {
   return absl::StrJoin(manifest.chunk_sha256(), "");
 }
@@ -55,6 +67,25 @@ std::optional<WeightsClient::Fetched> WeightsClient::TakeFetched() {
   absl::MutexLock lock(&mu_);
   if (requested_result_.has_value()) return std::exchange(requested_result_, std::nullopt);
   return std::exchange(newest_result_, std::nullopt);
+}
+
+std::optional<WeightsClient::Trouble> WeightsClient::trouble() {
+  absl::MutexLock lock(&mu_);
+  if (fetching_.has_value() && absl::Now() - fetching_->moved > kStalled) {
+    return Trouble{fetching_->version, absl::UnavailableError(absl::StrCat(
+                                           "weight version ", fetching_->version, " from ",
+                                           fetching_->source, ": no answer"))};
+  }
+  return trouble_;
+}
+
+void WeightsClient::SetTrouble(std::optional<Trouble> trouble) {
+  {
+    absl::MutexLock lock(&mu_);
+    if (!trouble.has_value() && !trouble_.has_value()) return;
+    trouble_ = std::move(trouble);
+  }
+  notify_();
 }
 
 bool WeightsClient::invalidated() {
@@ -127,7 +158,12 @@ bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
   if (manifest.ok()) {
     version = manifest->version();
     if (!requested.has_value()) NoteTerm(*manifest);
-    weights = FetchWeights(*manifest, stop_.get_token());
+    weights = FetchWeights(*manifest, stop_.get_token(), [&](const std::string& source) {
+      absl::MutexLock lock(&mu_);
+      fetching_ = Fetching{version, source, absl::Now()};
+    });
+    absl::MutexLock lock(&mu_);
+    fetching_.reset();
   } else if (requested.has_value()) {
     weights = manifest.status();
   } else {
@@ -143,8 +179,13 @@ bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
   if (!weights.ok()) {
     LOG_IF(ERROR, attempt == 1) << "weights: cannot fetch version " << version << ": "
                                 << weights.status();
+    const std::optional<Trouble> before = trouble();
+    const bool again = before.has_value() && before->refused && before->version == version &&
+                       before->why.code() == weights.status().code();
+    SetTrouble(Trouble{version, weights.status(), again || IsRefusal(weights.status(), attempt)});
     if (!requested.has_value() || attempt < kRequestAttempts) return false;
   }
+  if (weights.ok()) SetTrouble(std::nullopt);
   Keep({version, std::move(weights), absl::Now() - begin}, requested.has_value());
   return true;
 }

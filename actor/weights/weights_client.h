@@ -25,8 +25,9 @@ namespace reckon {
 //   3. Keep the result for TakeFetched and call `notify`.
 //
 // At most one requested version and one newest version are kept, so memory is bounded. A version
-// that cannot be fetched whole is logged and retried with back-off. Only for a requested version is
-// the error kept as the result, after a few attempts, because leases wait for it. Thread-safe.
+// that cannot be fetched whole is logged and retried with back-off, and trouble() says which and
+// why. Only for a requested version is the error kept as the result, after a few attempts, because
+// leases wait for it. Thread-safe.
 class WeightsClient {
  public:
   struct Fetched {
@@ -35,8 +36,17 @@ class WeightsClient {
     absl::Duration took;
   };
 
+  // A version that cannot be fetched.
+  struct Trouble {
+    uint64_t version = 0;
+    absl::Status why;
+    // What is served is not what the manifest describes, or no such weights can be: another attempt
+    // gives the same. Otherwise the source may answer later.
+    bool refused = false;
+  };
+
   // `stub` must outlive the client. `notify` is called on the client's thread when there is
-  // something to take; it must not block.
+  // something to take or the trouble changes; it must not block.
   WeightsClient(Coordinator::StubInterface* stub, std::function<void()> notify);
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
@@ -46,6 +56,10 @@ class WeightsClient {
   void Request(uint64_t version);
   // Returns the requested version if it is there, or else the newest one.
   std::optional<Fetched> TakeFetched();
+
+  // Nothing while versions can be fetched, and before the first attempt has failed. A source that
+  // has sent nothing for three seconds is a trouble as well, of which `notify` does not tell.
+  std::optional<Trouble> trouble();
 
   // True after a learner that was restarted from a checkpoint has published a version number again
   // with other weights. Loaded versions must then not be used for new work; unload them and call
@@ -62,6 +76,7 @@ class WeightsClient {
   // Returns false when it has to be tried again after a pause.
   bool Fetch(std::optional<uint64_t> requested, int attempt);
   void Keep(Fetched fetched, bool was_requested);
+  void SetTrouble(std::optional<Trouble> trouble);
   // A new learner may publish numbers that are not newer, which waiting for newer ones never shows.
   void CheckTerm();
   void NoteTerm(const WeightManifest& manifest);
@@ -75,6 +90,13 @@ class WeightsClient {
   std::optional<Fetched> requested_result_ ABSL_GUARDED_BY(mu_);
   std::optional<Fetched> newest_result_ ABSL_GUARDED_BY(mu_);
   std::optional<uint64_t> newest_fetched_ ABSL_GUARDED_BY(mu_);
+  std::optional<Trouble> trouble_ ABSL_GUARDED_BY(mu_);
+  struct Fetching {
+    uint64_t version;
+    std::string source;
+    absl::Time moved;  // the last chunk arrived, or the source was asked
+  };
+  std::optional<Fetching> fetching_ ABSL_GUARDED_BY(mu_);
   bool invalidated_ ABSL_GUARDED_BY(mu_) = false;
   std::stop_source cancel_wait_ ABSL_GUARDED_BY(mu_);  // ends the present wait for a newer version
 

@@ -1,10 +1,13 @@
 #include "actor/weights/weights_client.h"
 
+#include "absl/strings/str_cat.h"
 #include "actor/weights/model_set.h"
 #include "common/model/transfer/server.h"
 #include "common/testing/await.h"
 #include "gmock/gmock.h"
+#include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
+#include "proto/weight_source.grpc.pb.h"
 #include "tests/support/fake_model_runner.h"
 #include "tests/support/in_process_coordinator.h"
 #include "tests/support/tiny_model.h"
@@ -71,11 +74,66 @@ TEST_F(WeightsClientTest, RefusesADamagedVersionAndTakesTheNext) {
   ASSERT_TRUE(refused.has_value());
   EXPECT_EQ(refused->weights.status().code(), absl::StatusCode::kDataLoss)
       << refused->weights.status();
+  ASSERT_TRUE(client.trouble().has_value());
+  EXPECT_TRUE(client.trouble()->refused);
   Publish(1, 12);
   auto next = Next(&client);
   ASSERT_TRUE(next.has_value());
   EXPECT_TRUE(next->weights.ok());
   EXPECT_EQ(next->version, 1u);
+  EXPECT_FALSE(client.trouble().has_value());
+}
+
+TEST_F(WeightsClientTest, ASourceThatDoesNotAnswerIsTroubleThatMayHeal) {
+  Weights weights = MakeVersion(0, 10);
+  const std::string address = source_->address();
+  weights.manifest.add_sources(address);
+  source_.reset();
+  coordinator_.Publish(weights.manifest);
+  WeightsClient client(stub_.get(), [] {});
+  ASSERT_TRUE(Await([&] { return client.trouble().has_value(); }));
+  EXPECT_EQ(client.trouble()->version, 0u);
+  EXPECT_FALSE(client.trouble()->refused);
+  EXPECT_EQ(client.trouble()->why.message(),
+            "weight version 0 from " + address + ": connection refused");
+  source_ = *WeightServer::Start(address);
+  source_->Add(0, weights);
+  const auto fetched = Next(&client);
+  ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+  EXPECT_FALSE(client.trouble().has_value());
+}
+
+// A source that takes a call and sends nothing until it is cancelled.
+class SilentSource : public WeightSource::Service {
+ public:
+  SilentSource() {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    builder.RegisterService(this);
+    server_ = builder.BuildAndStart();
+  }
+  grpc::Status FetchChunks(grpc::ServerContext* context, const FetchChunksRequest*,
+                           grpc::ServerWriter<WeightChunk>*) override {
+    Await([&] { return context->IsCancelled(); }, absl::Minutes(2));
+    return grpc::Status::CANCELLED;
+  }
+  std::string address() const { return absl::StrCat("127.0.0.1:", port_); }
+
+ private:
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+TEST_F(WeightsClientTest, ASourceThatSendsNothingIsTroubleBeforeItsDeadline) {
+  SilentSource silent;
+  Weights weights = MakeVersion(0, 10);
+  weights.manifest.add_sources(silent.address());
+  coordinator_.Publish(weights.manifest);
+  WeightsClient client(stub_.get(), [] {});
+  ASSERT_TRUE(Await([&] { return client.trouble().has_value(); }));
+  EXPECT_FALSE(client.trouble()->refused);
+  EXPECT_EQ(client.trouble()->why.message(),
+            "weight version 0 from " + silent.address() + ": no answer");
 }
 
 TEST_F(WeightsClientTest, AVersionThatDoesNotExistIsReported) {

@@ -13,6 +13,7 @@
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/process.h"
 #include "cli/launcher/progress_display.h"
+#include "common/base/machine_limits.h"
 #include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
 
@@ -59,8 +60,11 @@ void CheckCpu(Checks* checks) {
 }
 
 void CheckSpace(Checks* checks) {
-  auto memory = static_cast<double>(AvailableMemoryBytes());
-  std::string what = absl::StrCat(FormatBytes(memory), " available");
+  const MachineLimits limits = ReadMachineLimits();
+  const auto memory = static_cast<double>(limits.available_memory_bytes);
+  std::string what = absl::StrCat(
+      FormatBytes(memory), " available of ", FormatBytes(static_cast<double>(limits.memory_bytes)),
+      limits.memory_is_limited ? ", the limit of this container or group" : "");
   if (memory < 2 * kGiB) {
     checks->Fail("memory", what + "; training SmolLM2-135M needs about 6 GiB");
   } else if (memory < 6 * kGiB) {
@@ -105,7 +109,7 @@ void CheckProgram(const std::string& program, std::stop_token stop, Checks* chec
 }
 
 // Asks a weight server in this process for weights that it does not have. Its own NOT_FOUND shows
-// that the call got through; a proxy would answer with something else.
+// that the call got through.
 void CheckLoopback(Checks* checks) {
   absl::StatusOr<std::unique_ptr<WeightServer>> server = WeightServer::Start("127.0.0.1:0");
   if (!server.ok()) {
@@ -125,9 +129,8 @@ void CheckLoopback(Checks* checks) {
   if (absl::IsNotFound(status)) {
     checks->Good("loopback", "gRPC over 127.0.0.1 answers");
   } else {
-    checks->Fail("loopback",
-                 absl::StrCat("gRPC over 127.0.0.1: ", status.message(),
-                              "; if a proxy is set (http_proxy), add 127.0.0.1 to no_proxy"));
+    checks->Fail("loopback", absl::StrCat("gRPC over 127.0.0.1: ", status.message(),
+                                          "; a firewall may forbid it"));
   }
 }
 

@@ -14,6 +14,7 @@
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/launcher/progress_display.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/stage_info.h"
@@ -169,28 +170,37 @@ void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
     return;
   }
   const double total = actor * config.actor().count() + rank * config.learner().ranks();
-  const auto available = static_cast<double>(AvailableMemoryBytes());
+  const MachineLimits limits = ReadMachineLimits();
+  const auto available = static_cast<double>(limits.available_memory_bytes);
   Line(absl::StrCat("in all, ", config.actor().count(), " actors, ", config.learner().ranks(),
                     " ranks"),
        total, absl::StrCat("of ", FormatBytes(available), " available"));
-  if (available > 0 && total > available) {
+  if (limits.memory_bytes > 0 && total > available) {
     std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
                  "actor.count or learner.ranks\n";
   }
 }
 
 void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
+  double evaluations = 0;
+  for (const Stage& stage : config.stage()) {
+    const StageInfo info(stage);
+    evaluations += std::ceil(double(info.Rounds()) / info.Count("eval_every").value_or(1));
+  }
   const double trained = TrainedCount(config, model.shape);
   double store = (samples.training + samples.evaluation) * kRolloutBytes;
   double checkpoints = config.keep_last() * trained * kCheckpointBytes;
-  double weights = (config.keep_last() + 1.0) * static_cast<double>(model.weight_bytes);
+  const double evaluated = config.keep_evaluated() == RunConfig::ALL    ? evaluations
+                           : config.keep_evaluated() == RunConfig::BEST ? 1
+                                                                        : 0;
+  double weights = (config.keep_last() + 1.0 + evaluated) * static_cast<double>(model.weight_bytes);
   double total = store + checkpoints + weights;
   auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
   std::cout << "disk in " << config.output_dir() << "/" << config.name() << ", at most about\n";
   Line("store", store, "3 KB per sample");
   Line("checkpoints", checkpoints,
        absl::StrCat("keep_last ", config.keep_last(), ", 12 B per trained parameter"));
-  Line("weights", weights, "model folders");
+  Line("weights", weights, "model folders: keep_last, keep_evaluated");
   Line("in all", total, absl::StrCat("of ", FormatBytes(free), " free"));
   if (free > 0 && total > free)
     std::cout << "  TOO LITTLE DISK SPACE: set output_dir to a folder on a larger disk\n";
@@ -221,9 +231,13 @@ absl::Status DryRun(const RunConfig& config) {
     std::cout << "model: " << FormatCount(ParameterCount(model->shape)) << " parameters, "
               << FormatBytes(static_cast<double>(model->weight_bytes)) << ", "
               << model->shape.num_layers << " layers\n";
+    for (const std::string& note : model->notes) std::cout << "  " << note << "\n";
   }
   ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
   const bool read = data.has_value();
+  if (const absl::Status fit = CheckPromptsFit(config); !fit.ok() && !absl::IsNotFound(fit)) {
+    return fit;
+  }
   if (!read) data = PublishedSizes(config);
   Samples samples;
   if (data) {

@@ -7,7 +7,6 @@
 #include <map>
 #include <memory>
 #include <optional>
-#include <thread>
 #include <utility>
 #include <vector>
 
@@ -22,11 +21,10 @@
 #include "common/config/stage_info.h"
 #include "common/model/files/model_folder.h"
 #include "common/task/metrics/group_metrics.h"
+#include "common/task/prompt/stop_string.h"
 
 namespace reckon {
 namespace {
-
-constexpr absl::Duration kProgressEvery = absl::Milliseconds(500);
 
 using Groups = std::map<uint64_t, std::vector<Rollout>>;
 
@@ -84,12 +82,13 @@ class Evaluator {
       }
       outcome.metrics.AddGroup(samples, of_group);
     }
+    outcome.metrics.AddOverlong(session_.overlong().size(), spec.samples_per_group());
     return outcome;
   }
 
  private:
-  // Collects the rollouts of a plan while a thread draws the progress; it alone uses the display
-  // meanwhile. Returns the progress to be completed.
+  // Collects the rollouts of a plan while the session's watch draws the progress; its thread alone
+  // uses the display meanwhile. Returns the progress to be completed.
   absl::StatusOr<Progress> RunPlan(const PlanSpec& spec, const std::string& phase,
                                    OrmScorer* scorer, Groups* groups, EvalOutcome* outcome) {
     Progress progress;
@@ -97,30 +96,30 @@ class Evaluator {
     progress.set_unit("samples");
     progress.set_total(static_cast<double>(session_.problems().size()) * spec.samples_per_group());
     const absl::Time began = absl::Now();
-    std::jthread watch([this, plan = spec.name(), progress, began](std::stop_token done) mutable {
-      do {
-        const absl::StatusOr<PlanStatus> status = session_.Progress(plan);
-        progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
-        if (status.ok()) {
-          progress.set_done(static_cast<double>(status->samples_accepted()));
-          progress.set_tokens_per_s(static_cast<double>(status->sampled_tokens()) /
-                                    progress.elapsed_s());
-        }
-        display_.Show(progress, absl::Now());
-      } while (!WaitForStop(done, kProgressEvery));
-    });
+    const auto show = [this, progress, began](const PlanView& view) mutable {
+      progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
+      progress.set_done(view.samples);
+      progress.set_tokens_per_s(view.tokens_per_s);
+      progress.set_waiting_for(view.waiting_for);
+      display_.Show(progress, absl::Now());
+    };
     RETURN_IF_ERROR(session_.Run(
         spec, [](const Problem&, WorkItem*) {},
         [&](const Batch& batch) -> absl::Status {
           outcome->set_aside += batch.header.set_aside_size();
           for (const Rollout& rollout : batch.rollouts) {
-            if (scorer != nullptr) RETURN_IF_ERROR(scorer->Record(rollout));
+            if (scorer != nullptr) {
+              Rollout ended = rollout;
+              EndAtStopString(session_.tokenizer(), session_.formatter().StopTokenIds(), &ended);
+              RETURN_IF_ERROR(scorer->Record(ended));
+            }
             outcome->tokens += SampledTokens(rollout);
             (*groups)[rollout.key().group()].push_back(Stripped(rollout));
           }
           outcome->seconds = absl::ToDoubleSeconds(absl::Now() - began);
           return absl::OkStatus();
-        }));
+        },
+        show));
     return progress;
   }
 
@@ -161,14 +160,16 @@ absl::Status CheckOptions(const EvalOptions& options) {
         "--samples above 0");
   }
   // LocalSession reports a model that cannot be read.
-  absl::StatusOr<WeightManifest> policy = ReadModelManifest(AbsolutePath(options.model));
-  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), *policy)
+  absl::StatusOr<ModelListing> policy =
+      ReadModelListing(AbsolutePath(options.model), AbsolutePath(options.base));
+  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest)
                      : absl::OkStatus();
 }
 
 OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
   return OrmScorer(folder, {absl::StrCat("--orm=", AbsolutePath(options.orm)),
                             absl::StrCat("--model=", AbsolutePath(options.model)),
+                            absl::StrCat("--base=", AbsolutePath(options.base)),
                             absl::StrCat("--threads=", options.threads),
                             absl::StrCat("--compute=", options.fp32 ? "fp32" : "bf16")});
 }
@@ -208,7 +209,12 @@ std::vector<EvalRow> MakeRows(const EvalOptions& options, const EvalOutcome& gre
 
 absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  const LocalSession::ContextNeed need = {
+      .what = absl::StrCat("--max-new-tokens ", options.max_new_tokens),
+      .tokens = [&](const PromptFormatter&, const Problem&) {
+        return int64_t{options.max_new_tokens};
+      }};
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
   EvalOutcome greedy;
   std::optional<EvalOutcome> sampled;
   {
@@ -225,7 +231,9 @@ absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   }
   const EvalOutcome* samples = sampled.has_value() ? &*sampled : nullptr;
   auto* print = options.json ? PrintEvalJson : PrintEvalTable;
-  print(options, session->problems().size(), MakeRows(options, greedy, samples), greedy, samples);
+  const size_t overlong = session->overlong().size();
+  print(options, session->problems().size() + overlong, overlong,
+        MakeRows(options, greedy, samples), greedy, samples);
   return absl::OkStatus();
 }
 

@@ -1,6 +1,5 @@
 #include "cli/commands/machine.h"
 
-#include <sched.h>
 #include <sys/statvfs.h>
 
 #include <filesystem>
@@ -27,12 +26,6 @@ std::string ProcField(const char* path, const std::string& name) {
 
 }  // namespace
 
-uint64_t AvailableMemoryBytes() {
-  uint64_t kib = 0;
-  std::istringstream(ProcField("/proc/meminfo", "MemAvailable")) >> kib;
-  return kib * 1024;
-}
-
 uint64_t FreeDiskBytes(const std::string& path) {
   std::filesystem::path there = std::filesystem::absolute(path);
   std::error_code error;
@@ -42,12 +35,6 @@ uint64_t FreeDiskBytes(const std::string& path) {
   struct statvfs info;
   if (::statvfs(there.c_str(), &info) != 0) return 0;
   return static_cast<uint64_t>(info.f_bavail) * info.f_frsize;
-}
-
-int UsableCores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return ::sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
 }
 
 std::set<std::string> CpuFlags() {

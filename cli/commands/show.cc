@@ -22,6 +22,7 @@
 #include "common/model/init/init_model.h"
 #include "common/net/channel.h"
 #include "common/net/plan_client.h"
+#include "common/telemetry/progress.h"
 #include "common/text/tokenizer.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -76,7 +77,10 @@ class RunReader {
     WeightManifest& manifest = *reply.mutable_manifest();
     if (!stub_->GetManifest(&context, GetManifestRequest(), &reply).ok() ||
         manifest.config_json().empty()) {
-      ASSIGN_OR_RETURN(manifest, ReadModelManifest(BaseModelFolder(config_, run_dir_)));
+      const std::string base = HasInit(config_) ? "" : config_.model().base();
+      ASSIGN_OR_RETURN(ModelListing listing,
+                       ReadModelListing(BaseModelFolder(config_, run_dir_), base));
+      manifest = std::move(listing.manifest);
     }
     return Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model());
   }
@@ -84,7 +88,10 @@ class RunReader {
  private:
   void UseAddress(const std::string& address) {
     stub_ = Coordinator::NewStub(MakeChannel(address));
-    plans_ = std::make_unique<PlanClient>(stub_.get(), /*term=*/0, stop_);
+    plans_ = std::make_unique<PlanClient>(
+        stub_.get(), /*term=*/0, stop_, [](const absl::Status& outage) {
+          if (!outage.ok()) std::cerr << "reckon: waiting for: the coordinator does not answer\n";
+        });
   }
 
   absl::Status RefreshStatus() {
@@ -186,7 +193,13 @@ absl::Status Show(const ShowOptions& options, std::stop_token stop) {
   ASSIGN_OR_RETURN(RunConfig config, LoadConfig(config_path, {}));
   RunReader reader(run_dir, std::move(config), stop);
   RETURN_IF_ERROR(reader.Connect());
-  if (options.plan.empty()) PrintPlans(reader.status());
+  if (options.plan.empty()) {
+    PrintPlans(reader.status());
+    const absl::StatusOr<Progress> progress = ReadProgress(run_dir);
+    if (progress.ok() && !progress->waiting_for().empty()) {
+      std::cout << "waiting for: " << progress->waiting_for() << "\n";
+    }
+  }
 
   ASSIGN_OR_RETURN(const std::string plan, ChoosePlan(options, reader.status()));
   if (plan.empty()) return absl::OkStatus();

@@ -3,7 +3,6 @@
 #include <cstdlib>
 #include <filesystem>
 #include <random>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -12,6 +11,8 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/base/host_port.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -75,7 +76,7 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
   const ActorSettings& settings = config_.actor();
   uint32_t threads = settings.threads();
   if (threads == 0 && settings.count() > 1) {
-    threads = std::max(1u, std::thread::hardware_concurrency() / settings.count());
+    threads = std::max(1u, static_cast<uint32_t>(UsableCores()) / settings.count());
   }
   Command command = Role("reckon-actor", absl::StrCat("actor-", index));
   bool fp32 = config_.model().compute() == ModelSettings::FP32;
@@ -117,7 +118,7 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
 absl::StatusOr<std::string> LocalRoles::StartCoordinator(Supervisor* supervisor,
                                                          std::stop_token stop) const {
   const std::string& listen = config_.coordinator().listen();
-  std::string host = listen.substr(0, listen.rfind(':'));
+  ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
   std::error_code ignored;
   std::filesystem::remove(port_file(), ignored);
   Command command = Coordinator(listen);
@@ -129,16 +130,15 @@ absl::StatusOr<std::string> LocalRoles::StartCoordinator(Supervisor* supervisor,
     RETURN_IF_ERROR(supervisor->CheckDaemon(command.name));
     absl::StatusOr<std::string> text = ReadFile(port_file(), 256);
     if (!text.ok()) continue;
-    // The file holds the port, or host:port.
-    std::string port(absl::StripAsciiWhitespace(*text));
-    if (size_t colon = port.rfind(':'); colon != std::string::npos) port = port.substr(colon + 1);
-    if (port.empty()) continue;
-    std::string address = absl::StrCat(host == "0.0.0.0" ? "127.0.0.1" : host, ":", port);
-    last = Probe(address);
+    ASSIGN_OR_RETURN(const HostPort chosen, ParseHostPort(absl::StripAsciiWhitespace(*text)));
+    address.port = chosen.port;
+    supervisor->ReplaceDaemon(Coordinator(address.ToString()));
+    HostPort reached = address;
+    if (address.is_wildcard()) reached.host = address.host == "::" ? "::1" : "127.0.0.1";
+    last = Probe(reached.ToString());
     if (!last.ok()) continue;
-    supervisor->ReplaceDaemon(Coordinator(absl::StrCat(host, ":", port)));
-    RETURN_IF_ERROR(WriteFileAtomically(run_dir_ + "/coordinator.addr", address + "\n"));
-    return address;
+    RETURN_IF_ERROR(WriteFileAtomically(run_dir_ + "/coordinator.addr", reached.ToString() + "\n"));
+    return reached.ToString();
   }
   return absl::UnavailableError(absl::StrCat(
       "the coordinator does not answer after 60 s: ", last.message(), "; see ", command.log_path));

@@ -15,6 +15,7 @@
 #include "common/model/transfer/server.h"
 #include "common/net/plan_client.h"
 #include "common/net/plan_run.h"
+#include "common/net/plan_watch.h"
 #include "common/task/dataset/problem.h"
 #include "common/task/prompt/prompt_format.h"
 #include "common/text/chat_template.h"
@@ -28,14 +29,18 @@ namespace reckon {
 // Defaults are those of the schema.
 struct ProblemOptions {
   std::string model;             // folder
+  std::string base;              // of an adapter folder: its base model; empty: what it names
   std::string data;              // file, or "builtin"
   std::string examples;          // file of the few-shot examples; empty: the first problems of data
   std::string format = "plain";  // or "chat", "few-shot"
+  std::string system_prompt, chat_template_kwargs;  // of the format chat; see DataSettings
   std::string question_key = DataSettings().question_key();
   std::string answer_key = DataSettings().answer_key();
   std::string body_key;
   uint32_t few_shot = DataSettings().few_shot_examples();
   uint32_t limit = 0;  // number of problems used; 0: all
+  // What happens to problems that do not fit into the model's context: "refuse", or "count-wrong".
+  std::string overlong = "refuse";
   uint32_t threads = ActorSettings().threads();
   uint32_t max_batch = ActorSettings().max_batch();
   uint32_t kv_cache_mib = ActorSettings().kv_cache_mib();
@@ -52,16 +57,24 @@ struct ProblemOptions {
 // The processes belong to a thread of the session, because a child is killed when the thread that
 // started it ends (process.h). When they cannot be kept running, calls in progress end and return
 // the supervisor's error with the last lines of the log; after a stop they return CANCELLED. Used
-// by one thread, except for Progress.
+// by one thread.
 class LocalSession {
  public:
+  // What is put into the model's context beside a problem's prompt, for --overlong.
+  struct ContextNeed {
+    std::string what;  // for the error: "--max-new-tokens 256"
+    std::function<int64_t(const PromptFormatter&, const Problem&)> tokens;
+  };
   static absl::StatusOr<std::unique_ptr<LocalSession>> Start(const ProblemOptions& options,
+                                                             const ContextNeed& need,
                                                              std::stop_token stop);
   ~LocalSession();
   LocalSession(const LocalSession&) = delete;
   LocalSession& operator=(const LocalSession&) = delete;
 
   const std::vector<Problem>& problems() const { return problems_; }
+  // Those that do not fit and count as wrong; not among problems().
+  const std::vector<Problem>& overlong() const { return overlong_; }
   const PromptFormatter& formatter() const { return *formatter_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const std::string& folder() const { return folder_; }
@@ -71,17 +84,17 @@ class LocalSession {
   PlanSpec MakeSpec(const std::string& name) const;
 
   // Runs a plan over the problems; group i is problem i. `prepare` may add to each work item;
-  // `each` gets the batches.
+  // `each` gets the batches; `show` is that of PlanWatch. FAILED_PRECONDITION when the plan cannot
+  // continue (plan_health.h).
   absl::Status Run(const PlanSpec& spec,
                    const std::function<void(const Problem&, WorkItem*)>& prepare,
-                   const std::function<absl::Status(const Batch&)>& each);
-
-  // How far a plan in progress is. Any thread.
-  absl::StatusOr<PlanStatus> Progress(const std::string& plan) const;
+                   const std::function<absl::Status(const Batch&)>& each,
+                   const std::function<void(const PlanView&)>& show);
 
  private:
   LocalSession() = default;
   absl::Status LoadProblemsAndText(const ProblemOptions& options);
+  absl::Status ApplyOverlongRule(const ProblemOptions& options, const ContextNeed& need);
   absl::Status StartRoles(const ProblemOptions& options);
   absl::Status Publish();
   void Supervise(const RunConfig& config);
@@ -96,7 +109,7 @@ class LocalSession {
   std::stop_source ending_;  // of the session: the program stops, or the processes have failed
   std::optional<std::stop_callback<RequestStop>> forward_stop_;  // from stop_ to ending_
   std::string folder_;
-  std::vector<Problem> problems_;
+  std::vector<Problem> problems_, overlong_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<ChatTemplate> chat_;
   std::optional<PromptFormatter> formatter_;

@@ -14,6 +14,7 @@
 #include <utility>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -22,6 +23,21 @@
 
 namespace reckon {
 namespace {
+
+constexpr absl::string_view kStartOfLog = "$ ";  // before the command line
+
+// The end of a file.
+std::string Tail(const std::string& path) {
+  constexpr std::streamoff kTail = 16384;
+  std::ifstream file(path, std::ios::binary | std::ios::ate);
+  if (!file) return "";
+  std::streamoff size = file.tellg();
+  std::streamoff begin = size > kTail ? size - kTail : 0;
+  std::string text(size - begin, '\0');
+  file.seekg(begin);
+  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  return text;
+}
 
 // Makes only calls that are async-signal-safe, as it must between fork and exec in a program with
 // threads.
@@ -57,7 +73,7 @@ absl::StatusOr<Process> Process::Start(const Command& command) {
   int out = ::open(command.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (out < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", command.log_path));
   absl::Cleanup close_out = [out] { ::close(out); };
-  std::string head = absl::StrCat("$ ", absl::StrJoin(command.argv, " "), "\n");
+  std::string head = absl::StrCat(kStartOfLog, absl::StrJoin(command.argv, " "), "\n");
   (void)!::write(out, head.data(), head.size());
 
   std::vector<char*> argv;
@@ -122,17 +138,22 @@ std::string DescribeExit(int wait_status) {
 }
 
 std::string LastLines(const std::string& path, int lines) {
-  constexpr std::streamoff kTail = 16384;
-  std::ifstream file(path, std::ios::binary | std::ios::ate);
-  if (!file) return "";
-  std::streamoff size = file.tellg();
-  std::streamoff begin = size > kTail ? size - kTail : 0;
-  std::string text(size - begin, '\0');
-  file.seekg(begin);
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
+  const std::string text = Tail(path);
   std::vector<absl::string_view> all = absl::StrSplit(text, '\n', absl::SkipEmpty());
   if (all.size() > static_cast<size_t>(lines)) all.erase(all.begin(), all.end() - lines);
   return absl::StrJoin(all, "\n");
+}
+
+std::string LastWords(const std::string& path) {
+  const std::string text = Tail(path);
+  std::string words;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    if (absl::StartsWith(line, kStartOfLog)) words.clear();
+    const size_t name = line.find(": ");
+    if (name == absl::string_view::npos || !absl::StartsWith(line, "reckon-")) continue;
+    words = std::string(line.substr(name + 2));
+  }
+  return words;
 }
 
 std::string ProgramFolder() {

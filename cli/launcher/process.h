@@ -58,6 +58,10 @@ std::string DescribeExit(int wait_status);
 // Up to `lines` lines from the end of a log, for error messages; "" when there is no such file.
 std::string LastLines(const std::string& path, int lines);
 
+// The last words of a role, from its log: the last line of its latest start that begins with
+// "reckon-", without the program's name. "" when it ended without a word, as in a crash.
+std::string LastWords(const std::string& path);
+
 // The folder of the running program.
 std::string ProgramFolder();
 

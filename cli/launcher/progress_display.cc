@@ -7,6 +7,11 @@
 #include "absl/strings/str_format.h"
 
 namespace reckon {
+namespace {
+
+constexpr size_t kWaitingShown = 80;  // characters on a terminal
+
+}  // namespace
 
 std::string FormatSeconds(double seconds) {
   if (!(seconds >= 0 && seconds < 1e9)) return "?";
@@ -48,7 +53,12 @@ std::string FormatProgress(const Progress& progress, int bar_width) {
   if (progress.tokens_per_s() > 0) {
     absl::StrAppend(&out, "  ", FormatCount(progress.tokens_per_s()), " tok/s");
   }
-  if (share >= 1) {
+  if (!progress.waiting_for().empty()) {
+    const bool cut = bar_width > 0 && progress.waiting_for().size() > kWaitingShown;
+    absl::StrAppend(
+        &out, "  waiting for: ",
+        cut ? progress.waiting_for().substr(0, kWaitingShown) + "..." : progress.waiting_for());
+  } else if (share >= 1) {
     absl::StrAppend(&out, "  in ", FormatSeconds(progress.elapsed_s()));
   } else if (share > 0) {
     absl::StrAppend(&out, "  ", FormatSeconds(progress.elapsed_s() * (1 - share) / share), " left");
@@ -82,8 +92,10 @@ void ProgressDisplay::Show(const Progress& progress, absl::Time now) {
     *out_ << "\n";  // the finished phase keeps its bar
     bar_.clear();
   }
-  bool new_phase = progress.phase() != phase_;
+  const bool news = progress.phase() != phase_ ||
+                    (progress.waiting_for() != waiting_for_ && !progress.waiting_for().empty());
   phase_ = progress.phase();
+  waiting_for_ = progress.waiting_for();
   for (const std::string& line : progress.lines()) {
     if (shown_lines_.insert(line).second) Print(line);
   }
@@ -95,7 +107,7 @@ void ProgressDisplay::Show(const Progress& progress, absl::Time now) {
     ClearBar();
     *out_ << bar;
     bar_ = bar;
-  } else if (!progress.phase().empty() && (new_phase || now >= next_plain_)) {
+  } else if (!progress.phase().empty() && (news || now >= next_plain_)) {
     *out_ << FormatProgress(progress, 0) << "\n";
     next_plain_ = now + plain_every_;
   }

@@ -12,8 +12,8 @@
 namespace reckon {
 
 // Shows the progress of a run. On a terminal: one bar for each phase, redrawn in place, below the
-// summary lines. Elsewhere: plain lines, with the numbers of the bar every `plain_every`. Not
-// thread-safe.
+// summary lines. Elsewhere: plain lines, with the numbers of the bar every `plain_every`, and at
+// once when what the run waits for changes. Not thread-safe.
 class ProgressDisplay {
  public:
   ProgressDisplay(std::ostream* out, bool terminal, absl::Duration plain_every = absl::Seconds(20));
@@ -34,11 +34,13 @@ class ProgressDisplay {
   const absl::Duration plain_every_;
   std::set<std::string> shown_lines_;  // a restarted learner reports its lines again
   std::string phase_;
+  std::string waiting_for_;
   std::string bar_;  // visible on the terminal now
   absl::Time next_plain_ = absl::InfinitePast();
 };
 
-// "ei round 1: sample  [#####     ]  512/1024 samples  340 tok/s  1:23 left". No bar when
+// "ei round 1: sample  [#####     ]  512/1024 samples  340 tok/s  1:23 left", and then "  waiting
+// for: no actor is connected", of which a line with a bar shows 80 characters. No bar when
 // `bar_width` is 0.
 std::string FormatProgress(const Progress& progress, int bar_width);
 

@@ -32,6 +32,32 @@ TEST(FormatProgress, ShowsShareSpeedAndTimeLeft) {
   EXPECT_EQ(FormatProgress(nothing, 10), "starting");
 }
 
+TEST(FormatProgress, SaysWhatTheRunWaitsFor) {
+  Progress progress = Half("sample");
+  progress.set_waiting_for("no actor is connected");
+  EXPECT_EQ(FormatProgress(progress, 0),
+            "sample  512/1,024 samples  1,340 tok/s  waiting for: no actor is connected");
+  progress.set_waiting_for(std::string(500, 'x'));
+  EXPECT_LT(FormatProgress(progress, 24).size(), 200u) << "a bar must not wrap";
+  EXPECT_GT(FormatProgress(progress, 0).size(), 500u);
+}
+
+TEST(ProgressDisplay, PlainLinesTellOfAWaitAtOnceAndOnce) {
+  std::ostringstream out;
+  ProgressDisplay display(&out, false);
+  const absl::Time now = absl::Now();
+  Progress progress = Half("sample");
+  display.Show(progress, now);
+  progress.set_waiting_for("no actor is connected");
+  display.Show(progress, now);
+  display.Show(progress, now);
+  progress.clear_waiting_for();
+  display.Show(progress, now);
+  const std::string text = out.str();
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 2) << text;
+  EXPECT_THAT(text, HasSubstr("waiting for: no actor is connected\n"));
+}
+
 TEST(Format, SecondsBytesAndCounts) {
   EXPECT_EQ(FormatSeconds(3723), "1:02:03");
   EXPECT_EQ(FormatSeconds(-1), "?");

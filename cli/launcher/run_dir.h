@@ -16,6 +16,11 @@ std::string AbsolutePath(const std::string& path);
 // resumed from any working directory.
 void MakePathsAbsolute(RunConfig* config);
 
+// The error of a flock that failed with `error`, an errno. FAILED_PRECONDITION: another process
+// holds the lock (EWOULDBLOCK). UNIMPLEMENTED: the file system of `path` has no locks, as some
+// network file systems and FUSE mounts. Else that of the errno.
+absl::Status LockError(int error, const std::string& path);
+
 // The directory of a run:
 //
 //   <output_dir>/<name>/config.textproto   resolved, with all defaults
@@ -27,9 +32,8 @@ void MakePathsAbsolute(RunConfig* config);
 class RunDir {
  public:
   // Creates the directory, or opens an existing one to resume its run. ALREADY_EXISTS: there is one
-  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, or the config
-  // differs in more than where and how fast the run is computed (actor, learner, coordinator,
-  // keep_last, output_dir).
+  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, or the run cannot
+  // continue with this config (common/config/resume_rules.h).
   static absl::StatusOr<std::unique_ptr<RunDir>> Open(const RunConfig& config, bool resume);
   ~RunDir();
   RunDir(const RunDir&) = delete;
@@ -37,6 +41,8 @@ class RunDir {
 
   const std::string& path() const { return path_; }
   bool resumed() const { return resumed_; }  // the directory existed before
+  // The config asks for more than the run was to do before: more stages, steps or rounds.
+  bool has_more() const { return has_more_; }
 
  private:
   RunDir(std::string path, int lock, bool resumed)
@@ -45,6 +51,7 @@ class RunDir {
   const std::string path_;
   const int lock_;
   const bool resumed_;
+  bool has_more_ = false;
 };
 
 }  // namespace reckon

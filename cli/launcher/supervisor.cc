@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "common/base/exit_status.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
@@ -56,10 +57,26 @@ absl::Duration Supervisor::Backoff(int failures) const {
 
 absl::Status Supervisor::GiveUp(const Command& command, const std::string& how,
                                 int failures) const {
+  const std::string times =
+      failures > 1 ? absl::StrCat(", ", failures, " times in a row") : std::string();
+  if (const std::string words = LastWords(command.log_path); !words.empty()) {
+    return absl::AbortedError(
+        absl::StrCat(command.name, times, ": ", words, "; its log is ", command.log_path));
+  }
   std::string tail = LastLines(command.log_path, 8);
-  return absl::AbortedError(absl::StrCat(
-      command.name, " ", how, failures > 1 ? absl::StrCat(", ", failures, " times in a row") : "",
-      "; see ", command.log_path, tail.empty() ? "" : ", which ends with:\n", tail));
+  return absl::AbortedError(absl::StrCat(command.name, " ", how, times, "; see ", command.log_path,
+                                         tail.empty() ? "" : ", which ends with:\n", tail));
+}
+
+absl::Status Supervisor::CheckFailure(const Command& command, int wait_status, int failures,
+                                      std::string* last_words) const {
+  const std::string before = std::exchange(*last_words, LastWords(command.log_path));
+  const bool recurs = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == kExitRecurs;
+  const bool repeats = failures > 1 && !before.empty() && before == *last_words;
+  if (!recurs && !repeats && failures < options_.max_failures) return absl::OkStatus();
+  const bool clean = WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+  return GiveUp(command, clean ? "ended before its work was done" : DescribeExit(wait_status),
+                failures);
 }
 
 absl::Status Supervisor::PollDaemon(Member* member) {
@@ -70,12 +87,9 @@ absl::Status Supervisor::PollDaemon(Member* member) {
   if (!ended) return absl::OkStatus();
   Forget(member);
   if (absl::Now() - member->started >= options_.healthy_after) member->failures = 0;
-  std::string how = DescribeExit(*ended);
-  if (++member->failures >= options_.max_failures) {
-    return GiveUp(member->command, how, member->failures);
-  }
+  RETURN_IF_ERROR(CheckFailure(member->command, *ended, ++member->failures, &member->last_words));
   member->start_at = absl::Now() + Backoff(member->failures);
-  on_event(absl::StrCat(member->command.name, " ", how, "; starting it again"));
+  on_event(absl::StrCat(member->command.name, " ", DescribeExit(*ended), "; starting it again"));
   return absl::OkStatus();
 }
 
@@ -102,7 +116,10 @@ absl::StatusOr<bool> Supervisor::PollGroup() {
   for (auto& member : group_) {
     std::optional<int> ended = member->process->Poll();
     all_ended &= ended.has_value();
-    if (ended && *ended != 0 && failed == nullptr) {
+    if (!ended || *ended == 0) continue;
+    // A rank that fails only because another did has less to say.
+    const bool recurs = WIFEXITED(*ended) && WEXITSTATUS(*ended) == kExitRecurs;
+    if (failed == nullptr || recurs) {
       failed = member.get();
       failed_status = *ended;
     }
@@ -121,7 +138,7 @@ absl::StatusOr<bool> Supervisor::PollGroup() {
   int64_t progress = group_source_.progress();
   if (progress > best_progress_ || lived_long) group_failures_ = 0;
   best_progress_ = std::max(best_progress_, progress);
-  if (++group_failures_ >= options_.max_failures) return GiveUp(command, how, group_failures_);
+  RETURN_IF_ERROR(CheckFailure(command, failed_status, ++group_failures_, &group_last_words_));
   group_start_at_ = absl::Now() + Backoff(group_failures_);
   on_event(
       absl::StrCat(command.name, " ", how, "; starting the learner again from its checkpoint"));

@@ -24,8 +24,14 @@ namespace reckon {
 //   group
 //                                  is restarted from its checkpoint; its clean end ends the run
 //
-// A daemon or group that fails max_failures times in a row ends Run with ABORTED and the last lines
-// of its log. A row ends after healthy_after, and for the group also with progress.
+// Another start that would end the same way is not made. Run ends with ABORTED
+//
+//   at once                       when a process exits with kExitRecurs (common/base/exit_status.h)
+//   at the second time in a row   when its last words are those of the time before
+//   at the max_failures'th time   when it ends in another way
+//
+// and the message is one line with the last words, or the end of the log of a process that ended
+// without any. A row ends after healthy_after, and for the group also with progress.
 //
 // Everything happens in the thread that calls StartDaemon and Run, which must be one thread
 // (process.h); not thread-safe. Run polls its children every Options::poll, since waiting for
@@ -84,6 +90,7 @@ class Supervisor {
     absl::Time started;
     absl::Time start_at = absl::InfinitePast();
     int failures = 0;
+    std::string last_words;  // of the failure before
   };
 
   absl::Status StartMember(Member* member);
@@ -94,6 +101,9 @@ class Supervisor {
   // True: the group has finished.
   absl::StatusOr<bool> PollGroup();
   absl::Duration Backoff(int failures) const;
+  // Why `command` is not started again after it ended `failures` times in a row; OK: it is.
+  absl::Status CheckFailure(const Command& command, int wait_status, int failures,
+                            std::string* last_words) const;
   absl::Status GiveUp(const Command& command, const std::string& how, int failures) const;
   void StopMembers(std::vector<Member*> members);
 
@@ -104,6 +114,7 @@ class Supervisor {
   Group group_source_;
   int attempt_ = 0;
   int group_failures_ = 0;
+  std::string group_last_words_;
   int64_t best_progress_ = 0;
   absl::Time group_start_at_ = absl::InfinitePast();
 };

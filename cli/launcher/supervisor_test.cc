@@ -14,6 +14,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -34,7 +35,7 @@ class SupervisorTest : public ::testing::Test {
     options_.first_backoff = absl::Milliseconds(1);
     options_.last_backoff = absl::Milliseconds(4);
     options_.poll = absl::Milliseconds(2);
-    options_.stop_timeout = absl::Seconds(5);
+    options_.stop_timeout = absl::Minutes(2);
   }
 
   Command Script(const std::string& name, const std::string& script) {
@@ -49,12 +50,8 @@ class SupervisorTest : public ::testing::Test {
     return absl::StrSplit(*text, '\n', absl::SkipEmpty());
   }
 
-  bool WaitFor(const std::function<bool()>& condition) {
-    for (int i = 0; i < 1000; ++i) {
-      if (condition()) return true;
-      absl::SleepFor(absl::Milliseconds(5));
-    }
-    return false;
+  static bool WaitFor(const std::function<bool()>& condition) {
+    return Await(condition, absl::Minutes(2));
   }
 
   std::string folder_;
@@ -68,7 +65,9 @@ TEST_F(SupervisorTest, TheGroupsCleanEndIsTheEnd) {
   supervisor.SetGroup({
       [&](int) {
         return std::vector<Command>{Script("learner-0", "echo a >> ended"),
-                                    Script("learner-1", "sleep 0.1; echo b >> ended")};
+                                    Script("learner-1",
+                                           "while [ ! -s ended ]; do sleep 0.01; done; "
+                                           "echo b >> ended")};
       },
   });
   EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
@@ -116,6 +115,47 @@ TEST_F(SupervisorTest, ADaemonThatNeverLivesEndsTheRunWithItsLastLines) {
   EXPECT_THAT(std::string(status.message()),
               AllOf(HasSubstr("actor-0 exited with code 3, 5 times in a row"),
                     HasSubstr("no such library"), HasSubstr("actor-0.log")));
+}
+
+TEST_F(SupervisorTest, AnExitThatWillRecurEndsTheRunAtOnceWithTheRolesLastWords) {
+  Supervisor supervisor(options_);
+  ASSERT_TRUE(supervisor.StartDaemon(Script("coordinator", "sleep 100")).ok());
+  int attempts = 0;
+  supervisor.SetGroup({[&](int) {
+    ++attempts;
+    return std::vector<Command>{
+        Script("learner-0", "echo reckon-learner: data.train: no such key >&2; exit 78")};
+  }});
+  const absl::Status status = supervisor.Run(stop_.get_token(), [] {});
+  EXPECT_EQ(status.message(),
+            "learner-0: data.train: no such key; its log is " + folder_ + "/learner-0.log");
+  EXPECT_EQ(attempts, 1);
+}
+
+TEST_F(SupervisorTest, TheSameLastWordsTwiceInARowEndTheRun) {
+  Supervisor supervisor(options_);
+  ASSERT_TRUE(supervisor
+                  .StartDaemon(Script("actor-0",
+                                      "echo x >> starts; n=$(wc -l < starts); "
+                                      "echo reckon-actor: failure $((n / 3)) >&2; exit 75"))
+                  .ok());
+  const absl::Status status = supervisor.Run(stop_.get_token(), [] {});
+  EXPECT_THAT(std::string(status.message()), HasSubstr("actor-0, 2 times in a row: failure 0"));
+  EXPECT_EQ(Lines("starts").size(), 2u);
+}
+
+TEST_F(SupervisorTest, OtherWordsOrNoneAreTriedAgain) {
+  Supervisor supervisor(options_);
+  int attempts = 0;
+  supervisor.SetGroup({[&](int attempt) {
+    ++attempts;
+    return std::vector<Command>{Script(
+        "learner-0", attempt < 2    ? absl::StrCat("echo reckon-learner: ", attempt, "; exit 75")
+                     : attempt == 2 ? "kill -9 $$"
+                                    : "exit 0")};
+  }});
+  EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
+  EXPECT_EQ(attempts, 4);
 }
 
 TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {

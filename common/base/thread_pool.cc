@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "absl/synchronization/mutex.h"
+#include "common/base/machine_limits.h"
 
 namespace reckon {
 namespace {
@@ -123,17 +124,15 @@ class Pool {
   std::vector<std::thread> workers_;
 };
 
-int AllCores() { return std::max(1u, std::thread::hardware_concurrency()); }
-
 std::unique_ptr<Pool>& ThePool() {
-  static auto* pool = new std::unique_ptr<Pool>(std::make_unique<Pool>(AllCores()));
+  static auto* pool = new std::unique_ptr<Pool>(std::make_unique<Pool>(UsableCores()));
   return *pool;
 }
 
 }  // namespace
 
 void SetComputeThreads(int threads) {
-  if (threads <= 0) threads = AllCores();
+  if (threads <= 0) threads = UsableCores();
   if (threads != ThePool()->threads()) ThePool() = std::make_unique<Pool>(threads);
 }
 

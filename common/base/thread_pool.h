@@ -13,8 +13,8 @@ namespace reckon {
 // follows at once, and then sleep. An idle role therefore leaves the cores to the other roles of
 // the machine. That is why OpenMP is not used: its workers spin for longer.
 
-// Sets the number of threads of later calls, the calling thread included. 0: one per core, which is
-// the default. Must not be called while a ParallelFor runs.
+// Sets the number of threads of later calls, the calling thread included. 0: one for each of the
+// UsableCores, which is the default. Must not be called while a ParallelFor runs.
 void SetComputeThreads(int threads);
 int ComputeThreads();
 

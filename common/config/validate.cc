@@ -3,6 +3,7 @@
 #include <set>
 #include <string>
 
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/config/ranges.h"
 #include "common/config/stage_info.h"
@@ -30,6 +31,12 @@ absl::Status CheckData(const DataSettings& data) {
     return InvalidKey("data.eval", "is required; set it to a file or to builtin, or set ",
                       "data.validation_fraction to hold out a part of data.train");
   }
+  if (data.format() != DataSettings::CHAT &&
+      !(data.system_prompt().empty() && data.chat_template_kwargs().empty())) {
+    return InvalidKey(
+        data.system_prompt().empty() ? "data.chat_template_kwargs" : "data.system_prompt",
+        "is for data.format CHAT; remove it, or set CHAT");
+  }
   const BuiltinProblems& builtin = data.builtin();
   if (builtin.min_steps() <= builtin.max_steps()) return absl::OkStatus();
   return InvalidKey("data.builtin.max_steps", builtin.max_steps(), " is below min_steps ",
@@ -42,6 +49,22 @@ absl::Status CheckEval(const EvalSettings& eval) {
                       " samples of a problem equal; set it above 0, or eval.samples to 0");
   }
   return CheckVerdictReward("eval.reward", eval.reward());
+}
+
+absl::Status CheckBestMetric(const RunConfig& config) {
+  const std::string& metric = config.best_metric();
+  const bool reranked = metric == "rerank@K" || metric == "rerank_weighted@K";
+  if (metric != "maj@1" && metric != "maj@K" && metric != "pass@K" && !reranked) {
+    return InvalidKey("best_metric", "'", metric, "' is not one of maj@1, maj@K, pass@K, rerank@K ",
+                      "and rerank_weighted@K");
+  }
+  if (metric != "maj@1" && config.eval().samples() == 0) {
+    return InvalidKey("best_metric", metric, " needs samples; set eval.samples above 0");
+  }
+  if (reranked && config.eval().orm().empty()) {
+    return InvalidKey("best_metric", metric, " needs a reward model; set eval.orm");
+  }
+  return absl::OkStatus();
 }
 
 // The model comes from model.path, or the first stage creates it.
@@ -97,11 +120,12 @@ absl::Status ValidateConfig(const RunConfig& config) {
   RETURN_IF_ERROR(CheckTexts(config, shared, "", config.stage_size()));
   RETURN_IF_ERROR(CheckData(config.data()));
   const std::string& listen = config.coordinator().listen();
-  if (listen.find(':') == std::string::npos) {
-    return InvalidKey("coordinator.listen", "'", listen, "' must be HOST:PORT, as 127.0.0.1:0");
+  if (const absl::Status status = ParseHostPort(listen).status(); !status.ok()) {
+    return InvalidKey("coordinator.listen", status.message());
   }
   RETURN_IF_ERROR(CheckTraining("training", config.training()));
   RETURN_IF_ERROR(CheckEval(config.eval()));
+  RETURN_IF_ERROR(CheckBestMetric(config));
   return CheckStages(config);
 }
 

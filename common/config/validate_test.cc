@@ -121,6 +121,11 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{WITH("stage { name: \"a/b\" sft {} }"), "stage[1].name: 'a/b' must be"},
         BadConfig{WITH("stage { name: \"sft_1\" sft {} }"),
                   "stage[1].name: 'sft_1' is the name of an earlier stage"},
+        BadConfig{WITH("best_metric: \"maj@4\""), "best_metric: 'maj@4' is not one of maj@1"},
+        BadConfig{WITH("best_metric: \"\""), "best_metric: must not be empty"},
+        BadConfig{WITH("best_metric: \"pass@K\" eval { samples: 0 }"),
+                  "best_metric: pass@K needs samples"},
+        BadConfig{WITH("best_metric: \"rerank@K\""), "best_metric: rerank@K needs a reward model"},
         BadConfig{WITH("eval { samples: 5000 }"), "eval.samples is 5000; allowed: at most 4096"},
         BadConfig{WITH("eval { temperature: -1 }"), "eval.temperature is -1; allowed: 0 to 100"},
         BadConfig{WITH("eval { temperature: nan }"), "eval.temperature is nan"},
@@ -133,6 +138,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{WITH("stage { sft {} training { epochs: 0 } }"), "stage[1].training.epochs is 0"},
         BadConfig{WITH("actor { count: 0 }"), "actor.count is 0"},
         BadConfig{WITH("coordinator { listen: \"here\" }"), "must be HOST:PORT"},
+        BadConfig{WITH("coordinator { listen: \"127.0.0.1:80000\" }"), "0 to 65535"},
         BadConfig{WITH("keep_last: 0"), "keep_last is 0"}));
 
 INSTANTIATE_TEST_SUITE_P(
@@ -144,6 +150,12 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{WITH("stage { ei { rounds: 0 } }"),
                   "stage[1].ei.rounds is 0; allowed: 1 to 1000"},
         BadConfig{WITH("stage { ei { sampling { temperature: 0 } } }"), "samples_per_prompt to 1"},
+        BadConfig{R"(model { path: "m" } data { train: "t" eval: "e" system_prompt: "x" }
+                     stage { sft {} })",
+                  "data.system_prompt: is for data.format CHAT"},
+        BadConfig{R"(model { path: "m" } data { train: "t" eval: "e" chat_template_kwargs: "{}" }
+                     stage { sft {} })",
+                  "data.chat_template_kwargs: is for data.format CHAT"},
         BadConfig{WITH("stage { ei { reward { kind: ORM } } }"), "reward[0].orm: is required"},
         BadConfig{WITH("stage { ei { reward {} reward { name: \"exact_match_strict\" } } }"),
                   "reward[1].name: 'exact_match_strict' is the name of an earlier reward"},

@@ -54,6 +54,13 @@ ModelConfig Padded() {
   return config;
 }
 
+// The upper layer without RoPE.
+ModelConfig SmolLm3() {
+  ModelConfig config = SmallConfig();
+  config.no_rope = {1};
+  return config;
+}
+
 std::unique_ptr<Transformer> Make(Dtype dtype, bool trainable = false,
                                   const ModelConfig& config = SmallConfig()) {
   RandomWeights weights = MakeRandomWeights(config, 1);
@@ -134,7 +141,7 @@ INSTANTIATE_TEST_SUITE_P(
                     ExactCase{Dtype::kBf16, Llama3()}, ExactCase{Dtype::kBf16, Qwen2()},
                     ExactCase{Dtype::kFp32, Qwen2()}, ExactCase{Dtype::kBf16, Qwen3()},
                     ExactCase{Dtype::kFp32, Qwen3()}, ExactCase{Dtype::kBf16, Padded()},
-                    ExactCase{Dtype::kFp32, Padded()}));
+                    ExactCase{Dtype::kFp32, Padded()}, ExactCase{Dtype::kBf16, SmolLm3()}));
 
 TEST(UnusedRowsTest, AreNeverDrawnAndNoPartOfTheSoftmax) {
   RandomWeights weights = MakeRandomWeights(Padded(), 1);
@@ -196,7 +203,8 @@ double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
 
 class FamilyGradientTest : public testing::TestWithParam<ModelConfig> {};
 INSTANTIATE_TEST_SUITE_P(Models, FamilyGradientTest,
-                         testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3(), Padded()));
+                         testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3(), SmolLm3(),
+                                         Padded()));
 
 TEST_P(FamilyGradientTest, AgreesWithDifferencesAlongEveryParameter) {
   auto model = Make(Dtype::kFp32, true, GetParam());

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/safetensors.h"
 
 namespace reckon {
 namespace {
@@ -36,6 +38,10 @@ Adapter NewAdapter(const at::Tensor& weight, int64_t rank, double alpha, uint64_
     *leaf = leaf->to(weight.device()).set_requires_grad(true);
   }
   return out;
+}
+
+at::ScalarType StoredAs(const std::string& dtype) {
+  return dtype == "BF16" ? at::kBFloat16 : dtype == "F16" ? at::kHalf : at::kFloat;
 }
 
 at::Tensor RopeTensor(const ModelConfig& config, Backend backend) {
@@ -144,20 +150,23 @@ absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& mani
           absl::StrCat("weights: ", entry.name(), " has shape [", absl::StrJoin(shape, ", "),
                        "], config.json asks for [", absl::StrJoin(wanted, ", "), "]"));
     }
-    if (entry.dtype() != "BF16" && entry.dtype() != "F32") {
-      return absl::InvalidArgumentError(absl::StrCat("weights: ", entry.name(), " has dtype ",
-                                                     entry.dtype(), "; BF16 and F32 are read"));
+    const std::optional<uint64_t> element = DtypeBytes(entry.dtype());
+    if (!element) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "weights: ", entry.name(), " has type ", entry.dtype(), "; F32, BF16 and F16 are read"));
     }
     // Checked before the allocation, because a hostile config.json may ask for any size.
-    uint64_t left = bytes.size(), needed = entry.dtype() == "BF16" ? 2 : 4;
+    uint64_t left = bytes.size(), needed = *element;
     left -= std::min<uint64_t>(left, entry.offset());
     for (int64_t n : shape) needed = n > 0 && needed <= left / n ? needed * n : left + 1;
     if (needed > left) {
       return absl::InvalidArgumentError(
           absl::StrCat("weights: ", entry.name(), " ends beyond the end of the buffer"));
     }
-    at::Tensor tensor = at::empty(shape, entry.dtype() == "BF16" ? at::kBFloat16 : at::kFloat);
+    at::Tensor tensor = at::empty(shape, StoredAs(entry.dtype()));
     std::memcpy(tensor.mutable_data_ptr(), bytes.data() + entry.offset(), tensor.nbytes());
+    // The kernels know bf16 and fp32; fp32 holds every F16 number.
+    if (tensor.scalar_type() == at::kHalf) tensor = tensor.to(at::kFloat);
     out.emplace_back(entry.name(), std::move(tensor));
     // What is left at the end is unexpected. A model with a tensor that nothing reads would compute
     // something else than its authors' code.

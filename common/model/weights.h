@@ -47,7 +47,7 @@ class TransformerWeights {
   TransformerWeights(const TransformerWeights&) = delete;
   TransformerWeights& operator=(const TransformerWeights&) = delete;
 
-  // Copies the weights (BF16 or F32) out of the flat buffer that `manifest` describes.
+  // Copies the weights (F32, BF16 or F16) out of the flat buffer that `manifest` describes.
   // INVALID_ARGUMENT names a tensor that is missing, unexpected or of another shape than
   // config.json asks for. With first_layer > 0, tensors of other layers are ignored.
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes, bool trainable);

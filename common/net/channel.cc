@@ -2,6 +2,7 @@
 
 #include <chrono>
 
+#include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 
 namespace reckon {
@@ -17,6 +18,7 @@ grpc::ChannelArguments ClientArguments() {
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // One connection per channel, so that a long stream does not take the flow-control window of
   // another channel to the same peer.
   args.SetInt(GRPC_ARG_USE_LOCAL_SUBCHANNEL_POOL, 1);
@@ -47,6 +49,16 @@ grpc::Status ToGrpc(const absl::Status& status) {
   const absl::string_view message = status.message();
   return grpc::Status(static_cast<grpc::StatusCode>(status.code()),
                       std::string(message.data(), message.size()));
+}
+
+std::string PlainReason(const absl::Status& status) {
+  if (absl::StrContains(status.message(), "Connection refused")) return "connection refused";
+  if (absl::IsDeadlineExceeded(status) || absl::StrContains(status.message(), "timed out") ||
+      absl::StrContains(status.message(), "Timeout occurred")) {
+    return "no answer";
+  }
+  return status.message().empty() ? absl::StatusCodeToString(status.code())
+                                  : std::string(status.message());
 }
 
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout) {

@@ -10,10 +10,12 @@
 
 namespace reckon {
 
-// Bytes of the largest message that a service of Reckon sends or accepts.
-inline constexpr int kMaxMessageBytes = 16 << 20;
+// Bytes of the largest message that a service of Reckon sends or accepts. Weight manifests, which
+// hold the tokenizer's files, are the largest (common/model/files/model_texts.h).
+inline constexpr int kMaxMessageBytes = 64 << 20;
 
-// Makes a channel to "host:port" with the message limit, keepalive pings and quick reconnection.
+// Makes a channel to "host:port" with the message limit, keepalive pings and quick reconnection. It
+// never leads through an HTTP proxy, whatever http_proxy says: the parts of a run reach each other.
 // It connects at the first call; an unreachable peer is an error of the call, not of the channel.
 std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
 // The arguments of such a channel.
@@ -25,6 +27,10 @@ void ConfigureServer(grpc::ServerBuilder* builder);
 // Convert between the status types of gRPC and Abseil, whose codes have equal numbers.
 absl::Status FromGrpc(const grpc::Status& status);
 grpc::Status ToGrpc(const absl::Status& status);
+
+// Why a call failed, for humans, without what gRPC tells of its own insides: "connection refused",
+// "no answer", or else the message.
+std::string PlainReason(const absl::Status& status);
 
 // Lets the call fail with DEADLINE_EXCEEDED when it takes longer than `timeout`.
 void SetDeadline(grpc::ClientContext* context, absl::Duration timeout);

@@ -28,15 +28,16 @@ bool SameKey(const RolloutKey& a, const RolloutKey& b) {
 
 }  // namespace
 
-PlanClient::PlanClient(Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop)
-    : stub_(stub), term_(term), stop_(std::move(stop)) {}
+PlanClient::PlanClient(Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
+                       std::function<void(const absl::Status&)> on_outage)
+    : stub_(stub), term_(term), stop_(std::move(stop)), on_outage_(std::move(on_outage)) {}
 
 absl::Status PlanClient::Call(RpcCall call) const {
-  return CallWithRetry(stop_, {.attempt_timeout = kCallTimeout}, call);
+  return CallWithRetry(stop_, {.attempt_timeout = kCallTimeout, .on_outage = on_outage_}, call);
 }
 
 absl::Status PlanClient::CallStream(RpcCall call) const {
-  return CallWithRetry(stop_, {.attempt_timeout = kStreamTimeout}, call);
+  return CallWithRetry(stop_, {.attempt_timeout = kStreamTimeout, .on_outage = on_outage_}, call);
 }
 
 absl::StatusOr<OpenPlanReply> PlanClient::Open(const PlanSpec& spec) {
@@ -86,13 +87,15 @@ absl::StatusOr<bool> PlanClient::AppendWhatFits(const std::string& plan, Pending
 }
 
 absl::Status PlanClient::Append(const std::string& plan, uint64_t first_group,
-                                std::vector<WorkItem> items, bool end_of_plan) {
+                                std::vector<WorkItem> items, bool end_of_plan,
+                                const PlanCheck& check) {
   PendingGroups pending = {.first_group = first_group, .end_of_plan = end_of_plan};
   pending.items.assign(std::make_move_iterator(items.begin()),
                        std::make_move_iterator(items.end()));
   while (true) {
     ASSIGN_OR_RETURN(const bool all, AppendWhatFits(plan, &pending));
     if (all) return absl::OkStatus();
+    RETURN_IF_ERROR(check());
     if (WaitForStop(stop_, kFullWindowWait)) return absl::CancelledError("stopped");
   }
 }
@@ -110,12 +113,26 @@ absl::StatusOr<NextBatchReply> PlanClient::PollBatch(const std::string& plan, ui
 }
 
 absl::StatusOr<std::optional<BatchHeader>> PlanClient::NextHeader(const std::string& plan,
-                                                                  uint64_t batch) {
+                                                                  uint64_t batch,
+                                                                  const PlanCheck& check) {
   while (true) {
     ASSIGN_OR_RETURN(NextBatchReply reply, PollBatch(plan, batch, kBatchWait));
     if (reply.has_header()) return std::move(*reply.mutable_header());
     if (reply.end_of_plan()) return std::nullopt;
+    RETURN_IF_ERROR(check());
   }
+}
+
+absl::Status PlanClient::AllSetAside(const std::string& plan, uint64_t groups) {
+  GetStatusReply reply;
+  RETURN_IF_ERROR(
+      Call([&](grpc::ClientContext* context) { return stub_->GetStatus(context, {}, &reply); }));
+  std::string error;
+  for (const PlanStatus& status : reply.plans()) {
+    if (status.name() == plan) error = status.last_error();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "plan '", plan, "': all ", groups, " groups were set aside; the last error: ", error));
 }
 
 absl::StatusOr<std::vector<Rollout>> PlanClient::Fetch(const std::vector<RolloutKey>& keys) {

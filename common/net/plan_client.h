@@ -18,6 +18,10 @@
 
 namespace reckon {
 
+// Whether the owner of a plan shall wait on: OK, or why the plan cannot continue.
+using PlanCheck = std::function<absl::Status()>;
+inline const PlanCheck kNoPlanCheck = [] { return absl::OkStatus(); };
+
 // What the owner of a plan, a learner or `reckon eval`, asks of the coordinator:
 //
 //   Open --> Append ... Append --> NextHeader --> Fetch --> MarkApplied --> MarkDurable --> Close
@@ -28,15 +32,17 @@ namespace reckon {
 class PlanClient {
  public:
   // `stub` must outlive the client. `term` is that of the learner group; 0: no group, no fence.
-  PlanClient(Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop);
+  // `on_outage` is that of RetryOptions, for every call.
+  PlanClient(Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
+             std::function<void(const absl::Status&)> on_outage = nullptr);
 
   // Opens the plan, or resumes it when a plan with this name and spec exists.
   absl::StatusOr<OpenPlanReply> Open(const PlanSpec& spec);
 
   // Appends items[i] as group first_group + i. Blocks while the coordinator's window of resident
-  // groups is full.
+  // groups is full and `check` is OK.
   absl::Status Append(const std::string& plan, uint64_t first_group, std::vector<WorkItem> items,
-                      bool end_of_plan);
+                      bool end_of_plan, const PlanCheck& check = kNoPlanCheck);
 
   // Groups that are still to be appended.
   struct PendingGroups {
@@ -48,8 +54,13 @@ class PlanClient {
   // false when the window is full: batches must be marked applied before more fits.
   absl::StatusOr<bool> AppendWhatFits(const std::string& plan, PendingGroups* pending);
 
-  // Waits for the header of a batch. Nothing: the plan ended before this batch.
-  absl::StatusOr<std::optional<BatchHeader>> NextHeader(const std::string& plan, uint64_t batch);
+  // Waits for the header of a batch, as long as `check` is OK. Nothing: the plan ended before this
+  // batch.
+  absl::StatusOr<std::optional<BatchHeader>> NextHeader(const std::string& plan, uint64_t batch,
+                                                        const PlanCheck& check = kNoPlanCheck);
+  // FAILED_PRECONDITION for a plan, or a batch of it, whose `groups` groups were all set aside,
+  // with the error of the last attempt.
+  absl::Status AllSetAside(const std::string& plan, uint64_t groups);
   // Waits at most `wait`. A reply without a header and without end_of_plan: not cut yet.
   absl::StatusOr<NextBatchReply> PollBatch(const std::string& plan, uint64_t batch,
                                            absl::Duration wait);
@@ -76,6 +87,7 @@ class PlanClient {
   Coordinator::StubInterface* const stub_;
   const uint64_t term_;
   const std::stop_token stop_;
+  const std::function<void(const absl::Status&)> on_outage_;
 };
 
 // How long one NextBatch waits at the coordinator.

@@ -68,10 +68,11 @@ class Feeder {
 
 absl::Status RunPlanToEnd(PlanClient* client, const PlanSpec& spec, uint64_t version,
                           const std::function<std::optional<WorkItem>()>& next,
-                          const std::function<absl::Status(const Batch&)>& each) {
+                          const std::function<absl::Status(const Batch&)>& each,
+                          const PlanCheck& check) {
   ASSIGN_OR_RETURN(const OpenPlanReply opened, client->Open(spec));
   Feeder feeder(client, spec.name(), opened, &next);
-  uint64_t b = 0;
+  uint64_t b = 0, rollouts = 0, set_aside = 0;
   for (;; ++b) {
     const uint64_t target =
         (b + spec.max_open_batches() + 1) * static_cast<uint64_t>(spec.groups_per_batch());
@@ -82,6 +83,7 @@ absl::Status RunPlanToEnd(PlanClient* client, const PlanSpec& spec, uint64_t ver
       ASSIGN_OR_RETURN(const bool fed, feeder.FeedTo(target));
       ASSIGN_OR_RETURN(reply,
                        client->PollBatch(spec.name(), b, fed ? kBatchWait : kFullWindowWait));
+      if (!reply.has_header()) RETURN_IF_ERROR(check());
     }
     if (!reply.has_header()) break;
     Batch batch;
@@ -89,12 +91,15 @@ absl::Status RunPlanToEnd(PlanClient* client, const PlanSpec& spec, uint64_t ver
     std::vector<RolloutKey> keys;
     for (const RolloutHeader& rollout : batch.header.rollouts()) keys.push_back(rollout.key());
     ASSIGN_OR_RETURN(batch.rollouts, client->Fetch(keys));
+    rollouts += batch.rollouts.size();
+    set_aside += batch.header.set_aside_size();
     RETURN_IF_ERROR(each(batch));
     // The interrupted run has applied the batches before that.
     if (b >= opened.next_batch()) {
       RETURN_IF_ERROR(client->MarkApplied(spec.name(), b, version));
     }
   }
+  if (rollouts == 0 && set_aside > 0) return client->AllSetAside(spec.name(), set_aside);
   return client->Close(spec.name());
 }
 

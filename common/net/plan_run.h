@@ -37,10 +37,13 @@ struct Batch {
 // Numbers the items itself (WorkItem.group). Needs memory for a few batches. Blocks; `next` and
 // `each` run on the calling thread. Returns errors of `each` unchanged, CANCELLED when stopped,
 //   FAILED_PRECONDITION  there are fewer or more items than the interrupted run had
+//   FAILED_PRECONDITION  every group was set aside; the message has the last attempt's error
 //   NOT_FOUND            the plan ran to its end before and its rollouts were deleted
+// and that of `check`, which is asked while a batch is not there: PlanWatch::Check.
 absl::Status RunPlanToEnd(PlanClient* client, const PlanSpec& spec, uint64_t version,
                           const std::function<std::optional<WorkItem>()>& next,
-                          const std::function<absl::Status(const Batch&)>& each);
+                          const std::function<absl::Status(const Batch&)>& each,
+                          const PlanCheck& check = kNoPlanCheck);
 
 }  // namespace reckon
 

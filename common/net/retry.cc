@@ -39,7 +39,11 @@ absl::Status CallWithRetry(const std::stop_token& stop, const RetryOptions& opti
   Backoff backoff;
   while (!stop.stop_requested()) {
     const absl::Status status = CallOnce(stop, options.attempt_timeout, call);
-    if (!IsTransient(status)) return status;
+    if (!IsTransient(status)) {
+      if (options.on_outage && !backoff.first()) options.on_outage(absl::OkStatus());
+      return status;
+    }
+    if (options.on_outage && backoff.first() && !stop.stop_requested()) options.on_outage(status);
     if (absl::Now() > give_up) {
       return absl::Status(status.code(), absl::StrCat(status.message(), " (gave up after ",
                                                       absl::FormatDuration(options.patience), ")"));

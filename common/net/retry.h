@@ -1,6 +1,8 @@
 #ifndef RECKON_COMMON_NET_RETRY_H_
 #define RECKON_COMMON_NET_RETRY_H_
 
+#include <functional>
+
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/time/time.h"
@@ -56,6 +58,9 @@ struct RetryOptions {
   absl::Duration attempt_timeout = absl::Seconds(15);
   // No attempt is started this long after the first one. Infinite: retry until stopped.
   absl::Duration patience = absl::InfiniteDuration();
+  // Called with the first transient error of the call, and with OK when it is answered after one:
+  // lets a run say what it waits for. Null: nobody is told.
+  std::function<void(const absl::Status&)> on_outage = nullptr;
 };
 
 // Repeats `call` until it succeeds or fails for good. Returns the last transient error when the

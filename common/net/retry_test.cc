@@ -195,5 +195,21 @@ TEST(BackoffTest, DoublesUpToItsBoundAndStartsAgainAfterASuccess) {
   EXPECT_EQ(backoff.Next(), absl::Milliseconds(50));
 }
 
+TEST(RetryTest, TellsOfAnOutageAndItsEndOnce) {
+  std::vector<absl::Status> told;
+  int attempts = 0;
+  const auto call = [&](grpc::ClientContext*) {
+    return ++attempts < 4 ? grpc::Status(grpc::StatusCode::UNAVAILABLE, "away") : grpc::Status::OK;
+  };
+  const RetryOptions options = {
+      .on_outage = [&](const absl::Status& status) { told.push_back(status); }};
+  EXPECT_TRUE(CallWithRetry({}, options, call).ok());
+  ASSERT_EQ(told.size(), 2u);
+  EXPECT_EQ(told[0], absl::UnavailableError("away"));
+  EXPECT_TRUE(told[1].ok());
+  EXPECT_TRUE(CallWithRetry({}, options, call).ok());
+  EXPECT_EQ(told.size(), 2u) << "an answer at once is no outage";
+}
+
 }  // namespace
 }  // namespace reckon

@@ -21,7 +21,16 @@ absl::Status WriteProgress(const std::string& run_dir, const Progress& progress)
   // every write.
   if (!std::isfinite(clean.tokens_per_s())) clean.clear_tokens_per_s();
   for (std::string& line : *clean.mutable_lines()) line = RepairUtf8(line);
+  clean.set_waiting_for(RepairUtf8(clean.waiting_for()));
   return WriteFileAtomically(PathIn(run_dir), MessageToJson(clean));
+}
+
+absl::Status ShowWaiting(const std::string& run_dir, const std::string& waiting_for) {
+  absl::StatusOr<Progress> progress = ReadProgress(run_dir);
+  if (!progress.ok()) progress = Progress();
+  if (progress->phase().empty()) progress->set_phase("start");
+  progress->set_waiting_for(waiting_for);
+  return WriteProgress(run_dir, *progress);
 }
 
 absl::StatusOr<Progress> ReadProgress(const std::string& run_dir) {

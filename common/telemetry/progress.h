@@ -14,6 +14,10 @@ namespace reckon {
 // UTF-8 as U+FFFD.
 absl::Status WriteProgress(const std::string& run_dir, const Progress& progress);
 
+// Says in progress.json what a learner waits for that has no Reporter yet; the rest of the file
+// stays.
+absl::Status ShowWaiting(const std::string& run_dir, const std::string& waiting_for);
+
 // NOT_FOUND before the first write; INVALID_ARGUMENT names the file and what is wrong in it.
 absl::StatusOr<Progress> ReadProgress(const std::string& run_dir);
 

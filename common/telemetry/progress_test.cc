@@ -50,10 +50,25 @@ TEST_F(ProgressTest, HasTheKeysThatScriptsRead) {
   ASSERT_TRUE(WriteProgress(run_dir_, Progress()).ok());
   std::ifstream file(run_dir_ + "/progress.json");
   const std::string text{std::istreambuf_iterator<char>(file), {}};
-  for (const char* key :
-       {"phase", "done", "total", "unit", "tokens_per_s", "elapsed_s", "lines", "finished"}) {
+  for (const char* key : {"phase", "done", "total", "unit", "tokens_per_s", "elapsed_s", "lines",
+                          "finished", "waiting_for"}) {
     EXPECT_THAT(text, HasSubstr(std::string("\"") + key + "\": "));
   }
+}
+
+TEST_F(ProgressTest, AWaitIsShownBesideWhatTheFileHolds) {
+  ASSERT_TRUE(ShowWaiting(run_dir_, "the coordinator does not answer").ok());
+  EXPECT_EQ(ReadProgress(run_dir_)->phase(), "start");
+  Progress progress;
+  progress.set_phase("sft");
+  progress.add_lines("done before");
+  ASSERT_TRUE(WriteProgress(run_dir_, progress).ok());
+  ASSERT_TRUE(ShowWaiting(run_dir_, "the coordinator does not answer").ok());
+  EXPECT_EQ(ReadProgress(run_dir_)->waiting_for(), "the coordinator does not answer");
+  EXPECT_EQ(ReadProgress(run_dir_)->phase(), "sft");
+  EXPECT_EQ(ReadProgress(run_dir_)->lines_size(), 1);
+  ASSERT_TRUE(ShowWaiting(run_dir_, "").ok());
+  EXPECT_EQ(ReadProgress(run_dir_)->waiting_for(), "");
 }
 
 TEST_F(ProgressTest, DamageNamesTheFile) {

@@ -119,7 +119,7 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
   // A learner group that hangs, is replaced and then wakes up repeats its old call. Without the
   // record of all nonces it would take the run away from its successor.
   if (earlier.ok()) {
-    return absl::FailedPreconditionError(
+    return absl::AbortedError(
         absl::StrCat("this nonce began term ", *earlier, ", and term ", meta.term(),
                      " has begun since: another learner group has taken over"));
   }
@@ -168,6 +168,8 @@ GetStatusReply Core::Status(absl::Time now) const {
     status->set_batches_applied(record.batches_applied());
     status->set_end_of_plan(record.end_of_plan());
     status->set_closed(record.closed());
+    status->set_set_aside_groups(record.set_aside_groups());
+    status->set_last_error(record.last_error());
   }
   for (const auto& [name, actor] : state_.leases.actors()) {
     ActorStatus* status = reply.add_actors();
@@ -175,6 +177,7 @@ GetStatusReply Core::Status(absl::Time now) const {
     status->set_outstanding(actor.outstanding);
     status->set_accepted(actor.accepted);
     status->set_idle_ms(std::max<int64_t>(0, absl::ToInt64Milliseconds(now - actor.last_seen)));
+    *status->mutable_report() = actor.report;
   }
   return reply;
 }

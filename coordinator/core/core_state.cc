@@ -16,8 +16,10 @@ CoreState::CoreState(const Store* store, CoreOptions options)
 
 absl::Status CoreState::CheckTerm(uint64_t term) const {
   if (term == meta.term()) return absl::OkStatus();
-  return absl::FailedPreconditionError(
-      absl::StrCat("the call is of term ", term, "; the current learner term is ", meta.term()));
+  return absl::AbortedError(absl::StrCat(
+      "the call is of learner term ", term, " and the coordinator is in term ", meta.term(),
+      term < meta.term() ? ": another learner group has taken over"
+                         : ": it has lost its store, or has another run's"));
 }
 
 absl::StatusOr<const PlanState*> CoreState::FindPlan(const std::string& name) const {

@@ -48,7 +48,7 @@ enum Changed : uint32_t {
 struct CoreState {
   CoreState(const Store* store, CoreOptions options);
 
-  // FAILED_PRECONDITION unless `term` is the current term of the learner group.
+  // ABORTED unless `term` is the current term of the learner group.
   absl::Status CheckTerm(uint64_t term) const;
   // NOT_FOUND when no plan has this name.
   absl::StatusOr<PlanState*> FindPlan(const std::string& name);

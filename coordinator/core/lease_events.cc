@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "coordinator/core/request_check.h"
 
@@ -15,6 +16,7 @@ namespace {
 constexpr uint32_t kMaxLeaseSamples = 4096;
 constexpr size_t kMaxLeaseBytes = 8 << 20;
 constexpr int kMaxIds = 65536;  // leases in one call
+constexpr size_t kMaxErrorBytes = 4096;
 
 // The version that a plan's samples must come from now, if it is published.
 std::optional<uint64_t> VersionFor(const CoreState& state, const PlanState& plan) {
@@ -29,13 +31,16 @@ std::optional<uint64_t> VersionFor(const CoreState& state, const PlanState& plan
 }
 
 // The version of the reply: the held one if a plan has work for it, else that of the first plan
-// with work. Nothing: no plan has work.
-std::optional<uint64_t> ChooseVersion(const CoreState& state, uint64_t held_version) {
+// with work; never one that the actor refuses, whose attempts could only fail. Nothing: no plan has
+// work.
+std::optional<uint64_t> ChooseVersion(const CoreState& state, uint64_t held_version,
+                                      std::optional<uint64_t> refused) {
   std::optional<uint64_t> first;
   for (const std::string& name : state.plan_order) {
     const PlanState& plan = state.plans.at(name);
     if (!plan.FirstLeasable().has_value()) continue;
     const std::optional<uint64_t> version = VersionFor(state, plan);
+    if (version.has_value() && version == refused) continue;
     // To load other weights the actor must first finish all that is in flight, so work at the
     // version that it holds comes before older plans.
     if (version == held_version) return version;
@@ -127,7 +132,8 @@ void SetGroupAside(CoreState& state, PlanState& plan, GroupState& group) {
 
 enum class Ending { kExpired, kFailed, kReturned };
 
-void EndLease(CoreState& state, uint64_t id, Ending ending) {
+// `error`: why the attempt failed, of a lease that ends in kFailed.
+void EndLease(CoreState& state, uint64_t id, Ending ending, const std::string& error = "") {
   const std::optional<HeldLease> lease = state.leases.Remove(id);
   // It ended earlier in this event: another one set its group aside.
   if (!lease.has_value()) return;
@@ -143,6 +149,11 @@ void EndLease(CoreState& state, uint64_t id, Ending ending) {
   }
   state.meta_dirty = true;
   state.changed |= kWorkChanged;
+  if (failed) {
+    plan.mutable_record().set_last_error(
+        ending == Ending::kFailed ? error : absl::StrCat("a lease of ", lease->actor, " expired"));
+    state.MarkDirty(plan);
+  }
   if (failed && attempts >= state.options.max_attempts) {
     state.ledger.SetAside(lease->samples.size());
     SetGroupAside(state, plan, group);
@@ -164,11 +175,14 @@ absl::Status CheckLeaseIds(const std::string& actor, int ids) {
 
 absl::StatusOr<LeaseReply> LeaseSamples(CoreState& state, const LeaseRequest& request,
                                         absl::Time now) {
-  RETURN_IF_ERROR(CheckName("actor", request.actor()));
-  if (request.max_samples() == 0) return BadRequest("max_samples is 0");
+  RETURN_IF_ERROR(CheckLeaseRequest(request));
   state.leases.ActorSeen(request.actor(), now);
+  state.leases.KeepReport(request.actor(), request.report());
   LeaseReply reply;
-  const std::optional<uint64_t> version = ChooseVersion(state, request.held_version());
+  if (request.max_samples() == 0) return reply;
+  std::optional<uint64_t> refused;
+  if (!request.report().refused_because().empty()) refused = request.report().refused_version();
+  const std::optional<uint64_t> version = ChooseVersion(state, request.held_version(), refused);
   if (!version.has_value()) return reply;
   uint32_t room = std::min(request.max_samples(), kMaxLeaseSamples);
   for (const std::string& name : state.plan_order) {
@@ -205,12 +219,16 @@ absl::StatusOr<RenewLeasesReply> RenewLeases(CoreState& state, const RenewLeases
 
 absl::Status ReturnLeases(CoreState& state, const ReturnLeasesRequest& request, absl::Time now) {
   RETURN_IF_ERROR(CheckLeaseIds(request.actor(), request.leases_size()));
+  if (request.error().size() > kMaxErrorBytes) {
+    return BadRequest("error is above ", kMaxErrorBytes, " bytes");
+  }
   state.leases.ActorSeen(request.actor(), now);
   for (uint64_t id : request.leases()) {
     const HeldLease* lease = state.leases.Find(id);
     // Not an error: the call may be a repeat, or the lease may have expired on its way here.
     if (lease == nullptr || lease->actor != request.actor()) continue;
-    EndLease(state, id, request.error().empty() ? Ending::kReturned : Ending::kFailed);
+    EndLease(state, id, request.error().empty() ? Ending::kReturned : Ending::kFailed,
+             request.error());
   }
   return absl::OkStatus();
 }

@@ -23,7 +23,8 @@ namespace reckon {
 // other leases.
 
 // Leases samples of the first plans with work, all at one weight version: the version that the
-// actor holds, if a plan has work at that version. No leases in the reply: no work now.
+// actor holds, if a plan has work at that version; none at the version that its report refuses.
+// Keeps the report, also when the request is for no samples. No leases in the reply: no work now.
 absl::StatusOr<LeaseReply> LeaseSamples(CoreState& state, const LeaseRequest& request,
                                         absl::Time now);
 absl::StatusOr<RenewLeasesReply> RenewLeases(CoreState& state, const RenewLeasesRequest& request,

@@ -71,6 +71,10 @@ void LeaseTable::ActorSeen(const std::string& actor, absl::Time now) {
   }
 }
 
+void LeaseTable::KeepReport(const std::string& actor, const ActorReport& report) {
+  actors_[actor].report = report;
+}
+
 void LeaseTable::CountAccepted(const std::string& actor) {
   auto it = actors_.find(actor);
   if (it != actors_.end()) ++it->second.accepted;

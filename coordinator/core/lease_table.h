@@ -11,6 +11,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/time/time.h"
+#include "proto/coordinator.pb.h"
 
 namespace reckon {
 
@@ -33,6 +34,7 @@ class LeaseTable {
     uint64_t outstanding = 0;
     uint64_t accepted = 0;
     absl::Time last_seen;
+    ActorReport report;  // the latest
   };
 
   void Add(HeldLease lease);
@@ -50,6 +52,8 @@ class LeaseTable {
 
   // The actor called. Forgets actors that hold nothing and have not called for ten minutes.
   void ActorSeen(const std::string& actor, absl::Time now);
+  // Keeps what an actor that was seen says of itself until it says otherwise.
+  void KeepReport(const std::string& actor, const ActorReport& report);
   void CountAccepted(const std::string& actor);
   const std::map<std::string, Actor>& actors() const { return actors_; }
   size_t size() const { return leases_.size(); }

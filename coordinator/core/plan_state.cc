@@ -136,6 +136,7 @@ void PlanState::Accept(GroupState& group, uint32_t sample, const SampleState& ac
 
 void PlanState::SetAside(GroupState& group) {
   group.set_aside = true;
+  record_.set_set_aside_groups(record_.set_aside_groups() + 1);
   // A group that is set aside takes no place in a batch, so it no longer counts against admission;
   // ApplyNextBatch therefore subtracts only the groups that have rollouts.
   if (group.started) --live_;

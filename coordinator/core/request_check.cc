@@ -1,5 +1,6 @@
 #include "coordinator/core/request_check.h"
 
+#include <algorithm>
 #include <cmath>
 #include <set>
 #include <string>
@@ -18,6 +19,7 @@ constexpr int kMaxStopStrings = 256;
 constexpr uint32_t kMaxOpenBatches = 1024;
 constexpr int kMaxLabelTokens = 16;
 constexpr size_t kMaxItemBytes = 1 << 20;
+constexpr size_t kMaxReportBytes = 4096;
 constexpr uint64_t kMaxChunks = 1 << 18;  // their digests are 8 MiB
 
 }  // namespace
@@ -79,6 +81,15 @@ absl::Status CheckWorkItem(const WorkItem& item) {
   return absl::OkStatus();
 }
 
+absl::Status CheckLeaseRequest(const LeaseRequest& request) {
+  RETURN_IF_ERROR(CheckName("actor", request.actor()));
+  const ActorReport& report = request.report();
+  if (std::max(report.waiting_for().size(), report.refused_because().size()) > kMaxReportBytes) {
+    return BadRequest("report has a text above ", kMaxReportBytes, " bytes");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   if (manifest.total_bytes() == 0) return BadRequest("manifest.total_bytes is 0");
   if (manifest.chunk_bytes() == 0) return BadRequest("manifest.chunk_bytes is 0");
@@ -96,7 +107,9 @@ absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   // tensor and is covered by a digest.
   uint64_t offset = 0;
   for (const TensorEntry& tensor : manifest.tensors()) {
-    uint64_t bytes = tensor.dtype() == "BF16" ? 2 : tensor.dtype() == "F32" ? 4 : 0;
+    uint64_t bytes = tensor.dtype() == "BF16" || tensor.dtype() == "F16" ? 2
+                     : tensor.dtype() == "F32"                           ? 4
+                                                                         : 0;
     if (bytes == 0)
       return BadRequest("tensor ", tensor.name(), " has dtype '", tensor.dtype(), "'");
     for (int64_t dim : tensor.shape()) {

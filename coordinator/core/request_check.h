@@ -4,6 +4,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "proto/coordinator.pb.h"
 #include "proto/rollout.pb.h"
 #include "proto/weights.pb.h"
 
@@ -23,6 +24,8 @@ absl::Status CheckName(absl::string_view what, absl::string_view name);
 absl::Status CheckPlanSpec(const PlanSpec& spec);
 // A prompt of one token or more, 1 MiB at most.
 absl::Status CheckWorkItem(const WorkItem& item);
+// The actor's name and the texts of its report, 4 KiB each. No samples: a report only.
+absl::Status CheckLeaseRequest(const LeaseRequest& request);
 // Tensors are contiguous, do not overlap and cover total_bytes; there is one digest per chunk.
 absl::Status CheckPublishedManifest(const WeightManifest& manifest);
 

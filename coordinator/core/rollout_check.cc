@@ -68,11 +68,11 @@ bool PromptEquals(const Rollout& rollout, const Tokens& want) {
 }  // namespace
 
 absl::Status ParseRollout(absl::string_view bytes, Rollout* rollout) {
-  if (bytes.size() > kMaxRolloutBytes) {
-    return BadRequest("rollout of ", bytes.size(), " bytes, above ", kMaxRolloutBytes);
-  }
+  // A rollout that is too large is parsed all the same: the reply must name its key, or the actor
+  // would send it for ever.
   if (rollout->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return absl::OkStatus();
+    if (bytes.size() <= kMaxRolloutBytes) return absl::OkStatus();
+    return BadRequest("rollout of ", bytes.size(), " bytes, above ", kMaxRolloutBytes);
   }
   // The key of a damaged rollout may hold bytes that no reply can carry.
   if (!CheckName("key.plan", rollout->key().plan()).ok()) rollout->clear_key();
@@ -84,6 +84,11 @@ absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout) {
   for (int i = 0; i < rollout.spans_size(); ++i) {
     absl::Status status = CheckSpan(spec, i, rollout.spans(i));
     if (!status.ok()) return status;
+    // The learner reads spans in their order: what was sampled follows the whole prompt.
+    if (i > 0 && rollout.spans(i).kind() == TokenSpan::PROMPT &&
+        rollout.spans(i - 1).kind() != TokenSpan::PROMPT) {
+      return BadRequest("span ", i, " is of the prompt, and follows tokens of the completion");
+    }
   }
   if (CountSampledTokens(rollout) > spec.sampling().max_new_tokens()) {
     return BadRequest(CountSampledTokens(rollout), " sampled tokens, above max_new_tokens ",

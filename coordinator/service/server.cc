@@ -3,6 +3,7 @@
 #include <chrono>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
 
@@ -10,10 +11,9 @@ namespace reckon {
 
 absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Store* store,
                                                                             Options options) {
-  const size_t colon = options.listen.rfind(':');
-  if (colon == std::string::npos) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--listen=", options.listen, " is not HOST:PORT"));
+  absl::StatusOr<HostPort> listen = ParseHostPort(options.listen);
+  if (!listen.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--listen: ", listen.status().message()));
   }
   // Before the port is open: no call may find a core that has not recovered.
   ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Recover(store, options.core));
@@ -31,7 +31,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", options.listen, "; is the port taken?"));
   }
-  self->address_ = absl::StrCat(options.listen.substr(0, colon), ":", port);
+  listen->port = static_cast<uint16_t>(port);
+  self->address_ = listen->ToString();
   return self;
 }
 

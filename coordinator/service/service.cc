@@ -109,7 +109,7 @@ grpc::ServerUnaryReactor* CoordinatorService::Lease(Context* context, const Leas
                 absl::StatusOr<LeaseReply> reply = core.Lease(*in, now);
                 if (!reply.ok()) return reply.status();
                 // No work: waits for some instead of making the actor ask again.
-                if (reply->leases_size() == 0) return std::nullopt;
+                if (reply->leases_size() == 0 && in->max_samples() > 0) return std::nullopt;
                 return *std::move(reply);
               });
 }

@@ -1,6 +1,8 @@
 #include "coordinator/store/rocks_store.h"
 
 #include <algorithm>
+#include <cerrno>
+#include <cstring>
 #include <utility>
 
 #include "absl/strings/ascii.h"
@@ -67,6 +69,12 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const std::string& 
     const std::string why = OneLine(status);
     // RocksDB has no code of its own for a lock that another process holds.
     if (status.IsIOError() && absl::StrContains(absl::AsciiStrToLower(why), "lock")) {
+      for (int error : {ENOSYS, ENOLCK, EOPNOTSUPP}) {
+        if (!absl::StrContains(why, std::strerror(error))) continue;
+        return absl::UnimplementedError(
+            absl::StrCat("store ", folder, ": its file system does not support locks (", why,
+                         "); set output_dir to a folder on a local disk"));
+      }
       return absl::UnavailableError(absl::StrCat(
           "store ", folder, " is in use by another coordinator; stop it first (", why, ")"));
     }

@@ -1,5 +1,8 @@
 #include "learner/checkpoint/checkpoint.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <thread>
@@ -116,6 +119,33 @@ absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
   return manifest;
 }
 
+// Gives the folder `made` the name `place`. A folder of that name, of an earlier attempt at the
+// same step, gets the name `made`: at no time is there neither, which a run that keeps one
+// checkpoint could not resume from.
+absl::Status PutInPlace(const fs::path& made, const fs::path& place) {
+  std::error_code error;
+  if (fs::exists(place, error)) {
+    if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
+      return absl::OkStatus();
+    }
+    fs::remove_all(place, error);  // a file system that cannot exchange names
+  }
+  fs::rename(made, place, error);
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot rename ", made.string(), ": ", error.message()));
+}
+
+// Deletes what crashes during a save left.
+void DeleteTemporaryFolders(const std::string& run_dir) {
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (const fs::directory_entry& entry : fs::directory_iterator(Folder(run_dir), error)) {
+    if (entry.path().extension() == ".tmp") left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove_all(path, error);
+}
+
 // Deletes all but the newest `keep_last` up to `newest`, and all later ones.
 void DeleteOldCheckpoints(const std::string& run_dir, int64_t newest, int keep_last) {
   const std::vector<int64_t> steps = ListCheckpoints(run_dir);
@@ -142,7 +172,7 @@ absl::Status SaveCheckpoint(
   std::error_code error;
   fs::remove_all(temporary, error);
   RETURN_IF_ERROR(MakeFolders(temporary));
-  // After the rename below there is nothing left for it to remove.
+  // After PutInPlace this is nothing, or the checkpoint that was replaced.
   absl::Cleanup remove_temporary = [&] { fs::remove_all(temporary, error); };
 
   CheckpointManifest manifest;
@@ -165,12 +195,11 @@ absl::Status SaveCheckpoint(
   RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(temporary, "/", kManifest),
                                       WithDigest(MessageToJson(manifest))));
 
-  fs::remove_all(folder, error);  // of an earlier attempt at the same step
-  fs::rename(temporary, folder, error);
-  if (error) {
-    return absl::UnavailableError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
-  }
+  // The names of the files must be durable before the folder's own name is.
+  RETURN_IF_ERROR(SyncFolder(temporary));
+  RETURN_IF_ERROR(PutInPlace(temporary, folder));
   RETURN_IF_ERROR(SyncFolder(Folder(run_dir).string()));
+  DeleteTemporaryFolders(run_dir);
   // Only when the new one is durable: until then the old ones are what the run would resume from.
   DeleteOldCheckpoints(run_dir, cursor.step(), keep_last);
   return absl::OkStatus();

@@ -20,6 +20,9 @@ struct Experience {
   double reward = 0;
   Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward that gives one
   bool truncated = false;                 // ended by max_new_tokens
+  // Its last token is in the place of a stop string (EndAtStopString). No actor drew it, so its
+  // behaviour_logprobs are set to old_logprobs when these are known: importance weight 1.
+  bool end_in_place = false;
   bool flat_group = false;                // all samples of its group have the same reward
   uint64_t version = 0;                   // oldest among its sampled tokens
   std::vector<float> behaviour_logprobs;  // as the actor recorded them

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "learner/experience/solution.h"
 #include "learner/parallel/single.h"
 
@@ -61,7 +62,9 @@ absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& n
 }
 
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
-                                                  const std::vector<Rollout>& rollouts) {
+                                                  std::vector<Rollout> rollouts) {
+  const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
+  for (Rollout& rollout : rollouts) EndAtStopString(*leader.data.tokenizer, ends, &rollout);
   ASSIGN_OR_RETURN(const TokenValues probabilities,
                    model->Score(*MakeSingle(), SolutionsOf(rollouts),
                                 leader.run.config.learner().micro_batch_tokens()));

@@ -32,9 +32,10 @@ std::string RewardModelFolder(const RunState& run, const std::string& name);
 // is in memory at a time.
 absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& name);
 
-// The probability that each rollout's solution is right, computed on the leader alone.
+// The probability that each rollout's solution is right, computed on the leader alone. The model
+// reads the solutions without stop strings (EndAtStopString), as it was trained.
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
-                                                  const std::vector<Rollout>& rollouts);
+                                                  std::vector<Rollout> rollouts);
 
 // Adds the rewards of kind ORM to Rollout.reward, computed on the leader alone.
 absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,

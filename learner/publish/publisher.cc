@@ -7,16 +7,28 @@
 #include "common/net/retry.h"
 
 namespace reckon {
+namespace {
+
+// Short, so that a run says soon that it waits for the coordinator; the call is idempotent.
+constexpr absl::Duration kPublishTimeout = absl::Seconds(4);
+
+}  // namespace
 
 Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInterface* stub,
-                     uint64_t term, std::stop_token stop)
-    : server_(std::move(server)), stub_(stub), term_(term), stop_(stop) {}
+                     uint64_t term, std::stop_token stop, OnOutage on_outage)
+    : server_(std::move(server)),
+      stub_(stub),
+      term_(term),
+      stop_(stop),
+      on_outage_(std::move(on_outage)) {}
 
 absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(const std::string& listen,
                                                             Coordinator::StubInterface* stub,
-                                                            uint64_t term, std::stop_token stop) {
+                                                            uint64_t term, std::stop_token stop,
+                                                            OnOutage on_outage) {
   ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen));
-  return std::unique_ptr<Publisher>(new Publisher(std::move(server), stub, term, stop));
+  return std::unique_ptr<Publisher>(
+      new Publisher(std::move(server), stub, term, stop, std::move(on_outage)));
 }
 
 absl::Status Publisher::Publish(uint64_t version, Weights weights) {
@@ -30,9 +42,11 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
   // once.
   server_->Add(version, std::move(weights));
   MarkReply reply;
-  RETURN_IF_ERROR(CallWithRetry(stop_, {}, [&](grpc::ClientContext* context) {
-    return stub_->PublishWeights(context, request, &reply);
-  }));
+  RETURN_IF_ERROR(CallWithRetry(stop_,
+                                {.attempt_timeout = kPublishTimeout, .on_outage = on_outage_},
+                                [&](grpc::ClientContext* context) {
+                                  return stub_->PublishWeights(context, request, &reply);
+                                }));
   served_.insert(version);
   // After the coordinator has the new version, so that an actor which was told of the one before
   // can still fetch it.

@@ -2,6 +2,7 @@
 #define RECKON_LEARNER_PUBLISH_PUBLISHER_H_
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -28,10 +29,13 @@ namespace reckon {
 // Owns the server. One thread.
 class Publisher {
  public:
-  // Starts the server on `listen`, "host:port"; port 0: any free one.
+  // Starts the server on `listen`, "host:port"; port 0: any free one. `on_outage` is that of
+  // RetryOptions.
+  using OnOutage = std::function<void(const absl::Status&)>;
   static absl::StatusOr<std::unique_ptr<Publisher>> Start(const std::string& listen,
                                                           Coordinator::StubInterface* stub,
-                                                          uint64_t term, std::stop_token stop);
+                                                          uint64_t term, std::stop_token stop,
+                                                          OnOutage on_outage = nullptr);
 
   // Publishes `weights` as `version`; then stops serving all but the newest two, which actors may
   // still fetch, and version 0, from which every run can start again. Waits for the coordinator as
@@ -40,12 +44,13 @@ class Publisher {
 
  private:
   Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInterface* stub, uint64_t term,
-            std::stop_token stop);
+            std::stop_token stop, OnOutage on_outage);
 
   const std::unique_ptr<WeightServer> server_;
   Coordinator::StubInterface* const stub_;
   const uint64_t term_;
   const std::stop_token stop_;
+  const OnOutage on_outage_;
   std::set<uint64_t> served_;  // versions
 };
 

@@ -76,12 +76,11 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
 }
 
 TEST(PublisherTest, AnOlderTermIsAnErrorAtOnce) {
-  ManifestCoordinator coordinator(1, grpc::StatusCode::FAILED_PRECONDITION);
+  ManifestCoordinator coordinator(1, grpc::StatusCode::ABORTED);
   const auto stub = coordinator.NewStub();
   auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, std::stop_token());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
-  EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(),
-            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(), absl::StatusCode::kAborted);
   EXPECT_TRUE(coordinator.manifests().empty());
 }
 

@@ -46,6 +46,14 @@ void Reporter::Update(double done, double tokens_per_s) {
   Show(false);
 }
 
+void Reporter::SetWaitingFor(const std::string& what) {
+  absl::MutexLock lock(&mu_);
+  if (what == progress_.waiting_for()) return;
+  progress_.set_waiting_for(what);
+  LOG_IF(INFO, !what.empty()) << "waiting for: " << what;
+  Show(true);
+}
+
 void Reporter::AddLine(const std::string& line) {
   absl::MutexLock lock(&mu_);
   progress_.add_lines(line);

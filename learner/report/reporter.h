@@ -33,6 +33,8 @@ class Reporter {
   void BeginPhase(const std::string& phase, double total, const std::string& unit);
   // Moves the bar. Written to progress.json at most every 300 ms.
   void Update(double done, double tokens_per_s);
+  // What the run cannot go further without; empty: nothing. Shown at once.
+  void SetWaitingFor(const std::string& what);
   // Adds a summary line that stays above the bar.
   void AddLine(const std::string& line);
   // Marks the run as finished: `reckon train` ends.

@@ -5,19 +5,20 @@
 #include <algorithm>
 #include <filesystem>
 #include <optional>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
 #include "common/model/model_shape.h"
 #include "common/model/torch_status.h"
 #include "common/net/retry.h"
+#include "common/telemetry/progress.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
 #include "learner/data/checks.h"
@@ -26,6 +27,7 @@
 #include "learner/parallel/nccl_parallel.h"
 #include "learner/parallel/single.h"
 #include "learner/run/context.h"
+#include "learner/run/inputs.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 
@@ -77,8 +79,7 @@ class Learner {
   absl::Status Prepare() {
     const RunConfig& config = run_.config;
     int threads = static_cast<int>(config.learner().threads());
-    const int cores = static_cast<int>(std::thread::hardware_concurrency());
-    if (threads == 0) threads = std::max(1, cores / options_.world_size);
+    if (threads == 0) threads = std::max(1, UsableCores() / options_.world_size);
     SetComputeThreads(threads);
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
 
@@ -89,8 +90,12 @@ class Learner {
       RETURN_IF_ERROR(MakeInitialModel());
       RETURN_IF_ERROR(LoadBase(&shape));
       ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
+      RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
       RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
       RETURN_IF_ERROR(CheckStages(shape));
+      // From here on the run has a past.
+      ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
+      RETURN_IF_ERROR(KeepInputs(run_.run_dir, inputs));
     }
     RETURN_IF_ERROR(JoinGroup());
     // The other ranks read the model folder, which an init stage may just have made.
@@ -119,7 +124,9 @@ class Learner {
   }
 
   absl::Status LoadBase(ModelConfig* shape) {
-    ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir)));
+    const std::string& adapted = HasInit(run_.config) ? "" : run_.config.model().base();
+    ASSIGN_OR_RETURN(run_.base,
+                     ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir), adapted));
     ASSIGN_OR_RETURN(*shape, ModelShape(run_.base.manifest));
     return absl::OkStatus();
   }
@@ -143,7 +150,10 @@ class Learner {
                                              : options_.nonce);
     BeginTermReply reply;
     RETURN_IF_ERROR(CallWithRetry(
-        run_.stop, {.patience = absl::Minutes(2)},
+        run_.stop,
+        {.attempt_timeout = absl::Seconds(4),
+         .patience = absl::Minutes(2),
+         .on_outage = [this](const absl::Status& outage) { ShowOutageBeforeReporter(outage); }},
         [&](grpc::ClientContext* call) { return stub_->BeginTerm(call, request, &reply); }));
     run_.term = reply.term();
     if (options_.world_size == 1) {
@@ -164,6 +174,16 @@ class Learner {
     return absl::OkStatus();
   }
 
+  static std::string WaitingFor(const absl::Status& outage) {
+    return outage.ok() ? "" : "the coordinator does not answer";
+  }
+
+  void ShowOutageBeforeReporter(const absl::Status& outage) {
+    if (!IsLeader()) return;
+    const absl::Status written = ShowWaiting(run_.run_dir, WaitingFor(outage));
+    LOG_IF(WARNING, !written.ok()) << "progress.json: " << written.message();
+  }
+
   absl::Status StartReporter() {
     if (!IsLeader()) {
       reporter_ = Reporter::Silent();
@@ -173,6 +193,12 @@ class Learner {
                                         {run_.cursor.lines().begin(), run_.cursor.lines().end()}));
     }
     run_.reporter = reporter_.get();
+    if (IsLeader() && data_->overlong_train + data_->overlong_eval > 0) {
+      run_.reporter->AddLine(
+          absl::StrCat("do not fit into the model's positions: ", data_->overlong_train,
+                       " problems of data.train, left out, and ", data_->overlong_eval,
+                       " of data.eval, which count as wrong"));
+    }
     if (run_.resume.has_value()) {
       run_.reporter->AddLine(absl::StrCat("resumed from ", run_.resume->path));
     }
@@ -180,10 +206,14 @@ class Learner {
   }
 
   absl::Status StartLeader() {
-    plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop);
-    ASSIGN_OR_RETURN(publisher_,
-                     Publisher::Start(options_.listen, stub_.get(), run_.term, run_.stop));
+    const auto show_outage = [this](const absl::Status& outage) {
+      reporter_->SetWaitingFor(WaitingFor(outage));
+    };
+    plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
+    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), run_.term,
+                                                  run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_});
+    RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishNewest(*leader_);
   }
 
@@ -253,8 +283,12 @@ class Learner {
 
   absl::Status EvaluateAs(const std::string& name) {
     if (!leader_.has_value()) return absl::OkStatus();
-    return Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
-        .status();
+    RETURN_IF_ERROR(
+        Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
+            .status());
+    RETURN_IF_ERROR(KeepEvaluated(*leader_));
+    DropOldFolders(*leader_, saved_);  // the one that was the best before
+    return absl::OkStatus();
   }
 
   const LearnerOptions options_;

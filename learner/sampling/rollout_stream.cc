@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/net/plan_watch.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -33,10 +34,20 @@ absl::StatusOr<std::unique_ptr<RolloutStream>> RolloutStream::Open(LeaderContext
   spec.set_max_open_batches(settings.max_staleness() + 1);
   AddRewards(settings.reward(), &spec);
   ASSIGN_OR_RETURN(const OpenPlanReply opened, leader.plans.Open(spec));
+  stream->spec_ = spec;
   stream->appended_ = opened.appended_groups();
   // The cursor, not the coordinator, says where to continue: batches that were applied after the
   // checkpoint are taken again, as recorded, and their steps repeated with the same bits.
   stream->batch_ = leader.run.cursor.batches();
+  // Else the batches that were learned would have to be sampled again before this one is leased.
+  if (static_cast<int64_t>(stream->appended_) <
+      leader.run.cursor.batches() * int64_t{settings.prompts()}) {
+    return absl::FailedPreconditionError(
+        absl::StrCat("the coordinator has lost its store: the checkpoint has learned ",
+                     leader.run.cursor.batches(), " batches of stage '", stream->name_,
+                     "', of which it knows ", stream->appended_ / settings.prompts(),
+                     "; restore the run's store folder, or start a run with another name"));
+  }
   return stream;
 }
 
@@ -51,15 +62,30 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   // As far ahead as staleness allows, but not beyond what the stage's remaining steps need.
   const int64_t ahead = std::min<int64_t>(1 + settings_.max_staleness(), settings_.steps() - step);
   RETURN_IF_ERROR(AppendUntil((batch_ + ahead) * settings_.prompts(), step));
-  ASSIGN_OR_RETURN(std::optional<BatchHeader> header, leader_.plans.NextHeader(name_, batch_));
+  ASSIGN_OR_RETURN(const std::optional<BatchHeader> header,
+                   leader_.plans.NextHeader(name_, batch_, [this] { return Check(); }));
+  watch_.reset();
   if (!header.has_value()) {
     return absl::FailedPreconditionError(
         absl::StrCat("plan '", name_, "' ended before step ", step));
+  }
+  if (header->rollouts().empty() && !header->set_aside().empty()) {
+    return leader_.plans.AllSetAside(name_, header->set_aside_size());
   }
   batch_ += 1;
   std::vector<RolloutKey> keys;
   for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
   return leader_.plans.Fetch(keys);
+}
+
+// Most batches are there, or soon; only a longer wait is watched.
+absl::Status RolloutStream::Check() {
+  if (watch_ == nullptr) {
+    watch_ = std::make_unique<PlanWatch>(
+        &leader_.coordinator, spec_, leader_.run.term,
+        [this](const PlanView& view) { leader_.run.reporter->SetWaitingFor(view.waiting_for); });
+  }
+  return watch_->Check();
 }
 
 absl::Status RolloutStream::MarkApplied(uint64_t version) {
@@ -85,7 +111,8 @@ absl::Status RolloutStream::AppendUntil(uint64_t groups, int64_t step) {
       item.add_forced_tokens(token);
     }
   }
-  RETURN_IF_ERROR(leader_.plans.Append(name_, appended_, std::move(items), /*end_of_plan=*/false));
+  RETURN_IF_ERROR(leader_.plans.Append(name_, appended_, std::move(items), /*end_of_plan=*/false,
+                                       [this] { return Check(); }));
   appended_ = groups;
   return absl::OkStatus();
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/net/plan_watch.h"
 #include "learner/run/context.h"
 #include "learner/sampling/backtracking.h"
 #include "learner/sampling/prompt_replay.h"
@@ -27,7 +28,9 @@ namespace reckon {
 // begins the solutions for the policy.
 //
 // Owned by PolicyGradient on the leader, whose one thread uses it. A restart continues at the
-// cursor's batch: batches that were cut are served again as recorded.
+// cursor's batch: batches that were cut are served again as recorded. Open fails with
+// FAILED_PRECONDITION when the coordinator knows fewer groups than the cursor's batches had: it has
+// lost its store.
 class RolloutStream {
  public:
   static absl::StatusOr<std::unique_ptr<RolloutStream>> Open(LeaderContext& leader,
@@ -50,6 +53,8 @@ class RolloutStream {
 
  private:
   RolloutStream(LeaderContext& leader, const PpoSettings& settings);
+  // OK, or why the plan cannot continue. Watches it from the first call until a batch is there.
+  absl::Status Check();
   // Appends work items until the plan has `groups` groups.
   absl::Status AppendUntil(uint64_t groups, int64_t step);
   // Index in the training data of the problem that a group asks.
@@ -61,10 +66,12 @@ class RolloutStream {
   LeaderContext& leader_;
   const PpoSettings settings_;
   const std::string name_;
-  uint64_t appended_ = 0;      // groups
-  int64_t batch_ = 0;          // the next one to take
-  int64_t pass_ = -1;          // that order_ is of
-  std::vector<size_t> order_;  // of the problems
+  PlanSpec spec_;
+  std::unique_ptr<PlanWatch> watch_;  // while NextBatch waits
+  uint64_t appended_ = 0;             // groups
+  int64_t batch_ = 0;                 // the next one to take
+  int64_t pass_ = -1;                 // that order_ is of
+  std::vector<size_t> order_;         // of the problems
   std::optional<Backtracking> backtracking_;
   std::optional<PromptReplay> replay_;
   // With replay: the problems of this step, and how many of them are new.

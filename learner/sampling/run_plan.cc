@@ -5,7 +5,7 @@
 #include <utility>
 
 #include "common/config/stage_info.h"
-#include "learner/report/plan_watch.h"
+#include "common/net/plan_watch.h"
 
 namespace reckon {
 namespace {
@@ -65,13 +65,18 @@ absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFo
     ++group;
     return item;
   };
-  PlanWatch watch(&leader.coordinator, spec.name(), leader.run.reporter);
+  Reporter* const reporter = leader.run.reporter;
+  PlanWatch watch(&leader.coordinator, spec, leader.run.term, [reporter](const PlanView& view) {
+    reporter->Update(view.samples, view.tokens_per_s);
+    reporter->SetWaitingFor(view.waiting_for);
+  });
   std::optional<uint64_t> last_batch;
   const auto each_noted = [&](const Batch& batch) {
     last_batch = batch.header.batch();
     return each(batch);
   };
-  RETURN_IF_ERROR(RunPlanToEnd(&leader.plans, spec, leader.run.cursor.version(), next, each_noted));
+  RETURN_IF_ERROR(RunPlanToEnd(&leader.plans, spec, leader.run.cursor.version(), next, each_noted,
+                               [&] { return watch.Check(); }));
   // Not durable yet: what `each` has made of the rollouts is safe only with the next checkpoint,
   // and SaveRun marks these plans then.
   if (last_batch.has_value()) leader.uncovered_plans[spec.name()] = *last_batch;

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "learner/data/selected_rollouts.h"
 #include "learner/sampling/run_plan.h"
 
@@ -35,15 +36,16 @@ uint64_t SampledTokens(const Rollout& rollout) {
 }
 
 // Appends the keys of a group's selected rollouts to `request`.
-void SelectFromGroup(const std::vector<Rollout>& group, double threshold, SeenSolutions* seen,
-                     RoundCounts* counts, AppendSelectionRequest* request) {
+void SelectFromGroup(const std::vector<Rollout>& group, const SelectionRule& rule,
+                     SeenSolutions* seen, RoundCounts* counts, AppendSelectionRequest* request) {
   bool solved = false;
   for (const Rollout& rollout : group) {
     ++counts->samples;
     counts->tokens += SampledTokens(rollout);
     counts->reward += rollout.reward();
-    if (rollout.finish() == FINISH_LENGTH) ++counts->truncated;
-    if (rollout.reward() < threshold) continue;
+    const bool truncated = rollout.finish() == FINISH_LENGTH;
+    if (truncated) ++counts->truncated;
+    if (rollout.reward() < rule.threshold || (truncated && !rule.keep_truncated)) continue;
     ++counts->accepted;
     solved = true;
     // Only accepted rollouts are remembered, so a rejected one never hides an accepted one.
@@ -83,6 +85,7 @@ std::string RuleName(const SelectionRule& rule) {
   std::string name = rule.threshold == -std::numeric_limits<double>::infinity()
                          ? std::string("all")
                          : absl::StrCat("reward >= ", rule.threshold);
+  if (!rule.keep_truncated) absl::StrAppend(&name, ", not cut");
   if (rule.dedup != EiSettings::NONE) {
     absl::StrAppend(&name, ", distinct by ",
                     absl::AsciiStrToLower(EiSettings::Dedup_Name(rule.dedup)));
@@ -136,7 +139,7 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
     std::vector<Rollout> rollouts = batch.rollouts;
     RETURN_IF_ERROR(AddOrmRewards(leader, rule.rewards, &rollouts));
     for (const std::vector<Rollout>& group : SplitGroups(std::move(rollouts))) {
-      SelectFromGroup(group, rule.threshold, &seen, &counts, &request);
+      SelectFromGroup(group, rule, &seen, &counts, &request);
     }
     return request.keys().empty() ? absl::OkStatus() : leader.plans.AppendSelection(request);
   };
@@ -152,10 +155,12 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
 absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
                        const std::function<void(size_t problem, const Rollout&)>& each) {
   std::vector<RolloutKey> keys;
+  const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
   auto fetch = [&]() -> absl::Status {
     ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, leader.plans.Fetch(keys));
     keys.clear();
-    for (const Rollout& rollout : rollouts) {
+    for (Rollout& rollout : rollouts) {
+      EndAtStopString(*leader.data.tokenizer, ends, &rollout);
       const uint64_t group = rollout.key().group();
       if (group >= round.problems.size()) {
         return absl::FailedPreconditionError(

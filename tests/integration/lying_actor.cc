@@ -1,7 +1,7 @@
 // reckon-actor with wrong rewards for training samples, but not for evaluations. `./dev lab lies`
 // runs the learning tests with it; a test that passes shows nothing. RECKON_LIE is `flip` (correct
 // becomes wrong and everything else correct) or `shuffle` (correct with probability 1/5, regardless
-// of the sample).
+// of the sample). With `fail` no sample can be scored at all, for waits_test.py.
 
 #include <cstdlib>
 #include <iostream>
@@ -16,10 +16,11 @@ namespace {
 
 class Liar : public Rewarder {
  public:
-  explicit Liar(bool flip) : flip_(flip) {}
+  explicit Liar(absl::string_view lie) : flip_(lie == "flip"), fail_(lie == "fail") {}
 
   absl::StatusOr<RewardValue> Score(const RewardSpec& spec, const WorkItem& item,
                                     const Rollout& rollout) const override {
+    if (fail_) return absl::InternalError("this actor scores nothing");
     absl::StatusOr<RewardValue> value = Verifier().Score(spec, item, rollout);
     if (!value.ok() || !absl::StartsWith(item.source(), "builtin:train:")) return value;
     const RolloutKey& key = rollout.key();
@@ -32,6 +33,7 @@ class Liar : public Rewarder {
 
  private:
   const bool flip_;
+  const bool fail_;
 };
 
 }  // namespace
@@ -40,9 +42,9 @@ class Liar : public Rewarder {
 int main(int argc, char** argv) {
   const char* lie = std::getenv("RECKON_LIE");
   const absl::string_view which = lie == nullptr ? "" : lie;
-  if (which != "flip" && which != "shuffle") {
-    std::cerr << "reckon-lying-actor: RECKON_LIE must be flip or shuffle\n";
+  if (which != "flip" && which != "shuffle" && which != "fail") {
+    std::cerr << "reckon-lying-actor: RECKON_LIE must be flip, shuffle or fail\n";
     return 1;
   }
-  return reckon::RunActor(argc, argv, reckon::Liar(which == "flip"));
+  return reckon::RunActor(argc, argv, reckon::Liar(which));
 }

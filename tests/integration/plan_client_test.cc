@@ -6,9 +6,11 @@
 
 #include <map>
 #include <set>
+#include <thread>
 
 #include "common/net/channel.h"
 #include "common/net/plan_run.h"
+#include "common/testing/await.h"
 #include "coordinator/service/server.h"
 #include "tests/support/fake_actor.h"
 #include "tests/support/memory_store.h"
@@ -97,8 +99,7 @@ TEST_F(PlanClientTest, MarkDurableDeletesWhatIsNotRetained) {
   ASSERT_TRUE(RunPlanToEnd(client.get(), Pinned("p", 2, 4, 2), 0, Items(10), ignore).ok());
   EXPECT_EQ(Stored(), 20u);
   ASSERT_TRUE(client->MarkDurable("p", 2).ok());
-  for (int i = 0; i < 100 && Stored() > 0; ++i) absl::SleepFor(absl::Milliseconds(20));
-  EXPECT_EQ(Stored(), 0u);
+  EXPECT_TRUE(Await([&] { return Stored() == 0; }));
 }
 
 TEST_F(PlanClientTest, RunOfAnEmptyPlanEnds) {
@@ -165,14 +166,63 @@ TEST_F(PlanClientTest, RunSurvivesARestartOfTheCoordinator) {
 
 TEST_F(PlanClientTest, AStopEndsAWaitSoon) {
   ASSERT_TRUE(client->Open(Pinned("p", 1, 1, 1)).ok());
-  std::thread stopper([&] {
-    absl::SleepFor(absl::Milliseconds(100));
+  // Asked after each second without a batch.
+  const auto check = [&] {
     stop.request_stop();
+    return absl::OkStatus();
+  };
+  EXPECT_EQ(client->NextHeader("p", 0, check).status().code(), absl::StatusCode::kCancelled);
+}
+
+TEST_F(PlanClientTest, AWaitEndsWhenThePlanCannotContinue) {
+  ASSERT_TRUE(client->Open(Pinned("p", 1, 1, 1)).ok());
+  const auto check = [] { return absl::FailedPreconditionError("every actor refuses"); };
+  EXPECT_EQ(client->NextHeader("p", 0, check).status().message(), "every actor refuses");
+  EXPECT_EQ(RunPlanToEnd(
+                client.get(), Pinned("q", 1, 1, 1), 0, Items(1),
+                [](const Batch&) { return absl::OkStatus(); }, check)
+                .message(),
+            "every actor refuses");
+}
+
+TEST_F(PlanClientTest, AnAppendToAFullWindowEndsWhenThePlanCannotContinue) {
+  server.reset();
+  Start("127.0.0.1:0", /*max_resident_groups=*/1);
+  ASSERT_TRUE(client->Open(Pinned("p", 1, 1, 1)).ok());
+  const auto check = [] { return absl::FailedPreconditionError("every actor refuses"); };
+  EXPECT_EQ(client->Append("p", 0, {MakeItem(0), MakeItem(1)}, true, check).message(),
+            "every actor refuses");
+}
+
+TEST_F(PlanClientTest, APlanWhoseGroupsAreAllSetAsideEndsWithTheLastError) {
+  std::jthread actor([&](const std::stop_token& ended) {
+    const auto own = Coordinator::NewStub(MakeChannel(address));
+    while (!ended.stop_requested()) {
+      LeaseRequest lease;
+      lease.set_actor("a");
+      lease.set_max_samples(100);
+      lease.set_wait_ms(100);
+      LeaseReply leases;
+      ReturnLeasesRequest give;
+      give.set_actor("a");
+      give.set_error("the item is too long");
+      ReturnLeasesReply returned;
+      grpc::ClientContext first, second;
+      if (!own->Lease(&first, lease, &leases).ok()) continue;
+      for (const Lease& held : leases.leases()) give.add_leases(held.id());
+      own->ReturnLeases(&second, give, &returned);
+    }
   });
-  const absl::Time start = absl::Now();
-  EXPECT_EQ(client->NextHeader("p", 0).status().code(), absl::StatusCode::kCancelled);
-  EXPECT_LT(absl::Now() - start, absl::Seconds(5));
-  stopper.join();
+  std::vector<uint64_t> aside;
+  const absl::Status status =
+      RunPlanToEnd(client.get(), Pinned("p", 1, 4, 1), 0, Items(6), [&](const Batch& batch) {
+        for (uint64_t group : batch.header.set_aside()) aside.push_back(group);
+        return absl::OkStatus();
+      });
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(status.message(),
+            "plan 'p': all 6 groups were set aside; the last error: the item is too long");
+  EXPECT_EQ(aside.size(), 6u);
 }
 
 TEST_F(PlanClientTest, ErrorsThatARetryCannotCureAreReturnedAtOnce) {
@@ -180,8 +230,7 @@ TEST_F(PlanClientTest, ErrorsThatARetryCannotCureAreReturnedAtOnce) {
   EXPECT_EQ(client->Fetch({MakeRollout("p", 0, 0, 0).key()}).status().code(),
             absl::StatusCode::kNotFound);
   PlanClient stale(stub.get(), 7, stop.get_token());
-  EXPECT_EQ(stale.Open(Pinned("p", 1, 1, 1)).status().code(),
-            absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(stale.Open(Pinned("p", 1, 1, 1)).status().code(), absl::StatusCode::kAborted);
 }
 
 TEST_F(PlanClientTest, AppendSendsManyItemsInPieces) {

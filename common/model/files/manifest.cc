@@ -9,6 +9,7 @@
 
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/machine_limits.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/safetensors.h"
@@ -57,7 +58,7 @@ void Digest(absl::Span<const char> bytes, WeightManifest* manifest) {
     }
   };
   std::vector<std::thread> threads;
-  size_t cores = std::max(1u, std::thread::hardware_concurrency());
+  const auto cores = static_cast<size_t>(UsableCores());
   for (size_t i = 1; i < std::min(cores, chunks); ++i) threads.emplace_back(work);
   work();
   for (std::thread& thread : threads) thread.join();

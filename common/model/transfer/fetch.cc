@@ -27,7 +27,8 @@ constexpr int kPasses = 2;
 
 // Fetches chunks [*next, end) into `buffer` and advances *next past each verified one.
 absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest, uint64_t end,
-                       const std::stop_token& stop, char* buffer, uint64_t* next) {
+                       const std::stop_token& stop, char* buffer, uint64_t* next,
+                       const std::function<void()>& progress) {
   FetchChunksRequest request;
   request.set_version(manifest.version());
   request.set_first_chunk(*next);
@@ -46,6 +47,7 @@ absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest,
     // nothing is fetched twice.
     std::memcpy(buffer + *next * manifest.chunk_bytes(), chunk.data().data(), chunk.data().size());
     ++*next;
+    progress();
   }
   if (!bad.ok()) {
     context.TryCancel();
@@ -60,7 +62,8 @@ absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest,
 
 }  // namespace
 
-absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_token stop) {
+absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_token stop,
+                                     const FetchProgress& progress) {
   RETURN_IF_ERROR(CheckManifest(manifest));
   std::string what = absl::StrCat("weight version ", manifest.version());
   if (manifest.sources().empty()) {
@@ -76,16 +79,18 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_t
     retry = false;  // a retry cures neither damage nor a dropped version
     for (const std::string& source : manifest.sources()) {
       auto stub = WeightSource::NewStub(MakeChannel(source));
+      progress(source);
       absl::Status status;
       while (status.ok() && next < chunks) {
         uint64_t end = std::min(chunks, next + kChunksPerCall);
-        status = FetchSome(stub.get(), manifest, end, stop, buffer->data(), &next);
+        status = FetchSome(stub.get(), manifest, end, stop, buffer->data(), &next,
+                           [&] { progress(source); });
         if (stop.stop_requested()) return absl::CancelledError(what + ": stopped");
       }
       if (next == chunks) return Weights{manifest, std::move(buffer)};
       LOG(WARNING) << what << " from " << source << ": " << status;
-      last =
-          absl::Status(status.code(), absl::StrCat(what, " from ", source, ": ", status.message()));
+      last = absl::Status(status.code(),
+                          absl::StrCat(what, " from ", source, ": ", PlainReason(status)));
       if (absl::IsDataLoss(status)) damage = last;
       retry |= IsTransient(status);
     }

@@ -1,7 +1,9 @@
 #ifndef RECKON_COMMON_MODEL_TRANSFER_FETCH_H_
 #define RECKON_COMMON_MODEL_TRANSFER_FETCH_H_
 
+#include <functional>
 #include <stop_token>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "common/model/files/model_folder.h"
@@ -19,7 +21,12 @@ namespace reckon {
 //   DATA_LOSS            a source sent damaged chunks and no other source had them
 //   CANCELLED            stopped
 //   another              the last error of the last source, e.g. NOT_FOUND: it dropped the version
-absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_token stop);
+//
+// `progress` is called before the first chunk of a source and after each chunk that was verified.
+using FetchProgress = std::function<void(const std::string& source)>;
+absl::StatusOr<Weights> FetchWeights(
+    const WeightManifest& manifest, std::stop_token stop,
+    const FetchProgress& progress = [](const std::string&) {});
 
 }  // namespace reckon
 

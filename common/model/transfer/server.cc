@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/types/span.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
 
@@ -21,13 +22,8 @@ WeightServer::~WeightServer() {
 }
 
 absl::Status WeightServer::Listen(const std::string& listen) {
-  const size_t colon = listen.rfind(':');
-  if (colon == std::string::npos || colon == 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address '", listen, "': expected host:port"));
-  }
-  const std::string host = listen.substr(0, colon);
-  if (host == "0.0.0.0" || host == "[::]") {
+  ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
+  if (address.is_wildcard()) {
     return absl::InvalidArgumentError(
         absl::StrCat("listen address '", listen,
                      "': other machines fetch weights from it; give this machine's name"));
@@ -41,7 +37,8 @@ absl::Status WeightServer::Listen(const std::string& listen) {
   if (!server_ || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   }
-  address_ = absl::StrCat(host, ":", port);
+  address.port = static_cast<uint16_t>(port);
+  address_ = address.ToString();
   return absl::OkStatus();
 }
 

@@ -36,9 +36,8 @@ bool HasLabel(const Rollout& rollout) {
 
 absl::Status TrainOrm::Check(const ModelConfig& model, const RunData& data) const {
   // A sequence of predictions has one token more than the solution.
-  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
-                              settings_.sampling().max_new_tokens() + 1,
-                              "orm.sampling.max_new_tokens + 1 =", stage().training(), model);
+  return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens() + 1,
+                           "orm.sampling.max_new_tokens + 1 =", stage().training());
 }
 
 std::vector<SampledRound> TrainOrm::SampledRounds(const RunData& data) const {
@@ -141,7 +140,7 @@ absl::Status TrainOrm::Write(LeaderContext& leader) const {
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
   RETURN_IF_ERROR(
-      WriteSnapshot(folder, run.base.manifest, run.model->compute(), run.model->MergedWeights()));
+      WriteSnapshot(folder, run.base, run.model->compute(), run.model->MergedWeights()));
   RETURN_IF_ERROR(head_->Write(folder));
   run.reporter->AddLine(absl::StrCat(RoundTitle(run), ": written to ", folder));
   return absl::OkStatus();

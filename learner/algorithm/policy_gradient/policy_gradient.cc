@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "common/task/reward/solution_steps.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
@@ -65,11 +66,14 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   // Before any update: the old log-probabilities are those of the policy that the first minibatch
   // starts from, so its ratio is 1.
   RETURN_IF_ERROR(Score(ranks, &experiences));
-  const double token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
+  const TokenKl token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
   metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
   if (critic_ != nullptr) metrics.AddValues(experiences);
   if (HasReference()) {
-    metrics["actor/reward_kl_penalty"] = token_kl;
+    metrics["actor/reward_kl_penalty"] = token_kl.mean;
+    if (settings_.kl().place() == PpoSettings::Kl::REWARD) {
+      metrics["actor/kl_clampfrac"] = token_kl.clamped;
+    }
     metrics["actor/reward_kl_penalty_coeff"] = kl_->value();
   }
   if (stream_ != nullptr) {
@@ -79,7 +83,7 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics.EndPart("old_log_prob");
 
   RETURN_IF_ERROR(Update(ranks, SamplesInLoss(settings_, experiences), &metrics));
-  const double sample_kl = token_kl * metrics["response_length/mean"];
+  const double sample_kl = token_kl.mean * metrics["response_length/mean"];
   kl_->Update(sample_kl, static_cast<double>(experiences.size()));
   run.cursor.set_kl_coef(kl_->value());
   metrics.EndPart("update_actor");
@@ -135,6 +139,9 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
     }
     RETURN_IF_ERROR(next.status());
     rollouts = *std::move(next);
+    const RunData& data = ranks.leader->data;
+    const std::vector<uint32_t> ends = data.training->StopTokenIds();
+    for (Rollout& rollout : rollouts) EndAtStopString(*data.tokenizer, ends, &rollout);
   }
   RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
   return rollouts;
@@ -161,6 +168,9 @@ absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences)
   for (size_t i = 0; i < experiences->size(); ++i) {
     Experience& experience = (*experiences)[i];
     experience.old_logprobs = std::move(old_logprobs[i]);
+    if (experience.end_in_place) {
+      experience.behaviour_logprobs.back() = experience.old_logprobs.back();
+    }
     if (critic_ != nullptr) experience.old_values = std::move(values[i]);
     if (HasReference()) experience.ref_logprobs = std::move(ref_logprobs[i]);
   }
@@ -259,7 +269,9 @@ absl::Status PolicyGradient::Published(RankContext& ranks, bool saved) {
   // Only with a checkpoint: a batch that is durable may lose its rollouts, and a resumed run may
   // need those of every step that no checkpoint covers.
   if (saved) RETURN_IF_ERROR(stream_->MarkDurable());
-  return step + 1 == rounds() ? stream_->Close() : absl::OkStatus();
+  // The plan of the last stage stays open: a resumed run may have more steps.
+  const bool more_stages = stage_index_ + 1 < config_.stage_size();
+  return step + 1 == rounds() && more_stages ? stream_->Close() : absl::OkStatus();
 }
 
 bool PolicyGradient::EvaluatesAfter(int64_t round) const {
@@ -279,9 +291,8 @@ absl::Status PolicyGradient::Check(const ModelConfig& model, const RunData& data
   }
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
   RETURN_IF_ERROR(CheckBacktracking(model, data));
-  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
-                              settings_.sampling().max_new_tokens(), "ppo.sampling.max_new_tokens",
-                              stage().training(), model);
+  return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens(),
+                           "ppo.sampling.max_new_tokens", stage().training());
 }
 
 absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,

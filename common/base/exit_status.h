@@ -1,0 +1,22 @@
+#ifndef RECKON_COMMON_BASE_EXIT_STATUS_H_
+#define RECKON_COMMON_BASE_EXIT_STATUS_H_
+
+#include "absl/status/status.h"
+
+namespace reckon {
+
+// The exit statuses of the roles, by which their supervisor knows whether another start may help.
+// The numbers are those of sysexits.h.
+inline constexpr int kExitMayHeal = 75;  // EX_TEMPFAIL: start it again
+inline constexpr int kExitRecurs = 78;   // EX_CONFIG: another start ends the same way
+
+// kExitRecurs for a status whose cause is in what the role was given: INVALID_ARGUMENT, NOT_FOUND,
+// ALREADY_EXISTS, PERMISSION_DENIED, FAILED_PRECONDITION, OUT_OF_RANGE and UNIMPLEMENTED. And for
+// ABORTED, with which the coordinator refuses a learner of an older term: a start would begin a new
+// term and so take the run from the group that has taken over, which would then do the same.
+// kExitMayHeal for every other error, and 0 for OK.
+int ExitStatus(const absl::Status& status);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_BASE_EXIT_STATUS_H_
