@@ -9,9 +9,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/kernels/cpu/attention.h"
 #include "common/model/kv_cache.h"
+#include "common/model/model_shape.h"
 #include "common/model/sampler.h"
 #include "common/model/torch_status.h"
 #include "common/model/transformer.h"
@@ -24,7 +26,7 @@ class TorchModelRunner : public ModelRunner {
   TorchModelRunner(std::unique_ptr<Transformer> model, std::shared_ptr<KvCache> cache)
       : model_(std::move(model)), cache_(std::move(cache)) {}
 
-  int64_t vocab_size() const override { return model_->config().vocab_size; }
+  int64_t vocab_size() const override { return model_->config().num_tokens(); }
   int64_t max_positions() const override { return model_->config().max_positions; }
   int64_t total_pages() const override { return cache_->total_pages(); }
   int64_t free_pages() const override { return cache_->free_pages(); }
@@ -94,6 +96,20 @@ class TorchModelRunner : public ModelRunner {
 struct TorchModelRunnerMaker::SharedCache {
   std::string config_json;
   std::shared_ptr<KvCache> cache;
+  // Of the last version: most have the same texts, and the tokenizer takes long to load.
+  std::string texts;
+  ModelConfig shape;
+
+  absl::StatusOr<ModelConfig> ShapeOf(const WeightManifest& manifest) {
+    std::string now =
+        absl::StrCat(manifest.config_json(), manifest.tokenizer_json(), manifest.tokenizer_model());
+    if (texts != now) {
+      texts.clear();
+      ASSIGN_OR_RETURN(shape, ModelShape(manifest));
+      texts = std::move(now);
+    }
+    return shape;
+  }
 };
 
 TorchModelRunnerMaker::TorchModelRunnerMaker(TorchModelRunnerOptions options)
@@ -103,7 +119,7 @@ TorchModelRunnerMaker::~TorchModelRunnerMaker() = default;
 absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
   return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
     const std::string& json = weights.manifest.config_json();
-    ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(json));
+    ASSIGN_OR_RETURN(const ModelConfig config, shared_->ShapeOf(weights.manifest));
     const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
     auto model = std::make_unique<Transformer>(config, compute, options_.backend);
     // Before the cache is replaced: weights that do not load leave the old version usable.

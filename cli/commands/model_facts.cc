@@ -164,7 +164,7 @@ absl::Status CheckPromptsFit(const RunConfig& config) {
                          const std::string& key, int64_t new_tokens) {
     const OverlongProblems overlong =
         FindOverlong(problems, shape.max_positions, [&](const Problem& problem) {
-          return static_cast<int64_t>(formatter.Prompt(problem).size()) + new_tokens;
+          return PromptTokens(formatter, problem, shape.max_positions - new_tokens) + new_tokens;
         });
     return RefuseOverlong(setting, problems, overlong, shape.max_positions,
                           absl::StrCat("prompt and ", key, " ", new_tokens),

@@ -122,8 +122,8 @@ absl::Status LocalSession::ApplyOverlongRule(const ProblemOptions& options,
   ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights_.manifest.config_json()));
   const OverlongProblems overlong =
       FindOverlong(problems_, shape.max_positions, [&](const Problem& problem) {
-        return static_cast<int64_t>(formatter_->Prompt(problem).size()) +
-               need.tokens(*formatter_, problem);
+        const int64_t needed = need.tokens(*formatter_, problem);
+        return PromptTokens(*formatter_, problem, shape.max_positions - needed) + needed;
       });
   const absl::Status refused = RefuseOverlong(
       "--data", problems_, overlong, shape.max_positions, absl::StrCat("prompt and ", need.what),

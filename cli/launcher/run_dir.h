@@ -32,8 +32,9 @@ absl::Status LockError(int error, const std::string& path);
 class RunDir {
  public:
   // Creates the directory, or opens an existing one to resume its run. ALREADY_EXISTS: there is one
-  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, or the run cannot
-  // continue with this config (common/config/resume_rules.h).
+  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, the run has
+  // begun and cannot continue with this config (common/config/resume_rules.h), or a data file has
+  // changed since.
   static absl::StatusOr<std::unique_ptr<RunDir>> Open(const RunConfig& config, bool resume);
   ~RunDir();
   RunDir(const RunDir&) = delete;

@@ -52,11 +52,16 @@ struct ModelConfig {
   bool qkv_bias = false;             // the q, k and v projections have a bias
   bool qk_norm = false;              // RMS norm of each query and key head, before RoPE
   bool tie_word_embeddings = false;  // the head is the embedding
+  // Rows at the end of the vocabulary that no token of the tokenizer has (model_shape.h), because
+  // models are published with vocabularies rounded up. The head leaves them out.
+  int64_t unused_rows = 0;
 
   // Reads a config.json from an untrusted source. INVALID_ARGUMENT "config.json: field: what is
   // wrong"; UNIMPLEMENTED for another family or for an unsupported option of one.
   static absl::StatusOr<ModelConfig> Parse(absl::string_view config_json);
 
+  // Ids that may be drawn, trained on and given to the model: 0 to num_tokens() - 1.
+  int64_t num_tokens() const { return vocab_size - unused_rows; }
   bool UsesRope(int64_t layer) const;
   // frequency[d] of RopeSettings, [head_dim / 2].
   std::vector<float> RopeFrequencies() const;

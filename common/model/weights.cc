@@ -235,6 +235,8 @@ void TransformerWeights::Pack() {
     for (size_t i = 0; i < adapters.size() && adapters_on_; ++i) {
       packed[i] = OpsOf(backend_).MergeAdapter(parts[i], adapters[i]);
     }
+    // What is not packed has no logit: it is never drawn, and no part of any softmax.
+    if (weight == &head_) packed[0] = packed[0].narrow(0, 0, config_.num_tokens());
     OpsOf(backend_).Pack(packed, dtype_, trainable_, weight);
     if (bias.empty()) continue;
     std::vector<at::Tensor> rounded;

@@ -75,7 +75,7 @@ class TransformerWeights {
   const TableWeight& embedding() const { return embedding_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const TableWeight& final_norm() const { return final_norm_; }
-  const LinearWeight& head() const { return head_; }  // [vocab, hidden]; the embedding when tied
+  const LinearWeight& head() const { return head_; }  // [num_tokens, hidden]; tied: the embedding
 
  private:
   // A weight of kernels/ and the tensors that Pack makes it from, e.g. qkv of q, k and v.

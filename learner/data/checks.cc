@@ -18,16 +18,17 @@ struct ContextUse {
   std::function<int64_t(const Problem&)> tokens;
 };
 
-ContextUse Sampling(const PromptFormatter& formatter, int64_t new_tokens, const std::string& key) {
+ContextUse Sampling(const PromptFormatter& formatter, int64_t new_tokens, const std::string& key,
+                    int64_t limit) {
   return {.need = absl::StrCat("prompt and ", key, " ", new_tokens),
-          .tokens = [&formatter, new_tokens](const Problem& problem) {
-            return static_cast<int64_t>(formatter.Prompt(problem).size()) + new_tokens;
+          .tokens = [&formatter, new_tokens, limit](const Problem& problem) {
+            return PromptTokens(formatter, problem, limit - new_tokens) + new_tokens;
           }};
 }
 
 // `few_shot` may be null unless a stage samples with it.
 std::vector<ContextUse> UsesOf(const RunConfig& config, const RunData& data,
-                               const PromptFormatter* few_shot) {
+                               const PromptFormatter* few_shot, int64_t limit) {
   std::vector<ContextUse> uses;
   for (const Stage& stage : config.stage()) {
     const StageInfo info(stage);
@@ -37,7 +38,7 @@ std::vector<ContextUse> UsesOf(const RunConfig& config, const RunData& data,
     const bool few = stage.has_ei() && stage.ei().few_shot_first_round();
     // A sequence of a reward model's predictions has one token more than the solution.
     uses.push_back(Sampling(few ? *few_shot : *data.prompt, new_tokens + (stage.has_orm() ? 1 : 0),
-                            stage.has_orm() ? key + " + 1 =" : key));
+                            stage.has_orm() ? key + " + 1 =" : key, limit));
   }
   return uses;
 }
@@ -79,12 +80,14 @@ absl::Status ApplyOverlongRule(const RunConfig& config, const ModelConfig& model
     ASSIGN_OR_RETURN(few_shot, MakeFormatter(config, *data, DataSettings::FEW_SHOT));
   }
   const int64_t limit = model.max_positions;
-  for (const ContextUse& use : UsesOf(config, *data, few_shot.has_value() ? &*few_shot : nullptr)) {
+  for (const ContextUse& use :
+       UsesOf(config, *data, few_shot.has_value() ? &*few_shot : nullptr, limit)) {
     RETURN_IF_ERROR(Apply(config, "data.train", use, limit, &data->train, &data->overlong_train));
   }
-  return Apply(config, "data.eval",
-               Sampling(*data->prompt, config.eval().max_new_tokens(), "eval.max_new_tokens"),
-               limit, &data->eval, &data->overlong_eval);
+  return Apply(
+      config, "data.eval",
+      Sampling(*data->prompt, config.eval().max_new_tokens(), "eval.max_new_tokens", limit), limit,
+      &data->eval, &data->overlong_eval);
 }
 
 absl::Status CheckSequencesFit(const RunData& data, const PromptFormatter& formatter,

@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
+#include "common/model/model_shape.h"
 #include "common/model/torch_status.h"
 #include "common/net/retry.h"
 #include "common/telemetry/progress.h"
@@ -126,7 +127,7 @@ class Learner {
     const std::string& adapted = HasInit(run_.config) ? "" : run_.config.model().base();
     ASSIGN_OR_RETURN(run_.base,
                      ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir), adapted));
-    ASSIGN_OR_RETURN(*shape, ModelConfig::Parse(run_.base.manifest.config_json()));
+    ASSIGN_OR_RETURN(*shape, ModelShape(run_.base.manifest));
     return absl::OkStatus();
   }
 

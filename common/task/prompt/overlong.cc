@@ -1,10 +1,24 @@
 #include "common/task/prompt/overlong.h"
 
+#include <algorithm>
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace reckon {
+
+int64_t PromptTokens(const PromptFormatter& formatter, const Problem& problem, int64_t enough) {
+  // Tokens that encoding may add: a beginning, a space before the text.
+  constexpr int64_t kAdded = 16;
+  const std::string text = formatter.PromptText(problem);
+  // Each token of an ASCII text is at least one of its characters, whatever the tokenizer.
+  const bool ascii =
+      std::all_of(text.begin(), text.end(), [](char c) { return absl::ascii_isascii(c); });
+  const auto most = static_cast<int64_t>(text.size()) + kAdded;
+  if (ascii && most <= enough) return most;
+  return static_cast<int64_t>(formatter.Prompt(problem).size());
+}
 
 OverlongProblems FindOverlong(const std::vector<Problem>& problems, int64_t limit,
                               absl::FunctionRef<int64_t(const Problem&)> tokens) {

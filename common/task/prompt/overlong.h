@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
 #include "common/task/dataset/problem.h"
+#include "common/task/prompt/prompt_format.h"
 
 namespace reckon {
 
@@ -21,6 +22,10 @@ struct OverlongProblems {
   std::vector<size_t> indices;  // ascending
   int64_t first_tokens = 0;     // that the first of them needs
 };
+
+// How many tokens a problem's prompt has; or, without encoding it, an upper bound that is at most
+// `enough`.
+int64_t PromptTokens(const PromptFormatter& formatter, const Problem& problem, int64_t enough);
 
 // `tokens`: how many a problem needs.
 OverlongProblems FindOverlong(const std::vector<Problem>& problems, int64_t limit,

@@ -32,8 +32,9 @@ void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
                     const at::Tensor& dy) {
   int64_t first = 0;
   for (const at::Tensor& part : parts) {
-    GradOf(part).add_(Product(dy.narrow(1, first, part.size(0)).t(), x));
-    first += part.size(0);
+    const int64_t count = std::min(part.size(0), dy.size(1) - first);
+    GradOf(part).narrow(0, 0, count).add_(Product(dy.narrow(1, first, count).t(), x));
+    first += count;
   }
 }
 
