@@ -132,7 +132,9 @@ absl::Status CheckPromptsFit(const RunConfig& config) {
   if (HasInit(config) || config.data().overlong_problems() != DataSettings::REFUSE) {
     return absl::OkStatus();
   }
-  ASSIGN_OR_RETURN(const WeightManifest model, ReadModelManifest(config.model().path()));
+  ASSIGN_OR_RETURN(const ModelListing listing,
+                   ReadModelListing(config.model().path(), config.model().base()));
+  const WeightManifest& model = listing.manifest;
   ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(model.config_json()));
   ASSIGN_OR_RETURN(std::vector<Problem> train, LoadProblems(config.data(), Split::kTrain));
   ASSIGN_OR_RETURN(std::vector<Problem> eval, LoadProblems(config.data(), Split::kEval));
