@@ -86,9 +86,8 @@ class Translator {
                        {"post_processor", PostProcessor()},
                        {"decoder", Decoder()},
                        {"model", std::move(library_model)}};
-    return TranslatedSentencePiece{
-        .tokenizer_json = file.dump(),
-        .before_text = AddsSpace() && KeepsText() ? " " : ""};
+    return TranslatedSentencePiece{.tokenizer_json = file.dump(),
+                                   .before_text = AddsSpace() && KeepsText() ? " " : ""};
   }
 
  private:

@@ -69,8 +69,11 @@ absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const std::string& 
     const std::string why = OneLine(status);
     // RocksDB has no code of its own for a lock that another process holds.
     if (status.IsIOError() && absl::StrContains(absl::AsciiStrToLower(why), "lock")) {
+      // It reports a lock of this very process as ENOLCK.
+      const bool held_here = absl::StrContains(why, "held by current process") ||
+                             absl::StrContains(why, "hold by current process");
       for (int error : {ENOSYS, ENOLCK, EOPNOTSUPP}) {
-        if (!absl::StrContains(why, std::strerror(error))) continue;
+        if (held_here || !absl::StrContains(why, std::strerror(error))) continue;
         return absl::UnimplementedError(
             absl::StrCat("store ", folder, ": its file system does not support locks (", why,
                          "); set output_dir to a folder on a local disk"));

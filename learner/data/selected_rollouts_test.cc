@@ -51,8 +51,7 @@ TEST_F(SpliceTest, LeavesATruncatedSampleAsItIs) {
   Add(TokenSpan::SAMPLED, " #### 5 and");
   rollout_.set_finish(FINISH_LENGTH);
   rollout_.set_completion(" #### 5 and");
-  EXPECT_EQ(Splice(Tokens("Q"), rollout_),
-            MakeSequence(Tokens("Q"), Tokens(" #### 5 and")));
+  EXPECT_EQ(Splice(Tokens("Q"), rollout_), MakeSequence(Tokens("Q"), Tokens(" #### 5 and")));
 }
 
 }  // namespace

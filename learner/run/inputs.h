@@ -15,9 +15,9 @@ namespace reckon {
 // the problems of its data by index, and goes back to the model that it began with: with other
 // files it would continue silently, and wrong. The leader's.
 
-// Digests of data.train and data.eval where they are files, of model.path unless an init stage makes
-// the model, and of reward models that are folders. `base`: the model's manifest, with digests of
-// its weights.
+// Digests of data.train and data.eval where they are files, of model.path unless an init stage
+// makes the model, and of reward models that are folders. `base`: the model's manifest, with
+// digests of its weights.
 absl::StatusOr<RunInputs> InputsOf(const RunConfig& config, const WeightManifest& base);
 
 // Writes <run_dir>/inputs.json, or compares with it if there is one: FAILED_PRECONDITION, one line,

@@ -51,7 +51,8 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
                          const SelectionRule& rule);
 
 // Calls `each` with the selected rollouts of a round, in order, without stop strings
-// (EndAtStopString), and the index of the problem in the training data. FAILED_PRECONDITION when the selection is not complete, or of other data.
+// (EndAtStopString), and the index of the problem in the training data. FAILED_PRECONDITION when
+// the selection is not complete, or of other data.
 absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
                        const std::function<void(size_t problem, const Rollout&)>& each);
 

@@ -1,10 +1,9 @@
-#include "common/model/kernels/dtype.h"
-
 #include <ATen/core/Tensor.h>
 #include <c10/util/Half.h>
 
 #include <cmath>
 
+#include "common/model/kernels/dtype.h"
 #include "gtest/gtest.h"
 
 namespace reckon {

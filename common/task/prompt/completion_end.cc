@@ -12,8 +12,8 @@ constexpr char kAnswer[] = "@answer@";
 
 // The first special token after an answer: "<|im_end|>" of "answer<|im_end|>\n".
 std::optional<uint32_t> TurnEnd(const ChatTemplate& chat, const Tokenizer& tokenizer) {
-  const absl::StatusOr<std::string> text = chat.Render(
-      {{"user", "question"}, {"assistant", kAnswer}}, /*add_generation_prompt=*/false);
+  const absl::StatusOr<std::string> text =
+      chat.Render({{"user", "question"}, {"assistant", kAnswer}}, /*add_generation_prompt=*/false);
   const size_t at = text.ok() ? text->rfind(kAnswer) : std::string::npos;
   if (at == std::string::npos) return std::nullopt;
   const absl::StatusOr<std::vector<uint32_t>> ids =
