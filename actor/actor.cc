@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/stop.h"
+#include "common/net/retry.h"
 // Last.
 #include "common/base/log.h"
 
@@ -17,6 +18,8 @@ namespace {
 // A version that did not load will not load a second later either: without a pause the actor would
 // lease and fail every group of the plan, which sets a group aside after three failed attempts.
 constexpr absl::Duration kPauseAfterRefusal = absl::Seconds(10);
+// A source that did not answer may answer soon.
+constexpr absl::Duration kPauseAfterNoAnswer = absl::Seconds(2);
 // Between two looks at the weights client while there is no version to work with.
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
 // One failed pass may be the fault of an item; several in a row are the fault of this process.
@@ -165,19 +168,28 @@ void Actor::Load(WeightsClient::Fetched fetched) {
                 << " MB fetched in " << absl::ToDoubleSeconds(fetched.took) << " s, loaded in "
                 << absl::ToDoubleSeconds(absl::Now() - begin) << " s";
       pause_until_ = absl::InfinitePast();
-      refusal_.reset();
+      if (refusal_.has_value() && refusal_->version == fetched.version) refusal_.reset();
       return;
     }
     refusal_ = {fetched.version, std::string(status.message())};
     LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
     if (had_model) UseModel(models_.Find(former));
   }
-  // Returned with the reason instead of kept: another actor may be able to load the version, and
-  // the group must not wait for this one.
-  FailQueued(fetched.version,
-             absl::Status(status.code(), absl::StrCat("weight version ", fetched.version, ": ",
-                                                      status.message())));
-  pause_until_ = absl::Now() + kPauseAfterRefusal;
+  // Returned instead of kept: another actor may be able to load the version, and the group must not
+  // wait for this one. A source that does not answer is no fault of the attempt.
+  const bool may_heal = IsTransient(status);
+  std::erase_if(queued_, [&](const GrantedLease& queued) {
+    if (queued.lease.weight_version() != fetched.version) return false;
+    if (may_heal) {
+      ReturnLease(queued.lease.id());
+    } else {
+      FailLease(queued.lease.id(),
+                absl::Status(status.code(), absl::StrCat("weight version ", fetched.version, ": ",
+                                                         status.message())));
+    }
+    return true;
+  });
+  pause_until_ = absl::Now() + (may_heal ? kPauseAfterNoAnswer : kPauseAfterRefusal);
 }
 
 void Actor::UseModel(const LoadedModel* model) {
@@ -296,12 +308,9 @@ void Actor::FailLease(uint64_t lease, const absl::Status& why) {
   leases_.Return(lease, why);
 }
 
-void Actor::FailQueued(uint64_t version, const absl::Status& why) {
-  std::erase_if(queued_, [&](const GrantedLease& queued) {
-    if (queued.lease.weight_version() != version) return false;
-    FailLease(queued.lease.id(), why);
-    return true;
-  });
+void Actor::ReturnLease(uint64_t lease) {
+  open_.erase(lease);
+  leases_.Return(lease, absl::OkStatus());
 }
 
 void Actor::FailAdmitted(const absl::Status& why) {

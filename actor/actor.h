@@ -49,10 +49,11 @@ struct ActorOptions {
 // clients for leases, rollouts and weights have threads of their own, which call Wake.
 //
 // A lease that cannot be done (bad item, refused rollout, weights that do not load) is returned
-// with the reason, and the actor continues. A version whose content does not load is refused until
-// another one loads: the coordinator tells the plan's owner, which ends the run when every actor
-// refuses what it needs. The actor ends with an error only after kMaxFailures failed
-// passes in a row.
+// with the reason, and the actor continues; one whose weights have a source that does not answer is
+// returned without a failed attempt. A version whose content does not load is refused from
+// then on and not leased to this actor again: the coordinator tells the plan's owner, which ends
+// the run when every actor refuses what it needs. The actor ends with an error only after
+// kMaxFailures failed passes in a row.
 class Actor {
  public:
   // `stub` and `rewarder` must outlive the actor.
@@ -88,7 +89,8 @@ class Actor {
   void UseModel(const LoadedModel* model);
   void Upload(FinishedSample sample);
   void FailLease(uint64_t lease, const absl::Status& why);
-  void FailQueued(uint64_t version, const absl::Status& why);
+  // Not admitted yet: for another actor, or later. Does not count as an attempt.
+  void ReturnLease(uint64_t lease);
   void FailAdmitted(const absl::Status& why);
   EngineStats TotalStats() const;
   void Report();
@@ -106,7 +108,7 @@ class Actor {
     uint64_t version;
     std::string why;
   };
-  std::optional<Refusal> refusal_;  // the last version did not load
+  std::optional<Refusal> refusal_;  // the last one
   // After a version failed to load: no demand before this time.
   absl::Time pause_until_ = absl::InfinitePast();
   int failures_ = 0;  // passes that failed, in a row

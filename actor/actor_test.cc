@@ -169,6 +169,20 @@ TEST_F(ActorTest, AVersionThatCannotBeFetchedFailsItsLeases) {
   EXPECT_THAT(coordinator_.returned()[1], HasSubstr("weight version 9"));
 }
 
+TEST_F(ActorTest, ASourceThatDoesNotAnswerIsNoFailureOfTheSample) {
+  Publish(0);
+  Start();
+  ASSERT_TRUE(Await([&] { return built_ == 1; }));
+  Weights weights = MakeTinyModel();
+  weights.manifest.set_version(9);
+  weights.manifest.add_sources("127.0.0.1:1");
+  coordinator_.Publish(weights.manifest);
+  AddPlan("p", 1, 1, 9);
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().count(1) == 1; }));
+  EXPECT_EQ(coordinator_.returned()[1], "");
+  EXPECT_EQ(coordinator_.status().plans(0).set_aside_groups(), 0u);
+}
+
 TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   refused_version_ = 0;
   Publish(0);
@@ -184,7 +198,9 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   Publish(1);
   AddPlan("q", 1, 1, 1);
   ASSERT_TRUE(AwaitReceived(1));
-  EXPECT_TRUE(Await([&] { return report().refused_because().empty(); }));
+  AddPlan("r", 1, 1, 1);
+  ASSERT_TRUE(AwaitReceived(2));
+  EXPECT_EQ(report().refused_version(), 0u) << "it would not load now, either";
   EXPECT_TRUE(coordinator_.returned().empty()) << "the refused version was leased";
 }
 

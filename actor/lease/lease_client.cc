@@ -109,6 +109,7 @@ void LeaseClient::LeaseLoop() {
   Backoff backoff;
   while (true) {
     LeaseRequest request;
+    bool in_line = false;
     {
       absl::MutexLock lock(&mu_);
       while (demand_ <= 0 && !ending_ && absl::Now() < report_at_) {
@@ -121,9 +122,10 @@ void LeaseClient::LeaseLoop() {
       request.set_actor(actor_);
       request.set_max_samples(static_cast<uint32_t>(std::clamp<int64_t>(demand_, 0, UINT32_MAX)));
       request.set_held_version(loaded_version_);
-      // The coordinator wakes those who wait in line: one who takes only some work must not be
+      // The coordinator wakes those who wait in line: one who refuses the newest work must not be
       // there.
-      const bool in_line = demand_ > 0 && report_.refused_because().empty();
+      in_line = demand_ > 0 &&
+                (report_.refused_because().empty() || report_.refused_version() < loaded_version_);
       if (in_line) request.set_wait_ms(absl::ToInt64Milliseconds(kLeaseWait));
       *request.mutable_report() = report_;
       report_at_ = absl::Now() + kReportEvery;
@@ -140,8 +142,8 @@ void LeaseClient::LeaseLoop() {
       notify_();
       continue;
     }
-    const bool refuses = !request.report().refused_because().empty();
-    absl::Duration pause = (refuses ? kLeaseWait : kEmptyReplyPause) - (absl::Now() - asked);
+    const bool asks_again = in_line || request.max_samples() == 0;
+    absl::Duration pause = (asks_again ? kEmptyReplyPause : kLeaseWait) - (absl::Now() - asked);
     if (status.ok()) {
       backoff.Reset();
     } else {
