@@ -87,6 +87,9 @@ absl::Status Actor::Run() {
       << " tokens";
   LOG(INFO) << "stopping: " << open_.size() << " leases open, " << uplink_.unacknowledged()
             << " samples not yet acknowledged";
+  // In this order: what is finished is sent first, then leases that its acknowledgements complete
+  // are closed, and only the rest is returned, so that other actors may have it at once instead of
+  // after it expires.
   uplink_.Flush(options_.stop_within / 2);
   HandleAcks();
   leases_.ReturnAll(options_.stop_within / 2);
@@ -97,6 +100,8 @@ void Actor::HandleAcks() {
   for (const Uplink::Ack& ack : uplink_.TakeAcks()) {
     auto lease = open_.find(ack.lease);
     if (lease == open_.end()) continue;
+    // Duplicates and late rollouts count like accepted ones: the coordinator wants nothing more of
+    // the sample.
     if (ack.ack.outcome() == SubmitReply::Ack::REJECTED) {
       FailLease(ack.lease,
                 absl::InvalidArgumentError(absl::StrCat("rollout rejected: ", ack.ack.message())));
@@ -170,6 +175,8 @@ void Actor::Load(WeightsClient::Fetched fetched) {
     LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
     if (had_model) UseModel(models_.Find(former));
   }
+  // Returned instead of kept: another actor may be able to load the version, and the group must not
+  // wait for this one.
   const bool may_heal = IsTransient(status);
   std::erase_if(queued_, [&](const GrantedLease& queued) {
     if (queued.lease.weight_version() != fetched.version) return false;
@@ -186,6 +193,7 @@ void Actor::Load(WeightsClient::Fetched fetched) {
 }
 
 void Actor::UseModel(const LoadedModel* model) {
+  // Before the engine is destroyed, whose counts would be lost.
   former_stats_ = TotalStats();
   engine_ = nullptr;
   model_ = model;
@@ -261,6 +269,8 @@ absl::Status Actor::RunPass() {
   absl::StatusOr<std::vector<FinishedSample>> finished = engine_->RunPass();
   if (!finished.ok()) {
     LOG(ERROR) << "a pass of the engine failed, returning its leases: " << finished.status();
+    // What was in flight is lost with the state of the cache. Only admitted leases fail; queued
+    // ones have not used the engine and stay.
     engine_->Clear();
     FailAdmitted(finished.status());
     if (++failures_ >= kMaxFailures) return finished.status();
@@ -286,6 +296,8 @@ void Actor::Upload(FinishedSample sample) {
     FailLease(sample.lease, scored);
     return;
   }
+  // Blocks while the window is full, and with it the engine: rollouts that the coordinator cannot
+  // take must not pile up here. Leases are renewed by another thread meanwhile.
   uplink_.Push(sample.lease, sample.rollout, stop_);
 }
 
@@ -306,6 +318,7 @@ void Actor::FailAdmitted(const absl::Status& why) {
   for (const auto& [id, progress] : open_) {
     if (progress.admitted) failed.push_back(id);
   }
+  // Collected first, because FailLease erases from open_.
   for (uint64_t id : failed) FailLease(id, why);
 }
 

@@ -42,8 +42,8 @@ constexpr char kStory[] =
     "and write the answer at the end.\nAnswer:";
 
 Lease MakeLease(const Tokenizer& tokenizer, uint64_t group) {
-  std::vector<uint32_t> prompt = tokenizer.Encode(absl::StrCat("Problem ", 1000 + group, ". "));
-  const std::vector<uint32_t> story = tokenizer.Encode(kStory);
+  std::vector<uint32_t> prompt = *tokenizer.Encode(absl::StrCat("Problem ", 1000 + group, ". "));
+  const std::vector<uint32_t> story = *tokenizer.Encode(kStory);
   const size_t size = absl::GetFlag(FLAGS_prompt_tokens);
   while (prompt.size() < size) prompt.insert(prompt.end(), story.begin(), story.end());
   prompt.resize(size);

@@ -37,13 +37,24 @@ CLI::Validator Allowed(const std::string& name) {
       DescribeRange(*field));
 }
 
+void AddChatOptions(CLI::App* command, std::string* system_prompt, std::string* kwargs) {
+  command->add_option("--system-prompt", *system_prompt,
+                      "with --format chat: text of a system message before the question");
+  command->add_option("--chat-template-kwargs", *kwargs,
+                      "with --format chat: variables of the template as a JSON object, "
+                      "'{\"enable_thinking\": false}'");
+}
+
 void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
+  command->add_option("--base", options->base,
+                      "folder of the base model, if --model is an adapter folder of PEFT");
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
   command->add_option("--limit", options->limit, "use this many problems only; 0: all");
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat", "few-shot"}))
       ->capture_default_str();
+  AddChatOptions(command, &options->system_prompt, &options->chat_template_kwargs);
   command->add_option("--few-shot", options->few_shot, "examples of the few-shot format")
       ->check(Allowed<DataSettings>("few_shot_examples"))
       ->capture_default_str();
@@ -65,6 +76,11 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
       ->check(Allowed<ActorSettings>("kv_cache_mib"))
       ->capture_default_str();
   command->add_flag("--fp32", options->fp32, "compute in fp32 instead of bf16");
+  command
+      ->add_option("--overlong", options->overlong,
+                   "problems that do not fit into the model's context: refuse, or count-wrong")
+      ->check(CLI::IsMember({"refuse", "count-wrong"}))
+      ->capture_default_str();
 }
 
 void AddTrain(CLI::App* app, TrainOptions* options) {
@@ -87,6 +103,8 @@ void AddSft(CLI::App* app, SftOptions* options) {
       app->add_subcommand("sft", "Fine-tune a model on worked solutions, without a config");
   command->add_option("--model", options->model, "model folder to start from (Hugging Face layout)")
       ->required();
+  command->add_option("--base", options->base,
+                      "folder of the base model, if --model is an adapter folder of PEFT");
   command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
   command->add_option("--eval-data", options->eval_data,
                       "JSONL file to evaluate on; default: builtin if --data is");
@@ -109,6 +127,7 @@ void AddSft(CLI::App* app, SftOptions* options) {
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat"}))
       ->capture_default_str();
+  AddChatOptions(command, &options->system_prompt, &options->chat_template_kwargs);
   command->add_option("--ranks", options->ranks, "learner processes")
       ->check(Allowed<LearnerSettings>("ranks"))
       ->capture_default_str();
@@ -183,7 +202,7 @@ bool IsCommand(const CLI::App& app, const std::string& name) {
 int Main(int argc, char** argv, std::stop_token stop) {
   CLI::App app("Reckon trains language models to reason with reinforcement learning.");
   app.name("reckon");
-  app.set_version_flag("--version", "reckon 0.1");
+  app.set_version_flag("--version", "reckon " RECKON_VERSION);
   app.require_subcommand(1);
   app.footer("`reckon COMMAND --help` shows the options of a command and examples.");
 

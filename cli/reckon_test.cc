@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
@@ -22,6 +23,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/coordinator.grpc.pb.h"
+#include "tests/support/tensor_file.h"
 #include "tests/support/tiny_model.h"
 
 namespace reckon {
@@ -118,6 +120,9 @@ TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
 }
 
 TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
+  Write("long.jsonl",
+        absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",
+                     std::string(3000, 'x'), "\", \"answer\": \"#### 1\"}\n"));
   const std::pair<std::string, const char*> cases[] = {
       {"train /nowhere.textproto", "/nowhere.textproto"},
       {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
@@ -131,6 +136,16 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"eval --model " + folder_ + "/model --data builtin --orm " + folder_ + "/model",
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},
+      {"train " + config() + " --set data.eval=" + folder_ + "/long.jsonl",
+       "data.eval: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2, needs "},
+      {"train " + config() + " --set data.eval=builtin --set data.train=" + folder_ + "/long.jsonl",
+       "data.train: 1 of 2 problems do not fit"},
+      {"eval --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "--data: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
+       "long.jsonl:2"},
+      {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
+       "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},
       {"show " + folder_, "not a run directory"},
   };
@@ -141,6 +156,62 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
     EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
+// From the headers alone: one line that names file and tensor, and no process was started.
+TEST_F(ReckonTest, AFolderThatDoesNotFitItsConfigIsRefusedByEveryCommand) {
+  std::vector<StoredTensor> tensors = TensorsOf(MakeTinyModel());
+  tensors.back().shape = {32, 2};
+  WriteTensorFile(folder_ + "/model/model.safetensors", tensors);
+  const std::string model = " --model " + folder_ + "/model --data builtin";
+  for (const std::string& args :
+       {"train " + config(), "train " + config() + " --dry-run", "eval" + model, "score" + model,
+        "sft" + model + " --output " + folder_ + "/out"}) {
+    const Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out,
+                HasSubstr(folder_ + "/model/model.safetensors: tensor model.norm.weight "
+                                    "has shape [32, 2], config.json asks for [64]"))
+        << args;
+    EXPECT_TRUE(absl::StrContains(args, "--dry-run") ||
+                std::count(result.out.begin(), result.out.end(), '\n') == 1)
+        << result.out;
+  }
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/out"));
+}
+
+TEST_F(ReckonTest, ADryRunListsWhatIsLeftOutOfTheModel) {
+  std::vector<StoredTensor> tensors = TensorsOf(MakeTinyModel());
+  tensors.push_back(tensors[0]);
+  tensors.back().name = "lm_head.weight";
+  WriteTensorFile(folder_ + "/model/model.safetensors", tensors);
+  const Result result = Run("train " + config() + " --dry-run");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("left out lm_head.weight, which is tied to the embedding"));
+}
+
+TEST_F(ReckonTest, AnAdapterFolderIsReadOverItsBaseOrSaysWhatItNeeds) {
+  std::filesystem::create_directories(folder_ + "/adapter");
+  Write("adapter/adapter_config.json",
+        R"({"peft_type": "LORA", "r": 1, "base_model_name_or_path": "meta-llama/Llama-2-7b-hf"})");
+  const std::string layer = "base_model.model.model.layers.0.self_attn.q_proj.lora_";
+  WriteTensorFile(folder_ + "/adapter/adapter_model.safetensors",
+                  {ConstantTensor(layer + "A.weight", {1, 64}, 1),
+                   ConstantTensor(layer + "B.weight", {64, 1}, 1)});
+  const std::string adapter = "model.path=" + folder_ + "/adapter";
+  for (const std::string& args : {"eval --data builtin --model " + folder_ + "/adapter",
+                                  "train " + config() + " --set " + adapter}) {
+    const Result result = Run(args);
+    EXPECT_EQ(result.code, 1) << args;
+    EXPECT_THAT(result.out, HasSubstr("an adapter of PEFT, not a model; its base "
+                                      "meta-llama/Llama-2-7b-hf is not a folder here"));
+    EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
+  }
+  const Result result = Run("train " + config() + " --dry-run --set " + adapter +
+                            " --set model.base=" + folder_ + "/model");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("adapter: merged into " + folder_ + "/model"));
 }
 
 TEST_F(ReckonTest, LabelsAndRewardModelsOfAnotherModelAreRefusedBeforeAnythingStarts) {
@@ -214,12 +285,19 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   Result again = Run("train " + config());
   EXPECT_EQ(again.code, 1);
   EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
+  Write("runs/r/inputs.json", "{}");  // as the learner does
   Result changed = Run("train " + config() + " --resume --set seed=9");
   EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("'seed: 0' is now 'seed: 9'"));
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
   Result finished = Run("train " + config() + " --resume --set actor.count=2");
   EXPECT_EQ(finished.code, 0) << finished.out;
   EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
+  // With more rounds there is more to do.
+  Result longer = Run("train " + config() + " --resume --set stage[1].ei.rounds=3");
+  EXPECT_EQ(longer.code, 0) << longer.out;
+  EXPECT_THAT(longer.out, AllOf(HasSubstr("resuming in"), HasSubstr("finished in")));
+  EXPECT_THAT(Text("runs/r/args"), HasSubstr("--resume"));
+  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 3"));
 
   Result show = Run("show " + folder_ + "/runs/r");
   EXPECT_EQ(show.code, 0) << show.out;
@@ -227,6 +305,34 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   show = Run("show " + folder_ + "/runs/r --plan nothing");
   EXPECT_EQ(show.code, 1);
   EXPECT_THAT(show.out, HasSubstr("--plan nothing"));
+}
+
+TEST_F(ReckonTest, ARunThatNeverBeganTakesAnyConfig) {
+  Script("reckon-learner", "exit 1");
+  EXPECT_EQ(Run("train " + config()).code, 1);
+  Script("reckon-learner", Finished(""));
+  const Result fixed = Run("train " + config() + " --resume --set seed=9");
+  EXPECT_EQ(fixed.code, 0) << fixed.out;
+  Write("runs/r/inputs.json", "{}");  // now it has begun
+  const Result changed = Run("train " + config() + " --resume --set seed=10");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("seed: was 9 when the run began and is 10 now"));
+}
+
+TEST_F(ReckonTest, ChangedDataIsRefusedInOneLineWhenARunResumes) {
+  const std::string data = folder_ + "/data.jsonl";
+  Write("data.jsonl", "{\"question\": \"1?\", \"answer\": \"#### 1\"}\n");
+  Script("reckon-learner", Finished(""));
+  const std::string train =
+      "train " + config() + " --set data.eval=builtin --set data.train=" + data;
+  EXPECT_EQ(Run(train).code, 0);
+  Write("runs/r/inputs.json", absl::StrCat("{\"files\": [{\"name\": \"data.train\", \"path\": \"",
+                                           data, "\", \"sha256\": \"0123456789abcdef\"}]}"));
+  const Result changed = Run(train + " --resume");
+  EXPECT_EQ(changed.code, 1);
+  EXPECT_THAT(changed.out, HasSubstr("reckon: data.train: " + data + " has changed since the run"));
+  EXPECT_THAT(changed.out, HasSubstr("(SHA-256 0123456789ab then, "));
+  EXPECT_EQ(std::count(changed.out.begin(), changed.out.end(), '\n'), 1) << changed.out;
 }
 
 TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {

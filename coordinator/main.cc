@@ -14,41 +14,58 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
+#include "common/config/ranges.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
+#include "proto/config.pb.h"
+
+namespace {
+// The flags are the config's CoordinatorSettings, with its defaults and ranges.
+const reckon::CoordinatorSettings& Defaults() {
+  return reckon::CoordinatorSettings::default_instance();
+}
+}  // namespace
 
 ABSL_FLAG(std::string, run, "", "name of the run; a store belongs to one run");
 ABSL_FLAG(std::string, store, "", "folder of the store, created when absent");
-ABSL_FLAG(std::string, listen, "127.0.0.1:0", "HOST:PORT to listen on; port 0: any free port");
+ABSL_FLAG(std::string, listen, Defaults().listen(),
+          "HOST:PORT to listen on; port 0: any free port");
 ABSL_FLAG(std::string, port_file, "", "file to write the chosen HOST:PORT to when listening");
-ABSL_FLAG(uint32_t, lease_ms, 60000, "milliseconds until a lease that is not renewed expires");
-ABSL_FLAG(uint32_t, max_attempts, 3, "failed attempts after which a group is set aside");
-ABSL_FLAG(uint32_t, sync_tick_ms, 2, "milliseconds that a commit waits for more events");
-ABSL_FLAG(uint32_t, max_resident_groups, 16384,
+ABSL_FLAG(uint32_t, lease_ms, Defaults().lease_ms(),
+          "milliseconds until a lease that is not renewed expires");
+ABSL_FLAG(uint32_t, max_attempts, Defaults().max_attempts(),
+          "failed attempts after which a group is set aside");
+ABSL_FLAG(uint32_t, sync_tick_ms, Defaults().sync_tick_ms(),
+          "milliseconds that a commit waits for more events");
+ABSL_FLAG(uint32_t, max_resident_groups, Defaults().max_resident_groups(),
           "groups of a plan that may be appended and not complete");
-ABSL_FLAG(std::string, retention, "ALL",
+ABSL_FLAG(std::string, retention,
+          reckon::CoordinatorSettings::Retention_Name(Defaults().retention()),
           "ALL: keep every rollout; SELECTED: delete those of durable batches in no selection");
 ABSL_FLAG(bool, dump_state, false, "print the counts of the store as text and exit");
 
 namespace reckon {
 namespace {
 
-absl::Status CheckFlags() {
+absl::StatusOr<CoordinatorSettings> SettingsFromFlags() {
   if (absl::GetFlag(FLAGS_store).empty()) return absl::InvalidArgumentError("--store is required");
   if (absl::GetFlag(FLAGS_run).empty() && !absl::GetFlag(FLAGS_dump_state)) {
     return absl::InvalidArgumentError("--run is required");
   }
-  if (absl::GetFlag(FLAGS_lease_ms) == 0 || absl::GetFlag(FLAGS_max_attempts) == 0 ||
-      absl::GetFlag(FLAGS_max_resident_groups) == 0) {
-    return absl::InvalidArgumentError(
-        "--lease_ms, --max_attempts and --max_resident_groups must be above 0");
-  }
+  CoordinatorSettings settings;
+  settings.set_listen(absl::GetFlag(FLAGS_listen));
+  settings.set_lease_ms(absl::GetFlag(FLAGS_lease_ms));
+  settings.set_max_attempts(absl::GetFlag(FLAGS_max_attempts));
+  settings.set_sync_tick_ms(absl::GetFlag(FLAGS_sync_tick_ms));
+  settings.set_max_resident_groups(absl::GetFlag(FLAGS_max_resident_groups));
   CoordinatorSettings::Retention retention;
   if (!CoordinatorSettings::Retention_Parse(absl::GetFlag(FLAGS_retention), &retention)) {
     return absl::InvalidArgumentError(
         absl::StrCat("--retention=", absl::GetFlag(FLAGS_retention), " must be ALL or SELECTED"));
   }
-  return absl::OkStatus();
+  settings.set_retention(retention);
+  RETURN_IF_ERROR(CheckRanges(settings));
+  return settings;
 }
 
 // `reckon show` opens the store of a run whose coordinator is not there, for a moment.
@@ -77,16 +94,15 @@ absl::Status DumpState(const Store& store, const CoreOptions& options) {
 }
 
 absl::Status Main(std::stop_source& stop) {
-  RETURN_IF_ERROR(CheckFlags());
+  ASSIGN_OR_RETURN(const CoordinatorSettings settings, SettingsFromFlags());
   CoordinatorServer::Options options;
   options.core.run = absl::GetFlag(FLAGS_run);
-  options.core.lease = absl::Milliseconds(absl::GetFlag(FLAGS_lease_ms));
-  options.core.max_attempts = absl::GetFlag(FLAGS_max_attempts);
-  options.core.max_resident_groups = absl::GetFlag(FLAGS_max_resident_groups);
-  CHECK(CoordinatorSettings::Retention_Parse(absl::GetFlag(FLAGS_retention),
-                                             &options.core.retention));
-  options.committer.sync_tick = absl::Milliseconds(absl::GetFlag(FLAGS_sync_tick_ms));
-  options.listen = absl::GetFlag(FLAGS_listen);
+  options.core.lease = absl::Milliseconds(settings.lease_ms());
+  options.core.max_attempts = settings.max_attempts();
+  options.core.max_resident_groups = settings.max_resident_groups();
+  options.core.retention = settings.retention();
+  options.committer.sync_tick = absl::Milliseconds(settings.sync_tick_ms());
+  options.listen = settings.listen();
   absl::Status failure;
   absl::Mutex mu;
   options.committer.on_failure = [&](const absl::Status& status) {

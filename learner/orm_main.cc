@@ -24,6 +24,7 @@
 
 ABSL_FLAG(std::string, orm, "", "folder of the reward model, which an orm stage wrote");
 ABSL_FLAG(std::string, model, "", "model folder of the policy");
+ABSL_FLAG(std::string, base, "", "folder of its base model, if it is an adapter folder");
 ABSL_FLAG(std::string, rollouts, "", "file of length-delimited Rollout messages");
 ABSL_FLAG(std::string, scores, "", "file to write; lines of group, sample, probability");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
@@ -54,10 +55,11 @@ absl::Status Run() {
   SetComputeThreads(absl::GetFlag(FLAGS_threads));
   at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
   ASSIGN_OR_RETURN(const Backend backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
-  ASSIGN_OR_RETURN(const WeightManifest policy, ReadModelManifest(absl::GetFlag(FLAGS_model)));
+  ASSIGN_OR_RETURN(const ModelListing policy,
+                   ReadModelListing(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_base)));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   ASSIGN_OR_RETURN(const std::unique_ptr<RewardModel> model,
-                   RewardModel::Load(absl::GetFlag(FLAGS_orm), policy,
+                   RewardModel::Load(absl::GetFlag(FLAGS_orm), policy.manifest,
                                      fp32 ? Dtype::kFp32 : Dtype::kBf16, backend));
   std::ifstream file(absl::GetFlag(FLAGS_rollouts), std::ios::binary);
   google::protobuf::io::IstreamInputStream in(&file);

@@ -1,6 +1,6 @@
-"""What the pages name exists in the tree, and the tree speaks one vocabulary.
+"""What the pages name exists in the tree, they agree on the version, and the tree speaks one vocabulary.
 
-pages_test.py            exit code 0: both hold; 1: one line for each offence
+pages_test.py            exit code 0: all hold; 1: one line for each offence
 pages_test.py --report   also lists uses of refused words while VOCABULARY_ENFORCED is False
 
 Checked in PAGES: `path` and [link](path) by existence; `path:name` and `name` in `path` by the word
@@ -13,7 +13,7 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-PAGES = ["README.md", "docs/architecture.md", "docs/adding.md"]
+PAGES = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "docs/architecture.md", "docs/adding.md"]
 OPTIONAL_PAGES = ["docs/glossary.md"]
 SOURCES = {".h", ".cc", ".cu", ".proto", ".py", ".txt", ".cmake", ".textproto"}
 FOLDERS = ["actor", "cli", "cmake", "common", "coordinator", "deploy", "docs", "learner", "proto",
@@ -56,8 +56,9 @@ class Tree:
     """The files of the repository, by path and by name, and the words in its sources."""
 
     def __init__(self):
-        self.files = {"README.md": ROOT / "README.md", "CMakeLists.txt": ROOT / "CMakeLists.txt",
-                      "dev": ROOT / "dev"}
+        self.files = {name: ROOT / name for name in
+                      ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", "CITATION.cff",
+                       "LICENSE", "CMakeLists.txt", "dev"]}
         for folder in FOLDERS:
             for path in (ROOT / folder).rglob("*"):
                 if path.is_file() and "__pycache__" not in path.parts:
@@ -171,9 +172,18 @@ def vocabulary_offences(tree):
                     yield f"{name}:{number}: \"{match.group(0)}\": write {instead}"
 
 
+def version_offences():
+    """CMakeLists.txt holds the version; the pages that repeat it agree."""
+    version = re.search(r"project\(reckon VERSION ([\d.]+)", text_of(ROOT / "CMakeLists.txt")).group(1)
+    for page, pattern in [("CITATION.cff", r"^version: (.*)$"), ("CHANGELOG.md", r"^## (\S+)")]:
+        found = re.search(pattern, text_of(ROOT / page), re.MULTILINE)
+        if not found or found.group(1) != version:
+            yield f"{page}: the newest version must be {version}, as in CMakeLists.txt"
+
+
 def main():
     tree = Tree()
-    found = list(page_offences(tree))
+    found = list(page_offences(tree)) + list(version_offences())
     words = list(vocabulary_offences(tree))
     if VOCABULARY_ENFORCED:
         found += words

@@ -26,6 +26,7 @@ absl::StatusOr<std::vector<FinishedSample>> Engine::RunPass() {
   std::vector<FinishedSample> finished;
   ASSIGN_OR_RETURN(std::vector<Start> starts, ChooseStarts());
   RETURN_IF_ERROR(Prefill(starts));
+  // In the order of the queue, which Launch relies on: it removes a group by popping the front.
   for (const Start& start : starts) RETURN_IF_ERROR(Launch(start, &finished));
   RETURN_IF_ERROR(Decode(&finished));
   stats_.finished_samples += finished.size();
@@ -60,14 +61,20 @@ absl::StatusOr<std::vector<Engine::Start>> Engine::ChooseStarts() {
       samples = std::min({samples, slots, fit});
       slots -= std::max<int64_t>(samples, 0);
     }
+    // First come, first served: no later group starts in place of one that does not fit, or a group
+    // with a long context would wait for ever while short ones pass it.
     if (samples <= 0 || context_pages > pages) break;
     if (fresh && shared > 0) {
       ASSIGN_OR_RETURN(group->sequence, runner_->Add(shared));
     }
+    // Set before Prefill, which runs every context of this pass or fails the whole pass; after a
+    // failure the caller clears the engine.
     group->prefilled = true;
     pages -= context_pages + (group->max_new > 0 ? samples * sample_pages : 0);
     if (fresh) rows += shared;
     starts.push_back({group, samples});
+    // The rest of this group starts first in the next pass, from the context that stays in the
+    // cache.
     if (samples < static_cast<int64_t>(group->pending.size())) break;
   }
   return starts;
@@ -81,6 +88,8 @@ absl::Status Engine::Prefill(const std::vector<Start>& starts) {
     const int64_t shared = group->num_shared();
     const bool scores = group->plan->score_forced();
     for (; group->fed < shared; ++group->fed) {
+      // `fed` counts rows over several passes, so a long context continues where the pass before
+      // ended. Attention of a later row finds the earlier ones in the cache.
       if (static_cast<int64_t>(rows.size()) == options_.max_prefill_rows) {
         RETURN_IF_ERROR(RunContextRows(rows, scored));
         rows.clear();
@@ -103,6 +112,8 @@ absl::Status Engine::RunContextRows(const std::vector<ModelRunner::Row>& rows,
                                     const std::vector<PromptGroup*>& scored) {
   ASSIGN_OR_RETURN(std::vector<DrawnToken> drawn, runner_->RunPass(rows));
   for (size_t i = 0; i < scored.size(); ++i) {
+    // The runner returns one token for each row that draws, in order, and `scored` has one entry
+    // for each.
     scored[i]->forced_logprobs.push_back(drawn[i].logprob);
   }
   stats_.prefilled_tokens += rows.size();

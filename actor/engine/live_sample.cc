@@ -30,6 +30,8 @@ LiveSample::LiveSample(std::shared_ptr<PromptGroup> group, uint32_t number,
 
 ModelRunner::Row LiveSample::NextRow() const {
   const SamplingParams& sampling = group_->plan->sampling();
+  // The position in the completion, forced tokens included: a sample whose first tokens are given
+  // draws the same numbers for the rest as one that sampled them.
   const int64_t position =
       static_cast<int64_t>(group_->context.size()) - group_->num_prompt() + tokens_.size();
   ModelRunner::Row row = {.sequence = sequence_, .token = last_token_, .draws = true};
@@ -37,6 +39,8 @@ ModelRunner::Row LiveSample::NextRow() const {
               .top_k = sampling.top_k(),
               .top_p = sampling.top_p(),
               .uniform = rng_.Uniform(position)};
+  // The label's tokens are taken one a pass, because each must be in the cache before the next
+  // token is drawn.
   if (label_left_ > 0) row.draw.forced = *(group_->step_label().end() - label_left_);
   return row;
 }
@@ -49,13 +53,19 @@ FinishReason LiveSample::Append(const DrawnToken& drawn, const Tokenizer& tokeni
   const absl::string_view bytes = tokenizer.TokenBytes(drawn.token);
   if (label_left_ > 0) {
     --label_left_;
+    // Without stops: a stop string that only the label completes would end every sample at its
+    // first solution step.
     text_.Append(bytes, {});
   } else {
     const auto& stop_ids = group_->plan->stop_token_ids();
     const bool stop_id = std::find(stop_ids.begin(), stop_ids.end(), drawn.token) != stop_ids.end();
+    // A stop token is part of the tokens, which are learned, and not of the text, which is scored.
+    // A stop string is cut from the text alone: a token may hold more than the stop.
     if (stop_id || text_.Append(bytes, group_->plan->stop_strings())) return FINISH_STOP;
     if (bytes.find('\n') != absl::string_view::npos) label_left_ = group_->step_label().size();
   }
+  // After the stops, so that a sample whose last allowed token is a stop counts as finished and not
+  // as truncated.
   const bool full = static_cast<int64_t>(tokens_.size()) >= group_->max_new;
   return full ? FINISH_LENGTH : FINISH_UNSPECIFIED;
 }
@@ -88,6 +98,7 @@ Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample*
     TokenSpan* span = nullptr;
     for (size_t i = 0; i < sampled->tokens_.size(); ++i) {
       const bool is_forced = sampled->forced_[i];
+      // A span is a run of tokens of one kind; the learner trains on SAMPLED ones alone.
       if (i == 0 || is_forced != sampled->forced_[i - 1]) {
         span = AddSpan(is_forced ? TokenSpan::FORCED : TokenSpan::SAMPLED, &rollout);
         if (!is_forced) span->set_weight_version(group.lease.weight_version());
@@ -97,6 +108,8 @@ Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample*
     }
     text += sampled->text_.text();
   }
+  // The length limit may cut a character of several tokens in two, and a string field of protobuf
+  // must be valid UTF-8.
   rollout.set_completion(RepairUtf8(text));
   return rollout;
 }

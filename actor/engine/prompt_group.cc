@@ -18,6 +18,7 @@ absl::Status CheckTokens(const PromptGroup& group, const ModelRunner& runner) {
         "nothing to do: the item has no forced tokens and max_new_tokens is 0");
   }
   for (uint32_t token : group.context) {
+    // The embedding reads the row of this id without a check.
     if (token < runner.vocab_size()) continue;
     return absl::InvalidArgumentError(absl::StrCat("token id ", token, " is outside the model's ",
                                                    "vocabulary of ", runner.vocab_size()));
@@ -32,6 +33,8 @@ absl::Status CheckTokens(const PromptGroup& group, const ModelRunner& runner) {
 }
 
 absl::Status CheckMemory(const PromptGroup& group, const ModelRunner& runner) {
+  // What ChooseStarts asks for with nothing else in the cache. An item that fails here would
+  // otherwise wait at the front of the queue for ever.
   int64_t pages = runner.PagesFor(0, group.num_shared());
   if (group.max_new > 0) pages += runner.PagesFor(group.num_shared(), group.max_tokens());
   if (pages <= runner.total_pages()) return absl::OkStatus();
@@ -55,6 +58,8 @@ absl::StatusOr<std::shared_ptr<PromptGroup>> PromptGroup::Create(
   append(lease.item().forced_tokens());
   if (sampling.max_new_tokens() > 0) append(group->step_label());
   group->pending.assign(lease.samples().begin(), lease.samples().end());
+  // The last token that is drawn is never fed, but it has a position when the learner computes its
+  // rollout: context + max_new <= max_positions.
   const int64_t free_positions = runner.max_positions() - group->num_shared() - 1;
   group->max_new =
       std::clamp<int64_t>(free_positions, 0, static_cast<int64_t>(sampling.max_new_tokens()));

@@ -12,6 +12,7 @@ bool StopScan::Append(absl::string_view bytes,
   for (const std::string& stop : stops) {
     if (stop.empty()) continue;
     // An earlier call has found any match that ends before the new bytes.
+    // So each byte is searched once, and a sample costs time linear in its text.
     const size_t from = old_size >= stop.size() ? old_size - stop.size() + 1 : 0;
     cut = std::min(cut, text_.find(stop, from));
   }

@@ -15,7 +15,8 @@ namespace {
 
 RewardValue ScoreSteps(const WorkItem& item, const Rollout& rollout) {
   RewardValue value;
-  const std::vector<SolutionStep> steps = SplitSteps(rollout.completion());
+  const std::vector<SolutionStep> steps =
+      SplitSteps(rollout.completion(), /*truncated=*/rollout.finish() == FINISH_LENGTH);
   const std::vector<double> matched = MatchSteps(steps, SplitSteps(item.reference().solution()));
   for (size_t i = 0; i < steps.size(); ++i) {
     StepValue* step = value.add_steps();

@@ -21,8 +21,10 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
 // Every token is one letter, except token 0, which has no text.
 class Letters : public Tokenizer {
  public:
-  std::vector<uint32_t> Encode(absl::string_view, bool) const override { return {}; }
-  std::vector<uint32_t> EncodeBeginning(absl::string_view) const override { return {}; }
+  using Ids = absl::StatusOr<std::vector<uint32_t>>;
+  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
+  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
+  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
   std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
   absl::string_view TokenBytes(uint32_t id) const override { return id == 0 ? "" : "x"; }
   std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
@@ -85,10 +87,32 @@ TEST(RewardTest, CountsACutCompletionAsTruncated) {
   EXPECT_EQ(rollout.reward(), 0);
 }
 
+TEST(RewardTest, WhatTheLimitCutEarnsNothing) {
+  PlanSpec plan;
+  *plan.add_rewards() = Spec("strict", RewardSpec::EXACT_MATCH_STRICT, 1);
+  *plan.add_rewards() = Spec("flexible", RewardSpec::EXACT_MATCH_FLEXIBLE, 1);
+  *plan.add_rewards() = Spec("steps", RewardSpec::STEP_MATCH, 1);
+  WorkItem item = Item();
+  item.mutable_reference()->set_solution("It is 18\n#### 18");
+  for (const auto& [finish, reward] : {std::pair(FINISH_LENGTH, 0), std::pair(FINISH_STOP, 2)}) {
+    for (const char* text : {"#### 18", "It is 18"}) {  // of 180, perhaps
+      Rollout rollout;
+      rollout.set_finish(finish);
+      rollout.set_completion(text);
+      ASSERT_TRUE(ScoreRollout(Verifier(), plan, item, Letters(), &rollout).ok());
+      EXPECT_EQ(rollout.reward(), reward) << text;
+      if (finish == FINISH_LENGTH) {
+        EXPECT_EQ(rollout.rewards(0).verdict(), TRUNCATED);
+        EXPECT_EQ(rollout.rewards(1).verdict(), TRUNCATED);
+      }
+    }
+  }
+}
+
 TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
-  *unknown.add_rewards() = Spec("orm", RewardSpec::KIND_UNSPECIFIED, 1);
+  *unknown.add_rewards() = Spec("orm", RewardSpec::ORM, 1);
   const absl::Status status = ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));

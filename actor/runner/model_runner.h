@@ -39,7 +39,7 @@ class ModelRunner {
 
   virtual ~ModelRunner() = default;
 
-  virtual int64_t vocab_size() const = 0;
+  virtual int64_t vocab_size() const = 0;     // ids that can be drawn or appended
   virtual int64_t max_positions() const = 0;  // tokens of the longest sequence
   virtual int64_t total_pages() const = 0;
   virtual int64_t free_pages() const = 0;

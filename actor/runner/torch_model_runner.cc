@@ -9,9 +9,11 @@
 #include <string>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/model/kernels/cpu/attention.h"
 #include "common/model/kv_cache.h"
+#include "common/model/model_shape.h"
 #include "common/model/sampler.h"
 #include "common/model/torch_status.h"
 #include "common/model/transformer.h"
@@ -24,11 +26,13 @@ class TorchModelRunner : public ModelRunner {
   TorchModelRunner(std::unique_ptr<Transformer> model, std::shared_ptr<KvCache> cache)
       : model_(std::move(model)), cache_(std::move(cache)) {}
 
-  int64_t vocab_size() const override { return model_->config().vocab_size; }
+  int64_t vocab_size() const override { return model_->config().num_tokens(); }
   int64_t max_positions() const override { return model_->config().max_positions; }
   int64_t total_pages() const override { return cache_->total_pages(); }
   int64_t free_pages() const override { return cache_->free_pages(); }
   int64_t PagesFor(int64_t prefix, int64_t tokens) const override {
+    // Only whole pages of the prefix are shared. The page in which the prefix ends is copied, so it
+    // counts as the sample's own.
     return cache_->PagesFor(tokens) - prefix / kPageTokens;
   }
 
@@ -42,6 +46,7 @@ class TorchModelRunner : public ModelRunner {
 
   absl::StatusOr<std::vector<DrawnToken>> RunPass(absl::Span<const Row> rows) override {
     return CatchTorchErrors("forward pass", [&]() -> absl::StatusOr<std::vector<DrawnToken>> {
+      // No tensor of this pass records a graph or a version counter.
       c10::InferenceMode inference;
       return Run(rows);
     });
@@ -61,6 +66,8 @@ class TorchModelRunner : public ModelRunner {
       sequences[i] = row.sequence;
       token[i] = static_cast<int32_t>(row.token);
       const bool follows = i > 0 && rows[i - 1].sequence == row.sequence;
+      // Positions continue within the pass; the cache counts a sequence's tokens when the last
+      // layer has written them.
       position[i] =
           follows ? position[i - 1] + 1 : static_cast<int32_t>(cache_->length(row.sequence));
       if (!row.draws) continue;
@@ -70,6 +77,8 @@ class TorchModelRunner : public ModelRunner {
     std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
     at::Tensor hidden = model_->Forward(tokens, positions, *attention);  // [rows, hidden]
     if (draws.empty()) return {};
+    // The head is the largest matrix and most rows of a prefill draw nothing, so only the rows that
+    // draw go through it. On their own, the bits of these rows are the same.
     if (drawing.size() < rows.size()) {
       at::Tensor index = at::empty({static_cast<int64_t>(drawing.size())}, at::kLong);
       std::copy(drawing.begin(), drawing.end(), index.data_ptr<int64_t>());
@@ -87,6 +96,20 @@ class TorchModelRunner : public ModelRunner {
 struct TorchModelRunnerMaker::SharedCache {
   std::string config_json;
   std::shared_ptr<KvCache> cache;
+  // Of the last version: most have the same texts, and the tokenizer takes long to load.
+  std::string texts;
+  ModelConfig shape;
+
+  absl::StatusOr<ModelConfig> ShapeOf(const WeightManifest& manifest) {
+    std::string now =
+        absl::StrCat(manifest.config_json(), manifest.tokenizer_json(), manifest.tokenizer_model());
+    if (texts != now) {
+      texts.clear();
+      ASSIGN_OR_RETURN(shape, ModelShape(manifest));
+      texts = std::move(now);
+    }
+    return shape;
+  }
 };
 
 TorchModelRunnerMaker::TorchModelRunnerMaker(TorchModelRunnerOptions options)
@@ -96,14 +119,17 @@ TorchModelRunnerMaker::~TorchModelRunnerMaker() = default;
 absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
   return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
     const std::string& json = weights.manifest.config_json();
-    ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(json));
+    ASSIGN_OR_RETURN(const ModelConfig config, shared_->ShapeOf(weights.manifest));
     const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
     auto model = std::make_unique<Transformer>(config, compute, options_.backend);
+    // Before the cache is replaced: weights that do not load leave the old version usable.
     RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
     if (shared_->cache == nullptr || shared_->config_json != json) {
       shared_->cache = nullptr;  // release the old one first: both may not fit
       shared_->cache =
           std::make_shared<KvCache>(config, compute, options_.kv_cache_bytes, options_.backend);
+      // Only after the allocation succeeded. After an exception the cache is null, and the next
+      // Make tries again.
       shared_->config_json = json;
     }
     return std::make_unique<TorchModelRunner>(std::move(model), shared_->cache);

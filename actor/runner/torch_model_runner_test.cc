@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "actor/engine/engine.h"
+#include "common/model/init/random_model.h"
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
@@ -162,6 +163,25 @@ TEST(TorchModelRunnerBackendTest, TheKernelsOfLibTorchDrawWhatTheCpuKernelsDraw)
   for (size_t i = 0; i < wanted.size(); ++i) {
     ASSERT_EQ(got.at(i).token, wanted[i].token) << i;
     EXPECT_NEAR(got[i].logprob, wanted[i].logprob, 1e-4) << i;
+  }
+}
+
+TEST(TorchModelRunnerVocabularyTest, RowsThatNoTokenHasAreNeitherDrawnNorGiven) {
+  ModelConfig config = TinyConfig();
+  config.vocab_size = kTinyVocab + 41;
+  WeightManifest manifest = RandomModelManifest(config);
+  manifest.set_tokenizer_json(MakeTinyModel().manifest.tokenizer_json());
+  const Weights weights = DrawWeights(std::move(manifest), 1).value();
+  TorchModelRunnerMaker maker({.fp32 = true, .kv_cache_bytes = 16 << 20});
+  std::unique_ptr<ModelRunner> runner = maker.Make(weights).value();
+  EXPECT_EQ(runner->vocab_size(), kTinyVocab);
+  const ModelRunner::Sequence sequence = runner->Add(300).value();
+  uint32_t token = 5;
+  for (int i = 0; i < 300; ++i) {
+    // So hot that every row would be drawn.
+    const TokenDraw draw = {.temperature = 100, .uniform = i / 300.0};
+    token = runner->RunPass({{sequence, token, true, draw}}).value().at(0).token;
+    ASSERT_LT(token, kTinyVocab) << i;
   }
 }
 

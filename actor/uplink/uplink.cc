@@ -37,6 +37,9 @@ bool Uplink::Push(uint64_t lease, const Rollout& rollout, const std::stop_token&
   request->set_lease(lease);
   request->set_rollout(rollout.SerializeAsString());
   // Releasing the mutex makes the waiting thread check its condition again.
+  // Made before the lock is taken and destroyed after it is released: its constructor may run the
+  // callback at once and its destructor waits for a callback that runs, and both would wait for
+  // this thread's own lock.
   const std::stop_callback wake(stop, [this] { absl::MutexLock lock(&mu_); });
   absl::MutexLock lock(&mu_);
   auto has_room_or_stopped = [&]() ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -44,11 +47,14 @@ bool Uplink::Push(uint64_t lease, const Rollout& rollout, const std::stop_token&
   };
   mu_.Await(absl::Condition(&has_room_or_stopped));
   if (kept_.size() >= options_.window) return false;
+  // A rollout of an ended lease is replaced, not kept beside the new one: keys are how
+  // acknowledgements find their rollout, so one key has one entry in both maps.
   auto [number, inserted] = number_of_.try_emplace(KeyOf(rollout.key()), next_number_);
   if (!inserted) {
     kept_.erase(number->second);
     number->second = next_number_;
   }
+  // An idle stream is not a silent one: ack_timeout counts from the first rollout that waits.
   if (kept_.empty()) last_ack_ = absl::Now();
   kept_[next_number_++] = std::move(request);
   changed_.SignalAll();
@@ -78,6 +84,8 @@ void Uplink::SendLoop() {
       mu_.Await(absl::Condition(this, &Uplink::HasWork));
       if (stop_.stop_requested()) return;
     }
+    // Any acknowledgement shows that the coordinator works. A stream that opens and breaks at once
+    // must not reset the wait, or it would be opened in a tight loop.
     if (RunStream()) backoff.Reset();
     const size_t kept = unacknowledged();
     LOG_IF(WARNING, backoff.first() && !stop_.stop_requested() && kept > 0)
@@ -94,12 +102,16 @@ bool Uplink::RunStream() {
   {
     absl::MutexLock lock(&mu_);
     broken_ = acknowledged_ = false;
+    // Everything that is kept is sent again: which of it arrived on the old stream is unknown, and
+    // the coordinator answers a second copy as a duplicate.
     next_to_send_ = 0;
     last_ack_ = absl::Now();
   }
   std::unique_ptr<Stream> stream = stub_->Submit(&context);
   std::thread reader([this, &stream] { ReadAcks(stream.get()); });
   while (std::shared_ptr<const SubmitRequest> request = NextToSend()) {
+    // Without the lock. Write blocks when the coordinator stops reading, which is how its window
+    // reaches the engine: kept_ fills up and Push waits.
     if (!stream->Write(*request)) break;
   }
   context.TryCancel();  // ends the read of the reading thread
@@ -115,6 +127,8 @@ std::shared_ptr<const SubmitRequest> Uplink::NextToSend() {
   while (true) {
     if (stop_.stop_requested() || broken_) return nullptr;
     auto next = kept_.lower_bound(next_to_send_);
+    // Acknowledged rollouts have left the map, so the next one to send is found by its number, not
+    // by position.
     if (next != kept_.end()) {
       next_to_send_ = next->first + 1;
       return next->second;
@@ -148,6 +162,8 @@ void Uplink::HandleReply(const SubmitReply& reply) {
       auto number = number_of_.find(KeyOf(ack.key()));
       if (number == number_of_.end()) continue;  // acknowledged on an earlier stream
       auto request = kept_.find(number->second);
+      // The lease of the rollout that is kept, which is the newer one when the key was pushed
+      // twice.
       acks_.push_back({request->second->lease(), ack});
       kept_.erase(request);
       number_of_.erase(number);

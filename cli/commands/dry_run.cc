@@ -182,17 +182,25 @@ void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
 }
 
 void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
+  double evaluations = 0;
+  for (const Stage& stage : config.stage()) {
+    const StageInfo info(stage);
+    evaluations += std::ceil(double(info.Rounds()) / info.Count("eval_every").value_or(1));
+  }
   const double trained = TrainedCount(config, model.shape);
   double store = (samples.training + samples.evaluation) * kRolloutBytes;
   double checkpoints = config.keep_last() * trained * kCheckpointBytes;
-  double weights = (config.keep_last() + 1.0) * static_cast<double>(model.weight_bytes);
+  const double evaluated = config.keep_evaluated() == RunConfig::ALL    ? evaluations
+                           : config.keep_evaluated() == RunConfig::BEST ? 1
+                                                                        : 0;
+  double weights = (config.keep_last() + 1.0 + evaluated) * static_cast<double>(model.weight_bytes);
   double total = store + checkpoints + weights;
   auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
   std::cout << "disk in " << config.output_dir() << "/" << config.name() << ", at most about\n";
   Line("store", store, "3 KB per sample");
   Line("checkpoints", checkpoints,
        absl::StrCat("keep_last ", config.keep_last(), ", 12 B per trained parameter"));
-  Line("weights", weights, "model folders");
+  Line("weights", weights, "model folders: keep_last, keep_evaluated");
   Line("in all", total, absl::StrCat("of ", FormatBytes(free), " free"));
   if (free > 0 && total > free)
     std::cout << "  TOO LITTLE DISK SPACE: set output_dir to a folder on a larger disk\n";
@@ -223,9 +231,13 @@ absl::Status DryRun(const RunConfig& config) {
     std::cout << "model: " << FormatCount(ParameterCount(model->shape)) << " parameters, "
               << FormatBytes(static_cast<double>(model->weight_bytes)) << ", "
               << model->shape.num_layers << " layers\n";
+    for (const std::string& note : model->notes) std::cout << "  " << note << "\n";
   }
   ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
   const bool read = data.has_value();
+  if (const absl::Status fit = CheckPromptsFit(config); !fit.ok() && !absl::IsNotFound(fit)) {
+    return fit;
+  }
   if (!read) data = PublishedSizes(config);
   Samples samples;
   if (data) {

@@ -18,8 +18,10 @@
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/run_dir.h"
 #include "common/base/status_macros.h"
+#include "common/config/stage_info.h"
 #include "common/model/files/model_folder.h"
 #include "common/task/metrics/group_metrics.h"
+#include "common/task/prompt/stop_string.h"
 
 namespace reckon {
 namespace {
@@ -80,6 +82,7 @@ class Evaluator {
       }
       outcome.metrics.AddGroup(samples, of_group);
     }
+    outcome.metrics.AddOverlong(session_.overlong().size(), spec.samples_per_group());
     return outcome;
   }
 
@@ -105,7 +108,11 @@ class Evaluator {
         [&](const Batch& batch) -> absl::Status {
           outcome->set_aside += batch.header.set_aside_size();
           for (const Rollout& rollout : batch.rollouts) {
-            if (scorer != nullptr) RETURN_IF_ERROR(scorer->Record(rollout));
+            if (scorer != nullptr) {
+              Rollout ended = rollout;
+              EndAtStopString(session_.tokenizer(), session_.formatter().StopTokenIds(), &ended);
+              RETURN_IF_ERROR(scorer->Record(ended));
+            }
             outcome->tokens += SampledTokens(rollout);
             (*groups)[rollout.key().group()].push_back(Stripped(rollout));
           }
@@ -153,14 +160,16 @@ absl::Status CheckOptions(const EvalOptions& options) {
         "--samples above 0");
   }
   // LocalSession reports a model that cannot be read.
-  absl::StatusOr<WeightManifest> policy = ReadModelManifest(AbsolutePath(options.model));
-  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), *policy)
+  absl::StatusOr<ModelListing> policy =
+      ReadModelListing(AbsolutePath(options.model), AbsolutePath(options.base));
+  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest)
                      : absl::OkStatus();
 }
 
 OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
   return OrmScorer(folder, {absl::StrCat("--orm=", AbsolutePath(options.orm)),
                             absl::StrCat("--model=", AbsolutePath(options.model)),
+                            absl::StrCat("--base=", AbsolutePath(options.base)),
                             absl::StrCat("--threads=", options.threads),
                             absl::StrCat("--compute=", options.fp32 ? "fp32" : "bf16")});
 }
@@ -174,9 +183,8 @@ PlanSpec MakeSpec(const EvalOptions& options, const LocalSession& session, const
   spec.set_seed(options.seed);
   RewardSpec* reward = spec.add_rewards();
   const bool flexible = options.reward == "flexible";
-  reward->set_name(flexible ? "exact_match_flexible" : "exact_match_strict");
   reward->set_kind(flexible ? RewardSpec::EXACT_MATCH_FLEXIBLE : RewardSpec::EXACT_MATCH_STRICT);
-  reward->set_weight(1);
+  reward->set_name(RewardName(*reward));
   return spec;
 }
 
@@ -201,7 +209,12 @@ std::vector<EvalRow> MakeRows(const EvalOptions& options, const EvalOutcome& gre
 
 absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   RETURN_IF_ERROR(CheckOptions(options));
-  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  const LocalSession::ContextNeed need = {
+      .what = absl::StrCat("--max-new-tokens ", options.max_new_tokens),
+      .tokens = [&](const PromptFormatter&, const Problem&) {
+        return int64_t{options.max_new_tokens};
+      }};
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
   EvalOutcome greedy;
   std::optional<EvalOutcome> sampled;
   {
@@ -218,7 +231,9 @@ absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   }
   const EvalOutcome* samples = sampled.has_value() ? &*sampled : nullptr;
   auto* print = options.json ? PrintEvalJson : PrintEvalTable;
-  print(options, session->problems().size(), MakeRows(options, greedy, samples), greedy, samples);
+  const size_t overlong = session->overlong().size();
+  print(options, session->problems().size() + overlong, overlong,
+        MakeRows(options, greedy, samples), greedy, samples);
   return absl::OkStatus();
 }
 

@@ -9,10 +9,15 @@
 
 namespace reckon {
 
-void PrintEvalTable(const EvalOptions& options, size_t problems, const std::vector<EvalRow>& rows,
-                    const EvalOutcome& greedy, const EvalOutcome* sampled) {
+void PrintEvalTable(const EvalOptions& options, size_t problems, size_t overlong,
+                    const std::vector<EvalRow>& rows, const EvalOutcome& greedy,
+                    const EvalOutcome* sampled) {
   std::cout << options.model << " on " << options.data << ": " << problems << " problems, "
             << options.format << " prompts, " << options.reward << " answers\n";
+  if (overlong > 0) {
+    std::cout << "  " << overlong << " of the problems do not fit into the model's context and "
+              << "count as wrong\n";
+  }
   for (const EvalRow& row : rows) {
     std::cout << absl::StrFormat("  %-18s %5.1f %%   95 %% interval %5.1f to %5.1f\n", row.name,
                                  100 * row.estimate.value(), 100 * row.estimate.low(),
@@ -37,13 +42,18 @@ void PrintEvalTable(const EvalOptions& options, size_t problems, const std::vect
   }
 }
 
-void PrintEvalJson(const EvalOptions& options, size_t problems, const std::vector<EvalRow>& rows,
-                   const EvalOutcome& greedy, const EvalOutcome* sampled) {
-  nlohmann::ordered_json json = {
-      {"model", options.model},   {"data", options.data},
-      {"problems", problems},     {"format", options.format},
-      {"reward", options.reward}, {"max_new_tokens", options.max_new_tokens},
-      {"seed", options.seed},     {"samples", options.samples}};
+void PrintEvalJson(const EvalOptions& options, size_t problems, size_t overlong,
+                   const std::vector<EvalRow>& rows, const EvalOutcome& greedy,
+                   const EvalOutcome* sampled) {
+  nlohmann::ordered_json json = {{"model", options.model},
+                                 {"data", options.data},
+                                 {"problems", problems},
+                                 {"overlong", overlong},
+                                 {"format", options.format},
+                                 {"reward", options.reward},
+                                 {"max_new_tokens", options.max_new_tokens},
+                                 {"seed", options.seed},
+                                 {"samples", options.samples}};
   if (!options.orm.empty()) json["orm"] = options.orm;
   if (sampled != nullptr) json["temperature"] = options.temperature;
   for (const EvalRow& row : rows) {

@@ -26,10 +26,13 @@ struct EvalRow {
 // Prints the result of `reckon eval` to stdout, as a table for humans or, with --json, as one
 // object that has the verdicts, pass@k for powers of two and the numbers of distinct correct
 // solutions as well. `sampled` is null without samples.
-void PrintEvalTable(const EvalOptions& options, size_t problems, const std::vector<EvalRow>& rows,
-                    const EvalOutcome& greedy, const EvalOutcome* sampled);
-void PrintEvalJson(const EvalOptions& options, size_t problems, const std::vector<EvalRow>& rows,
-                   const EvalOutcome& greedy, const EvalOutcome* sampled);
+// `overlong` of the `problems` do not fit and count as wrong.
+void PrintEvalTable(const EvalOptions& options, size_t problems, size_t overlong,
+                    const std::vector<EvalRow>& rows, const EvalOutcome& greedy,
+                    const EvalOutcome* sampled);
+void PrintEvalJson(const EvalOptions& options, size_t problems, size_t overlong,
+                   const std::vector<EvalRow>& rows, const EvalOutcome& greedy,
+                   const EvalOutcome* sampled);
 
 }  // namespace reckon
 

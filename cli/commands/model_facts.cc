@@ -12,10 +12,15 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/fields.h"
+#include "common/config/stage_info.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/init/init_model.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/prompt/overlong.h"
+#include "common/task/prompt/prompt_format.h"
+#include "common/text/chat_template.h"
+#include "common/text/end_tokens.h"
 #include "common/text/tokenizer.h"
 
 namespace reckon {
@@ -29,7 +34,9 @@ absl::StatusOr<ModelConfig> ReadShape(const std::string& folder, const std::stri
 }
 
 absl::Status CheckLabel(const Tokenizer& tokenizer, const TextField& field) {
-  const size_t tokens = tokenizer.Encode(field.value, /*parse_special=*/true).size();
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> ids,
+                   tokenizer.Encode(field.value, /*parse_special=*/true));
+  const size_t tokens = ids.size();
   if (tokens == 1) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(field.path, ": the tokenizer splits '",
                                                  field.value, "' into ", tokens,
@@ -39,6 +46,10 @@ absl::Status CheckLabel(const Tokenizer& tokenizer, const TextField& field) {
 // Strings of the config that depend on the model: labels, and reward models in folders. A reward
 // model of a stage of this run is made from the policy and fits.
 absl::Status CheckModelTexts(const RunConfig& config, const WeightManifest& model) {
+  if (const DataSettings& data = config.data(); data.format() == DataSettings::CHAT) {
+    RETURN_IF_ERROR(
+        ChatTemplate::Create(model.tokenizer_config_json(), data.chat_template_kwargs()).status());
+  }
   std::unique_ptr<Tokenizer> tokenizer;
   return VisitTexts(config, "", [&](const TextField& field) -> absl::Status {
     if (field.kind == Text::REWARD_MODEL && IsFolder(field.value)) {
@@ -57,12 +68,12 @@ absl::Status CheckModelTexts(const RunConfig& config, const WeightManifest& mode
 
 absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
                               const WeightManifest& policy) {
-  absl::StatusOr<WeightManifest> manifest = ReadModelManifest(folder);
-  if (!manifest.ok()) {
-    return absl::Status(manifest.status().code(),
-                        absl::StrCat(key, ": ", manifest.status().message()));
+  absl::StatusOr<ModelListing> listing = ReadModelListing(folder);
+  if (!listing.ok()) {
+    return absl::Status(listing.status().code(),
+                        absl::StrCat(key, ": ", listing.status().message()));
   }
-  if (!SameTokens(*manifest, policy)) {
+  if (!SameTokens(listing->manifest, policy)) {
     return absl::InvalidArgumentError(
         absl::StrCat(key, ": ", folder, " has another tokenizer than the policy; use a reward ",
                      "model that an orm stage trained from this policy"));
@@ -77,17 +88,22 @@ absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
 
 absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
   const std::string& path = config.model().path();
-  absl::StatusOr<WeightManifest> manifest =
-      HasInit(config) ? InitManifest(config) : ReadModelManifest(path);
-  if (!manifest.ok()) {
-    if (HasInit(config)) return manifest.status();
-    return absl::Status(manifest.status().code(),
-                        absl::StrCat("model.path: ", manifest.status().message()));
+  ModelListing listing;
+  if (HasInit(config)) {
+    ASSIGN_OR_RETURN(listing.manifest, InitManifest(config));
+  } else {
+    absl::StatusOr<ModelListing> read = ReadModelListing(path, config.model().base());
+    if (!read.ok()) {
+      return absl::Status(read.status().code(),
+                          absl::StrCat("model.path: ", read.status().message()));
+    }
+    listing = *std::move(read);
   }
-  RETURN_IF_ERROR(CheckModelTexts(config, *manifest));
+  RETURN_IF_ERROR(CheckModelTexts(config, listing.manifest));
   ModelFacts facts;
-  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, manifest->config_json()));
-  facts.weight_bytes = manifest->total_bytes();
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, listing.manifest.config_json()));
+  facts.weight_bytes = listing.manifest.total_bytes();
+  facts.notes = std::move(listing.notes);
   return facts;
 }
 
@@ -110,6 +126,61 @@ absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
     facts.eval = std::min<int64_t>(facts.eval, config.eval().limit());
   }
   return facts;
+}
+
+absl::Status CheckPromptsFit(const RunConfig& config) {
+  if (HasInit(config) || config.data().overlong_problems() != DataSettings::REFUSE) {
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const ModelListing listing,
+                   ReadModelListing(config.model().path(), config.model().base()));
+  const WeightManifest& model = listing.manifest;
+  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(model.config_json()));
+  ASSIGN_OR_RETURN(std::vector<Problem> train, LoadProblems(config.data(), Split::kTrain));
+  ASSIGN_OR_RETURN(std::vector<Problem> eval, LoadProblems(config.data(), Split::kEval));
+  if (const size_t limit = config.eval().limit(); limit > 0 && eval.size() > limit) {
+    eval.resize(limit);
+  }
+  ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                   Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
+  const DataSettings::Format format = config.data().format();
+  std::optional<ChatTemplate> chat;
+  if (format == DataSettings::CHAT) {
+    ASSIGN_OR_RETURN(chat, ChatTemplate::Create(model.tokenizer_config_json(),
+                                                config.data().chat_template_kwargs()));
+  }
+  const size_t shown = std::min<size_t>(config.data().few_shot_examples(), train.size());
+  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(model, *tokenizer));
+  std::optional<std::string> system_prompt;
+  if (!config.data().system_prompt().empty()) system_prompt = config.data().system_prompt();
+  ASSIGN_OR_RETURN(
+      const PromptFormatter formatter,
+      PromptFormatter::Create(format, tokenizer.get(), chat.has_value() ? &*chat : nullptr,
+                              {train.begin(), train.begin() + static_cast<int64_t>(shown)}, ends,
+                              std::move(system_prompt)));
+  RETURN_IF_ERROR(formatter.Check(train));
+  RETURN_IF_ERROR(formatter.Check(eval));
+  const auto check = [&](const std::string& setting, const std::vector<Problem>& problems,
+                         const std::string& key, int64_t new_tokens) {
+    const OverlongProblems overlong =
+        FindOverlong(problems, shape.max_positions, [&](const Problem& problem) {
+          return PromptTokens(formatter, problem, shape.max_positions - new_tokens) + new_tokens;
+        });
+    return RefuseOverlong(setting, problems, overlong, shape.max_positions,
+                          absl::StrCat("prompt and ", key, " ", new_tokens),
+                          "lower that, or set data.overlong_problems: COUNT_WRONG (left out of "
+                          "training, wrong in evaluations)");
+  };
+  RETURN_IF_ERROR(check("data.eval", eval, "eval.max_new_tokens", config.eval().max_new_tokens()));
+  std::string key;
+  int64_t most = 0;  // of all stages
+  for (const Stage& stage : config.stage()) {
+    const StageInfo info(stage);
+    if (info.sampling() == nullptr || info.sampling()->max_new_tokens() <= most) continue;
+    most = info.sampling()->max_new_tokens();
+    key = info.kind() + ".sampling.max_new_tokens";
+  }
+  return most == 0 ? absl::OkStatus() : check("data.train", train, key, most);
 }
 
 std::optional<DataFacts> PublishedSizes(const RunConfig& config) {

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -18,12 +19,13 @@ namespace reckon {
 
 struct ModelFacts {
   ModelConfig shape;
-  uint64_t weight_bytes = 0;  // size of the weight files
+  uint64_t weight_bytes = 0;       // size of the weight files
+  std::vector<std::string> notes;  // what of the folder is left out or renamed, a line each
 };
 
 // The model of model.path, or the one that the init stage will create. Checks as well that labels
-// (text option TOKEN) are one token and that reward models in folders fit the policy. NOT_FOUND:
-// the folder or one of its files does not exist.
+// (text option TOKEN) are one token, that reward models in folders fit the policy, and the
+// names, shapes and types of all tensors. NOT_FOUND: the folder or one of its files does not exist.
 absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config);
 // Reads only the config.json of model.path, as in recipes/models/; weights are counted as bf16.
 absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config);
@@ -38,6 +40,11 @@ struct DataFacts {
 };
 // Reads and checks all problems. NOT_FOUND: a file does not exist.
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config);
+// With data.overlong_problems: REFUSE, refuses problems that do not fit into the model's positions
+// with max_new_tokens of the evaluations and the stages, so that no run directory is made for them.
+// The learner's rule (learner/data/checks.h) is the same and knows few-shot rounds as well; of a
+// model that an init stage makes it alone can tell.
+absl::Status CheckPromptsFit(const RunConfig& config);
 // The sizes of the published files of GSM8K and SVAMP, when the paths of the config end in their
 // names; nothing otherwise. For estimates when the files do not exist here.
 std::optional<DataFacts> PublishedSizes(const RunConfig& config);

@@ -10,6 +10,11 @@
 namespace reckon {
 namespace {
 
+// The text that is scored.
+const std::string& Scored(const Problem& problem) {
+  return problem.solution.empty() ? problem.answer : problem.solution;
+}
+
 // One JSON line: the tokens of the answer and the model's log-probability of each.
 absl::Status PrintScore(const LocalSession& session, const Rollout& rollout) {
   nlohmann::ordered_json json;
@@ -45,15 +50,25 @@ absl::Status PrintScore(const LocalSession& session, const Rollout& rollout) {
 }  // namespace
 
 absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
-  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, stop));
+  const LocalSession::ContextNeed need = {
+      .what = "worked solution",
+      .tokens = [](const PromptFormatter& formatter, const Problem& problem) {
+        return static_cast<int64_t>(formatter.Completion(Scored(problem)).size());
+      }};
+  ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
+  for (const Problem& problem : session->overlong()) {
+    std::cerr << "reckon: " << problem.source
+              << ": not scored, because it does not fit into the model's context\n";
+  }
   PlanSpec spec = session->MakeSpec("score");
   spec.set_score_forced(true);
   spec.mutable_sampling()->set_max_new_tokens(0);
   spec.set_max_open_batches(1);  // batches in order, so that lines have the order of the data
   spec.set_groups_per_batch(64);
   auto prepare = [&](const Problem& problem, WorkItem* item) {
-    const std::string& text = problem.solution.empty() ? problem.answer : problem.solution;
-    for (uint32_t id : session->formatter().Completion(text)) item->add_forced_tokens(id);
+    for (uint32_t id : session->formatter().Completion(Scored(problem))) {
+      item->add_forced_tokens(id);
+    }
   };
   const auto each = [&](const Batch& batch) -> absl::Status {
     for (uint64_t group : batch.header.set_aside()) {

@@ -10,7 +10,8 @@ namespace reckon {
 struct ScoreOptions : ProblemOptions {};
 
 // `reckon score`: the log-probabilities of the worked solutions (or answers) of the data under a
-// model, one JSON line for each problem, in the order of the data.
+// model, one JSON line for each problem, in the order of the data. Problems that do not fit are
+// refused, or with --overlong count-wrong named on stderr; `index` counts those that are scored.
 absl::Status Score(const ScoreOptions& options, std::stop_token stop);
 
 }  // namespace reckon

@@ -20,6 +20,7 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
   config.set_name(output.filename().string());
   config.set_output_dir(output.parent_path().string());
   config.mutable_model()->set_path(options.model);
+  if (!options.base.empty()) config.mutable_model()->set_base(options.base);
   DataSettings* data = config.mutable_data();
   data->set_train(options.data);
   if (!options.eval_data.empty()) data->set_eval(options.eval_data);
@@ -33,6 +34,10 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
     return absl::InvalidArgumentError("--format: must be plain or chat");
   }
   data->set_format(format);
+  if (!options.system_prompt.empty()) data->set_system_prompt(options.system_prompt);
+  if (!options.chat_template_kwargs.empty()) {
+    data->set_chat_template_kwargs(options.chat_template_kwargs);
+  }
   config.mutable_learner()->set_ranks(options.ranks);
   TrainingSettings* training = config.mutable_training();
   training->set_epochs(options.epochs);

@@ -12,7 +12,8 @@ namespace reckon {
 
 // Defaults are those of the schema.
 struct SftOptions {
-  std::string model, data, eval_data, output, format = "plain";
+  std::string model, base, data, eval_data, output, format = "plain";
+  std::string system_prompt, chat_template_kwargs;
   uint32_t epochs = TrainingSettings().epochs();
   uint32_t batch_size = TrainingSettings().batch_size();
   uint32_t limit = SftSettings().limit();

@@ -77,7 +77,10 @@ class RunReader {
     WeightManifest& manifest = *reply.mutable_manifest();
     if (!stub_->GetManifest(&context, GetManifestRequest(), &reply).ok() ||
         manifest.config_json().empty()) {
-      ASSIGN_OR_RETURN(manifest, ReadModelManifest(BaseModelFolder(config_, run_dir_)));
+      const std::string base = HasInit(config_) ? "" : config_.model().base();
+      ASSIGN_OR_RETURN(ModelListing listing,
+                       ReadModelListing(BaseModelFolder(config_, run_dir_), base));
+      manifest = std::move(listing.manifest);
     }
     return Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model());
   }

@@ -80,18 +80,24 @@ std::string ShellQuoted(const std::string& arg) {
 absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
                          std::stop_token stop) {
   MakePathsAbsolute(&config);
-  RETURN_IF_ERROR(InspectModel(config).status());
+  ASSIGN_OR_RETURN(const ModelFacts model, InspectModel(config));
   RETURN_IF_ERROR(InspectData(config).status());
+  RETURN_IF_ERROR(CheckPromptsFit(config));
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
 
   ProgressDisplay display(&std::cout, ::isatty(1) == 1);
   const Progress earlier = ProgressOf(*run_dir);
   display.Forget(earlier);
-  if (earlier.finished()) {
+  if (earlier.finished() && run_dir->has_more()) {
+    Progress going_on = earlier;
+    going_on.set_finished(false);
+    RETURN_IF_ERROR(WriteProgress(run_dir->path(), going_on));
+  } else if (earlier.finished()) {
     display.Print(absl::StrCat("the run in ", run_dir->path(), " is finished; its results:"));
     for (const std::string& line : earlier.lines()) display.Print(line);
     return absl::OkStatus();
   }
+  for (const std::string& note : model.notes) display.Print(note);
   display.Print(
       absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", run_dir->path()));
 

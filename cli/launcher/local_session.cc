@@ -14,8 +14,10 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/model/config.h"
 #include "common/net/channel.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/prompt/overlong.h"
 
 namespace reckon {
 namespace {
@@ -57,14 +59,17 @@ absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const s
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemOptions& options,
+                                                                  const ContextNeed& need,
                                                                   std::stop_token stop) {
   std::unique_ptr<LocalSession> session(new LocalSession);
   session->stop_ = stop;
   session->forward_stop_.emplace(stop, RequestStop{session->ending_});
-  absl::StatusOr<Weights> weights = ReadModelFolder(AbsolutePath(options.model));
+  absl::StatusOr<Weights> weights =
+      ReadModelFolder(AbsolutePath(options.model), AbsolutePath(options.base));
   if (!weights.ok()) return AsFlag(weights.status(), "--model");
   session->weights_ = *std::move(weights);
   RETURN_IF_ERROR(session->LoadProblemsAndText(options));
+  RETURN_IF_ERROR(session->ApplyOverlongRule(options, need));
   RETURN_IF_ERROR(session->StartRoles(options));
   return session;
 }
@@ -74,6 +79,11 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   std::string name = options.format == "few-shot" ? "few_shot" : options.format;
   if (!DataSettings::Format_Parse(absl::AsciiStrToUpper(name), &format)) {
     return absl::InvalidArgumentError("--format: must be plain, chat or few-shot");
+  }
+  std::optional<std::string> system_prompt;
+  if (!options.system_prompt.empty()) system_prompt = options.system_prompt;
+  if (format != DataSettings::CHAT && !options.chat_template_kwargs.empty()) {
+    return absl::InvalidArgumentError("--chat-template-kwargs is for --format chat");
   }
   std::vector<Problem> examples;
   bool from_data = false;
@@ -97,11 +107,31 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json(),
                                                  weights_.manifest.tokenizer_model()));
   if (format == DataSettings::CHAT) {
-    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json()));
+    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json(),
+                                                 options.chat_template_kwargs));
   }
+  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(weights_.manifest, *tokenizer_));
   ASSIGN_OR_RETURN(formatter_,
                    PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
-                                           std::move(examples)));
+                                           std::move(examples), ends, system_prompt));
+  return formatter_->Check(problems_);
+}
+
+absl::Status LocalSession::ApplyOverlongRule(const ProblemOptions& options,
+                                             const ContextNeed& need) {
+  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights_.manifest.config_json()));
+  const OverlongProblems overlong =
+      FindOverlong(problems_, shape.max_positions, [&](const Problem& problem) {
+        const int64_t needed = need.tokens(*formatter_, problem);
+        return PromptTokens(*formatter_, problem, shape.max_positions - needed) + needed;
+      });
+  const absl::Status refused = RefuseOverlong(
+      "--data", problems_, overlong, shape.max_positions, absl::StrCat("prompt and ", need.what),
+      "shorten it, or count such problems as wrong with --overlong count-wrong");
+  if (options.overlong == "refuse") return refused;
+  if (overlong.indices.size() == problems_.size()) return refused;
+  for (size_t i : overlong.indices) overlong_.push_back(problems_[i]);
+  RemoveProblems(overlong.indices, &problems_);
   return absl::OkStatus();
 }
 

@@ -29,14 +29,18 @@ namespace reckon {
 // Defaults are those of the schema.
 struct ProblemOptions {
   std::string model;             // folder
+  std::string base;              // of an adapter folder: its base model; empty: what it names
   std::string data;              // file, or "builtin"
   std::string examples;          // file of the few-shot examples; empty: the first problems of data
   std::string format = "plain";  // or "chat", "few-shot"
+  std::string system_prompt, chat_template_kwargs;  // of the format chat; see DataSettings
   std::string question_key = DataSettings().question_key();
   std::string answer_key = DataSettings().answer_key();
   std::string body_key;
   uint32_t few_shot = DataSettings().few_shot_examples();
   uint32_t limit = 0;  // number of problems used; 0: all
+  // What happens to problems that do not fit into the model's context: "refuse", or "count-wrong".
+  std::string overlong = "refuse";
   uint32_t threads = ActorSettings().threads();
   uint32_t max_batch = ActorSettings().max_batch();
   uint32_t kv_cache_mib = ActorSettings().kv_cache_mib();
@@ -56,13 +60,21 @@ struct ProblemOptions {
 // by one thread.
 class LocalSession {
  public:
+  // What is put into the model's context beside a problem's prompt, for --overlong.
+  struct ContextNeed {
+    std::string what;  // for the error: "--max-new-tokens 256"
+    std::function<int64_t(const PromptFormatter&, const Problem&)> tokens;
+  };
   static absl::StatusOr<std::unique_ptr<LocalSession>> Start(const ProblemOptions& options,
+                                                             const ContextNeed& need,
                                                              std::stop_token stop);
   ~LocalSession();
   LocalSession(const LocalSession&) = delete;
   LocalSession& operator=(const LocalSession&) = delete;
 
   const std::vector<Problem>& problems() const { return problems_; }
+  // Those that do not fit and count as wrong; not among problems().
+  const std::vector<Problem>& overlong() const { return overlong_; }
   const PromptFormatter& formatter() const { return *formatter_; }
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   const std::string& folder() const { return folder_; }
@@ -82,6 +94,7 @@ class LocalSession {
  private:
   LocalSession() = default;
   absl::Status LoadProblemsAndText(const ProblemOptions& options);
+  absl::Status ApplyOverlongRule(const ProblemOptions& options, const ContextNeed& need);
   absl::Status StartRoles(const ProblemOptions& options);
   absl::Status Publish();
   void Supervise(const RunConfig& config);
@@ -96,7 +109,7 @@ class LocalSession {
   std::stop_source ending_;  // of the session: the program stops, or the processes have failed
   std::optional<std::stop_callback<RequestStop>> forward_stop_;  // from stop_ to ending_
   std::string folder_;
-  std::vector<Problem> problems_;
+  std::vector<Problem> problems_, overlong_;
   std::unique_ptr<Tokenizer> tokenizer_;
   std::optional<ChatTemplate> chat_;
   std::optional<PromptFormatter> formatter_;

@@ -34,7 +34,7 @@ std::string FormatBytes(double bytes) {
 std::string FormatCount(double count) {
   std::string digits = absl::StrFormat("%.0f", count);
   size_t first = digits[0] == '-' ? 1 : 0;
-  for (size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, ",");
+  for (size_t i = digits.size(); i > first + 3; i -= 3) digits.insert(i - 3, 1, ',');
   return digits;
 }
 

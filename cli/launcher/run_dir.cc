@@ -8,43 +8,80 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
+#include <map>
 #include <utility>
-#include <vector>
 
 #include "absl/memory/memory.h"
+#include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/fields.h"
+#include "common/config/resume_rules.h"
+#include "common/model/files/manifest.h"
+#include "common/text/message_json.h"
+#include "proto/checkpoint.pb.h"
 
 namespace reckon {
 namespace {
 
-// Removes what may change when a run is resumed: where and how fast it is computed.
-RunConfig WithoutPlacement(RunConfig config) {
-  config.clear_actor();
-  config.clear_learner();
-  config.clear_coordinator();
-  config.clear_keep_last();
-  config.clear_output_dir();
-  return config;
+// Whether a learner of the run got beyond its checks of config and data.
+bool HasBegun(const std::string& run_dir) {
+  std::error_code error;
+  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
+    if (std::filesystem::exists(run_dir + made, error)) return true;
+  }
+  return false;
 }
 
-// The first line in which two texts differ, for humans.
-std::string FirstDifference(const std::string& before, const std::string& after) {
-  std::vector<absl::string_view> a = absl::StrSplit(before, '\n'), b = absl::StrSplit(after, '\n');
-  for (size_t i = 0; i < std::max(a.size(), b.size()); ++i) {
-    absl::string_view left = i < a.size() ? a[i] : "", right = i < b.size() ? b[i] : "";
-    if (left != right) {
-      return absl::StrCat("'", absl::StripLeadingAsciiWhitespace(left), "' is now '",
-                          absl::StripLeadingAsciiWhitespace(right), "'");
+// Compares the data files of a run with what they were when it began, so that a change is refused
+// before a process starts. The learner compares the models as well (learner/run/inputs.h).
+absl::Status CheckDataFiles(const std::string& run_dir) {
+  const absl::StatusOr<std::string> text = ReadFile(run_dir + "/inputs.json");
+  RunInputs inputs;
+  if (!text.ok() || !MessageFromJson(*text, &inputs).ok()) return absl::OkStatus();
+  for (const RunInputs::File& file : inputs.files()) {
+    if (!absl::StartsWith(file.name(), "data.")) continue;
+    absl::StatusOr<std::string> content = ReadFile(file.path());
+    if (!content.ok()) {
+      return absl::Status(content.status().code(),
+                          absl::StrCat(file.name(), ": ", content.status().message()));
+    }
+    const std::string now = absl::BytesToHexString(Sha256(*content));
+    if (now == file.sha256()) continue;
+    return absl::FailedPreconditionError(
+        absl::StrCat(file.name(), ": ", file.path(), " has changed since the run began (SHA-256 ",
+                     file.sha256().substr(0, 12), " then, ", now.substr(0, 12),
+                     " now); restore it, or start a run with another name (--set name=...)"));
+  }
+  return absl::OkStatus();
+}
+
+// The cursor of the newest checkpoint whose manifest can be read; empty if there is none.
+Cursor NewestCursor(const std::string& run_dir) {
+  std::map<int64_t, std::string> manifests;  // by step
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir + "/checkpoints", error)) {
+    const std::string name = entry.path().filename().string();
+    int64_t step = 0;
+    absl::string_view number = name;
+    if (absl::ConsumePrefix(&number, "step_") && absl::SimpleAtoi(number, &step)) {
+      manifests[step] = (entry.path() / "manifest.json").string();
     }
   }
-  return "";
+  for (auto newest = manifests.rbegin(); newest != manifests.rend(); ++newest) {
+    const absl::StatusOr<std::string> text = ReadFile(newest->second);
+    CheckpointManifest manifest;
+    // The first line is the digest of the rest, which the learner checks.
+    if (text.ok() && MessageFromJson(text->substr(text->find('\n') + 1), &manifest).ok()) {
+      return manifest.cursor();
+    }
+  }
+  return Cursor();
 }
 
 }  // namespace
@@ -102,13 +139,15 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   if (exists) {
     absl::StatusOr<RunConfig> before = LoadConfig(config_path, {});
     if (!before.ok()) return before.status();
-    std::string change = FirstDifference(FormatConfig(WithoutPlacement(*before)),
-                                         FormatConfig(WithoutPlacement(config)));
-    if (!change.empty()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "the config differs from that of the run in ", path, ": ", change,
-          "; resume with the same config, or start a run with another name (--set name=...)"));
+    const absl::Status allowed =
+        HasBegun(path) ? CheckResume(*before, config, NewestCursor(path)) : absl::OkStatus();
+    if (!allowed.ok()) {
+      return absl::Status(
+          allowed.code(),
+          absl::StrCat("the run in ", path, " cannot be continued: ", allowed.message()));
     }
+    RETURN_IF_ERROR(CheckDataFiles(path));
+    run_dir->has_more_ = HasMoreToDo(*before, config);
   }
   RETURN_IF_ERROR(WriteFileAtomically(config_path, FormatConfig(config)));
   return run_dir;

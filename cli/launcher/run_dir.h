@@ -32,9 +32,9 @@ absl::Status LockError(int error, const std::string& path);
 class RunDir {
  public:
   // Creates the directory, or opens an existing one to resume its run. ALREADY_EXISTS: there is one
-  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, or the config
-  // differs in more than where and how fast the run is computed (actor, learner, coordinator,
-  // keep_last, output_dir).
+  // and `resume` is not set. FAILED_PRECONDITION: another process holds the lock, the run has
+  // begun and cannot continue with this config (common/config/resume_rules.h), or a data file has
+  // changed since.
   static absl::StatusOr<std::unique_ptr<RunDir>> Open(const RunConfig& config, bool resume);
   ~RunDir();
   RunDir(const RunDir&) = delete;
@@ -42,6 +42,8 @@ class RunDir {
 
   const std::string& path() const { return path_; }
   bool resumed() const { return resumed_; }  // the directory existed before
+  // The config asks for more than the run was to do before: more stages, steps or rounds.
+  bool has_more() const { return has_more_; }
 
  private:
   RunDir(std::string path, int lock, bool resumed)
@@ -50,6 +52,7 @@ class RunDir {
   const std::string path_;
   const int lock_;
   const bool resumed_;
+  bool has_more_ = false;
 };
 
 }  // namespace reckon

@@ -40,6 +40,7 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
     ssize_t n = ::read(fd, content.data() + done, content.size() - done);
     if (n < 0 && errno == EINTR) continue;
     if (n < 0) return Error("cannot read", path);
+    // The file shrank since fstat; what is there is returned.
     if (n == 0) break;
     done += n;
   }
@@ -48,6 +49,8 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
 }
 
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
+  // In the same folder, because rename is atomic only within a file system; with the process id, so
+  // that two processes do not write one temporary file.
   std::string temporary = absl::StrCat(path, ".tmp.", ::getpid());
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return Error("cannot create", temporary);
@@ -60,6 +63,8 @@ absl::Status WriteFileAtomically(const std::string& path, absl::string_view cont
     if (n < 0) return Error("cannot write", temporary);
     content.remove_prefix(n);
   }
+  // Before the rename: a file system may make the new name durable before the content, and a crash
+  // would leave an empty file in place of the old one.
   if (::fsync(fd) != 0) return Error("cannot sync", temporary);
   int closed = ::close(fd);
   fd = -1;

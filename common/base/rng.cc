@@ -38,11 +38,14 @@ uint64_t StreamKey(uint64_t seed, absl::string_view name, uint64_t a, uint64_t b
 }
 
 uint64_t CounterRng::Bits(uint64_t position, uint64_t lane) const {
+  // Half of the block is not used: one position gives one number, and a caller who needs more takes
+  // another lane.
   auto block = Philox4x32(key_, position, lane);
   return block[0] | static_cast<uint64_t>(block[1]) << 32;
 }
 
 double CounterRng::Uniform(uint64_t position, uint64_t lane) const {
+  // The upper 53 bits, as many as a double holds: every value is exact and 1.0 cannot occur.
   return static_cast<double>(Bits(position, lane) >> 11) * 0x1.0p-53;
 }
 

@@ -13,6 +13,8 @@ namespace reckon {
 
 bool WaitForStop(const std::stop_token& stop, absl::Duration timeout) {
   absl::Notification requested;
+  // Destroyed before `requested`, and its destructor waits for a callback that runs, so Notify
+  // never touches a dead object.
   std::stop_callback notify(stop, [&requested] { requested.Notify(); });
   return requested.WaitForNotificationWithTimeout(timeout);
 }
@@ -22,12 +24,15 @@ void StopOnSignals(std::stop_source source) {
   sigemptyset(&set);
   sigaddset(&set, SIGINT);
   sigaddset(&set, SIGTERM);
+  // Blocked and taken by sigwait in a thread: a signal handler could not lock, and so could not
+  // request a stop.
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
   std::thread([source = std::move(source), set]() mutable {
     int signal = 0;
     sigwait(&set, &signal);
     source.request_stop();
     sigwait(&set, &signal);
+    // Not exit: destructors would wait for the threads that did not heed the first signal.
     _exit(128 + signal);
   }).detach();  // lives as long as the program
 }

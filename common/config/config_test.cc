@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <fstream>
+#include <map>
 #include <string>
 
 #include "gmock/gmock.h"
@@ -135,6 +136,25 @@ TEST(Recipes, AreValidConfigs) {
     EXPECT_TRUE(config.ok()) << config.status();
   }
   EXPECT_GT(seen, 0);
+}
+
+TEST(Recipes, NoTwoAreEqualButForTheirNames) {
+  std::map<std::string, std::string> seen;  // file by content
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes")) {
+    if (entry.path().extension() != ".textproto") continue;
+    if (entry.path().parent_path() == "recipes/paper") continue;  // bases
+    // What a file leaves to --set is no difference.
+    auto config = LoadConfig(entry.path().string(), {});
+    for (const std::vector<std::string>& set : {std::vector<std::string>{"model.path=m"},
+                                                {"data.train=builtin"},
+                                                {"model.path=m", "data.train=builtin"}}) {
+      if (!config.ok()) config = LoadConfig(entry.path().string(), set);
+    }
+    ASSERT_TRUE(config.ok()) << config.status();
+    config->clear_name();
+    const auto [first, is_new] = seen.emplace(FormatConfig(*config), entry.path().string());
+    EXPECT_TRUE(is_new) << entry.path() << " is " << first->second;
+  }
 }
 
 }  // namespace

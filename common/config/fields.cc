@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "google/protobuf/text_format.h"
 
 namespace reckon {
 namespace {
@@ -104,6 +105,52 @@ void FillDefaults(Message* message) {
       SetDefault(message, field);
     }
   }
+}
+
+std::vector<FieldDifference> FindDifferences(const Message& before, const Message& after,
+                                             const std::string& prefix) {
+  constexpr char kNone[] = "(not set)";
+  std::vector<FieldDifference> out;
+  const Reflection& reflection = *before.GetReflection();
+  auto value = [&](const Message& message, const FieldDescriptor* field, int index) {
+    if (IsMessage(field)) return std::string("set");
+    std::string text;
+    google::protobuf::TextFormat::PrintFieldValueToString(message, field, index, &text);
+    return text;
+  };
+  auto add_all = [&out](std::vector<FieldDifference> more) {
+    out.insert(out.end(), more.begin(), more.end());
+  };
+  for (int i = 0; i < before.GetDescriptor()->field_count(); ++i) {
+    const FieldDescriptor* field = before.GetDescriptor()->field(i);
+    const std::string path =
+        prefix.empty() ? field->name() : absl::StrCat(prefix, ".", field->name());
+    if (field->is_repeated()) {
+      const int a = reflection.FieldSize(before, field), b = reflection.FieldSize(after, field);
+      for (int j = 0; j < std::max(a, b); ++j) {
+        const std::string at = absl::StrCat(path, "[", j, "]");
+        if (j < std::min(a, b) && IsMessage(field)) {
+          add_all(FindDifferences(reflection.GetRepeatedMessage(before, field, j),
+                                  reflection.GetRepeatedMessage(after, field, j), at));
+          continue;
+        }
+        const std::string then = j < a ? value(before, field, j) : kNone;
+        const std::string now = j < b ? value(after, field, j) : kNone;
+        if (then != now) out.push_back({at, then, now});
+      }
+      continue;
+    }
+    const bool a = reflection.HasField(before, field), b = reflection.HasField(after, field);
+    if (a && b && IsMessage(field)) {
+      add_all(FindDifferences(reflection.GetMessage(before, field),
+                              reflection.GetMessage(after, field), path));
+      continue;
+    }
+    const std::string then = a ? value(before, field, -1) : kNone;
+    const std::string now = b ? value(after, field, -1) : kNone;
+    if (then != now) out.push_back({path, then, now});
+  }
+  return out;
 }
 
 std::string SuggestField(const google::protobuf::Descriptor& type, absl::string_view unknown) {

@@ -2,6 +2,7 @@
 #define RECKON_COMMON_CONFIG_FIELDS_H_
 
 #include <string>
+#include <vector>
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
@@ -21,6 +22,18 @@ void MergeOver(const google::protobuf::Message& over, google::protobuf::Message*
 // Sets every field that is not set to its default, so that a reader sees what a run used. Members
 // of a oneof that are not set and strings without a default stay unset.
 void FillDefaults(google::protobuf::Message* message);
+
+// A field in which two messages of one type differ.
+struct FieldDifference {
+  std::string path;           // "stage[1].ppo.steps"
+  std::string before, after;  // values as in a textproto; "(not set)"
+};
+
+// All of them, in the order of the fields' numbers. A message that one of the two lacks is one
+// difference.
+std::vector<FieldDifference> FindDifferences(const google::protobuf::Message& before,
+                                             const google::protobuf::Message& after,
+                                             const std::string& prefix = "");
 
 // The end of an error about a field that `type` does not have: "; did you mean 'learning_rate'?" or
 // "; it has path, compute, device".

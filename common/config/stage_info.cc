@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 
@@ -41,14 +42,14 @@ std::optional<uint32_t> StageInfo::Count(absl::string_view name) const {
 
 uint32_t StageInfo::Rounds() const { return Count("rounds").value_or(Count("steps").value_or(1)); }
 
-std::vector<const RewardSettings*> StageInfo::rewards() const {
-  std::vector<const RewardSettings*> found;
+std::vector<const RewardSpec*> StageInfo::rewards() const {
+  std::vector<const RewardSpec*> found;
   const FieldDescriptor* field = settings_->GetDescriptor()->FindFieldByName("reward");
   if (field == nullptr || !field->is_repeated()) return found;
   const auto* reflection = settings_->GetReflection();
   for (int i = 0; i < reflection->FieldSize(*settings_, field); ++i) {
     found.push_back(
-        static_cast<const RewardSettings*>(&reflection->GetRepeatedMessage(*settings_, field, i)));
+        static_cast<const RewardSpec*>(&reflection->GetRepeatedMessage(*settings_, field, i)));
   }
   return found;
 }
@@ -61,6 +62,11 @@ const Message* StageInfo::Find(const Descriptor* type) const {
     return &settings_->GetReflection()->GetMessage(*settings_, field);
   }
   return nullptr;
+}
+
+std::string RewardName(const RewardSpec& reward) {
+  return !reward.name().empty() ? reward.name()
+                                : absl::AsciiStrToLower(RewardSpec::Kind_Name(reward.kind()));
 }
 
 std::string KindsWith(bool (*has)(const StageKind&)) {

@@ -53,7 +53,7 @@ class StageInfo {
   }
   const SamplingParams* sampling() const { return Part<SamplingParams>(); }
   // The terms of the reward that the stage trains for; empty when the kind has no repeated reward.
-  std::vector<const RewardSettings*> rewards() const;
+  std::vector<const RewardSpec*> rewards() const;
 
  private:
   const google::protobuf::Message* Find(const google::protobuf::Descriptor* type) const;
@@ -61,6 +61,9 @@ class StageInfo {
   const google::protobuf::FieldDescriptor* field_ = nullptr;  // null: no kind
   const google::protobuf::Message* settings_;
 };
+
+// The reward's name in rollouts and reports: as set, or its kind in lower case.
+std::string RewardName(const RewardSpec& reward);
 
 // The kinds for which `has` holds, for messages to humans: "ei or orm".
 std::string KindsWith(bool (*has)(const StageKind&));

@@ -31,6 +31,12 @@ absl::Status CheckData(const DataSettings& data) {
     return InvalidKey("data.eval", "is required; set it to a file or to builtin, or set ",
                       "data.validation_fraction to hold out a part of data.train");
   }
+  if (data.format() != DataSettings::CHAT &&
+      !(data.system_prompt().empty() && data.chat_template_kwargs().empty())) {
+    return InvalidKey(
+        data.system_prompt().empty() ? "data.chat_template_kwargs" : "data.system_prompt",
+        "is for data.format CHAT; remove it, or set CHAT");
+  }
   const BuiltinProblems& builtin = data.builtin();
   if (builtin.min_steps() <= builtin.max_steps()) return absl::OkStatus();
   return InvalidKey("data.builtin.max_steps", builtin.max_steps(), " is below min_steps ",
@@ -43,6 +49,22 @@ absl::Status CheckEval(const EvalSettings& eval) {
                       " samples of a problem equal; set it above 0, or eval.samples to 0");
   }
   return CheckVerdictReward("eval.reward", eval.reward());
+}
+
+absl::Status CheckBestMetric(const RunConfig& config) {
+  const std::string& metric = config.best_metric();
+  const bool reranked = metric == "rerank@K" || metric == "rerank_weighted@K";
+  if (metric != "maj@1" && metric != "maj@K" && metric != "pass@K" && !reranked) {
+    return InvalidKey("best_metric", "'", metric, "' is not one of maj@1, maj@K, pass@K, rerank@K ",
+                      "and rerank_weighted@K");
+  }
+  if (metric != "maj@1" && config.eval().samples() == 0) {
+    return InvalidKey("best_metric", metric, " needs samples; set eval.samples above 0");
+  }
+  if (reranked && config.eval().orm().empty()) {
+    return InvalidKey("best_metric", metric, " needs a reward model; set eval.orm");
+  }
+  return absl::OkStatus();
 }
 
 // The model comes from model.path, or the first stage creates it.
@@ -103,6 +125,7 @@ absl::Status ValidateConfig(const RunConfig& config) {
   }
   RETURN_IF_ERROR(CheckTraining("training", config.training()));
   RETURN_IF_ERROR(CheckEval(config.eval()));
+  RETURN_IF_ERROR(CheckBestMetric(config));
   return CheckStages(config);
 }
 

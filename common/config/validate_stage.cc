@@ -1,9 +1,12 @@
 #include "common/config/validate_stage.h"
 
 #include <cstdint>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
 #include "common/config/validate.h"
@@ -12,11 +15,16 @@ namespace reckon {
 namespace {
 
 absl::Status CheckRewards(const std::string& prefix, const StageInfo& info) {
-  const std::vector<const RewardSettings*> rewards = info.rewards();
+  const std::vector<const RewardSpec*> rewards = info.rewards();
+  std::set<std::string> names;
   for (size_t i = 0; i < rewards.size(); ++i) {
-    const RewardSettings& reward = *rewards[i];
+    const RewardSpec& reward = *rewards[i];
     const std::string key = absl::StrCat(prefix, ".reward[", i, "]");
-    if (reward.kind() == RewardSettings::ORM) {
+    if (!names.insert(RewardName(reward)).second) {
+      return InvalidKey(key + ".name", "'", RewardName(reward),
+                        "' is the name of an earlier reward as well; choose another");
+    }
+    if (reward.kind() == RewardSpec::ORM) {
       if (reward.orm().empty()) {
         return InvalidKey(key + ".orm", "is required with kind ORM; set it to the name of an ",
                           "earlier orm stage, or to the folder that one wrote");
@@ -31,7 +39,7 @@ absl::Status CheckRewards(const std::string& prefix, const StageInfo& info) {
                         ") use rewards of single steps; remove it");
     }
   }
-  if (const auto* verdict = info.Part<RewardSettings>(); verdict != nullptr) {
+  if (const auto* verdict = info.Part<RewardSpec>(); verdict != nullptr) {
     return CheckVerdictReward(prefix + ".reward", *verdict);
   }
   return absl::OkStatus();
@@ -136,13 +144,16 @@ absl::Status CheckRcrl(const std::string& prefix, const RcrlSettings& rcrl) {
 
 }  // namespace
 
-absl::Status CheckVerdictReward(absl::string_view key, const RewardSettings& reward) {
-  if (reward.kind() != RewardSettings::STEP_MATCH && reward.kind() != RewardSettings::ORM) {
-    return absl::OkStatus();
+absl::Status CheckVerdictReward(absl::string_view key, const RewardSpec& reward) {
+  const auto* kinds = RewardSpec::Kind_descriptor();
+  std::vector<std::string> tell_right;
+  for (int i = 0; i < kinds->value_count(); ++i) {
+    if (!kinds->value(i)->options().GetExtension(tells_right)) continue;
+    if (kinds->value(i)->number() == reward.kind()) return absl::OkStatus();
+    tell_right.push_back(kinds->value(i)->name());
   }
-  return InvalidKey(absl::StrCat(key, ".kind"), RewardSettings::Kind_Name(reward.kind()),
-                    " does not tell right from wrong; use EXACT_MATCH_STRICT or ",
-                    "EXACT_MATCH_FLEXIBLE");
+  return InvalidKey(absl::StrCat(key, ".kind"), RewardSpec::Kind_Name(reward.kind()),
+                    " does not tell right from wrong; use ", absl::StrJoin(tell_right, " or "));
 }
 
 absl::Status CheckStage(const std::string& key, const Stage& stage) {

@@ -15,7 +15,7 @@ namespace reckon {
 absl::Status CheckStage(const std::string& key, const Stage& stage);
 
 // Checks a reward that must tell right from wrong (evaluation, labels of a reward model).
-absl::Status CheckVerdictReward(absl::string_view key, const RewardSettings& reward);
+absl::Status CheckVerdictReward(absl::string_view key, const RewardSpec& reward);
 
 }  // namespace reckon
 

@@ -60,8 +60,8 @@ absl::Status CheckTexts(const RunConfig& config, const google::protobuf::Message
                         const std::string& prefix, int earlier) {
   return VisitTexts(message, prefix, [&](const TextField& field) -> absl::Status {
     if (field.required && field.value.empty()) return Missing(field);
-    if (field.kind == Text::NAME) return CheckName(field);
     if (field.value.empty()) return absl::OkStatus();
+    if (field.kind == Text::NAME) return CheckName(field);
     if (field.kind == Text::SELECTION) {
       return CheckStageName(config, field, earlier, KeepsSelection);
     }

@@ -24,6 +24,9 @@ at::Tensor Backward(const at::Tensor& qkv, const at::Tensor& d_out,
   const auto* upstream = static_cast<const char*>(d_out.const_data_ptr());
   auto* out = static_cast<char*>(d_qkv.mutable_data_ptr());
   const int64_t sequences = static_cast<int64_t>(starts.size()) - 1;
+  // One task a sequence and kv head: the query heads that share a kv head add to the same dk and
+  // dv, so they must be summed by one thread in one order. Different slices write different parts
+  // of d_qkv.
   ParallelFor(sequences * kv_heads, [&](int64_t task) {
     const int64_t s = task / kv_heads, h = task % kv_heads;
     AttentionSlice slice = {.dtype = DtypeOf(qkv),
@@ -64,6 +67,8 @@ class Packed : public AttentionSource {
   at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
     GradientRecorder recorder({qkv});
     // The pages of one layer; every layer overwrites them.
+    // Made when the first layer attends, because only qkv tells the dtype. The backward computes
+    // from qkv, so no layer's pages are needed once it has attended.
     if (memory_ == nullptr) {
       memory_ = KvPages::Make(config_, DtypeOf(qkv), 1, total_pages_, Backend::kCpuKernels);
     }

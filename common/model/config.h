@@ -26,10 +26,17 @@ struct RopeSettings {
   double original_max_positions = 8192;
 };
 
-// The shape of a transformer, as in Hugging Face's config.json. Families (model_type):
-//   llama  Llama 1 to 3, SmolLM2
-//   qwen2  Qwen2, Qwen2.5: with qkv_bias
-//   qwen3  Qwen3: with qk_norm
+// The shape of a transformer, as in Hugging Face's config.json. Families (model_type), which are
+// one block with options:
+//   llama      Llama 1 to 3, SmolLM2, and many that took over its shape
+//   mistral    Mistral
+//   ministral  Ministral
+//   qwen2      Qwen2, Qwen2.5: with qkv_bias
+//   qwen3      Qwen3: with qk_norm
+//   smollm3    SmolLM3: some layers without RoPE
+//   seed_oss   Seed-OSS: with qkv_bias
+// A model whose layers attend to a sliding window computes the same as with full attention as long
+// as the text fits into the window, so max_positions is then at most the window.
 struct ModelConfig {
   int64_t vocab_size = 0;
   int64_t hidden_size = 0;        // even
@@ -41,14 +48,21 @@ struct ModelConfig {
   int64_t max_positions = 0;
   double rms_norm_eps = 1e-5;
   RopeSettings rope;
+  std::vector<int64_t> no_rope;      // layers without RoPE, ascending
   bool qkv_bias = false;             // the q, k and v projections have a bias
   bool qk_norm = false;              // RMS norm of each query and key head, before RoPE
   bool tie_word_embeddings = false;  // the head is the embedding
+  // Rows at the end of the vocabulary that no token of the tokenizer has (model_shape.h), because
+  // models are published with vocabularies rounded up. The head leaves them out.
+  int64_t unused_rows = 0;
 
   // Reads a config.json from an untrusted source. INVALID_ARGUMENT "config.json: field: what is
   // wrong"; UNIMPLEMENTED for another family or for an unsupported option of one.
   static absl::StatusOr<ModelConfig> Parse(absl::string_view config_json);
 
+  // Ids that may be drawn, trained on and given to the model: 0 to num_tokens() - 1.
+  int64_t num_tokens() const { return vocab_size - unused_rows; }
+  bool UsesRope(int64_t layer) const;
   // frequency[d] of RopeSettings, [head_dim / 2].
   std::vector<float> RopeFrequencies() const;
 

@@ -1,5 +1,6 @@
 #include <cmath>
 #include <string>
+#include <vector>
 
 #include "common/model/config.h"
 #include "common/testing/hostile.h"
@@ -57,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
     ::testing::Values(
         ConfigCase{"/model_type", "", "model_type: missing"},
         ConfigCase{"/model_type", "7", "model_type"},
-        ConfigCase{"/model_type", "\"mamba\\n\"", "model_type: only llama"},
+        ConfigCase{"/model_type", "\"mamba\\n\"", "model_type: 'mamba?' is not supported"},
         ConfigCase{"/vocab_size", "", "vocab_size: missing"},
         ConfigCase{"/vocab_size", "null", "vocab_size"},
         ConfigCase{"/vocab_size", "\"64\"", "vocab_size"},
@@ -104,7 +105,12 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"/tie_word_embeddings", "\"true\"", "tie_word_embeddings"},
         ConfigCase{"/hidden_act", "7", "hidden_act"},
         ConfigCase{"/layer_types", "\"full_attention\"", "layer_types"},
-        ConfigCase{"/layer_types", "[\"sliding_attention\"]", "layer_types"}));
+        ConfigCase{"/layer_types", "[\"sliding_attention\"]", "sliding_window: missing"},
+        ConfigCase{"/layer_types", "[\"linear_attention\"]", "layer_types"},
+        ConfigCase{"/use_sliding_window", "true", "sliding_window: missing"},
+        ConfigCase{"/quantization_config", "{}", "quantization_config: quantised"},
+        ConfigCase{"/partial_rotary_factor", "0.5", "partial_rotary_factor"},
+        ConfigCase{"/attention_bias", "true", "attention_bias: true is not supported"}));
 
 TEST(HostileConfigFile, OtherTextIsRefused) {
   for (const std::string& text :
@@ -115,6 +121,38 @@ TEST(HostileConfigFile, OtherTextIsRefused) {
     const HostileReading reading;
     reading.Expect(ModelConfig::Parse(text).status(), "config.json: file: ", text.size());
   }
+}
+
+// Mistral's window, SmolLM3's layers without RoPE, and what the families leave unsaid.
+TEST(ModelConfigFamilies, TakeTheDefaultsOfTheirClasses) {
+  auto parse = [](const char* family, json more) {
+    json file = GoodConfig();
+    file["model_type"] = family;
+    file["max_position_embeddings"] = 32768;
+    for (const char* name : {"rope_scaling", "rope_theta", "rms_norm_eps"}) file.erase(name);
+    if (!more.is_null()) file.update(more);
+    const auto config = ModelConfig::Parse(file.dump());
+    EXPECT_TRUE(config.ok()) << config.status();
+    return *config;
+  };
+  EXPECT_EQ(parse("llama", {}).rms_norm_eps, 1e-6);
+  EXPECT_EQ(parse("llama", {{"sliding_window", 64}}).max_positions, 32768);
+  EXPECT_EQ(parse("mistral", {}).max_positions, 4096);
+  EXPECT_EQ(parse("mistral", {{"sliding_window", nullptr}}).max_positions, 32768);
+  EXPECT_EQ(parse("mistral", {{"sliding_window", 100}}).max_positions, 100);
+  EXPECT_EQ(parse("qwen2", {{"sliding_window", 100}}).max_positions, 32768);
+  EXPECT_EQ(parse("qwen2", {{"sliding_window", 100}, {"use_sliding_window", true}}).max_positions,
+            100);
+  EXPECT_TRUE(parse("qwen2", {}).qkv_bias);
+  EXPECT_EQ(parse("qwen3", {}).head_dim, 128);
+  EXPECT_EQ(parse("qwen3", {{"head_dim", nullptr}}).head_dim, 8);
+  EXPECT_TRUE(parse("seed_oss", {}).qkv_bias);
+  EXPECT_FALSE(parse("seed_oss", {{"attention_bias", false}}).qkv_bias);
+  const ModelConfig smollm3 = parse("smollm3", {{"num_hidden_layers", 9}});
+  EXPECT_TRUE(smollm3.tie_word_embeddings);
+  EXPECT_EQ(smollm3.rope.theta, 2e6);
+  EXPECT_EQ(smollm3.no_rope, (std::vector<int64_t>{3, 7}));
+  EXPECT_EQ(parse("smollm3", {{"no_rope_layers", {0, 1, 0}}}).no_rope, (std::vector<int64_t>{0}));
 }
 
 TEST(HostileConfigFile, TheUnchangedConfigIsAccepted) {

@@ -26,6 +26,8 @@ class KvCache::Pass : public AttentionSource {
 
   at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
     at::Tensor out = cache_.pages_->Attend(layer, rows_, qkv);
+    // Not earlier: all layers write at the positions that the constructor computed from these
+    // lengths.
     if (layer + 1 == cache_.layers_) {
       for (SequenceId id : row_sequences_) ++cache_.At(id).length;
     }
@@ -62,8 +64,11 @@ absl::StatusOr<KvCache::SequenceId> KvCache::Fork(SequenceId parent, int64_t pre
   Sequence sequence;
   sequence.length = prefix_tokens;
   sequence.pages.assign(from.pages.begin(), from.pages.begin() + shared);
+  // Before the shared pages are counted, so that a failure changes nothing.
   RETURN_IF_ERROR(Reserve(PagesFor(max_tokens) - shared, &sequence.pages));
   for (int64_t p = 0; p < shared; ++p) ++references_[sequence.pages[p]];
+  // The page in which the prefix ends will be written by both sequences, each from its own next
+  // position on, so each has its own.
   if (prefix_tokens % kPageTokens != 0) pages_->Copy(from.pages[shared], sequence.pages[shared]);
   return Insert(std::move(sequence));
 }
@@ -92,6 +97,7 @@ KvCache::SequenceId KvCache::Insert(Sequence sequence) {
 }
 
 absl::Status KvCache::Reserve(int64_t count, std::vector<int64_t>* pages) {
+  // All or nothing: a sequence with a part of its pages could neither run nor be useful to others.
   if (count > free_pages()) {
     return absl::ResourceExhaustedError(absl::StrCat("KV cache: ", count, " pages are needed, ",
                                                      free_pages(), " of ", total_pages(),

@@ -34,6 +34,8 @@ class CpuKvPages : public KvPages {
     const int64_t bytes = shape_.element_bytes(), n = static_cast<int64_t>(rows.size());
     const auto* from = static_cast<const char*>(qkv.const_data_ptr());
     auto at = [&](int64_t row, int64_t head) { return from + (row * width + head * dim) * bytes; };
+    // All keys and values before any row attends, because rows of one sequence in this pass attend
+    // to each other.
     for (int64_t row = 0; row < n; ++row) {
       int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
       for (int64_t h = 0; h < kv_heads; ++h) {

@@ -30,6 +30,9 @@ uint32_t Invert(const std::vector<float>& weights, double target) {
   uint32_t last = 0;
   for (int64_t first = 0; first < n; first += kTile) {
     const int64_t count = std::min(kTile, n - first);
+    // Most tiles are passed over by their sum. It may be a little larger than the items add up to
+    // one by one; then the loop ends without a token, the search continues, and `last` is the
+    // answer if no weight follows.
     const double tile = SumFixed(weights.data() + first, count);
     if (tile > 0 && sum + tile > target) {
       double inside = sum;
@@ -63,12 +66,16 @@ double Truncate(const TokenDraw& row, double total, Scratch& scratch) {
   size_t kept = w.size();
   if (row.top_k > 0 && row.top_k < kept) {
     kept = row.top_k;
+    // O(vocab) to find the top_k, so that only those are sorted. With top_p alone the whole
+    // vocabulary is sorted, because how many tokens remain is known only in that order.
     std::nth_element(scratch.order.begin(), scratch.order.begin() + kept - 1, scratch.order.end(),
                      heavier);
     total = 0;
   }
   std::sort(scratch.order.begin(), scratch.order.begin() + kept, heavier);
   if (kept < w.size()) {
+    // top_p is a share of what top_k has left. Summed from the heaviest down, an order that depends
+    // on the weights alone.
     for (size_t i = 0; i < kept; ++i) total += w[scratch.order[i]];
   }
   double sum = 0;
@@ -91,10 +98,12 @@ DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scrat
   if (row.forced >= 0) {
     out.token = static_cast<uint32_t>(row.forced);
   } else if (!tempered) {
+    // max_element returns the first of equal logits: the lowest id wins.
     out.token = static_cast<uint32_t>(std::max_element(logits, logits + n) - logits);
   } else if (row.top_k > 0 || row.top_p < 1) {
     const double left = Truncate(row, sum, scratch);
     out.token = Invert(scratch.weights, row.uniform * left);
+    // log(exp(scale * logit - max) / left), where `left` is the sum of the weights that remain.
     out.logprob = static_cast<float>(scale * logits[out.token] - max - std::log(left));
     return out;
   } else {

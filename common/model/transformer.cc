@@ -24,7 +24,9 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
       qkv = ops.HeadNorm(qkv, layer.query_norm, layer.key_norm, c.num_heads, c.num_kv_heads,
                          c.head_dim, c.rms_norm_eps);
     }
-    qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope());
+    if (c.UsesRope(index)) {
+      qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope());
+    }
     at::Tensor mixed = attention.Attend(index++, qkv);
     x = ops.AddLinear(x, mixed, layer.output);
     normed = ops.RmsNorm(x, layer.post_norm, c.rms_norm_eps, dtype);

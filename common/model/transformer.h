@@ -35,8 +35,8 @@ struct Tap {
 //     +<-- AddLinear down
 //     | RmsNorm
 //   hidden [rows, hidden] of the model's Dtype
-//     | head [hidden, vocab]
-//   Logits [rows, vocab] fp32, or LogProb [rows] fp32
+//     | head [hidden, tokens], without the vocabulary's unused rows
+//   Logits [rows, tokens] fp32, or LogProb [rows] fp32
 //
 // With the CPU kernels the result of a row depends on its own sequence only: it has the same bits
 // whatever other rows share the pass, and the same in actor and learner. With grad mode on and
@@ -69,12 +69,12 @@ class Transformer {
   // after the final norm. A non-null `tap` also receives the residual stream.
   at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
                      AttentionSource& attention, Tap* tap = nullptr);
-  // hidden [rows, hidden] -> logits [rows, vocab] fp32. Not differentiable.
+  // hidden [rows, hidden] -> logits [rows, tokens] fp32. Not differentiable.
   at::Tensor Logits(const at::Tensor& hidden);
-  // hidden [rows, hidden], targets [rows] -> [rows] fp32, the log-probability of each target under
-  // softmax(logits * InverseTemperature(temperature)) (sampling.h). Differentiable. Has the bits
-  // that Sample reports for the same hidden state. Holds the logits of a bounded number of rows at
-  // once.
+  // hidden [rows, hidden], targets [rows] below num_tokens() -> [rows] fp32, the log-probability of
+  // each target under softmax(logits * InverseTemperature(temperature)) (sampling.h).
+  // Differentiable. Has the bits that Sample reports for the same hidden state. Holds the logits of
+  // a bounded number of rows at once.
   at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets, double temperature);
 
   const ModelConfig& config() const { return weights_.config(); }

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/ones.h>
 
 #include <cmath>
 #include <memory>
@@ -42,6 +43,21 @@ ModelConfig Qwen3() {
   ModelConfig config = SmallConfig();
   config.qk_norm = true;
   config.head_dim = 32;
+  return config;
+}
+
+// With a head of its own, so that a gradient of its unused rows would show.
+ModelConfig Padded() {
+  ModelConfig config = SmallConfig();
+  config.tie_word_embeddings = false;
+  config.unused_rows = 7;
+  return config;
+}
+
+// The upper layer without RoPE.
+ModelConfig SmolLm3() {
+  ModelConfig config = SmallConfig();
+  config.no_rope = {1};
   return config;
 }
 
@@ -124,7 +140,54 @@ INSTANTIATE_TEST_SUITE_P(
     testing::Values(ExactCase{Dtype::kBf16, SmallConfig()}, ExactCase{Dtype::kFp32, SmallConfig()},
                     ExactCase{Dtype::kBf16, Llama3()}, ExactCase{Dtype::kBf16, Qwen2()},
                     ExactCase{Dtype::kFp32, Qwen2()}, ExactCase{Dtype::kBf16, Qwen3()},
-                    ExactCase{Dtype::kFp32, Qwen3()}));
+                    ExactCase{Dtype::kFp32, Qwen3()}, ExactCase{Dtype::kBf16, Padded()},
+                    ExactCase{Dtype::kFp32, Padded()}, ExactCase{Dtype::kBf16, SmolLm3()}));
+
+TEST(UnusedRowsTest, AreNeverDrawnAndNoPartOfTheSoftmax) {
+  RandomWeights weights = MakeRandomWeights(Padded(), 1);
+  auto load = [&](int64_t unused_rows) {
+    ModelConfig config = Padded();
+    config.unused_rows = unused_rows;
+    auto model = std::make_unique<Transformer>(config, Dtype::kFp32);
+    EXPECT_TRUE(model->Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+    return model;
+  };
+  auto padded = load(7), whole = load(0);
+  at::NoGradGuard no_grad;
+  const at::Tensor hidden = at::ones({1, 48});
+  // Without the mask, row 95 would be drawn every time.
+  for (Transformer* model : {padded.get(), whole.get()}) {
+    model->Parameters().back().second[95].fill_(10);
+    model->Repack();
+  }
+  const at::Tensor logits = padded->Logits(hidden), all = whole->Logits(hidden);
+  ASSERT_EQ(logits.size(1), 92);
+  EXPECT_TRUE(logits.equal(all.narrow(1, 0, 92)));
+  EXPECT_EQ(Sample(*whole, hidden, {TokenDraw{.uniform = 0.5}})[0].token, 95u);
+  for (int i = 0; i < 100; ++i) {
+    const TokenDraw draw = {.uniform = i / 100.0};
+    EXPECT_LT(Sample(*padded, hidden, {draw})[0].token, 92u);
+  }
+  EXPECT_LT(Sample(*padded, hidden, {TokenDraw{.temperature = 0}})[0].token, 92u);
+  double sum = 0;
+  for (int i = 0; i < 92; ++i) {
+    sum += std::exp(padded->LogProb(hidden, Ints({i}), 1.0)[0].item<double>());
+  }
+  EXPECT_NEAR(sum, 1, 1e-4);
+}
+
+TEST(UnusedRowsTest, GetNoGradient) {
+  auto model = Make(Dtype::kFp32, true, Padded());
+  const at::Tensor hidden = at::ones({1, 48});
+  model->LogProb(hidden, Ints({5}), 1.0).sum().backward();
+  const auto& [name, head] = model->Parameters().back();
+  ASSERT_EQ(name, "lm_head.weight");
+  const at::Tensor grad = head.grad();
+  ASSERT_EQ(grad.size(0), 99);
+  for (int64_t row = 0; row < 99; ++row) {
+    EXPECT_EQ(grad[row].abs().max().item<float>() > 0, row < 92) << row;
+  }
+}
 
 double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
   auto packed = PackedAttention(model.config(), {0, 30, 71});
@@ -140,11 +203,12 @@ double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
 
 class FamilyGradientTest : public testing::TestWithParam<ModelConfig> {};
 INSTANTIATE_TEST_SUITE_P(Models, FamilyGradientTest,
-                         testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3()));
+                         testing::Values(SmallConfig(), Llama3(), Qwen2(), Qwen3(), SmolLm3(),
+                                         Padded()));
 
 TEST_P(FamilyGradientTest, AgreesWithDifferencesAlongEveryParameter) {
   auto model = Make(Dtype::kFp32, true, GetParam());
-  auto tokens = RandomTokens(71, 99, 4);
+  auto tokens = RandomTokens(71, GetParam().num_tokens(), 4);
   Loss(*model, tokens);
   at::NoGradGuard no_grad;
   for (auto& [name, parameter] : model->Parameters()) {
@@ -188,7 +252,7 @@ TEST(GradientTest, OfTheHeadNeedsNoGradientOfTheHiddenStates) {
 TEST_P(FamilyGradientTest, IsTheSameInBf16ToItsPrecision) {
   auto exact = Make(Dtype::kFp32, true, GetParam());
   auto rounded = Make(Dtype::kBf16, true, GetParam());
-  auto tokens = RandomTokens(71, 99, 4);
+  auto tokens = RandomTokens(71, GetParam().num_tokens(), 4);
   Loss(*exact, tokens);
   Loss(*rounded, tokens);
   auto a = exact->Parameters(), b = rounded->Parameters();

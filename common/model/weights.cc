@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <optional>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -16,6 +17,7 @@
 #include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/safetensors.h"
 
 namespace reckon {
 namespace {
@@ -36,6 +38,10 @@ Adapter NewAdapter(const at::Tensor& weight, int64_t rank, double alpha, uint64_
     *leaf = leaf->to(weight.device()).set_requires_grad(true);
   }
   return out;
+}
+
+at::ScalarType StoredAs(const std::string& dtype) {
+  return dtype == "BF16" ? at::kBFloat16 : dtype == "F16" ? at::kHalf : at::kFloat;
 }
 
 at::Tensor RopeTensor(const ModelConfig& config, Backend backend) {
@@ -78,11 +84,13 @@ absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span
 
 void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) {
   CHECK(trainable_);
+  // In fp32 and before the rounding below, so that earlier adapters count in full.
   tensors_ = Merged();
   adapters_.clear();
   adapters_on_ = true;
   for (auto& [name, tensor] : tensors_) {
     tensor = tensor.to(ScalarTypeOf(dtype_));
+    // All linear layers but the head, whose tensor is the embedding in models that tie them.
     if (!absl::StrContains(name, "_proj.weight")) continue;
     adapters_.emplace(name, NewAdapter(tensor, rank, alpha, StreamKey(seed, name)));
   }
@@ -142,21 +150,26 @@ absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& mani
           absl::StrCat("weights: ", entry.name(), " has shape [", absl::StrJoin(shape, ", "),
                        "], config.json asks for [", absl::StrJoin(wanted, ", "), "]"));
     }
-    if (entry.dtype() != "BF16" && entry.dtype() != "F32") {
-      return absl::InvalidArgumentError(absl::StrCat("weights: ", entry.name(), " has dtype ",
-                                                     entry.dtype(), "; BF16 and F32 are read"));
+    const std::optional<uint64_t> element = DtypeBytes(entry.dtype());
+    if (!element) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "weights: ", entry.name(), " has type ", entry.dtype(), "; F32, BF16 and F16 are read"));
     }
     // Checked before the allocation, because a hostile config.json may ask for any size.
-    uint64_t left = bytes.size(), needed = entry.dtype() == "BF16" ? 2 : 4;
+    uint64_t left = bytes.size(), needed = *element;
     left -= std::min<uint64_t>(left, entry.offset());
     for (int64_t n : shape) needed = n > 0 && needed <= left / n ? needed * n : left + 1;
     if (needed > left) {
       return absl::InvalidArgumentError(
           absl::StrCat("weights: ", entry.name(), " ends beyond the end of the buffer"));
     }
-    at::Tensor tensor = at::empty(shape, entry.dtype() == "BF16" ? at::kBFloat16 : at::kFloat);
+    at::Tensor tensor = at::empty(shape, StoredAs(entry.dtype()));
     std::memcpy(tensor.mutable_data_ptr(), bytes.data() + entry.offset(), tensor.nbytes());
+    // The kernels know bf16 and fp32; fp32 holds every F16 number.
+    if (tensor.scalar_type() == at::kHalf) tensor = tensor.to(at::kFloat);
     out.emplace_back(entry.name(), std::move(tensor));
+    // What is left at the end is unexpected. A model with a tensor that nothing reads would compute
+    // something else than its authors' code.
     given.erase(it);
   }
   if (first_layer_ == 0 && !given.empty()) {
@@ -169,6 +182,7 @@ absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& mani
 // Assigns tensors_ to the weights of the layers, in the order of ModelConfig::Tensors.
 void TransformerWeights::Bind() {
   const ModelConfig& c = config_;
+  // With adapters the tensors are frozen: gradients go to A and B alone.
   const bool leaves = trainable_ && !adapted();
   size_t next = 0;
   tables_.clear();
@@ -209,6 +223,8 @@ void TransformerWeights::Bind() {
   }
   table(final_norm_);
   if (first_layer_ > 0) return;
+  // Tied: the head's part is the embedding's leaf itself, so both add to one gradient and the
+  // optimizer steps it once.
   add({&head_, {tensors_[c.tie_word_embeddings ? 0 : next].second}});
 }
 
@@ -219,10 +235,14 @@ void TransformerWeights::Pack() {
     for (size_t i = 0; i < adapters.size() && adapters_on_; ++i) {
       packed[i] = OpsOf(backend_).MergeAdapter(parts[i], adapters[i]);
     }
+    // What is not packed has no logit: it is never drawn, and no part of any softmax.
+    if (weight == &head_) packed[0] = packed[0].narrow(0, 0, config_.num_tokens());
     OpsOf(backend_).Pack(packed, dtype_, trainable_, weight);
     if (bias.empty()) continue;
     std::vector<at::Tensor> rounded;
     for (const at::Tensor& part : bias) rounded.push_back(part.detach().to(ScalarTypeOf(dtype_)));
+    // Rounded like the weights, because a published version is, and widened again, because the
+    // kernels add it to fp32 sums.
     weight->bias = at::cat(rounded).to(at::kFloat);
   }
   for (auto& [table, source] : tables_) {

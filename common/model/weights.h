@@ -47,7 +47,7 @@ class TransformerWeights {
   TransformerWeights(const TransformerWeights&) = delete;
   TransformerWeights& operator=(const TransformerWeights&) = delete;
 
-  // Copies the weights (BF16 or F32) out of the flat buffer that `manifest` describes.
+  // Copies the weights (F32, BF16 or F16) out of the flat buffer that `manifest` describes.
   // INVALID_ARGUMENT names a tensor that is missing, unexpected or of another shape than
   // config.json asks for. With first_layer > 0, tensors of other layers are ignored.
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes, bool trainable);
@@ -75,7 +75,7 @@ class TransformerWeights {
   const TableWeight& embedding() const { return embedding_; }
   const std::vector<LayerWeights>& layers() const { return layers_; }
   const TableWeight& final_norm() const { return final_norm_; }
-  const LinearWeight& head() const { return head_; }  // [vocab, hidden]; the embedding when tied
+  const LinearWeight& head() const { return head_; }  // [num_tokens, hidden]; tied: the embedding
 
  private:
   // A weight of kernels/ and the tensors that Pack makes it from, e.g. qkv of q, k and v.

@@ -11,6 +11,8 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "common/model/files/manifest.h"
+#include "common/model/kernels/dtype.h"
 #include "common/model/transformer.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_weights.h"
@@ -18,6 +20,39 @@
 
 namespace reckon {
 namespace {
+
+// The same numbers in F16 and in F32 are the same model, in either arithmetic and on either path.
+TEST(LoadTest, F16IsReadExactly) {
+  RandomWeights wide = MakeRandomWeights(SmallConfig(), 3), half;
+  half.manifest = wide.manifest;
+  for (TensorEntry& tensor : *half.manifest.mutable_tensors()) tensor.set_dtype("F16");
+  ASSERT_TRUE(LayOut(&half.manifest).ok());
+  half.bytes.resize(half.manifest.total_bytes());
+  for (size_t i = 0; i < half.bytes.size() / 2; ++i) {
+    float value;
+    std::memcpy(&value, wide.bytes.data() + 4 * i, 4);
+    const uint16_t word = ToF16(value);
+    value = FromF16(word);
+    std::memcpy(wide.bytes.data() + 4 * i, &value, 4);
+    std::memcpy(half.bytes.data() + 2 * i, &word, 2);
+  }
+  for (const Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    for (const bool trainable : {false, true}) {
+      at::Tensor results[2];
+      for (const bool is_half : {false, true}) {
+        const RandomWeights& weights = is_half ? half : wide;
+        Transformer model(SmallConfig(), dtype);
+        const absl::Status loaded = model.Load(weights.manifest, weights.bytes, trainable);
+        ASSERT_TRUE(loaded.ok()) << loaded;
+        at::NoGradGuard no_grad;
+        auto attention = PackedAttention(model.config(), {0, 60});
+        const at::Tensor rows = Ints(Positions(0, 60));
+        results[is_half] = model.Logits(model.Forward(rows, rows, *attention));
+      }
+      EXPECT_TRUE(results[0].equal(results[1]));
+    }
+  }
+}
 
 struct AdapterCase {
   std::string name;

@@ -10,8 +10,9 @@
 
 namespace reckon {
 
-// Bytes of the largest message that a service of Reckon sends or accepts.
-inline constexpr int kMaxMessageBytes = 16 << 20;
+// Bytes of the largest message that a service of Reckon sends or accepts. Weight manifests, which
+// hold the tokenizer's files, are the largest (common/model/files/model_texts.h).
+inline constexpr int kMaxMessageBytes = 64 << 20;
 
 // Makes a channel to "host:port" with the message limit, keepalive pings and quick reconnection. It
 // never leads through an HTTP proxy, whatever http_proxy says: the parts of a run reach each other.

@@ -65,6 +65,7 @@ absl::StatusOr<bool> PlanClient::AppendWhatFits(const std::string& plan, Pending
       *request.add_items() = item;
     }
     const int count = request.items_size();
+    // Only with the last item, else the plan would end before the groups that are still pending.
     request.set_end_of_plan(pending->end_of_plan &&
                             static_cast<size_t>(count) == pending->items.size());
     AppendGroupsReply reply;
@@ -162,6 +163,8 @@ absl::StatusOr<std::vector<Rollout>> PlanClient::Fetch(const std::vector<Rollout
                                               " rollouts for ", request.keys_size(), " keys"));
     }
     for (size_t i = first; i < rollouts.size(); ++i) {
+      // Callers rely on the order of the keys, and a coordinator that lost a rollout would shift
+      // all that follow.
       if (!SameKey(rollouts[i].key(), keys[i])) {
         return absl::InternalError(absl::StrCat("the coordinator sent rollout ",
                                                 Show(rollouts[i].key()), " for ", Show(keys[i])));
@@ -228,6 +231,9 @@ absl::Status PlanClient::ReadSelection(
         if (at++ >= handed) keys.push_back(std::move(key));
       }
       handed = std::max(handed, at);
+      // `each` may take longer than the stream's deadline, as when it scores what it is given. The
+      // retry then reads from the first key again and skips what was handed over, so every attempt
+      // makes progress.
       if (complete && !keys.empty()) each(keys);
     }
     if (!complete) context->TryCancel();

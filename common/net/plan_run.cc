@@ -78,6 +78,8 @@ absl::Status RunPlanToEnd(PlanClient* client, const PlanSpec& spec, uint64_t ver
         (b + spec.max_open_batches() + 1) * static_cast<uint64_t>(spec.groups_per_batch());
     NextBatchReply reply;
     while (!reply.has_header() && !reply.end_of_plan()) {
+      // Append and poll in turns: with a full window the poll is short, because only batches that
+      // are consumed make room for the rest of the items.
       ASSIGN_OR_RETURN(const bool fed, feeder.FeedTo(target));
       ASSIGN_OR_RETURN(reply,
                        client->PollBatch(spec.name(), b, fed ? kBatchWait : kFullWindowWait));
@@ -92,6 +94,7 @@ absl::Status RunPlanToEnd(PlanClient* client, const PlanSpec& spec, uint64_t ver
     rollouts += batch.rollouts.size();
     set_aside += batch.header.set_aside_size();
     RETURN_IF_ERROR(each(batch));
+    // The interrupted run has applied the batches before that.
     if (b >= opened.next_batch()) {
       RETURN_IF_ERROR(client->MarkApplied(spec.name(), b, version));
     }

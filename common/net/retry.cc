@@ -28,6 +28,8 @@ absl::Status CallOnce(const std::stop_token& stop, absl::Duration timeout, RpcCa
     const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
     status = FromGrpc(call(&context));
   }
+  // A result that arrived in spite of the stop counts; an error that the stop may have caused does
+  // not.
   if (IsTransient(status) && stop.stop_requested()) return absl::CancelledError("stopped");
   return status;
 }

@@ -50,6 +50,7 @@ std::string TfRecord(absl::string_view data) {
   std::string out;
   AppendFixed<uint64_t>(&out, data.size());
   AppendFixed(&out, Masked(Crc32c(out)));
+  // The CRC of the length comes before the data, so that a reader does not trust a damaged length.
   out.append(data.data(), data.size());
   AppendFixed(&out, Masked(Crc32c(data)));
   return out;

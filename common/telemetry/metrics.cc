@@ -35,6 +35,7 @@ absl::Status CutLines(const std::string& path, int64_t resume_step) {
     absl::StatusOr<int64_t> step = GetInt(*object, "step");
     if (step.ok() && *step < resume_step) absl::StrAppend(&kept, line, "\n");
   }
+  // A run that starts anew, or resumes without repeating a step, leaves the file as it is.
   if (kept == *text) return absl::OkStatus();
   return WriteFileAtomically(path, kept);
 }
@@ -90,6 +91,8 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
   // TensorBoard reads the files of a folder in the order of their names: whole seconds first.
   std::string name = absl::StrCat("events.out.tfevents.", absl::ToUnixSeconds(absl::Now()), ".",
                                   host, ".", ::getpid());
+  // Two writers of one process in one second, as in tests: appending to the other's file would put
+  // a second version event into its middle.
   for (int i = 1; std::filesystem::exists(absl::StrCat(folder, "/", name)); ++i) {
     name = absl::StrCat("events.out.tfevents.", absl::ToUnixSeconds(absl::Now()), ".", host, ".",
                         ::getpid(), ".", i);
@@ -106,6 +109,7 @@ absl::Status MetricsWriter::Write(int64_t step, const std::map<std::string, doub
   object["step"] = step;
   object["time"] = now;
   for (const auto& [name, value] : values) {
+    // JSON has no NaN; null keeps the name in the line, so that readers see the step and not a gap.
     object[name] = std::isfinite(value) ? nlohmann::ordered_json(value) : nullptr;
   }
   RETURN_IF_ERROR(lines_->Append(

@@ -17,6 +17,8 @@ std::string PathIn(const std::string& run_dir) { return run_dir + "/progress.jso
 
 absl::Status WriteProgress(const std::string& run_dir, const Progress& progress) {
   Progress clean = progress;
+  // JSON has neither NaN nor strings that are not UTF-8, and the launcher must be able to parse
+  // every write.
   if (!std::isfinite(clean.tokens_per_s())) clean.clear_tokens_per_s();
   for (std::string& line : *clean.mutable_lines()) line = RepairUtf8(line);
   clean.set_waiting_for(RepairUtf8(clean.waiting_for()));

@@ -2,8 +2,6 @@
 #define RECKON_COMMON_TEXT_BYTE_ALPHABET_H_
 
 #include <cstdint>
-#include <optional>
-#include <string>
 
 #include "absl/strings/string_view.h"
 
@@ -14,10 +12,6 @@ namespace reckon {
 
 // Returns the letter of a byte, in UTF-8.
 absl::string_view LetterOfByte(uint8_t byte);
-
-// Returns the bytes that a token spells, or nullopt when one of its characters is not such a
-// letter.
-std::optional<std::string> BytesOfLetters(absl::string_view token);
 
 }  // namespace reckon
 

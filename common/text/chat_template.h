@@ -1,12 +1,15 @@
 #ifndef RECKON_COMMON_TEXT_CHAT_TEMPLATE_H_
 #define RECKON_COMMON_TEXT_CHAT_TEMPLATE_H_
 
+#include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "nlohmann/json_fwd.hpp"
+
+struct ReckonTemplate;
 
 namespace reckon {
 
@@ -15,32 +18,35 @@ struct ChatMessage {
   std::string content;
 };
 
-// Renders messages as the model's chat template does, without tools. Templates are recognised by
-// their exact text and never interpreted. Known are those of SmolLM2, Qwen2, Qwen2.5, Qwen3, Llama
-// 2, 3, 3.1 and 3.2. Immutable and thread-safe.
+// Renders messages by the model's chat template, a program in the language of jinja2, as
+// `transformers` does: with the special tokens of tokenizer_config.json as variables, and without
+// tools or documents. It is run without access to anything else, with a bound on its work and its
+// output. Immutable and thread-safe.
 //
-// Where a template prints today's date (Llama 3.2), the date is 26 Jul 2024, which the template
-// uses when it has no clock. A prompt must not depend on the day.
+// Where a template prints today's date, the date is 26 July 2024, which published templates use
+// when they have no clock: a prompt must not depend on the day.
 class ChatTemplate {
  public:
-  // `tokenizer_config_json`: content of tokenizer_config.json (its "chat_template" field).
-  // UNIMPLEMENTED for an unknown template, with what to use instead.
-  static absl::StatusOr<ChatTemplate> Create(absl::string_view tokenizer_config_json);
+  // `tokenizer_config_json`: content of tokenizer_config.json. Its chat_template is the text or a
+  // list of {name, template}, of which "default" is taken. `kwargs_json`: further variables, an
+  // object ("" for none). NOT_FOUND: there is no template. INVALID_ARGUMENT names the line of the
+  // template that is wrong, or what is wrong with kwargs_json.
+  static absl::StatusOr<ChatTemplate> Create(absl::string_view tokenizer_config_json,
+                                             absl::string_view kwargs_json = "");
 
-  // `messages` must not be empty. Llama 2: after an optional system message, user and assistant
-  // must alternate.
-  std::string Render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  // INVALID_ARGUMENT when the template refuses the messages, with what it says.
+  absl::StatusOr<std::string> Render(const std::vector<ChatMessage>& messages,
+                                     bool add_generation_prompt) const;
 
  private:
-  enum class Kind { kChatMl, kQwen3, kLlama2, kLlama3, kLlama31 };
-  ChatTemplate(Kind kind, std::string text) : kind_(kind), text_(std::move(text)) {}
+  ChatTemplate() = default;
 
-  Kind kind_;
-  // ChatML: the default system message. Llama 3: the beginning of the text. Llama 2: the beginning
-  // of each question.
-  std::string text_;
-  std::string end_;  // Llama 2: the end of each answer
+  std::shared_ptr<const ReckonTemplate> library_;
+  std::shared_ptr<const nlohmann::json> variables_;  // but for messages and add_generation_prompt
 };
+
+// Checks data.chat_template_kwargs: "" or an object that does not set what Render sets.
+absl::Status CheckTemplateKwargs(absl::string_view kwargs_json);
 
 }  // namespace reckon
 

@@ -1,5 +1,6 @@
 #include "common/text/chat_template.h"
 
+#include "absl/strings/str_cat.h"
 #include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -7,48 +8,117 @@
 namespace reckon {
 namespace {
 
+using nlohmann::json;
 using ::testing::HasSubstr;
 
-// The template of SmolLM2-Instruct's tokenizer_config.json.
-constexpr char kConfig[] =
-    R"({"chat_template": "{% for message in messages %}{% if loop.first and messages[0]['role'] !=)"
-    R"( 'system' %}{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by)"
-    R"( Hugging Face<|im_end|>\n' }}{% endif %}{{'<|im_start|>' + message['role'] + '\n' + )"
-    R"(message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %})"
-    R"({{ '<|im_start|>assistant\n' }}{% endif %}"})";
-
-TEST(ChatTemplateTest, SmolLm2PutsItsSystemMessageInFrontWhenThereIsNone) {
-  auto chat = ChatTemplate::Create(kConfig);
-  ASSERT_TRUE(chat.ok()) << chat.status();
-  EXPECT_EQ(chat->Render({{"user", "Hi"}}, true),
-            "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
-            "Face<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-  EXPECT_EQ(chat->Render({{"system", "S"}, {"user", "U"}, {"assistant", "A"}}, false),
-            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n"
-            "<|im_start|>assistant\nA<|im_end|>\n");
-  EXPECT_EQ(chat->Render({}, false), "");
-  EXPECT_EQ(chat->Render({}, true), "<|im_start|>assistant\n");
+std::string Config(const std::string& source) {
+  return json{{"chat_template", source},
+              {"bos_token", "<s>"},
+              {"eos_token", {{"content", "</s>"}, {"lstrip", false}}}}
+      .dump();
 }
 
-TEST(ChatTemplateTest, Qwen2DiffersInOneSentence) {
-  std::string config = kConfig;
-  const std::string own = "You are a helpful AI assistant named SmolLM, trained by Hugging Face";
-  config.replace(config.find(own), own.size(), "You are a helpful assistant.");
-  auto chat = ChatTemplate::Create(config);
-  ASSERT_TRUE(chat.ok()) << chat.status();
-  EXPECT_EQ(chat->Render({{"user", "Hi"}}, false),
-            "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
-            "<|im_start|>user\nHi<|im_end|>\n");
+std::string Rendered(const std::string& source, const std::string& kwargs = "",
+                     std::vector<ChatMessage> messages = {{"user", "Hi"}}) {
+  auto chat = ChatTemplate::Create(Config(source), kwargs);
+  if (!chat.ok()) return std::string(chat.status().message());
+  auto text = chat->Render(messages, true);
+  return text.ok() ? *text : std::string(text.status().message());
 }
 
-TEST(ChatTemplateTest, OtherTemplatesAreRefusedWithAWayOut) {
-  for (absl::string_view config :
-       {R"({"chat_template": "{{ messages }}"})", R"({"chat_template": []})", "{}"}) {
-    auto chat = ChatTemplate::Create(config);
-    EXPECT_EQ(chat.status().code(), absl::StatusCode::kUnimplemented);
-    EXPECT_THAT(chat.status().message(), HasSubstr("plain or few-shot"));
-  }
+constexpr char kChatMl[] =
+    "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
+    "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' "
+    "}}{% endif %}";
+
+TEST(ChatTemplateTest, PlainChatMlWithANewlineAtItsEndOrNot) {
+  const std::string want = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n";
+  EXPECT_EQ(Rendered(kChatMl), want);
+  // jinja2 takes the last newline of a template off.
+  EXPECT_EQ(Rendered(absl::StrCat(kChatMl, "\n")), want);
+  EXPECT_EQ(Rendered("x\n\n"), "x\n");
+}
+
+TEST(ChatTemplateTest, OfAListTheDefaultIsTaken) {
+  json config = {{"chat_template",
+                  {{{"name", "tool_use"}, {"template", "x"}},
+                   {{"name", "default"}, {"template", "{{ messages[0].content }}!"}}}}};
+  auto chat = ChatTemplate::Create(config.dump());
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  EXPECT_EQ(*chat->Render({{"user", "Hi"}}, true), "Hi!");
+  config["chat_template"].erase(1);
+  EXPECT_THAT(std::string(ChatTemplate::Create(config.dump()).status().message()),
+              HasSubstr("named default"));
+}
+
+TEST(ChatTemplateTest, BlocksAreTrimmedAsTransformersDoes) {
+  EXPECT_EQ(Rendered("{% if true %}\n  {% set x = 1 %}\na{{ x }}\n{% endif %}\n"), "a1\n");
+  EXPECT_EQ(Rendered("a {%- if true %} b {%- endif %} c"), "a b c");
+}
+
+TEST(ChatTemplateTest, KnowsWhatPublishedTemplatesCall) {
+  EXPECT_EQ(Rendered("{{ bos_token }}{{ eos_token }}"), "<s></s>");
+  EXPECT_EQ(Rendered("{% if tools is none %}no{% endif %}{{ documents is defined }}"), "noTrue");
+  EXPECT_EQ(Rendered("{{ tools is iterable }}{{ [] is iterable }}{{ 'a' is iterable }}"),
+            "FalseTrueTrue");
+  EXPECT_EQ(Rendered("[{{ content.strip() }}{{ content | trim }}{{ content.split() | length }}]",
+                     R"({"content": "\u001c a\u0085b \u001f"})"),
+            "[a\u0085ba\u0085b2]");
+  EXPECT_EQ(Rendered("{{ messages[0]['content'].strip().split('i')[0].upper() }}"), "H");
+  EXPECT_EQ(Rendered("{{ strftime_now('%d %b %Y') }}"), "26 Jul 2024");
+  EXPECT_EQ(Rendered("{% for i in range(5) %}{% if i == 1 %}{% continue %}{% endif %}"
+                     "{% if i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}"),
+            "02");
+  EXPECT_EQ(Rendered("{{ messages[0] | tojson }}"), "{\"role\": \"user\", \"content\": \"Hi\"}");
+  EXPECT_EQ(Rendered("{{ {'a': ['<é>', 1]} | tojson(indent=2) }}"),
+            "{\n  \"a\": [\n    \"<é>\",\n    1\n  ]\n}");
+  EXPECT_EQ(Rendered("{% for m in messages %}{% generation %}{{ m.content }}{% endgeneration %}"
+                     "{% endfor %}"),
+            "Hi");
+  EXPECT_EQ(Rendered("{% macro f(x) %}[{{ x }}]{% endmacro %}{{ f('a') }}{{ 'b' ~ 1 }}"), "[a]b1");
+  EXPECT_EQ(Rendered("{% set n = namespace(x=1) %}{% for i in [1,2] %}{% set n.x = n.x + i %}"
+                     "{% endfor %}{{ n.x }}"),
+            "4");
+}
+
+TEST(ChatTemplateTest, KwargsAreVariables) {
+  const std::string source =
+      "{{ 'on' if enable_thinking is not defined or enable_thinking else 'off' }}";
+  EXPECT_EQ(Rendered(source), "on");
+  EXPECT_EQ(Rendered(source, R"({"enable_thinking": false})"), "off");
+  EXPECT_THAT(Rendered(source, "[]"), HasSubstr("chat_template_kwargs: is array, not an object"));
+  EXPECT_THAT(Rendered(source, "{"), HasSubstr("chat_template_kwargs: "));
+  EXPECT_THAT(Rendered(source, R"({"messages": []})"), HasSubstr("\"messages\" is set by Reckon"));
+}
+
+TEST(ChatTemplateTest, WhatATemplateRaisesIsOneLine) {
+  const std::string source =
+      "{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}"
+      "{% endif %}x";
+  EXPECT_EQ(Rendered(source), "x");
+  EXPECT_EQ(Rendered(source, "", {{"system", "S"}, {"user", "U"}}),
+            "the chat template: it refuses these messages: System role not supported");
+  EXPECT_THAT(Rendered("a\n{% if %}"), HasSubstr("tokenizer_config.json: chat_template: line 2"));
+  EXPECT_THAT(Rendered("{{ nothing.field.field }}"), HasSubstr("line 1: undefined value"));
+}
+
+TEST(ChatTemplateTest, WorkAndOutputAreBounded) {
+  EXPECT_THAT(Rendered("{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}"
+                       "{% endfor %}"),
+              HasSubstr("the chat template: "));
+  EXPECT_THAT(Rendered("{% set x = 'x' * 1000000 %}{% for i in range(1000) %}{{ x }}{% endfor %}"),
+              HasSubstr("the chat template: "));
+  EXPECT_THAT(Rendered("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
+              HasSubstr("the chat template: "));
+}
+
+TEST(ChatTemplateTest, AModelWithoutATemplateSaysSo) {
+  EXPECT_EQ(ChatTemplate::Create("{}").status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(ChatTemplate::Create("{}").status().message()),
+              HasSubstr("not trained to chat"));
   EXPECT_EQ(ChatTemplate::Create("{").status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(ChatTemplate::Create(R"({"chat_template": 1})").status().code(),
+            absl::StatusCode::kInvalidArgument);
 }
 
 }  // namespace

@@ -21,9 +21,11 @@ Utf8Char Utf8At(absl::string_view text, size_t at);
 
 bool IsUtf8(absl::string_view text);
 
-// Returns the text with each maximal subpart that is not UTF-8 replaced by U+FFFD, as Rust's
-// String::from_utf8_lossy does.
-std::string RepairUtf8(absl::string_view text);
+// What becomes one U+FFFD: a maximal subpart, as in Rust's String::from_utf8_lossy, or each byte
+// of it, as in SentencePiece.
+enum class Utf8Repair { kMaximalSubparts, kEachByte };
+
+std::string RepairUtf8(absl::string_view text, Utf8Repair repair = Utf8Repair::kMaximalSubparts);
 
 }  // namespace reckon
 

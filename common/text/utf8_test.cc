@@ -1,7 +1,6 @@
 #include "common/text/utf8.h"
 
 #include "common/text/byte_alphabet.h"
-#include "common/text/char_class.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -42,38 +41,22 @@ TEST(Utf8Test, EachLongestBeginningOfACharacterBecomesOneReplacement) {
   EXPECT_EQ(Repaired("\x80\x80"), "??");
 }
 
-TEST(Utf8Test, EveryByteHasALetterAndComesBackFromIt) {
-  std::string spelled, bytes;
-  for (int byte = 0; byte < 256; ++byte) {
-    spelled += std::string(LetterOfByte(byte));
-    bytes += static_cast<char>(byte);
-  }
-  EXPECT_EQ(BytesOfLetters(spelled), bytes);
-  EXPECT_EQ(LetterOfByte(' '), "\xc4\xa0");   // Ġ
-  EXPECT_EQ(LetterOfByte('\n'), "\xc4\x8a");  // Ċ
-  EXPECT_EQ(LetterOfByte('a'), "a");
-  EXPECT_EQ(BytesOfLetters("a b"), std::nullopt);
-  EXPECT_EQ(BytesOfLetters("\xff"), std::nullopt);
+TEST(Utf8Test, SentencePieceReplacesEachByte) {
+  EXPECT_EQ(RepairUtf8("a\xe2\x82"
+                       "b",
+                       Utf8Repair::kEachByte),
+            "a\xef\xbf\xbd\xef\xbf\xbd"
+            "b");
+  EXPECT_EQ(RepairUtf8("a\xe2\x82"
+                       "b"),
+            "a\xef\xbf\xbd"
+            "b");
 }
 
-TEST(CharClassTest, KnowsUnicodeBeyondIcu) {
-  EXPECT_EQ(ClassOf('q'), CharClass::kLetter);
-  EXPECT_EQ(ClassOf('_'), CharClass::kOther);
-  EXPECT_EQ(ClassOf(0xe9), CharClass::kLetter);
-  EXPECT_EQ(ClassOf(0x301), CharClass::kOther);    // a combining mark is no letter
-  EXPECT_EQ(ClassOf(0xbd), CharClass::kNumber);    // ½
-  EXPECT_EQ(ClassOf(0x2167), CharClass::kNumber);  // Ⅷ
-  EXPECT_EQ(ClassOf(0x3000), CharClass::kSpace);
-  EXPECT_EQ(ClassOf(0x85), CharClass::kSpace);
-  EXPECT_EQ(ClassOf(0x200b), CharClass::kOther);  // zero width
-  EXPECT_EQ(ClassOf(0x2ebf0), CharClass::kLetter);
-  EXPECT_EQ(ClassOf(0x1ccf5), CharClass::kNumber);
-  EXPECT_EQ(ClassOf(0x11de0), CharClass::kOther);
-  EXPECT_TRUE(IsNumeric(0x11de0));
-  EXPECT_TRUE(IsNumeric(0x661));
-  EXPECT_FALSE(IsNumeric('a'));
-  EXPECT_EQ(ClassOf(0x110000), CharClass::kOther);
-  EXPECT_EQ(ClassOf(0xd800), CharClass::kOther);
+TEST(ByteAlphabetTest, ALetterIsTheBytesOwnOrTheNextFreeOne) {
+  EXPECT_EQ(LetterOfByte(' '), "\xc4\xa0");   // U+0120
+  EXPECT_EQ(LetterOfByte('\n'), "\xc4\x8a");  // U+010A
+  EXPECT_EQ(LetterOfByte('a'), "a");
 }
 
 }  // namespace

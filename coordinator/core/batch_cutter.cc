@@ -13,6 +13,8 @@ namespace {
 // The next batch with these complete groups; its rollouts are in key order.
 BatchHeader MakeHeader(const PlanState& plan, std::vector<uint64_t> groups,
                        const std::vector<uint64_t>& set_aside) {
+  // Key order, whatever the order of completion: the learner's sums run in the order of the header,
+  // so the same members give the same bits.
   std::sort(groups.begin(), groups.end());
   BatchHeader header;
   header.set_plan(plan.spec().name());
@@ -24,8 +26,6 @@ BatchHeader MakeHeader(const PlanState& plan, std::vector<uint64_t> groups,
       rollout->mutable_key()->set_plan(plan.spec().name());
       rollout->mutable_key()->set_group(id);
       rollout->mutable_key()->set_sample(sample);
-      rollout->set_num_tokens(group.samples[sample].num_tokens);
-      rollout->set_reward(group.samples[sample].reward);
       rollout->set_weight_version(group.samples[sample].version);
     }
   }
@@ -53,6 +53,8 @@ std::optional<std::vector<uint64_t>> ChooseCompleteGroups(const PlanState& plan)
     return DeadlineOf(plan.groups().at(id).started_at, plan.spec().max_open_batches());
   };
   std::vector<uint64_t> started;
+  // Linear in the groups that have started, at most max_open_batches batches of them: the loop ends
+  // at the first group that has not.
   for (const auto& [id, group] : plan.groups()) {
     if (!group.started) break;  // groups start in key order
     if (!group.set_aside && !group.in_batch) started.push_back(deadline(id));
@@ -73,6 +75,8 @@ std::optional<BatchHeader> CutInCompletionOrder(const PlanState& plan) {
     if (!chosen.has_value()) return std::nullopt;
     groups = *std::move(chosen);
   } else {
+    // A rest smaller than a batch is cut only when nothing can join it any more. It contains every
+    // group that is left, so no deadline can be missed and (1) of staleness.h need not be tested.
     groups = plan.ready();
     const bool last = all_settled && plan.record().end_of_plan();
     if (!last || (groups.empty() && aside.empty())) return std::nullopt;
@@ -92,6 +96,9 @@ bool NoMoreBatches(const PlanState& plan) {
   const StoredPlan& record = plan.record();
   if (!record.end_of_plan()) return false;
   if (plan.in_key_order()) {
+    // In key order groups set aside keep their places, so the number of cut batches tells how many
+    // groups were consumed. In order of completion they take no place, and the plan is at its end
+    // when nothing is left to report.
     return record.batches_cut() * plan.spec().groups_per_batch() >= record.appended_groups();
   }
   return plan.frontier() >= record.appended_groups() && plan.ready().empty() &&

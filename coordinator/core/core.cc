@@ -75,6 +75,8 @@ absl::Status Core::PublishWeights(const PublishWeightsRequest& request) {
   state_.meta.set_newest_version(*state_.weights.newest());
   state_.meta.set_has_version(true);
   state_.meta_dirty = true;
+  // A new version is also new work: plans whose samples must come from this version or a newer one
+  // may be leased now (VersionFor in lease_events.cc).
   state_.changed |= kWeightsChanged | kWorkChanged;
   return absl::OkStatus();
 }
@@ -88,6 +90,8 @@ absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
   GetManifestReply reply;
   if (request.has_version()) {
     absl::StatusOr<WeightManifest> manifest = weights.Get(request.version());
+    // Both mean "not yet" to the caller, who waits: the learner may be about to publish the
+    // version, or to publish it again after a restart.
     if (absl::IsNotFound(manifest.status()) || absl::IsUnavailable(manifest.status())) {
       return std::nullopt;
     }
@@ -108,8 +112,12 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
   StoredMeta& meta = state_.meta;
   BeginTermReply reply;
   reply.set_term(meta.term());
+  // The same call again, because its reply was lost: it must not begin a second term and so fence
+  // off its own caller.
   if (request.nonce() == meta.term_nonce()) return reply;
   const absl::StatusOr<std::string> earlier = state_.store->Get(store_keys::Nonce(request.nonce()));
+  // A learner group that hangs, is replaced and then wakes up repeats its old call. Without the
+  // record of all nonces it would take the run away from its successor.
   if (earlier.ok()) {
     return absl::AbortedError(
         absl::StrCat("this nonce began term ", *earlier, ", and term ", meta.term(),
@@ -120,6 +128,9 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
   meta.set_term_nonce(request.nonce());
   state_.meta_dirty = true;
   state_.writes.Put(store_keys::Nonce(request.nonce()), absl::StrCat(meta.term()));
+  // The keys describe processes of the older term. Ranks that still wait for such keys are tried
+  // again because of kKeysChanged, fail the check of their term and end now instead of at their
+  // deadline.
   state_.rendezvous.Clear();
   state_.changed |= kKeysChanged;
   reply.set_term(meta.term());
@@ -133,6 +144,8 @@ absl::StatusOr<std::optional<RendezvousReply>> Core::UseRendezvous(const Rendezv
   const bool reads = request.op() == RendezvousRequest::GET ||
                      request.op() == RendezvousRequest::WAIT ||
                      request.op() == RendezvousRequest::CHECK;
+  // Waiting GETs are tried again after each write. A read wakes nobody; it would only repeat the
+  // attempts of all other ranks.
   if (!reads) state_.changed |= kKeysChanged;
   return reply;
 }
@@ -172,6 +185,8 @@ GetStatusReply Core::Status(absl::Time now) const {
 void Core::Evict(const EvictedBatch& batch, const std::vector<RolloutKey>& unselected) {
   std::vector<std::string> deleted;
   for (const RolloutKey& key : unselected) {
+    // Step 3 of evictions.h: a selection named the rollout after `unselected` was read from the
+    // store.
     if (state_.evictions.HasUnwrittenMark(key)) continue;
     deleted.push_back(store_keys::Rollout(key));
     state_.writes.Delete(deleted.back());

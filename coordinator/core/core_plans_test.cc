@@ -47,6 +47,13 @@ TEST_F(CorePlans, ASpecificationOutOfRangeIsRefused) {
   EXPECT_TRUE(refused(MakeSpec("p", 1000, 1000)));
   EXPECT_TRUE(refused(MakeSpec("", 1, 1)));
   EXPECT_TRUE(refused(MakeSpec(std::string("a\0b", 3), 1, 1)));
+  spec = MakeSpec("p", 2, 1);
+  spec.mutable_rewards(0)->set_kind(RewardSpec::ORM);
+  EXPECT_TRUE(refused(spec));
+  // Of a program that knows more kinds.
+  ASSERT_TRUE(spec.mutable_rewards(0)->ParseFromString(
+      absl::StrCat(MakeSpec("p", 2, 1).rewards(0).SerializeAsString(), "\x08\x63")));
+  EXPECT_TRUE(refused(spec));
   EXPECT_FALSE(refused(MakeSpec("p", 2, 1)));
 }
 

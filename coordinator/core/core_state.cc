@@ -37,6 +37,9 @@ absl::StatusOr<PlanState*> CoreState::FindPlan(const std::string& name) {
 void CoreState::WriteGroup(const PlanState& plan, const GroupState& group) {
   StoredGroup stored;
   for (const SampleState& sample : group.samples) {
+    // One number for the group: after a restart each of its samples has the attempts of the worst
+    // one. That can set a group aside earlier, never later, and a group that makes actors crash
+    // must not start at zero with each crash of the coordinator.
     stored.set_attempts(std::max(stored.attempts(), sample.attempts));
   }
   stored.set_set_aside(group.set_aside);
@@ -46,6 +49,8 @@ void CoreState::WriteGroup(const PlanState& plan, const GroupState& group) {
 
 void CoreState::CutBatches(PlanState& plan) {
   while (std::optional<BatchHeader> header = CutNextBatch(plan)) {
+    // The members are recorded in the commit that also holds the rollout which completed the batch.
+    // A learner that restarts is given the same members, however rollouts arrive the second time.
     writes.Put(store_keys::Batch(header->plan(), header->batch()), header->SerializeAsString());
     plan.AddBatch(*header);
     MarkDirty(plan);
@@ -54,6 +59,8 @@ void CoreState::CutBatches(PlanState& plan) {
 }
 
 Writes CoreState::TakeWrites() {
+  // A plan's record and the ledger change with nearly every event and are written once a commit, in
+  // the same atomic write as the rollouts that they count.
   for (const std::string& name : dirty_plans) {
     writes.Put(store_keys::Plan(name), plans.at(name).record().SerializeAsString());
   }
@@ -78,6 +85,9 @@ absl::Status CoreState::CheckInvariants() const {
         accepted += state.kind == SampleState::kAccepted;
         if (state.kind != SampleState::kLeased) continue;
         ++leased;
+        // Samples and leases point to each other. One direction is checked sample by sample; the
+        // count against the ledger at the end finds a lease that holds a sample which does not know
+        // of it.
         const HeldLease* lease = leases.Find(state.lease);
         if (lease == nullptr || lease->group != id || lease->samples.count(sample) == 0) {
           return absl::InternalError(

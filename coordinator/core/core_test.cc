@@ -103,12 +103,15 @@ TEST_F(CoreTest, ADamagedManifestIsRefused) {
   m.mutable_tensors(0)->set_shape(0, int64_t{1} << 62);
   EXPECT_TRUE(refused(m));
   m = MakeManifest(0);
-  m.mutable_tensors(0)->set_dtype("F16");
+  m.mutable_tensors(0)->set_dtype("I64");
   EXPECT_TRUE(refused(m));
   m = MakeManifest(0);
   m.clear_sources();
   EXPECT_TRUE(refused(m));
   EXPECT_FALSE(refused(MakeManifest(0)));
+  m = MakeManifest(1);
+  m.mutable_tensors(0)->set_dtype("F16");
+  EXPECT_FALSE(refused(m));
 }
 
 TEST_F(CoreTest, ARestartedLearnerPublishesItsCheckpointsVersionAgain) {

@@ -230,7 +230,7 @@ TEST_F(CoreWork, AMalformedRolloutIsRejectedAndChangesNothingButItsCount) {
   const Lease lease = core.LeaseWork("a", 2).at(0);
   const std::string before = core->Status(core.now()).plans(0).SerializeAsString();
   const Rollout good = MakeRollout("p", 0, 0, 0);
-  std::vector<Rollout> bad(18, good);
+  std::vector<Rollout> bad(19, good);
   bad[0].mutable_key()->set_plan("q");
   bad[1].mutable_key()->set_group(7);
   bad[2].mutable_key()->set_sample(2);
@@ -252,10 +252,13 @@ TEST_F(CoreWork, AMalformedRolloutIsRejectedAndChangesNothingButItsCount) {
   bad[15].set_completion(std::string(5 << 20, 'x'));
   bad[16].mutable_key()->set_group(1);  // not this lease's group
   bad[17].mutable_spans(0)->add_logprobs(-1);
+  bad[18].mutable_spans()->SwapElements(0, 1);
   for (size_t i = 0; i < bad.size(); ++i) {
     const Ack ack = core.Submit("a", lease.id(), bad[i]);
     EXPECT_EQ(ack.outcome(), Ack::REJECTED) << i;
     EXPECT_NE(ack.message(), "") << i;
+    // By its key the actor knows which rollout to drop.
+    EXPECT_EQ(ack.key().SerializeAsString(), bad[i].key().SerializeAsString()) << i;
   }
   EXPECT_EQ(core.Submit("a", 0, good).outcome(), Ack::REJECTED);
   EXPECT_EQ(core.Submit("a", 99, good).outcome(), Ack::REJECTED);

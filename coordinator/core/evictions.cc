@@ -53,6 +53,7 @@ bool Evictions::IsDeleted(const RolloutKey& rollout) const {
 
 void Evictions::WritesTaken() {
   written_ = waiting_.size();
+  // From here on ReadEviction finds the marks in the store.
   unwritten_marks_.clear();
 }
 
@@ -65,6 +66,8 @@ absl::StatusOr<std::vector<RolloutKey>> ReadEviction(const Store& store,
   for (const RolloutHeader& rollout : header.rollouts()) {
     groups[rollout.key().group()].insert(rollout.key().sample());
   }
+  // The header lists no rollouts of a group that was set aside, but those that arrived before that
+  // are stored.
   for (uint64_t group : header.set_aside()) {
     ASSIGN_OR_RETURN(groups[group],
                      SamplesUnder(store, store_keys::GroupRollouts(batch.plan, group)));

@@ -41,6 +41,8 @@ std::optional<uint64_t> ChooseVersion(const CoreState& state, uint64_t held_vers
     if (!plan.FirstLeasable().has_value()) continue;
     const std::optional<uint64_t> version = VersionFor(state, plan);
     if (version.has_value() && version == refused) continue;
+    // To load other weights the actor must first finish all that is in flight, so work at the
+    // version that it holds comes before older plans.
     if (version == held_version) return version;
     if (!first.has_value()) first = version;
   }
@@ -50,10 +52,14 @@ std::optional<uint64_t> ChooseVersion(const CoreState& state, uint64_t held_vers
 // Leases up to `room` missing samples of a group; starts the group if it has not started.
 HeldLease LeaseGroup(CoreState& state, PlanState& plan, GroupState& group, uint32_t room) {
   if (!group.started) {
+    // Written at the start, because `started_at` gives the deadline of the group. A restart that
+    // forgot it would count the group as new and could use its samples too late.
     plan.Start(group);
     state.WriteGroup(plan, group);
   }
   HeldLease lease;
+  // Ids are never used again, also not after a restart, because the counter is durable with the
+  // commit that the reply waits for: a late rollout cannot name somebody else's lease.
   lease.id = state.meta.next_lease();
   lease.plan = plan.spec().name();
   lease.group = group.item.group();
@@ -90,6 +96,7 @@ uint32_t LeaseFromPlan(CoreState& state, PlanState& plan, const std::string& act
   for (auto id = plan.FirstLeasable(); id.has_value() && leased < room;
        id = plan.NextLeasable(*id)) {
     GroupState& group = *plan.Find(*id);
+    // A lease is little more than its item, so the items bound the size of the reply.
     bytes += group.item.ByteSizeLong();
     // The samples of a group share the computation of its prompt, so a group is split between
     // replies only when the reply would be empty otherwise.
@@ -108,6 +115,8 @@ uint32_t LeaseFromPlan(CoreState& state, PlanState& plan, const std::string& act
 
 // Sets a group aside: releases what other leases hold of it, and cuts batches without it.
 void SetGroupAside(CoreState& state, PlanState& plan, GroupState& group) {
+  // Collected first, because to remove a lease changes the samples that this loop reads, and one
+  // lease may hold several of them.
   std::set<uint64_t> others;
   for (const SampleState& sample : group.samples) {
     if (sample.kind == SampleState::kLeased) others.insert(sample.lease);
@@ -130,6 +139,8 @@ void EndLease(CoreState& state, uint64_t id, Ending ending, const std::string& e
   if (!lease.has_value()) return;
   PlanState& plan = state.plans.at(lease->plan);
   GroupState& group = *plan.Find(lease->group);
+  // An expired lease counts as a failed attempt, because a prompt that kills its actor shows itself
+  // in no other way.
   const bool failed = ending != Ending::kReturned;
   uint32_t attempts = 0;
   for (uint32_t sample : lease->samples) {
@@ -177,6 +188,7 @@ absl::StatusOr<LeaseReply> LeaseSamples(CoreState& state, const LeaseRequest& re
   for (const std::string& name : state.plan_order) {
     if (room == 0) break;
     PlanState& plan = state.plans.at(name);
+    // One reply holds work of one version, as the actor's engine does.
     if (VersionFor(state, plan) != version) continue;
     const uint32_t leased = LeaseFromPlan(state, plan, request.actor(), *version, room, now, reply);
     if (leased > 0) *reply.add_plans() = plan.spec();
@@ -194,6 +206,8 @@ absl::StatusOr<RenewLeasesReply> RenewLeases(CoreState& state, const RenewLeases
   reply.set_expires_in_ms(absl::ToInt64Milliseconds(state.options.lease));
   for (uint64_t id : request.leases()) {
     const HeldLease* lease = state.leases.Find(id);
+    // An actor that was restarted under its old name, or never heard of the coordinator's restart,
+    // asks for leases that ended. It is told so and drops their work.
     if (lease == nullptr || lease->actor != request.actor()) {
       reply.add_lost(id);
     } else {
@@ -211,6 +225,7 @@ absl::Status ReturnLeases(CoreState& state, const ReturnLeasesRequest& request, 
   state.leases.ActorSeen(request.actor(), now);
   for (uint64_t id : request.leases()) {
     const HeldLease* lease = state.leases.Find(id);
+    // Not an error: the call may be a repeat, or the lease may have expired on its way here.
     if (lease == nullptr || lease->actor != request.actor()) continue;
     EndLease(state, id, request.error().empty() ? Ending::kReturned : Ending::kFailed,
              request.error());

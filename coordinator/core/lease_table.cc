@@ -44,12 +44,14 @@ void LeaseTable::Fulfil(uint64_t id, uint32_t sample) {
 std::vector<uint64_t> LeaseTable::Expired(absl::Time now) const {
   std::vector<uint64_t> expired;
   for (const auto& [expires, id] : by_expiry_) {
+    // The set is in order of expiry, so a tick of the clock costs no more than the leases that end.
     if (expires > now) break;
     expired.push_back(id);
   }
   return expired;
 }
 
+// Scans all leases: it is called once for a plan, when that is closed.
 std::vector<uint64_t> LeaseTable::OfPlan(const std::string& plan) const {
   std::vector<uint64_t> ids;
   for (const auto& [expires, id] : by_expiry_) {
@@ -60,6 +62,7 @@ std::vector<uint64_t> LeaseTable::OfPlan(const std::string& plan) const {
 
 void LeaseTable::ActorSeen(const std::string& actor, absl::Time now) {
   actors_[actor].last_seen = now;
+  // Every call of an actor comes through here; the scan of all actors is worth it once a minute.
   if (now < next_forget_) return;
   next_forget_ = now + absl::Minutes(1);
   for (auto it = actors_.begin(); it != actors_.end();) {

@@ -22,6 +22,8 @@ absl::Status CheckItems(PlanState& plan, const AppendGroupsRequest& request) {
       return BadRequest("items[", i, "].group is ", item.group(), ", not ", expected);
     }
     RETURN_IF_ERROR(CheckWorkItem(item));
+    // Items of applied batches have left memory and are not compared: their rollouts are counted
+    // already, so another item could change nothing.
     const GroupState* group = plan.Find(item.group());
     if (group != nullptr && group->item.SerializeAsString() != item.SerializeAsString()) {
       return absl::AlreadyExistsError(
@@ -47,6 +49,8 @@ absl::Status CheckAppend(const CoreState& state, PlanState& plan,
   if (request.end_of_plan() && end < known) {
     return BadRequest("end_of_plan at group ", end, "; the plan has ", known, " groups");
   }
+  // The window bounds memory: a plan may have any number of groups, but items of groups that are
+  // not complete are resident.
   const uint64_t added = end > known ? end - known : 0;
   if (plan.incomplete() + added > state.options.max_resident_groups) {
     return absl::ResourceExhaustedError(absl::StrCat(
@@ -88,6 +92,8 @@ absl::StatusOr<AppendGroupsReply> AppendGroups(CoreState& state,
   RETURN_IF_ERROR(CheckAppend(state, *plan, request));
   const uint64_t known = plan->record().appended_groups();
   const uint64_t end = request.first_group() + request.items_size();
+  // A repeated call appends what the first one did not: items below `known` were compared above and
+  // are skipped.
   for (uint64_t group = known; group < end; ++group) {
     const WorkItem& item = request.items(static_cast<int>(group - request.first_group()));
     state.writes.Put(store_keys::Item(request.plan(), group), item.SerializeAsString());
@@ -101,6 +107,8 @@ absl::StatusOr<AppendGroupsReply> AppendGroups(CoreState& state,
     plan->mutable_record().set_end_of_plan(true);
     state.MarkDirty(*plan);
     state.changed |= kBatchesChanged;
+    // The groups that are left may be fewer than a batch: only the end of the plan decides that
+    // they are the last one.
     state.CutBatches(*plan);
   }
   AppendGroupsReply reply;
@@ -127,6 +135,8 @@ absl::StatusOr<std::optional<NextBatchReply>> NextBatch(const CoreState& state,
     }
     return reply;
   }
+  // The end is told only after every batch was cut, so a caller that counts batches up sees each of
+  // them before it.
   if (!NoMoreBatches(*plan)) return std::nullopt;
   reply.set_end_of_plan(true);
   return reply;
@@ -162,6 +172,8 @@ absl::Status MarkDurable(CoreState& state, const MarkDurableRequest& request) {
     return BadRequest("batch ", request.batch(), " is not applied yet");
   }
   if (request.batch() < record.batches_durable()) return absl::OkStatus();  // a repeat
+  // Requests for eviction are written in the same commit as the number of durable batches: a
+  // restart neither forgets one nor evicts a batch of which no checkpoint knows.
   if (state.options.retention == CoordinatorSettings::SELECTED) {
     for (uint64_t batch = record.batches_durable(); batch <= request.batch(); ++batch) {
       state.writes.Put(store_keys::Evict(request.plan(), batch), "");
@@ -177,6 +189,8 @@ absl::Status ClosePlan(CoreState& state, const ClosePlanRequest& request) {
   RETURN_IF_ERROR(state.CheckTerm(request.term()));
   ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
   if (!plan->open()) return absl::OkStatus();
+  // Before Clear: the end of a lease updates its group, which must still be in memory, and the
+  // ledger counts the samples as returned.
   ReleaseLeasesOfPlan(state, request.plan());
   for (const auto& [group, unused] : plan->groups()) {
     state.writes.Delete(store_keys::Item(request.plan(), group));

@@ -27,6 +27,8 @@ const GroupState* PlanState::Find(uint64_t group) const {
 
 void PlanState::Append(WorkItem item) {
   const uint64_t group = item.group();
+  // Ids have no gaps: in key order a group's batch is group / groups_per_batch, and the frontier
+  // counts up from 0.
   CHECK_EQ(group, record_.appended_groups());
   groups_[group].item = std::move(item);
   leasable_.insert(group);
@@ -40,6 +42,9 @@ void PlanState::Restore(std::vector<GroupState> groups) {
     GroupState& group = groups_[id] = std::move(restored);
     ++incomplete_;
     if (group.started && !group.set_aside) ++live_;
+    // `ready_` was in order of completion before the restart and is in key order after it. That may
+    // change which groups a later batch gets, but no batch that was recorded: AddBatch takes the
+    // members of those out of `ready_` again.
     if (group.settled()) {
       GroupSettled(group);
     } else {
@@ -81,6 +86,8 @@ void PlanState::Start(GroupState& group) {
   if (group.started) return;
   group.started = true;
   group.started_at = record_.batches_applied();
+  // Samples take memory from here on only: of thousands of appended groups, those of
+  // max_open_batches batches have started.
   group.samples.resize(spec().samples_per_group());
   ++live_;
 }
@@ -96,6 +103,8 @@ void PlanState::LeaseSample(GroupState& group, uint32_t sample, uint64_t lease) 
   SampleState& state = group.samples[sample];
   state.kind = SampleState::kLeased;
   state.lease = lease;
+  // Keeps leasable_ = {groups with a missing sample that are not set aside}, so that a lease never
+  // scans groups that have nothing to give.
   if (!HasMissing(group)) leasable_.erase(group.item.group());
 }
 
@@ -103,12 +112,16 @@ void PlanState::ReleaseSample(GroupState& group, uint32_t sample, bool failed) {
   SampleState& state = group.samples[sample];
   state.kind = SampleState::kMissing;
   state.lease = 0;
+  // Only a failure of the attempt counts. An actor that returns its lease because it stops, or a
+  // lease that ends because its group is set aside, says nothing about the sample.
   if (failed) ++state.attempts;
   if (!group.set_aside) leasable_.insert(group.item.group());
 }
 
 void PlanState::Accept(GroupState& group, uint32_t sample, const SampleState& accepted) {
   SampleState& state = group.samples[sample];
+  // A sample is accepted once, so accepted <= samples_per_group; submission.cc answers a second
+  // rollout as a duplicate.
   CHECK(state.kind != SampleState::kAccepted);
   state = accepted;
   state.kind = SampleState::kAccepted;
@@ -124,6 +137,8 @@ void PlanState::Accept(GroupState& group, uint32_t sample, const SampleState& ac
 void PlanState::SetAside(GroupState& group) {
   group.set_aside = true;
   record_.set_set_aside_groups(record_.set_aside_groups() + 1);
+  // A group that is set aside takes no place in a batch, so it no longer counts against admission;
+  // ApplyNextBatch therefore subtracts only the groups that have rollouts.
   if (group.started) --live_;
   leasable_.erase(group.item.group());
   GroupSettled(group);
@@ -150,6 +165,7 @@ void PlanState::AdvanceFrontier() {
 
 void PlanState::AddBatch(const BatchHeader& header) {
   std::set<uint64_t> members;
+  // Linear in `ready_`, which holds at most the groups that admission lets start.
   for (const RolloutHeader& rollout : header.rollouts()) members.insert(rollout.key().group());
   ready_.erase(std::remove_if(ready_.begin(), ready_.end(),
                               [&](uint64_t group) { return members.count(group) > 0; }),
@@ -173,6 +189,7 @@ std::vector<uint64_t> PlanState::ApplyNextBatch(uint64_t version) {
   record_.set_applied_version(version);
   if (it == unapplied_.end()) return dropped;  // the plan is closed: no group is in memory
   for (const RolloutHeader& rollout : it->second.rollouts()) {
+    // A header's rollouts are in key order (batch_cutter.cc), so those of one group are adjacent.
     if (dropped.empty() || dropped.back() != rollout.key().group()) {
       dropped.push_back(rollout.key().group());
     }

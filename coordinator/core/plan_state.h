@@ -22,8 +22,6 @@ struct SampleState {
   uint64_t lease = 0;        // of a leased sample
   uint64_t fingerprint = 0;  // this and the following: of an accepted sample
   uint64_t version = 0;      // oldest weight version of its tokens
-  uint32_t num_tokens = 0;
-  double reward = 0;
 };
 
 // The K samples of one prompt. Its life, and who causes each step:

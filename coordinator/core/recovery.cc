@@ -50,6 +50,7 @@ absl::Status RecoverGroup(const CoreState& state, const PlanState& plan, GroupSt
   group.started = true;
   group.started_at = stored.started_at();
   group.set_aside = stored.set_aside();
+  // No lease survives a restart, so every sample is missing until its rollout is found below.
   group.samples.resize(plan.spec().samples_per_group());
   for (SampleState& sample : group.samples) sample.attempts = stored.attempts();
   return ScanMessages<Rollout>(
@@ -61,6 +62,7 @@ absl::Status RecoverGroup(const CoreState& state, const PlanState& plan, GroupSt
                                                   group.samples.size()));
         }
         SampleState& sample = group.samples[rollout.key().sample()];
+        // AcceptedSample makes a whole new state; the attempts are not part of a rollout.
         const uint32_t attempts = sample.attempts;
         sample = AcceptedSample(rollout);
         sample.attempts = attempts;
@@ -82,6 +84,7 @@ absl::Status RecoverPlan(CoreState& state, StoredPlan record) {
                                          }));
   for (GroupState& group : groups) RETURN_IF_ERROR(RecoverGroup(state, plan, group));
   plan.Restore(std::move(groups));
+  // After Restore, because AddBatch moves groups of these batches from ready to in a batch.
   const StoredPlan& stored = plan.record();
   for (uint64_t batch = stored.batches_applied(); batch < stored.batches_cut(); ++batch) {
     ASSIGN_OR_RETURN(const std::string bytes, state.store->Get(store_keys::Batch(name, batch)));
@@ -97,6 +100,7 @@ absl::Status RecoverPlan(CoreState& state, StoredPlan record) {
 
 absl::Status Recover(CoreState& state) {
   StoredMeta& meta = state.meta;
+  // The head of a new run. It is overwritten below when the store has one.
   meta.set_format(kFormat);
   meta.set_run(state.options.run);
   meta.set_next_lease(1);
@@ -120,6 +124,7 @@ absl::Status Recover(CoreState& state) {
   RETURN_IF_ERROR(state.selections.Restore());
   RETURN_IF_ERROR(state.weights.Restore(
       meta.has_version() ? std::optional<uint64_t>(meta.newest_version()) : std::nullopt));
+  // Collected first, because a callback of Scan must not use the store, which RecoverPlan reads.
   std::vector<StoredPlan> plans;
   RETURN_IF_ERROR(ScanMessages<StoredPlan>(*state.store, "plan", "p", [&](StoredPlan record) {
     plans.push_back(std::move(record));

@@ -53,6 +53,7 @@ absl::StatusOr<std::optional<RendezvousReply>> Rendezvous::Do(const RendezvousRe
     case RendezvousRequest::WAIT:
       return Find(request, last);
     case RendezvousRequest::CHECK:
+      // CHECK never waits: it answers found = false at once where WAIT would be tried again.
       return Find(request, /*last=*/true);
     case RendezvousRequest::DELETE: {
       int64_t removed = 0;
@@ -74,6 +75,7 @@ absl::StatusOr<std::optional<RendezvousReply>> Rendezvous::Do(const RendezvousRe
 
 absl::Status Rendezvous::Set(const std::string& key, const std::string& value) {
   auto it = values_.find(key);
+  // The limit counts the change, so that a key can be replaced when it is reached.
   const size_t before = it == values_.end() ? 0 : kKeyOverhead + key.size() + it->second.size();
   const size_t after = kKeyOverhead + key.size() + value.size();
   if (bytes_ - before + after > kMaxBytes) {
@@ -118,6 +120,9 @@ absl::StatusOr<RendezvousReply> Rendezvous::CompareSet(const RendezvousRequest& 
   RendezvousReply reply;
   reply.set_found(true);
   auto it = values_.find(request.keys(0));
+  // As c10d's TCPStore: an absent key is set when nothing is expected of it, and otherwise
+  // `expected` is returned. A retry whose first attempt succeeded finds its own value and is told
+  // that value, which the caller reads as success; so COMPARE_SET needs no id, unlike ADD.
   const bool absent = it == values_.end();
   if (absent ? request.expected().empty() : it->second == request.expected()) {
     RETURN_IF_ERROR(Set(request.keys(0), request.value()));

@@ -61,8 +61,9 @@ absl::Status CheckPlanSpec(const PlanSpec& spec) {
     RETURN_IF_ERROR(CheckName("reward.name", reward.name()));
     if (!names.insert(reward.name()).second)
       return BadRequest("two rewards are named ", reward.name());
-    if (reward.kind() == RewardSpec::KIND_UNSPECIFIED || !RewardSpec::Kind_IsValid(reward.kind())) {
-      return BadRequest("reward ", reward.name(), " has no known kind");
+    // A kind that this program does not know is among the unknown fields.
+    if (reward.kind() == RewardSpec::ORM || !reward.unknown_fields().empty()) {
+      return BadRequest("reward ", reward.name(), " is of a kind that no actor computes");
     }
     if (!std::isfinite(reward.weight()))
       return BadRequest("reward ", reward.name(), " has weight ", reward.weight(),
@@ -92,6 +93,7 @@ absl::Status CheckLeaseRequest(const LeaseRequest& request) {
 absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   if (manifest.total_bytes() == 0) return BadRequest("manifest.total_bytes is 0");
   if (manifest.chunk_bytes() == 0) return BadRequest("manifest.chunk_bytes is 0");
+  // Not (total + size - 1) / size, whose sum a hostile manifest could make overflow.
   const uint64_t chunks = (manifest.total_bytes() - 1) / manifest.chunk_bytes() + 1;
   if (chunks > kMaxChunks) return BadRequest("manifest has more than ", kMaxChunks, " chunks");
   if (static_cast<uint64_t>(manifest.chunk_sha256_size()) != chunks) {
@@ -101,9 +103,13 @@ absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   for (const std::string& digest : manifest.chunk_sha256()) {
     if (digest.size() != 32) return BadRequest("a digest has ", digest.size(), " bytes, not 32");
   }
+  // Tensors must follow each other without a gap, so that every byte that is served belongs to a
+  // tensor and is covered by a digest.
   uint64_t offset = 0;
   for (const TensorEntry& tensor : manifest.tensors()) {
-    uint64_t bytes = tensor.dtype() == "BF16" ? 2 : tensor.dtype() == "F32" ? 4 : 0;
+    uint64_t bytes = tensor.dtype() == "BF16" || tensor.dtype() == "F16" ? 2
+                     : tensor.dtype() == "F32"                           ? 4
+                                                                         : 0;
     if (bytes == 0)
       return BadRequest("tensor ", tensor.name(), " has dtype '", tensor.dtype(), "'");
     for (int64_t dim : tensor.shape()) {

@@ -18,6 +18,7 @@ absl::Status CheckSpan(const PlanSpec& spec, int index, const TokenSpan& span) {
     case TokenSpan::PROMPT:
       break;
     case TokenSpan::FORCED:
+      // A plan that does not ask for them accepts them, but then of every token of the span.
       wanted = spec.score_forced() || logprobs > 0;
       break;
     case TokenSpan::SAMPLED:
@@ -67,11 +68,11 @@ bool PromptEquals(const Rollout& rollout, const Tokens& want) {
 }  // namespace
 
 absl::Status ParseRollout(absl::string_view bytes, Rollout* rollout) {
-  if (bytes.size() > kMaxRolloutBytes) {
-    return BadRequest("rollout of ", bytes.size(), " bytes, above ", kMaxRolloutBytes);
-  }
+  // A rollout that is too large is parsed all the same: the reply must name its key, or the actor
+  // would send it for ever.
   if (rollout->ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
-    return absl::OkStatus();
+    if (bytes.size() <= kMaxRolloutBytes) return absl::OkStatus();
+    return BadRequest("rollout of ", bytes.size(), " bytes, above ", kMaxRolloutBytes);
   }
   // The key of a damaged rollout may hold bytes that no reply can carry.
   if (!CheckName("key.plan", rollout->key().plan()).ok()) rollout->clear_key();
@@ -83,6 +84,11 @@ absl::Status CheckRollout(const PlanSpec& spec, const Rollout& rollout) {
   for (int i = 0; i < rollout.spans_size(); ++i) {
     absl::Status status = CheckSpan(spec, i, rollout.spans(i));
     if (!status.ok()) return status;
+    // The learner reads spans in their order: what was sampled follows the whole prompt.
+    if (i > 0 && rollout.spans(i).kind() == TokenSpan::PROMPT &&
+        rollout.spans(i - 1).kind() != TokenSpan::PROMPT) {
+      return BadRequest("span ", i, " is of the prompt, and follows tokens of the completion");
+    }
   }
   if (CountSampledTokens(rollout) > spec.sampling().max_new_tokens()) {
     return BadRequest(CountSampledTokens(rollout), " sampled tokens, above max_new_tokens ",
@@ -129,6 +135,7 @@ absl::Status CheckAgainstItem(const PlanSpec& spec, const WorkItem& item, const 
       ++at;
     }
   }
+  // Fewer forced tokens than the item has would be a sample of another context.
   if (at < from_item) return BadRequest("forced tokens are not those of group ", item.group());
   return absl::OkStatus();
 }
@@ -136,6 +143,8 @@ absl::Status CheckAgainstItem(const PlanSpec& spec, const WorkItem& item, const 
 uint64_t Fingerprint(const Rollout& rollout) {
   uint64_t hash = absl::HashOf(rollout.finish(), rollout.spans_size());
   for (const TokenSpan& span : rollout.spans()) {
+    // The bytes of the arrays, because equal rollouts must be equal bit by bit: two
+    // log-probabilities that differ in the last place come from computations that differ.
     const absl::string_view tokens(reinterpret_cast<const char*>(span.tokens().data()),
                                    span.tokens_size() * sizeof(uint32_t));
     const absl::string_view logprobs(reinterpret_cast<const char*>(span.logprobs().data()),

@@ -48,6 +48,7 @@ absl::Status Selections::CheckRepeated(const AppendSelectionRequest& request,
 
 absl::Status Selections::CheckStored(const RolloutKey& key, const Evictions& evictions) const {
   const absl::Status stored = store_->Get(store_keys::Rollout(key)).status();
+  // A rollout whose deletion is in the next commit is still in the store, and must count as gone.
   if (absl::IsNotFound(stored) || (stored.ok() && evictions.IsDeleted(key))) {
     return BadRequest("rollout ", Show(key), " is not stored");
   }
@@ -94,6 +95,8 @@ absl::Status Selections::Append(const AppendSelectionRequest& request, const Evi
   for (uint64_t index = known; index < end; ++index) {
     const RolloutKey& key = request.keys(static_cast<int>(index - request.first_index()));
     writes.Put(store_keys::SelectionEntry(request.name(), index), key.SerializeAsString());
+    // The mark keeps the rollout from eviction. It is in the same commit as the entry, so no entry
+    // ever names a rollout that may be deleted.
     writes.Put(store_keys::Named(key), "");
   }
   writes.Put(store_keys::Selection(request.name()), fresh.SerializeAsString());

@@ -64,6 +64,7 @@ absl::Status CheckSubmission(const CoreState& state, const SubmitRequest& reques
 SubmitReply::Ack AnswerDuplicate(CoreState& state, const SampleState& accepted,
                                  const Rollout& rollout) {
   const SampleState again = AcceptedSample(rollout);
+  // Two actors that sampled with different versions may differ; nothing can be said about them.
   const bool equal = again.version != accepted.version || again.fingerprint == accepted.fingerprint;
   state.ledger.Duplicate(equal);
   return MakeAck(SubmitReply::Ack::DUPLICATE,
@@ -74,6 +75,7 @@ SubmitReply::Ack AnswerDuplicate(CoreState& state, const SampleState& accepted,
 SubmitReply::Ack AnswerFromStore(CoreState& state, const Rollout& rollout) {
   Rollout stored;
   const absl::StatusOr<std::string> bytes = state.store->Get(store_keys::Rollout(rollout.key()));
+  // Absent when the plan was closed before the sample arrived, or when its batch was evicted.
   if (!bytes.ok() || !stored.ParseFromString(*bytes)) {
     state.ledger.Late();
     return MakeAck(SubmitReply::Ack::LATE, "the sample is no longer wanted");
@@ -92,14 +94,19 @@ SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group, Su
   state.leases.CountAccepted(request.actor());
   StoredPlan& record = plan.mutable_record();
   record.set_sampled_tokens(record.sampled_tokens() + CountSampledTokens(rollout));
+  // The bytes as received, so that the actor's serialization is the only one and FetchRollouts can
+  // serve them without parsing.
   state.writes.Put(store_keys::Rollout(key), std::move(*request.mutable_rollout()));
   plan.Accept(group, key.sample(), AcceptedSample(rollout));
   state.MarkDirty(plan);
+  // Only a group that settles can decide a batch, so the other samples of a group cost no attempt
+  // to cut.
   if (group.complete()) state.CutBatches(plan);
   return MakeAck(SubmitReply::Ack::ACCEPTED);
 }
 
 SubmitReply::Ack AnswerSubmission(CoreState& state, SubmitRequest request, const Rollout& rollout) {
+  // All checks come first, so that a rejected rollout has changed nothing but a count.
   if (absl::Status status = CheckSubmission(state, request, rollout); !status.ok()) {
     state.ledger.Rejected();
     return MakeAck(SubmitReply::Ack::REJECTED, status.message());
@@ -123,8 +130,6 @@ SampleState AcceptedSample(const Rollout& rollout) {
   sample.kind = SampleState::kAccepted;
   sample.fingerprint = Fingerprint(rollout);
   sample.version = SampledVersions(rollout).oldest;
-  sample.num_tokens = CountTokens(rollout);
-  sample.reward = rollout.reward();
   return sample;
 }
 
@@ -139,6 +144,8 @@ SubmitReply::Ack SubmitRollout(CoreState& state, SubmitRequest request, absl::Ti
     state.ledger.Rejected();
     ack = MakeAck(SubmitReply::Ack::REJECTED, status.message());
   }
+  // The actor finds its rollout by this key. Acknowledgements carry no other name, because a
+  // rollout may be acknowledged on another stream than the one that it was first sent on.
   *ack.mutable_key() = rollout.key();
   return ack;
 }

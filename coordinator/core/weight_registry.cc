@@ -14,6 +14,7 @@ constexpr size_t kKept = 16;  // versions in the store, besides pinned ones
 
 // What must not change when a version is published again.
 std::string Content(WeightManifest manifest) {
+  // A term that resumes publishes the same weights from another address; that is no other content.
   manifest.clear_term();
   manifest.clear_sources();
   return manifest.SerializeAsString();
@@ -34,6 +35,8 @@ absl::Status WeightRegistry::Restore(std::optional<uint64_t> newest) {
     }
     return true;
   }));
+  // The head names the newest version and is written in the commit of its manifest, so one without
+  // the other is damage.
   if (!sound || newest.has_value() != any_) return absl::DataLossError("a manifest is damaged");
   return absl::OkStatus();
 }
@@ -52,6 +55,7 @@ absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
           absl::StrCat("weight version ", version, " was published with other content"));
     }
     if (stored.SerializeAsString() == manifest.SerializeAsString()) return absl::OkStatus();
+    // Only the sources changed: the learner serves the version from another address.
     if (version == newest_.version()) newest_ = manifest;
   } else {
     if (!new_term && version < newest_.version()) {
@@ -76,6 +80,7 @@ absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
 
 void WeightRegistry::Forget(const std::set<uint64_t>& pinned, Writes& writes) {
   // Oldest first. A pinned version stays, and nothing newer is forgotten in its place.
+  // A version that is not pinned is wanted only by actors that have not caught up with the newest.
   size_t extra = term_of_.size() > kKept ? term_of_.size() - kKept : 0;
   for (auto it = term_of_.begin(); extra > 0 && it != term_of_.end(); --extra) {
     if (pinned.count(it->first) > 0) {

@@ -55,6 +55,7 @@ void Committer::Await(Changed kind, absl::Duration wait, Attempt attempt, Done d
     failure = failure_;
     if (failure.ok()) {
       const absl::Time now = clock_->Now();
+      // A call that arrives during the shutdown gets the answer of a call whose time is over.
       const bool last = wait <= absl::ZeroDuration() || waits_ended_;
       if (!attempt(*core_, now, last)) {
         waiters_[kind].push_back({.deadline = now + std::min(wait, kMaxWait),
@@ -139,16 +140,23 @@ absl::Status Committer::EvictOneBatch() {
 
 bool Committer::PrepareCommit(Writes* writes, Replies* replies) {
   absl::MutexLock lock(&mu_);
+  // Without work the loop still runs fifty times a second: leases expire, and calls that wait get
+  // their last attempt.
   mu_.AwaitWithTimeout(absl::Condition(this, &Committer::HasWork), kClockTick);
+  // Replies alone need no sync, so they do not wait for others to join.
   if (core_->HasWrites()) {
     mu_.AwaitWithTimeout(absl::Condition(this, &Committer::IsFull), options_.sync_tick);
   }
   const absl::Time now = clock_->Now();
   core_->Tick(now);
+  // Also without a change: Wake answers the calls whose time is over.
   Wake(core_->TakeChanged(), now);
   if (stopping_ && replies_.empty() && !core_->HasWrites()) return false;
   *writes = core_->TakeWrites();
   *replies = std::exchange(replies_, {});
+  // Set under the lock under which the writes were taken. An event that runs during the write sees
+  // state that is not durable yet although HasWrites() is false; its reply must wait for the next
+  // commit.
   committing_ = true;
   return true;
 }
@@ -165,9 +173,12 @@ void Committer::Run() {
       Fail(status);
       status = absl::UnavailableError("the store failed");
     }
+    // Without the lock, so that events run while gRPC takes the replies.
     replies.Send(status);
     absl::MutexLock lock(&mu_);
     committing_ = false;
+    // After an error it is unknown what the store holds (store.h), so nothing more is written to
+    // it; from now on Do, Await and Submit answer at once with the failure.
     if (!failure_.ok()) return;
   }
 }
@@ -179,6 +190,8 @@ void Committer::Replies::Send(const absl::Status& status) {
     if (status.ok()) sink->Add(std::move(ack));
   }
   for (auto& [sink, ack] : acks) {
+    // Once a stream and after all its acknowledgements were added, so that they leave in one
+    // message.
     if (sinks.insert(sink.get()).second) sink->Flush(status);
   }
 }

@@ -111,6 +111,8 @@ class SelectionStream : public PullStream<GetSelectionReply> {
           return sound;
         }));
     if (!sound) return absl::DataLossError("a selection's key is damaged");
+    // The record counts entries that the store does not have. Without this test the stream would
+    // send empty replies for ever.
     if (reply->keys_size() == 0 && record_.entries() > 0) {
       return absl::DataLossError(
           absl::StrCat("the store lacks key ", at_, " of selection '", name_, "'"));

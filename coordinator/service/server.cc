@@ -15,6 +15,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   if (!listen.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--listen: ", listen.status().message()));
   }
+  // Before the port is open: no call may find a core that has not recovered.
   ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Recover(store, options.core));
   std::unique_ptr<CoordinatorServer> self(new CoordinatorServer());
   self->committer_ = std::make_unique<Committer>(std::move(core), store, Clock::Real(),

@@ -48,6 +48,8 @@ grpc::ServerUnaryReactor* CoordinatorService::Wait(Context* context, Changed kin
           *result = answer.status();
           return true;
         }
+        // The last attempt without an answer is answered with an empty reply, which the caller
+        // takes for "not yet" and asks again.
         if (!answer->has_value()) return last;
         *reply = **std::move(answer);
         return true;
@@ -106,6 +108,7 @@ grpc::ServerUnaryReactor* CoordinatorService::Lease(Context* context, const Leas
               [in](Core& core, absl::Time now, bool) -> absl::StatusOr<std::optional<LeaseReply>> {
                 absl::StatusOr<LeaseReply> reply = core.Lease(*in, now);
                 if (!reply.ok()) return reply.status();
+                // No work: waits for some instead of making the actor ask again.
                 if (reply->leases_size() == 0 && in->max_samples() > 0) return std::nullopt;
                 return *std::move(reply);
               });

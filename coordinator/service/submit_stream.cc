@@ -40,6 +40,8 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
     // No read is in progress, so nothing else uses request_.
     committer_->Submit(std::move(request_), shared_from_this());
     absl::MutexLock lock(&mu_);
+    // Not at `reading_ = false` above: between the two, the committer's thread may flush and run
+    // Proceed, which must not start a read into request_ while Submit still moves out of it.
     may_read_ = true;
     Proceed();
   }
@@ -47,6 +49,8 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   void WriteDone(bool ok) {
     absl::MutexLock lock(&mu_);
     writing_ = false;
+    // Counted here and not when the write starts: the window bounds what a client that does not
+    // read its acknowledgements can make the coordinator hold.
     unacknowledged_ -= sent_.acks_size();
     if (!ok) broken_ = true;
     Proceed();
@@ -54,6 +58,8 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
 
   void Done() {
     absl::MutexLock lock(&mu_);
+    // The committer may still hold acknowledgements of this stream. They are added to it and go
+    // nowhere; the actor sends those rollouts again on its next stream.
     reactor_ = nullptr;
   }
 
@@ -81,6 +87,8 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
       return;
     }
     if (!writing_ && !broken_ && pending_.acks_size() > 0) {
+      // gRPC reads `sent_` until WriteDone, so acknowledgements that arrive meanwhile need a
+      // message of their own.
       sent_.Swap(&pending_);
       pending_.Clear();
       writing_ = true;

@@ -4,6 +4,8 @@ namespace reckon::store_keys {
 namespace {
 
 void AppendBigEndian(std::string& out, uint64_t value, int bytes) {
+  // Big-endian, so that RocksDB's order of bytes is the order of numbers and a scan of a plan
+  // yields its groups in order.
   for (int shift = 8 * (bytes - 1); shift >= 0; shift -= 8) {
     out.push_back(static_cast<char>((value >> shift) & 0xff));
   }
@@ -26,6 +28,7 @@ std::string WithRollout(char kind, const RolloutKey& key) {
 std::string Prefix(char kind, absl::string_view name) {
   std::string key(1, kind);
   key.append(name.data(), name.size());
+  // Ends the name: without it a scan of plan "ppo_1" would also find the keys of "ppo_10".
   key.push_back('\0');
   return key;
 }

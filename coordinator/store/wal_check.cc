@@ -25,6 +25,7 @@ std::array<uint32_t, 256> MakeTable() {
   std::array<uint32_t, 256> table;
   for (uint32_t i = 0; i < 256; ++i) {
     uint32_t crc = i;
+    // 0x82f63b78 is the Castagnoli polynomial with its bits in reverse order.
     for (int bit = 0; bit < 8; ++bit) crc = crc >> 1 ^ (crc & 1 ? 0x82f63b78u : 0);
     table[i] = crc;
   }
@@ -53,6 +54,8 @@ std::optional<size_t> RecordAt(absl::string_view bytes, size_t at) {
   const uint8_t type = static_cast<uint8_t>(header[6]);
   if (type == 0 || type > kMaxType || kHeader + length > room) return std::nullopt;
   const uint32_t crc = Crc32c(bytes.substr(at + 6, 1 + length));
+  // RocksDB masks checksums as LevelDB does (util/crc32c.h), because the checksum of data that
+  // holds checksums is weak.
   const uint32_t masked = (crc >> 15 | crc << 17) + 0xa282ead8u;
   if (masked != LittleEndian(header, 4)) return std::nullopt;
   return kHeader + length;
@@ -71,6 +74,9 @@ absl::Status CheckLog(absl::string_view name, absl::string_view bytes) {
     if (!size.has_value()) break;
     at += *size;
   }
+  // Every byte is tried, because a damaged length tells nothing about where the next record begins.
+  // It costs little: nearly all positions fail at the type or the length, before the checksum is
+  // computed, and a torn last write is short.
   for (size_t later = at + 1; later < bytes.size(); ++later) {
     if (RecordAt(bytes, later).has_value()) {
       return absl::DataLossError(absl::StrCat("log ", name, " is damaged at byte ", at,

@@ -17,13 +17,13 @@ namespace reckon {
 namespace {
 
 // Actors sampled some of these tokens, and the model does not check what it is given.
-absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t vocab_size) {
+absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t num_tokens) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     for (uint32_t token : sequences[i].tokens) {
-      if (token < vocab_size) continue;
+      if (token < num_tokens) continue;
       return absl::InvalidArgumentError(absl::StrCat("training sequence ", i, ": token ", token,
                                                      " is not in the model's vocabulary of ",
-                                                     vocab_size));
+                                                     num_tokens));
     }
   }
   return absl::OkStatus();
@@ -107,6 +107,8 @@ absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, S
   absl::Time saved = absl::Now();
   for (int64_t step = run.cursor.train_step(); step < total; ++step) {
     const std::vector<const TrainingSequence*> batch = batches.At(step);
+    // A stop is handled where a failed step is: ranks may notice it at different steps, and those
+    // that are in the all-reduce get its error instead.
     absl::StatusOr<UpdateResult> result = absl::CancelledError("stopped");
     if (!run.stop.stop_requested()) {
       result = update.Step(batch, LearningRate(training, step, total), loss);
@@ -121,6 +123,7 @@ absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, S
     run.cursor.set_train_step(step + 1);
     const bool due = absl::Now() - saved > run.checkpoint_interval ||
                      (run.checkpoint_steps > 0 && (step + 1) % run.checkpoint_steps == 0);
+    // The last optimizer step is not saved here: the round's own checkpoint follows it.
     if (due && step + 1 < total) {
       RETURN_IF_ERROR(save());
       saved = absl::Now();
@@ -136,6 +139,7 @@ absl::Status BroadcastSequences(Parallel& parallel, std::vector<TrainingSequence
   std::string bytes;
   if (parallel.rank() == 0) bytes = SerializeSequences(*sequences);
   RETURN_IF_ERROR(parallel.Broadcast(&bytes));
+  // The leader keeps the sequences that it has instead of parsing its own bytes.
   if (parallel.rank() == 0) return absl::OkStatus();
   ASSIGN_OR_RETURN(*sequences, ParseSequences(bytes));
   return absl::OkStatus();
@@ -145,12 +149,16 @@ absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequence
                       const FineTuneOptions& options) {
   RunState& run = ranks.run;
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &sequences));
-  RETURN_IF_ERROR(CheckTokens(sequences, run.model->config().vocab_size));
+  // Every rank checks the same sequences, so all of them return the error; none is left waiting in
+  // a collective.
+  RETURN_IF_ERROR(CheckTokens(sequences, run.model->config().num_tokens()));
+  // In TRAIN the parameters were restored from the checkpoint and are ahead of every version.
   if (run.cursor.phase() != Cursor::TRAIN) {
     RETURN_IF_ERROR(LoadStart(run, options.restart_from));
     run.cursor.set_train_step(0);
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<PolicyUpdate> update, MakePolicyUpdate(ranks));
+  // After MakePolicyUpdate, because a checkpoint in this phase must hold the optimizer's moments.
   run.cursor.set_phase(Cursor::TRAIN);
   Batches batches(run, sequences);
   return Train(ranks, batches, *update, options.loss);

@@ -51,6 +51,7 @@ int64_t EarlierWorkedSolutions(const RunConfig& config, int stage, const RunData
   int64_t count = 0;
   for (int i = 0; i < stage; ++i) {
     const std::unique_ptr<Algorithm> earlier = MakeAlgorithm(config, i);
+    // Each stage learns the first problems of the data, so the largest number covers those of all.
     if (earlier != nullptr) count = std::max(count, earlier->WorkedSolutions(data));
   }
   return count;
@@ -66,6 +67,8 @@ std::vector<TrainingSequence> EarlierSolutions(const RunConfig& config, int stag
 
 std::vector<uint32_t> StepLabelOfNewestPolicy(const RunConfig& config, const Cursor& cursor,
                                               const RunData& data) {
+  // Until the first round of the current stage has made its version, the newest policy is that of
+  // an earlier stage, whose label it was trained with.
   const bool current_made_one = cursor.round() > 0 || cursor.phase() == Cursor::TRAINED;
   for (int64_t i = current_made_one ? cursor.stage() : cursor.stage() - 1; i >= 0; --i) {
     const std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(config, static_cast<int>(i));

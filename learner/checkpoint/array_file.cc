@@ -58,6 +58,8 @@ absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
       left -= n;
     }
   }
+  // The folder is renamed into place after this: a name that is durable before the content would be
+  // a checkpoint of zeros after a power cut.
   if (::fsync(fd) != 0) return Failed("sync", path);
   info.sha256 = hash.Finish();
   return info;
@@ -66,6 +68,8 @@ absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
 absl::Status ReadArrayFile(const std::string& path, absl::string_view sha256,
                            absl::Span<std::vector<float>* const> arrays) {
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  // A file that the manifest lists and that is missing is damage: LoadNewestCheckpoint then tries
+  // an older checkpoint.
   if (fd < 0) return absl::DataLossError(Failed("open", path).message());
   absl::Cleanup close_fd = [fd] { ::close(fd); };
   Sha256Stream hash;
@@ -82,6 +86,8 @@ absl::Status ReadArrayFile(const std::string& path, absl::string_view sha256,
       left -= n;
     }
   }
+  // One byte more than the arrays hold is damage too; the digest alone would not see what was never
+  // read.
   char more;
   if (::read(fd, &more, 1) != 0 || hash.Finish() != sha256) {
     return absl::DataLossError(absl::StrCat(path, " is damaged"));

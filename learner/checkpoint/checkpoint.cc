@@ -1,5 +1,8 @@
 #include "learner/checkpoint/checkpoint.h"
 
+#include <fcntl.h>
+#include <stdio.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <thread>
@@ -84,6 +87,8 @@ std::string WithDigest(const std::string& body) {
 absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile((folder / kManifest).string(), kMaxJsonBytes));
   const size_t line = text.find('\n');
+  // The digest is that of the bytes on disk: JSON that is parsed and written again need not have
+  // the same bytes.
   if (line == std::string::npos || WithDigest(text.substr(line + 1)) != text) {
     return Damaged(folder, "the digest of its manifest is another");
   }
@@ -100,6 +105,8 @@ absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
       cursor.stage_version() > cursor.version() || cursor.adapted_version() > cursor.version()) {
     return Damaged(folder, "its versions do not fit its weight folders");
   }
+  // PromptReplay::Record finds a problem by binary search, which an unsorted list would make add it
+  // twice.
   const auto& seen = cursor.replay().seen();
   for (int i = 1; i < seen.size(); ++i) {
     if (seen[i].problem() <= seen[i - 1].problem()) {
@@ -110,6 +117,33 @@ absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
     return Damaged(folder, "it has neither one file nor three");
   }
   return manifest;
+}
+
+// Gives the folder `made` the name `place`. A folder of that name, of an earlier attempt at the
+// same step, gets the name `made`: at no time is there neither, which a run that keeps one
+// checkpoint could not resume from.
+absl::Status PutInPlace(const fs::path& made, const fs::path& place) {
+  std::error_code error;
+  if (fs::exists(place, error)) {
+    if (::renameat2(AT_FDCWD, made.c_str(), AT_FDCWD, place.c_str(), RENAME_EXCHANGE) == 0) {
+      return absl::OkStatus();
+    }
+    fs::remove_all(place, error);  // a file system that cannot exchange names
+  }
+  fs::rename(made, place, error);
+  if (!error) return absl::OkStatus();
+  return absl::UnavailableError(
+      absl::StrCat("cannot rename ", made.string(), ": ", error.message()));
+}
+
+// Deletes what crashes during a save left.
+void DeleteTemporaryFolders(const std::string& run_dir) {
+  std::error_code error;
+  std::vector<fs::path> left;
+  for (const fs::directory_entry& entry : fs::directory_iterator(Folder(run_dir), error)) {
+    if (entry.path().extension() == ".tmp") left.push_back(entry.path());
+  }
+  for (const fs::path& path : left) fs::remove_all(path, error);
 }
 
 // Deletes all but the newest `keep_last` up to `newest`, and all later ones.
@@ -132,10 +166,13 @@ absl::Status SaveCheckpoint(
     absl::Span<const std::pair<std::string, absl::Span<const float>>> parameters,
     const AdamMoments* moments, int keep_last) {
   const fs::path folder = StepFolder(run_dir, cursor.step());
+  // A crash during the save leaves this folder. Its name is no step_N, so no resume takes it for a
+  // checkpoint.
   const std::string temporary = folder.string() + ".tmp";
   std::error_code error;
   fs::remove_all(temporary, error);
   RETURN_IF_ERROR(MakeFolders(temporary));
+  // After PutInPlace this is nothing, or the checkpoint that was replaced.
   absl::Cleanup remove_temporary = [&] { fs::remove_all(temporary, error); };
 
   CheckpointManifest manifest;
@@ -154,15 +191,16 @@ absl::Status SaveCheckpoint(
     files.push_back({"adam_second.bin", {moments->second}});
   }
   RETURN_IF_ERROR(WriteArrays(temporary, files, &manifest));
+  // Last, because it holds the digests of the other files.
   RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(temporary, "/", kManifest),
                                       WithDigest(MessageToJson(manifest))));
 
-  fs::remove_all(folder, error);  // of an earlier attempt at the same step
-  fs::rename(temporary, folder, error);
-  if (error) {
-    return absl::UnavailableError(absl::StrCat("cannot rename ", temporary, ": ", error.message()));
-  }
+  // The names of the files must be durable before the folder's own name is.
+  RETURN_IF_ERROR(SyncFolder(temporary));
+  RETURN_IF_ERROR(PutInPlace(temporary, folder));
   RETURN_IF_ERROR(SyncFolder(Folder(run_dir).string()));
+  DeleteTemporaryFolders(run_dir);
+  // Only when the new one is durable: until then the old ones are what the run would resume from.
   DeleteOldCheckpoints(run_dir, cursor.step(), keep_last);
   return absl::OkStatus();
 }
@@ -188,10 +226,14 @@ absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& run_dir, int64_t st
   checkpoint.path = folder.string();
   int64_t total = 0;
   for (const CheckpointManifest::Parameter& parameter : manifest.parameters()) {
+    // The digest vouches for the manifest, so its sizes can be allocated before the files are
+    // opened.
     if (parameter.elements() < 0) return Damaged(folder, "a parameter has a negative size");
     checkpoint.parameters.emplace_back(parameter.name(), std::vector<float>(parameter.elements()));
     total += parameter.elements();
   }
+  // In the order of SaveCheckpoint's files: parameters, first moments, second moments. One file
+  // holds all parameters, so its arrays are read one after another.
   std::vector<std::vector<std::vector<float>*>> arrays(1);
   for (auto& [name, values] : checkpoint.parameters) arrays[0].push_back(&values);
   if (manifest.files_size() > 1) {

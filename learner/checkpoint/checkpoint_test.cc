@@ -64,6 +64,23 @@ class CheckpointTest : public testing::Test {
   const std::vector<float> first_ = {1, 2, 3}, second_ = {-0.5f};
 };
 
+TEST_F(CheckpointTest, ASecondSaveOfAStepReplacesItAndClearsWhatACrashLeft) {
+  const std::string left = run_dir_ + "/checkpoints/step_3.tmp";
+  std::filesystem::create_directories(left);
+  Save(10);
+  Cursor other = At(10);
+  other.set_evals(5);
+  Save(other);
+  auto loaded = LoadNewestCheckpoint(run_dir_);
+  ASSERT_TRUE(loaded.ok() && loaded->has_value()) << loaded.status();
+  EXPECT_EQ((*loaded)->cursor.evals(), 5);
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(run_dir_ + "/checkpoints")) {
+    names.push_back(entry.path().filename().string());
+  }
+  EXPECT_EQ(names, std::vector<std::string>{"step_10"});
+}
+
 TEST_F(CheckpointTest, LoadsWhatWasSaved) {
   AdamMoments moments;
   moments.steps = 3;

@@ -17,22 +17,22 @@ namespace reckon {
 // What Algorithm::Check and the Learner ask of data and model before a run samples. Each error is
 // INVALID_ARGUMENT and one line that names the problem by file and line, or the setting.
 
-// What every run needs: evaluation problems whose prompts fit, adapters below the model's width.
+// What every run needs: problems, adapters below the model's width.
 absl::Status CheckRunData(const RunConfig& config, const RunData& data, const ModelConfig& model);
 
-// prompt tokens + new_tokens <= limit for every problem. `key` and `limit_name` are for the error.
-absl::Status CheckPromptsFit(const std::vector<Problem>& problems, const PromptFormatter& formatter,
-                             int64_t new_tokens, const std::string& key, int64_t limit,
-                             const std::string& limit_name);
-// The same for the training problems under the two limits of a stage: training.max_tokens for the
-// prompt that is trained on, the model's positions for the one that is sampled from.
-absl::Status CheckTrainPromptsFit(const RunData& data, const PromptFormatter& trained,
-                                  const PromptFormatter& sampled, int64_t new_tokens,
-                                  const std::string& key, const TrainingSettings& training,
-                                  const ModelConfig& model);
+// data.overlong_problems: refuses problems that do not fit into the model's positions with what the
+// stages, or the evaluations, do with them; or takes them out of `data` and counts them there. A
+// training problem has to fit for every stage, so that all stages count the same problems.
+absl::Status ApplyOverlongRule(const RunConfig& config, const ModelConfig& model, RunData* data);
+
+// Prompt tokens + new_tokens <= training.max_tokens for every training problem, whose prompts
+// `formatter` makes. `key` is for the error.
+absl::Status CheckSequencesFit(const RunData& data, const PromptFormatter& formatter,
+                               int64_t new_tokens, const std::string& key,
+                               const TrainingSettings& training);
 
 // A STEP_MATCH reward compares with the steps of a worked solution: every problem has some.
-absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSettings>& rewards,
+absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSpec>& rewards,
                               const std::vector<Problem>& problems);
 
 }  // namespace reckon

@@ -17,14 +17,18 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
   if (limit > 0 && data->eval.size() > limit) data->eval.resize(limit);
   ASSIGN_OR_RETURN(data->tokenizer,
                    Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
+  ASSIGN_OR_RETURN(data->ends, FindEndTokens(model, *data->tokenizer));
   DataSettings::Format format = config.data().format();
   if (format == DataSettings::CHAT) {
-    ASSIGN_OR_RETURN(data->chat, ChatTemplate::Create(model.tokenizer_config_json()));
+    ASSIGN_OR_RETURN(data->chat, ChatTemplate::Create(model.tokenizer_config_json(),
+                                                      config.data().chat_template_kwargs()));
   }
   ASSIGN_OR_RETURN(data->prompt, MakeFormatter(config, *data, format));
   ASSIGN_OR_RETURN(
       data->training,
       MakeFormatter(config, *data, format == DataSettings::CHAT ? format : DataSettings::PLAIN));
+  RETURN_IF_ERROR(data->prompt->Check(data->train));
+  RETURN_IF_ERROR(data->prompt->Check(data->eval));
   return data;
 }
 
@@ -35,9 +39,12 @@ absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const Run
     size_t count = std::min<size_t>(config.data().few_shot_examples(), data.train.size());
     examples.assign(data.train.begin(), data.train.begin() + count);
   }
+  // FormatConfig writes unset texts as "".
+  std::optional<std::string> system_prompt;
+  if (!config.data().system_prompt().empty()) system_prompt = config.data().system_prompt();
   return PromptFormatter::Create(format, data.tokenizer.get(),
-                                 data.chat.has_value() ? &*data.chat : nullptr,
-                                 std::move(examples));
+                                 data.chat.has_value() ? &*data.chat : nullptr, std::move(examples),
+                                 data.ends, std::move(system_prompt));
 }
 
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem) {

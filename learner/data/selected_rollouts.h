@@ -7,7 +7,6 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
-#include "common/text/tokenizer.h"
 #include "learner/data/training_sequence.h"
 #include "proto/config.pb.h"
 #include "proto/rollout.pb.h"
@@ -29,23 +28,10 @@ class SeenSolutions {
   absl::flat_hash_set<uint64_t> seen_;
 };
 
-struct SpliceOptions {
-  const Tokenizer* tokenizer = nullptr;
-  // That end a training sequence; the first one is what worked solutions end with.
-  std::vector<uint32_t> stop_token_ids;
-};
-
 // Puts a rollout's completion after another prompt than it was sampled under, e.g. one without the
-// few-shot examples:
-//
-//   rollout   [few-shot prompt] [completion] "\n\nQuestion:"   a stop string ended it
-//   result    [prompt]          [completion] <end of text>
-//
-// Tokens are copied, never encoded again. Sampled ones are learned, forced ones are not. If a stop
-// string ended the sample, the completion is cut before the string and the white space there, at a
-// token boundary, and gets the end of a worked solution.
-TrainingSequence Splice(const std::vector<uint32_t>& prompt, const Rollout& rollout,
-                        const SpliceOptions& options);
+// few-shot examples. Tokens are copied, never encoded again. Sampled ones are learned, forced ones
+// are not.
+TrainingSequence Splice(const std::vector<uint32_t>& prompt, const Rollout& rollout);
 
 }  // namespace reckon
 

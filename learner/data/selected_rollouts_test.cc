@@ -12,21 +12,19 @@ class SpliceTest : public testing::Test {
     auto tokenizer = Tokenizer::Create(MakeTinyModel().manifest.tokenizer_json());
     EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
     tokenizer_ = *std::move(tokenizer);
-    options_ = {tokenizer_.get(), {kTinyEnd, 0}};
     Add(TokenSpan::PROMPT, "few shots");
   }
 
   void Add(TokenSpan::Kind kind, const std::string& text, bool end = false) {
     TokenSpan* span = rollout_.add_spans();
     span->set_kind(kind);
-    for (uint32_t id : tokenizer_->Encode(text)) span->add_tokens(id);
+    for (uint32_t id : Tokens(text)) span->add_tokens(id);
     if (end) span->add_tokens(kTinyEnd);
   }
 
-  std::vector<uint32_t> Tokens(const std::string& text) { return tokenizer_->Encode(text); }
+  std::vector<uint32_t> Tokens(const std::string& text) { return *tokenizer_->Encode(text); }
 
   std::unique_ptr<Tokenizer> tokenizer_;
-  SpliceOptions options_;
   Rollout rollout_;
 };
 
@@ -36,7 +34,7 @@ TEST_F(SpliceTest, PutsTheRecordedTokensUnderTheOtherPrompt) {
   rollout_.set_completion(" 2+3=5");
   std::vector<uint32_t> completion = Tokens(" 2+3=5");
   completion.push_back(kTinyEnd);
-  EXPECT_EQ(Splice(Tokens("Q:"), rollout_, options_), MakeSequence(Tokens("Q:"), completion));
+  EXPECT_EQ(Splice(Tokens("Q:"), rollout_), MakeSequence(Tokens("Q:"), completion));
 }
 
 TEST_F(SpliceTest, DoesNotLearnForcedTokens) {
@@ -44,26 +42,16 @@ TEST_F(SpliceTest, DoesNotLearnForcedTokens) {
   Add(TokenSpan::SAMPLED, "cd");
   rollout_.set_finish(FINISH_LENGTH);
   rollout_.set_completion("abcd");
-  TrainingSequence sequence = Splice(Tokens("Q"), rollout_, options_);
+  TrainingSequence sequence = Splice(Tokens("Q"), rollout_);
   EXPECT_EQ(sequence.tokens, Tokens("Qabcd"));
   EXPECT_EQ(sequence.loss, (std::vector<bool>{false, false, false, true, true}));
-}
-
-TEST_F(SpliceTest, CutsAStopStringAndEndsTheSolution) {
-  Add(TokenSpan::SAMPLED, " #### 5\n\nQuestion:");
-  rollout_.set_finish(FINISH_STOP);
-  rollout_.set_completion(" #### 5\n");
-  std::vector<uint32_t> completion = Tokens(" #### 5");
-  completion.push_back(kTinyEnd);
-  EXPECT_EQ(Splice(Tokens("Q"), rollout_, options_), MakeSequence(Tokens("Q"), completion));
 }
 
 TEST_F(SpliceTest, LeavesATruncatedSampleAsItIs) {
   Add(TokenSpan::SAMPLED, " #### 5 and");
   rollout_.set_finish(FINISH_LENGTH);
   rollout_.set_completion(" #### 5 and");
-  EXPECT_EQ(Splice(Tokens("Q"), rollout_, options_),
-            MakeSequence(Tokens("Q"), Tokens(" #### 5 and")));
+  EXPECT_EQ(Splice(Tokens("Q"), rollout_), MakeSequence(Tokens("Q"), Tokens(" #### 5 and")));
 }
 
 }  // namespace

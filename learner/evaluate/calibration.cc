@@ -25,6 +25,9 @@ double AreaUnderCurve(std::vector<Prediction> predictions) {
          ++end) {
       (predictions[end].right ? tied_right : tied_wrong) += 1;
     }
+    // Groups of equal probability in ascending order: each right solution of this group is above
+    // all wrong ones before it, and half above those that tie with it. O(n log n) for the sort
+    // instead of all pairs.
     above += tied_right * (wrong + tied_wrong / 2);
     right += tied_right;
     wrong += tied_wrong;
@@ -36,9 +39,12 @@ double CalibrationError(const std::vector<Prediction>& predictions) {
   std::array<double, kBins> gap{};  // sum of predicted minus sum of observed
   for (const Prediction& p : predictions) {
     const auto bin = static_cast<size_t>(std::max(0.0, p.probability) * kBins);
+    // A probability of 1 belongs to the last bin.
     gap[std::min(bin, kBins - 1)] += p.probability - (p.right ? 1 : 0);
   }
   double sum = 0;
+  // Equation 3 weights the gap of each bin's means by the bin's size, which cancels the division by
+  // it: the sums can be subtracted directly.
   for (double g : gap) sum += std::fabs(g);
   return Share(sum, predictions.size());
 }

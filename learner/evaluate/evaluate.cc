@@ -21,6 +21,9 @@ absl::StatusOr<RewardModel*> Reranker(LeaderContext& leader) {
   const std::string& name = leader.run.config.eval().orm();
   std::error_code error;
   const std::string folder = RewardModelFolder(leader.run, name);
+  // A folder that the user named must exist, and OpenRewardModel says so if it does not. One that a
+  // stage of this run writes may not exist yet: evaluations before that stage are made without
+  // rerank@K.
   const bool of_this_run = folder != name;
   if (name.empty() ||
       (of_this_run && !std::filesystem::exists(folder + "/reward_head.json", error))) {
@@ -56,6 +59,8 @@ absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardMode
     if (reranker != nullptr) {
       ASSIGN_OR_RETURN(scores, ScoreRollouts(leader, reranker, batch.rollouts));
     }
+    // Scores are in the order of the rollouts, which SplitGroups keeps, so each group takes the
+    // next ones.
     auto next = scores.cbegin();
     for (const std::vector<Rollout>& group : SplitGroups(batch.rollouts)) {
       const auto end = reranker == nullptr ? next : next + static_cast<int64_t>(group.size());
@@ -64,7 +69,9 @@ absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardMode
     }
     return absl::OkStatus();
   };
-  return RunPlan(leader, spec, *leader.data.prompt, problems, count);
+  RETURN_IF_ERROR(RunPlan(leader, spec, *leader.data.prompt, problems, count));
+  metrics->AddOverlong(leader.data.overlong_eval, spec.samples_per_group());
+  return absl::OkStatus();
 }
 
 absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
@@ -75,6 +82,7 @@ absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
   RETURN_IF_ERROR(RunEvalPlan(leader, EvalPlan(leader, plan + "/greedy", step_label, 0, 1), nullptr,
                               &metrics, evaluation));
   evaluation->set_problems(static_cast<uint32_t>(metrics.groups()));
+  evaluation->set_overlong(static_cast<uint32_t>(leader.data.overlong_eval));
   *evaluation->mutable_maj_at_1() =
       metrics.MeanAtOne(leader.run.config.eval().bootstrap(), leader.run.config.seed());
   for (const auto& [verdict, count] : metrics.VerdictCounts()) {
@@ -115,6 +123,7 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
 }
 
 absl::StatusOr<Evaluation> RunPlans(LeaderContext& leader, const std::string& name,
+                                    const std::string& plan,
                                     const std::vector<uint32_t>& step_label) {
   const absl::Time begin = absl::Now();
   Evaluation evaluation;
@@ -123,12 +132,25 @@ absl::StatusOr<Evaluation> RunPlans(LeaderContext& leader, const std::string& na
   evaluation.set_version(static_cast<uint32_t>(leader.run.cursor.version()));
   evaluation.set_samples(leader.run.config.eval().samples());
   evaluation.set_temperature(leader.run.config.eval().temperature());
-  const std::string plan = absl::StrCat("eval/", evaluation.index(), "_", name);
   RETURN_IF_ERROR(EvaluateGreedily(leader, plan, step_label, &evaluation));
-  if (evaluation.samples() > 0)
+  if (evaluation.samples() > 0) {
     RETURN_IF_ERROR(EvaluateSamples(leader, plan, step_label, &evaluation));
+  }
   evaluation.set_seconds(absl::ToDoubleSeconds(absl::Now() - begin));
   return evaluation;
+}
+
+// The plans of an evaluation that was interrupted are continued, unless the run was resumed with
+// other settings of evaluations: then it begins again under other names.
+absl::StatusOr<Evaluation> RunPlansOfSettings(LeaderContext& leader, const std::string& name,
+                                              const std::vector<uint32_t>& step_label) {
+  const std::string first = absl::StrCat("eval/", leader.run.cursor.evals(), "_", name);
+  std::string plan = first;
+  for (int attempt = 2;; ++attempt) {
+    absl::StatusOr<Evaluation> evaluation = RunPlans(leader, name, plan, step_label);
+    if (!absl::IsAlreadyExists(evaluation.status())) return evaluation;
+    plan = absl::StrCat(first, "_", attempt);
+  }
 }
 
 }  // namespace
@@ -137,8 +159,10 @@ absl::StatusOr<Evaluation> Evaluate(LeaderContext& leader, const std::string& na
                                     const std::vector<uint32_t>& step_label) {
   absl::StatusOr<Evaluation> evaluation =
       ReadEvaluation(leader.run.run_dir, leader.run.cursor.evals(), name);
+  // A file of another version is from an attempt that a resume has undone, and is written again. So
+  // is one that cannot be read.
   if (!evaluation.ok() || evaluation->version() != leader.run.cursor.version()) {
-    ASSIGN_OR_RETURN(evaluation, RunPlans(leader, name, step_label));
+    ASSIGN_OR_RETURN(evaluation, RunPlansOfSettings(leader, name, step_label));
     RETURN_IF_ERROR(WriteEvaluation(leader.run.run_dir, *evaluation));
   }
   leader.run.reporter->AddLine(EvaluationLine(*evaluation));

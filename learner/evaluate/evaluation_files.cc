@@ -48,10 +48,12 @@ absl::StatusOr<std::vector<Evaluation>> ReadEvaluations(const std::string& run_d
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(Folder(run_dir), error)) {
     const std::filesystem::path& path = entry.path();
+    // WriteFileAtomically leaves a file with another ending when it is interrupted.
     if (path.extension() != ".json" || path.filename() == "summary.json") continue;
     ASSIGN_OR_RETURN(Evaluation evaluation, ReadFrom(path.string()));
     evaluations.push_back(std::move(evaluation));
   }
+  // A folder lists its files in any order.
   std::sort(evaluations.begin(), evaluations.end(),
             [](const Evaluation& a, const Evaluation& b) { return a.index() < b.index(); });
   return evaluations;

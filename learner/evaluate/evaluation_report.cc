@@ -14,6 +14,10 @@ std::string Percent(const Estimate& e) {
   return absl::StrFormat("%5.1f%% [%4.1f, %4.1f]", 100 * e.value(), 100 * e.low(), 100 * e.high());
 }
 
+std::string Overlong(const Evaluation& e) {
+  return absl::StrCat(e.overlong(), " of ", e.problems(), " problems too long, wrong");
+}
+
 void AddEstimate(const std::string& name, const Estimate& estimate,
                  std::map<std::string, double>* values) {
   (*values)[name] = estimate.value();
@@ -25,15 +29,15 @@ void AddEstimate(const std::string& name, const Estimate& estimate,
 
 std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation) {
   std::map<std::string, double> values = {
-      {"val/problems", evaluation.problems()},
-      {"val/set_aside", evaluation.set_aside()},
-      {"val/version", evaluation.version()},
+      {"val/problems", evaluation.problems()},    {"val/set_aside", evaluation.set_aside()},
+      {"val/overlong", evaluation.overlong()},    {"val/version", evaluation.version()},
       {"timing_s/testing", evaluation.seconds()},
   };
   AddEstimate("val/maj@1", evaluation.maj_at_1(), &values);
   for (const auto& [verdict, count] : evaluation.greedy_verdicts()) {
     values["val/greedy/" + verdict] = count;
   }
+  // The metrics that follow do not exist without samples: a 0 would be read as a result.
   if (evaluation.samples() == 0) return values;
 
   AddEstimate("val/maj@K", evaluation.maj_at_k(), &values);
@@ -65,6 +69,7 @@ std::string EvaluationLine(const Evaluation& evaluation) {
     absl::StrAppend(&line, "  rerank@", k, " ", Percent(evaluation.rerank_at_k()), "  weighted ",
                     Percent(evaluation.rerank_weighted_at_k()));
   }
+  if (evaluation.overlong() > 0) absl::StrAppend(&line, "  ", Overlong(evaluation));
   return line;
 }
 
@@ -83,6 +88,7 @@ std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluati
     rows.push_back(absl::StrFormat(
         kRow, e.name(), Percent(e.maj_at_1()), cell(e.samples() > 0, e.maj_at_k()),
         cell(e.samples() > 0, e.pass_at_k()), cell(e.has_rerank_at_k(), e.rerank_at_k())));
+    if (e.overlong() > 0) absl::StrAppend(&rows.back(), " ", Overlong(e));
   }
   return rows;
 }

@@ -59,9 +59,9 @@ std::vector<std::string> Names(const std::map<std::string, double>& metrics) {
 
 TEST(EvaluationReportTest, AGreedyEvaluationHasTheMetricsOfOneSample) {
   const std::map<std::string, double> metrics = EvaluationMetrics(Greedy("start"));
-  EXPECT_THAT(Names(metrics),
-              ElementsAre("timing_s/testing", "val/greedy/correct", "val/maj@1", "val/maj@1/high",
-                          "val/maj@1/low", "val/problems", "val/set_aside", "val/version"));
+  EXPECT_THAT(Names(metrics), ElementsAre("timing_s/testing", "val/greedy/correct", "val/maj@1",
+                                          "val/maj@1/high", "val/maj@1/low", "val/overlong",
+                                          "val/problems", "val/set_aside", "val/version"));
   EXPECT_EQ(metrics.at("val/maj@1/low"), 0.125);
   EXPECT_EQ(metrics.at("val/greedy/correct"), 10);
 }

@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "learner/loss/kl.h"
 
 namespace reckon {
 
@@ -20,7 +21,7 @@ std::vector<int64_t> SampledIndices(const Rollout& rollout) {
 }
 
 Experience MakeExperience(const Rollout& rollout,
-                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards) {
+                          const google::protobuf::RepeatedPtrField<RewardSpec>& rewards) {
   Experience out;
   out.group = rollout.key().group();
   out.reward = rollout.reward();
@@ -34,7 +35,9 @@ Experience MakeExperience(const Rollout& rollout,
     for (int i = 0; i < span.tokens_size(); ++i) {
       out.sequence.loss.push_back(sampled && !out.sequence.tokens.empty());
       out.sequence.tokens.push_back(span.tokens(i));
-      if (out.sequence.loss.back()) out.behaviour_logprobs.push_back(span.logprobs(i));
+      if (!out.sequence.loss.back()) continue;
+      out.end_in_place = span.logprobs().empty();
+      out.behaviour_logprobs.push_back(out.end_in_place ? 0 : span.logprobs(i));
     }
     if (!sampled || span.tokens().empty()) continue;
     out.version = first ? span.weight_version() : std::min(out.version, span.weight_version());
@@ -130,8 +133,7 @@ std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& e
     out[absl::StrCat("verdict/", absl::AsciiStrToLower(Verdict_Name(e.verdict)))] += 1 / samples;
     for (size_t t = 0; t < e.old_logprobs.size(); ++t) {
       // k3 of KL(actor || learner): never negative, 0 where both computed the same.
-      const double d = double{e.behaviour_logprobs[t]} - e.old_logprobs[t];
-      mismatch += std::expm1(-d) + d;
+      mismatch += KlEstimate(PpoSettings::Kl::K3, e.behaviour_logprobs[t], e.old_logprobs[t]);
       old_logprob += e.old_logprobs[t];
     }
     auto [range, is_new] = spread.try_emplace(e.group, e.reward, e.reward);

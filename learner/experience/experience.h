@@ -20,6 +20,9 @@ struct Experience {
   double reward = 0;
   Verdict verdict = VERDICT_UNSPECIFIED;  // of its first reward that gives one
   bool truncated = false;                 // ended by max_new_tokens
+  // Its last token is in the place of a stop string (EndAtStopString). No actor drew it, so its
+  // behaviour_logprobs are set to old_logprobs when these are known: importance weight 1.
+  bool end_in_place = false;
   bool flat_group = false;                // all samples of its group have the same reward
   uint64_t version = 0;                   // oldest among its sampled tokens
   std::vector<float> behaviour_logprobs;  // as the actor recorded them
@@ -40,7 +43,7 @@ std::vector<int64_t> SampledIndices(const Rollout& rollout);
 // `rewards`: those of the plan, in its order, for their weights. A solution step that was forced
 // earns nothing.
 Experience MakeExperience(const Rollout& rollout,
-                          const google::protobuf::RepeatedPtrField<RewardSettings>& rewards);
+                          const google::protobuf::RepeatedPtrField<RewardSpec>& rewards);
 
 // The functions below take the samples of one training step, the samples of a group being adjacent.
 

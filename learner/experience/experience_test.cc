@@ -38,6 +38,20 @@ TEST(ExperienceTest, OnlySampledTokensAreLearned) {
   EXPECT_EQ(e.group, 3u);
 }
 
+TEST(ExperienceTest, AnEndInThePlaceOfAStopStringIsLearnedAndHasNoRecordedProbability) {
+  Rollout rollout = MakeRollout(0, 1, CORRECT, 5);
+  TokenSpan* end = rollout.add_spans();
+  end->set_kind(TokenSpan::SAMPLED);
+  end->add_tokens(2);
+  end->set_weight_version(5);
+  const Experience e = MakeExperience(rollout, {});
+  EXPECT_TRUE(e.end_in_place);
+  EXPECT_THAT(e.sequence.tokens, ElementsAre(7, 8, 9, 10, 10, 2));
+  EXPECT_THAT(e.sequence.loss, ElementsAre(false, false, false, true, true, true));
+  EXPECT_THAT(e.behaviour_logprobs, ElementsAre(-0.5f, -0.5f, 0));
+  EXPECT_FALSE(MakeExperience(MakeRollout(0, 1, CORRECT, 5), {}).end_in_place);
+}
+
 TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
   Rollout rollout = MakeRollout(0, 1.5, CORRECT, 5);
   RewardValue* dense = rollout.add_rewards();
@@ -46,7 +60,7 @@ TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
     step->set_token(token);
     step->set_value(0.25);
   }
-  google::protobuf::RepeatedPtrField<RewardSettings> rewards;
+  google::protobuf::RepeatedPtrField<RewardSpec> rewards;
   rewards.Add();
   rewards.Add()->set_weight(2);
   const Experience e = MakeExperience(rollout, rewards);

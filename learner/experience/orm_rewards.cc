@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "learner/experience/solution.h"
 #include "learner/parallel/single.h"
 
@@ -35,8 +36,8 @@ void AddDenseReward(double weight, const std::vector<size_t>& ends,
 
 RewardList ActorRewards(const RewardList& rewards) {
   RewardList out;
-  for (const RewardSettings& reward : rewards) {
-    if (reward.kind() != RewardSettings::ORM) *out.Add() = reward;
+  for (const RewardSpec& reward : rewards) {
+    if (reward.kind() != RewardSpec::ORM) *out.Add() = reward;
   }
   if (out.empty()) out.Add()->set_weight(rewards.empty() ? 1 : 0);
   return out;
@@ -61,7 +62,9 @@ absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& n
 }
 
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
-                                                  const std::vector<Rollout>& rollouts) {
+                                                  std::vector<Rollout> rollouts) {
+  const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
+  for (Rollout& rollout : rollouts) EndAtStopString(*leader.data.tokenizer, ends, &rollout);
   ASSIGN_OR_RETURN(const TokenValues probabilities,
                    model->Score(*MakeSingle(), SolutionsOf(rollouts),
                                 leader.run.config.learner().micro_batch_tokens()));
@@ -72,8 +75,8 @@ absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardM
 
 absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
                            std::vector<Rollout>* rollouts) {
-  for (const RewardSettings& reward : rewards) {
-    if (reward.kind() != RewardSettings::ORM) continue;
+  for (const RewardSpec& reward : rewards) {
+    if (reward.kind() != RewardSpec::ORM) continue;
     ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader.run, reward.orm()));
     ASSIGN_OR_RETURN(const std::vector<double> scores, ScoreRollouts(leader, model, *rollouts));
     for (size_t i = 0; i < rollouts->size(); ++i) {
@@ -87,8 +90,8 @@ absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
 absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards,
                                    const std::vector<Rollout>& rollouts,
                                    std::vector<Experience>* experiences) {
-  for (const RewardSettings& reward : rewards) {
-    if (reward.kind() != RewardSettings::ORM) continue;
+  for (const RewardSpec& reward : rewards) {
+    if (reward.kind() != RewardSpec::ORM) continue;
     ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(ranks.run, reward.orm()));
     const std::vector<Solution> solutions = SolutionsOf(rollouts);
     ASSIGN_OR_RETURN(

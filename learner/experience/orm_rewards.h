@@ -15,7 +15,7 @@ namespace reckon {
 
 // Rewards of kind ORM, which the learner computes with a reward model: actors hold none.
 
-using RewardList = google::protobuf::RepeatedPtrField<RewardSettings>;
+using RewardList = google::protobuf::RepeatedPtrField<RewardSpec>;
 
 // Returns the rewards that actors compute, i.e. all but those of kind ORM. The result is never
 // empty, because every rollout needs a verdict:
@@ -32,9 +32,10 @@ std::string RewardModelFolder(const RunState& run, const std::string& name);
 // is in memory at a time.
 absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& name);
 
-// The probability that each rollout's solution is right, computed on the leader alone.
+// The probability that each rollout's solution is right, computed on the leader alone. The model
+// reads the solutions without stop strings (EndAtStopString), as it was trained.
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
-                                                  const std::vector<Rollout>& rollouts);
+                                                  std::vector<Rollout> rollouts);
 
 // Adds the rewards of kind ORM to Rollout.reward, computed on the leader alone.
 absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,

@@ -1,6 +1,7 @@
 #include "learner/loss/kl.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/clamp.h>
 #include <ATen/ops/exp.h>
 
 #include <algorithm>
@@ -8,31 +9,27 @@
 
 namespace reckon {
 
+at::Tensor ClampedRatio(const at::Tensor& log_ratio) {
+  return at::exp(at::clamp(log_ratio, -kMaxLogRatio, kMaxLogRatio));
+}
+
+at::Tensor IsClamped(const at::Tensor& log_ratio) {
+  return log_ratio.detach().abs().gt(kMaxLogRatio);
+}
+
 at::Tensor KlEstimate(PpoSettings::Kl::Estimator estimator, const at::Tensor& logprobs,
                       const at::Tensor& ref_logprobs) {
-  const at::Tensor d = logprobs - ref_logprobs;
-  switch (estimator) {
-    case PpoSettings::Kl::K1:
-      return d;
-    case PpoSettings::Kl::K2:
-      return d * d * 0.5;
-    case PpoSettings::Kl::K3:
-      break;
-  }
-  return at::exp(-d) - 1 + d;
+  const at::Tensor whole = logprobs - ref_logprobs;
+  if (estimator == PpoSettings::Kl::K1) return whole;
+  const at::Tensor d = at::clamp(whole, -kMaxLogRatio, kMaxLogRatio);
+  return estimator == PpoSettings::Kl::K2 ? d * d * 0.5 : at::exp(-d) - 1 + d;
 }
 
 double KlEstimate(PpoSettings::Kl::Estimator estimator, double logprob, double ref_logprob) {
-  const double d = logprob - ref_logprob;
-  switch (estimator) {
-    case PpoSettings::Kl::K1:
-      return d;
-    case PpoSettings::Kl::K2:
-      return d * d / 2;
-    case PpoSettings::Kl::K3:
-      break;
-  }
-  return std::expm1(-d) + d;
+  const double whole = logprob - ref_logprob;
+  if (estimator == PpoSettings::Kl::K1) return whole;
+  const double d = std::clamp(whole, -kMaxLogRatio, kMaxLogRatio);
+  return estimator == PpoSettings::Kl::K2 ? d * d / 2 : std::expm1(-d) + d;
 }
 
 void KlCoefficient::Update(double kl, double samples) {

@@ -6,8 +6,19 @@
 
 namespace reckon {
 
+// A log-ratio, i.e. the difference of two log-probabilities of a token, is clamped to this on both
+// sides before it is exponentiated or squared, as verl does (kl_penalty, compute_policy_loss): far
+// apart policies give large losses, but no infinity. Beyond it there is no gradient. The metrics
+// actor/ratio_clampfrac and actor/kl_clampfrac count the tokens.
+constexpr double kMaxLogRatio = 20;
+
+// exp(log_ratio), clamped: [n] -> [n], differentiable.
+at::Tensor ClampedRatio(const at::Tensor& log_ratio);
+// Which entries are clamped: [n] -> [n] of bool.
+at::Tensor IsClamped(const at::Tensor& log_ratio);
+
 // Estimates of KL(policy || reference policy) at tokens that the policy sampled (Schulman,
-// "Approximating KL divergence", 2020), with d = log policy - log reference:
+// "Approximating KL divergence", 2020), with d = log policy - log reference, clamped but for K1:
 //   K1  d               unbiased, may be negative
 //   K2  d^2 / 2         biased, its gradient is that of the KL
 //   K3  exp(-d) - 1 + d unbiased and never negative (DeepSeekMath, eq. 4)

@@ -55,6 +55,24 @@ TEST(KlTest, TheGradientsAreThoseOfTheFormulas) {
   }
 }
 
+TEST(KlTest, FarFromTheReferenceEveryEstimateAndItsGradientAreFinite) {
+  for (const auto& [policy, ref] : {std::pair(-0.001f, -1e4f), std::pair(-1e4f, -0.001f)}) {
+    for (auto estimator : {PpoSettings::Kl::K1, PpoSettings::Kl::K2, PpoSettings::Kl::K3}) {
+      at::Tensor logprobs = at::tensor(std::vector<float>{policy}).set_requires_grad(true);
+      const at::Tensor kl = KlEstimate(estimator, logprobs, at::tensor(std::vector<float>{ref}));
+      kl.sum().backward();
+      EXPECT_TRUE(std::isfinite(logprobs.grad()[0].item<float>()));
+      EXPECT_NEAR(kl[0].item<float>() / KlEstimate(estimator, policy, ref), 1, 1e-5);
+    }
+  }
+  // exp(20) is the largest, at a log-ratio of -20 as at -10000.
+  EXPECT_DOUBLE_EQ(KlEstimate(PpoSettings::Kl::K3, -1e4, 0), std::expm1(20) - 20);
+  EXPECT_DOUBLE_EQ(KlEstimate(PpoSettings::Kl::K2, 0, -1e4), 200);
+  EXPECT_DOUBLE_EQ(KlEstimate(PpoSettings::Kl::K1, 0, -1e4), 1e4);
+  const at::Tensor clamped = IsClamped(at::tensor(std::vector<float>{-21, -20, 0, 20, 20.5f}));
+  EXPECT_EQ(clamped.sum().item<int64_t>(), 2);
+}
+
 TEST(KlCoefficientTest, ContinuesFromARestoredValue) {
   KlCoefficient steered(0.05, 6, 100);
   steered.Restore(0.5);

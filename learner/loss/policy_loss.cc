@@ -2,7 +2,6 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/clamp.h>
-#include <ATen/ops/exp.h>
 #include <ATen/ops/maximum.h>
 #include <ATen/ops/minimum.h>
 #include <ATen/ops/where.h>
@@ -10,6 +9,8 @@
 
 #include <algorithm>
 #include <numeric>
+
+#include "learner/loss/kl.h"
 
 namespace reckon {
 namespace {
@@ -23,7 +24,8 @@ PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PpoSettings::Cl
   const at::Tensor& advantages = input.advantages;
   const at::Tensor difference = input.logprobs - input.old_logprobs;
   // Far outside any clip range, but no infinity, which times an advantage of zero is not a number.
-  const at::Tensor ratio = at::exp(at::clamp(difference, -20, 20));
+  const at::Tensor ratio = ClampedRatio(difference);
+  at::Tensor clamped = IsClamped(difference);
   const at::Tensor unclipped = -advantages * ratio;
   const at::Tensor clipped =
       -advantages * at::clamp(ratio, 1 - clip.ratio_low(), 1 + clip.ratio_high());
@@ -36,11 +38,13 @@ PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PpoSettings::Cl
     losses = at::where(negative, at::minimum(losses, bound), losses);
   }
   if (clip.importance_cap() > 0) {
-    const at::Tensor importance =
-        at::clamp(at::exp(input.old_logprobs - input.behaviour_logprobs), 0, clip.importance_cap());
+    const at::Tensor mismatch = input.old_logprobs - input.behaviour_logprobs;
+    const at::Tensor importance = at::clamp(ClampedRatio(mismatch), 0, clip.importance_cap());
+    clamped = clamped.logical_or(IsClamped(mismatch));
     out.importance = Sum(importance);
     losses = losses * importance;
   }
+  out.clamped = Sum(clamped);
   out.kl = -Sum(difference.detach());
   out.loss = (losses * input.weights).sum();
   return out;

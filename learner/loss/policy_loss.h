@@ -24,6 +24,7 @@ struct PolicyLoss {
   // Sums over tokens, for the caller to divide.
   double clipped = 0;        // tokens whose gain was cut
   double clipped_lower = 0;  // tokens that ratio_c bounded
+  double clamped = 0;        // tokens with a log-ratio beyond kMaxLogRatio (kl.h)
   double kl = 0;             // K1 estimates of KL(old || policy)
   double importance = 0;     // weights of truncated importance sampling
 };
@@ -36,6 +37,7 @@ struct PolicyLoss {
 //   l = l min(exp(log old - log behaviour), importance_cap), if importance_cap > 0: truncated
 //       importance sampling (Yao et al. 2025), for what actor and learner compute differently and
 //       for stale samples (decoupled PPO: AReaL). The factor is not differentiated.
+// Log-ratios are clamped before exp, see kl.h.
 //   loss = sum of w l
 PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PpoSettings::Clip& clip);
 

@@ -101,6 +101,16 @@ TEST(PolicyLossTest, AHugeRatioStaysFinite) {
   EXPECT_TRUE(std::isfinite(Gradient(input, loss)));
 }
 
+TEST(PolicyLossTest, LogRatiosBeyondTwentyAreClampedAndCounted) {
+  PolicyLossInput input = Ratio(1, {1, -1, 1});
+  input.logprobs = (input.old_logprobs + Tensor({0, 30, -19})).detach().set_requires_grad(true);
+  input.behaviour_logprobs = input.old_logprobs + Tensor({500, 0, -19});
+  const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 0.2, 0, 2));
+  EXPECT_EQ(loss.clamped, 2);  // the first by its importance, the second by its ratio
+  EXPECT_NEAR(loss.importance, std::exp(-20) + 1 + 2, 1e-5);
+  EXPECT_TRUE(std::isfinite(loss.loss.item<float>()));
+}
+
 TEST(TokenWeightsTest, AddUpToOneWhereTheyAreMeans) {
   const std::vector<int64_t> lengths = {1, 3, 6};
   EXPECT_THAT(TokenWeights(PpoSettings::TOKEN_MEAN, lengths, 8), ElementsAre(0.1f, 0.1f, 0.1f));

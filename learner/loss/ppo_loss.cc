@@ -4,6 +4,7 @@
 #include <ATen/ops/tensor.h>
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "common/base/log.h"
@@ -16,59 +17,83 @@
 namespace reckon {
 namespace {
 
-// Gives the tokens of a sample the advantage of its score among those of its group. Samples of one
-// group are neighbours.
+// Gives every token of a sample the advantage of its reward among those of its group. Samples of
+// one group are neighbours.
 void FillGroupAdvantages(PpoSettings::Advantage::Estimator estimator,
-                         const std::vector<double>& scores, std::vector<Experience>* step) {
+                         std::vector<Experience>* step) {
   for (size_t begin = 0, end = 0; begin < step->size(); begin = end) {
-    while (end < step->size() && (*step)[end].group == (*step)[begin].group) ++end;
-    if (end - begin < 2) continue;  // nothing to compare with: the others were set aside
-    const std::vector<float> advantages =
-        GroupAdvantages(absl::MakeConstSpan(scores).subspan(begin, end - begin), estimator);
+    std::vector<double> rewards;
+    for (; end < step->size() && (*step)[end].group == (*step)[begin].group; ++end) {
+      rewards.push_back((*step)[end].reward);
+    }
+    if (rewards.size() < 2) continue;  // nothing to compare with: the others were set aside
+    const std::vector<float> advantages = GroupAdvantages(rewards, estimator);
     for (size_t i = begin; i < end; ++i) {
       std::fill((*step)[i].advantages.begin(), (*step)[i].advantages.end(), advantages[i - begin]);
     }
   }
 }
 
+// Takes from each token the penalties of this token and of the later ones, which it could change.
+void SubtractPenalties(const std::vector<double>& penalties, std::vector<float>* advantages) {
+  double from_here = 0;
+  for (size_t t = penalties.size(); t-- > 0;) {
+    from_here += penalties[t];
+    (*advantages)[t] -= static_cast<float>(from_here);
+  }
+}
+
+void FillGae(const PpoSettings& settings, const std::vector<double>& penalties, Experience* e) {
+  if (e->length() == 0) return;
+  std::vector<float> rewards(e->length());
+  for (size_t t = 0; t < penalties.size(); ++t) rewards[t] = static_cast<float>(-penalties[t]);
+  double at_end = e->reward;
+  for (size_t t = 0; t < e->step_rewards.size(); ++t) {
+    rewards[t] += e->step_rewards[t];
+    at_end -= e->step_rewards[t];
+  }
+  rewards.back() += static_cast<float>(at_end);
+  Advantages estimated =
+      Gae(rewards, e->old_values, settings.advantage().gamma(), settings.advantage().lam());
+  e->advantages = std::move(estimated.advantages);
+  e->returns = std::move(estimated.returns);
+}
+
 }  // namespace
 
-double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step) {
-  double kl_sum = 0, tokens = 0;
-  std::vector<double> scores;
-  const bool gae = settings.advantage().estimator() == PpoSettings::Advantage::GAE;
+TokenKl FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step) {
+  TokenKl kl;
+  double tokens = 0;
+  std::vector<std::vector<double>> penalties;  // in the reward; of each token of each sample
   for (Experience& e : *step) {
-    std::vector<float> rewards(e.length());
-    double penalty = 0;
+    std::vector<double>& of_sample = penalties.emplace_back();
     for (size_t t = 0; t < e.ref_logprobs.size(); ++t) {
-      const double kl = KlEstimate(settings.kl().estimator(), e.old_logprobs[t], e.ref_logprobs[t]);
-      kl_sum += kl;
-      if (settings.kl().place() != PpoSettings::Kl::REWARD) continue;
-      rewards[t] = static_cast<float>(-kl_coef * kl);
-      penalty += kl_coef * kl;
+      const double estimate =
+          KlEstimate(settings.kl().estimator(), e.old_logprobs[t], e.ref_logprobs[t]);
+      kl.mean += estimate;
+      kl.clamped += std::abs(double{e.old_logprobs[t]} - e.ref_logprobs[t]) > kMaxLogRatio;
+      if (settings.kl().place() == PpoSettings::Kl::REWARD) of_sample.push_back(kl_coef * estimate);
     }
     tokens += static_cast<double>(e.length());
-    scores.push_back(e.reward - penalty);
     e.advantages.assign(e.length(), 0);
-    if (!gae || e.length() == 0) continue;
-    double at_end = e.reward;
-    for (size_t t = 0; t < e.step_rewards.size(); ++t) {
-      rewards[t] += e.step_rewards[t];
-      at_end -= e.step_rewards[t];
-    }
-    rewards.back() += static_cast<float>(at_end);
-    Advantages estimated =
-        Gae(rewards, e.old_values, settings.advantage().gamma(), settings.advantage().lam());
-    e.advantages = std::move(estimated.advantages);
-    e.returns = std::move(estimated.returns);
   }
-  if (!gae) FillGroupAdvantages(settings.advantage().estimator(), scores, step);
+  const bool gae = settings.advantage().estimator() == PpoSettings::Advantage::GAE;
+  if (!gae) FillGroupAdvantages(settings.advantage().estimator(), step);
+  for (size_t i = 0; i < step->size(); ++i) {
+    if (gae) {
+      FillGae(settings, penalties[i], &(*step)[i]);
+    } else {
+      SubtractPenalties(penalties[i], &(*step)[i].advantages);
+    }
+  }
   if (settings.advantage().whiten()) {
     std::vector<std::vector<float>*> all;
     for (Experience& e : *step) all.push_back(&e.advantages);
     Whiten(all);
   }
-  return kl_sum / std::max(1.0, tokens);
+  kl.mean /= std::max(1.0, tokens);
+  kl.clamped /= std::max(1.0, tokens);
+  return kl;
 }
 
 void PpoLoss::SetBatch(std::vector<const Experience*> batch) {
@@ -118,12 +143,14 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
   sums_[kPolicy] += policy.loss.item<float>();
   sums_[kClipped] += static_cast<float>(policy.clipped);
   sums_[kClippedLower] += static_cast<float>(policy.clipped_lower);
+  sums_[kClamped] += static_cast<float>(policy.clamped);
   sums_[kKl] += static_cast<float>(policy.kl);
   sums_[kImportance] += static_cast<float>(policy.importance);
   if (kl_coef_ > 0 && settings_.kl().place() == PpoSettings::Kl::LOSS) {
-    const at::Tensor kl =
-        KlEstimate(settings_.kl().estimator(), states.logprobs, gather(&Experience::ref_logprobs));
+    const at::Tensor reference = gather(&Experience::ref_logprobs);
+    const at::Tensor kl = KlEstimate(settings_.kl().estimator(), states.logprobs, reference);
     const at::Tensor kl_loss = (kl * input.weights).sum();
+    sums_[kKlClamped] += IsClamped(states.logprobs - reference).sum().item<float>();
     sums_[kKlLoss] += kl_loss.item<float>();
     loss = loss + kl_loss * kl_coef_;
   }
@@ -144,6 +171,7 @@ absl::Status PpoLoss::Metrics(Parallel& parallel, std::map<std::string, double>*
   const double tokens = std::max(1.0f, sums_[kTokens]), batches = std::max(1.0, minibatches_);
   (*out)["actor/pg_loss"] = sums_[kPolicy] / batches;
   (*out)["actor/pg_clipfrac"] = sums_[kClipped] / tokens;
+  (*out)["actor/ratio_clampfrac"] = sums_[kClamped] / tokens;
   (*out)["actor/ppo_kl"] = sums_[kKl] / tokens;
   if (settings_.clip().ratio_c() > 0) {
     (*out)["actor/pg_clipfrac_lower"] = sums_[kClippedLower] / tokens;
@@ -153,6 +181,7 @@ absl::Status PpoLoss::Metrics(Parallel& parallel, std::map<std::string, double>*
   }
   if (kl_coef_ > 0 && settings_.kl().place() == PpoSettings::Kl::LOSS) {
     (*out)["actor/kl_loss"] = sums_[kKlLoss] / batches;
+    (*out)["actor/kl_clampfrac"] = sums_[kKlClamped] / tokens;
   }
   if (critic_ != nullptr) {
     (*out)["critic/vf_loss"] = sums_[kValue] / batches;

@@ -14,14 +14,24 @@
 
 namespace reckon {
 
+// KL(policy, reference policy) over the sampled tokens of a step.
+struct TokenKl {
+  double mean = 0;     // estimate of a token
+  double clamped = 0;  // proportion of tokens whose log-ratio was beyond kMaxLogRatio (kl.h)
+};
+
 // Fills in the advantages, and with GAE the returns, of a step's samples from their rewards, old
-// and reference log-probabilities and values. Every rank computes the same. Returns the mean KL
-// estimate of a token.
+// and reference log-probabilities and values. Every rank computes the same.
 //
 // The reward r_t of token t for GAE, with T the last token:
 //   r_t = step reward at t - [kl.place is REWARD] kl_coef KL_t,   r_T += reward - all step rewards
-// (InstructGPT; Ziegler et al. 2019, eq. 2). Group estimators compare the sums of the r_t.
-double FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
+// (InstructGPT; Ziegler et al. 2019, eq. 2). With a group estimator
+//   A_t = GroupAdvantages(rewards) - [kl.place is REWARD] kl_coef sum of KL_s over s >= t
+// (REINFORCE++, Hu 2025, for the second term): the group compares what the task pays. Were the
+// penalty inside, a deviation of rewards that are all equal would be that of the KL alone, and
+// dividing by it would make advantages of full size of it. A group of one reward teaches nothing
+// but its KL.
+TokenKl FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
 
 // The loss of the minibatches of one step, one after another (Schulman et al. 2017, eq. 9, without
 // the entropy bonus):
@@ -51,9 +61,11 @@ class PpoLoss : public SequenceLoss {
     kPolicy,
     kClipped,
     kClippedLower,
+    kClamped,
     kKl,
     kImportance,
     kKlLoss,
+    kKlClamped,
     kValue,
     kValueClipped,
     kSums

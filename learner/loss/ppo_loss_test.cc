@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "common/base/rng.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "learner/parallel/single.h"
 #include "learner/update/scoring.h"
@@ -127,6 +128,64 @@ TEST_P(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
       ranks[parallel.rank()] = OneStep(GetParam(), &parallel, 64);
     });
     for (const Outcome& rank : ranks) ExpectClose(alone, rank);
+  }
+}
+
+// Three groups of two samples: rewards that differ, that are equal, and a sample alone.
+std::vector<Experience> GroupsWithKl() {
+  std::vector<Experience> step(5);
+  for (size_t i = 0; i < step.size(); ++i) {
+    step[i].group = i / 2;
+    step[i].reward = i == 1 ? 0 : 1;
+    step[i].behaviour_logprobs = {-1, -1, -1};
+    step[i].old_logprobs = {-1, -1, -1};
+    step[i].ref_logprobs = {-1, -1.5f, -2};  // K1: 0, 0.5, 1
+  }
+  step[3].ref_logprobs = {-1, -1, -1};
+  return step;
+}
+
+TEST(FillAdvantagesTest, AGroupOfOneRewardTeachesNothingButItsKl) {
+  const double deviation = std::sqrt(0.5);  // of {1, 0}, with K - 1 below
+  for (const auto& [estimator, win] :
+       {std::pair(PpoSettings::Advantage::GRPO, 0.5 / (deviation + 1e-6)),
+        std::pair(PpoSettings::Advantage::DR_GRPO, 0.5),
+        std::pair(PpoSettings::Advantage::RLOO, 1.0)}) {
+    PpoSettings settings;
+    settings.mutable_advantage()->set_estimator(estimator);
+    settings.mutable_advantage()->set_whiten(false);
+    std::vector<Experience> step = GroupsWithKl();
+    const TokenKl kl = FillAdvantages(settings, 0.1, &step);
+    EXPECT_NEAR(kl.mean, 4 * 1.5 / 15, 1e-6);
+    EXPECT_EQ(kl.clamped, 0);
+    const double later[] = {0.15, 0.15, 0.1};  // 0.1 x the KL of this token and the later ones
+    for (size_t t = 0; t < 3; ++t) {
+      EXPECT_NEAR(step[0].advantages[t], win - later[t], 1e-6);
+      EXPECT_NEAR(step[1].advantages[t], -win - later[t], 1e-6);
+      EXPECT_NEAR(step[2].advantages[t], -later[t], 1e-6);
+      EXPECT_EQ(step[3].advantages[t], 0);
+      EXPECT_NEAR(step[4].advantages[t], -later[t], 1e-6);
+    }
+    settings.mutable_kl()->set_place(PpoSettings::Kl::LOSS);
+    FillAdvantages(settings, 0.1, &step);
+    EXPECT_THAT(step[2].advantages, testing::Each(0));
+  }
+}
+
+TEST(FillAdvantagesTest, FarFromTheReferenceEverythingIsFiniteAndCounted) {
+  for (auto estimator : {PpoSettings::Advantage::GAE, PpoSettings::Advantage::GRPO}) {
+    PpoSettings settings;
+    settings.mutable_advantage()->set_estimator(estimator);
+    settings.mutable_kl()->set_estimator(PpoSettings::Kl::K3);
+    std::vector<Experience> step = GroupsWithKl();
+    for (Experience& e : step) e.old_values = {0, 0, 0};
+    step[0].ref_logprobs = {-1, 0, 0};
+    step[0].old_logprobs = {-1, -200, -1e5f};
+    const TokenKl kl = FillAdvantages(settings, 0.05, &step);
+    EXPECT_NEAR(kl.clamped, 2 / 15.0, 1e-9);
+    for (const Experience& e : step) {
+      for (float advantage : e.advantages) EXPECT_TRUE(std::isfinite(advantage));
+    }
   }
 }
 

@@ -8,6 +8,8 @@ namespace reckon {
 
 absl::Status CatchCollectiveErrors(absl::string_view what, absl::FunctionRef<absl::Status()> body) {
   absl::Status status = CatchTorchErrors(what, body);
+  // INTERNAL is what CatchTorchErrors makes of an exception of no particular type, which is how
+  // Gloo reports a lost connection.
   return absl::IsInternal(status) ? absl::UnavailableError(status.message()) : status;
 }
 

@@ -47,11 +47,14 @@ class Gloo : public Parallel {
     return CatchCollectiveErrors("broadcast", [&] {
       c10d::BroadcastOptions options;
       options.rootRank = 0;
+      // Broadcast is where the other ranks wait while rank 0 samples or evaluates.
       options.timeout = kIdleTimeout;
+      // The size comes first, because a receiver must have the memory before the bytes arrive.
       std::vector<at::Tensor> size = {at::empty({1}, at::kLong)};
       size[0].data_ptr<int64_t>()[0] = bytes->size();
       RETURN_IF_ERROR(Wait(group_->broadcast(size, options)));
       bytes->resize(size[0].data_ptr<int64_t>()[0]);
+      // All ranks have the same size by now, so all of them skip the second broadcast or none does.
       if (bytes->empty()) return absl::OkStatus();
       std::vector<at::Tensor> data = {
           at::from_blob(bytes->data(), {static_cast<int64_t>(bytes->size())}, at::kByte)};
@@ -67,6 +70,7 @@ class Gloo : public Parallel {
  private:
   absl::Status Wait(const c10::intrusive_ptr<c10d::Work>& work) {
     broken_ = true;  // until it has completed
+    // Await also throws; then `broken_` stays true as it does when it returns an error.
     RETURN_IF_ERROR(Await(work, stop_));
     broken_ = false;
     return absl::OkStatus();

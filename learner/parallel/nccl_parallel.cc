@@ -58,6 +58,7 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> hos
   RETURN_IF_ERROR(CatchCollectiveErrors("rendezvous", [&] {
     auto options = c10d::ProcessGroupNCCL::Options::create();
     options->timeout = std::chrono::minutes(10);  // for another rank's share of a step
+    // The host's Gloo group has used the same term's keys; the prefix keeps the two groups apart.
     auto store = c10::make_intrusive<c10d::PrefixStore>(
         "nccl", c10::make_intrusive<RendezvousStore>(std::move(stub), term, stop));
     auto group =

@@ -17,6 +17,9 @@ constexpr uint32_t kWaitMs = 1000;  // how long the coordinator holds one GET or
 
 std::string Bytes(const std::vector<uint8_t>& value) { return {value.begin(), value.end()}; }
 
+// Names one logical call, and its retries are the same one to the coordinator: an ADD that was
+// repeated because its reply was lost must count once. Time and process id tell apart the ranks of
+// one machine and the lives of one rank.
 std::string UniqueId() {
   static std::atomic<uint64_t> next = 0;
   static const std::string prefix =
@@ -57,6 +60,8 @@ RendezvousReply RendezvousStore::Call(RendezvousRequest request) {
 RendezvousReply RendezvousStore::Await(RendezvousRequest request,
                                        std::chrono::milliseconds timeout) {
   absl::Time deadline = absl::Now() + absl::FromChrono(timeout);
+  // The coordinator holds the call until the keys exist. It is short and repeated, so that a stop
+  // and the deadline below are noticed within a second.
   request.set_wait_ms(kWaitMs);
   while (true) {
     RendezvousReply reply = Call(request);
@@ -115,6 +120,7 @@ void RendezvousStore::wait(const std::vector<std::string>& keys) { wait(keys, ti
 
 void RendezvousStore::wait(const std::vector<std::string>& keys,
                            const std::chrono::milliseconds& timeout) {
+  // The coordinator refuses a call without keys; for c10d it is satisfied.
   if (keys.empty()) return;
   RendezvousRequest request;
   request.set_op(RendezvousRequest::WAIT);

@@ -38,6 +38,8 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
   weights.manifest.add_sources(server_->address());
   PublishWeightsRequest request;
   *request.mutable_manifest() = weights.manifest;
+  // Before the coordinator knows of it: an actor that hears of the version asks for its chunks at
+  // once.
   server_->Add(version, std::move(weights));
   MarkReply reply;
   RETURN_IF_ERROR(CallWithRetry(stop_,
@@ -46,6 +48,8 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
                                   return stub_->PublishWeights(context, request, &reply);
                                 }));
   served_.insert(version);
+  // After the coordinator has the new version, so that an actor which was told of the one before
+  // can still fetch it.
   while (served_.size() - served_.count(0) > 2) {
     auto oldest = served_.upper_bound(0);
     server_->Drop(*oldest);

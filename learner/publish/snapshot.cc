@@ -8,9 +8,9 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/files/manifest.h"
-#include "common/model/files/model_folder.h"
 #include "common/model/files/weight_bytes.h"
 #include "common/model/kernels/dtype.h"
+#include "learner/publish/exported_texts.h"
 
 namespace reckon {
 namespace {
@@ -31,18 +31,12 @@ void RoundToBf16(const at::Tensor& from, char* to) {
 
 }  // namespace
 
-absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Dtype compute,
-                           const NamedTensors& parameters) {
+absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
+                           const NamedTensors& parameters, SnapshotAdditions additions) {
+  const bool bf16 = compute == Dtype::kBf16;
   std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
-  WeightManifest manifest;
-  manifest.set_config_json(base.config_json());
-  manifest.set_tokenizer_json(base.tokenizer_json());
-  manifest.set_tokenizer_config_json(base.tokenizer_config_json());
-  manifest.set_tokenizer_model(base.tokenizer_model());
-  for (const TensorEntry& tensor : base.tensors()) {
-    *manifest.add_tensors() = tensor;
-    manifest.mutable_tensors()->rbegin()->set_dtype(compute == Dtype::kBf16 ? "BF16" : "F32");
-  }
+  WeightManifest manifest = base.manifest;
+  for (TensorEntry& tensor : *manifest.mutable_tensors()) tensor.set_dtype(bf16 ? "BF16" : "F32");
   RETURN_IF_ERROR(LayOut(&manifest));
   ASSIGN_OR_RETURN(std::shared_ptr<WeightBytes> bytes, WeightBytes::OfSize(manifest.total_bytes()));
   for (const TensorEntry& tensor : manifest.tensors()) {
@@ -53,13 +47,19 @@ absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base
     }
     const at::Tensor values = parameter->second.to(at::kCPU);
     char* to = bytes->data() + tensor.offset();
-    if (compute == Dtype::kBf16) {
+    if (bf16) {
       RoundToBf16(values, to);
     } else {
       std::memcpy(to, values.const_data_ptr(), values.nbytes());
     }
   }
-  return WriteModelFolder(folder, manifest, bytes->bytes());
+  SideFiles side_files = base.side_files;
+  RETURN_IF_ERROR(SetTrainedFacts({.dtype = bf16 ? "bfloat16" : "float32",
+                                   .end_ids = additions.end_ids,
+                                   .end_token = additions.end_token},
+                                  &manifest, &side_files));
+  side_files.merge(additions.files);
+  return WriteModelFolder(folder, manifest, bytes->bytes(), side_files);
 }
 
 }  // namespace reckon

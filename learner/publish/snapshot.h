@@ -1,21 +1,31 @@
 #ifndef RECKON_LEARNER_PUBLISH_SNAPSHOT_H_
 #define RECKON_LEARNER_PUBLISH_SNAPSHOT_H_
 
+#include <cstdint>
 #include <string>
+#include <vector>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
+#include "common/model/files/model_folder.h"
 #include "common/model/transformer.h"
-#include "proto/weights.pb.h"
 
 namespace reckon {
 
-// Writes fp32 parameters as a Hugging Face model folder with the tensors, their order, config and
-// tokenizer of `base`. Values are rounded to the type that the learner's matrix products use (BF16
-// or F32), so that actors compute with the same numbers as the learner. INVALID_ARGUMENT names a
-// tensor of `base` that is not among the parameters.
-absl::Status WriteSnapshot(const std::string& folder, const WeightManifest& base, Dtype compute,
-                           const NamedTensors& parameters);
+// What a snapshot has that is not of its base.
+struct SnapshotAdditions {
+  std::vector<uint32_t> end_ids = {};  // as TrainedFacts; empty: the base's ends are left
+  std::string end_token = {};
+  SideFiles files = {};  // further files, e.g. AdapterFiles
+};
+
+// Writes fp32 parameters as a Hugging Face model folder with the tensors, their order, config,
+// tokenizer and side files of `base`, whose texts then say what was trained (exported_texts.h).
+// Values are rounded to the type that the learner's matrix products use (BF16 or F32), so that
+// actors compute with the same numbers as the learner. INVALID_ARGUMENT names a tensor of `base`
+// that is not among the parameters.
+absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
+                           const NamedTensors& parameters, SnapshotAdditions additions = {});
 
 }  // namespace reckon
 

@@ -3,7 +3,9 @@
 #include <cstring>
 #include <filesystem>
 
+#include "common/base/files.h"
 #include "common/model/files/model_folder.h"
+#include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
@@ -34,7 +36,7 @@ class SnapshotTest : public testing::Test {
 
   Weights WriteAndRead(Dtype compute) {
     const absl::Status written =
-        WriteSnapshot(folder_, base_.manifest, compute, model_->Parameters());
+        WriteSnapshot(folder_, base_, compute, model_->Parameters(), additions_);
     EXPECT_TRUE(written.ok()) << written;
     auto read = ReadModelFolder(folder_);
     EXPECT_TRUE(read.ok()) << read.status();
@@ -49,13 +51,16 @@ class SnapshotTest : public testing::Test {
   }
 
   const std::string folder_ = testing::TempDir() + "/snapshot_test";
-  const Weights base_;
+  Weights base_;
+  SnapshotAdditions additions_;
   std::unique_ptr<Transformer> model_;
 };
 
 TEST_F(SnapshotTest, Fp32IsExactAndTheRestIsTheBases) {
   const Weights read = WriteAndRead(Dtype::kFp32);
-  EXPECT_EQ(read.manifest.config_json(), base_.manifest.config_json());
+  nlohmann::json config = nlohmann::json::parse(base_.manifest.config_json());
+  config["torch_dtype"] = "float32";
+  EXPECT_EQ(nlohmann::json::parse(read.manifest.config_json()), config);
   EXPECT_EQ(read.manifest.tokenizer_json(), base_.manifest.tokenizer_json());
   ASSERT_EQ(read.manifest.tensors_size(), base_.manifest.tensors_size());
   for (const TensorEntry& tensor : read.manifest.tensors()) {
@@ -66,6 +71,22 @@ TEST_F(SnapshotTest, Fp32IsExactAndTheRestIsTheBases) {
               0)
         << tensor.name();
   }
+}
+
+TEST_F(SnapshotTest, SideFilesAndTheTrainedEndAreWritten) {
+  base_.side_files = {{"LICENSE", "all rights"},
+                      {"chat_template.jinja", "{{ x }}"},
+                      {"tokenizer_config.json", R"({"eos_token": "<|im_end|>"})"}};
+  additions_ = {{0, 2}, "<|endoftext|>", {{"adapter/adapter_config.json", "{}"}}};
+  const Weights read = WriteAndRead(Dtype::kFp32);
+  EXPECT_EQ(nlohmann::json::parse(read.manifest.config_json())["eos_token_id"], 0);
+  EXPECT_EQ(nlohmann::json::parse(read.manifest.generation_config_json())["eos_token_id"],
+            nlohmann::json({0, 2}));
+  EXPECT_EQ(*ReadFile(folder_ + "/LICENSE"), "all rights");
+  EXPECT_EQ(*ReadFile(folder_ + "/chat_template.jinja"), "{{ x }}");
+  EXPECT_EQ(nlohmann::json::parse(*ReadFile(folder_ + "/tokenizer_config.json")),
+            nlohmann::json({{"eos_token", "<|endoftext|>"}}));
+  EXPECT_EQ(*ReadFile(folder_ + "/adapter/adapter_config.json"), "{}");
 }
 
 TEST_F(SnapshotTest, Bf16IsTheNearestAndTiesGoToTheEvenOne) {
@@ -84,7 +105,7 @@ TEST_F(SnapshotTest, RefusesParametersThatLackATensor) {
   NamedTensors parameters = model_->Parameters();
   const std::string lacking = parameters.back().first;
   parameters.pop_back();
-  const absl::Status status = WriteSnapshot(folder_, base_.manifest, Dtype::kFp32, parameters);
+  const absl::Status status = WriteSnapshot(folder_, base_, Dtype::kFp32, parameters);
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr(lacking));
   EXPECT_FALSE(std::filesystem::exists(folder_));

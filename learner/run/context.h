@@ -5,6 +5,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 
 #include "absl/time/time.h"
@@ -67,6 +68,7 @@ struct LeaderContext {
   // Plans that ended since the last checkpoint, with their last batch. The next checkpoint covers
   // them, so SaveRun marks them durable.
   std::map<std::string, uint64_t> uncovered_plans = {};
+  std::set<uint64_t> kept_versions = {};  // by keep_evaluated; see KeepEvaluated
 };
 
 struct RankContext {

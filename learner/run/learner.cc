@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
+#include "common/model/model_shape.h"
 #include "common/model/torch_status.h"
 #include "common/net/retry.h"
 #include "common/telemetry/progress.h"
@@ -26,6 +27,7 @@
 #include "learner/parallel/nccl_parallel.h"
 #include "learner/parallel/single.h"
 #include "learner/run/context.h"
+#include "learner/run/inputs.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 
@@ -88,8 +90,12 @@ class Learner {
       RETURN_IF_ERROR(MakeInitialModel());
       RETURN_IF_ERROR(LoadBase(&shape));
       ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
+      RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
       RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
       RETURN_IF_ERROR(CheckStages(shape));
+      // From here on the run has a past.
+      ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
+      RETURN_IF_ERROR(KeepInputs(run_.run_dir, inputs));
     }
     RETURN_IF_ERROR(JoinGroup());
     // The other ranks read the model folder, which an init stage may just have made.
@@ -118,8 +124,10 @@ class Learner {
   }
 
   absl::Status LoadBase(ModelConfig* shape) {
-    ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir)));
-    ASSIGN_OR_RETURN(*shape, ModelConfig::Parse(run_.base.manifest.config_json()));
+    const std::string& adapted = HasInit(run_.config) ? "" : run_.config.model().base();
+    ASSIGN_OR_RETURN(run_.base,
+                     ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir), adapted));
+    ASSIGN_OR_RETURN(*shape, ModelShape(run_.base.manifest));
     return absl::OkStatus();
   }
 
@@ -185,6 +193,12 @@ class Learner {
                                         {run_.cursor.lines().begin(), run_.cursor.lines().end()}));
     }
     run_.reporter = reporter_.get();
+    if (IsLeader() && data_->overlong_train + data_->overlong_eval > 0) {
+      run_.reporter->AddLine(
+          absl::StrCat("do not fit into the model's positions: ", data_->overlong_train,
+                       " problems of data.train, left out, and ", data_->overlong_eval,
+                       " of data.eval, which count as wrong"));
+    }
     if (run_.resume.has_value()) {
       run_.reporter->AddLine(absl::StrCat("resumed from ", run_.resume->path));
     }
@@ -199,6 +213,7 @@ class Learner {
     ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), run_.term,
                                                   run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_});
+    RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishNewest(*leader_);
   }
 
@@ -268,8 +283,12 @@ class Learner {
 
   absl::Status EvaluateAs(const std::string& name) {
     if (!leader_.has_value()) return absl::OkStatus();
-    return Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
-        .status();
+    RETURN_IF_ERROR(
+        Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
+            .status());
+    RETURN_IF_ERROR(KeepEvaluated(*leader_));
+    DropOldFolders(*leader_, saved_);  // the one that was the best before
+    return absl::OkStatus();
   }
 
   const LearnerOptions options_;

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/config/config.h"
+#include "common/model/weights.h"
 #include "common/telemetry/progress.h"
 #include "common/testing/await.h"
 #include "gmock/gmock.h"
@@ -134,7 +135,7 @@ class LearnerTest : public testing::Test {
   void CopyUpTo(const std::string& run, int64_t step, const std::string& copy) {
     const std::string from = absl::StrCat(root_, "/", run), to = absl::StrCat(root_, "/", copy);
     fs::remove_all(to);
-    fs::copy(from, to, fs::copy_options::recursive);
+    fs::copy(from, to, fs::copy_options::recursive | fs::copy_options::copy_symlinks);
     for (int64_t later : ListCheckpoints(from)) {
       if (later > step) fs::remove_all(absl::StrCat(to, "/checkpoints/step_", later));
     }
@@ -215,7 +216,7 @@ TEST_F(LearnerTest, RecordsDistinctAcceptedSamplesPinnedToTheNewestVersion) {
   ASSERT_EQ(selections.size(), 2u);
   for (const auto& [name, selection] : selections) {
     EXPECT_TRUE(selection.complete());
-    EXPECT_EQ(selection.rule(), "reward >= 1, distinct by text");
+    EXPECT_EQ(selection.rule(), "reward >= 1, not cut, distinct by text");
     std::vector<std::string> expected, keys;
     for (int group = 0; group < 10; ++group) {
       expected.push_back(absl::StrCat(group, "/0"));
@@ -233,6 +234,29 @@ TEST_F(LearnerTest, RecordsDistinctAcceptedSamplesPinnedToTheNewestVersion) {
   EXPECT_EQ(plans.at("eval/0_start/greedy").sampling().temperature(), 0);
   EXPECT_EQ(plans.at("eval/3_ei_1_round_2/samples").pinned_version(), 3u);
   EXPECT_EQ(coordinator_.weights().size(), 4u);
+}
+
+// What PEFT reads from adapter/ over its base is the version, to the rounding of the base's type.
+TEST_F(LearnerTest, ARunWithAdaptersLeavesThemForPeft) {
+  const absl::Status run = Run(Options("a", {"training.lora_rank=4"}));
+  ASSERT_TRUE(run.ok()) << run;
+  for (const char* name : {"sft_1", "ei_1_round_1"}) {
+    const std::string folder = absl::StrCat(root_, "/a/weights/", name);
+    const auto merged = ReadModelFolder(folder), adapted = ReadModelFolder(folder + "/adapter");
+    ASSERT_TRUE(merged.ok()) << merged.status();
+    ASSERT_TRUE(adapted.ok()) << adapted.status();
+    ASSERT_EQ(merged->manifest.tensors_size(), adapted->manifest.tensors_size());
+    const ModelConfig shape = *ModelConfig::Parse(merged->manifest.config_json());
+    TransformerWeights a(shape, Dtype::kFp32, Backend::kCpuKernels),
+        b(shape, Dtype::kFp32, Backend::kCpuKernels);
+    ASSERT_TRUE(a.Load(merged->manifest, merged->bytes->bytes(), true).ok());
+    ASSERT_TRUE(b.Load(adapted->manifest, adapted->bytes->bytes(), true).ok());
+    const NamedTensors first = a.Merged(), second = b.Merged();
+    for (size_t i = 0; i < first.size(); ++i) {
+      EXPECT_TRUE(first[i].second.allclose(second[i].second, 1.0 / 128, 1e-6)) << first[i].first;
+    }
+  }
+  EXPECT_FALSE(fs::exists(root_ + "/a/weights/sft_1/adapter_config.json"));
 }
 
 // What is trained, and where a round of expert iteration begins.
@@ -345,7 +369,7 @@ TEST_F(LearnerTest, ARewardModelReranksLabelsStepsAndFilters) {
   EXPECT_EQ(coordinator_.selections().at("orm_1/round_1").rule(), "all, distinct by text");
   // Right samples alone can pass, those that the model likes; probabilities are below 1.
   EXPECT_EQ(coordinator_.selections().at("ei_1/round_1").rule(),
-            "reward >= 1.01, distinct by equations");
+            "reward >= 1.01, not cut, distinct by equations");
   EXPECT_GT(coordinator_.selections().at("ei_1/round_1").keys_size(), 0);
   for (const auto& [name, spec] : coordinator_.plans()) {
     const bool forced = name.find("eval/3_rcrl_1") == 0;
@@ -486,6 +510,178 @@ TEST_F(LearnerTest, KeepsTheLastFoldersAndTheOneTheStageBeganWith) {
   EXPECT_FALSE(fs::exists(root_ + "/a/weights/ei_1_round_1"));
   EXPECT_TRUE(fs::exists(root_ + "/a/weights/ei_1_round_2"));
   EXPECT_EQ(ListCheckpoints(root_ + "/a").size(), 1u);
+}
+
+// As Answer, but evaluations find all answers of version 2 right and all others wrong.
+Rollout SecondVersionIsBest(const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+  Rollout rollout = Answer(spec, lease, sample);
+  if (!absl::StartsWith(spec.name(), "eval/") || lease.weight_version() == 2) return rollout;
+  rollout.mutable_rewards(0)->set_verdict(WRONG);
+  return rollout;
+}
+
+TEST_F(LearnerTest, KeepsTheBestEvaluatedVersionOrAllOfThem) {
+  for (const char* keep : {"BEST", "ALL", "NONE"}) {
+    Cluster cluster(SecondVersionIsBest);
+    const LearnerOptions options = Options(
+        keep, {"keep_last=1", "stage[1].ei.rounds=3", absl::StrCat("keep_evaluated=", keep)});
+    const absl::Status run = cluster.Run(options, stop_.get_token());
+    ASSERT_TRUE(run.ok()) << run;
+    const bool none = keep == std::string("NONE"), all = keep == std::string("ALL");
+    const std::string weights = options.run_dir + "/weights/";
+    EXPECT_TRUE(fs::exists(weights + "sft_1")) << "the stage began with it";
+    EXPECT_EQ(fs::exists(weights + "ei_1_round_1"), !none) << keep;
+    EXPECT_EQ(fs::exists(weights + "ei_1_round_2"), all) << keep;
+    EXPECT_TRUE(fs::exists(weights + "ei_1_round_3")) << keep;
+    std::error_code no_link;
+    EXPECT_EQ(fs::read_symlink(options.run_dir + "/best", no_link),
+              keep == std::string("BEST") ? "weights/ei_1_round_1" : "");
+    if (!none && !all) {
+      EXPECT_TRUE(ReadModelFolder(options.run_dir + "/best").ok());
+    }
+  }
+}
+
+TEST_F(LearnerTest, AFinishedRunGoesOnWithMoreRoundsAsIfItHadHadThemFromTheStart) {
+  const std::string last = "/weights/ei_1_round_3/model.safetensors";
+  Cluster other;
+  ASSERT_TRUE(other.Run(Options("whole", {"stage[1].ei.rounds=3"}), stop_.get_token()).ok());
+  ASSERT_TRUE(Run(Options("longer")).ok());
+  LearnerOptions options = Options("longer", {"stage[1].ei.rounds=3", "eval.samples=1"});
+  options.resume = true;
+  const absl::Status run = Run(options);
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_EQ(ReadFile(options.run_dir + last), ReadFile(root_ + "/whole" + last));
+  EXPECT_EQ(Losses("longer"), Losses("whole"));
+  auto evaluations = ReadEvaluations(options.run_dir);
+  ASSERT_TRUE(evaluations.ok()) << evaluations.status();
+  ASSERT_EQ(evaluations->size(), 5u);
+  EXPECT_EQ(evaluations->at(3).samples(), 2u);  // the past stays as it was
+  EXPECT_EQ(evaluations->at(4).samples(), 1u);
+}
+
+TEST_F(LearnerTest, AFinishedOnlineStageGoesOnWithMoreSteps) {
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/online.textproto", kOnline).ok());
+  ASSERT_TRUE(Run(Options("a", {}, "online")).ok());
+  LearnerOptions options = Options("a", {"stage[0].ppo.steps=6"}, "online");
+  options.resume = true;
+  const absl::Status run = Run(options);
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_TRUE(fs::exists(options.run_dir + "/weights/ppo_1_step_6"));
+  EXPECT_EQ(ReadEvaluations(options.run_dir)->back().name(), "ppo_1_step_6");
+}
+
+TEST_F(LearnerTest, AnInterruptedEvaluationBeginsAgainWithOtherSettings) {
+  LearnerOptions options = Options("a");
+  Cluster other;
+  other.coordinator.faults().FailCall("AppendGroups", 2, absl::InternalError("killed"));
+  EXPECT_EQ(other.Run(options, stop_.get_token()).message(), "killed");
+  options = Options("a", {"eval.max_new_tokens=190"});
+  options.resume = true;
+  const absl::Status run = other.Run(options, stop_.get_token());
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_EQ(other.coordinator.plans().count("eval/0_start_2/greedy"), 1u);
+}
+
+TEST_F(LearnerTest, RefusesToGoOnWithAnotherModel) {
+  LearnerOptions options = Options("a");
+  ASSERT_TRUE(Run(options).ok());
+  ASSERT_TRUE(WriteTinyModel(root_ + "/model", /*seed=*/2).ok());
+  options.resume = true;
+  const absl::Status run = Run(options);
+  EXPECT_EQ(run.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(run.message()),
+              HasSubstr(absl::StrCat("model.path: ", root_, "/model has changed since")));
+}
+
+TEST_F(LearnerTest, ProblemsThatDoNotFitAreRefusedOrCountAsWrong) {
+  std::string lines;
+  for (int i = 0; i < 4; ++i) {
+    absl::StrAppend(&lines, R"({"question": ")", i >= 2 ? std::string(3000, 'x') : "What is it?", i,
+                    R"(", "answer": "It is.\n#### 7"})", "\n");
+  }
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/long.jsonl", lines).ok());
+  const std::vector<std::string> sets = {absl::StrCat("data.train=", root_, "/long.jsonl"),
+                                         absl::StrCat("data.eval=", root_, "/long.jsonl"),
+                                         "stage[0].sft.limit=1"};
+  absl::Status run = Run(Options("refused", sets));
+  EXPECT_EQ(run.code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(run.message()),
+              testing::AllOf(HasSubstr("data.train: 2 of 4 problems do not fit into the model's "
+                                       "2048 positions; the first, long.jsonl:3, needs 3219 "),
+                             HasSubstr("ei.sampling.max_new_tokens 200"),
+                             HasSubstr("data.overlong_problems: COUNT_WRONG")));
+  EXPECT_TRUE(coordinator_.plans().empty());
+
+  std::vector<std::string> counted = sets;
+  counted.push_back("data.overlong_problems=COUNT_WRONG");
+  run = Run(Options("counted", counted));
+  ASSERT_TRUE(run.ok()) << run;
+  const auto evaluations = ReadEvaluations(root_ + "/counted");
+  ASSERT_TRUE(evaluations.ok());
+  for (const Evaluation& evaluation : *evaluations) {
+    EXPECT_EQ(evaluation.problems(), 4u);
+    EXPECT_EQ(evaluation.overlong(), 2u);
+    EXPECT_DOUBLE_EQ(evaluation.maj_at_1().value(), 0.5);  // both that were asked are right
+    EXPECT_DOUBLE_EQ(evaluation.pass_at_k().value(), 0.5);
+    EXPECT_EQ(evaluation.sample_verdicts().at("overlong"), 4u);
+  }
+  EXPECT_EQ(coordinator_.selections().at("ei_1/round_1").keys_size(), 3);  // of two problems
+  for (const nlohmann::json& line : Metrics("counted")) {
+    if (line.contains("val/problems")) {
+      EXPECT_EQ(line["val/overlong"], 2);
+    }
+  }
+}
+
+TEST_F(LearnerTest, SamplesThatWereCutAreSelectedOnRequestAlone) {
+  const auto cut = [](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    Rollout rollout = Answer(spec, lease, sample);
+    if (sample == 0) rollout.set_finish(FINISH_LENGTH);
+    return rollout;
+  };
+  for (const bool keep : {false, true}) {
+    Cluster cluster(cut);
+    const LearnerOptions options =
+        Options(absl::StrCat("keep_", keep), {absl::StrCat("stage[1].ei.keep_truncated=", keep),
+                                              "stage[1].ei.dedup=NONE", "stage[1].ei.rounds=1"});
+    const absl::Status run = cluster.Run(options, stop_.get_token());
+    ASSERT_TRUE(run.ok()) << run;
+    // Ten problems; of each the first two samples are right, of five the third is too.
+    EXPECT_EQ(cluster.coordinator.selections().at("ei_1/round_1").keys_size(), keep ? 25 : 15);
+  }
+}
+
+// As a prompted base model answers: its next question ends the sample.
+Rollout AskNext(const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+  Rollout rollout = Answer(spec, lease, sample);
+  TokenSpan* sampled = rollout.mutable_spans(1);
+  sampled->mutable_tokens()->RemoveLast();  // the end
+  for (unsigned char c : std::string("\nQuestion:")) {
+    sampled->add_tokens(kTinyFirstByte + c);
+    sampled->add_logprobs(-1);
+  }
+  sampled->mutable_logprobs()->RemoveLast();
+  return rollout;
+}
+
+TEST_F(LearnerTest, AnOnlineStageLearnsAnEndInThePlaceOfAStopString) {
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/online.textproto", kOnline).ok());
+  std::vector<double> lengths[2];
+  for (const bool asks : {false, true}) {
+    Cluster cluster(asks ? AskNext : Answer);
+    const std::string name = absl::StrCat("asks_", asks);
+    const absl::Status run =
+        cluster.Run(Options(name, {"stage[0].ppo.steps=1"}, "online"), stop_.get_token());
+    ASSERT_TRUE(run.ok()) << run;
+    for (const nlohmann::json& line : Metrics(name)) {
+      if (!line.contains("actor/pg_loss")) continue;
+      lengths[asks].push_back(line["response_length/mean"]);
+      EXPECT_TRUE(line["actor/pg_loss"].is_number());
+    }
+  }
+  EXPECT_EQ(lengths[0].size(), 1u);
+  EXPECT_EQ(lengths[1], lengths[0]);  // the end token is in the place of the whole string
 }
 
 }  // namespace

@@ -6,8 +6,14 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/adapter.h"
+#include "common/model/init/init_model.h"
+#include "learner/evaluate/evaluation_files.h"
+#include "learner/evaluate/kept_versions.h"
+#include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
 
 namespace reckon {
@@ -15,6 +21,15 @@ namespace {
 
 std::string VersionFolder(const RunState& run, uint64_t version) {
   return absl::StrCat(run.run_dir, "/weights/", run.cursor.folders(static_cast<int>(version) - 1));
+}
+
+// The folder of the weights that the model's adapters are trained over; empty: it has none, or
+// these weights are themselves an adapter that was merged when it was read, and in no folder.
+std::string AdaptedFolder(const RunState& run) {
+  if (!run.model->adapted()) return "";
+  if (run.cursor.adapted_version() > 0) return VersionFolder(run, run.cursor.adapted_version());
+  const std::string folder = BaseModelFolder(run.config, run.run_dir);
+  return AdapterFolder::Is(folder) ? "" : folder;
 }
 
 }  // namespace
@@ -48,8 +63,19 @@ absl::Status ContinueFromNewest(RunState& run) {
 
 absl::Status WriteVersion(LeaderContext& leader) {
   RunState& run = leader.run;
-  return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base.manifest,
-                       run.model->compute(), run.model->MergedWeights());
+  SnapshotAdditions additions;
+  additions.end_ids = leader.data.training->StopTokenIds();
+  const Tokenizer& tokenizer = *leader.data.tokenizer;
+  const uint32_t end = additions.end_ids.front();
+  const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
+  if (tokenizer.TokenId(spelled) == end) additions.end_token = spelled;
+  if (const std::string base = AdaptedFolder(run); !base.empty()) {
+    const TrainingSettings& training = run.stage().training();
+    additions.files =
+        AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters());
+  }
+  return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base, run.model->compute(),
+                       run.model->MergedWeights(), std::move(additions));
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {
@@ -57,12 +83,31 @@ absl::Status PublishNewest(LeaderContext& leader) {
   return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
 }
 
+absl::Status KeepEvaluated(LeaderContext& leader) {
+  RunState& run = leader.run;
+  if (run.config.keep_evaluated() == RunConfig::NONE) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<Evaluation> evaluations, ReadEvaluations(run.run_dir));
+  leader.kept_versions = KeptVersions(run.config, evaluations);
+  if (run.config.keep_evaluated() != RunConfig::BEST || leader.kept_versions.empty()) {
+    return absl::OkStatus();
+  }
+  const uint64_t best = *leader.kept_versions.begin();
+  if (best > run.cursor.version()) return absl::OkStatus();  // the run went back before it
+  const absl::Status linked = LinkBest(
+      run.run_dir, best == 0 ? BaseModelFolder(run.config, run.run_dir)
+                             : absl::StrCat("weights/", run.cursor.folders(int(best) - 1)));
+  // The folder is kept all the same. A copy of a run may have a folder in the place of the link.
+  if (!linked.ok()) LOG(WARNING) << linked.message();
+  return absl::OkStatus();
+}
+
 void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
   const Cursor& cursor = leader.run.cursor;
   const uint64_t keep = std::max<uint64_t>(1, leader.run.config.keep_last());
   for (uint64_t version = 1; version + keep <= cursor.version(); ++version) {
     if (version == cursor.stage_version() || version == saved.version() ||
-        version == cursor.adapted_version() || version == saved.adapted_version()) {
+        version == cursor.adapted_version() || version == saved.adapted_version() ||
+        leader.kept_versions.contains(version)) {
       continue;
     }
     std::error_code error;  // what cannot be deleted costs space and nothing else

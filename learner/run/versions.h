@@ -27,15 +27,22 @@ void AttachAdapters(RunState& run, uint64_t version);
 // adapters keeps its fp32 parameters, which are more precise than the version that was published.
 absl::Status ContinueFromNewest(RunState& run);
 
-// Writes the model as version cursor.version, adapters merged into the weights. Not published yet.
+// Writes the model as version cursor.version, adapters merged into the weights and, for PEFT,
+// beside them in the subfolder adapter/. Not published yet.
 absl::Status WriteVersion(LeaderContext& leader);
 
 // Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes
 // that a restart would find.
 absl::Status PublishNewest(LeaderContext& leader);
 
-// Deletes old folders, all but: the newest keep_last, the one that the stage began with (a KL
-// penalty and restart_from refer to it), and what a restart from the checkpoint of `saved` reads.
+// Reads the run's evaluations, sets leader.kept_versions, and with keep_evaluated: BEST makes
+// <run_dir>/best a link to the folder of the best version. After each evaluation, and when a run
+// resumes.
+absl::Status KeepEvaluated(LeaderContext& leader);
+
+// Deletes old folders, all but: the newest keep_last, leader.kept_versions, the one that the stage
+// began with (a KL penalty and restart_from refer to it), and what a restart from the checkpoint of
+// `saved` reads.
 void DropOldFolders(LeaderContext& leader, const Cursor& saved);
 
 }  // namespace reckon

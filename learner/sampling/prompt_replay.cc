@@ -26,6 +26,8 @@ std::vector<double> PromptReplay::Chances(int64_t step) const {
   if (seen.empty()) return {};
   std::vector<int> by_score(seen.size());
   std::iota(by_score.begin(), by_score.end(), 0);
+  // Ranks instead of scores, so that the size of the scores does not change how sharp the choice
+  // is. Stable, so that equal scores rank by problem and a resumed run draws the same.
   std::stable_sort(by_score.begin(), by_score.end(),
                    [&](int a, int b) { return seen[a].score() > seen[b].score(); });
   std::vector<double> scored(seen.size()), stale(seen.size());
@@ -33,6 +35,8 @@ std::vector<double> PromptReplay::Chances(int64_t step) const {
     scored[by_score[rank]] =
         std::pow(1.0 / static_cast<double>(rank + 1), 1 / settings_.replay().temperature());
   }
+  // At least 1, because a step draws before its own problems are recorded; so the sum below is not
+  // 0.
   for (int i = 0; i < seen.size(); ++i) stale[i] = static_cast<double>(step - seen[i].step());
   Normalise(&scored);
   Normalise(&stale);
@@ -47,6 +51,8 @@ std::vector<PromptReplay::Choice> PromptReplay::Draw(int64_t step) const {
   size_t left = chances.size();
   std::vector<Choice> out(settings_.prompts());
   for (size_t i = 0; i < out.size(); ++i) {
+    // The two numbers of place i are at fixed positions of the stream, so whether one place replays
+    // does not move the draws of the others.
     if (left == 0 || rng.Uniform(i, kWhether) >= settings_.replay().ratio()) continue;
     double at = rng.Uniform(i, kWhich) * std::accumulate(chances.begin(), chances.end(), 0.0);
     // If rounding leads beyond the last problem that has a chance, that one is drawn.
@@ -57,6 +63,8 @@ std::vector<PromptReplay::Choice> PromptReplay::Draw(int64_t step) const {
       if (at < chances[j]) break;
       at -= chances[j];
     }
+    // No problem twice in a step, because Record keeps one score of each. The remaining chances are
+    // not normalised again: the draw multiplies by their sum.
     chances[chosen] = 0;
     --left;
     out[i] = {true, state_.seen(static_cast<int>(chosen)).problem()};
@@ -73,6 +81,8 @@ void PromptReplay::Record(int64_t step, absl::Span<const size_t> problems,
         seen.begin(), seen.end(), problems[i],
         [](const ReplayState::Seen& one, size_t problem) { return one.problem() < problem; });
     if (at == seen.end() || at->problem() != problems[i]) {
+      // Add may move the elements, so the place is kept as a number. The list stays in ascending
+      // order of problems, as the search above and the check of checkpoints need.
       const auto place = at - seen.begin();
       seen.Add()->set_problem(problems[i]);
       at = seen.begin() + place;

@@ -36,6 +36,8 @@ absl::StatusOr<std::unique_ptr<RolloutStream>> RolloutStream::Open(LeaderContext
   ASSIGN_OR_RETURN(const OpenPlanReply opened, leader.plans.Open(spec));
   stream->spec_ = spec;
   stream->appended_ = opened.appended_groups();
+  // The cursor, not the coordinator, says where to continue: batches that were applied after the
+  // checkpoint are taken again, as recorded, and their steps repeated with the same bits.
   stream->batch_ = leader.run.cursor.batches();
   // Else the batches that were learned would have to be sampled again before this one is leased.
   if (static_cast<int64_t>(stream->appended_) <
@@ -51,6 +53,8 @@ absl::StatusOr<std::unique_ptr<RolloutStream>> RolloutStream::Open(LeaderContext
 
 absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   const Cursor& cursor = leader_.run.cursor;
+  // Also when a restart finds the groups of this step appended: the draw is a function of key, step
+  // and state, so it gives the problems that those groups ask, and RecordScores needs them.
   if (replay_.has_value()) DrawPrompts(step);
   if (batch_ > cursor.batches()) {  // the step needs another batch: the one before made no version
     RETURN_IF_ERROR(leader_.plans.MarkApplied(name_, batch_ - 1, cursor.version()));
@@ -120,6 +124,8 @@ size_t RolloutStream::ProblemOfGroup(uint64_t group) {
 size_t RolloutStream::ProblemAtPlace(uint64_t place) {
   const std::vector<Problem>& problems = leader_.data.train;
   const auto pass = static_cast<int64_t>(place / problems.size());
+  // The order of one pass is kept; places are asked for in ascending order, so each pass is
+  // shuffled once.
   if (pass != pass_) {
     pass_ = pass;
     order_.resize(problems.size());
@@ -142,6 +148,8 @@ void RolloutStream::RecordScores(int64_t step, const std::map<uint64_t, double>&
   if (!replay_.has_value()) return;
   std::vector<double> scores;
   for (uint64_t i = 0; i < drawn_.size(); ++i) {
+    // With replay every step is one batch, so group `step * prompts + i` asked drawn_[i]. A group
+    // that was set aside has no score; 0 ranks its problem last.
     const auto at = score_of_group.find(static_cast<uint64_t>(step) * settings_.prompts() + i);
     scores.push_back(at == score_of_group.end() ? 0 : at->second);
   }

@@ -4,7 +4,7 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
+#include "common/config/stage_info.h"
 #include "common/net/plan_watch.h"
 
 namespace reckon {
@@ -15,25 +15,6 @@ constexpr uint32_t kGroupsPerBatch = 16;
 // All groups are of the pinned version, so nothing becomes stale and later batches may be sampled
 // while an earlier one still waits for its last sample.
 constexpr uint32_t kOpenBatches = 64;
-
-void AddReward(const RewardSettings& reward, PlanSpec* spec) {
-  RewardSpec* added = spec->add_rewards();
-  added->set_name(absl::AsciiStrToLower(RewardSettings::Kind_Name(reward.kind())));
-  switch (reward.kind()) {
-    case RewardSettings::EXACT_MATCH_STRICT:
-      added->set_kind(RewardSpec::EXACT_MATCH_STRICT);
-      break;
-    case RewardSettings::EXACT_MATCH_FLEXIBLE:
-      added->set_kind(RewardSpec::EXACT_MATCH_FLEXIBLE);
-      break;
-    case RewardSettings::STEP_MATCH:
-      added->set_kind(RewardSpec::STEP_MATCH);
-      break;
-    case RewardSettings::ORM:
-      break;  // ActorRewards left it out
-  }
-  added->set_weight(reward.weight());
-}
 
 }  // namespace
 
@@ -68,7 +49,10 @@ WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, 
 }
 
 void AddRewards(const RewardList& rewards, PlanSpec* spec) {
-  for (const RewardSettings& reward : ActorRewards(rewards)) AddReward(reward, spec);
+  for (RewardSpec& reward : ActorRewards(rewards)) {
+    reward.set_name(RewardName(reward));
+    *spec->add_rewards() = std::move(reward);
+  }
 }
 
 absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFormatter& formatter,
@@ -93,6 +77,8 @@ absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFo
   };
   RETURN_IF_ERROR(RunPlanToEnd(&leader.plans, spec, leader.run.cursor.version(), next, each_noted,
                                [&] { return watch.Check(); }));
+  // Not durable yet: what `each` has made of the rollouts is safe only with the next checkpoint,
+  // and SaveRun marks these plans then.
   if (last_batch.has_value()) leader.uncovered_plans[spec.name()] = *last_batch;
   return absl::OkStatus();
 }

@@ -11,6 +11,7 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "learner/data/selected_rollouts.h"
 #include "learner/sampling/run_plan.h"
 
@@ -35,17 +36,19 @@ uint64_t SampledTokens(const Rollout& rollout) {
 }
 
 // Appends the keys of a group's selected rollouts to `request`.
-void SelectFromGroup(const std::vector<Rollout>& group, double threshold, SeenSolutions* seen,
-                     RoundCounts* counts, AppendSelectionRequest* request) {
+void SelectFromGroup(const std::vector<Rollout>& group, const SelectionRule& rule,
+                     SeenSolutions* seen, RoundCounts* counts, AppendSelectionRequest* request) {
   bool solved = false;
   for (const Rollout& rollout : group) {
     ++counts->samples;
     counts->tokens += SampledTokens(rollout);
     counts->reward += rollout.reward();
-    if (rollout.finish() == FINISH_LENGTH) ++counts->truncated;
-    if (rollout.reward() < threshold) continue;
+    const bool truncated = rollout.finish() == FINISH_LENGTH;
+    if (truncated) ++counts->truncated;
+    if (rollout.reward() < rule.threshold || (truncated && !rule.keep_truncated)) continue;
     ++counts->accepted;
     solved = true;
+    // Only accepted rollouts are remembered, so a rejected one never hides an accepted one.
     if (!seen->Insert(rollout.key().group(), rollout.completion())) continue;
     ++counts->kept;
     *request->add_keys() = rollout.key();
@@ -76,10 +79,13 @@ absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
                               {"timing_s/gen", seconds}});
 }
 
+// The coordinator compares this text with that of the recorded selection, so a run that resumes
+// with another threshold is refused instead of mixing two rules in one list.
 std::string RuleName(const SelectionRule& rule) {
   std::string name = rule.threshold == -std::numeric_limits<double>::infinity()
                          ? std::string("all")
                          : absl::StrCat("reward >= ", rule.threshold);
+  if (!rule.keep_truncated) absl::StrAppend(&name, ", not cut");
   if (rule.dedup != EiSettings::NONE) {
     absl::StrAppend(&name, ", distinct by ",
                     absl::AsciiStrToLower(EiSettings::Dedup_Name(rule.dedup)));
@@ -129,15 +135,18 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
   auto select = [&](const Batch& batch) -> absl::Status {
     start_next_request();
     counts.set_aside += batch.header.set_aside_size();
+    // A copy, because AddOrmRewards changes the rewards and the batch is the caller's.
     std::vector<Rollout> rollouts = batch.rollouts;
     RETURN_IF_ERROR(AddOrmRewards(leader, rule.rewards, &rollouts));
     for (const std::vector<Rollout>& group : SplitGroups(std::move(rollouts))) {
-      SelectFromGroup(group, rule.threshold, &seen, &counts, &request);
+      SelectFromGroup(group, rule, &seen, &counts, &request);
     }
     return request.keys().empty() ? absl::OkStatus() : leader.plans.AppendSelection(request);
   };
   RETURN_IF_ERROR(RunPlan(leader, spec, *rule.formatter, problems, select));
   start_next_request();
+  // In a call of its own, which is made even when nothing was selected: a selection that exists and
+  // is complete is how a resumed run, or a later stage, knows that the round was sampled.
   request.set_complete(true);
   RETURN_IF_ERROR(leader.plans.AppendSelection(request));
   return Report(run, counts, absl::ToDoubleSeconds(absl::Now() - begin));
@@ -146,10 +155,12 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
 absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
                        const std::function<void(size_t problem, const Rollout&)>& each) {
   std::vector<RolloutKey> keys;
+  const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
   auto fetch = [&]() -> absl::Status {
     ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, leader.plans.Fetch(keys));
     keys.clear();
-    for (const Rollout& rollout : rollouts) {
+    for (Rollout& rollout : rollouts) {
+      EndAtStopString(*leader.data.tokenizer, ends, &rollout);
       const uint64_t group = rollout.key().group();
       if (group >= round.problems.size()) {
         return absl::FailedPreconditionError(
@@ -164,6 +175,7 @@ absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
   RETURN_IF_ERROR(leader.plans.ReadSelection(round.name, [&](const std::vector<RolloutKey>& run) {
     for (const RolloutKey& key : run) {
       keys.push_back(key);
+      // The callback cannot fail, so the first error is kept and returned at the end.
       if (keys.size() >= kFetchedAtOnce && fetched.ok()) fetched = fetch();
     }
   }));

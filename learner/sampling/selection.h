@@ -33,13 +33,15 @@ SampledRound MakeSampledRound(const RunConfig& config, const RunData& data,
                               int64_t round);
 
 // How a round samples and which of its rollouts are selected: those with reward >= threshold that
-// are no duplicate of an earlier one of the problem.
+// are no duplicate of an earlier one of the problem and, unless keep_truncated, were not cut at
+// max_new_tokens.
 struct SelectionRule {
   uint32_t samples_per_prompt = 1;
   SamplingParams sampling;
   RewardList rewards;    // none: EXACT_MATCH_STRICT
   double threshold = 0;  // -infinity: every rollout
   EiSettings::Dedup dedup = EiSettings::NONE;
+  bool keep_truncated = true;
   const PromptFormatter* formatter = nullptr;
 };
 
@@ -48,8 +50,9 @@ struct SelectionRule {
 absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
                          const SelectionRule& rule);
 
-// Calls `each` with the selected rollouts of a round, in order, and the index of the problem in the
-// training data. FAILED_PRECONDITION when the selection is not complete, or of other data.
+// Calls `each` with the selected rollouts of a round, in order, without stop strings
+// (EndAtStopString), and the index of the problem in the training data. FAILED_PRECONDITION when
+// the selection is not complete, or of other data.
 absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
                        const std::function<void(size_t problem, const Rollout&)>& each);
 

@@ -18,10 +18,16 @@ namespace {
 
 constexpr int64_t kBlock = 1 << 16;  // elements of one thread's share
 
+// The header's formula with what is the same for every element taken out of the loop:
+//   p = decay * p - step_size * m / (sqrt(v) * inverse_correction2 + epsilon)
+//   decay = 1 - rate * weight_decay,  step_size = rate / (1 - beta1^t),
+//   inverse_correction2 = 1 / sqrt(1 - beta2^t)
 struct Coefficients {
   float beta1, beta2, epsilon, decay, step_size, inverse_correction2, scale;
 };
 
+// `__restrict` lets the compiler vectorize: the four arrays never overlap. Each element is computed
+// from its own numbers alone, so blocks may run in any order on any thread.
 void StepBlock(const Coefficients& c, int64_t n, float* __restrict p, const float* __restrict g,
                float* __restrict m, float* __restrict v) {
   for (int64_t i = 0; i < n; ++i) {
@@ -83,6 +89,8 @@ void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double l
 }
 
 void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
+  // The moments stay on the device between optimizer steps. Two arrays as large as the model are
+  // copied there only after moments() gave a caller the host's, which it may have changed.
   if (host_is_newest_) {
     const c10::Device device = gradient.device();
     first_ = HostView(moments_.first).to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
@@ -90,6 +98,8 @@ void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, doubl
     host_is_newest_ = false;
   }
   ++moments_.steps;
+  // In place, because a scaled copy would be one more array as large as the model. The gradient is
+  // zeroed before its next use.
   const at::Tensor scaled = gradient.mul_(gradient_scale);
   std::vector<at::Tensor> parameters, gradients, first, second, steps;
   const at::Tensor step =
@@ -101,6 +111,8 @@ void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, doubl
     gradients.push_back(scaled.narrow(0, offset, n));
     first.push_back(first_.narrow(0, offset, n));
     second.push_back(second_.narrow(0, offset, n));
+    // LibTorch wants a counter for each parameter; all of them are the same one-element tensor,
+    // which this call does not change.
     steps.push_back(step);
     offset += n;
   }
@@ -122,6 +134,9 @@ double GlobalNorm(const at::Tensor& gradient) {
   if (!gradient.is_cpu()) return at::norm(gradient).item<double>();
   const float* values = gradient.const_data_ptr<float>();
   const int64_t n = gradient.numel(), blocks = (n + kBlock - 1) / kBlock;
+  // One sum a block and then the blocks in order: the result does not depend on which thread
+  // computed which block. fp32 would lose the small gradients of a model with billions of elements
+  // in the large sum.
   std::vector<double> sums(blocks, 0);
   ParallelFor(blocks, [&](int64_t block) {
     double sum = 0;

@@ -24,12 +24,16 @@ at::Tensor Critic::Values(const MicroBatch& micro, const TokenStates& states) {
       PackedAttention(layers_->config(), micro.starts, layers_->backend());
   const at::Tensor hidden = layers_->Forward(detach_ ? states.residual.detach() : states.residual,
                                              micro.positions, *attention);
+  // The value of a token is that of the state before it, as its log-probability is: the value must
+  // not know the token.
   return head_.Forward(at::index_select(hidden, 0, micro.predicting.to(hidden.device())));
 }
 
 NamedTensors Critic::parameters() const {
   NamedTensors out = head_.parameters();
   if (!layers_.has_value()) return out;
+  // The layers are named as in the whole model; the prefix keeps them apart from the policy's in a
+  // checkpoint.
   for (auto& [name, tensor] : layers_->Parameters()) out.emplace_back("critic." + name, tensor);
   return out;
 }

@@ -34,6 +34,7 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
       targets.push_back(static_cast<int32_t>(sequence->tokens[i]));
     }
     out.starts.push_back(tokens.size());
+    // `loss_tokens` is still the number before this sequence.
     out.counts.push_back(static_cast<int64_t>(targets.size()) - out.loss_tokens);
     out.loss_tokens = targets.size();
   }
@@ -52,6 +53,8 @@ TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const Tok
   const at::Tensor hidden = model.Forward(batch.tokens, batch.positions, *attention, &tap);
   TokenStates out;
   out.residual = tap.residual;
+  // Only rows that predict a loss token go through the head: prompts need no logits, which are by
+  // far the widest part of the pass.
   out.hidden = at::index_select(hidden, 0, batch.predicting.to(hidden.device()));
   if (query.logprobs) {
     out.logprobs = model.LogProb(out.hidden, batch.targets, query.temperature);
@@ -66,6 +69,8 @@ std::vector<std::vector<size_t>> DivideIntoMicroBatches(
   for (const TrainingSequence* sequence : batch) lengths.push_back(sequence->tokens.size());
   const std::vector<size_t> mine = AssignToRanks(lengths, world)[rank];
   std::vector<int64_t> my_lengths;
+  // Each rank computes the whole assignment and takes its part. No rank has to be told, and since
+  // the batch is the same on every rank, the parts fit together.
   for (size_t i : mine) my_lengths.push_back(lengths[i]);
   std::vector<std::vector<size_t>> bins = PackFirstFit(my_lengths, micro_batch_tokens);
   for (std::vector<size_t>& bin : bins) {

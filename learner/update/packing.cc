@@ -8,6 +8,8 @@ namespace reckon {
 std::vector<std::vector<size_t>> AssignToRanks(absl::Span<const int64_t> lengths, int world) {
   std::vector<size_t> order(lengths.size());
   std::iota(order.begin(), order.end(), 0);
+  // Stable, and min_element takes the first of equals: ties must fall in the same way on every
+  // rank, or a sequence would be trained on twice or not at all.
   std::stable_sort(order.begin(), order.end(),
                    [&](size_t a, size_t b) { return lengths[a] > lengths[b]; });
   std::vector<int64_t> load(world, 0);
@@ -17,6 +19,7 @@ std::vector<std::vector<size_t>> AssignToRanks(absl::Span<const int64_t> lengths
     load[rank] += lengths[i];
     assigned[rank].push_back(i);
   }
+  // In the order of the batch, so that one rank gives the same sums as no division at all.
   for (std::vector<size_t>& mine : assigned) std::sort(mine.begin(), mine.end());
   return assigned;
 }
@@ -26,9 +29,11 @@ std::vector<std::vector<size_t>> PackFirstFit(absl::Span<const int64_t> lengths,
   std::vector<int64_t> room;
   for (size_t i = 0; i < lengths.size(); ++i) {
     size_t bin = 0;
+    // Quadratic in the worst case, over the sequences of one batch.
     while (bin < bins.size() && room[bin] < lengths[i]) ++bin;
     if (bin == bins.size()) {
       bins.emplace_back();
+      // A sequence longer than the capacity fills its bin: the room left is zero.
       room.push_back(std::max(capacity, lengths[i]));
     }
     bins[bin].push_back(i);

@@ -23,6 +23,8 @@ class CrossEntropy : public SequenceLoss {
   void Begin(absl::Span<const TrainingSequence* const> batch) override {
     int64_t loss_tokens = 0;
     for (const TrainingSequence* sequence : batch) loss_tokens += LossTokens(*sequence);
+    // Divided by the loss tokens of the global batch, not of the micro-batch: sums over
+    // micro-batches and ranks then add up to the same mean however the work is divided.
     scale_ = -1.0 / static_cast<double>(loss_tokens);
   }
   at::Tensor Of(const std::vector<size_t>&, const MicroBatch&, const TokenStates& states) override {
@@ -65,6 +67,8 @@ std::unique_ptr<PolicyUpdate> PolicyUpdate::Create(Transformer* model, Parallel*
 }
 
 PolicyUpdate::~PolicyUpdate() {
+  // The model outlives this object. Without the reset its parameters would keep the gradient's
+  // memory alive.
   for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
 }
 
@@ -89,6 +93,8 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
                    }));
   if (parallel_.world() > 1) {
     auto loss = static_cast<float>(result.loss);
+    // Every rank is here in the same order, gradient first. A rank whose share failed has returned
+    // above; its process ends, and the others get UNAVAILABLE from this call.
     RETURN_IF_ERROR(parallel_.AllReduceSum(gradient_));
     RETURN_IF_ERROR(parallel_.AllReduceSum(absl::MakeSpan(&loss, 1)));
     result.loss = loss;
@@ -96,11 +102,14 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
   ASSIGN_OR_RETURN(result.grad_norm, CatchTorchErrors("gradient norm", [&] {
                      return absl::StatusOr<double>(GlobalNorm(gradient_));
                    }));
+  // After the all-reduce, so that all ranks see the same two numbers and either all of them step or
+  // none does. A NaN that reached AdamW would be in the moments for good.
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
     return absl::InternalError(absl::StrCat("loss ", result.loss, ", gradient norm ",
                                             result.grad_norm,
                                             ": not finite; try a lower learning rate"));
   }
+  // Clipping is a factor for AdamW and not a pass over the gradient of its own.
   const double scale = max_grad_norm_ > 0 && result.grad_norm > max_grad_norm_
                            ? max_grad_norm_ / result.grad_norm
                            : 1;
@@ -119,6 +128,8 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
 
 absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     absl::Span<const TrainingSequence* const> batch, SequenceLoss& loss_function) {
+  // At the beginning and not after a step: what an optimizer step that failed has left is dropped
+  // too.
   gradient_.zero_();
   loss_function.Begin(batch);
   c10::AutoGradMode with_gradients(true);
@@ -131,6 +142,8 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     if (micro.loss_tokens == 0) continue;
     const TokenStates states = ForwardTokens(model_, micro, loss_function.query());
     const at::Tensor sum = loss_function.Of(bin, micro, states);
+    // Frees the activations of this micro-batch before the next is packed: memory is that of one
+    // micro-batch.
     sum.backward();
     loss += sum.item<float>();
   }

@@ -35,6 +35,8 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
                          absl::Span<const TrainingSequence* const> batch,
                          int64_t micro_batch_tokens, const TokenQuery& query, TokenValues* logprobs,
                          const TokenHead& head, TokenValues* values) {
+  // All numbers of the batch are in one flat array, each at a place that follows from the batch
+  // alone, so that one all-reduce gives every rank all of them.
   std::vector<size_t> offsets = {0};
   for (const TrainingSequence* sequence : batch) {
     offsets.push_back(offsets.back() + static_cast<size_t>(LossTokens(*sequence)));
@@ -48,6 +50,8 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
       std::vector<const TrainingSequence*> sequences;
       for (size_t i : bin) sequences.push_back(batch[i]);
       const MicroBatch micro = PackSequences(sequences);
+      // Sequences without a loss token have no place in the arrays. Skipping is safe on one rank
+      // alone: no collective runs inside the loop.
       if (micro.loss_tokens == 0) continue;
       const TokenStates states = ForwardTokens(model, micro, query);
       if (query.logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);

@@ -16,12 +16,14 @@ ValueHead::ValueHead(int64_t hidden_size, uint64_t seed, c10::Device device) {
   const double scale = 1 / std::sqrt(static_cast<double>(hidden_size));
   auto* values = weight.data_ptr<float>();
   for (int64_t i = 0; i < weight.numel(); ++i) {
+    // A function of the key and the element's index, so every rank draws the same head.
     values[i] = static_cast<float>((2 * rng.Uniform(static_cast<uint64_t>(i)) - 1) * scale);
   }
   parameters_ = {{"value_head.0.weight", weight},
                  {"value_head.0.bias", at::zeros({2 * hidden_size}, at::kFloat)},
                  {"value_head.2.weight", at::zeros({1, 2 * hidden_size}, at::kFloat)},
                  {"value_head.2.bias", at::zeros({1}, at::kFloat)}};
+  // Drawn on the CPU and then moved, so that the numbers do not depend on the device.
   for (auto& [name, tensor] : parameters_) {
     tensor = tensor.to(device);
     tensor.set_requires_grad(true);

@@ -14,6 +14,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const auto& answer : {ExtractStrict(completion), ExtractFlexible(completion)}) {
     CHECK(!answer.has_value() || completion.find(*answer) != absl::string_view::npos);
   }
+  for (const auto& answer : {FindStrict(completion), FindFlexible(completion)}) {
+    CHECK(!answer.has_value() || completion.find(answer->text) != absl::string_view::npos);
+  }
   const auto number = CanonicalNumber(reference);
   if (number.has_value()) CHECK(CanonicalNumber(*number) == number) << *number;
   for (int kind = RewardSpec::Kind_MIN; kind <= RewardSpec::Kind_MAX; ++kind) {

@@ -11,7 +11,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   uint64_t offset = 0;
   for (const TensorEntry& tensor : header->tensors) {
     CHECK(tensor.offset() == offset);
-    offset += *TensorBytes(tensor);
+    offset += *StoredBytes(tensor);
     *manifest.add_tensors() = tensor;
   }
   CHECK(offset == header->data_bytes);

@@ -32,7 +32,7 @@ eval {{ samples: 2 max_new_tokens: 16 bootstrap: 50 }}
 stage {{ sft {{ limit: 8 }} }}
 stage {{
   ei {{
-    rounds: 2 samples_per_prompt: 2 threshold: 0 dedup: TEXT
+    rounds: 2 samples_per_prompt: 2 threshold: 0 dedup: TEXT keep_truncated: true
     sampling {{ temperature: 1.0 max_new_tokens: {new_tokens} }}
   }}
 }}

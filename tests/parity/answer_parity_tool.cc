@@ -1,7 +1,6 @@
 // Reads texts from stdin, each ended by a zero byte. For each writes four fields, each ended by a
-// zero byte: the strict answer, the flexible answer, the number and the equation key; "+" and the
-// text, or
-// "-" for none.
+// zero byte: the strict match, the flexible match, the number, the equation key, and the two
+// matches widened to whole expressions; "+" and the text, or "-" for none.
 
 #include <iostream>
 #include <iterator>
@@ -28,6 +27,9 @@ int main() {
     Write(reckon::ExtractFlexible(text));
     Write(reckon::CanonicalNumber(text));
     Write(reckon::EquationKey(text));
+    for (const auto& found : {reckon::FindStrict(text), reckon::FindFlexible(text)}) {
+      Write(found.has_value() ? std::optional(found->text) : std::nullopt);
+    }
   }
   return std::cout.flush() ? 0 : 1;
 }

@@ -23,7 +23,8 @@ Q, K, V = (f"model.layers.1.self_attn.{p}_proj" for p in "qkv")
 
 def families():
     """(name, config, options of saving, parameters whose gradient is compared)."""
-    from transformers import LlamaConfig, Qwen2Config, Qwen3Config
+    from transformers import (LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, SeedOssConfig,
+                              SmolLM3Config)
     weights = ["model.embed_tokens.weight", f"{Q}.weight", f"{K}.weight", "model.norm.weight"]
     yield "Llama 2", LlamaConfig(**SHAPE, tie_word_embeddings=False), {}, weights + ["lm_head.weight"]
     yield ("Llama 3.1", LlamaConfig(**SHAPE, rope_parameters=LLAMA3, tie_word_embeddings=False),
@@ -36,6 +37,11 @@ def families():
     yield "Qwen2.5, tied", Qwen2Config(**SHAPE, tie_word_embeddings=True), {}, weights + bias
     yield ("Qwen2, untied", Qwen2Config(**SHAPE, tie_word_embeddings=False),
            {"max_shard_size": "100KB"}, weights + bias)
+    yield ("Seed-OSS", SeedOssConfig(
+        **SHAPE, head_dim=16, attention_dropout=0, residual_dropout=0), {}, weights + bias)
+    yield "Mistral", MistralConfig(**SHAPE, sliding_window=256), {}, weights + ["lm_head.weight"]
+    # The layer whose gradients are compared is without RoPE.
+    yield "SmolLM3", SmolLM3Config(**SHAPE, no_rope_layers=[1, 0, 1], pad_token_id=None), {}, weights
     norms = [f"model.layers.1.self_attn.{p}_norm.weight" for p in "qk"]
     for tied in (True, False):
         yield (f"Qwen3, {'tied' if tied else 'untied'}",

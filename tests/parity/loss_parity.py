@@ -62,11 +62,15 @@ def draw_case(rng):
             n = rng.randint(1, 12)
             old = [rng.uniform(-4, -0.01) for _ in range(n)]
             near = lambda spread: [rng.gauss(x, spread) for x in old]
+            # Sometimes so far from the reference that log-ratios are clamped. Without a critic, as
+            # fp32 cannot tell the clipped from the unclipped error of a return of 1e8.
+            far = (settings["kl"]["place"] == "REWARD" and rng.random() < 0.1
+                   and settings["advantage"]["estimator"] != "GAE")
             samples.append({
                 "group": group, "reward": rng.choice((0, 1, 1, rng.uniform(-1, 1))), "old": old,
                 "steps": [rng.choice((0, 0, 0.25)) for _ in range(n)],
                 "behaviour": near(0.2), "logprobs": near(0.3),
-                "ref": near(0.3) if settings["kl"]["coef"] > 0 else [],
+                "ref": near(40 if far else 0.3) if settings["kl"]["coef"] > 0 else [],
                 "values": [rng.gauss(0, 0.5) for _ in range(n)],
                 "hidden": [rng.gauss(0, 1) for _ in range(n * HIDDEN)]})
     order = list(range(len(samples)))
@@ -87,7 +91,10 @@ def padded(rows, shape=()):
 
 def kl_of(kind, logprobs, ref):
     d = logprobs - ref
-    return {"K1": d, "K2": 0.5 * d ** 2, "K3": (-d).exp() - 1 + d}[kind]
+    if kind == "K1":
+        return d
+    d = d.clamp(-20, 20)
+    return 0.5 * d ** 2 if kind == "K2" else (-d).exp() - 1 + d
 
 
 def advantages_of(s, samples, old, ref, values, mask):
@@ -95,14 +102,14 @@ def advantages_of(s, samples, old, ref, values, mask):
     rewards = torch.zeros_like(old)
     kl = kl_of(s["kl"]["estimator"], old, ref) * mask if s["kl"]["coef"] > 0 else torch.zeros_like(old)
     mean_kl = (kl.sum() / mask.sum()).item()
-    if s["kl"]["place"] == "REWARD":
-        rewards = rewards - s["kl"]["coef"] * kl
+    penalty = s["kl"]["coef"] * kl if s["kl"]["place"] == "REWARD" else torch.zeros_like(old)
     lengths = mask.sum(1).long()
     for i, sample in enumerate(samples):
         rewards[i, :lengths[i]] += torch.tensor(sample["steps"], dtype=torch.float64)
         rewards[i, lengths[i] - 1] += sample["reward"] - sum(sample["steps"])
     returns = torch.zeros_like(old)
     if s["advantage"]["estimator"] == "GAE":
+        rewards = rewards - penalty
         advantages = torch.zeros_like(old)
         running = torch.zeros(len(samples), dtype=torch.float64)
         following = torch.zeros(len(samples), dtype=torch.float64)
@@ -125,7 +132,9 @@ def advantages_of(s, samples, old, ref, values, mask):
                 advantages[rows] = r - r.mean()
                 if s["advantage"]["estimator"] == "GRPO":
                     advantages[rows] /= r.std() + 1e-6
-        advantages = advantages[:, None] * mask
+        # The group compares what the task pays; a token answers for its own KL and the later ones'.
+        to_go = penalty.flip(1).cumsum(1).flip(1)
+        advantages = (advantages[:, None] - to_go) * mask
     if s["advantage"]["whiten"]:
         mean = (advantages * mask).sum() / mask.sum()
         variance = ((advantages - mean) ** 2 * mask).sum() / mask.sum()
@@ -156,7 +165,7 @@ def oracle(question, s, answer):
         tensor.requires_grad_()
 
     advantages, returns, kl = advantages_of(s, samples, old, ref, values, mask)
-    ratio = (logprobs - old).exp()
+    ratio = (logprobs - old).clamp(-20, 20).exp()
     surrogate = torch.minimum(
         ratio * advantages,
         ratio.clamp(1 - s["clip"]["ratio_low"], 1 + s["clip"]["ratio_high"]) * advantages)

@@ -117,7 +117,7 @@ absl::StatusOr<json> Answer(const json& question) {
   for (const Sample& sample : samples) step.push_back(sample.experience);
   const double kl_coef = settings.kl().coef();
   json out;
-  out["kl"] = FillAdvantages(settings, kl_coef, &step);
+  out["kl"] = FillAdvantages(settings, kl_coef, &step).mean;
 
   const bool gae = settings.advantage().estimator() == PpoSettings::Advantage::GAE;
   Critic critic(samples[0].hidden.size(1), settings.critic().detach(), 5, at::kCPU);

@@ -52,7 +52,8 @@ absl::Status Run(int argc, char** argv) {
   at::Tensor hidden = model->Forward(tokens, positions, *attention);
   model->LogProb(hidden.narrow(0, 0, n - 1), tokens.narrow(0, 1, n - 1), 1.0).mean().backward();
   if (const char* folder = std::getenv("RECKON_WRITE_TO"); folder != nullptr) {
-    absl::Status written = WriteModelFolder(folder, weights->manifest, weights->bytes->bytes());
+    absl::Status written =
+        WriteModelFolder(folder, weights->manifest, weights->bytes->bytes(), weights->side_files);
     if (!written.ok()) return written;
   }
   std::string out;

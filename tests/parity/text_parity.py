@@ -18,7 +18,7 @@ from oracle import MODEL, TEMPLATES, run
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 GSM8K = pathlib.Path(os.environ.get("RECKON_DATA") or ROOT.parent / "shared/data") / "gsm8k"
-GENERATED = 100_000
+GENERATED = 10_000
 SEED = 20240307
 
 
@@ -86,9 +86,10 @@ def gsm8k():
 # Comparing.
 
 class Comparison:
-    def __init__(self, tool, tokenizer_json, tokenizer_config):
-        self.command = [tool, str(tokenizer_json), str(tokenizer_config)]
+    def __init__(self, tool, tokenizer_json, tokenizer_config, kwargs=""):
+        self.command = [tool, str(tokenizer_json), str(tokenizer_config), kwargs]
         self.failures = 0
+        self.any_order = False
 
     def check(self, name, questions, wanted):
         if not questions or len(questions) != len(wanted):
@@ -103,7 +104,7 @@ class Comparison:
         wrong = 0
         for question, answer, want in zip(questions, answers, wanted):
             got = json.loads(answer)
-            if got != want:
+            if got != want and not (self.any_order and sorted(got) == sorted(want)):
                 wrong += 1
                 if wrong <= 5:
                     print(f"{name}: {question!r}\n  reckon {got!r}\n  oracle {want!r}")
@@ -145,7 +146,7 @@ def compare_smollm2(comparison, oracle, every, seed):
         comparison.decode("GSM8K", oracle, ids)
     else:
         print(f"GSM8K: not compared, {GSM8K} is missing (set RECKON_DATA)")
-    comparison.decode("random ids", oracle, random_ids(oracle, 30_000))
+    comparison.decode("random ids", oracle, random_ids(oracle, 10_000))
 
 
 def split_by(number):
@@ -267,17 +268,14 @@ LLAMA2 = (
 
 
 def templates():
-    """(name, chat template, roles its authors foresaw) of every model family that chats."""
-    own = json.loads((MODEL / "tokenizer_config.json").read_text())["chat_template"]
-    yield "SmolLM2", own
-    yield "Qwen2", own.replace("You are a helpful AI assistant named SmolLM, trained by Hugging Face",
-                               "You are a helpful assistant.")
-    shipped = list(TEMPLATES.glob("lib/python3*/site-packages/trl/chat_templates"))
+    """(name, chat template) of what TRL ships for the families it trains, and two more."""
+    yield "SmolLM2", json.loads((MODEL / "tokenizer_config.json").read_text())["chat_template"]
+    yield "Llama 2", LLAMA2
+    shipped = sorted(TEMPLATES.glob("lib/python3*/site-packages/trl/chat_templates/*.jinja"))
     if not shipped:
         sys.exit(f"{TEMPLATES} has no chat templates (./dev setup --oracle)")
-    for name in ("qwen2_5", "qwen3", "llama3", "llama3_1", "llama3_2"):
-        yield name, (shipped[0] / f"{name}.jinja").read_bytes().decode()
-    yield "llama2", LLAMA2
+    for path in shipped:
+        yield path.stem, path.read_bytes().decode()
 
 
 def thoughtful(chats):
@@ -291,47 +289,37 @@ def thoughtful(chats):
                     "".join(rng.choices(marks, k=rng.randint(0, 8)))] for role, content in chat], prompt
 
 
-def alternate(chat):
-    roles = [role for role, _ in chat]
-    turns = roles[1:] if roles[0] == "system" else roles
-    return turns == ["user", "assistant", "user", "assistant"][:len(turns)]
-
-
 def compare_chat(tool):
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-    from transformers import AutoTokenizer
-    chats = list(conversations())
-    chats += list(thoughtful(chats))
-    tokenizer = AutoTokenizer.from_pretrained(MODEL)
-    failures = 0
+    import datetime
+    import jinja2
+    from transformers.utils.chat_template_utils import _compile_jinja_template
+    chats = [(c, p) for c, p in conversations() if all(role != "tool" for role, _ in c)]
+    chats = chats[:250] + list(thoughtful(chats))[:250]
+    day = datetime.datetime(2024, 7, 26)
+    failures = refused = rendered = 0
     for name, template in templates():
-        bos = "<|begin_of_text|>" if name.startswith("llama") else "<|im_start|>"
-        foreseen = [(c, p) for c, p in chats if name in ("SmolLM2", "Qwen2") or
-                    (c and all(role != "tool" for role, _ in c) and
-                     (name != "llama2" or alternate(c)))]
-        questions = [{"chat": chat, "prompt": prompt} for chat, prompt in foreseen]
-        messages = [[{"role": role, "content": content} for role, content in chat]
-                    for chat, _ in foreseen]
-        with tempfile.TemporaryDirectory() as folder:
-            config = pathlib.Path(folder) / "tokenizer_config.json"
-            config.write_text(json.dumps({"chat_template": template, "bos_token": bos,
-                                          "eos_token": "<|im_end|>"}))
-            comparison = Comparison(tool, MODEL / "tokenizer.json", config)
-            # The environment that transformers renders in; the date is the templates' own.
-            rendered = ImmutableSandboxedEnvironment(
-                trim_blocks=True, lstrip_blocks=True,
-                extensions=["jinja2.ext.loopcontrols"]).from_string(template)
-            comparison.check(f"chat of {name} against jinja2", questions, [
-                rendered.render(messages=m, add_generation_prompt=p, bos_token=bos,
-                                eos_token="<|im_end|>")
-                for m, (_, p) in zip(messages, foreseen)])
-            some = [i for i, m in enumerate(messages) if m][-300:]
-            tokenizer.bos_token = bos
-            comparison.check(f"chat of {name} against transformers", [questions[i] for i in some], [
-                tokenizer.apply_chat_template(
-                    messages[i], chat_template=template, add_generation_prompt=foreseen[i][1],
-                    tokenize=False, date_string="26 Jul 2024") for i in some])
-            failures += comparison.failures
+        tokens = {"bos_token": "<s>", "eos_token": "<|im_end|>", "pad_token": "<pad>", "unk_token": "<unk>"}
+        for kwargs in ({}, {"enable_thinking": False}):
+            compiled = _compile_jinja_template(template)
+            wanted = []
+            for chat, prompt in chats:
+                messages = [{"role": role, "content": content} for role, content in chat]
+                try:
+                    wanted.append(compiled.render(
+                        messages=messages, add_generation_prompt=prompt, tools=None, documents=None,
+                        strftime_now=day.strftime, **tokens, **kwargs))
+                except (jinja2.TemplateError, TypeError, ValueError):
+                    wanted.append(None)
+            refused += wanted.count(None)
+            rendered += len(wanted) - wanted.count(None)
+            with tempfile.TemporaryDirectory() as folder:
+                config = pathlib.Path(folder) / "tokenizer_config.json"
+                config.write_text(json.dumps({"chat_template": template, **tokens}))
+                comparison = Comparison(tool, MODEL / "tokenizer.json", config, json.dumps(kwargs))
+                comparison.check(f"chat of {name} {kwargs or ''}",
+                                 [{"chat": chat, "prompt": prompt} for chat, prompt in chats], wanted)
+                failures += comparison.failures
+    print(f"chat: {rendered} rendered, {refused} refused by both")
     return failures
 
 
@@ -346,7 +334,7 @@ def main():
     for start in range(0, count, GENERATED):
         compare_smollm2(comparison, oracle, every, SEED + start)
     failures = comparison.failures + compare_chat(sys.argv[1])
-    failures += compare_variants(sys.argv[1], every, count // 25)
+    failures += compare_variants(sys.argv[1], every, count // 5)
     sys.exit(f"{failures} differ" if failures else 0)
 
 

@@ -3,8 +3,8 @@
 //   {"encode_hex": BYTES} -> [ID, ...]
 //   {"begin": TEXT} -> [ID, ...]
 //   {"decode": [ID, ...], "skip": BOOL} -> TEXT
-//   {"chat": [[ROLE, CONTENT], ...], "prompt": BOOL} -> TEXT
-// Usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON < questions > answers
+//   {"chat": [[ROLE, CONTENT], ...], "prompt": BOOL} -> TEXT, or null if the template refuses
+// Usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON KWARGS_JSON < questions > answers
 // TOKENIZER: a tokenizer.json or a tokenizer.model.
 
 #include <iostream>
@@ -28,15 +28,19 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
   if (FindField(question, "encode") != nullptr) {
     ASSIGN_OR_RETURN(std::string text, GetString(question, "encode"));
     ASSIGN_OR_RETURN(bool special, GetBool(question, "special"));
-    return json(tokenizer.Encode(text, special));
+    ASSIGN_OR_RETURN(const auto ids, tokenizer.Encode(text, special));
+    return json(ids);
   }
   if (FindField(question, "encode_hex") != nullptr) {
     ASSIGN_OR_RETURN(std::string hex, GetString(question, "encode_hex"));
-    return json(tokenizer.Encode(absl::HexStringToBytes(hex), /*parse_special=*/false));
+    ASSIGN_OR_RETURN(const auto ids,
+                     tokenizer.Encode(absl::HexStringToBytes(hex), /*parse_special=*/false));
+    return json(ids);
   }
   if (FindField(question, "begin") != nullptr) {
     ASSIGN_OR_RETURN(std::string text, GetString(question, "begin"));
-    return json(tokenizer.EncodeBeginning(text));
+    ASSIGN_OR_RETURN(const auto ids, tokenizer.EncodeBeginning(text));
+    return json(ids);
   }
   if (FindField(question, "decode") != nullptr) {
     ASSIGN_OR_RETURN(const json* ids, GetArray(question, "decode"));
@@ -47,16 +51,19 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
   ASSIGN_OR_RETURN(bool prompt, GetBool(question, "prompt"));
   std::vector<ChatMessage> messages;
   for (const json& pair : *pairs) messages.push_back({pair.at(0), pair.at(1)});
-  return json(chat.Render(messages, prompt));
+  const absl::StatusOr<std::string> text = chat.Render(messages, prompt);
+  if (text.ok()) return json(*text);
+  std::cerr << text.status().message() << "\n";
+  return json();  // null
 }
 
-absl::Status Run(const char* tokenizer_path, const char* config_path) {
+absl::Status Run(const char* tokenizer_path, const char* config_path, const char* kwargs) {
   ASSIGN_OR_RETURN(std::string file, ReadFile(tokenizer_path));
   const bool is_model = absl::EndsWith(tokenizer_path, ".model");
   ASSIGN_OR_RETURN(auto tokenizer,
                    is_model ? Tokenizer::Create("", file) : Tokenizer::Create(file));
   ASSIGN_OR_RETURN(std::string config_json, ReadFile(config_path));
-  ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Create(config_json));
+  ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Create(config_json, kwargs));
   std::string line;
   while (std::getline(std::cin, line)) {
     ASSIGN_OR_RETURN(json question, ParseJson(line));
@@ -71,11 +78,11 @@ absl::Status Run(const char* tokenizer_path, const char* config_path) {
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  if (argc != 3) {
-    std::cerr << "usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON\n";
+  if (argc != 4) {
+    std::cerr << "usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON KWARGS_JSON\n";
     return 2;
   }
-  const absl::Status status = reckon::Run(argv[1], argv[2]);
+  const absl::Status status = reckon::Run(argv[1], argv[2], argv[3]);
   if (!status.ok()) std::cerr << status << '\n';
   return status.ok() ? 0 : 1;
 }

@@ -1,54 +1,31 @@
 #include "common/model/files/model_folder.h"
 
-#include <fcntl.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
+#include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <set>
+#include <map>
+#include <optional>
 #include <thread>
-#include <vector>
+#include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/files.h"
 #include "common/base/machine_limits.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
+#include "common/model/config.h"
+#include "common/model/files/adapter.h"
+#include "common/model/files/atomic_folder.h"
+#include "common/model/files/checkpoint_files.h"
+#include "common/model/files/checkpoint_fit.h"
 #include "common/model/files/manifest.h"
+#include "common/model/files/model_texts.h"
 #include "common/model/files/safetensors.h"
-#include "common/model/files/safetensors_file.h"
-#include "common/model/files/shard_index.h"
-#include "common/model/files/weight_bytes.h"
-#include "common/text/json.h"
-#include "google/protobuf/stubs/common.h"
 
 namespace reckon {
 namespace {
 
-// Config and tokenizer files are sent inside the manifest, which is one message.
-constexpr uint64_t kMaxTextBytes = 14 << 20;
-// All shards are open at once.
-constexpr size_t kMaxShards = 512;
-
-bool ValidUtf8(absl::string_view text) {
-  return google::protobuf::internal::IsStructurallyValidUTF8(text.data(), text.size());
-}
-
-absl::StatusOr<std::string> ReadText(const std::string& folder, const char* name, bool required) {
-  std::string path = absl::StrCat(folder, "/", name);
-  absl::StatusOr<std::string> text = ReadFile(path, kMaxTextBytes);
-  if (!text.ok()) {
-    if (!required && absl::IsNotFound(text.status())) return std::string();
-    return text.status();
-  }
-  if (!ValidUtf8(*text)) return absl::InvalidArgumentError(path + ": not valid UTF-8");
-  return text;
-}
+constexpr uint64_t kCompared = 1 << 20;  // bytes at once
 
 template <typename Word>
 bool AllFinite(const char* data, size_t bytes, Word exponent) {
@@ -71,8 +48,9 @@ absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> 
           i + 1 < manifest.tensors_size() ? manifest.tensors(i + 1).offset() : bytes.size();
       const char* data = bytes.data() + tensor.offset();
       size_t size = end - tensor.offset();
-      bool finite = tensor.dtype() == "F32" ? AllFinite<uint32_t>(data, size, 0x7F800000u)
-                                            : AllFinite<uint16_t>(data, size, 0x7F80u);
+      bool finite = tensor.dtype() == "F32"    ? AllFinite<uint32_t>(data, size, 0x7F800000u)
+                    : tensor.dtype() == "BF16" ? AllFinite<uint16_t>(data, size, 0x7F80u)
+                                               : AllFinite<uint16_t>(data, size, 0x7C00u);
       if (!finite) bad = i;
     }
   };
@@ -85,189 +63,144 @@ absl::Status CheckFinite(const WeightManifest& manifest, absl::Span<const char> 
                                                  " holds a NaN or an infinity"));
 }
 
-absl::StatusOr<std::vector<SafetensorsFile>> OpenSingle(const std::string& path,
-                                                        WeightManifest* manifest) {
-  std::vector<SafetensorsFile> files;
-  ASSIGN_OR_RETURN(SafetensorsFile file, SafetensorsFile::Open(path));
-  for (const TensorEntry& tensor : file.header().tensors) *manifest->add_tensors() = tensor;
-  manifest->set_total_bytes(file.header().data_bytes);
-  files.push_back(std::move(file));
-  return files;
-}
-
-// The tensors of all shards, in the order of the shards' names.
-absl::StatusOr<std::vector<SafetensorsFile>> OpenShards(const std::string& folder,
-                                                        const std::string& index,
-                                                        WeightManifest* manifest) {
-  ASSIGN_OR_RETURN(const std::string text, ReadFile(index, kMaxJsonBytes));
-  ASSIGN_OR_RETURN(auto shard_of, ParseShardIndex(index, text));
-  std::set<std::string> names;
-  for (const auto& [tensor, name] : shard_of) names.insert(name);
-  if (names.size() > kMaxShards) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(index, ": weight_map: more than ", kMaxShards, " files"));
-  }
-  std::vector<SafetensorsFile> shards;
-  uint64_t total = 0;
-  for (const std::string& name : names) {
-    ASSIGN_OR_RETURN(SafetensorsFile shard, SafetensorsFile::Open(absl::StrCat(folder, "/", name)));
-    for (TensorEntry tensor : shard.header().tensors) {
-      auto it = shard_of.find(tensor.name());
-      if (it == shard_of.end() || it->second != name) {
-        return absl::InvalidArgumentError(
-            absl::StrCat(shard.path(), ": tensor ", Printable(tensor.name()), " is ",
-                         it == shard_of.end() ? "not" : "elsewhere", " in the index"));
-      }
-      shard_of.erase(it);
-      tensor.set_offset(total + tensor.offset());
-      *manifest->add_tensors() = std::move(tensor);
-    }
-    total += shard.header().data_bytes;
-    shards.push_back(std::move(shard));
-  }
-  if (!shard_of.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(index, ": tensor ",
-                                                   Printable(shard_of.begin()->first),
-                                                   " is not in ", shard_of.begin()->second));
-  }
-  manifest->set_total_bytes(total);
-  return shards;
-}
-
-absl::Status SyncPath(const std::string& path) {
-  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
-  int synced = ::fsync(fd);
-  ::close(fd);
-  if (synced != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path));
-  return absl::OkStatus();
-}
-
-absl::Status WriteParts(const std::string& path, const std::vector<absl::Span<const char>>& parts) {
-  int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-  if (fd < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot create ", path));
-  absl::Cleanup close_fd = [fd] { ::close(fd); };
-  for (absl::Span<const char> part : parts) {
-    while (!part.empty()) {
-      ssize_t n = ::write(fd, part.data(), part.size());
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot write ", path));
-      part.remove_prefix(n);
-    }
-  }
-  if (::fsync(fd) != 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot sync ", path));
-  return absl::OkStatus();
-}
-
-absl::StatusOr<std::string> ReadTokenizerModel(const std::string& folder) {
-  absl::StatusOr<std::string> bytes = ReadFile(folder + "/tokenizer.model", kMaxTextBytes);
-  return absl::IsNotFound(bytes.status()) ? std::string() : bytes;
-}
-
-// transformers 5 moved the chat template into a file of its own; this puts it back.
-absl::StatusOr<std::string> ReadTokenizerConfig(const std::string& folder) {
-  ASSIGN_OR_RETURN(std::string text, ReadText(folder, "tokenizer_config.json", false));
-  ASSIGN_OR_RETURN(const std::string chat, ReadText(folder, "chat_template.jinja", false));
-  if (chat.empty()) return text;
-  ASSIGN_OR_RETURN(nlohmann::json config, ParseJson(text.empty() ? "{}" : text));
-  if (!config.is_object() || FindField(config, "chat_template") != nullptr) return text;
-  config["chat_template"] = chat;
-  return config.dump();
-}
-
-// A model folder with everything read but the weights.
-struct OpenFolder {
+// A model folder of which everything but the weights has been read.
+struct OpenModel {
   WeightManifest manifest;  // without digests
-  std::string path;         // the safetensors file or the index, for messages
-  std::vector<SafetensorsFile> files;
+  SideFiles side_files;
+  CheckpointFiles checkpoint;
+  CheckpointFit fit;
+  std::optional<AdapterFolder> adapter;
 };
 
-absl::StatusOr<OpenFolder> OpenModelFolder(const std::string& folder) {
-  OpenFolder out;
+absl::StatusOr<OpenModel> OpenBase(const std::string& folder) {
+  OpenModel out;
   WeightManifest& manifest = out.manifest;
   if (!std::filesystem::is_directory(folder)) {
     return absl::NotFoundError(absl::StrCat("model folder ", folder, " does not exist"));
   }
-  ASSIGN_OR_RETURN(*manifest.mutable_config_json(), ReadText(folder, "config.json", true));
-  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_model(), ReadTokenizerModel(folder));
-  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_json(),
-                   ReadText(folder, "tokenizer.json", manifest.tokenizer_model().empty()));
-  ASSIGN_OR_RETURN(*manifest.mutable_tokenizer_config_json(), ReadTokenizerConfig(folder));
-  if (manifest.ByteSizeLong() > kMaxTextBytes) {
-    return absl::InvalidArgumentError(
-        absl::StrCat(folder, ": config and tokenizer files take ", manifest.ByteSizeLong(),
-                     " bytes together; the limit is ", kMaxTextBytes));
+  RETURN_IF_ERROR(ReadModelTexts(folder, &manifest));
+  RETURN_IF_ERROR(ReadTokenizerTexts(folder, &manifest, &out.side_files));
+  const absl::StatusOr<ModelConfig> config = ModelConfig::Parse(manifest.config_json());
+  if (!config.ok()) {
+    return absl::Status(config.status().code(),
+                        absl::StrCat(folder, "/", config.status().message()));
   }
-  out.path = folder + "/model.safetensors";
-  if (!std::filesystem::exists(out.path) && std::filesystem::exists(out.path + ".index.json")) {
-    out.path += ".index.json";
-    ASSIGN_OR_RETURN(out.files, OpenShards(folder, out.path, &manifest));
-  } else {
-    ASSIGN_OR_RETURN(out.files, OpenSingle(out.path, &manifest));
+  ASSIGN_OR_RETURN(out.checkpoint, OpenCheckpoint(folder));
+  ASSIGN_OR_RETURN(out.fit, FitCheckpoint(*config, out.checkpoint.files, out.checkpoint.listing));
+  for (const CheckpointFit::Source& source : out.fit.tensors) {
+    *manifest.add_tensors() = source.tensor;
   }
+  RETURN_IF_ERROR(LayOut(&manifest));
   return out;
+}
+
+absl::StatusOr<OpenModel> OpenModelFolder(const std::string& folder, const std::string& base) {
+  if (!AdapterFolder::Is(folder)) {
+    ASSIGN_OR_RETURN(OpenModel out, OpenBase(folder));
+    if (!base.empty()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat(folder, ": a model, not an adapter of PEFT; leave out its base ", base));
+    }
+    RETURN_IF_ERROR(ReadSideFiles(folder, &out.side_files, &out.fit.notes));
+    return out;
+  }
+  ASSIGN_OR_RETURN(AdapterFolder adapter, AdapterFolder::Open(folder));
+  ASSIGN_OR_RETURN(const std::string base_folder, adapter.BaseFolder(base));
+  ASSIGN_OR_RETURN(OpenModel out, OpenBase(base_folder));
+  RETURN_IF_ERROR(adapter.Fit(out.manifest));
+  // A tokenizer that was saved with the adapter is the one it was trained with.
+  RETURN_IF_ERROR(ReadSideFiles(base_folder, &out.side_files, &out.fit.notes));
+  if (HasTokenizer(folder)) {
+    for (const char* name : {"tokenizer_config.json", "chat_template.jinja"}) {
+      out.side_files.erase(name);
+    }
+    RETURN_IF_ERROR(ReadTokenizerTexts(folder, &out.manifest, &out.side_files));
+    RETURN_IF_ERROR(ReadSideFiles(folder, &out.side_files, &out.fit.notes));
+  }
+  out.fit.notes.push_back(absl::StrCat(folder, ": merged into ", base_folder));
+  out.adapter.emplace(std::move(adapter));
+  return out;
+}
+
+absl::Status ReadWeights(const OpenModel& model, char* to) {
+  for (int i = 0; i < model.manifest.tensors_size(); ++i) {
+    const CheckpointFit::Source& source = model.fit.tensors[i];
+    ASSIGN_OR_RETURN(const uint64_t size, TensorBytes(source.tensor));
+    RETURN_IF_ERROR(model.checkpoint.files[source.file].ReadData(
+        source.tensor.offset(), size, to + model.manifest.tensors(i).offset()));
+  }
+  return absl::OkStatus();
+}
+
+// A stored head that is not the embedding would be lost, with a model that answers nonsense.
+absl::Status CheckTiedHead(const OpenModel& model, absl::Span<const char> bytes) {
+  if (!model.fit.tied_head.has_value()) return absl::OkStatus();
+  const auto& [index, head] = *model.fit.tied_head;
+  const SafetensorsFile& file = model.checkpoint.files[index];
+  absl::Status differs = absl::InvalidArgumentError(
+      absl::StrCat(file.path(), ": tensor ", head.name(),
+                   " is not the embedding, to which config.json ties it; ",
+                   "set tie_word_embeddings to false there"));
+  for (const TensorEntry& tensor : model.manifest.tensors()) {
+    if (tensor.name() != "model.embed_tokens.weight") continue;
+    if (tensor.dtype() != head.dtype()) return differs;
+    ASSIGN_OR_RETURN(const uint64_t size, TensorBytes(head));
+    std::string part;
+    for (uint64_t at = 0; at < size; at += part.size()) {
+      part.resize(std::min(kCompared, size - at));
+      RETURN_IF_ERROR(file.ReadData(head.offset() + at, part.size(), part.data()));
+      if (std::memcmp(part.data(), bytes.data() + tensor.offset() + at, part.size()) != 0) {
+        return differs;
+      }
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-absl::StatusOr<WeightManifest> ReadModelManifest(const std::string& folder) {
-  ASSIGN_OR_RETURN(OpenFolder open, OpenModelFolder(folder));
-  return std::move(open.manifest);
+absl::StatusOr<ModelListing> ReadModelListing(const std::string& folder, const std::string& base) {
+  ASSIGN_OR_RETURN(OpenModel open, OpenModelFolder(folder, base));
+  return ModelListing{std::move(open.manifest), std::move(open.fit.notes)};
 }
 
-absl::StatusOr<Weights> ReadModelFolder(const std::string& folder) {
-  ASSIGN_OR_RETURN(OpenFolder open, OpenModelFolder(folder));
+absl::StatusOr<Weights> ReadModelFolder(const std::string& folder, const std::string& base) {
+  ASSIGN_OR_RETURN(OpenModel open, OpenModelFolder(folder, base));
   ASSIGN_OR_RETURN(std::shared_ptr<WeightBytes> bytes,
                    WeightBytes::OfSize(open.manifest.total_bytes()));
-  char* to = bytes->data();
-  for (const SafetensorsFile& file : open.files) {
-    RETURN_IF_ERROR(file.ReadData(to));
-    to += file.header().data_bytes;
-  }
+  RETURN_IF_ERROR(ReadWeights(open, bytes->data()));
   if (absl::Status finite = CheckFinite(open.manifest, bytes->bytes()); !finite.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat(open.path, ": ", finite.message()));
+    return absl::InvalidArgumentError(
+        absl::StrCat(open.checkpoint.listing, ": ", finite.message()));
+  }
+  RETURN_IF_ERROR(CheckTiedHead(open, bytes->bytes()));
+  if (open.adapter.has_value()) {
+    RETURN_IF_ERROR(open.adapter->MergeInto(open.manifest, bytes->data()));
   }
   Digest(bytes->bytes(), &open.manifest);
-  return Weights{std::move(open.manifest), std::move(bytes)};
+  return Weights{std::move(open.manifest), std::move(bytes), std::move(open.side_files)};
 }
 
 absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& manifest,
-                              absl::Span<const char> bytes) {
+                              absl::Span<const char> bytes, const SideFiles& side_files) {
   if (bytes.size() != manifest.total_bytes()) {
     return absl::InvalidArgumentError(absl::StrCat(folder, ": the manifest describes ",
                                                    manifest.total_bytes(),
                                                    " bytes but the buffer has ", bytes.size()));
   }
-  std::filesystem::path target = std::filesystem::absolute(folder).lexically_normal();
-  if (!target.has_filename()) target = target.parent_path();  // "a/b/" is "a/b"
-  std::string temporary = absl::StrCat(target.string(), ".tmp.", ::getpid());
-  std::error_code ignored;
-  std::filesystem::remove_all(temporary, ignored);
-  RETURN_IF_ERROR(MakeFolders(temporary));
-  absl::Cleanup remove_temporary = [&] { std::filesystem::remove_all(temporary, ignored); };
-
-  std::string header = FormatSafetensorsHeader(manifest);
-  RETURN_IF_ERROR(WriteParts(temporary + "/model.safetensors", {header, bytes}));
-  const std::pair<const char*, const std::string*> texts[] = {
+  std::map<std::string, const std::string*> texts = {
       {"config.json", &manifest.config_json()},
+      {"generation_config.json", &manifest.generation_config_json()},
       {"tokenizer.json", &manifest.tokenizer_json()},
       {"tokenizer_config.json", &manifest.tokenizer_config_json()},
       {"tokenizer.model", &manifest.tokenizer_model()}};
+  for (const auto& [name, content] : side_files) texts[name] = &content;
+  const std::string header = FormatSafetensorsHeader(manifest);
+  std::vector<FolderFile> files = {{"model.safetensors", {header, bytes}}};
   for (const auto& [name, text] : texts) {
-    if (!text->empty()) RETURN_IF_ERROR(WriteParts(absl::StrCat(temporary, "/", name), {*text}));
+    if (!text->empty()) files.push_back({name, {*text}});
   }
-  RETURN_IF_ERROR(SyncPath(temporary));
-
-  // An existing folder is exchanged in one step; the cleanup then deletes it.
-  if (::rename(temporary.c_str(), target.c_str()) != 0) {
-    if (errno != ENOTEMPTY && errno != EEXIST) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot rename to ", target.string()));
-    }
-    if (::renameat2(AT_FDCWD, temporary.c_str(), AT_FDCWD, target.c_str(), RENAME_EXCHANGE) != 0) {
-      return absl::ErrnoToStatus(errno, absl::StrCat("cannot replace ", target.string()));
-    }
-  }
-  return SyncPath(target.parent_path().string());
+  return WriteFolderAtomically(folder, files);
 }
 
 }  // namespace reckon

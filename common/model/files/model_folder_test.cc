@@ -1,5 +1,6 @@
 #include "common/model/files/model_folder.h"
 
+#include <cmath>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -7,10 +8,16 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/model/config.h"
 #include "common/model/files/manifest.h"
+#include "common/model/files/model_texts.h"
 #include "common/model/files/safetensors.h"
+#include "common/model/init/random_model.h"
+#include "common/net/channel.h"
+#include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/tensor_file.h"
 
 namespace reckon {
 namespace {
@@ -23,21 +30,20 @@ class ModelFolder : public ::testing::Test {
     folder_ = ::testing::TempDir() + "/model_folder_" +
               ::testing::UnitTest::GetInstance()->current_test_info()->name();
     std::filesystem::remove_all(folder_);
-    manifest_.set_config_json(R"({"a": 1})");
+    ModelConfig config;
+    config.vocab_size = 3;
+    config.hidden_size = config.intermediate_size = 2;
+    config.num_layers = config.num_heads = config.num_kv_heads = 1;
+    config.head_dim = 2;
+    config.max_positions = 8;
+    manifest_ = RandomModelManifest(config);
     manifest_.set_tokenizer_json(R"({"b": 2})");
     manifest_.set_tokenizer_config_json(R"({"c": "é"})");
-    AddTensor("w", "F32", {3, 2});
-    AddTensor("v", "BF16", {7});
+    manifest_.mutable_tensors(0)->set_dtype("F32");
+    manifest_.mutable_tensors(1)->set_dtype("F16");
     ASSERT_TRUE(LayOut(&manifest_).ok());
     bytes_.resize(manifest_.total_bytes());
     for (size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = static_cast<char>(i);
-  }
-
-  void AddTensor(const std::string& name, const std::string& dtype, std::vector<int64_t> shape) {
-    auto* tensor = manifest_.add_tensors();
-    tensor->set_name(name);
-    tensor->set_dtype(dtype);
-    for (int64_t d : shape) tensor->add_shape(d);
   }
 
   std::string folder_;
@@ -52,25 +58,72 @@ TEST_F(ModelFolder, RoundTripKeepsBytesTensorsAndTexts) {
   EXPECT_EQ(std::string(weights->bytes->bytes().data(), weights->bytes->bytes().size()), bytes_);
   EXPECT_EQ(weights->manifest.config_json(), manifest_.config_json());
   EXPECT_EQ(weights->manifest.tokenizer_config_json(), manifest_.tokenizer_config_json());
-  ASSERT_EQ(weights->manifest.tensors_size(), 2);
-  EXPECT_EQ(weights->manifest.tensors(1).SerializeAsString(),
-            manifest_.tensors(1).SerializeAsString());
+  ASSERT_EQ(weights->manifest.tensors_size(), manifest_.tensors_size());
+  for (int i = 0; i < manifest_.tensors_size(); ++i) {
+    EXPECT_EQ(weights->manifest.tensors(i).SerializeAsString(),
+              manifest_.tensors(i).SerializeAsString());
+  }
   EXPECT_EQ(reinterpret_cast<uintptr_t>(weights->bytes->bytes().data()) % 8, 0u);
   EXPECT_TRUE(CheckManifest(weights->manifest).ok());
   ASSERT_EQ(weights->manifest.chunk_sha256_size(), 1);
   EXPECT_EQ(weights->manifest.chunk_sha256(0), Sha256(bytes_));
 }
 
-TEST_F(ModelFolder, AChatTemplateFileIsReadUnlessTheConfigHasATemplate) {
+// transformers reads the template from its own file first, and special tokens of older folders from
+// special_tokens_map.json. The files are written back as they were.
+TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWere) {
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
-  std::ofstream(folder_ + "/chat_template.jinja") << "{{ é }}\n";
-  EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(),
-            R"({"c":"é","chat_template":"{{ é }}\n"})");
-  std::ofstream(folder_ + "/tokenizer_config.json") << R"({"chat_template": "own"})";
-  EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(),
-            R"({"chat_template": "own"})");
+  EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(), R"({"c": "é"})");
+  const std::string own = R"({"chat_template": "own", "eos_token": "</s>"})", chat = "{{ é }}\n",
+                    map = R"({"eos_token": "<e>", "bos_token": {"content": "<s>"}})";
+  std::ofstream(folder_ + "/chat_template.jinja") << chat;
+  std::ofstream(folder_ + "/tokenizer_config.json") << own;
+  std::ofstream(folder_ + "/special_tokens_map.json") << map;
+  const auto read = ReadModelFolder(folder_);
+  ASSERT_TRUE(read.ok()) << read.status();
+  const std::string joined =
+      R"({"bos_token":{"content":"<s>"},"chat_template":"{{ é }}\n","eos_token":"</s>"})";
+  EXPECT_EQ(read->manifest.tokenizer_config_json(), joined);
+  const std::string copy = folder_ + "_copy";
+  ASSERT_TRUE(WriteModelFolder(copy, read->manifest, read->bytes->bytes(), read->side_files).ok());
+  EXPECT_EQ(*ReadFile(copy + "/chat_template.jinja"), chat);
+  EXPECT_EQ(*ReadFile(copy + "/tokenizer_config.json"), own);
+  EXPECT_EQ(*ReadFile(copy + "/special_tokens_map.json"), map);
+  EXPECT_EQ(ReadModelFolder(copy)->manifest.tokenizer_config_json(), joined);
   std::ofstream(folder_ + "/tokenizer_config.json") << "{";
-  EXPECT_FALSE(ReadModelFolder(folder_).ok());
+  EXPECT_THAT(ReadModelFolder(folder_).status().ToString(),
+              HasSubstr(folder_ + "/tokenizer_config.json: JSON"));
+  std::filesystem::remove(folder_ + "/tokenizer_config.json");
+  const auto without = ReadModelFolder(folder_);
+  ASSERT_TRUE(
+      WriteModelFolder(copy, without->manifest, without->bytes->bytes(), without->side_files).ok());
+  EXPECT_FALSE(std::filesystem::exists(copy + "/tokenizer_config.json"));
+}
+
+TEST_F(ModelFolder, GenerationConfigIsRead) {
+  manifest_.set_generation_config_json(R"({"eos_token_id": [1, 2]})");
+  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
+  EXPECT_EQ(ReadModelFolder(folder_)->manifest.generation_config_json(),
+            manifest_.generation_config_json());
+  std::ofstream(folder_ + "/generation_config.json") << "[]";
+  EXPECT_THAT(ReadModelFolder(folder_).status().ToString(),
+              HasSubstr(folder_ + "/generation_config.json: must be an object"));
+}
+
+// Gemma 3's has 33 MB; it travels in the manifest, which is one message.
+TEST_F(ModelFolder, TheLargestPublishedTokenizerIsRead) {
+  manifest_.set_tokenizer_json("[\"" + std::string(34 << 20, 'x') + "\"]");
+  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
+  const auto read = ReadModelFolder(folder_);
+  ASSERT_TRUE(read.ok()) << read.status();
+  EXPECT_LT(read->manifest.ByteSizeLong(), static_cast<size_t>(kMaxMessageBytes));
+  EXPECT_LT(kMaxTextBytes, static_cast<uint64_t>(kMaxMessageBytes));
+}
+
+TEST_F(ModelFolder, WeightsInAnotherFormatAreNamed) {
+  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
+  std::filesystem::rename(folder_ + "/model.safetensors", folder_ + "/pytorch_model.bin");
+  EXPECT_THAT(ReadModelFolder(folder_).status().ToString(), HasSubstr("has pytorch_model.bin but"));
 }
 
 TEST_F(ModelFolder, WritingReplacesAnExistingFolder) {
@@ -105,33 +158,40 @@ class ShardedFolder : public ModelFolder {
     ModelFolder::SetUp();
     ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
     std::filesystem::remove(folder_ + "/model.safetensors");
-    size_t begin = 0;
-    for (int i = 0; i < 2; ++i) {
-      WeightManifest one;
-      *one.add_tensors() = manifest_.tensors(i);
-      ASSERT_TRUE(LayOut(&one).ok());
-      ASSERT_TRUE(WriteFileAtomically(
-                      folder_ + "/" + std::to_string(i) + ".safetensors",
-                      FormatSafetensorsHeader(one) + bytes_.substr(begin, one.total_bytes()))
-                      .ok());
-      begin += one.total_bytes();
+    Weights whole = {manifest_, WeightBytes::OfSize(bytes_.size()).value()};
+    std::memcpy(whole.bytes->data(), bytes_.data(), bytes_.size());
+    const std::vector<StoredTensor> tensors = TensorsOf(whole);
+    WriteTensorFile(folder_ + "/0.safetensors", {tensors[0], tensors[1]});
+    WriteTensorFile(folder_ + "/1.safetensors", {tensors.begin() + 2, tensors.end()});
+    nlohmann::json shards;
+    for (size_t i = 0; i < tensors.size(); ++i) {
+      shards[tensors[i].name] = i < 2 ? "0.safetensors" : "1.safetensors";
     }
+    shards_ = shards.dump();
   }
 
+  // The map in which `tensor` is in `shard`.
+  std::string With(const std::string& tensor, const std::string& shard) const {
+    nlohmann::json shards = nlohmann::json::parse(shards_);
+    shards[tensor] = shard;
+    return shards.dump();
+  }
   absl::StatusOr<Weights> ReadWith(const std::string& weight_map) {
     EXPECT_TRUE(WriteFileAtomically(folder_ + "/model.safetensors.index.json",
                                     "{\"weight_map\": " + weight_map + "}")
                     .ok());
     return ReadModelFolder(folder_);
   }
+
+  std::string shards_;
 };
 
 TEST_F(ShardedFolder, IsReadAsOne) {
-  auto weights = ReadWith(R"({"w": "0.safetensors", "v": "1.safetensors"})");
+  auto weights = ReadWith(shards_);
   ASSERT_TRUE(weights.ok()) << weights.status();
   EXPECT_EQ(std::string(weights->bytes->bytes().data(), weights->bytes->bytes().size()), bytes_);
-  ASSERT_EQ(weights->manifest.tensors_size(), 2);
-  EXPECT_EQ(weights->manifest.tensors(1).offset(), manifest_.tensors(1).offset());
+  ASSERT_EQ(weights->manifest.tensors_size(), manifest_.tensors_size());
+  EXPECT_EQ(weights->manifest.tensors(3).offset(), manifest_.tensors(3).offset());
   EXPECT_TRUE(CheckManifest(weights->manifest).ok());
 }
 
@@ -139,12 +199,13 @@ TEST_F(ShardedFolder, ErrorsNameTensorAndFile) {
   auto message = [&](const std::string& map) {
     return std::string(ReadWith(map).status().message());
   };
-  EXPECT_THAT(message(R"({"w": "0.safetensors", "v": "0.safetensors"})"),
-              HasSubstr("tensor v is not in 0.safetensors"));
-  EXPECT_THAT(message(R"({"w": "0.safetensors", "v": "2.safetensors"})"),
-              HasSubstr("2.safetensors"));
-  EXPECT_THAT(message(R"({"w": "../0.safetensors", "v": "1.safetensors"})"),
-              HasSubstr("weight_map.w: must be the name of a .safetensors file"));
+  const std::string norm = "model.norm.weight";
+  EXPECT_THAT(message(With(norm, "0.safetensors")),
+              HasSubstr("1.safetensors: tensor model.norm.weight is elsewhere in the index"));
+  EXPECT_THAT(message(With("v", "0.safetensors")), HasSubstr("tensor v is not in 0.safetensors"));
+  EXPECT_THAT(message(With("v", "2.safetensors")), HasSubstr("2.safetensors"));
+  EXPECT_THAT(message(With(norm, "../0.safetensors")),
+              HasSubstr("weight_map.model.norm.weight: must be the name of a .safetensors file"));
   EXPECT_THAT(message("[]"), HasSubstr("weight_map"));
   EXPECT_THAT(message("{}"), HasSubstr("weight_map"));
 }
@@ -171,16 +232,16 @@ TEST_F(ModelFolder, ErrorsNameTheFile) {
 }
 
 TEST_F(ModelFolder, NanAndInfinityAreRefusedByTensorName) {
-  std::string damaged = bytes_;
-  float nan = std::nanf("");
-  std::memcpy(damaged.data() + 8, &nan, 4);
-  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, damaged).ok());
-  EXPECT_THAT(ReadModelFolder(folder_).status().ToString(), HasSubstr("tensor w holds a NaN"));
-  damaged = bytes_;
-  uint16_t infinity = 0xFF80;
-  std::memcpy(damaged.data() + 24 + 12, &infinity, 2);
-  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, damaged).ok());
-  EXPECT_THAT(ReadModelFolder(folder_).status().ToString(), HasSubstr("tensor v holds a NaN"));
+  auto expect = [&](int tensor, const auto& value) {
+    std::string damaged = bytes_;
+    std::memcpy(damaged.data() + manifest_.tensors(tensor).offset(), &value, sizeof(value));
+    ASSERT_TRUE(WriteModelFolder(folder_, manifest_, damaged).ok());
+    EXPECT_THAT(ReadModelFolder(folder_).status().ToString(),
+                HasSubstr("tensor " + manifest_.tensors(tensor).name() + " holds a NaN"));
+  };
+  expect(0, std::nanf(""));
+  expect(1, uint16_t{0xFC00});  // F16
+  expect(2, uint16_t{0xFF80});  // BF16
 }
 
 TEST_F(ModelFolder, AWrongByteCountIsNotWritten) {
@@ -215,7 +276,7 @@ TEST_F(ModelFolder, InconsistentManifestsAreRefused) {
   refused([](auto* m) { m->add_chunk_sha256(std::string(32, 'x')); });
   refused([](auto* m) { m->set_chunk_sha256(0, "short"); });
   refused([](auto* m) { m->mutable_tensors(1)->set_offset(0); });
-  refused([](auto* m) { m->mutable_tensors(1)->set_name("w"); });
+  refused([](auto* m) { m->mutable_tensors(1)->set_name(m->tensors(0).name()); });
   refused([](auto* m) { m->clear_tensors(); });
 }
 

@@ -155,34 +155,49 @@ absl::Status Invalid(absl::string_view what) {
   return absl::InvalidArgumentError(absl::StrCat("safetensors header: ", what));
 }
 
+// Types that only tensors have that are left out.
+constexpr std::pair<absl::string_view, uint64_t> kOtherTypes[] = {
+    {"F64", 8}, {"I64", 8}, {"U64", 8}, {"I32", 4},     {"U32", 4},     {"I16", 2},
+    {"U16", 2}, {"I8", 1},  {"U8", 1},  {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"BOOL", 1}};
+
+absl::Status Invalid(const TensorEntry& tensor, absl::string_view what) {
+  return absl::InvalidArgumentError(absl::StrCat("tensor ", Printable(tensor.name()), ": ", what));
+}
+
+absl::StatusOr<uint64_t> SizeOf(const TensorEntry& tensor, uint64_t bytes) {
+  if (tensor.shape_size() > kMaxTensorRank) return Invalid(tensor, "too many dimensions");
+  for (int64_t dimension : tensor.shape()) {
+    if (dimension < 1) return Invalid(tensor, "a dimension is below 1");
+    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(dimension), &bytes) ||
+        bytes > kMaxOffset) {
+      return Invalid(tensor, "its size overflows");
+    }
+  }
+  return bytes;
+}
+
 }  // namespace
 
 std::optional<uint64_t> DtypeBytes(absl::string_view dtype) {
   if (dtype == "F32") return 4;
-  if (dtype == "BF16") return 2;
+  if (dtype == "BF16" || dtype == "F16") return 2;
   return std::nullopt;
 }
 
 absl::StatusOr<uint64_t> TensorBytes(const TensorEntry& tensor) {
-  auto invalid = [&](absl::string_view what) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("tensor ", Printable(tensor.name()), ": ", what));
-  };
   std::optional<uint64_t> size = DtypeBytes(tensor.dtype());
-  if (!size) {
-    return invalid(
-        absl::StrCat("dtype ", Printable(tensor.dtype()), " is not supported; BF16 and F32 are"));
+  if (size) return SizeOf(tensor, *size);
+  return Invalid(tensor, absl::StrCat("type ", Printable(tensor.dtype()),
+                                      " is not supported; F32, BF16 and F16 are"));
+}
+
+absl::StatusOr<uint64_t> StoredBytes(const TensorEntry& tensor) {
+  std::optional<uint64_t> size = DtypeBytes(tensor.dtype());
+  for (const auto& [name, bytes] : kOtherTypes) {
+    if (tensor.dtype() == name) size = bytes;
   }
-  if (tensor.shape_size() > kMaxTensorRank) return invalid("too many dimensions");
-  uint64_t bytes = *size;
-  for (int64_t dimension : tensor.shape()) {
-    if (dimension < 1) return invalid("a dimension is below 1");
-    if (__builtin_mul_overflow(bytes, static_cast<uint64_t>(dimension), &bytes) ||
-        bytes > kMaxOffset) {
-      return invalid("its size overflows");
-    }
-  }
-  return bytes;
+  if (size) return SizeOf(tensor, *size);
+  return Invalid(tensor, absl::StrCat("dtype ", Printable(tensor.dtype()), " is unknown"));
 }
 
 absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view head,
@@ -215,7 +230,7 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view head,
             [](const auto& a, const auto& b) { return a.entry.offset() < b.entry.offset(); });
   uint64_t position = 0;
   for (HeaderHandler::Tensor& tensor : handler.tensors) {
-    absl::StatusOr<uint64_t> bytes = TensorBytes(tensor.entry);
+    absl::StatusOr<uint64_t> bytes = StoredBytes(tensor.entry);
     if (!bytes.ok()) return Invalid(bytes.status().message());
     std::string name = absl::StrCat("tensor ", Printable(tensor.entry.name()), ": ");
     if (tensor.end < tensor.entry.offset() || tensor.end - tensor.entry.offset() != *bytes) {

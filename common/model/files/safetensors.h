@@ -39,12 +39,15 @@ absl::StatusOr<SafetensorsHeader> ParseSafetensorsHeader(absl::string_view head,
 // begins at a multiple of 8.
 std::string FormatSafetensorsHeader(const WeightManifest& manifest);
 
-// Bytes of one element; nullopt for dtypes other than F32 and BF16, which Reckon does not support.
+// Bytes of one element; nullopt for types other than F32, BF16 and F16, which Reckon does not
+// compute with.
 std::optional<uint64_t> DtypeBytes(absl::string_view dtype);
 
-// Bytes of a tensor. INVALID_ARGUMENT: unknown dtype, dimension below 1, too many dimensions, or a
-// product that overflows.
+// Bytes of a tensor. INVALID_ARGUMENT: a type without DtypeBytes, a dimension below 1, too many
+// dimensions, or a product that overflows.
 absl::StatusOr<uint64_t> TensorBytes(const TensorEntry& tensor);
+// The same for every type of the format, which a file may have for tensors that nobody needs.
+absl::StatusOr<uint64_t> StoredBytes(const TensorEntry& tensor);
 
 }  // namespace reckon
 

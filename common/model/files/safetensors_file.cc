@@ -52,8 +52,8 @@ absl::StatusOr<SafetensorsFile> SafetensorsFile::Open(const std::string& path) {
   return file;
 }
 
-absl::Status SafetensorsFile::ReadData(char* to) const {
-  return ReadAt(header_.data_begin, header_.data_bytes, to);
+absl::Status SafetensorsFile::ReadData(uint64_t offset, uint64_t bytes, char* to) const {
+  return ReadAt(header_.data_begin + offset, bytes, to);
 }
 
 absl::Status SafetensorsFile::ReadAt(uint64_t offset, uint64_t bytes, char* to) const {

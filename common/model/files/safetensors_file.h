@@ -23,8 +23,9 @@ class SafetensorsFile {
 
   const std::string& path() const { return path_; }
   const SafetensorsHeader& header() const { return header_; }
-  // Copies header().data_bytes to `to`. DATA_LOSS: the file has become shorter.
-  absl::Status ReadData(char* to) const;
+  // Copies `bytes` of the data from `offset` on, e.g. a tensor, to `to`. DATA_LOSS: the file has
+  // become shorter.
+  absl::Status ReadData(uint64_t offset, uint64_t bytes, char* to) const;
 
  private:
   SafetensorsFile(std::string path, int fd) : path_(std::move(path)), fd_(fd) {}

@@ -8,6 +8,9 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/files.h"
+#include "common/model/config.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/files/safetensors_file.h"
 #include "common/testing/hostile.h"
@@ -38,12 +41,15 @@ class HostileWeights : public ::testing::Test {
               ::testing::UnitTest::GetInstance()->current_test_info()->name();
     fs::remove_all(folder_);
     fs::create_directories(folder_);
-    Write("config.json", "{}");
+    Write("config.json", R"({"model_type":"llama","vocab_size":4,"hidden_size":2,)"
+                         R"("intermediate_size":2,"num_hidden_layers":1,"num_attention_heads":1,)"
+                         R"("max_position_embeddings":8,"tie_word_embeddings":true})");
     Write("tokenizer.json", "{}");
   }
   void TearDown() override { fs::remove_all(folder_); }
 
   std::string PathOf(const std::string& name) const { return folder_ + "/" + name; }
+  std::string Read(const std::string& name) const { return *ReadFile(PathOf(name)); }
   // `holes`: bytes after the text that occupy no disk space.
   void Write(const std::string& name, const std::string& text, uint64_t holes = 0) {
     std::ofstream(PathOf(name), std::ios::binary | std::ios::trunc) << text;
@@ -169,14 +175,25 @@ TEST_F(HostileWeights, AFileThatShrinksWhileItIsReadIsDataLoss) {
   ASSERT_TRUE(file.ok()) << file.status();
   fs::resize_file(PathOf("model.safetensors"), head.size() + 4096);
   std::string data(4 << 20, '\0');
-  const absl::Status status = file->ReadData(data.data());
+  const absl::Status status = file->ReadData(0, data.size(), data.data());
   EXPECT_EQ(status.code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(std::string(status.message()), ::testing::HasSubstr(PathOf("model.safetensors")));
 }
 
 TEST_F(HostileWeights, WeightsDoNotChangeWithTheirFile) {
-  const std::string head = HeaderOf("{" + TensorOf("w", "[2]", "[0,8]") + "}");
-  Write("model.safetensors", head + "abcdefgh");
+  std::string tensors;
+  uint64_t end = 0;
+  for (const TensorEntry& tensor : ModelConfig::Parse(Read("config.json"))->Tensors()) {
+    const uint64_t begin = end;
+    uint64_t count = 1;
+    for (const int64_t n : tensor.shape()) count *= n;
+    end += 4 * count;
+    absl::StrAppend(
+        &tensors, begin == 0 ? "{" : ",",
+        TensorOf(tensor.name(), absl::StrCat("[", absl::StrJoin(tensor.shape(), ","), "]"),
+                 absl::StrCat("[", begin, ",", end, "]")));
+  }
+  Write("model.safetensors", HeaderOf(tensors + "}") + "abcdefgh", end - 8);
   const auto weights = ReadModelFolder(folder_);
   ASSERT_TRUE(weights.ok()) << weights.status();
   fs::resize_file(PathOf("model.safetensors"), 0);  // from now on a mapped page would raise SIGBUS

@@ -10,7 +10,6 @@
 #include "common/model/init/new_tokenizer.h"
 #include "common/model/init/random_model.h"
 #include "common/task/dataset/dataset.h"
-#include "common/text/bpe_trainer.h"
 #include "common/text/tokenizer.h"
 
 namespace reckon {
@@ -48,8 +47,8 @@ absl::StatusOr<WeightManifest> InitManifest(const RunConfig& config) {
     texts.push_back(problem.question);
     texts.push_back(problem.solution);
   }
-  const std::string tokenizer_json =
-      NewTokenizerJson(TrainMerges(texts, init.vocab_size() - kNewTokenizerBytes));
+  ASSIGN_OR_RETURN(const auto merges, TrainMerges(texts, init.vocab_size() - kNewTokenizerBytes));
+  const std::string tokenizer_json = NewTokenizerJson(merges);
   ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::Create(tokenizer_json));
 
   WeightManifest manifest =

@@ -39,9 +39,9 @@ TEST(InitModelTest, ItsVocabularyShortensTheDataAndKeepsNumbersAsDigits) {
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   EXPECT_LE((*tokenizer)->vocab_size(), Config().stage(0).init().vocab_size());
   const std::string text = "How many apples are left in the end?";
-  EXPECT_LT((*tokenizer)->Encode(text).size(), text.size() / 2);
-  EXPECT_EQ((*tokenizer)->Decode((*tokenizer)->Encode(text)), text);
-  EXPECT_EQ((*tokenizer)->Encode("1000000").size(), 7);
+  EXPECT_LT((*tokenizer)->Encode(text)->size(), text.size() / 2);
+  EXPECT_EQ((*tokenizer)->Decode(*(*tokenizer)->Encode(text)), text);
+  EXPECT_EQ((*tokenizer)->Encode("1000000")->size(), 7);
   EXPECT_TRUE(ChatTemplate::Create(manifest->tokenizer_config_json()).ok());
 }
 
@@ -50,7 +50,7 @@ TEST(InitModelTest, AVocabularyOfBytesAloneHasNoMerges) {
   config.mutable_stage(0)->mutable_init()->set_vocab_size(259);
   auto manifest = InitManifest(config);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ((*Tokenizer::Create(manifest->tokenizer_json()))->Encode("many").size(), 4);
+  EXPECT_EQ((*Tokenizer::Create(manifest->tokenizer_json()))->Encode("many")->size(), 4);
 }
 
 }  // namespace

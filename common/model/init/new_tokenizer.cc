@@ -9,13 +9,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Bytes in the printable letters of byte-level BPE files.
-std::string Spelled(const std::string& bytes) {
-  std::string letters;
-  for (char c : bytes) letters.append(std::string(LetterOfByte(static_cast<uint8_t>(c))));
-  return letters;
-}
-
 constexpr char kChatTemplate[] =
     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}"
     "{{ '<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging "
@@ -41,8 +34,8 @@ std::string NewTokenizerJson(absl::Span<const std::pair<std::string, std::string
     vocab.emplace(LetterOfByte(static_cast<uint8_t>(byte)), vocab.size());
   }
   for (const auto& [left, right] : merges) {
-    joined.push_back(Spelled(left) + " " + Spelled(right));
-    vocab.emplace(Spelled(left + right), vocab.size());
+    joined.push_back(left + " " + right);
+    vocab.emplace(left + right, vocab.size());
   }
   const Json byte_level = {{"type", "ByteLevel"},
                            {"add_prefix_space", false},

@@ -23,6 +23,8 @@ class BackwardNode : public Node {
 
   variable_list apply(variable_list&& d_outputs) override {
     CHECK(backward_ != nullptr) << "backward() ran twice over one graph";
+    // Nothing that depends on this output is in the loss: undefined gradients, which autograd takes
+    // for zeros, instead of a backward over zeros.
     if (!d_outputs[0].defined()) return variable_list(num_outputs());
     return backward_(d_outputs[0]);
   }

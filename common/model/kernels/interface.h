@@ -29,7 +29,8 @@ struct LinearWeight {
   PackedMatrix backward;    // CPU kernels: W, n x k; only if trainable
   at::Tensor torch_weight;  // LibTorch: W, [n, k]
   at::Tensor bias;          // [n] fp32, or undefined
-  // What a backward pass adds gradients to; empty unless trained.
+  // What a backward pass adds gradients to; empty unless trained. The head's leaf may have more
+  // rows than n (ModelConfig::unused_rows), which get no gradient.
   std::vector<at::Tensor> parts;       // [n_i, k] fp32 leaves
   std::vector<at::Tensor> bias_parts;  // [n_i] fp32 leaves
   std::vector<Adapter> adapters;       // one a part, trained in place of `parts`

@@ -43,12 +43,15 @@ absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest,
     bad = *next < end ? CheckChunk(manifest, *next, chunk)
                       : absl::DataLossError("the source sent more chunks than requested");
     if (!bad.ok()) break;
+    // Only verified chunks advance *next, so the next source continues where this one failed and
+    // nothing is fetched twice.
     std::memcpy(buffer + *next * manifest.chunk_bytes(), chunk.data().data(), chunk.data().size());
     ++*next;
     progress();
   }
   if (!bad.ok()) {
     context.TryCancel();
+    // gRPC requires Finish also after a cancelled stream; the status that counts is `bad`.
     (void)reader->Finish();
     return bad;
   }
@@ -92,6 +95,7 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_t
       retry |= IsTransient(status);
     }
   }
+  // Damage outranks an unreachable source: it tells the operator which source serves wrong bytes.
   return damage.ok() ? last : damage;
 }
 

@@ -59,6 +59,8 @@ void WeightServer::Drop(uint64_t version) {
 grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
                                        const FetchChunksRequest* request,
                                        grpc::ServerWriter<WeightChunk>* writer) {
+  // Shared, so that a version which is dropped during the transfer stays in memory until its last
+  // reader is done.
   const std::shared_ptr<const Weights> weights = Find(request->version());
   if (!weights) {
     return ToGrpc(absl::NotFoundError(
@@ -67,6 +69,7 @@ grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
   const absl::Span<const char> bytes = weights->bytes->bytes();
   const uint64_t size = weights->manifest.chunk_bytes();
   const uint64_t chunks = weights->manifest.chunk_sha256_size();
+  // By subtraction, because the sum of two numbers from the network may overflow.
   if (request->first_chunk() >= chunks || request->num_chunks() > chunks - request->first_chunk()) {
     return ToGrpc(absl::InvalidArgumentError(absl::StrCat(
         "version ", request->version(), " has ", chunks, " chunks; the request is for ",

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "common/base/log.h"
@@ -17,7 +18,6 @@
 #include "common/task/builtin/builtin.h"
 #include "common/task/dataset/record_reader.h"
 #include "common/task/dataset/word_problem.h"
-#include "common/task/reward/exact_match.h"
 #include "common/task/reward/number.h"
 #include "common/text/json.h"
 
@@ -27,6 +27,7 @@ namespace {
 constexpr absl::string_view kBuiltin = "builtin";
 constexpr absl::string_view kTrainSetting = "data.train";
 constexpr absl::string_view kAnswerMark = "####";
+constexpr size_t kShownAnswers = 8;  // in a warning
 
 absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
@@ -34,6 +35,9 @@ absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(wha
 absl::StatusOr<const nlohmann::json*> Field(const nlohmann::json& line, const std::string& key,
                                             absl::string_view setting) {
   if (const nlohmann::json* field = FindField(line, key)) return field;
+  if (line.contains(key)) {  // FindField takes null for nothing
+    return Bad(absl::StrCat("the field \"", Printable(key, 40), "\" (", setting, ") is null"));
+  }
   std::vector<std::string> keys;
   for (const auto& [name, value] : line.items()) {
     if (keys.size() < 8) keys.push_back(absl::StrCat("\"", Printable(name, 40), "\""));
@@ -61,12 +65,12 @@ absl::Status ReadAnswerText(const std::string& text, Problem* problem) {
     return absl::OkStatus();
   }
   problem->solution = std::string(trimmed);
-  // Reads the answer by GSM8K's own rule. An answer that the rule does not match stays as written
-  // and counts as a reference without a number.
+  // All that follows on the line, never a part of it: if "1/2" were read as 1, wrong answers would
+  // be paid. What is no number as a whole counts as a reference without one.
   const absl::string_view last =
       absl::StripAsciiWhitespace(trimmed.substr(mark + kAnswerMark.size()));
   if (last.empty()) return Bad("nothing follows the answer's ####");
-  problem->answer = ExtractStrict(trimmed).value_or(std::string(last));
+  problem->answer = std::string(absl::StripAsciiWhitespace(last.substr(0, last.find('\n'))));
   return absl::OkStatus();
 }
 
@@ -76,7 +80,8 @@ absl::Status ReadAnswer(const nlohmann::json& answer, Problem* problem) {
     return Bad(absl::StrCat("the answer must be a string or a number, not ", answer.type_name()));
   }
   problem->answer = answer.dump();
-  if (!CanonicalNumber(problem->answer).has_value()) {
+  // A number that JSON writes with an exponent was rounded when it was read.
+  if (absl::StrContains(problem->answer, 'e') || !CanonicalNumber(problem->answer).has_value()) {
     return Bad(absl::StrCat("the answer ", problem->answer,
                             " cannot be read exactly; write it as a string of digits"));
   }
@@ -128,8 +133,8 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
   const std::string file = std::filesystem::path(path).filename().string();
   const bool train = source.setting == kTrainSetting;
   std::vector<Problem> problems;
-  std::vector<std::string> left_out;
-  bool any = false, any_number = false;
+  std::vector<std::string> left_out, no_number;
+  bool any = false;
   while (problems.size() < source.limit) {
     ASSIGN_OR_RETURN(const std::optional<Record> record, (*reader)->Next());
     if (!record.has_value()) break;
@@ -145,7 +150,10 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
       left_out.push_back(problem->source);
       continue;
     }
-    any_number = any_number || CanonicalNumber(problem->answer).has_value();
+    if (!CanonicalNumber(problem->answer).has_value()) {
+      no_number.push_back(
+          absl::StrCat(problem->source, " \"", Printable(problem->answer, 40), "\""));
+    }
     problems.push_back(*std::move(problem));
   }
   if (!any) return Bad(absl::StrCat(path, ": the file has no problems"));
@@ -162,11 +170,19 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
     return Bad(absl::StrCat("data.validation_fraction: ", data.validation_fraction(), " of ", path,
                             " leaves no problems for ", source.setting));
   }
-  if (!any_number) {
+  if (no_number.size() == problems.size()) {
     return Bad(absl::StrCat(path, ":1: none of the ", problems.size(),
                             " answers is a number or ends in \"#### N\", so no completion could "
                             "ever be right (data.answer_key is \"",
-                            data.answer_key(), "\")"));
+                            data.answer_key(), "\"); the first: ", no_number.front()));
+  }
+  if (!no_number.empty()) {
+    const size_t count = no_number.size();
+    no_number.resize(std::min(count, kShownAnswers));
+    LOG(WARNING) << path << ": " << count << " of " << problems.size()
+                 << " answers are no number as a whole, so no completion is right there "
+                 << "(verdict reference_unparsable): " << absl::StrJoin(no_number, ", ")
+                 << (count > kShownAnswers ? ", ..." : "");
   }
   return problems;
 }

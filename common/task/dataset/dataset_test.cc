@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/task/reward/number.h"
 
 namespace reckon {
 namespace {
@@ -80,6 +82,11 @@ TEST_F(DatasetTest, ABadLineIsNamedWithWhatIsWrong) {
       {"{\"prompt\": \"1?\", \"answer\": 2}",
        "no key \"question\" (data.question_key); the record has \"answer\", \"prompt\""},
       {"{}", "the record has none"},
+      {"{\"question\": \"1?\", \"answer\": null}",
+       "the field \"answer\" (data.answer_key) is null"},
+      {"{\"question\": null, \"answer\": 2}", "the field \"question\" (data.question_key) is null"},
+      {"{\"question\": [\"1?\"], \"answer\": 2}", "the question must be a string, not array"},
+      {"{\"question\": \"\\ud800\", \"answer\": 2}", "surrogate"},
       {"[1, 2]", "expected one JSON object a line, not array"},
       {"12", "expected one JSON object a line, not number"},
       {"{\"question\": 3, \"answer\": 2}", "the question must be a string, not number"},
@@ -128,6 +135,41 @@ TEST_F(DatasetTest, MissingFilesNameTheKey) {
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()),
               AllOf(StartsWith("data.eval"), HasSubstr("/nowhere/test.jsonl")));
+}
+
+TEST_F(DatasetTest, AByteOrderMarkCrLfAndBlankLinesAtTheEndAreNoContent) {
+  auto problems = Load(
+      "\xEF\xBB\xBF{\"question\": \"1?\", \"answer\": \"2\"}\r\n"
+      "{\"question\": \"2?\", \"answer\": \"So.\\r\\n#### 3\\r\\n\"}\r\n\r\n \r\n");
+  ASSERT_TRUE(problems.ok()) << problems.status();
+  ASSERT_EQ(problems->size(), 2u);
+  EXPECT_EQ((*problems)[0].question, "1?");
+  EXPECT_EQ((*problems)[1].answer, "3");
+  EXPECT_EQ((*problems)[1].source, "problems.jsonl:2");
+}
+
+TEST_F(DatasetTest, ALabelIsAllThatFollowsTheMarkOrNoNumber) {
+  const struct {
+    const char *written, *answer;
+    std::optional<std::string> number;
+  } kLabels[] = {
+      {"1/2", "1/2", "0.5"},        {"3 1/2", "3 1/2", "3.5"},
+      {"1e5", "1e5", "100000"},     {"10:30", "10:30", std::nullopt},
+      {"1 000", "1 000", "1000"},   {"25%", "25%", "25"},
+      {"$18.", "$18.", "18"},       {"18 apples", "18 apples", std::nullopt},
+      {"5-3", "5-3", std::nullopt}, {"12\\nor so", "12", "12"},
+  };
+  for (const auto& label : kLabels) {
+    auto problems = Load(absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 7\"}\n",
+                                      "{\"question\": \"2?\", \"answer\": \"So.\\n#### ",
+                                      label.written, "\"}\n"));
+    ASSERT_TRUE(problems.ok()) << problems.status();
+    EXPECT_EQ((*problems)[1].answer, label.answer);
+    EXPECT_EQ(CanonicalNumber((*problems)[1].answer), label.number) << label.written;
+  }
+  // If no label is a number, the first one is shown.
+  EXPECT_THAT(Error("{\"question\": \"1?\", \"answer\": \"#### 10:30\"}\n"),
+              HasSubstr("problems.jsonl:1 \"10:30\""));
 }
 
 TEST_F(DatasetTest, LimitsTrainingProblemsOnly) {

@@ -101,6 +101,11 @@ void GroupMetrics::AddGroup(const std::vector<Rollout>& samples,
                      equations.size()});
 }
 
+void GroupMetrics::AddOverlong(uint64_t prompts, uint64_t samples) {
+  overlong_ += prompts * samples;
+  for (uint64_t i = 0; i < prompts; ++i) groups_.push_back({.samples = samples});
+}
+
 Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
   std::vector<double> values;
   for (const Group& group : groups_) values.push_back(group.majority_correct);
@@ -188,6 +193,7 @@ std::map<std::string, uint64_t> GroupMetrics::VerdictCounts() const {
                                             {"truncated", count(TRUNCATED)},
                                             {"reference_unparsable", count(REFERENCE_UNPARSABLE)}};
   if (uint64_t unscored = count(VERDICT_UNSPECIFIED); unscored > 0) counts["unscored"] = unscored;
+  if (overlong_ > 0) counts["overlong"] = overlong_;
   return counts;
 }
 

@@ -25,6 +25,9 @@ class GroupMetrics {
   // those of the first reward; only correct samples need their completion. `scores`: a reward
   // model's probability for each sample, or empty.
   void AddGroup(const std::vector<Rollout>& samples, const std::vector<double>& scores = {});
+  // Adds prompts that could not be asked, because they do not fit into the model's context: all of
+  // their `samples` samples are wrong.
+  void AddOverlong(uint64_t prompts, uint64_t samples);
   uint64_t groups() const { return groups_.size(); }
 
   Estimate MajAtK(uint32_t bootstrap, uint64_t seed) const;
@@ -48,17 +51,18 @@ class GroupMetrics {
   // The share of samples that are correct. With K = 1 and temperature 0 this is maj@1.
   Estimate MeanAtOne(uint32_t bootstrap, uint64_t seed) const;
   // The number of samples by verdict: "correct", "wrong", "unparsable", "truncated",
-  // "reference_unparsable", and "unscored" if there are any.
+  // "reference_unparsable", and "unscored" and "overlong" if there are any.
   std::map<std::string, uint64_t> VerdictCounts() const;
 
  private:
   struct Group {
-    bool majority_correct, best_correct, weighted_correct;
-    uint64_t samples, correct;
-    uint64_t distinct_texts, distinct_equations;  // of the correct ones
+    bool majority_correct = false, best_correct = false, weighted_correct = false;
+    uint64_t samples = 0, correct = 0;
+    uint64_t distinct_texts = 0, distinct_equations = 0;  // of the correct ones
   };
   std::vector<Group> groups_;
   std::map<Verdict, uint64_t> verdicts_;
+  uint64_t overlong_ = 0;  // samples
 };
 
 }  // namespace reckon

@@ -163,5 +163,28 @@ TEST(GroupMetricsTest, EqualGroupsLeaveNoDoubt) {
   EXPECT_EQ(metrics.PassAtK(100, 0).high(), 1);
 }
 
+TEST(GroupMetricsTest, OverlongProblemsAreWrongInEveryFigure) {
+  const auto right = [] {
+    Rollout rollout;
+    RewardValue* reward = rollout.add_rewards();
+    reward->set_verdict(CORRECT);
+    reward->set_extracted("7");
+    return rollout;
+  };
+  GroupMetrics metrics;
+  metrics.AddGroup({right(), right()}, {0.5, 0.75});
+  metrics.AddOverlong(3, 2);
+  EXPECT_EQ(metrics.groups(), 4u);
+  for (const Estimate& estimate :
+       {metrics.MajAtK(0, 0), metrics.PassAtK(0, 0), metrics.RerankAtK(0, 0),
+        metrics.RerankWeightedAtK(0, 0), metrics.MeanAtOne(0, 0)}) {
+    EXPECT_DOUBLE_EQ(estimate.value(), 0.25);
+  }
+  EXPECT_DOUBLE_EQ(metrics.PassAt(1), 0.25);
+  EXPECT_DOUBLE_EQ(metrics.DistinctCorrectTexts(), 0.25);
+  EXPECT_EQ(metrics.VerdictCounts().at("overlong"), 6u);
+  EXPECT_EQ(metrics.VerdictCounts().at("correct"), 2u);
+}
+
 }  // namespace
 }  // namespace reckon

@@ -1,23 +1,15 @@
 #include "common/task/prompt/prompt_format.h"
 
-#include <array>
-#include <optional>
-
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
+#include "common/base/log.h"
+#include "common/base/status_macros.h"
+#include "common/task/prompt/completion_end.h"
 
 namespace reckon {
 namespace {
 
-// End tokens of Qwen and SmolLM2, Llama 3, and Llama 2, in order of preference: trained completions
-// end with the first one in the vocabulary. A Llama 3 base model has never seen <|eot_id|>.
-using EndTokens = std::array<absl::string_view, 5>;
-constexpr EndTokens kChatEnds = {"<|im_end|>", "<|eot_id|>", "<|end_of_text|>", "<|endoftext|>",
-                                 "</s>"};
-constexpr EndTokens kTextEnds = {"<|im_end|>", "<|end_of_text|>", "<|eot_id|>", "<|endoftext|>",
-                                 "</s>"};
 constexpr absl::string_view kInstruction =
     "Solve the problem step by step, one step a line. Then write the final answer, a number alone, "
     "on a last line that starts with ####, like this: #### 42";
@@ -26,26 +18,14 @@ std::string Ask(const Problem& problem) {
   return absl::StrCat("Question: ", problem.question, "\nAnswer:");
 }
 
-std::string ChatPrompt(const ChatTemplate& chat, absl::string_view question) {
-  return chat.Render({{"user", absl::StrCat(question, "\n\n", kInstruction)}},
-                     /*add_generation_prompt=*/true);
-}
-
 }  // namespace
 
 absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format format,
                                                         const Tokenizer* tokenizer,
                                                         const ChatTemplate* chat,
-                                                        std::vector<Problem> examples) {
-  std::vector<uint32_t> end_ids;
-  for (absl::string_view token : format == DataSettings::CHAT ? kChatEnds : kTextEnds) {
-    if (std::optional<uint32_t> id = tokenizer->TokenId(token)) end_ids.push_back(*id);
-  }
-  if (end_ids.empty()) {
-    return absl::FailedPreconditionError(absl::StrCat("the tokenizer has none of ",
-                                                      absl::StrJoin(kTextEnds, ", "),
-                                                      ", so no completion could end"));
-  }
+                                                        std::vector<Problem> examples,
+                                                        const EndTokens& ends,
+                                                        std::optional<std::string> system_prompt) {
   if (format == DataSettings::CHAT && chat == nullptr) {
     return absl::FailedPreconditionError(
         "data.format CHAT needs a model with a chat template; use PLAIN or FEW_SHOT");
@@ -61,11 +41,48 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format for
                        " has an answer without a worked solution; use PLAIN or CHAT"));
     }
   }
-  return PromptFormatter(format, tokenizer, chat, std::move(examples), std::move(end_ids));
+  ASSIGN_OR_RETURN(std::vector<uint32_t> end_ids,
+                   CompletionEnds(ends, *tokenizer, format == DataSettings::CHAT ? chat : nullptr));
+  if (format != DataSettings::CHAT && system_prompt.has_value()) {
+    return absl::InvalidArgumentError(
+        "data.system_prompt is for data.format CHAT; remove it, or set CHAT");
+  }
+  PromptFormatter made(format, tokenizer, chat, std::move(examples), std::move(end_ids),
+                       std::move(system_prompt));
+  made.lead_ = " ";
+  if (format == DataSettings::CHAT) {
+    absl::StatusOr<std::string> prompt = made.ChatPrompt("");
+    if (!prompt.ok() && made.system_prompt_.has_value()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("with data.system_prompt, ", prompt.status().message()));
+    }
+    RETURN_IF_ERROR(prompt.status());
+    // Most chat prompts end with a newline; Llama 2's with "[/INST]", the others with "Answer:".
+    if (absl::EndsWith(*prompt, "\n")) made.lead_ = "";
+  }
+  return made;
 }
 
-std::string PromptFormatter::PromptText(const Problem& problem) const {
-  if (format_ == DataSettings::CHAT) return ChatPrompt(*chat_, problem.question);
+absl::Status PromptFormatter::Check(const std::vector<Problem>& problems) const {
+  for (const Problem& problem : problems) {
+    absl::Status status = TryPrompt(problem).status();
+    if (status.ok()) status = TryCompletion(problem.solution).status();
+    if (!status.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat(problem.source, ": ", status.message()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> PromptFormatter::ChatPrompt(absl::string_view question) const {
+  std::vector<ChatMessage> messages;
+  if (system_prompt_.has_value()) messages.push_back({"system", *system_prompt_});
+  messages.push_back({"user", absl::StrCat(question, "\n\n", kInstruction)});
+  return chat_->Render(messages, /*add_generation_prompt=*/true);
+}
+
+absl::StatusOr<std::string> PromptFormatter::TryPromptText(const Problem& problem) const {
+  if (format_ == DataSettings::CHAT) return ChatPrompt(problem.question);
   std::string text;
   for (const Problem& example : examples_) {
     if (example.question == problem.question) continue;  // it contains the solution
@@ -74,35 +91,61 @@ std::string PromptFormatter::PromptText(const Problem& problem) const {
   return absl::StrCat(text, Ask(problem));
 }
 
-std::vector<uint32_t> PromptFormatter::Prompt(const Problem& problem) const {
-  const std::string text = PromptText(problem);
+absl::StatusOr<std::vector<uint32_t>> PromptFormatter::TryPrompt(const Problem& problem) const {
+  ASSIGN_OR_RETURN(const std::string text, TryPromptText(problem));
   if (format_ != DataSettings::CHAT) {
     return tokenizer_->EncodeBeginning(text);  // a chat template writes its own first token
   }
   const std::string& question = problem.question;
-  std::vector<uint32_t> plain = tokenizer_->Encode(question, false);
-  if (plain == tokenizer_->Encode(question, true)) return tokenizer_->Encode(text, true);
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> plain, tokenizer_->Encode(question, false));
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> parsed, tokenizer_->Encode(question, true));
+  if (plain == parsed) return tokenizer_->EncodeWhole(text);
   // The question spells a special token. Encode the template around a placeholder with its special
   // tokens, and the question between them as plain text. The template contains the question once.
-  const std::string around = ChatPrompt(*chat_, "@");
+  ASSIGN_OR_RETURN(const std::string around, ChatPrompt("@"));
   const size_t head = around.find(absl::StrCat("@\n\n", kInstruction));
-  std::vector<uint32_t> ids = tokenizer_->Encode(absl::string_view(around).substr(0, head), true);
-  plain = tokenizer_->Encode(absl::string_view(text).substr(head, text.size() + 1 - around.size()),
-                             false);
-  ids.insert(ids.end(), plain.begin(), plain.end());
-  const auto tail = tokenizer_->Encode(absl::string_view(around).substr(head + 1), true);
+  if (head == std::string::npos) {
+    return absl::InvalidArgumentError(
+        "the question spells a special token, and the chat template changes the question, so it "
+        "cannot be encoded as plain text");
+  }
+  ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                   tokenizer_->EncodeWhole(absl::string_view(around).substr(0, head)));
+  const size_t length = text.size() + 1 - around.size();  // the template may have stripped it
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> asked,
+                   tokenizer_->Encode(absl::string_view(text).substr(head, length), false));
+  ids.insert(ids.end(), asked.begin(), asked.end());
+  ASSIGN_OR_RETURN(const std::vector<uint32_t> tail,
+                   tokenizer_->Encode(absl::string_view(around).substr(head + 1), true));
   ids.insert(ids.end(), tail.begin(), tail.end());
   return ids;
 }
 
-std::vector<uint32_t> PromptFormatter::Completion(const std::string& solution) const {
-  // Most chat prompts end with a newline; Llama 2's with "[/INST]", the others with "Answer:".
-  const bool chat = format_ == DataSettings::CHAT;
-  const absl::string_view lead = chat && absl::EndsWith(ChatPrompt(*chat_, ""), "\n") ? "" : " ";
-  std::vector<uint32_t> ids = tokenizer_->Encode(
-      absl::StrCat(lead, absl::StripAsciiWhitespace(solution)), /*parse_special=*/false);
+absl::StatusOr<std::vector<uint32_t>> PromptFormatter::TryCompletion(
+    const std::string& solution) const {
+  ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
+                   tokenizer_->Encode(absl::StrCat(lead_, absl::StripAsciiWhitespace(solution)),
+                                      /*parse_special=*/false));
   ids.push_back(end_ids_.front());
   return ids;
+}
+
+std::string PromptFormatter::PromptText(const Problem& problem) const {
+  absl::StatusOr<std::string> text = TryPromptText(problem);
+  CHECK(text.ok()) << "Check was not called: " << text.status();
+  return *std::move(text);
+}
+
+std::vector<uint32_t> PromptFormatter::Prompt(const Problem& problem) const {
+  absl::StatusOr<std::vector<uint32_t>> ids = TryPrompt(problem);
+  CHECK(ids.ok()) << "Check was not called: " << ids.status();
+  return *std::move(ids);
+}
+
+std::vector<uint32_t> PromptFormatter::Completion(const std::string& solution) const {
+  absl::StatusOr<std::vector<uint32_t>> ids = TryCompletion(solution);
+  CHECK(ids.ok()) << "Check was not called: " << ids.status();
+  return *std::move(ids);
 }
 
 std::vector<uint32_t> PromptFormatter::StopTokenIds() const { return end_ids_; }

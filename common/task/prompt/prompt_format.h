@@ -2,13 +2,17 @@
 #define RECKON_COMMON_TASK_PROMPT_PROMPT_FORMAT_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "common/task/dataset/problem.h"
 #include "common/text/chat_template.h"
+#include "common/text/end_tokens.h"
 #include "common/text/tokenizer.h"
 #include "proto/config.pb.h"
 
@@ -27,11 +31,20 @@ namespace reckon {
 class PromptFormatter {
  public:
   // `examples`: worked problems, used by FEW_SHOT only. `chat` may be null unless the format is
-  // CHAT. FAILED_PRECONDITION when something that the format needs is missing.
+  // CHAT. `ends`: the model's (completion_end.h). FAILED_PRECONDITION when something that the
+  // format needs is missing.
+  // CHAT puts `system_prompt`, if there is one, before the question. INVALID_ARGUMENT when the
+  // template refuses such messages.
   static absl::StatusOr<PromptFormatter> Create(DataSettings::Format format,
                                                 const Tokenizer* tokenizer,
                                                 const ChatTemplate* chat,
-                                                std::vector<Problem> examples);
+                                                std::vector<Problem> examples,
+                                                const EndTokens& ends,
+                                                std::optional<std::string> system_prompt = {});
+
+  // Whether prompt and worked solution of each problem can be rendered and encoded. The functions
+  // below need that. INVALID_ARGUMENT names the first problem that cannot.
+  absl::Status Check(const std::vector<Problem>& problems) const;
 
   // A FEW_SHOT example is left out of its own question's prompt.
   std::string PromptText(const Problem& problem) const;
@@ -39,24 +52,34 @@ class PromptFormatter {
   // The tokens of a perfect completion: the solution and the token that ends it.
   std::vector<uint32_t> Completion(const std::string& solution) const;
 
-  // What ends a completion: token ids, and strings at which it is cut.
+  // What ends a completion: token ids, the first of which ends trained ones, and strings at which
+  // it is cut.
   std::vector<uint32_t> StopTokenIds() const;
   std::vector<std::string> StopStrings() const;
 
  private:
   PromptFormatter(DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
-                  std::vector<Problem> examples, std::vector<uint32_t> end_ids)
+                  std::vector<Problem> examples, std::vector<uint32_t> end_ids,
+                  std::optional<std::string> system_prompt)
       : format_(format),
         tokenizer_(tokenizer),
         chat_(chat),
         examples_(std::move(examples)),
-        end_ids_(std::move(end_ids)) {}
+        end_ids_(std::move(end_ids)),
+        system_prompt_(std::move(system_prompt)) {}
+
+  absl::StatusOr<std::string> ChatPrompt(absl::string_view question) const;
+  absl::StatusOr<std::string> TryPromptText(const Problem& problem) const;
+  absl::StatusOr<std::vector<uint32_t>> TryPrompt(const Problem& problem) const;
+  absl::StatusOr<std::vector<uint32_t>> TryCompletion(const std::string& solution) const;
 
   DataSettings::Format format_;
   const Tokenizer* tokenizer_;
   const ChatTemplate* chat_;
   std::vector<Problem> examples_;
   std::vector<uint32_t> end_ids_;  // completions end with the first
+  std::optional<std::string> system_prompt_;
+  std::string lead_;  // before a solution
 };
 
 }  // namespace reckon

@@ -17,13 +17,20 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 using ::testing::StartsWith;
 
+const std::string kBytes = [] {
+  std::string bytes;
+  for (int byte = 0; byte < 256; ++byte) bytes.push_back(static_cast<char>(byte));
+  return bytes;
+}();
+
 // One token a byte, and special tokens from 256 on.
 class FakeTokenizer final : public Tokenizer {
  public:
   explicit FakeTokenizer(std::vector<std::string> specials) : specials_(std::move(specials)) {}
   void set_bos(uint32_t id) { bos_ = id; }
 
-  std::vector<uint32_t> Encode(absl::string_view text, bool parse_special) const override {
+  absl::StatusOr<std::vector<uint32_t>> Encode(absl::string_view text,
+                                               bool parse_special) const override {
     std::vector<uint32_t> ids;
     while (!text.empty()) {
       uint32_t special = 0;
@@ -37,8 +44,11 @@ class FakeTokenizer final : public Tokenizer {
     }
     return ids;
   }
-  std::vector<uint32_t> EncodeBeginning(absl::string_view text) const override {
-    std::vector<uint32_t> ids = Encode(text, false);
+  absl::StatusOr<std::vector<uint32_t>> EncodeWhole(absl::string_view text) const override {
+    return Encode(text, true);
+  }
+  absl::StatusOr<std::vector<uint32_t>> EncodeBeginning(absl::string_view text) const override {
+    std::vector<uint32_t> ids = *Encode(text, false);
     if (bos_.has_value()) ids.insert(ids.begin(), *bos_);
     return ids;
   }
@@ -50,7 +60,9 @@ class FakeTokenizer final : public Tokenizer {
     }
     return text;
   }
-  absl::string_view TokenBytes(uint32_t id) const override { return ""; }
+  absl::string_view TokenBytes(uint32_t id) const override {
+    return id < 256 ? absl::string_view(&kBytes[id], 1) : "";
+  }
   std::optional<uint32_t> TokenId(absl::string_view token) const override {
     for (uint32_t i = 0; i < specials_.size(); ++i) {
       if (specials_[i] == token) return 256 + i;
@@ -88,12 +100,14 @@ constexpr char kLlama2Config[] =
 class FormatTest : public ::testing::Test {
  protected:
   PromptFormatter Make(DataSettings::Format format, std::vector<Problem> examples = {}) {
-    auto formatter = PromptFormatter::Create(format, &tokenizer_, &chat_, std::move(examples));
+    auto formatter =
+        PromptFormatter::Create(format, &tokenizer_, &chat_, std::move(examples), ends_);
     EXPECT_TRUE(formatter.ok()) << formatter.status();
     return *std::move(formatter);
   }
   std::string Text(const std::vector<uint32_t>& ids) { return tokenizer_.Decode(ids, false); }
 
+  const EndTokens ends_ = {{258, 256}, 258};  // "<|im_end|>", "<|endoftext|>"
   FakeTokenizer tokenizer_{{"<|endoftext|>", "<|im_start|>", "<|im_end|>"}};
   ChatTemplate chat_ = *ChatTemplate::Create(kConfig);
   Problem problem_ = {"How many?", "5", "2+3=<<2+3=5>>5.\n#### 5", "x:1"};
@@ -161,7 +175,7 @@ TEST_F(FormatTest, SpecialTokensInDataAreOrdinaryText) {
 TEST_F(FormatTest, ATemplateThatStripsItsContentsKeepsSpecialTokensInDataOrdinaryToo) {
   const FakeTokenizer llama({"</s>", "<s>"});
   const ChatTemplate template_of = *ChatTemplate::Create(kLlama2Config);
-  auto chat = PromptFormatter::Create(DataSettings::CHAT, &llama, &template_of, {});
+  auto chat = PromptFormatter::Create(DataSettings::CHAT, &llama, &template_of, {}, {});
   ASSERT_TRUE(chat.ok()) << chat.status();
   problem_.question = "  a</s>b?";
   const std::vector<uint32_t> ids = chat->Prompt(problem_);
@@ -173,32 +187,25 @@ TEST_F(FormatTest, ATemplateThatStripsItsContentsKeepsSpecialTokensInDataOrdinar
   EXPECT_EQ(llama.Decode(chat->Completion("#### 5"), false), " #### 5</s>");
 }
 
-TEST_F(FormatTest, EndsWithEndOfTextWhereThereIsNoChatToken) {
-  const FakeTokenizer base({"<|endoftext|>"});
-  auto plain = PromptFormatter::Create(DataSettings::PLAIN, &base, nullptr, {});
-  ASSERT_TRUE(plain.ok());
-  EXPECT_EQ(plain->Completion("x").back(), 256u);
-  EXPECT_THAT(plain->StopTokenIds(), ElementsAre(256));
-}
-
 TEST_F(FormatTest, NamesWhatIsMissing) {
   auto error = [&](DataSettings::Format format, const Tokenizer& tokenizer,
-                   std::vector<Problem> examples) {
+                   std::vector<Problem> examples, const EndTokens& ends) {
     const auto status =
-        PromptFormatter::Create(format, &tokenizer, nullptr, std::move(examples)).status();
+        PromptFormatter::Create(format, &tokenizer, nullptr, std::move(examples), ends).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     return std::string(status.message());
   };
-  EXPECT_THAT(error(DataSettings::PLAIN, FakeTokenizer({}), {}), HasSubstr("<|endoftext|>"));
-  EXPECT_THAT(error(DataSettings::CHAT, tokenizer_, {}), HasSubstr("chat template"));
-  EXPECT_THAT(error(DataSettings::FEW_SHOT, tokenizer_, {}), HasSubstr("examples"));
-  EXPECT_THAT(error(DataSettings::FEW_SHOT, tokenizer_, {{"Q?", "5", "", "data.jsonl:3"}}),
+  EXPECT_THAT(error(DataSettings::PLAIN, FakeTokenizer({}), {}, {}),
+              HasSubstr("no completion could end"));
+  EXPECT_THAT(error(DataSettings::CHAT, tokenizer_, {}, ends_), HasSubstr("chat template"));
+  EXPECT_THAT(error(DataSettings::FEW_SHOT, tokenizer_, {}, ends_), HasSubstr("examples"));
+  EXPECT_THAT(error(DataSettings::FEW_SHOT, tokenizer_, {{"Q?", "5", "", "data.jsonl:3"}}, ends_),
               HasSubstr("data.jsonl:3"));
 }
 
 TEST_F(FormatTest, PromptsBeginWithTheTokenizersOwnFirstTokenUnlessTheTemplateWritesIt) {
   FakeTokenizer tokenizer({"<|endoftext|>", "<|im_end|>"});
-  auto plain = PromptFormatter::Create(DataSettings::PLAIN, &tokenizer, nullptr, {});
+  auto plain = PromptFormatter::Create(DataSettings::PLAIN, &tokenizer, nullptr, {}, {{257}, 257});
   ASSERT_TRUE(plain.ok()) << plain.status();
   std::vector<uint32_t> ids = plain->Prompt({"Why?", "1", "", ""});
   tokenizer.set_bos(256);

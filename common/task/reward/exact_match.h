@@ -19,17 +19,37 @@ std::optional<std::string> ExtractStrict(absl::string_view completion);
 // `(-?[$0-9.,]{2,})|(-?[0-9]+)`, as written.
 std::optional<std::string> ExtractFlexible(absl::string_view completion);
 
+// An answer in a completion.
+struct FoundAnswer {
+  std::string text;   // as written
+  bool open = false;  // it ends where the text ends: if the text was cut, the number may be too
+};
+
+// The match of a rule above, widened to the whole expression that it is a part of, because a part
+// of a number is another number: of "#### 3 1/2" the strict rule matches "3", of "1e5" the flexible
+// rule "5". An expression that is no number (CanonicalNumber), as "10:30", is no answer. Widened
+// are
+//
+//   strict    to the right, over an exponent, a fraction character, and further numbers that a
+//             space, one of / : * + - = ^, or both separate from it on the same line
+//   flexible  to the left, over a fraction with its whole number, an exponent, a time ("10:30"),
+//             and thousands separated by no-break spaces; to the right over a fraction character
+std::optional<FoundAnswer> FindStrict(absl::string_view completion);
+std::optional<FoundAnswer> FindFlexible(absl::string_view completion);
+
 // Scores one completion by the rule of `spec`. The value is 1 for CORRECT, else 0. The first line
 // that applies gives the verdict:
 //
 //   the reference answer is not a number                 REFERENCE_UNPARSABLE
-//   no number is extracted, `truncated`                  TRUNCATED
-//   no number is extracted                               UNPARSABLE
-//   CanonicalNumber(extracted) == that of the reference  CORRECT
+//   no number is found, or an open one; `truncated`      TRUNCATED
+//   no number is found                                   UNPARSABLE
+//   CanonicalNumber(found) == that of the reference      CORRECT
 //   otherwise                                            WRONG
 //
-// Everything that lm-evaluation-harness counts as right is right here. In addition, other spellings
-// of the same number are right ("18.0" or "018" for "18").
+// What lm-evaluation-harness counts as right is right here, but for two things that it takes for
+// right by a part of a number: an expression (see FindStrict), and a number that the length limit
+// cut ("#### 1" of "#### 12"). In addition, other spellings of the same number are right ("18.0",
+// "018" or "36/2" for "18").
 RewardValue ScoreAnswer(const RewardSpec& spec, absl::string_view completion, bool truncated,
                         absl::string_view reference_answer);
 

@@ -126,17 +126,101 @@ TEST(CanonicalNumberTest, IsTheSameForAllSpellingsOfANumber) {
   const struct {
     const char *text, *number;
   } kNumbers[] = {
-      {"18", "18"},    {"18.", "18"},          {"18.0", "18"},   {"18.00", "18"},  {"+18", "18"},
-      {"018", "18"},   {" 18\n", "18"},        {"$18", "18"},    {"18$", "18"},    {"-$18", "-18"},
-      {"$-18", "-18"}, {"1,000.50", "1000.5"}, {"1,0", "10"},    {"0", "0"},       {"-0", "0"},
-      {"-0.00", "0"},  {".5", "0.5"},          {"-.50", "-0.5"}, {"0.05", "0.05"}, {"100", "100"},
-      {"", kNone},     {" ", kNone},           {".", kNone},     {"-", kNone},     {"-.", kNone},
-      {",", kNone},    {"$", kNone},           {"18..", kNone},  {"1.2.3", kNone}, {"1-2", kNone},
-      {"--1", kNone},  {"+-1", kNone},         {"1e5", kNone},   {"0x10", kNone},  {"1 000", kNone},
-      {"inf", kNone},  {"nan", kNone},         {"1/2", kNone},
+      {"18", "18"},
+      {"18.", "18"},
+      {"18.0", "18"},
+      {"18.00", "18"},
+      {"+18", "18"},
+      {"018", "18"},
+      {" 18\n", "18"},
+      {"$18", "18"},
+      {"18$", "18"},
+      {"-$18", "-18"},
+      {"$-18", "-18"},
+      {"1,000.50", "1000.5"},
+      {"1,0", "10"},
+      {"0", "0"},
+      {"-0", "0"},
+      {"-0.00", "0"},
+      {".5", "0.5"},
+      {"-.50", "-0.5"},
+      {"0.05", "0.05"},
+      {"100", "100"},
+      {"", kNone},
+      {" ", kNone},
+      {".", kNone},
+      {"-", kNone},
+      {"-.", kNone},
+      {",", kNone},
+      {"$", kNone},
+      {"18..", kNone},
+      {"1.2.3", kNone},
+      {"1-2", kNone},
+      {"--1", kNone},
+      {"+-1", kNone},
+      {"0x10", kNone},
+      {"inf", kNone},
+      {"nan", kNone},
+      // Thousands by spaces.
+      {"1 000", "1000"},
+      {"12 345 678.50", "12345678.5"},
+      {"1\xc2\xa0"
+       "000",
+       "1000"},
+      {"1\xe2\x80\xaf"
+       "000",
+       "1000"},
+      {"1 00", kNone},
+      {"1000 000", kNone},
+      {"1  000", kNone},
+      {"1 000 0", kNone},
+      {"12 ", "12"},
+      {"1. 000", kNone},
+      // Exponents.
+      {"1e5", "100000"},
+      {"-2.5E-3", "-0.0025"},
+      {"1.5e+1", "15"},
+      {"0e9", "0"},
+      {"120e-1", "12"},
+      {"1e", kNone},
+      {"e5", kNone},
+      {"1e5.5", kNone},
+      {"1e401", kNone},
+      {"1e-999", kNone},
+      // Fractions.
+      {"1/2", "0.5"},
+      {"2/4", "0.5"},
+      {"6/3", "2"},
+      {"-1/3", "-1/3"},
+      {"2/6", "1/3"},
+      {"3 1/2", "3.5"},
+      {"-3 1/3", "-10/3"},
+      {"10/3", "10/3"},
+      {"1 / 2", "0.5"},
+      {"0/7", "0"},
+      {"1/0", kNone},
+      {"1/2/3", kNone},
+      {"1/-2", kNone},
+      {"1.5/2", kNone},
+      {"3 5/2", kNone},
+      {"1/1000000000", kNone},
+      {"1/100000000", "0.00000001"},
+      {"1000000000/3", "1000000000/3"},
+      {"999999999 999999998/999999999", "999999998999999999/999999999"},
+      {"7/536870912", "0.00000001303851604461669921875"},
+      // Units.
+      {"25%", "25"},
+      {"25 %", "25"},
+      {"25%.", "25"},
+      {"%", kNone},
+      {"%25", kNone},
+      {"10:30", kNone},
+      {"18 apples", kNone},
+      {"5th", kNone},
   };
   for (const auto& [text, number] : kNumbers) {
     EXPECT_EQ(Or(CanonicalNumber(text)), number) << '"' << text << '"';
+    EXPECT_EQ(Or(CanonicalNumber(number)), number) << "the form of a form";
   }
 }
 
@@ -149,12 +233,30 @@ TEST(ScoreAnswerTest, TellsTheKindsOfFailureApart) {
     Verdict verdict;
   } kCases[] = {
       {"#### 18", false, "18", CORRECT},
-      {"#### 18", true, "18", CORRECT},
+      {"#### 18\n", true, "18", CORRECT},
+      {"#### 18 apples", true, "18", CORRECT},
+      {"#### 18", true, "18", TRUNCATED},  // of "#### 180", perhaps
+      {"#### 18 ", true, "18", TRUNCATED},
+      {"#### 18/", true, "18", TRUNCATED},
+      {"#### 18e", true, "18", TRUNCATED},
       {"#### 1,000.0", false, "1000", CORRECT},
       {"#### 1000", false, "1,000", CORRECT},
       {"#### -0", false, "0", CORRECT},
       {"#### 19", false, "18", WRONG},
-      {"#### 19", true, "18", WRONG},
+      {"#### 19\n", true, "18", WRONG},
+      {"#### 1/2", false, "0.5", CORRECT},
+      {"#### 1/2", false, "1", WRONG},
+      {"#### 3 1/2 cups", false, "3.5", CORRECT},
+      {"#### 3", false, "3 1/2", WRONG},
+      {"#### 1e5", false, "100,000", CORRECT},
+      {"#### 1e5", false, "1", WRONG},
+      {"#### 1 000", false, "1000", CORRECT},
+      {"#### 25%", false, "25", CORRECT},
+      {"#### 25", false, "25%", CORRECT},
+      {"#### 3\xc2\xbd", false, "3", UNPARSABLE},
+      {"#### 10:30", false, "10", UNPARSABLE},
+      {"#### 5 - 3 = 2", false, "5", UNPARSABLE},
+      {"#### 18", false, "10:30", REFERENCE_UNPARSABLE},
       {"#### -18", false, "18", WRONG},
       {"it is 18", false, "18", UNPARSABLE},
       {"it is 18", true, "18", TRUNCATED},
@@ -172,6 +274,54 @@ TEST(ScoreAnswerTest, TellsTheKindsOfFailureApart) {
     EXPECT_EQ(value.value(), c.verdict == CORRECT ? 1 : 0) << c.completion;
     EXPECT_EQ(value.name(), "match");
   }
+}
+
+TEST(FindAnswerTest, WidensAMatchToTheWholeExpression) {
+  const struct {
+    const char *text, *strict, *flexible;
+  } kCases[] = {
+      {"#### 1/2", "1/2", "1/2"},
+      {"#### 3 1/2 cups", "3 1/2", "3 1/2"},
+      {"#### -3 1/2", "-3 1/2", "-3 1/2"},
+      {"#### 1e5 m", "1e5", "1e5"},
+      {"#### 1e-5", "1e-5", "1e-5"},
+      {"#### 1e+5.", "1e+5.", "1e+5."},
+      {"#### 1 000", "1 000", "000"},
+      {"#### 1\xc2\xa0"
+       "000",
+       "1\xc2\xa0"
+       "000",
+       "1\xc2\xa0"
+       "000"},
+      {"#### 10:30", "10:30", "10:30"},
+      {"#### 48/2=24", "48/2=24", "24"},
+      {"#### 18. 5 apples are left", "18.", "5"},
+      {"#### 18\n5 apples", "18", "5"},
+      {"#### 18 apples, 5 pears", "18", "5"},
+      {"#### 18 e5", "18", "5"},
+      {"3\xc2\xbd", kNone, "3\xc2\xbd"},
+      {"5/", kNone, "5"},
+      {"a/5", kNone, "5"},
+      {"at 9 1/2 is left", kNone, "9 1/2"},
+      {"24>>24", kNone, "24"},
+  };
+  for (const auto& c : kCases) {
+    const auto strict = FindStrict(c.text), flexible = FindFlexible(c.text);
+    EXPECT_EQ(strict.has_value() ? strict->text : kNone, c.strict) << c.text;
+    EXPECT_EQ(flexible.has_value() ? flexible->text : kNone, c.flexible) << c.text;
+  }
+}
+
+TEST(ScoreAnswerTest, ANumberThatTheLimitCutIsNoAnswer) {
+  const RewardSpec flexible = Spec(RewardSpec::EXACT_MATCH_FLEXIBLE);
+  for (const char* text : {"It is 18", "#### 18", "It is 18 "}) {
+    const RewardValue cut = ScoreAnswer(flexible, text, /*truncated=*/true, "18");
+    EXPECT_EQ(cut.verdict(), TRUNCATED) << text;
+    EXPECT_EQ(cut.value(), 0) << text;
+    EXPECT_EQ(cut.extracted(), "") << text;  // it has no vote
+    EXPECT_EQ(ScoreAnswer(flexible, text, /*truncated=*/false, "18").verdict(), CORRECT) << text;
+  }
+  EXPECT_EQ(ScoreAnswer(flexible, "It is 18 apples", true, "18").verdict(), CORRECT);
 }
 
 TEST(ScoreAnswerTest, FollowsTheRuleOfTheSpec) {
@@ -224,8 +374,9 @@ TEST(EquationKeyTest, IsTheTextWhereThereAreNoMarks) {
 }
 
 TEST(AnswerTest, AMegabyteOfAnythingTakesNoTime) {
-  for (const char* part : {"7", ",", "#", "#### ", "#### -", "<<", ">>", "<<1", "<<\n", "$", "-",
-                           ".", "<", "-$", "<< ", ">>\n<<", "0", " "}) {
+  for (const char* part : {"7",    ",", "#",  "#### ", "#### -", "<<", ">>",        "<<1",
+                           "<<\n", "$", "-",  ".",     "<",      "-$", "<< ",       ">>\n<<",
+                           "0",    " ", "1/", "1 ",    "1e",     "1:", "1\xc2\xa0", "7 777"}) {
     std::string text;
     while (text.size() < (1 << 20)) text += part;
     const absl::Duration start = ThreadCpuTime();

@@ -19,8 +19,8 @@ std::optional<std::string> ResultOf(absl::string_view line) {
     const size_t equals = mark.rfind('=');
     if (equals != absl::string_view::npos) return CanonicalNumber(mark.substr(equals + 1));
   }
-  std::optional<std::string> number = ExtractFlexible(line);
-  return number.has_value() ? CanonicalNumber(*number) : std::nullopt;
+  const std::optional<FoundAnswer> number = FindFlexible(line);
+  return number.has_value() ? CanonicalNumber(number->text) : std::nullopt;
 }
 
 void AppendWithoutSpace(absl::string_view text, std::string* out) {
@@ -44,13 +44,16 @@ std::string NormaliseSpace(absl::string_view text) {
 
 }  // namespace
 
-std::vector<SolutionStep> SplitSteps(absl::string_view solution) {
+std::vector<SolutionStep> SplitSteps(absl::string_view solution, bool truncated) {
   std::vector<SolutionStep> steps;
   for (size_t begin = 0; begin < solution.size();) {
     const size_t newline = solution.find('\n', begin);
     const size_t end = newline == absl::string_view::npos ? solution.size() : newline + 1;
     const absl::string_view line = absl::StripAsciiWhitespace(solution.substr(begin, end - begin));
-    if (!line.empty() && !absl::StartsWith(line, "####")) steps.push_back({end, ResultOf(line)});
+    const bool cut = truncated && newline == absl::string_view::npos;
+    if (!line.empty() && !absl::StartsWith(line, "####")) {
+      steps.push_back({end, cut ? std::nullopt : ResultOf(line)});
+    }
     begin = end;
   }
   return steps;

@@ -23,7 +23,9 @@ struct SolutionStep {
   std::optional<std::string> result;
 };
 
-std::vector<SolutionStep> SplitSteps(absl::string_view solution);
+// `truncated`: the text was cut, so that a last line without a newline is half a step and has no
+// result.
+std::vector<SolutionStep> SplitSteps(absl::string_view solution, bool truncated = false);
 
 // The dense heuristic reward STEP_MATCH, one value for each of `steps`. With R reference steps:
 //

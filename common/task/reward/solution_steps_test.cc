@@ -30,6 +30,15 @@ TEST(SolutionStepsTest, AreLinesWithWhatTheyWorkOut) {
   EXPECT_THAT(SplitSteps("\n \n#### 5\n"), IsEmpty());
 }
 
+TEST(SolutionStepsTest, TheLastStepOfACutTextHasNoResult) {
+  const std::vector<SolutionStep> steps = SplitSteps("It is 24\nand <<24+48=72>>7", true);
+  ASSERT_EQ(steps.size(), 2u);
+  EXPECT_EQ(steps[0].result, "24");
+  EXPECT_EQ(steps[1].result, std::nullopt);
+  EXPECT_EQ(SplitSteps("It is 24\n", true)[0].result, "24");
+  EXPECT_EQ(SplitSteps("It is 1/2")[0].result, "0.5");
+}
+
 TEST(SolutionStepsTest, APerfectSolutionSumsToOne) {
   const double third = 1.0 / 3;
   EXPECT_THAT(Match(kReference), ElementsAre(third, third, third));

@@ -13,13 +13,8 @@ namespace reckon {
 
 absl::Status ExpertIteration::Check(const ModelConfig& model, const RunData& data) const {
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
-  std::optional<PromptFormatter> few_shot;
-  if (settings_.few_shot_first_round()) {
-    ASSIGN_OR_RETURN(few_shot, MakeFormatter(config_, data, DataSettings::FEW_SHOT));
-  }
-  return CheckTrainPromptsFit(data, *data.training, few_shot.has_value() ? *few_shot : *data.prompt,
-                              settings_.sampling().max_new_tokens(), "ei.sampling.max_new_tokens",
-                              stage().training(), model);
+  return CheckSequencesFit(data, *data.training, settings_.sampling().max_new_tokens(),
+                           "ei.sampling.max_new_tokens", stage().training());
 }
 
 std::vector<SampledRound> ExpertIteration::SampledRounds(const RunData& data) const {
@@ -42,6 +37,7 @@ absl::Status ExpertIteration::Sample(LeaderContext& leader, const SampledRound& 
   rule.rewards = settings_.reward();
   rule.threshold = settings_.threshold();
   rule.dedup = settings_.dedup();
+  rule.keep_truncated = settings_.keep_truncated();
   rule.formatter = few_shot.has_value() ? &*few_shot : &*leader.data.prompt;
   return SampleRound(leader, round, rule);
 }
@@ -51,18 +47,18 @@ absl::StatusOr<std::vector<TrainingSequence>> ExpertIteration::Collect(
   const RunData& data = leader.data;
   std::vector<TrainingSequence> sequences;
   if (settings_.include_sft_data()) sequences = EarlierSolutions(config_, stage_index_, data);
-  const SpliceOptions options = {data.tokenizer.get(), data.training->StopTokenIds()};
   SeenSolutions seen(settings_.dedup());
   const std::vector<SampledRound> rounds = SampledRounds(data);
   for (int64_t round = 0; round <= leader.run.cursor.round(); ++round) {
     RETURN_IF_ERROR(ReadRound(leader, rounds[round], [&](size_t problem, const Rollout& rollout) {
       if (!seen.Insert(problem, rollout.completion())) return;
-      sequences.push_back(Splice(data.training->Prompt(data.train[problem]), rollout, options));
+      sequences.push_back(Splice(data.training->Prompt(data.train[problem]), rollout));
     }));
   }
   if (!sequences.empty()) return sequences;
   return absl::FailedPreconditionError(
       absl::StrCat(RoundTitle(leader.run), ": no sample reached reward ", settings_.threshold(),
+                   settings_.keep_truncated() ? "" : " and ended within ei.sampling.max_new_tokens",
                    ", so there is nothing to train on; put an sft stage before this one, raise ",
                    "ei.samples_per_prompt or lower ei.threshold"));
 }

@@ -14,8 +14,9 @@ namespace reckon {
 // round n:
 //
 //   1. Sample K solutions of each problem from the newest policy.
-//   2. S_n = those with reward >= threshold, each distinct one of a problem once; recorded as the
-//      selection "<stage>/round_<n>".
+//   2. S_n = those with reward >= threshold that were not cut at the length limit (unless
+//      keep_truncated), each distinct one of a problem once; recorded as the selection
+//      "<stage>/round_<n>".
 //   3. D = worked solutions of earlier sft stages (include_sft_data) + the distinct ones of
 //      S_1, ..., S_n.
 //   4. Load the version that restart_from names and fine-tune it on D.

@@ -36,9 +36,8 @@ bool HasLabel(const Rollout& rollout) {
 
 absl::Status TrainOrm::Check(const ModelConfig& model, const RunData& data) const {
   // A sequence of predictions has one token more than the solution.
-  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
-                              settings_.sampling().max_new_tokens() + 1,
-                              "orm.sampling.max_new_tokens + 1 =", stage().training(), model);
+  return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens() + 1,
+                           "orm.sampling.max_new_tokens + 1 =", stage().training());
 }
 
 std::vector<SampledRound> TrainOrm::SampledRounds(const RunData& data) const {
@@ -64,6 +63,8 @@ absl::Status TrainOrm::Sample(LeaderContext& leader, const SampledRound& round) 
   rule.samples_per_prompt = settings_.samples_per_prompt();
   rule.sampling = settings_.sampling();
   *rule.rewards.Add() = settings_.reward();
+  // A reward model learns from wrong solutions too. Equal texts of one problem are learned once, so
+  // a frequent solution does not count more.
   rule.threshold = -std::numeric_limits<double>::infinity();
   rule.dedup = EiSettings::TEXT;
   rule.formatter = &*leader.data.prompt;
@@ -79,6 +80,8 @@ absl::StatusOr<TrainOrm::Labelled> TrainOrm::Collect(LeaderContext& leader,
   RETURN_IF_ERROR(ReadRound(leader, round, [&](size_t, const Rollout& rollout) {
     if (!HasLabel(rollout)) return;
     const float label = rollout.rewards(0).verdict() == CORRECT ? 1 : 0;
+    // By problem and not by sample: a solution of a problem that was trained on would measure
+    // memory.
     const bool held_out = rng.Uniform(rollout.key().group()) < settings_.held_out();
     (held_out ? out.held_out : out.learned)
         .push_back(PredictionSequence(SolutionOf(rollout), label, at_steps ? &steps : nullptr));
@@ -94,6 +97,8 @@ absl::StatusOr<TrainOrm::Labelled> TrainOrm::Collect(LeaderContext& leader,
 
 absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence> held_out) const {
   RunState& run = ranks.run;
+  // Before the test below: only the leader knows whether there are held-out solutions, and all
+  // ranks must decide alike.
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &held_out));
   if (held_out.empty()) return absl::OkStatus();
   std::vector<const TrainingSequence*> batch;
@@ -109,6 +114,7 @@ absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence>
   std::vector<Prediction> predictions;
   double right = 0, accurate = 0;
   for (size_t i = 0; i < batch.size(); ++i) {
+    // The prediction after the last token is that of the whole solution.
     const Prediction p = {probabilities[i].back(), batch[i]->target == 1};
     right += p.right;
     accurate += (p.probability > 0.5) == p.right;
@@ -134,7 +140,7 @@ absl::Status TrainOrm::Write(LeaderContext& leader) const {
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
   RETURN_IF_ERROR(
-      WriteSnapshot(folder, run.base.manifest, run.model->compute(), run.model->MergedWeights()));
+      WriteSnapshot(folder, run.base, run.model->compute(), run.model->MergedWeights()));
   RETURN_IF_ERROR(head_->Write(folder));
   run.reporter->AddLine(absl::StrCat(RoundTitle(run), ": written to ", folder));
   return absl::OkStatus();

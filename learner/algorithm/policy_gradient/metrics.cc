@@ -23,6 +23,8 @@ void StepMetrics::AddValues(const std::vector<Experience>& experiences) {
   values_["critic/vf_explained_var"] = ExplainedVariance(values, returns);
 }
 
+// Names that this configuration does not report, such as the KL without a reference policy, are
+// shown as 0.
 double StepMetrics::Get(const std::string& name) const {
   const auto at = values_.find(name);
   return at == values_.end() ? 0 : at->second;

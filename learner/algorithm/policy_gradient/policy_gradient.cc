@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/task/prompt/stop_string.h"
 #include "common/task/reward/solution_steps.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
@@ -47,6 +48,8 @@ std::vector<const TrainingSequence*> SequencesOf(absl::Span<const Experience* co
 absl::Status PolicyGradient::Round(RankContext& ranks) {
   RunState& run = ranks.run;
   if (update_ == nullptr) {
+    // Not in Begin: RestoreParameters loads the parameters of a resumed run after it, and an
+    // optimizer must be made after the weights are loaded.
     ASSIGN_OR_RETURN(update_, MakePolicyUpdate(ranks));
   }
   // An evaluation takes over the progress bar, so it is set up again after each.
@@ -60,12 +63,17 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics["num_gen_batches"] = static_cast<double>(run.cursor.batches() - batches_before);
   metrics.EndPart("gen");
 
+  // Before any update: the old log-probabilities are those of the policy that the first minibatch
+  // starts from, so its ratio is 1.
   RETURN_IF_ERROR(Score(ranks, &experiences));
-  const double token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
+  const TokenKl token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
   metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
   if (critic_ != nullptr) metrics.AddValues(experiences);
   if (HasReference()) {
-    metrics["actor/reward_kl_penalty"] = token_kl;
+    metrics["actor/reward_kl_penalty"] = token_kl.mean;
+    if (settings_.kl().place() == PpoSettings::Kl::REWARD) {
+      metrics["actor/kl_clampfrac"] = token_kl.clamped;
+    }
     metrics["actor/reward_kl_penalty_coeff"] = kl_->value();
   }
   if (stream_ != nullptr) {
@@ -75,7 +83,7 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   metrics.EndPart("old_log_prob");
 
   RETURN_IF_ERROR(Update(ranks, SamplesInLoss(settings_, experiences), &metrics));
-  const double sample_kl = token_kl * metrics["response_length/mean"];
+  const double sample_kl = token_kl.mean * metrics["response_length/mean"];
   kl_->Update(sample_kl, static_cast<double>(experiences.size()));
   run.cursor.set_kl_coef(kl_->value());
   metrics.EndPart("update_actor");
@@ -85,6 +93,8 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
 absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& ranks) {
   Experiences experiences;
   uint32_t batches = 0, differing_groups = 0;
+  // All ranks have the same experiences, so they leave the loop after the same number of batches
+  // and make the same collective calls.
   while (batches < settings_.filter().max_num_gen_batches() &&
          differing_groups < settings_.prompts()) {
     ASSIGN_OR_RETURN(Experiences batch, SampleBatch(ranks));
@@ -93,6 +103,8 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& 
     batches += 1;
   }
   for (Experience& experience : experiences) ApplyOverlongPenalty(settings_, &experience);
+  // Counted once the step has all its batches: a checkpoint of a stop in between makes the resumed
+  // run take the whole step again.
   ranks.run.cursor.set_batches(ranks.run.cursor.batches() + batches);
   return experiences;
 }
@@ -100,15 +112,15 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& 
 absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankContext& ranks) {
   ASSIGN_OR_RETURN(const std::vector<Rollout> rollouts, NextRollouts(ranks));
   const RewardList actor_rewards = ActorRewards(settings_.reward());
-  const int64_t vocab_size = ranks.run.model->config().vocab_size;
+  const int64_t num_tokens = ranks.run.model->config().num_tokens();
   Experiences batch;
   for (const Rollout& rollout : rollouts) {
     batch.push_back(MakeExperience(rollout, actor_rewards));
-    // Actors sent these tokens, and the embedding does not check what it is indexed with.
+    // Actors sent these tokens, and neither the embedding nor the head checks its index.
     for (uint32_t token : batch.back().sequence.tokens) {
-      if (token < vocab_size) continue;
+      if (token < num_tokens) continue;
       return absl::InvalidArgumentError(absl::StrCat(
-          "a rollout's token ", token, " is not in the model's vocabulary of ", vocab_size));
+          "a rollout's token ", token, " is not in the model's vocabulary of ", num_tokens));
     }
   }
   RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), rollouts, &batch));
@@ -127,6 +139,9 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
     }
     RETURN_IF_ERROR(next.status());
     rollouts = *std::move(next);
+    const RunData& data = ranks.leader->data;
+    const std::vector<uint32_t> ends = data.training->StopTokenIds();
+    for (Rollout& rollout : rollouts) EndAtStopString(*data.tokenizer, ends, &rollout);
   }
   RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
   return rollouts;
@@ -153,6 +168,9 @@ absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences)
   for (size_t i = 0; i < experiences->size(); ++i) {
     Experience& experience = (*experiences)[i];
     experience.old_logprobs = std::move(old_logprobs[i]);
+    if (experience.end_in_place) {
+      experience.behaviour_logprobs.back() = experience.old_logprobs.back();
+    }
     if (critic_ != nullptr) experience.old_values = std::move(values[i]);
     if (HasReference()) experience.ref_logprobs = std::move(ref_logprobs[i]);
   }
@@ -168,6 +186,7 @@ absl::Status PolicyGradient::ScoreReference(RankContext& ranks,
   const absl::Status status =
       ScoreTokens(model, ranks.parallel, sequences, config_.learner().micro_batch_tokens(),
                   {.temperature = settings_.sampling().temperature()}, logprobs);
+  // Also after an error, so that the model is left as it was found.
   if (reference_ == nullptr) model.SwitchAdapters(true);
   return status;
 }
@@ -180,6 +199,7 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
   const auto minibatch_size = static_cast<int64_t>(training.batch_size());
   const int64_t steps_per_round =
       settings_.ppo_epochs() * ((all_samples + minibatch_size - 1) / minibatch_size);
+  // Computed from the round and not counted, so that a resumed run needs no further state for it.
   int64_t optimizer_step = ranks.run.cursor.round() * steps_per_round;
   const int64_t total_steps = rounds() * steps_per_round;
   (*metrics)["num_samples_learned"] = static_cast<double>(samples.size());
@@ -187,6 +207,8 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
   PpoLoss loss(settings_, kl_->value(), critic_.get());
   double grad_norm = 0, minibatches = 0;
   for (uint32_t epoch = 0; epoch < settings_.ppo_epochs(); ++epoch) {
+    // By the same key on every rank: minibatches are global, and a rank takes its share inside of
+    // Step.
     Shuffle(samples, StreamKey(config_.seed(), "order/" + RoundName(ranks.run), epoch));
     absl::Span<const Experience* const> left = samples;
     while (!left.empty()) {
@@ -228,6 +250,7 @@ absl::Status PolicyGradient::Begin(RankContext& ranks) {
     run.cursor.clear_replay();  // an earlier stage's
     run.cursor.set_batches(0);
   } else if (settings_.kl().target() > 0) {
+    // A coefficient that is steered depends on all steps before; a fixed one is the config's.
     kl_->Restore(run.cursor.kl_coef());
   }
   if (ranks.leader != nullptr) {
@@ -240,9 +263,15 @@ absl::Status PolicyGradient::Published(RankContext& ranks, bool saved) {
   const int64_t step = ranks.run.cursor.round();
   if (EvaluatesAfter(step)) progress_shown_ = false;
   if (stream_ == nullptr) return absl::OkStatus();
+  // After the version is published: with this call actors may sample further ahead, and they must
+  // find the newer policy.
   RETURN_IF_ERROR(stream_->MarkApplied(ranks.run.cursor.version()));
+  // Only with a checkpoint: a batch that is durable may lose its rollouts, and a resumed run may
+  // need those of every step that no checkpoint covers.
   if (saved) RETURN_IF_ERROR(stream_->MarkDurable());
-  return step + 1 == rounds() ? stream_->Close() : absl::OkStatus();
+  // The plan of the last stage stays open: a resumed run may have more steps.
+  const bool more_stages = stage_index_ + 1 < config_.stage_size();
+  return step + 1 == rounds() && more_stages ? stream_->Close() : absl::OkStatus();
 }
 
 bool PolicyGradient::EvaluatesAfter(int64_t round) const {
@@ -262,9 +291,8 @@ absl::Status PolicyGradient::Check(const ModelConfig& model, const RunData& data
   }
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
   RETURN_IF_ERROR(CheckBacktracking(model, data));
-  return CheckTrainPromptsFit(data, *data.prompt, *data.prompt,
-                              settings_.sampling().max_new_tokens(), "ppo.sampling.max_new_tokens",
-                              stage().training(), model);
+  return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens(),
+                           "ppo.sampling.max_new_tokens", stage().training());
 }
 
 absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
@@ -279,6 +307,7 @@ absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
           absl::StrCat(problem.source, ": no worked steps, with which ppo.backtracking.steps ",
                        settings_.backtracking().steps(), " begins solutions; set it to 0"));
     }
+    // The share falls from step to step, so step 0 gives the longest prefix.
     const int64_t given = data.prompt->Prompt(problem).size() +
                           backtracking.Prefix(problem.solution, /*step=*/0).size();
     if (given + new_tokens <= limit) continue;

@@ -52,6 +52,8 @@ void BalanceLabels(double ratio, uint64_t key, std::vector<LabelledSequence>* sa
     good += sample.good;
     bad += sample.bad;
   }
+  // Greedy in a random order: a fixed one would leave out the samples of the first problems. Only
+  // whole samples can be left out, although the share counts solution steps.
   std::vector<size_t> order(samples->size());
   std::iota(order.begin(), order.end(), size_t{0});
   Shuffle(order, key);

@@ -21,7 +21,7 @@ constexpr size_t kScoredAtOnce = 256;  // rollouts
 
 // `reckon train` refuses labels that the tokenizer splits.
 uint32_t LabelToken(const RunData& data, const std::string& label) {
-  return data.tokenizer->Encode(label, /*parse_special=*/true).front();
+  return data.tokenizer->Encode(label, /*parse_special=*/true)->front();
 }
 
 LabelTokens LabelTokensOf(const RunData& data, const RcrlSettings& settings) {
@@ -46,10 +46,11 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
                                                                    RewardModel* model) const {
   const RunData& data = leader.data;
   const LabelTokens labels = LabelTokensOf(data, settings_);
-  const SpliceOptions options = {data.tokenizer.get(), data.training->StopTokenIds()};
   std::vector<LabelledSequence> samples;
   Unscored unscored;
   auto label = [&]() -> absl::Status {
+    // The leader scores alone: the other ranks wait for its sequences in FineTune, and a collective
+    // of one rank would block the group.
     ASSIGN_OR_RETURN(
         const TokenValues probabilities,
         model->Score(*MakeSingle(), unscored.solutions, config_.learner().micro_batch_tokens()));
@@ -69,8 +70,10 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
     RETURN_IF_ERROR(ReadRound(leader, round, [&](size_t problem, const Rollout& rollout) {
       const std::vector<uint32_t> prompt = data.training->Prompt(data.train[problem]);
       unscored.solutions.push_back(SolutionOf(rollout));
-      unscored.sequences.push_back(Splice(prompt, rollout, options));
+      unscored.sequences.push_back(Splice(prompt, rollout));
       unscored.prompts.push_back(prompt.size());
+      // The callback cannot fail, so the first error is kept. Scoring in parts bounds what is held:
+      // solutions and their token probabilities.
       if (unscored.solutions.size() >= kScoredAtOnce && labelled.ok()) labelled = label();
     }));
   }

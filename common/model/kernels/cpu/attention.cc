@@ -30,6 +30,7 @@ void WriteKv(const KvShape& shape, char* page, int64_t position, const void* k, 
 }
 
 AttendRowKernel ChooseAttention(const CpuFeatures& cpu, const KvShape& shape) {
+  // A register holds 16 columns of a head, and the kernel has no masked tail.
   const bool fits =
       shape.dtype == Dtype::kBf16 && shape.head_dim % 16 == 0 && shape.head_dim <= 128;
   return fits && cpu.avx512_bf16 ? AttendRowAvx512 : AttendRowPortable;

@@ -86,11 +86,15 @@ void Attend(const KvShape& shape, const uint16_t* q, const char* const* pages, i
       }
     }
   }
+  // The sum is over the probabilities before they are rounded, and divides at the end, as in the
+  // portable kernel.
   float total[kHeads];
   for (int h = 0; h < kHeads; ++h) {
     float* p = scratch + h * padded;
     ExpShifted(p, keys, 1.0f, MaxOf(p, keys), p);
     total[h] = SumFixed(p, keys);
+    // The loop below rounds 16 at a time, up to 15 of them beyond the last key, and WeightedValues
+    // reads an even number.
     std::fill(p + keys, p + padded, 0.0f);
     // Rounded to bf16 in place: the 16 numbers written end before the 16 read next.
     auto* rounded = reinterpret_cast<uint16_t*>(p);
@@ -117,6 +121,8 @@ void AttendRowAvx512(const KvShape& shape, const void* q, int64_t heads, const c
   for (int64_t h = 0; h < heads;) {
     const uint16_t* qh = from + h * shape.head_dim;
     uint16_t* oh = to + h * shape.head_dim;
+    // Four heads share each load of a key or value: 4 x 4 sums, 4 keys and a pair of q are 21 of
+    // the 32 registers.
     const int64_t group = std::min<int64_t>(heads - h, 4);
     switch (group) {
       case 4:

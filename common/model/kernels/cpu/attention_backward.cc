@@ -48,6 +48,8 @@ class Slice {
     std::vector<float> product(s_.time);
     for (int64_t row = 0; row < rows_; ++row) {
       float *p = p_.data() + row * width_, *d = d_.data() + row * width_;
+      // Causal: row t of a head sees keys 0 .. t. What the products computed beyond is replaced by
+      // zeros, so the products that follow can run over whole panels and add nothing there.
       const int64_t keys = row % s_.time + 1;
       ExpShifted(p, keys, scale, scale * MaxOf(p, keys), p);
       Divide(p, keys, SumFixed(p, keys));
@@ -56,6 +58,8 @@ class Slice {
       std::fill(d + keys, d + width_, 0.0f);
     }
     QueryGradient();
+    // The heads of the group are stacked along the rows over which these products sum: one product
+    // adds the gradients of all heads that share the kv head, in one fixed order.
     KeyGradient(d_, q, s_.dk);
     KeyGradient(p_, d_out, s_.dv);
   }
@@ -73,6 +77,7 @@ class Slice {
   // out [rows, width] = left [rows, dim] * right [time, dim]^T.
   void MultiplyByTransposed(const std::vector<T>& left, const void* right,
                             std::vector<float>& out) const {
+    // Rows of k and v are `stride` apart and PackTransposed wants them adjacent.
     std::vector<T> rows(s_.time * s_.dim);
     for (int64_t t = 0; t < s_.time; ++t) {
       std::copy_n(static_cast<const T*>(right) + t * s_.stride, s_.dim, rows.data() + t * s_.dim);
@@ -109,6 +114,7 @@ class Slice {
     std::vector<T> transposed(s_.time * ld), row(width_);
     for (int64_t i = 0; i < rows_; ++i) {
       Round(left.data() + i * width_, width_, row.data());
+      // Only keys that the row sees; the rest of `transposed` is zero from its construction.
       for (int64_t t = i % s_.time; t >= 0; --t) transposed[t * ld + i] = row[t];
     }
     PackedMatrix packed;

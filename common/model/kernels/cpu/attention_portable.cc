@@ -28,6 +28,8 @@ RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_
           for (int64_t t = 0; t < kPageTokens; ++t) score[t] += x * row[t];
         }
       }
+      // Whole pages, so that the loops have a length that the compiler knows. Scores beyond `keys`
+      // come from whatever the page holds; nothing below reads them.
       for (int64_t t = 0; t < kPageTokens; ++t) scratch[first + t] = score[t] * scale;
     }
     ExpShifted(scratch, keys, 1.0f, MaxOf(scratch, keys), scratch);
@@ -37,6 +39,7 @@ RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_
       const char* values = pages[t / kPageTokens] + shape.value_offset();
       int64_t slot = t % kPageTokens;
       if (bf16) {
+        // Rounded as in the AVX-512 kernel, whose products take bf16 operands.
         float p = FromBf16(ToBf16(scratch[t]));
         const auto* row = reinterpret_cast<const uint16_t*>(values) + slot / 2 * dim * 2;
         for (int64_t d = 0; d < dim; ++d) sum[d] += p * FromBf16(row[d * 2 + slot % 2]);

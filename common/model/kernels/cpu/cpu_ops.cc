@@ -41,6 +41,8 @@ class CpuKernels : public Ops {
   at::Tensor MergeAdapter(const at::Tensor& weight, const Adapter& adapter) const override {
     const at::Tensor a = adapter.a.detach(), b = adapter.b.detach().mul(adapter.scale);
     at::Tensor out = weight.detach().to(at::kFloat).clone();
+    // In fp32, as the sum is rounded to the dtype only when it is packed: a version that actors get
+    // is rounded once, from the same sum.
     Gemm(b.const_data_ptr(), b.size(0), b.size(1), PackedRows(a), out.mutable_data_ptr(),
          out.size(1), OutputMode::kAccumulateFp32);
     return out;
@@ -69,6 +71,8 @@ class CpuKernels : public Ops {
       const int32_t* ids = tokens.const_data_ptr<int32_t>();
       const float* from = d.const_data_ptr<float>();
       float* grad = GradOf(table.leaf).mutable_data_ptr<float>();
+      // On one thread and in the order of rows: a token that occurs twice adds twice to the same
+      // row of the gradient.
       for (int64_t i = 0; i < d.size(0); ++i) {
         for (int64_t j = 0; j < n; ++j) grad[ids[i] * n + j] += from[i * n + j];
       }
@@ -105,12 +109,16 @@ class CpuKernels : public Ops {
   at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,
                        const LinearWeight& weight) const override {
     GradientRecorder recorder({residual, x});
+    // The backward of RmsNorm keeps the residual stream that it read, so it must not change while a
+    // graph exists. Without one, adding in place saves a copy of the stream a layer.
     const at::Tensor out = recorder.recording() ? residual.clone() : residual;
     Gemm(x.const_data_ptr(), x.size(0), x.stride(0), weight.forward, out.mutable_data_ptr(),
          out.size(1), OutputMode::kAccumulateFp32);
     if (!recorder.recording()) return out;
     return recorder.Record(out, [x, weight](const at::Tensor& dy) -> Tensors {
       const at::Tensor d = dy.contiguous();
+      // The residual's gradient passes through unrounded; only the branch works in the model's
+      // dtype.
       return {d, LinearBackward(x, weight, d.to(x.scalar_type()))};
     });
   }
@@ -129,6 +137,8 @@ class CpuKernels : public Ops {
     if (!recorder.recording()) return out;
     return recorder.Record(
         out, [qkv, query, key, heads, kv_heads, dim, e](const at::Tensor& dy) -> Tensors {
+          // Cloned because HeadNormRowsBackward works in place and autograd may give the same dy to
+          // others. The values' part of it is the gradient already.
           const at::Tensor d = dy.clone(at::MemoryFormat::Contiguous);
           auto backward = [&](const TableWeight& weight, int64_t first, int64_t count) {
             HeadNormRowsBackward(HeadOf(qkv, first, dim), HeadOf(d, first, dim), qkv.size(0), count,
@@ -149,6 +159,8 @@ class CpuKernels : public Ops {
     if (!recorder.recording()) return out;
     return recorder.Record(out,
                            [positions, heads, dim, frequency](const at::Tensor& dy) -> Tensors {
+                             // The rotation is orthogonal, so its transpose is the rotation by the
+                             // opposite angle.
                              const at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
                              Rotate(dx, positions, heads, dim, frequency, /*inverse=*/true);
                              return {dx};

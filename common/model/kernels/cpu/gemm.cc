@@ -45,6 +45,8 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
   CHECK(lda >= k && first_k + k <= b.padded_k());
   if (b.dtype() == Dtype::kBf16) CHECK(first_k % 2 == 0 && k % 2 == 0);
   const int64_t row_tasks = (m + kRowsPerTask - 1) / kRowsPerTask;
+  // Tasks of one panel are neighbours, so threads that run at the same time read the same panel of
+  // B.
   ParallelFor(b.panels() * row_tasks, [&](int64_t task) {
     const int64_t panel = task / row_tasks, first = task % row_tasks * kRowsPerTask;
     const int64_t rows = std::min(kRowsPerTask, m - first);

@@ -25,6 +25,7 @@ template <int kM>
                                              bool accumulate) {
   for (int i = 0; i < kM; ++i) {
     float* row = c + i * ldc;
+    // Once, after the sum over k is complete, as gemm_kernels.h asks.
     if (accumulate) {
       acc[i][0] = _mm512_add_ps(_mm512_loadu_ps(row), acc[i][0]);
       acc[i][1] = _mm512_add_ps(_mm512_loadu_ps(row + 16), acc[i][1]);
@@ -46,6 +47,8 @@ struct Bf16Block {
       __m512bh b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64 + 32));
 #pragma GCC unroll 12
       for (int i = 0; i < kM; ++i) {
+        // memcpy, because A's elements are 16 bits wide and a cast pointer would break the aliasing
+        // rule; it compiles to one broadcast.
         int32_t pair;
         std::memcpy(&pair, a + i * lda + 2 * p, sizeof(pair));
         __m512bh av = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));

@@ -19,6 +19,8 @@ RECKON_CLONES void PanelBf16Portable(const uint16_t* a, int64_t m, int64_t lda,
       uint32_t w[32];
       std::memcpy(w, panel + p * 64, sizeof(w));
       for (int j = 0; j < 32; ++j) {
+        // A unit of the panel holds two rows of one column, the even one in the lower half. They
+        // are added one after the other: the sum is over k in increasing order.
         uint32_t low_bits = w[j] << 16, high_bits = w[j] & 0xffff0000u;
         float low, high;
         std::memcpy(&low, &low_bits, 4);

@@ -10,6 +10,8 @@ namespace {
 
 void AddWeightGrads(const at::Tensor& x, const std::vector<at::Tensor>& parts,
                     const at::Tensor& dy) {
+  // One transposition and one packing for all parts: rows first .. of `left` are the transposed
+  // columns of dy that belong to a part.
   const at::Tensor left = TransposedLeft(dy);
   const PackedMatrix right = PackedRows(x);
   int64_t first = 0;
@@ -38,6 +40,8 @@ void AddAdapterGrads(const at::Tensor& x, const std::vector<Adapter>& adapters,
   int64_t first = 0;
   for (const Adapter& adapter : adapters) {
     const int64_t n = adapter.b.size(0), rank = adapter.b.size(1), k = adapter.a.size(1);
+    // The scale is folded into the small matrices, so both products of the header carry it without
+    // a pass over their results.
     const at::Tensor a = adapter.a.detach().mul(adapter.scale);
     const at::Tensor b = adapter.b.detach().mul(adapter.scale);
     PackedMatrix a_right, b_right;
@@ -84,6 +88,8 @@ void PackLinear(const std::vector<at::Tensor>& parts, Dtype dtype, bool trainabl
 at::Tensor LinearForward(const at::Tensor& x, const LinearWeight& weight) {
   if (!weight.bias.defined()) return Multiply(x, weight.forward);
   const int64_t rows = x.size(0), n = weight.forward.n();
+  // Starts from the bias: by the rule of gemm_kernels.h it is added once, to the complete sum. The
+  // result is rounded after that, once.
   at::Tensor out = weight.bias.expand({rows, n}).clone(at::MemoryFormat::Contiguous);
   Gemm(x.const_data_ptr(), rows, x.stride(0), weight.forward, out.mutable_data_ptr(), n,
        OutputMode::kAccumulateFp32);

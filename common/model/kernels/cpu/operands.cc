@@ -39,6 +39,8 @@ at::Tensor TransposedAs(const at::Tensor& x) {
   at::Tensor out = at::empty({n, padded}, x.scalar_type());
   const T* from = static_cast<const T*>(x.const_data_ptr());
   T* to = static_cast<T*>(out.mutable_data_ptr());
+  // Tile by tile, because either the reads or the writes of a transposition jump by a whole row;
+  // within a tile the cache lines that are touched are used up.
   constexpr int64_t kTile = 32;
   ParallelFor((n + kTile - 1) / kTile, [&](int64_t task) {
     int64_t first = task * kTile, end = std::min(n, first + kTile);
@@ -59,6 +61,8 @@ at::Tensor TransposedAs(const at::Tensor& x) {
       }
     }
     for (int64_t j = first; j < end; ++j) {
+      // bf16 kernels read pairs along k. The partner of an odd last row must be zero and not merely
+      // unused: 0 times what memory holds may be NaN.
       for (int64_t i = rows; i < padded; ++i) to[j * padded + i] = T(0);
     }
   });

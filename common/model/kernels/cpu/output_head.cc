@@ -69,10 +69,14 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
                  first / kPanelColumns, panels, block, kBlockColumns);
       for (int64_t i = begin; i < end; ++i) {
         float* row = logits.mutable_data_ptr<float>() + i * kBlockColumns;
+        // With lse from the forward, exp(scale * logit - lse) is the probability itself: no second
+        // pass over the vocabulary is needed to normalise a block.
         ExpShifted(row, count, scale, lses[i], row);
         const float factor = -g[i] * scale;
         for (int64_t j = 0; j < count; ++j) row[j] *= factor;
         if (ids[i] >= first && ids[i] < first + count) row[ids[i] - first] -= factor;
+        // The last block of the vocabulary may be short; the products below read it up to an even
+        // number of columns.
         if (count < kBlockColumns) std::fill(row + count, row + kBlockColumns, 0.0f);
         if (DtypeOf(hidden) == Dtype::kBf16) {
           ToBf16(row, kBlockColumns,
@@ -82,6 +86,8 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
         }
       }
     });
+    // dx is a sum over the vocabulary, block after block in this order, in fp32. It is rounded
+    // once, at the end.
     GemmRows(d.const_data_ptr(), rows, kBlockColumns, head.backward, first,
              std::min(kBlockColumns, head.backward.padded_k() - first), dx.mutable_data_ptr(),
              width, OutputMode::kAccumulateFp32);

@@ -47,11 +47,14 @@ RECKON_CLONES void Transpose(const Unit (*from)[kBlockUnits], int64_t units, int
 
 void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
   const bool same_shape = dtype == dtype_ && k == k_ && n == n_ && data_ != nullptr;
+  // A graph that holds a copy still needs the old weights for its backward; then new memory is
+  // taken and the graph's copy stays as it is.
   if (same_shape && data_.use_count() == 1) return;
   dtype_ = dtype;
   k_ = k;
   n_ = n;
   const int64_t bytes = panel_bytes() * panels();
+  // A row of a panel is 128 bytes, so with this alignment no vector load crosses a cache line.
   data_ = std::shared_ptr<char[]>(
       static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
   if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
@@ -67,9 +70,13 @@ void PackedMatrix::PackTransposedFrom(const T* w, int64_t n, int64_t first_colum
   const int64_t per_unit = dtype_ == Dtype::kBf16 ? 2 : 1;
   ParallelFor(end_panel - first_panel, [&](int64_t task) {
     const int64_t column = (first_panel + task) * kPanelColumns;
+    // A part of a weight may begin or end inside a panel; the other columns of that panel belong to
+    // another part and are left alone.
     const int64_t begin = std::max(first_column - column, int64_t{0});
     const int64_t end = std::min(first_column + n - column, kPanelColumns);
     Unit* to = reinterpret_cast<Unit*>(MutablePanel(first_panel + task));
+    // Read along the rows of w and written along those of the panel, with the transposition in a
+    // block of 4 KiB that stays in the first-level cache.
     alignas(64) Unit block[kPanelColumns][kBlockUnits];
     for (int64_t row = 0; row < k_; row += kBlockUnits * per_unit) {
       const int64_t rows = std::min(kBlockUnits * per_unit, k_ - row);

@@ -26,6 +26,7 @@ void ForRows(int64_t rows, const Body& body) {
 RECKON_CLONES void RmsNormRow(const float* x, const float* weight, int64_t n, float eps,
                               float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * x[i];
+  // `out` holds the squares until here, which saves a buffer.
   float scale = 1.0f / std::sqrt(SumFixed(out, n) / static_cast<float>(n) + eps);
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
@@ -68,6 +69,8 @@ RECKON_CLONES void Widen(const uint16_t* x, int64_t n, float* out) {
 // out = gate * sigmoid(gate) * up. `e`: n floats of scratch.
 RECKON_CLONES void Gate(const float* gate, const float* up, int64_t n, float* e, float* out) {
   ExpShifted(gate, n, -1.0f, 0.0f, e);
+  // silu by exp(-gate): for a very negative gate ExpShifted stops at 2^127, so the quotient tends
+  // to 0 and never becomes inf / inf.
   for (int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + e[i]) * up[i];
 }
 
@@ -76,6 +79,7 @@ RECKON_CLONES void GateBackward(const float* gate, const float* up, const float*
                                 float* e, float* d_gate, float* d_up) {
   ExpShifted(gate, n, -1.0f, 0.0f, e);
   for (int64_t i = 0; i < n; ++i) {
+    // With s = sigmoid(g):  d/dg (g s) = s + g s (1 - s) = s (1 + g (1 - s)).
     const float sigmoid = 1.0f / (1.0f + e[i]);
     d_gate[i] = d[i] * up[i] * sigmoid * (1.0f + gate[i] * (1.0f - sigmoid));
     d_up[i] = d[i] * gate[i] * sigmoid;
@@ -153,6 +157,8 @@ void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, in
     cosine.resize(half);
     sine.resize(half);
     for (int64_t d = 0; d < half; ++d) {
+      // In fp32, as transformers computes it: at long positions the product in double is another
+      // angle than the one that models are trained with.
       float angle = static_cast<float>(positions[row]) * frequency[d];
       cosine[d] = std::cos(angle);
       sine[d] = inverse ? -std::sin(angle) : std::sin(angle);

@@ -11,6 +11,8 @@ RECKON_CLONES void ExpShifted(const float* x, int64_t n, float scale, float shif
   constexpr float kLog2E = 1.44269504f;
   for (int64_t i = 0; i < n; ++i) {
     float t = (scale * x[i] - shift) * kLog2E;
+    // Keeps the exponent bits below within 2 .. 254: a larger one would be read as infinity, a
+    // smaller one as a denormal or as the sign bit.
     float clamped = t < -125.0f ? -125.0f : t;
     clamped = clamped > 127.0f ? 127.0f : clamped;
     // Adding 1.5 * 2^23 rounds to the nearest integer without a function call.
@@ -24,6 +26,7 @@ RECKON_CLONES void ExpShifted(const float* x, int64_t n, float scale, float shif
     p = p * f + 2.40226507e-1f;
     p = p * f + 6.93147181e-1f;
     p = p * f + 1.0f;
+    // 2^rounded, made from its exponent bits.
     int32_t bits = (static_cast<int32_t>(rounded) + 127) << 23;
     float power;
     std::memcpy(&power, &bits, 4);
@@ -32,11 +35,14 @@ RECKON_CLONES void ExpShifted(const float* x, int64_t n, float scale, float shif
 }
 
 RECKON_CLONES float SumFixed(const float* x, int64_t n) {
+  // 16 lanes are one AVX-512 register or two of AVX2. All builds of this function add in the same
+  // order, so a register's width does not change the sum.
   float lanes[16] = {};
   int64_t i = 0;
   for (; i + 16 <= n; i += 16) {
     for (int j = 0; j < 16; ++j) lanes[j] += x[i + j];
   }
+  // Element i is added to lane i % 16 here too.
   for (int j = 0; i < n; ++i, ++j) lanes[j] += x[i];
   for (int width = 8; width > 0; width /= 2) {
     for (int j = 0; j < width; ++j) lanes[j] += lanes[j + width];
@@ -59,6 +65,7 @@ RECKON_CLONES float MaxOf(const float* x, int64_t n) {
 
 float LogSumExp(const float* logits, int64_t n, float scale, float* max, float* sum,
                 float* scratch) {
+  // The largest exponent becomes 0, so no term overflows and not all of them underflow.
   *max = scale * MaxOf(logits, n);
   ExpShifted(logits, n, scale, *max, scratch);
   *sum = SumFixed(scratch, n);

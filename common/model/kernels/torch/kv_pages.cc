@@ -52,6 +52,8 @@ at::Tensor GatherAttention(const at::Tensor& q, const at::Tensor& keys, const at
                            const at::Tensor& pages_of, const at::Tensor& positions) {
   at::Tensor out = at::empty(q.sizes(), q.options());
   const int64_t per_row = pages_of.size(1) * kPageTokens * keys.size(1) * keys.size(2);
+  // Every row gathers its own copy of the keys and values, also rows of one sequence. So the rows
+  // are divided such that the copies of one part stay within kMaxGathered elements.
   const int64_t chunk = std::max<int64_t>(1, kMaxGathered / std::max<int64_t>(1, per_row));
   for (int64_t first = 0; first < q.size(0); first += chunk) {
     const int64_t count = std::min(chunk, q.size(0) - first);
@@ -82,6 +84,8 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
   int64_t most = 0;
   for (const KvRow& row : rows) most = std::max(most, row.position / kPageTokens + 1);
   at::Tensor slots = at::empty({n}, at::kLong), positions = at::empty({n}, at::kInt);
+  // Rows with fewer pages are filled up with page 0, whose positions are beyond the row's and
+  // masked.
   at::Tensor pages_of = at::zeros({n, most}, at::kInt);
   for (int64_t i = 0; i < n; ++i) {
     const auto& [pages, position] = rows[i];
@@ -98,10 +102,12 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
 
 at::Tensor TorchKvPages::Attend(int64_t layer, const std::vector<KvRow>& rows,
                                 const at::Tensor& qkv) {
+  // The addresses are the same for all layers, so they are sent to the device once a pass.
   if (layer == 0) LocateRows(rows);
   const at::Tensor x = qkv.view({qkv.size(0), -1, dim_});
   const int64_t heads = x.size(1) - 2 * kv_heads_;
   const at::Tensor keys = keys_.select(0, layer), values = values_.select(0, layer);
+  // Written before any row attends, because rows of one sequence in this pass attend to each other.
   keys.index_copy_(0, slots_, x.narrow(1, heads, kv_heads_));
   values.index_copy_(0, slots_, x.narrow(1, heads + kv_heads_, kv_heads_));
   const at::Tensor q = x.narrow(1, 0, heads);

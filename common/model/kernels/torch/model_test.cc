@@ -32,6 +32,7 @@ ModelConfig Full() {
   ModelConfig config = SmallConfig();
   config.qkv_bias = config.qk_norm = true;
   config.tie_word_embeddings = false;
+  config.unused_rows = 7;
   return config;
 }
 
@@ -42,6 +43,9 @@ double Difference(const at::Tensor& a, const at::Tensor& b) {
 
 class DeviceModelTest : public testing::TestWithParam<ModelCase> {
  protected:
+  static at::Tensor Ids(int64_t count, uint64_t seed) {
+    return RandomInts(count, GetParam().config.num_tokens(), seed);
+  }
   void SetUp() override {
     if (GetParam().backend == Backend::kTorchCuda && !ChooseBackend("CUDA").ok()) {
       GTEST_SKIP() << "needs a GPU: " << ChooseBackend("CUDA").status().message();
@@ -59,7 +63,7 @@ class DeviceModelTest : public testing::TestWithParam<ModelCase> {
 
 TEST_P(DeviceModelTest, LogProbabilitiesAndGradientsAreThoseOfTheOwnKernels) {
   auto own = Make(Backend::kCpuKernels, true), other = Make(GetParam().backend, true);
-  const at::Tensor tokens = RandomInts(90, 99, 2), targets = RandomInts(90, 99, 3);
+  const at::Tensor tokens = Ids(90, 2), targets = Ids(90, 3);
   auto run = [&](Transformer& model) {
     auto attention = PackedAttention(model.config(), {0, 90}, model.backend());
     const at::Tensor hidden = model.Forward(tokens, Ints(Positions(0, 90)), *attention);
@@ -94,7 +98,7 @@ TEST_P(DeviceModelTest, DrawsTheSameTokensThroughTheKvCache) {
     auto cache = std::make_unique<KvCache>(config, Dtype::kFp32, 1 << 21, backend);
     auto parent = cache->Add(2 * kPageTokens).value();
     auto prefill = cache->BeginPass(std::vector<KvCache::SequenceId>(70, parent));
-    at::Tensor hidden = model->Forward(RandomInts(70, 99, 4), Ints(Positions(0, 70)), *prefill);
+    at::Tensor hidden = model->Forward(Ids(70, 4), Ints(Positions(0, 70)), *prefill);
     auto child = cache->Fork(parent, 70, 2 * kPageTokens).value();
     cache->Remove(parent);
     hidden = hidden.narrow(0, 69, 1);
@@ -120,9 +124,7 @@ TEST_P(DeviceModelTest, Bf16AgreesToItsPrecision) {
   auto other = Make(GetParam().backend, true, Dtype::kBf16);
   auto gradients = [&](Transformer& model) {
     auto attention = PackedAttention(model.config(), {0, 90}, model.backend());
-    model
-        .LogProb(model.Forward(RandomInts(90, 99, 2), Ints(Positions(0, 90)), *attention),
-                 RandomInts(90, 99, 3), 1)
+    model.LogProb(model.Forward(Ids(90, 2), Ints(Positions(0, 90)), *attention), Ids(90, 3), 1)
         .mean()
         .backward();
     return model.Parameters();

@@ -18,6 +18,7 @@ bool CudaAttends(int64_t head_dim) {
 at::Tensor PagedAttentionCuda(const at::Tensor& q, const at::Tensor& keys, const at::Tensor& values,
                               const at::Tensor& pages_of, const at::Tensor& positions) {
   at::Tensor out = at::empty(q.sizes(), q.options());
+  // CUDA refuses to launch an empty grid.
   if (q.size(0) == 0) return out;
   const PagedAttentionArgs args = {
       .bf16 = q.scalar_type() == at::kBFloat16,

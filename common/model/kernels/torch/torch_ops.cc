@@ -32,8 +32,9 @@ void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
                     const at::Tensor& dy) {
   int64_t first = 0;
   for (const at::Tensor& part : parts) {
-    GradOf(part).add_(Product(dy.narrow(1, first, part.size(0)).t(), x));
-    first += part.size(0);
+    const int64_t count = std::min(part.size(0), dy.size(1) - first);
+    GradOf(part).narrow(0, 0, count).add_(Product(dy.narrow(1, first, count).t(), x));
+    first += count;
   }
 }
 
@@ -116,6 +117,8 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
     const int64_t count = d.size(0);
     const at::Tensor ids = targets.narrow(0, first, count).to(at::kLong).unsqueeze(1);
     const at::Tensor g = (d_logprob.narrow(0, first, count) * scale).unsqueeze(1);
+    // d = g * (onehot(target) - softmax), in place: a second [rows, vocab] tensor would double the
+    // memory of the head.
     d.mul_(-g).scatter_add_(1, ids, g);
     d = d.to(hidden.scalar_type());
     AddWeightGrads(head.parts, hidden.narrow(0, first, count), d);

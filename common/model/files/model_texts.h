@@ -1,0 +1,36 @@
+#ifndef RECKON_COMMON_MODEL_FILES_MODEL_TEXTS_H_
+#define RECKON_COMMON_MODEL_FILES_MODEL_TEXTS_H_
+
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "common/model/files/side_files.h"
+#include "proto/weights.pb.h"
+
+namespace reckon {
+
+// The texts of a model folder that a manifest holds. They are sent inside it, in one message
+// (common/net/channel.h); the largest published tokenizer.json has 33 MB.
+inline constexpr uint64_t kMaxTextBytes = 60 << 20;
+
+// Reads config.json and generation_config.json (optional) into the manifest.
+absl::Status ReadModelTexts(const std::string& folder, WeightManifest* manifest);
+
+// Whether the folder has a tokenizer of its own.
+bool HasTokenizer(const std::string& folder);
+// Reads tokenizer.json or tokenizer.model (SentencePiece), or both, and tokenizer_config.json
+// (optional). The manifest's tokenizer_config_json is what transformers reads from several files:
+// chat_template.jinja replaces its chat_template, and special_tokens_map.json gives the special
+// tokens that it does not name. Where it differs from the file, the file is kept in `side_files`,
+// so that it is written as it was.
+absl::Status ReadTokenizerTexts(const std::string& folder, WeightManifest* manifest,
+                                SideFiles* side_files);
+
+// All of these: NOT_FOUND: the file is missing. INVALID_ARGUMENT: too large, not UTF-8, or, of
+// those that are read here, not a JSON object. Errors name the file.
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_FILES_MODEL_TEXTS_H_

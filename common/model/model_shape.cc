@@ -1,0 +1,23 @@
+#include "common/model/model_shape.h"
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+
+#include "common/base/status_macros.h"
+#include "common/text/tokenizer.h"
+
+namespace reckon {
+
+absl::StatusOr<ModelConfig> ModelShape(const WeightManifest& manifest) {
+  ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(manifest.config_json()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                   Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model()));
+  // A tokenizer with more ids than the model has rows is not wrong in itself: ids are checked where
+  // they are used.
+  const int64_t ids = static_cast<int64_t>(tokenizer->vocab_size());
+  config.unused_rows = std::max<int64_t>(0, config.vocab_size - ids);
+  return config;
+}
+
+}  // namespace reckon

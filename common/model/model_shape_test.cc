@@ -1,0 +1,63 @@
+#include "common/model/model_shape.h"
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::HasSubstr;
+
+// A tokenizer of the ids 0 to 2, and a model with `rows` rows.
+WeightManifest Manifest(int rows) {
+  WeightManifest out;
+  out.set_config_json(absl::StrCat(
+      R"({"model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
+          "num_attention_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
+          "hidden_act": "silu", "vocab_size": )",
+      rows, "}"));
+  out.set_tokenizer_json(
+      R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
+          "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
+                            "use_regex": true},
+          "post_processor": null,
+          "decoder": {"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true,
+                      "use_regex": true},
+          "added_tokens": [{"id": 2, "content": "<end>", "single_word": false, "lstrip": false,
+                            "rstrip": false, "normalized": false, "special": true}],
+          "model": {"type": "BPE", "dropout": null, "unk_token": null, "byte_fallback": false,
+                    "fuse_unk": false, "continuing_subword_prefix": null,
+                    "end_of_word_suffix": null, "ignore_merges": false,
+                    "vocab": {"a": 0, "b": 1}, "merges": []}})");
+  return out;
+}
+
+TEST(ModelShapeTest, RowsAboveTheLastTokenAreUnused) {
+  const auto padded = ModelShape(Manifest(8));
+  ASSERT_TRUE(padded.ok()) << padded.status();
+  EXPECT_EQ(padded->vocab_size, 8);
+  EXPECT_EQ(padded->unused_rows, 5);
+  EXPECT_EQ(padded->num_tokens(), 3);
+  EXPECT_EQ(ModelShape(Manifest(3))->num_tokens(), 3);
+}
+
+TEST(ModelShapeTest, ATokenizerWithMoreTokensThanRowsLeavesNoneOut) {
+  const auto shape = ModelShape(Manifest(2));
+  ASSERT_TRUE(shape.ok()) << shape.status();
+  EXPECT_EQ(shape->unused_rows, 0);
+  EXPECT_EQ(shape->num_tokens(), 2);
+}
+
+TEST(ModelShapeTest, AFileThatDoesNotLoadIsNamed) {
+  WeightManifest manifest = Manifest(8);
+  manifest.set_tokenizer_json("{");
+  EXPECT_THAT(std::string(ModelShape(manifest).status().message()), HasSubstr("tokenizer.json"));
+  manifest.set_config_json("{}");
+  EXPECT_THAT(std::string(ModelShape(manifest).status().message()), HasSubstr("config.json"));
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,89 @@
+#include "common/task/prompt/stop_string.h"
+
+#include <map>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::IsEmpty;
+
+constexpr uint32_t kEnd = 0, kOtherEnd = 9;
+
+// Tokens with the texts that the test gives them.
+class Texts : public Tokenizer {
+ public:
+  using Ids = absl::StatusOr<std::vector<uint32_t>>;
+  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
+  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
+  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
+  std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
+  absl::string_view TokenBytes(uint32_t id) const override {
+    static const std::map<uint32_t, std::string>* const texts = new std::map<uint32_t, std::string>{
+        {1, " #### 5"}, {2, "\n"}, {3, "Question"}, {4, ":"}, {5, "5\n"}};
+    auto found = texts->find(id);
+    return found == texts->end() ? "" : found->second;
+  }
+  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
+  size_t vocab_size() const override { return 10; }
+};
+
+Rollout Sampled(const std::vector<uint32_t>& tokens, const std::string& completion) {
+  Rollout rollout;
+  rollout.set_finish(FINISH_STOP);
+  rollout.set_completion(completion);
+  TokenSpan* prompt = rollout.add_spans();
+  prompt->set_kind(TokenSpan::PROMPT);
+  prompt->add_tokens(3);
+  TokenSpan* span = rollout.add_spans();
+  span->set_kind(TokenSpan::SAMPLED);
+  span->set_weight_version(7);
+  for (uint32_t token : tokens) {
+    span->add_tokens(token);
+    span->add_logprobs(-1);
+  }
+  return rollout;
+}
+
+TEST(StopStringTest, TheEndTokenTakesThePlaceOfTheStopString) {
+  Rollout rollout = Sampled({1, 2, 2, 3, 4}, " #### 5\n");
+  StepValue* step = rollout.add_rewards()->add_steps();
+  step->set_token(0);
+  rollout.mutable_rewards(0)->add_steps()->set_token(3);
+  ASSERT_TRUE(EndAtStopString(Texts(), {kEnd, kOtherEnd}, &rollout));
+  ASSERT_EQ(rollout.spans_size(), 3);
+  EXPECT_THAT(rollout.spans(0).tokens(), ElementsAre(3));  // the prompt
+  EXPECT_THAT(rollout.spans(1).tokens(), ElementsAre(1));
+  EXPECT_THAT(rollout.spans(1).logprobs(), ElementsAre(-1));
+  EXPECT_EQ(rollout.spans(2).kind(), TokenSpan::SAMPLED);
+  EXPECT_EQ(rollout.spans(2).weight_version(), 7u);
+  EXPECT_THAT(rollout.spans(2).tokens(), ElementsAre(kEnd));
+  EXPECT_THAT(rollout.spans(2).logprobs(), IsEmpty());
+  EXPECT_EQ(rollout.rewards(0).steps(0).token(), 0u);
+  EXPECT_EQ(rollout.rewards(0).steps(1).token(), 1u);
+  EXPECT_FALSE(EndAtStopString(Texts(), {kEnd, kOtherEnd}, &rollout)) << "it is done";
+}
+
+TEST(StopStringTest, ATokenThatReachesIntoTheStopStringIsCutWhole) {
+  Rollout rollout = Sampled({1, 5, 3, 4}, " #### 55");
+  ASSERT_TRUE(EndAtStopString(Texts(), {kEnd}, &rollout));
+  EXPECT_THAT(rollout.spans(1).tokens(), ElementsAre(1));
+}
+
+TEST(StopStringTest, OtherEndsStayAsTheyAre) {
+  for (uint32_t end : {kEnd, kOtherEnd}) {
+    Rollout rollout = Sampled({1, end}, " #### 5");
+    EXPECT_FALSE(EndAtStopString(Texts(), {kEnd, kOtherEnd}, &rollout));
+    EXPECT_THAT(rollout.spans(1).tokens(), ElementsAre(1, end));
+  }
+  Rollout truncated = Sampled({1, 2}, " #### 5\n");
+  truncated.set_finish(FINISH_LENGTH);
+  EXPECT_FALSE(EndAtStopString(Texts(), {kEnd}, &truncated));
+  EXPECT_EQ(truncated.spans_size(), 2);
+}
+
+}  // namespace
+}  // namespace reckon

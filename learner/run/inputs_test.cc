@@ -1,0 +1,52 @@
+#include "learner/run/inputs.h"
+
+#include <filesystem>
+
+#include "common/base/files.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using testing::AllOf;
+using testing::HasSubstr;
+
+TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
+  const std::string folder = testing::TempDir() + "/inputs_test";
+  std::filesystem::remove_all(folder);
+  ASSERT_TRUE(MakeFolders(folder).ok());
+  const std::string train = folder + "/train.jsonl";
+  ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
+  RunConfig config;
+  config.mutable_data()->set_train(train);
+  config.mutable_data()->set_eval("builtin");
+  config.mutable_model()->set_path("/models/m");
+  WeightManifest model;
+  model.set_config_json("{}");
+  model.add_chunk_sha256("digest");
+  const auto keep = [&] {
+    const absl::StatusOr<RunInputs> inputs = InputsOf(config, model);
+    EXPECT_TRUE(inputs.ok()) << inputs.status();
+    EXPECT_EQ(inputs->files_size(), 2);
+    return KeepInputs(folder, *inputs);
+  };
+  EXPECT_TRUE(keep().ok());
+  EXPECT_TRUE(std::filesystem::exists(folder + "/inputs.json"));
+  model.set_version(7);  // of the run, not of the model
+  EXPECT_TRUE(keep().ok());
+
+  ASSERT_TRUE(WriteFileAtomically(train, "two").ok());
+  absl::Status status = keep();
+  EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(status.message()),
+              AllOf(HasSubstr("data.train: " + train + " has changed"), HasSubstr("then, ")));
+  ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
+  EXPECT_TRUE(keep().ok());
+
+  model.set_chunk_sha256(0, "another");
+  EXPECT_THAT(std::string(keep().message()), HasSubstr("model.path: /models/m has changed"));
+}
+
+}  // namespace
+}  // namespace reckon
