@@ -19,7 +19,7 @@ def main():
         accuracy = evaluation["maj@1"]
         print("maj@1", accuracy)
         expect(accuracy["low"] > 0.25, f"maj@1 {accuracy} after SFT", run)
-        shown = subprocess.run([BIN / "reckon", "show", run.run_dir, "--limit", "1"],
+        shown = subprocess.run([BIN / "reckon", "show", run.run_dir, "--limit", "8"],
                                capture_output=True, text=True, timeout=300)
         expect(shown.returncode == 0 and "####" in shown.stdout, shown.stdout + shown.stderr, run)
 

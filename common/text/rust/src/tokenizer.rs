@@ -263,6 +263,7 @@ pub fn train(texts: &[&str], vocab_size: usize) -> Result<String, String> {
     let mut trainer = tokenizers::models::TrainerWrapper::from(
         BpeTrainer::builder()
             .vocab_size(vocab_size)
+            .min_frequency(2) // what occurs once teaches no word
             .show_progress(false)
             .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
             .build(),
