@@ -19,7 +19,7 @@ type Impl = TokenizerImpl<
 
 /// Of untrusted files: ids are below it, so a table by id is small.
 const MAX_TOKENS: usize = 1 << 21;
-const MAX_ADDED_TOKENS: usize = 1 << 16;
+const MAX_ADDED_TOKENS: usize = 1 << 15;
 
 /// How a text becomes pieces before the model splits them.
 struct Pipeline {
