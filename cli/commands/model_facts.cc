@@ -151,13 +151,11 @@ absl::Status CheckPromptsFit(const RunConfig& config) {
   }
   const size_t shown = std::min<size_t>(config.data().few_shot_examples(), train.size());
   ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(model, *tokenizer));
-  std::optional<std::string> system_prompt;
-  if (!config.data().system_prompt().empty()) system_prompt = config.data().system_prompt();
   ASSIGN_OR_RETURN(
       const PromptFormatter formatter,
       PromptFormatter::Create(format, tokenizer.get(), chat.has_value() ? &*chat : nullptr,
                               {train.begin(), train.begin() + static_cast<int64_t>(shown)}, ends,
-                              std::move(system_prompt)));
+                              config.data().system_prompt()));
   RETURN_IF_ERROR(formatter.Check(train));
   RETURN_IF_ERROR(formatter.Check(eval));
   const auto check = [&](const std::string& setting, const std::vector<Problem>& problems,

@@ -80,8 +80,6 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   if (!DataSettings::Format_Parse(absl::AsciiStrToUpper(name), &format)) {
     return absl::InvalidArgumentError("--format: must be plain, chat or few-shot");
   }
-  std::optional<std::string> system_prompt;
-  if (!options.system_prompt.empty()) system_prompt = options.system_prompt;
   if (format != DataSettings::CHAT && !options.chat_template_kwargs.empty()) {
     return absl::InvalidArgumentError("--chat-template-kwargs is for --format chat");
   }
@@ -113,7 +111,7 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(weights_.manifest, *tokenizer_));
   ASSIGN_OR_RETURN(formatter_,
                    PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
-                                           std::move(examples), ends, system_prompt));
+                                           std::move(examples), ends, options.system_prompt));
   return formatter_->Check(problems_);
 }
 

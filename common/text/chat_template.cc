@@ -71,10 +71,6 @@ absl::StatusOr<json> ParseKwargs(absl::string_view kwargs_json) {
 
 }  // namespace
 
-absl::Status CheckTemplateKwargs(absl::string_view kwargs_json) {
-  return ParseKwargs(kwargs_json).status();
-}
-
 absl::StatusOr<ChatTemplate> ChatTemplate::Create(absl::string_view tokenizer_config_json,
                                                   absl::string_view kwargs_json) {
   absl::StatusOr<json> config = ParseJson(tokenizer_config_json);

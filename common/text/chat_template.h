@@ -45,9 +45,6 @@ class ChatTemplate {
   std::shared_ptr<const nlohmann::json> variables_;  // but for messages and add_generation_prompt
 };
 
-// Checks data.chat_template_kwargs: "" or an object that does not set what Render sets.
-absl::Status CheckTemplateKwargs(absl::string_view kwargs_json);
-
 }  // namespace reckon
 
 #endif  // RECKON_COMMON_TEXT_CHAT_TEMPLATE_H_

@@ -39,12 +39,9 @@ absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const Run
     size_t count = std::min<size_t>(config.data().few_shot_examples(), data.train.size());
     examples.assign(data.train.begin(), data.train.begin() + count);
   }
-  // FormatConfig writes unset texts as "".
-  std::optional<std::string> system_prompt;
-  if (!config.data().system_prompt().empty()) system_prompt = config.data().system_prompt();
   return PromptFormatter::Create(format, data.tokenizer.get(),
                                  data.chat.has_value() ? &*data.chat : nullptr, std::move(examples),
-                                 data.ends, std::move(system_prompt));
+                                 data.ends, config.data().system_prompt());
 }
 
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem) {

@@ -20,12 +20,9 @@ std::string Ask(const Problem& problem) {
 
 }  // namespace
 
-absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format format,
-                                                        const Tokenizer* tokenizer,
-                                                        const ChatTemplate* chat,
-                                                        std::vector<Problem> examples,
-                                                        const EndTokens& ends,
-                                                        std::optional<std::string> system_prompt) {
+absl::StatusOr<PromptFormatter> PromptFormatter::Create(
+    DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
+    std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt) {
   if (format == DataSettings::CHAT && chat == nullptr) {
     return absl::FailedPreconditionError(
         "data.format CHAT needs a model with a chat template; use PLAIN or FEW_SHOT");
@@ -43,7 +40,7 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format for
   }
   ASSIGN_OR_RETURN(std::vector<uint32_t> end_ids,
                    CompletionEnds(ends, *tokenizer, format == DataSettings::CHAT ? chat : nullptr));
-  if (format != DataSettings::CHAT && system_prompt.has_value()) {
+  if (format != DataSettings::CHAT && !system_prompt.empty()) {
     return absl::InvalidArgumentError(
         "data.system_prompt is for data.format CHAT; remove it, or set CHAT");
   }
@@ -52,7 +49,7 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(DataSettings::Format for
   made.lead_ = " ";
   if (format == DataSettings::CHAT) {
     absl::StatusOr<std::string> prompt = made.ChatPrompt("");
-    if (!prompt.ok() && made.system_prompt_.has_value()) {
+    if (!prompt.ok() && !made.system_prompt_.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("with data.system_prompt, ", prompt.status().message()));
     }
@@ -76,7 +73,7 @@ absl::Status PromptFormatter::Check(const std::vector<Problem>& problems) const 
 
 absl::StatusOr<std::string> PromptFormatter::ChatPrompt(absl::string_view question) const {
   std::vector<ChatMessage> messages;
-  if (system_prompt_.has_value()) messages.push_back({"system", *system_prompt_});
+  if (!system_prompt_.empty()) messages.push_back({"system", system_prompt_});
   messages.push_back({"user", absl::StrCat(question, "\n\n", kInstruction)});
   return chat_->Render(messages, /*add_generation_prompt=*/true);
 }

@@ -2,7 +2,6 @@
 #define RECKON_COMMON_TASK_PROMPT_PROMPT_FORMAT_H_
 
 #include <cstdint>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -33,14 +32,11 @@ class PromptFormatter {
   // `examples`: worked problems, used by FEW_SHOT only. `chat` may be null unless the format is
   // CHAT. `ends`: the model's (completion_end.h). FAILED_PRECONDITION when something that the
   // format needs is missing.
-  // CHAT puts `system_prompt`, if there is one, before the question. INVALID_ARGUMENT when the
+  // CHAT puts `system_prompt`, unless it is empty, before the question. INVALID_ARGUMENT when the
   // template refuses such messages.
-  static absl::StatusOr<PromptFormatter> Create(DataSettings::Format format,
-                                                const Tokenizer* tokenizer,
-                                                const ChatTemplate* chat,
-                                                std::vector<Problem> examples,
-                                                const EndTokens& ends,
-                                                std::optional<std::string> system_prompt = {});
+  static absl::StatusOr<PromptFormatter> Create(
+      DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
+      std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt = "");
 
   // Whether prompt and worked solution of each problem can be rendered and encoded. The functions
   // below need that. INVALID_ARGUMENT names the first problem that cannot.
@@ -60,7 +56,7 @@ class PromptFormatter {
  private:
   PromptFormatter(DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
                   std::vector<Problem> examples, std::vector<uint32_t> end_ids,
-                  std::optional<std::string> system_prompt)
+                  std::string system_prompt)
       : format_(format),
         tokenizer_(tokenizer),
         chat_(chat),
@@ -78,8 +74,8 @@ class PromptFormatter {
   const ChatTemplate* chat_;
   std::vector<Problem> examples_;
   std::vector<uint32_t> end_ids_;  // completions end with the first
-  std::optional<std::string> system_prompt_;
-  std::string lead_;  // before a solution
+  std::string system_prompt_;      // of CHAT; empty: none
+  std::string lead_;               // before a solution
 };
 
 }  // namespace reckon
