@@ -68,7 +68,7 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--answer-key", options->answer_key, "key of the answer in --data")
       ->capture_default_str();
   command->add_option("--threads", options->threads, "compute threads; 0: all cores")
-      ->check(Allowed<ActorSettings>("threads"));
+      ->check(Allowed<RoleResources>("cpus"));
   command->add_option("--max-batch", options->max_batch, "samples generated at once")
       ->check(Allowed<ActorSettings>("max_batch"))
       ->capture_default_str();
@@ -129,7 +129,7 @@ void AddSft(CLI::App* app, SftOptions* options) {
       ->capture_default_str();
   AddChatOptions(command, &options->system_prompt, &options->chat_template_kwargs);
   command->add_option("--ranks", options->ranks, "learner processes")
-      ->check(Allowed<LearnerSettings>("ranks"))
+      ->check(Allowed<ResourceSettings>("learner_ranks"))
       ->capture_default_str();
   command->add_flag("--resume", options->resume, "continue the run in --output");
   command->footer(

@@ -289,7 +289,7 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   Result changed = Run("train " + config() + " --resume --set seed=9");
   EXPECT_EQ(changed.code, 1);
   EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
-  Result finished = Run("train " + config() + " --resume --set actor.count=2");
+  Result finished = Run("train " + config() + " --resume --set resources.actors=2");
   EXPECT_EQ(finished.code, 0) << finished.out;
   EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
   // With more rounds there is more to do.

@@ -169,15 +169,16 @@ void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
              "train adapters (training.lora_rank) or lower learner.micro_batch_tokens");
     return;
   }
-  const double total = actor * config.actor().count() + rank * config.learner().ranks();
+  const double total =
+      actor * config.resources().actors() + rank * config.resources().learner_ranks();
   const MachineLimits limits = ReadMachineLimits();
   const auto available = static_cast<double>(limits.available_memory_bytes);
-  Line(absl::StrCat("in all, ", config.actor().count(), " actors, ", config.learner().ranks(),
-                    " ranks"),
+  Line(absl::StrCat("in all, ", config.resources().actors(), " actors, ",
+                    config.resources().learner_ranks(), " ranks"),
        total, absl::StrCat("of ", FormatBytes(available), " available"));
   if (limits.memory_bytes > 0 && total > available) {
     std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
-                 "actor.count or learner.ranks\n";
+                 "resources.actors or resources.learner_ranks\n";
   }
 }
 

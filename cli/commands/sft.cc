@@ -38,7 +38,7 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
   if (!options.chat_template_kwargs.empty()) {
     data->set_chat_template_kwargs(options.chat_template_kwargs);
   }
-  config.mutable_learner()->set_ranks(options.ranks);
+  config.mutable_resources()->set_learner_ranks(options.ranks);
   TrainingSettings* training = config.mutable_training();
   training->set_epochs(options.epochs);
   training->set_batch_size(options.batch_size);

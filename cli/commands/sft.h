@@ -17,7 +17,7 @@ struct SftOptions {
   uint32_t epochs = TrainingSettings().epochs();
   uint32_t batch_size = TrainingSettings().batch_size();
   uint32_t limit = SftSettings().limit();
-  uint32_t ranks = LearnerSettings().ranks();
+  uint32_t ranks = ResourceSettings().learner_ranks();
   double learning_rate = TrainingSettings().learning_rate();
   double min_learning_rate = TrainingSettings().min_learning_rate();
   bool resume = false;

@@ -74,9 +74,10 @@ Command LocalRoles::Coordinator(const std::string& listen) const {
 
 Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const {
   const ActorSettings& settings = config_.actor();
-  uint32_t threads = settings.threads();
-  if (threads == 0 && settings.count() > 1) {
-    threads = std::max(1u, static_cast<uint32_t>(UsableCores()) / settings.count());
+  const uint32_t actors = config_.resources().actors();
+  uint32_t threads = config_.resources().actor().cpus();
+  if (threads == 0 && actors > 1) {
+    threads = std::max(1u, static_cast<uint32_t>(UsableCores()) / actors);
   }
   Command command = Role("reckon-actor", absl::StrCat("actor-", index));
   bool fp32 = config_.model().compute() == ModelSettings::FP32;
@@ -97,14 +98,14 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
 std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const std::string& nonce,
                                          bool resume) const {
   std::vector<Command> commands;
-  for (uint32_t rank = 0; rank < config_.learner().ranks(); ++rank) {
+  for (uint32_t rank = 0; rank < config_.resources().learner_ranks(); ++rank) {
     Command command = Role("reckon-learner", absl::StrCat("learner-", rank));
     for (const std::string& arg : {
              absl::StrCat("--coordinator=", coordinator),
              absl::StrCat("--config=", run_dir_, "/config.textproto"),
              absl::StrCat("--run_dir=", run_dir_),
              absl::StrCat("--rank=", rank),
-             absl::StrCat("--world_size=", config_.learner().ranks()),
+             absl::StrCat("--world_size=", config_.resources().learner_ranks()),
              absl::StrCat("--nonce=", nonce),
          }) {
       command.argv.push_back(arg);
@@ -145,7 +146,7 @@ absl::StatusOr<std::string> LocalRoles::StartCoordinator(Supervisor* supervisor,
 }
 
 absl::Status LocalRoles::StartActors(Supervisor* supervisor, const std::string& coordinator) const {
-  for (uint32_t i = 0; i < config_.actor().count(); ++i) {
+  for (uint32_t i = 0; i < config_.resources().actors(); ++i) {
     RETURN_IF_ERROR(supervisor->StartDaemon(Actor(coordinator, i)));
   }
   return absl::OkStatus();

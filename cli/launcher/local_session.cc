@@ -137,7 +137,7 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
   RunConfig config;
   config.set_name("local");
   config.mutable_model()->set_compute(options.fp32 ? ModelSettings::FP32 : ModelSettings::BF16);
-  config.mutable_actor()->set_threads(options.threads);
+  config.mutable_resources()->mutable_actor()->set_cpus(options.threads);
   config.mutable_actor()->set_max_batch(options.max_batch);
   config.mutable_actor()->set_kv_cache_mib(options.kv_cache_mib);
   ASSIGN_OR_RETURN(folder_, MakeTemporaryFolder());

@@ -41,7 +41,7 @@ struct ProblemOptions {
   uint32_t limit = 0;  // number of problems used; 0: all
   // What happens to problems that do not fit into the model's context: "refuse", or "count-wrong".
   std::string overlong = "refuse";
-  uint32_t threads = ActorSettings().threads();
+  uint32_t threads = RoleResources().cpus();
   uint32_t max_batch = ActorSettings().max_batch();
   uint32_t kv_cache_mib = ActorSettings().kv_cache_mib();
   bool fp32 = false;

@@ -58,7 +58,7 @@ INSTANTIATE_TEST_SUITE_P(
                       BadOverride{"seed=-1", "cannot read '-1'"},
                       BadOverride{"seed=1 2", "cannot read '1 2'"},
                       BadOverride{"seed=", "cannot read ''"},
-                      BadOverride{"actor.count=4294967296", "cannot read '4294967296' as uint32"},
+                      BadOverride{"resources.actors=4294967296", "cannot read '4294967296' as uint32"},
                       BadOverride{"data.format=xml", "'XML' is not one of PLAIN, FEW_SHOT, CHAT"},
                       BadOverride{"training=1", "is a group of fields"},
                       BadOverride{"seed.x=1", "is a plain value"},

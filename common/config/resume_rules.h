@@ -10,7 +10,8 @@ namespace reckon {
 // With which config a run may be resumed: with any under which what the run has done so far stays
 // true. `cursor` is that of its newest checkpoint, or empty.
 //
-//   how it is computed   actor, learner, coordinator, model.device, output_dir
+//   how it is computed   resources, actor, learner, coordinator, slurm, kubernetes, model.device,
+//                        output_dir
 //   how it is measured   eval, for the evaluations from now on
 //   what is kept         keep_last, keep_evaluated, best_metric
 //   the stage in         steps or rounds, down to those that are done or begun; eval_every. The

@@ -55,7 +55,9 @@ TEST(ResumeRulesTest, WhatDoesNotTouchThePastMayChange) {
   const Cursor cursor = At(1, 49, Cursor::TRAINED);
   for (const Edits& edits : std::vector<Edits>{
            {},
-           {{"name: \"r\"", "name: \"r\" actor { count: 3 } learner { ranks: 2 }"}},
+           {{"name: \"r\"",
+             "name: \"r\" resources { actors: 3 learner_ranks: 2 } slurm { partition: \"p\" } "
+             "kubernetes { queue: \"q\" }"}},
            {{"name: \"r\"",
              "name: \"r\" keep_last: 9 keep_evaluated: ALL best_metric: \"pass@K\""}},
            {{"name: \"r\"",

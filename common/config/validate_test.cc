@@ -136,7 +136,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{WITH("training { learning_rate: 1e-5 min_learning_rate: 1e-4 }"),
                   "min_learning_rate: 0.0001 is above"},
         BadConfig{WITH("stage { sft {} training { epochs: 0 } }"), "stage[1].training.epochs is 0"},
-        BadConfig{WITH("actor { count: 0 }"), "actor.count is 0"},
+        BadConfig{WITH("resources { actors: 0 }"), "resources.actors is 0"},
         BadConfig{WITH("coordinator { listen: \"here\" }"), "must be HOST:PORT"},
         BadConfig{WITH("coordinator { listen: \"127.0.0.1:80000\" }"), "0 to 65535"},
         BadConfig{WITH("keep_last: 0"), "keep_last is 0"}));

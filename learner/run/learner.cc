@@ -78,7 +78,7 @@ class Learner {
 
   absl::Status Prepare() {
     const RunConfig& config = run_.config;
-    int threads = static_cast<int>(config.learner().threads());
+    int threads = static_cast<int>(config.resources().learner().cpus());
     if (threads == 0) threads = std::max(1, UsableCores() / options_.world_size);
     SetComputeThreads(threads);
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own

@@ -24,8 +24,8 @@ data {{
   train: "builtin" eval: "builtin" format: PLAIN
   builtin {{ train_problems: {problems} eval_problems: 8 min_steps: 1 max_steps: 1 }}
 }}
-actor {{ count: {actors} max_batch: 8 kv_cache_mib: 64 }}
-learner {{ ranks: {ranks} }}
+resources {{ actors: {actors} learner_ranks: {ranks} }}
+actor {{ max_batch: 8 kv_cache_mib: 64 }}
 coordinator {{ lease_ms: 3000 }}
 training {{ learning_rate: 1e-3 batch_size: 8 epochs: 2 max_tokens: 1024 }}
 eval {{ samples: 2 max_new_tokens: 16 bootstrap: 50 }}

@@ -25,7 +25,7 @@ def main():
 
         # Rank 0 makes the folder, the other reads it.
         ranks = folder / "ranks.textproto"
-        ranks.write_text(base + "learner { ranks: 2 } eval { limit: 4 samples: 0 } "
+        ranks.write_text(base + "resources { learner_ranks: 2 } eval { limit: 4 samples: 0 } "
                                 "data { builtin { train_problems: 64 } }")
         Train(ranks, "--set", "name=ranks").finish()
     print("passed")

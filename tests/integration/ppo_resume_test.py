@@ -93,7 +93,7 @@ def main():
         folder = pathlib.Path(temporary)
         for name in VARIANTS:
             whole = killed_and_resumed_end_like_the_whole(folder, name)
-            two = Train(write(folder, f"{name}_two", VARIANTS[name], "learner { ranks: 2 }")).finish()
+            two = Train(write(folder, f"{name}_two", VARIANTS[name], "resources { learner_ranks: 2 }")).finish()
             ours, theirs = parameters(whole), parameters(two)
             apart = sum((a - b) ** 2 for a, b in zip(ours, theirs)) / sum(a * a for a in ours)
             print(f"{name}, two ranks: relative distance {apart ** 0.5:.1e}")
