@@ -23,10 +23,11 @@ Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInte
       on_outage_(std::move(on_outage)) {}
 
 absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(const std::string& listen,
+                                                            const std::string& announce,
                                                             Coordinator::StubInterface* stub,
                                                             uint64_t term, std::stop_token stop,
                                                             OnOutage on_outage) {
-  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen));
+  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen, announce));
   return std::unique_ptr<Publisher>(
       new Publisher(std::move(server), stub, term, stop, std::move(on_outage)));
 }

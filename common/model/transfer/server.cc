@@ -11,9 +11,10 @@
 
 namespace reckon {
 
-absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(const std::string& listen) {
+absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(const std::string& listen,
+                                                                  const std::string& announce) {
   std::unique_ptr<WeightServer> server(new WeightServer);
-  RETURN_IF_ERROR(server->Listen(listen));
+  RETURN_IF_ERROR(server->Listen(listen, announce));
   return server;
 }
 
@@ -21,13 +22,10 @@ WeightServer::~WeightServer() {
   if (server_) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }
 
-absl::Status WeightServer::Listen(const std::string& listen) {
+absl::Status WeightServer::Listen(const std::string& listen, const std::string& announce) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
-  if (address.is_wildcard()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address '", listen,
-                     "': other machines fetch weights from it; give this machine's name"));
-  }
+  // Before the port is open, so that a bad name opens none.
+  RETURN_IF_ERROR(AnnouncedAddress(address, announce).status());
   int port = 0;
   grpc::ServerBuilder builder;
   ConfigureServer(&builder);
@@ -38,7 +36,8 @@ absl::Status WeightServer::Listen(const std::string& listen) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   }
   address.port = static_cast<uint16_t>(port);
-  address_ = address.ToString();
+  ASSIGN_OR_RETURN(const HostPort announced, AnnouncedAddress(address, announce));
+  address_ = announced.ToString();
   return absl::OkStatus();
 }
 
