@@ -36,6 +36,11 @@ Uplink::Options UplinkOptions(const EngineOptions& engine) {
   return {.window = std::max<size_t>(kMinWindow, kWindowBatches * engine.max_batch)};
 }
 
+absl::Status OfVersion(uint64_t version, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("weight version ", version, ": ", status.message()));
+}
+
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
@@ -171,7 +176,7 @@ void Actor::Load(WeightsClient::Fetched fetched) {
       if (refusal_.has_value() && refusal_->version == fetched.version) refusal_.reset();
       return;
     }
-    refusal_ = {fetched.version, std::string(status.message())};
+    Refuse(fetched.version, status);
     LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
     if (had_model) UseModel(models_.Find(former));
   }
@@ -183,13 +188,16 @@ void Actor::Load(WeightsClient::Fetched fetched) {
     if (may_heal) {
       ReturnLease(queued.lease.id());
     } else {
-      FailLease(queued.lease.id(),
-                absl::Status(status.code(), absl::StrCat("weight version ", fetched.version, ": ",
-                                                         status.message())));
+      FailLease(queued.lease.id(), OfVersion(fetched.version, status));
     }
     return true;
   });
   pause_until_ = absl::Now() + (may_heal ? kPauseAfterNoAnswer : kPauseAfterRefusal);
+}
+
+void Actor::Refuse(uint64_t version, const absl::Status& why) {
+  refusal_ = {version, std::string(why.message())};
+  pause_until_ = absl::Now() + kPauseAfterRefusal;
 }
 
 void Actor::UseModel(const LoadedModel* model) {
@@ -272,6 +280,11 @@ absl::Status Actor::RunPass() {
     // What was in flight is lost with the state of the cache. Only admitted leases fail; queued
     // ones have not used the engine and stay.
     engine_->Clear();
+    if (absl::IsDataLoss(finished.status())) {
+      Refuse(model_->version, finished.status());
+      FailAdmitted(OfVersion(model_->version, finished.status()));
+      return absl::OkStatus();
+    }
     FailAdmitted(finished.status());
     if (++failures_ >= kMaxFailures) return finished.status();
     WaitForStop(stop_, kPauseAfterFailure);

@@ -50,10 +50,10 @@ struct ActorOptions {
 //
 // A lease that cannot be done (bad item, refused rollout, weights that do not load) is returned
 // with the reason, and the actor continues; one whose weights have a source that does not answer is
-// returned without a failed attempt. A version whose content does not load is refused from
-// then on and not leased to this actor again: the coordinator tells the plan's owner, which ends
-// the run when every actor refuses what it needs. The actor ends with an error only after
-// kMaxFailures failed passes in a row.
+// returned without a failed attempt. A version whose content does not load, or that computes
+// numbers which are not finite, is refused from then on and not leased to this actor again: the
+// coordinator tells the plan's owner, which ends the run when every actor refuses what it needs.
+// The actor ends with an error only after kMaxFailures failed passes in a row.
 class Actor {
  public:
   // `stub` and `rewarder` must outlive the actor.
@@ -85,6 +85,8 @@ class Actor {
   bool EngineIsIdle() const { return engine_ == nullptr || engine_->idle(); }
   bool HasQueued(uint64_t version) const;
   void Load(WeightsClient::Fetched fetched);
+  // Asks for no work of this version again, and for none at all for a while.
+  void Refuse(uint64_t version, const absl::Status& why);
   // Makes an engine for this version; null: for none.
   void UseModel(const LoadedModel* model);
   void Upload(FinishedSample sample);

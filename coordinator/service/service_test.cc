@@ -349,6 +349,36 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
   EXPECT_EQ(attempts, 2);
 }
 
+// A version that is not the newest is read from the store, to which it is still to be written.
+TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
+  GatedStore store;
+  FakeClock clock;  // stays, so that no wait ends by itself
+  Committer committer(*Core::Recover(&store, CoreOptions()), &store, &clock, {});
+  store.SetOpen(false);
+  const auto publish = [&](uint64_t version) {
+    committer.Do(
+        [=](Core& core, absl::Time) {
+          EXPECT_TRUE(core.PublishWeights(PublishRequest(version)).ok());
+        },
+        [](const absl::Status&) {});
+  };
+  publish(0);
+  publish(1);
+  std::atomic<bool> answered = false;
+  committer.Await(
+      kWeightsChanged, absl::Seconds(30),
+      [](Core& core, absl::Time, bool last) {
+        EXPECT_FALSE(last);
+        GetManifestRequest first;
+        first.set_version(0);
+        return core.GetManifest(first)->has_value();
+      },
+      [&](const absl::Status& status) { answered = status.ok(); });
+  EXPECT_FALSE(answered);
+  store.SetOpen(true);
+  EXPECT_TRUE(Await([&] { return answered.load(); }));
+}
+
 TEST_F(ServiceTest, ASelectionIsReadBackInOrder) {
   ASSERT_TRUE(Publish(0).ok());
   Open(MakeSpec("p", 4, 1), 1, true);

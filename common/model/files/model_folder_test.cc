@@ -14,6 +14,7 @@
 #include "common/model/files/safetensors.h"
 #include "common/model/init/random_model.h"
 #include "common/net/channel.h"
+#include "common/testing/temp_folder.h"
 #include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,9 +28,6 @@ using ::testing::HasSubstr;
 class ModelFolder : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "/model_folder_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(folder_);
     ModelConfig config;
     config.vocab_size = 3;
     config.hidden_size = config.intermediate_size = 2;
@@ -46,7 +44,8 @@ class ModelFolder : public ::testing::Test {
     for (size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = static_cast<char>(i);
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path() + "/model";
   WeightManifest manifest_;
   std::string bytes_;
 };
@@ -135,7 +134,7 @@ TEST_F(ModelFolder, WritingReplacesAnExistingFolder) {
   ASSERT_TRUE(weights.ok()) << weights.status();
   EXPECT_EQ(weights->bytes->bytes()[0], 42);
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/leftover"));
-  for (const auto& entry : std::filesystem::directory_iterator(::testing::TempDir())) {
+  for (const auto& entry : std::filesystem::directory_iterator(temp_.path())) {
     EXPECT_EQ(entry.path().string().find(folder_ + ".tmp"), std::string::npos);
   }
 }

@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/task/dataset/dataset.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -54,8 +55,9 @@ std::vector<Hostile> Files() {
 }
 
 TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
+  const TempFolder folder;
   for (const Hostile& file : Files()) {
-    const std::string path = ::testing::TempDir() + "/hostile" + file.extension;
+    const std::string path = folder.path() + "/hostile" + file.extension;
     ASSERT_TRUE(WriteFileAtomically(path, file.content).ok());
     DataSettings data;
     data.set_train(path);
@@ -75,13 +77,13 @@ TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
 }
 
 TEST(DatasetHostileTest, AFolderIsRefused) {
+  const TempFolder folder;
   for (const char* extension : {".jsonl", ".json", ".csv"}) {
-    const std::string path = ::testing::TempDir() + "/folder" + extension;
+    const std::string path = folder.path() + "/folder" + extension;
     std::filesystem::create_directory(path);
     DataSettings data;
     data.set_train(path);
     EXPECT_FALSE(LoadProblems(data, Split::kTrain).ok()) << path;
-    std::filesystem::remove(path);
   }
 }
 
