@@ -8,6 +8,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/dataset/record_reader.h"
 #include "common/testing/temp_folder.h"
 
 namespace reckon {
@@ -15,9 +16,15 @@ namespace {
 
 struct Hostile {
   const char* name;
-  const char* extension;
+  std::string extension;
   std::string content;
 };
+
+std::vector<std::string> Extensions() {
+  std::vector<std::string> out = {".jsonl"};
+  for (const FileFormat& format : FileFormats()) out.emplace_back(format.extension);
+  return out;
+}
 
 std::vector<Hostile> Files() {
   const std::string mb(2 << 20, 'x');
@@ -26,7 +33,7 @@ std::vector<Hostile> Files() {
   std::string deep;
   for (int i = 0; i < 50000; ++i) deep += "( ";
   std::vector<Hostile> files;
-  for (const char* extension : {".jsonl", ".json", ".csv"}) {
+  for (const std::string& extension : Extensions()) {
     files.push_back({"empty", extension, ""});
     files.push_back({"spaces", extension, " \n \r\n\t"});
     files.push_back({"NUL", extension, std::string("\0\0\0\n\0", 5)});
@@ -78,7 +85,7 @@ TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
 
 TEST(DatasetHostileTest, AFolderIsRefused) {
   const TempFolder folder;
-  for (const char* extension : {".jsonl", ".json", ".csv"}) {
+  for (const std::string& extension : Extensions()) {
     const std::string path = folder.path() + "/folder" + extension;
     std::filesystem::create_directory(path);
     DataSettings data;
