@@ -217,7 +217,8 @@ TEST_F(ActorTest, RefusesAVersionWhoseNumbersAreNotFinite) {
   EXPECT_EQ(report().refused_version(), 0u);
   EXPECT_EQ(report().refused_because(), "the logits are not finite");
   ASSERT_TRUE(Await([&] { return !coordinator_.returned().empty(); }));
-  EXPECT_EQ(coordinator_.returned().begin()->second, "weight version 0: the logits are not finite");
+  EXPECT_EQ(coordinator_.returned().begin()->second,
+            "DATA_LOSS: weight version 0: the logits are not finite");
   Publish(1);
   AddPlan("q", 1, 1, 1);
   EXPECT_TRUE(AwaitReceived(1)) << "the next version serves";
