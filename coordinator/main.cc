@@ -30,6 +30,8 @@ ABSL_FLAG(std::string, run, "", "name of the run; a store belongs to one run");
 ABSL_FLAG(std::string, store, "", "folder of the store, created when absent");
 ABSL_FLAG(std::string, listen, Defaults().listen(),
           "HOST:PORT to listen on; port 0: any free port");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
 ABSL_FLAG(std::string, port_file, "", "file to write the chosen HOST:PORT to when listening");
 ABSL_FLAG(uint32_t, lease_ms, Defaults().lease_ms(),
           "milliseconds until a lease that is not renewed expires");
@@ -103,6 +105,8 @@ absl::Status Main(std::stop_source& stop) {
   options.core.retention = settings.retention();
   options.committer.sync_tick = absl::Milliseconds(settings.sync_tick_ms());
   options.listen = settings.listen();
+  ASSIGN_OR_RETURN(options.security,
+                   Security::Load(absl::GetFlag(FLAGS_certificates), Role::kCoordinator));
   absl::Status failure;
   absl::Mutex mu;
   options.committer.on_failure = [&](const absl::Status& status) {

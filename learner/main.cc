@@ -33,6 +33,8 @@ ABSL_FLAG(std::string, interface_address, "127.0.0.1",
           "address of this rank at which the other ranks reach it");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0",
           "address at which rank 0 serves weights; port 0: any");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
 ABSL_FLAG(int, checkpoint_seconds, 120, "seconds between checkpoints within a stage");
 ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
 
@@ -68,6 +70,9 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   if (options.world_size > 1 && options.nonce.empty()) {
     return absl::InvalidArgumentError("--nonce is required with several ranks");
   }
+  auto security = Security::Load(absl::GetFlag(FLAGS_certificates), Role::kLearner);
+  if (!security.ok()) return security.status();
+  options.security = *std::move(security);
   absl::StatusOr<RunConfig> config = LoadConfig(absl::GetFlag(FLAGS_config), {});
   if (!config.ok()) return config.status();
   options.config = *std::move(config);
@@ -80,9 +85,12 @@ int Main() {
   absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
   absl::Status status = options.status();
   if (options.ok()) {
-    std::shared_ptr<Coordinator::StubInterface> stub =
-        Coordinator::NewStub(MakeChannel(absl::GetFlag(FLAGS_coordinator)));
-    status = RunLearner(*options, stub, stop.get_token());
+    const auto channel = MakeChannel(absl::GetFlag(FLAGS_coordinator), options->security);
+    status = channel.status();
+    if (channel.ok()) {
+      std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(*channel);
+      status = RunLearner(*options, stub, stop.get_token());
+    }
   }
   if (status.ok() || stop.stop_requested()) return 0;
   std::cerr << "reckon-learner: " << status.message() << std::endl;

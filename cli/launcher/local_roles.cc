@@ -25,7 +25,8 @@ constexpr absl::Duration kStartTimeout = absl::Seconds(60);
 constexpr absl::Duration kStartPoll = absl::Milliseconds(20);
 
 absl::Status Probe(const std::string& address) {
-  auto stub = reckon::Coordinator::NewStub(MakeChannel(address));
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, Security::PlainText()));
+  auto stub = reckon::Coordinator::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(2));
   GetStatusReply reply;

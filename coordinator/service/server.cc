@@ -22,9 +22,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
                                                  std::move(options.committer));
   self->service_ = std::make_unique<CoordinatorService>(self->committer_.get(), store);
   grpc::ServerBuilder builder;
-  ConfigureServer(&builder);
   int port = 0;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  RETURN_IF_ERROR(ListenOn(*listen, options.security, &builder, &port));
   builder.RegisterService(self->service_.get());
   self->server_ = builder.BuildAndStart();
   if (self->server_ == nullptr || port <= 0) {

@@ -51,7 +51,7 @@ class ServiceTest : public ::testing::Test {
     auto started = CoordinatorServer::Start(&store, options);
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
-    stub = Coordinator::NewStub(MakeChannel(server->address()));
+    stub = Coordinator::NewStub(*MakeChannel(server->address(), Security::PlainText()));
   }
 
   template <typename Request, typename Reply>

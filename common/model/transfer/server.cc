@@ -11,9 +11,10 @@
 
 namespace reckon {
 
-absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(const std::string& listen) {
+absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
+    const std::string& listen, const std::shared_ptr<const Security>& security) {
   std::unique_ptr<WeightServer> server(new WeightServer);
-  RETURN_IF_ERROR(server->Listen(listen));
+  RETURN_IF_ERROR(server->Listen(listen, security));
   return server;
 }
 
@@ -21,7 +22,8 @@ WeightServer::~WeightServer() {
   if (server_) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }
 
-absl::Status WeightServer::Listen(const std::string& listen) {
+absl::Status WeightServer::Listen(const std::string& listen,
+                                  const std::shared_ptr<const Security>& security) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
   if (address.is_wildcard()) {
     return absl::InvalidArgumentError(
@@ -30,8 +32,7 @@ absl::Status WeightServer::Listen(const std::string& listen) {
   }
   int port = 0;
   grpc::ServerBuilder builder;
-  ConfigureServer(&builder);
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  RETURN_IF_ERROR(ListenOn(address, security, &builder, &port));
   builder.RegisterService(static_cast<WeightSource::Service*>(this));
   server_ = builder.BuildAndStart();
   if (!server_ || port == 0) {

@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/model/files/model_folder.h"
+#include "common/net/security.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/weight_source.grpc.pb.h"
 
@@ -23,8 +24,10 @@ namespace reckon {
 class WeightServer : private WeightSource::Service {
  public:
   // `listen` is "host:port", where others reach this machine as `host`; port 0 is any free one.
-  // INVALID_ARGUMENT: no host, or a wildcard address. UNAVAILABLE: the port is taken.
-  static absl::StatusOr<std::unique_ptr<WeightServer>> Start(const std::string& listen);
+  // INVALID_ARGUMENT: no host, or a wildcard address. FAILED_PRECONDITION: plain text, and not on
+  // loopback. UNAVAILABLE: the port is taken.
+  static absl::StatusOr<std::unique_ptr<WeightServer>> Start(
+      const std::string& listen, const std::shared_ptr<const Security>& security);
   // Waits at most one second for the transfers in progress.
   ~WeightServer() override;
 
@@ -36,7 +39,7 @@ class WeightServer : private WeightSource::Service {
 
  private:
   WeightServer() = default;
-  absl::Status Listen(const std::string& listen);
+  absl::Status Listen(const std::string& listen, const std::shared_ptr<const Security>& security);
   grpc::Status FetchChunks(grpc::ServerContext* context, const FetchChunksRequest* request,
                            grpc::ServerWriter<WeightChunk>* writer) override;
   std::shared_ptr<const Weights> Find(uint64_t version);
