@@ -52,6 +52,12 @@ void Activity::SetReady(bool ready) {
   ready_ = ready;
 }
 
+void Activity::SetOutage(bool outage) {
+  absl::MutexLock lock(&mu_);
+  outage_ = outage;
+  moved_ = clock_->Now();
+}
+
 bool Activity::started() const {
   absl::MutexLock lock(&mu_);
   return started_;
@@ -64,7 +70,7 @@ bool Activity::ready() const {
 
 bool Activity::alive() const {
   absl::MutexLock lock(&mu_);
-  return waits_[state_] || clock_->Now() - moved_ < kStalledAfter;
+  return outage_ || waits_[state_] || clock_->Now() - moved_ < kStalledAfter;
 }
 
 int Activity::EnterNested(int state) {

@@ -38,6 +38,8 @@ class Activity {
   void SetStarted();
   // It can serve others now.
   void SetReady(bool ready);
+  // A peer does not answer, or does so again. Until then every state counts as a wait.
+  void SetOutage(bool outage);
 
   bool started() const;
   bool ready() const;
@@ -59,6 +61,7 @@ class Activity {
   absl::Time moved_ ABSL_GUARDED_BY(mu_);
   bool started_ ABSL_GUARDED_BY(mu_) = false;
   bool ready_ ABSL_GUARDED_BY(mu_) = false;
+  bool outage_ ABSL_GUARDED_BY(mu_) = false;
   Registry::Handle refresh_;
 };
 

@@ -48,6 +48,18 @@ TEST_F(ActivityTest, ALoopThatWaitsForOthersIsAliveForEver) {
   EXPECT_TRUE(activity_.alive());
 }
 
+TEST_F(ActivityTest, ALoopWhosePeerDoesNotAnswerIsAliveAndHasAMinuteAfterwards) {
+  activity_.Enter(kWork);
+  activity_.SetOutage(true);
+  clock_.Advance(absl::Hours(1));
+  EXPECT_TRUE(activity_.alive());
+  activity_.SetOutage(false);
+  clock_.Advance(absl::Seconds(59));
+  EXPECT_TRUE(activity_.alive());
+  clock_.Advance(absl::Seconds(1));
+  EXPECT_FALSE(activity_.alive());
+}
+
 TEST_F(ActivityTest, AScopeReturnsToTheStateBefore) {
   activity_.Enter(kWork);
   {

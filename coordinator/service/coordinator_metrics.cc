@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "common/net/plan_health.h"
+#include "common/telemetry/shared_metrics.h"
 
 namespace reckon {
 namespace {
@@ -71,9 +72,7 @@ CoordinatorMetrics::CoordinatorMetrics(Registry* registry)
       ranks_(registry->AddGauge("reckon_ranks", "Learner ranks of the term that have called")),
       rank_silence_(registry->AddGauge("reckon_rank_silent_seconds",
                                        "Since the last heartbeat of the most silent rank")),
-      version_(registry->AddGauge(
-          "reckon_policy_version",
-          "Weight version: the newest published (coordinator), loaded (actor), trained (learner)")),
+      version_(PolicyVersion(registry)),
       term_(registry->AddGauge("reckon_term", "Number of the learner group's life")) {}
 
 CoordinatorMetrics& CoordinatorMetrics::Process() {
