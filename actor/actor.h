@@ -13,6 +13,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "actor/actor_metrics.h"
 #include "actor/engine/engine.h"
 #include "actor/lease/lease_client.h"
 #include "actor/reward/reward.h"
@@ -97,10 +98,12 @@ class Actor {
   void ReturnLease(uint64_t lease);
   void FailAdmitted(const absl::Status& why);
   EngineStats TotalStats() const;
+  void CountPass();
   void Report();
 
   const ActorOptions options_;
   const Rewarder* const rewarder_;
+  ActorMetrics& metrics_ = ActorMetrics::Process();
   const std::stop_token stop_;
 
   ModelSet models_;
@@ -118,6 +121,7 @@ class Actor {
   int failures_ = 0;  // passes that failed, in a row
   bool sampled_ = false;
   EngineStats former_stats_;  // of the engines before the present one
+  EngineStats counted_;       // in metrics_
   EngineStats reported_;
   absl::Time report_at_;
 

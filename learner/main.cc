@@ -15,10 +15,13 @@
 #include "common/base/exit_status.h"
 #include "common/base/host_port.h"
 #include "common/base/log.h"
+#include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
+#include "common/telemetry/role_ports.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
@@ -79,19 +82,24 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   return options;
 }
 
+absl::Status Learn(std::stop_token stop) {
+  ASSIGN_OR_RETURN(const LearnerOptions options, OptionsFromFlags());
+  LearnerMetrics& metrics = LearnerMetrics::Process();
+  metrics.rank.Set(options.rank);
+  ASSIGN_OR_RETURN(const std::unique_ptr<RolePorts> ports,
+                   RolePorts::Open("learner", &metrics.activity));
+  Registry::Handle disk;
+  if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
+  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                   MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
+  std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);
+  return RunLearner(options, stub, stop);
+}
+
 int Main() {
   std::stop_source stop;
   StopOnSignals(stop);
-  absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
-  absl::Status status = options.status();
-  if (options.ok()) {
-    const auto channel = MakeChannel(absl::GetFlag(FLAGS_coordinator), options->security);
-    status = channel.status();
-    if (channel.ok()) {
-      std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(*channel);
-      status = RunLearner(*options, stub, stop.get_token());
-    }
-  }
+  const absl::Status status = Learn(stop.get_token());
   if (status.ok() || stop.stop_requested()) return 0;
   std::cerr << "reckon-learner: " << status.message() << std::endl;
   return ExitStatus(status);

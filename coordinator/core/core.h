@@ -67,6 +67,8 @@ class Core {
   absl::StatusOr<std::optional<RendezvousReply>> UseRendezvous(const RendezvousRequest& request,
                                                                bool last);
   GetStatusReply Status(absl::Time now) const;
+  // Over all plans.
+  QueueCounts CountQueue() const;
 
   // ---- eviction, in three steps: evictions.h ----
   std::optional<EvictedBatch> NextEviction() { return state_.evictions.Next(); }

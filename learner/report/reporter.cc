@@ -5,6 +5,7 @@
 #include "absl/time/clock.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 
@@ -69,7 +70,10 @@ void Reporter::Finish() {
 }
 
 absl::Status Reporter::Write(const std::map<std::string, double>& values) {
-  if (metrics_ != nullptr) RETURN_IF_ERROR(metrics_->Write(step_, values));
+  if (metrics_ != nullptr) {
+    RETURN_IF_ERROR(metrics_->Write(step_, values));
+    LearnerMetrics::Process().ShowLine(step_, values);
+  }
   ++step_;
   return absl::OkStatus();
 }

@@ -26,6 +26,7 @@
 #include "learner/parallel/gloo_parallel.h"
 #include "learner/parallel/nccl_parallel.h"
 #include "learner/parallel/single.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/context.h"
 #include "learner/run/inputs.h"
 #include "learner/run/resume.h"
@@ -61,6 +62,10 @@ class Learner {
 
   absl::Status Run() {
     RETURN_IF_ERROR(Prepare());
+    metrics_.activity.SetStarted();
+    metrics_.activity.SetReady(true);
+    metrics_.activity.Enter(LearnerMetrics::kOther);
+    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     RankContext ranks = {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr};
     RETURN_IF_ERROR(RunStages(ranks));
     if (leader_.has_value()) {
@@ -143,6 +148,7 @@ class Learner {
 
   // Enters a term of the coordinator and connects the ranks.
   absl::Status JoinGroup() {
+    const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     BeginTermRequest request;
     request.set_learner(run_.config.name());
     request.set_world_size(options_.world_size);
@@ -208,6 +214,7 @@ class Learner {
   absl::Status StartLeader() {
     const auto show_outage = [this](const absl::Status& outage) {
       reporter_->SetWaitingFor(WaitingFor(outage));
+      metrics_.activity.SetOutage(!outage.ok());
     };
     plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
     ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, options_.security, stub_.get(),
@@ -275,6 +282,7 @@ class Learner {
   // Counts the cursor to the next version, which the leader writes.
   absl::Status MakeVersion(bool show) {
     run_.cursor.set_version(run_.cursor.version() + 1);
+    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     run_.cursor.add_folders(RoundName(run_));
     if (!leader_.has_value()) return absl::OkStatus();
     if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
@@ -291,6 +299,7 @@ class Learner {
     return absl::OkStatus();
   }
 
+  LearnerMetrics& metrics_ = LearnerMetrics::Process();
   const LearnerOptions options_;
   const std::shared_ptr<Coordinator::StubInterface> stub_;
   Backend backend_ = Backend::kCpuKernels;

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/versions.h"
 
 namespace reckon {
@@ -82,6 +83,8 @@ absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
 }
 
 absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments) {
+  const TimedScope scope(LearnerMetrics::kCheckpoint,
+                         &LearnerMetrics::Process().checkpoint_seconds);
   RunState& run = leader.run;
   run.cursor.set_step(run.reporter->step());
   const std::vector<std::string> lines = run.reporter->lines();

@@ -15,6 +15,7 @@
 #include "learner/evaluate/kept_versions.h"
 #include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -62,6 +63,7 @@ absl::Status ContinueFromNewest(RunState& run) {
 }
 
 absl::Status WriteVersion(LeaderContext& leader) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
   RunState& run = leader.run;
   SnapshotAdditions additions;
   additions.end_ids = leader.data.training->StopTokenIds();
@@ -79,6 +81,7 @@ absl::Status WriteVersion(LeaderContext& leader) {
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
   ASSIGN_OR_RETURN(Weights weights, OpenVersion(leader.run, leader.run.cursor.version()));
   return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
 }
