@@ -33,7 +33,8 @@ class LocalRoles {
   absl::Status StartActors(Supervisor* supervisor, const std::string& coordinator) const;
 
  private:
-  Command Role(const std::string& program, const std::string& name) const;
+  Command Role(const std::string& program, const std::string& name,
+               std::vector<std::string> arguments) const;
   std::string port_file() const { return run_dir_ + "/coordinator.port"; }
 
   RunConfig config_;
