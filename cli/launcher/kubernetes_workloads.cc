@@ -223,6 +223,7 @@ metadata:
   name: {run}-learner
   labels:
     {labels}
+    reckon/learner-ranks: "{learner_ranks}"
     {queue}
 spec:
   network: {enableDNSHostnames: true, publishNotReadyAddresses: true}
@@ -267,7 +268,7 @@ constexpr char kJob[] = R"(spec:
     - action: FailJob
       onExitCodes: {containerName: learner, operator: In, values: [75, 78]}
     - action: FailJob
-      onPodConditions: [{type: DisruptionTarget}]
+      onPodConditions: [{type: DisruptionTarget, status: "True"}]
   template:
     metadata:
       labels:
@@ -353,14 +354,8 @@ std::string Placement(const ResourceSettings& resources, const Values& values) {
 }
 
 absl::string_view PullPolicyName(KubernetesSettings::PullPolicy policy) {
-  switch (policy) {
-    case KubernetesSettings::IF_NOT_PRESENT:
-      return "IfNotPresent";
-    case KubernetesSettings::ALWAYS:
-      return "Always";
-    case KubernetesSettings::NEVER:
-      return "Never";
-  }
+  if (policy == KubernetesSettings::ALWAYS) return "Always";
+  return policy == KubernetesSettings::NEVER ? "Never" : "IfNotPresent";
 }
 
 // What templates of every role name. `cpus` and `gib` are those of one pod.
@@ -431,8 +426,6 @@ std::string LearnerYaml(const KubernetesWorkload& workload) {
   const KubernetesSettings& settings = workload.config.kubernetes();
   Values values = CommonValues(workload, "learner", ClusterCpus(resources.learner()),
                                workload.learner_gib, resources.learner());
-  // Ranks without the run's volume keep what they fetch in their own folder.
-  const std::string scratch = absl::StrCat(settings.storage_gib(), "Gi");
   std::vector<std::string> arguments =
       LearnerArguments({.coordinator = CoordinatorAddress(workload),
                         .config = "/etc/reckon/config/config.textproto",
@@ -446,6 +439,7 @@ std::string LearnerYaml(const KubernetesWorkload& workload) {
   arguments.push_back("--world_size=$(WORLD_SIZE)");
   values["arguments"] = ArgumentList(arguments);
   values["max_restarts"] = absl::StrCat(settings.max_restarts());
+  values["learner_ranks"] = absl::StrCat(resources.learner_ranks());
   values["learner_nodes"] = absl::StrCat(resources.learner_nodes());
   values["other_ranks"] = absl::StrCat(resources.learner_ranks() - 1);
   values["queue"] =
@@ -469,7 +463,9 @@ std::string LearnerYaml(const KubernetesWorkload& workload) {
     Values others = values;
     others["ephemeral"] = absl::StrCat(settings.storage_gib(), "Gi");
     others["container"] = FillTemplate(kContainer, others);
-    others["run_volume"] = absl::StrCat("- name: run\n  emptyDir: {sizeLimit: ", scratch, "}");
+    // Ranks without the run's volume keep what they fetch in a folder of their own.
+    others["run_volume"] =
+        absl::StrCat("- name: run\n  emptyDir: {sizeLimit: ", others["ephemeral"], "}");
     others["job_of_others"] = FillTemplate(kJob, others);
     values["others"] = FillTemplate(kOthers, others);
   }

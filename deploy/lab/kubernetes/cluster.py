@@ -3,7 +3,7 @@ kubelet, kube-proxy, CoreDNS and the JobSet controller, as processes of root.
 
     pods  10.244.0.0/24   each behind a pair of virtual interfaces (plugin ptp), addresses by host-local
     services 10.96.0.0/16 rules of iptables that kube-proxy writes
-    names 169.254.20.10   CoreDNS, on an interface of its own
+    names 169.254.20.10   CoreDNS, an address of the loopback interface
 
 Everything lies in one folder; down() ends the processes that up() started, by their numbers, and removes
 interfaces, rules and mounts. Plain tokens take the place of certificates between the parts: every port but
@@ -207,9 +207,7 @@ evictionHard: {{memory.available: 100Mi, nodefs.available: 1%, imagefs.available
 imageGCHighThresholdPercent: 100
 ''')
     Path("/proc/sys/net/ipv4/ip_forward").write_text("1")
-    quiet("ip", "link", "add", "reckon-lab-dns", "type", "dummy")
-    quiet("ip", "address", "add", f"{DNS}/32", "dev", "reckon-lab-dns")
-    run("ip", "link", "set", "reckon-lab-dns", "up")
+    quiet("ip", "address", "add", f"{DNS}/32", "dev", "lo")
     start("containerd", "containerd", "--config", STATE / "containerd.toml")
     wait("containerd does not answer", lambda: quiet("ctr", "--address", SOCKET, "version").returncode == 0)
     start("kubelet", binaries.BIN / "kubelet", f"--config={STATE / 'kubelet.yaml'}",
@@ -338,7 +336,7 @@ def down():
         stop(name)
     if (binaries.BIN / "kube-proxy").exists():
         quiet(binaries.BIN / "kube-proxy", "--cleanup")
-    quiet("ip", "link", "delete", "reckon-lab-dns")
+    quiet("ip", "address", "delete", f"{DNS}/32", "dev", "lo")
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(str(STATE))), reverse=True):
         quiet("umount", "--lazy", mount)
