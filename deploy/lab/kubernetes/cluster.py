@@ -1,9 +1,9 @@
 """A Kubernetes of one node on this machine: etcd, API server, controllers, scheduler, containerd,
-kubelet, kube-proxy, CoreDNS and the JobSet controller, as processes of root.
+kubelet, kube-proxy, a small DNS (names.py) and the JobSet controller, as processes of root.
 
     pods  10.244.0.0/24   each behind a pair of virtual interfaces (plugin ptp), addresses by host-local
     services 10.96.0.0/16 rules of iptables that kube-proxy writes
-    names 169.254.20.10   CoreDNS, an address of the loopback interface
+    names 169.254.20.10   names.py, an address of the loopback interface
 
 Everything lies in one folder; down() ends the processes that up() started, by their numbers, and removes
 interfaces, rules and mounts. Plain tokens take the place of certificates between the parts: every port but
@@ -17,6 +17,7 @@ import re
 import shutil
 import signal
 import subprocess
+import sys
 import time
 import urllib.request
 from pathlib import Path
@@ -32,7 +33,7 @@ SOCKET = STATE / "containerd.sock"
 KUBECONFIG = STATE / "admin.kubeconfig"
 # (user, groups) of each token. The kubelet is held to its node; the rest may do everything.
 USERS = {"admin": "system:masters", "controller-manager": "system:masters", "scheduler": "system:masters",
-         "proxy": "system:masters", "coredns": "system:masters", "jobset": "system:masters",
+         "proxy": "system:masters", "names": "system:masters", "jobset": "system:masters",
          f"system:node:{NODE}": "system:nodes"}
 
 
@@ -188,7 +189,7 @@ state = "{STATE}/containerd-run"
             {"type": "ptp", "ipMasq": True,
              "ipam": {"type": "host-local", "dataDir": str(STATE / "cni-addresses"),
                       "ranges": [[{"subnet": "10.244.0.0/24"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}))
-    write("resolv.conf", "nameserver 192.0.2.1\n")  # CoreDNS answers for the cluster alone
+    write("resolv.conf", "nameserver 192.0.2.1\n")  # names.py answers for the cluster alone
     write("kubelet.yaml", f'''apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
 cgroupDriver: cgroupfs
@@ -219,21 +220,7 @@ imageGCHighThresholdPercent: 100
           "--conntrack-max-per-core=0", "--conntrack-tcp-timeout-established=0",
           "--conntrack-tcp-timeout-close-wait=0", "--healthz-bind-address=127.0.0.1:10256",
           "--metrics-bind-address=127.0.0.1:10249")
-    write("Corefile", f'''cluster.local:53 {{
-  bind {DNS}
-  kubernetes cluster.local {{
-    kubeconfig {STATE}/coredns.kubeconfig
-    ttl 2
-  }}
-}}
-.:53 {{
-  bind {DNS}
-  template ANY ANY {{
-    rcode NXDOMAIN
-  }}
-}}
-''')
-    start("coredns", binaries.BIN / "coredns", "-conf", STATE / "Corefile")
+    start("names", sys.executable, Path(__file__).with_name("names.py"), DNS, API, token("names"))
 
 
 def node_address():
@@ -324,7 +311,7 @@ def up(pause_image, pause_archive):
 
 
 def down():
-    for name in ["jobset", "coredns", "scheduler", "controller-manager", "kubelet"]:
+    for name in ["jobset", "names", "scheduler", "controller-manager", "kubelet"]:
         stop(name)
     if running("containerd"):
         for _ in range(3):
