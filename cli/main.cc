@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "cli/commands/certs.h"
 #include "cli/commands/doctor.h"
 #include "cli/commands/eval.h"
 #include "cli/commands/score.h"
@@ -192,6 +193,29 @@ void AddShow(CLI::App* app, ShowOptions* options) {
       "  reckon show runs/quickstart --plan eval/0_start/greedy --wrong --limit 20");
 }
 
+void AddCerts(CLI::App* app, CertsOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "certs", "Make the certificates and the token by which the parts of a run know each other");
+  command->add_option("--run", options->run, "name of the run")->required();
+  command->add_option("--out", options->output, "folder to create")->required();
+  command->add_option("--days", options->days, "days that the certificates are valid")
+      ->check(CLI::Range(1, 3650))
+      ->capture_default_str();
+  command->add_flag("--forget-authority", options->forget_authority,
+                    "delete the authority's key at once: no more certificates can be made");
+  command
+      ->add_option("--rotate", options->rotate,
+                   "do one step of replacing authority and token while the run continues")
+      ->check(CLI::IsMember({"trust", "use", "forget"}));
+  command->footer(
+      "`reckon launch` makes certificates by itself. With an authority/ca.key in the folder, certs "
+      "renews\nthe certificates by the same authority.\nExamples:\n"
+      "  reckon certs --run gsm8k --out certificates --days 30\n"
+      "  reckon-coordinator --run=gsm8k --certificates=certificates/coordinator --listen=[::]:7070 "
+      "...\n"
+      "  reckon certs --run gsm8k --out certificates --rotate trust");
+}
+
 bool IsCommand(const CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->get_name() == name) return true;
@@ -211,11 +235,13 @@ int Main(int argc, char** argv, std::stop_token stop) {
   EvalOptions eval;
   ScoreOptions score;
   ShowOptions show;
+  CertsOptions certs;
   AddTrain(&app, &train);
   AddSft(&app, &sft);
   AddEval(&app, &eval);
   AddScore(&app, &score);
   AddShow(&app, &show);
+  AddCerts(&app, &certs);
   app.add_subcommand("doctor", "Check whether this machine can run Reckon")
       ->footer("Example:\n  reckon doctor");
   try {
@@ -224,7 +250,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
       std::cerr << "reckon: no command '" << argv[1]
-                << "'; the commands are train, sft, eval, score, show and doctor\n";
+                << "'; the commands are train, sft, eval, score, show, certs and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
@@ -237,6 +263,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   if (app.got_subcommand("eval")) status = Eval(eval, stop);
   if (app.got_subcommand("score")) status = Score(score, stop);
   if (app.got_subcommand("show")) status = Show(show, stop);
+  if (app.got_subcommand("certs")) status = Certs(certs);
   if (app.got_subcommand("doctor")) status = Doctor(stop);
   if (status.ok()) return 0;
   std::cerr << "reckon: " << status.message() << std::endl;

@@ -20,7 +20,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   std::unique_ptr<CoordinatorServer> self(new CoordinatorServer());
   self->committer_ = std::make_unique<Committer>(std::move(core), store, Clock::Real(),
                                                  std::move(options.committer));
-  self->service_ = std::make_unique<CoordinatorService>(self->committer_.get(), store);
+  self->service_ =
+      std::make_unique<CoordinatorService>(self->committer_.get(), store, options.security);
   grpc::ServerBuilder builder;
   int port = 0;
   RETURN_IF_ERROR(ListenOn(*listen, options.security, &builder, &port));

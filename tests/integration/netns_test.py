@@ -1,5 +1,6 @@
 """Two learner ranks, two actors and the coordinator, each in a network namespace of its own, so that
-they share nothing but the network: the run must end well and have trained. Needs root and iproute2;
+they share nothing but the network, with certificates: the run must end well and have trained, in plain
+text no role may start, and no log may have a secret. Needs root and iproute2;
 exits 77 without them.
 """
 
@@ -56,6 +57,26 @@ def start(folder, host, program, *options):
                             stdout=log, stderr=subprocess.STDOUT)
 
 
+def refuse_plain_text(folder, address):
+    """Other addresses than loopback need certificates, to listen and to connect."""
+    for host, program, *options in (
+            ("hub", "reckon-coordinator", "--run", "x", "--store", folder / "x", "--listen",
+             f"{HUB}:4701"),
+            ("actor0", "reckon-actor", "--coordinator", address, "--name", "x")):
+        process = start(folder, host, program, *options)
+        expect(process.wait(30) == 78, f"{program} did not refuse plain text")
+        last = (folder / f"{host}.log").read_text().splitlines()[-1]
+        expect("plain text is for loopback only" in last, f"{program} said: {last}")
+
+
+def check_secrets(folder, certificates):
+    secrets = ["PRIVATE KEY", (certificates / "actor" / "token").read_text().strip()]
+    logs = [*folder.glob("*.log"), *(folder / "runs").rglob("*.json*")]
+    for log in logs:
+        text = log.read_text(errors="replace")
+        expect(not any(secret in text for secret in secrets), f"{log} has a secret")
+
+
 def main():
     if os.geteuid() != 0 or not shutil.which("ip"):
         print("skipped: needs root and iproute2 for network namespaces")
@@ -73,20 +94,27 @@ def main():
             config = write_config(folder, "netns", tiny_model(folder / "model"), ranks=2, actors=2)
             run_dir = folder / "runs" / "netns"
             run_dir.mkdir(parents=True)
+            certificates = folder / "certificates"
+            subprocess.run([BIN / "reckon", "certs", "--run", "netns", "--out", certificates,
+                            "--forget-authority"], check=True, stdout=subprocess.DEVNULL)
             address = f"{HUB}:4700"
+            refuse_plain_text(folder, address)
             processes["hub"] = start(folder, "hub", "reckon-coordinator", "--run", "netns",
                                      "--store", run_dir / "store", "--listen", address,
+                                     "--certificates", certificates / "coordinator",
                                      "--port_file", run_dir / "coordinator.addr")
             for rank in (0, 1):
                 host = f"rank{rank}"
                 processes[host] = start(
                     folder, host, "reckon-learner", "--coordinator", address, "--config", config,
                     "--run_dir", run_dir, "--rank", str(rank), "--world_size", "2", "--nonce", "n1",
-                    "--interface_address", HOSTS[host], "--listen", f"{HOSTS[host]}:0")
+                    "--interface_address", HOSTS[host], "--listen", f"{HOSTS[host]}:0",
+                    "--certificates", certificates / "learner")
             for actor in (0, 1):
                 host = f"actor{actor}"
                 processes[host] = start(folder, host, "reckon-actor", "--coordinator", address,
-                                        "--name", host)
+                                        "--name", host,
+                                        "--certificates", certificates / "actor")
             deadline = time.time() + 150
             while any(processes[f"rank{r}"].poll() is None for r in (0, 1)):
                 if time.time() > deadline:
@@ -100,6 +128,7 @@ def main():
                     actors.add(log)
             metrics = [json.loads(line) for line in (run_dir / "metrics.jsonl").open()]
             expect(any("loss" in m for m in metrics), "no training step was recorded")
+            check_secrets(folder, certificates)
             print("passed")
         except (SystemExit, TimeoutError) as error:
             for log in sorted(folder.glob("*.log")):
