@@ -19,6 +19,7 @@
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
+#include "learner/parallel/network_interface.h"
 #include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
@@ -84,7 +85,10 @@ int Main() {
   StopOnSignals(stop);
   absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
   absl::Status status = options.status();
-  if (options.ok()) {
+  if (options.ok() && options->world_size > 1) {
+    status = BindCollectives(options->interface_address);
+  }
+  if (status.ok()) {
     const auto channel = MakeChannel(absl::GetFlag(FLAGS_coordinator), options->security);
     status = channel.status();
     if (channel.ok()) {

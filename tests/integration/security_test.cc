@@ -4,6 +4,9 @@
 #include "common/net/security.h"
 
 #include <gtest/gtest.h>
+#include <openssl/bio.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
 
 #include <atomic>
 #include <filesystem>
@@ -398,6 +401,45 @@ TEST_F(SecurityTest, NamesOfServiceAccountsAreMembersOfTheirOwnGroup) {
   EXPECT_EQ(call("spiffe://cluster.local/ns/other/sa/reckon-actor"),
             grpc::StatusCode::UNAUTHENTICATED);
   EXPECT_EQ(call(*IdentityUri("ours", Role::kActor)), grpc::StatusCode::UNAUTHENTICATED);
+}
+
+// The newest version of TLS that a client with these limits gets; 0: none.
+int NegotiatedTls(const std::string& address, const Shown& shown, int newest) {
+  const std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)> context(SSL_CTX_new(TLS_client_method()),
+                                                                  SSL_CTX_free);
+  // Level 0 lets OpenSSL offer the versions that are refused.
+  SSL_CTX_set_security_level(context.get(), 0);
+  SSL_CTX_set_min_proto_version(context.get(), TLS1_VERSION);
+  SSL_CTX_set_max_proto_version(context.get(), newest);
+  const std::unique_ptr<BIO, decltype(&BIO_free_all)> connection(BIO_new_ssl_connect(context.get()),
+                                                                 BIO_free_all);
+  SSL* ssl = nullptr;
+  BIO_get_ssl(connection.get(), &ssl);
+  const auto parse = [](const std::string& pem, auto read) {
+    const std::unique_ptr<BIO, decltype(&BIO_free)> text(
+        BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size())), BIO_free);
+    return read(text.get(), nullptr, nullptr, nullptr);
+  };
+  const std::unique_ptr<X509, decltype(&X509_free)> certificate(
+      parse(shown.own.certificate, PEM_read_bio_X509), X509_free);
+  const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(
+      parse(shown.own.key, PEM_read_bio_PrivateKey), EVP_PKEY_free);
+  SSL_use_certificate(ssl, certificate.get());
+  SSL_use_PrivateKey(ssl, key.get());
+  static const unsigned char kHttp2[] = {2, 'h', '2'};
+  SSL_set_alpn_protos(ssl, kHttp2, sizeof(kHttp2));
+  BIO_set_conn_hostname(connection.get(), address.c_str());
+  return BIO_do_handshake(connection.get()) == 1 ? SSL_version(ssl) : 0;
+}
+
+TEST_F(SecurityTest, OldVersionsOfTlsAreRefused) {
+  const Shown shown = Right(Role::kActor);
+  for (const std::string& address : {coordinator_->address(), source_->address()}) {
+    EXPECT_EQ(NegotiatedTls(address, shown, TLS1_VERSION), 0);
+    EXPECT_EQ(NegotiatedTls(address, shown, TLS1_1_VERSION), 0);
+    EXPECT_EQ(NegotiatedTls(address, shown, TLS1_2_VERSION), TLS1_2_VERSION);
+    EXPECT_EQ(NegotiatedTls(address, shown, TLS1_3_VERSION), TLS1_3_VERSION);
+  }
 }
 
 // A server that another part of the run, another run or nobody at all pretends to be.
