@@ -15,6 +15,10 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   if (!listen.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--listen: ", listen.status().message()));
   }
+  const absl::Status announced = AnnouncedAddress(*listen, options.announce).status();
+  if (!announced.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--announce: ", announced.message()));
+  }
   // Before the port is open: no call may find a core that has not recovered.
   ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Recover(store, options.core));
   std::unique_ptr<CoordinatorServer> self(new CoordinatorServer());
@@ -32,7 +36,8 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
         absl::StrCat("cannot listen on ", options.listen, "; is the port taken?"));
   }
   listen->port = static_cast<uint16_t>(port);
-  self->address_ = listen->ToString();
+  ASSIGN_OR_RETURN(const HostPort address, AnnouncedAddress(*listen, options.announce));
+  self->address_ = address.ToString();
   return self;
 }
 
