@@ -64,11 +64,7 @@ absl::Status CheckFlags() {
   return absl::OkStatus();
 }
 
-std::string DefaultName() {
-  char host[256] = "actor";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrCat(host, "-", getpid());
-}
+std::string DefaultName() { return absl::StrCat(MachineName(), "-", getpid()); }
 
 absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   RETURN_IF_ERROR(CheckFlags());

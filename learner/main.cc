@@ -21,6 +21,7 @@
 #include "common/config/config.h"
 #include "common/net/channel.h"
 #include "common/telemetry/role_ports.h"
+#include "learner/parallel/network_interface.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/learner.h"
 
@@ -32,12 +33,16 @@ ABSL_FLAG(int, world_size, 1, "number of ranks");
 ABSL_FLAG(bool, resume, false, "resume from the newest checkpoint, if there is one");
 ABSL_FLAG(std::string, nonce, "",
           "name of this start of the group: equal on all its ranks, new for each start");
-ABSL_FLAG(std::string, interface_address, "127.0.0.1",
-          "address of this rank at which the other ranks reach it");
+ABSL_FLAG(std::string, interface_address, "",
+          "name or address of this rank at which the other ranks reach it; default: --announce, or "
+          "127.0.0.1");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0",
           "address at which rank 0 serves weights; port 0: any");
 ABSL_FLAG(std::string, certificates, "",
           "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
+ABSL_FLAG(std::string, announce, "",
+          "name or address at which actors reach it; default: the host of --listen, or this "
+          "machine's name when that is 0.0.0.0 or [::]");
 ABSL_FLAG(int, checkpoint_seconds, 120, "seconds between checkpoints within a stage");
 ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
 
@@ -51,8 +56,12 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   options.world_size = absl::GetFlag(FLAGS_world_size);
   options.resume = absl::GetFlag(FLAGS_resume);
   options.nonce = absl::GetFlag(FLAGS_nonce);
-  options.interface_address = absl::GetFlag(FLAGS_interface_address);
   options.listen = absl::GetFlag(FLAGS_listen);
+  options.announce = absl::GetFlag(FLAGS_announce);
+  options.interface_address = absl::GetFlag(FLAGS_interface_address);
+  if (options.interface_address.empty()) {
+    options.interface_address = options.announce.empty() ? "127.0.0.1" : options.announce;
+  }
   options.checkpoint_interval = absl::Seconds(absl::GetFlag(FLAGS_checkpoint_seconds));
   options.checkpoint_steps = absl::GetFlag(FLAGS_checkpoint_steps);
   for (const char* flag : {"coordinator", "config", "run_dir"}) {
@@ -65,6 +74,10 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
     if (const absl::Status status = ParseHostPort(value).status(); !status.ok()) {
       return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", status.message()));
     }
+  }
+  if (const absl::Status host = AnnouncedAddress(HostPort(), options.announce).status();
+      !host.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--announce: ", host.message()));
   }
   if (options.rank < 0 || options.rank >= options.world_size) {
     return absl::InvalidArgumentError(
@@ -90,6 +103,7 @@ absl::Status Learn(std::stop_token stop) {
                    RolePorts::Open("learner", &metrics.activity));
   Registry::Handle disk;
   if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
+  if (options.world_size > 1) RETURN_IF_ERROR(BindCollectives(options.interface_address));
   ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
                    MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
   std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);

@@ -1,6 +1,7 @@
 #include "common/base/host_port.h"
 
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -54,6 +55,29 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
     return Bad(text, absl::StrCat("its port is '", port, "', not a number from 0 to 65535"));
   }
   return HostPort{std::string(host), static_cast<uint16_t>(number)};
+}
+
+absl::StatusOr<HostPort> AnnouncedAddress(const HostPort& listening, absl::string_view announce) {
+  if (announce.empty()) {
+    return HostPort{listening.is_wildcard() ? MachineName() : listening.host, listening.port};
+  }
+  const bool brackets = announce.front() == '[' && announce.back() == ']';
+  const std::string host(brackets ? announce.substr(1, announce.size() - 2) : announce);
+  const HostPort address = {host, listening.port};
+  // A name with one colon is a name with a port; an address of IPv6 has two or more.
+  const bool has_port = std::count(host.begin(), host.end(), ':') == 1;
+  if (has_port || address.is_wildcard() || !ParseHostPort(address.ToString()).ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", announce, "' must be the name or address at which others reach this ",
+                     "machine, without a port, as node-7 or fd00::7"));
+  }
+  return address;
+}
+
+std::string MachineName() {
+  char name[256] = "localhost";
+  (void)::gethostname(name, sizeof(name) - 1);
+  return name;
 }
 
 }  // namespace reckon

@@ -26,6 +26,9 @@ grpc::ChannelArguments ClientArguments() {
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // A name may move to another address, as with a pod or job that starts again elsewhere: after a
+  // lost connection it is looked up again, and not only 30 s later.
+  args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 2000);
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // One connection per channel, so that a long stream does not take the flow-control window of
   // another channel to the same peer.

@@ -12,9 +12,10 @@
 namespace reckon {
 
 absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
-    const std::string& listen, const std::shared_ptr<const Security>& security) {
+    const std::string& listen, const std::shared_ptr<const Security>& security,
+    const std::string& announce) {
   std::unique_ptr<WeightServer> server(new WeightServer);
-  RETURN_IF_ERROR(server->Listen(listen, security));
+  RETURN_IF_ERROR(server->Listen(listen, security, announce));
   return server;
 }
 
@@ -23,13 +24,11 @@ WeightServer::~WeightServer() {
 }
 
 absl::Status WeightServer::Listen(const std::string& listen,
-                                  const std::shared_ptr<const Security>& security) {
+                                  const std::shared_ptr<const Security>& security,
+                                  const std::string& announce) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
-  if (address.is_wildcard()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address '", listen,
-                     "': other machines fetch weights from it; give this machine's name"));
-  }
+  // Before the port is open, so that a bad name opens none.
+  RETURN_IF_ERROR(AnnouncedAddress(address, announce).status());
   int port = 0;
   grpc::ServerBuilder builder;
   RETURN_IF_ERROR(ListenOn(address, security, &builder, &port));
@@ -39,7 +38,8 @@ absl::Status WeightServer::Listen(const std::string& listen,
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   }
   address.port = static_cast<uint16_t>(port);
-  address_ = address.ToString();
+  ASSIGN_OR_RETURN(const HostPort announced, AnnouncedAddress(address, announce));
+  address_ = announced.ToString();
   return absl::OkStatus();
 }
 

@@ -225,11 +225,19 @@ TEST_F(Transfer, RangesOutsideTheVersionAreInvalid) {
   }
 }
 
+TEST(WeightServer, TellsTheHostThatItIsToAnnounce) {
+  const auto server = WeightServer::Start("127.0.0.1:0", Security::PlainText(), "node-7");
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_THAT((*server)->address(), ::testing::MatchesRegex("node-7:[1-9][0-9]*"));
+}
+
 TEST(WeightServer, RefusesAddressesThatOthersCannotReach) {
-  EXPECT_EQ(WeightServer::Start("0.0.0.0:0", Security::PlainText()).status().code(),
-            absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(WeightServer::Start("nonsense", Security::PlainText()).status().code(),
-            absl::StatusCode::kInvalidArgument);
+  for (const auto& [listen, announce] :
+       {std::pair{"nonsense", ""}, {"127.0.0.1:0", "0.0.0.0"}, {"127.0.0.1:0", "node-7:1"}}) {
+    EXPECT_EQ(WeightServer::Start(listen, Security::PlainText(), announce).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << listen << " " << announce;
+  }
 }
 
 }  // namespace
