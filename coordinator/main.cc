@@ -15,7 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
-#include "common/telemetry/role_ports.h"
+#include "common/telemetry/operator_ports.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
 #include "proto/config.pb.h"
@@ -121,8 +121,8 @@ absl::Status Main(std::stop_source& stop) {
     stop.request_stop();
   };
 
-  ASSIGN_OR_RETURN(const std::unique_ptr<RolePorts> ports,
-                   RolePorts::Open("coordinator", &CoordinatorMetrics::Process().activity));
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("coordinator", &CoordinatorMetrics::Process().activity));
   const Registry::Handle disk = WatchDisk(absl::GetFlag(FLAGS_store), &Registry::Process());
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
                    OpenStore(absl::GetFlag(FLAGS_store), stop.get_token()));

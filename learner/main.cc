@@ -20,7 +20,7 @@
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
-#include "common/telemetry/role_ports.h"
+#include "common/telemetry/operator_ports.h"
 #include "learner/parallel/network_interface.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/learner.h"
@@ -99,8 +99,8 @@ absl::Status Learn(std::stop_token stop) {
   ASSIGN_OR_RETURN(const LearnerOptions options, OptionsFromFlags());
   LearnerMetrics& metrics = LearnerMetrics::Process();
   metrics.rank.Set(options.rank);
-  ASSIGN_OR_RETURN(const std::unique_ptr<RolePorts> ports,
-                   RolePorts::Open("learner", &metrics.activity));
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("learner", &metrics.activity));
   Registry::Handle disk;
   if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
   if (options.world_size > 1) RETURN_IF_ERROR(BindCollectives(options.interface_address));

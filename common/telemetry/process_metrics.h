@@ -10,8 +10,8 @@ namespace reckon {
 
 // What every role tells of its process, whatever it does: which program it is (reckon_build_info),
 // its start, CPU time and memory by the names that Prometheus' own libraries use (process_*), and
-// how many warnings and errors it has logged. Created by RolePorts; lives as long as the process
-// serves metrics.
+// how many warnings and errors it has logged. Created by OperatorPorts; lives as long as the
+// process serves metrics.
 class ProcessMetrics {
  public:
   ProcessMetrics(const std::string& role, Registry* registry);

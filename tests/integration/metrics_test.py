@@ -240,11 +240,12 @@ def query(api, expr):
     return data["result"] if data["resultType"] == "vector" else [data["result"]]
 
 
-def ready(api):
+def has_samples(api):
     try:
-        return bool(query(api, "reckon_generated_tokens_total"))
-    except (urllib.error.URLError, ConnectionError):
+        get(api.removesuffix("api/v1") + "-/ready")
+    except OSError:  # it starts
         return False
+    return bool(query(api, "reckon_generated_tokens_total"))
 
 
 def promtool(*arguments, **options):
@@ -288,7 +289,7 @@ def main():
             run.start_roles()
             if have_prometheus:
                 api = start_prometheus(run)
-                run.await_value("sample in Prometheus", lambda: ready(api))
+                run.await_value("sample in Prometheus", lambda: has_samples(api))
             metrics = run.run_dir / "metrics.jsonl"
             run.await_value("two PPO steps", lambda: metrics.exists() and
                             metrics.read_text().count("actor/pg_loss") >= 2)

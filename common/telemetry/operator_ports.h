@@ -1,5 +1,5 @@
-#ifndef RECKON_COMMON_TELEMETRY_ROLE_PORTS_H_
-#define RECKON_COMMON_TELEMETRY_ROLE_PORTS_H_
+#ifndef RECKON_COMMON_TELEMETRY_OPERATOR_PORTS_H_
+#define RECKON_COMMON_TELEMETRY_OPERATOR_PORTS_H_
 
 #include <memory>
 #include <string>
@@ -20,15 +20,15 @@ namespace reckon {
 //
 // Both are read-only, in plain text, and without data of the run. Owned by the role's main, which
 // opens them before it loads anything, so that a probe sees a role that starts.
-class RolePorts {
+class OperatorPorts {
  public:
   // `role`: "coordinator", "actor" or "learner". Errors name the flag and are one line.
   // `activity` outlives the ports.
-  static absl::StatusOr<std::unique_ptr<RolePorts>> Open(const std::string& role,
-                                                         const Activity* activity);
+  static absl::StatusOr<std::unique_ptr<OperatorPorts>> Open(const std::string& role,
+                                                             const Activity* activity);
 
  private:
-  RolePorts() = default;
+  OperatorPorts() = default;
 
   std::unique_ptr<ProcessMetrics> process_;
   std::unique_ptr<MetricsServer> metrics_;
@@ -37,4 +37,4 @@ class RolePorts {
 
 }  // namespace reckon
 
-#endif  // RECKON_COMMON_TELEMETRY_ROLE_PORTS_H_
+#endif  // RECKON_COMMON_TELEMETRY_OPERATOR_PORTS_H_

@@ -1,4 +1,4 @@
-#include "common/telemetry/role_ports.h"
+#include "common/telemetry/operator_ports.h"
 
 #include "absl/flags/flag.h"
 #include "absl/memory/memory.h"
@@ -21,9 +21,9 @@ absl::Status OfFlag(absl::string_view flag, const absl::Status& status) {
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RolePorts>> RolePorts::Open(const std::string& role,
-                                                           const Activity* activity) {
-  auto ports = absl::WrapUnique(new RolePorts());
+absl::StatusOr<std::unique_ptr<OperatorPorts>> OperatorPorts::Open(const std::string& role,
+                                                                   const Activity* activity) {
+  auto ports = absl::WrapUnique(new OperatorPorts());
   if (const std::string listen = absl::GetFlag(FLAGS_metrics_listen); !listen.empty()) {
     ports->process_ = std::make_unique<ProcessMetrics>(role, &Registry::Process());
     auto server = MetricsServer::Start(listen, &Registry::Process());
