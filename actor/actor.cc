@@ -47,7 +47,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
       report_at_(absl::Now() + options_.report_every),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(stub, [this] { Wake(); }) {}
+      weights_(stub, options_.security, [this] { Wake(); }) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);

@@ -19,6 +19,7 @@
 #include "actor/uplink/uplink.h"
 #include "actor/weights/model_set.h"
 #include "actor/weights/weights_client.h"
+#include "common/net/security.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -26,6 +27,7 @@ namespace reckon {
 struct ActorOptions {
   std::string name;  // unique in the run
   EngineOptions engine;
+  std::shared_ptr<const Security> security = Security::PlainText();  // for sources of weights
   absl::Duration report_every = absl::Seconds(30);  // between two lines about throughput in the log
   // Time to send finished rollouts and return leases after a stop request.
   absl::Duration stop_within = absl::Seconds(4);

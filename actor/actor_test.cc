@@ -96,7 +96,8 @@ class ActorTest : public testing::Test {
   int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
   InProcessCoordinator coordinator_{ActorTestOptions()};
-  std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
+  std::unique_ptr<WeightServer> source_ =
+      *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
   std::stop_source stop_;
   std::atomic<int> built_ = 0;

@@ -19,6 +19,7 @@
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
+#include "learner/parallel/network_interface.h"
 #include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
@@ -29,10 +30,16 @@ ABSL_FLAG(int, world_size, 1, "number of ranks");
 ABSL_FLAG(bool, resume, false, "resume from the newest checkpoint, if there is one");
 ABSL_FLAG(std::string, nonce, "",
           "name of this start of the group: equal on all its ranks, new for each start");
-ABSL_FLAG(std::string, interface_address, "127.0.0.1",
-          "address of this rank at which the other ranks reach it");
+ABSL_FLAG(std::string, interface_address, "",
+          "name or address of this rank at which the other ranks reach it; default: --announce, or "
+          "127.0.0.1");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0",
           "address at which rank 0 serves weights; port 0: any");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
+ABSL_FLAG(std::string, announce, "",
+          "name or address at which actors reach it; default: the host of --listen, or this "
+          "machine's name when that is 0.0.0.0 or [::]");
 ABSL_FLAG(int, checkpoint_seconds, 120, "seconds between checkpoints within a stage");
 ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
 
@@ -46,8 +53,12 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   options.world_size = absl::GetFlag(FLAGS_world_size);
   options.resume = absl::GetFlag(FLAGS_resume);
   options.nonce = absl::GetFlag(FLAGS_nonce);
-  options.interface_address = absl::GetFlag(FLAGS_interface_address);
   options.listen = absl::GetFlag(FLAGS_listen);
+  options.announce = absl::GetFlag(FLAGS_announce);
+  options.interface_address = absl::GetFlag(FLAGS_interface_address);
+  if (options.interface_address.empty()) {
+    options.interface_address = options.announce.empty() ? "127.0.0.1" : options.announce;
+  }
   options.checkpoint_interval = absl::Seconds(absl::GetFlag(FLAGS_checkpoint_seconds));
   options.checkpoint_steps = absl::GetFlag(FLAGS_checkpoint_steps);
   for (const char* flag : {"coordinator", "config", "run_dir"}) {
@@ -61,6 +72,10 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
       return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", status.message()));
     }
   }
+  if (const absl::Status host = AnnouncedAddress(HostPort(), options.announce).status();
+      !host.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--announce: ", host.message()));
+  }
   if (options.rank < 0 || options.rank >= options.world_size) {
     return absl::InvalidArgumentError(
         absl::StrCat("--rank is ", options.rank, "; it must be 0 to --world_size - 1"));
@@ -68,6 +83,9 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   if (options.world_size > 1 && options.nonce.empty()) {
     return absl::InvalidArgumentError("--nonce is required with several ranks");
   }
+  auto security = Security::Load(absl::GetFlag(FLAGS_certificates), Role::kLearner);
+  if (!security.ok()) return security.status();
+  options.security = *std::move(security);
   absl::StatusOr<RunConfig> config = LoadConfig(absl::GetFlag(FLAGS_config), {});
   if (!config.ok()) return config.status();
   options.config = *std::move(config);
@@ -79,10 +97,16 @@ int Main() {
   StopOnSignals(stop);
   absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
   absl::Status status = options.status();
-  if (options.ok()) {
-    std::shared_ptr<Coordinator::StubInterface> stub =
-        Coordinator::NewStub(MakeChannel(absl::GetFlag(FLAGS_coordinator)));
-    status = RunLearner(*options, stub, stop.get_token());
+  if (options.ok() && options->world_size > 1) {
+    status = BindCollectives(options->interface_address);
+  }
+  if (status.ok()) {
+    const auto channel = MakeChannel(absl::GetFlag(FLAGS_coordinator), options->security);
+    status = channel.status();
+    if (channel.ok()) {
+      std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(*channel);
+      status = RunLearner(*options, stub, stop.get_token());
+    }
   }
   if (status.ok() || stop.stop_requested()) return 0;
   std::cerr << "reckon-learner: " << status.message() << std::endl;

@@ -27,7 +27,8 @@ constexpr absl::Duration kStartTimeout = absl::Seconds(60);
 constexpr absl::Duration kStartPoll = absl::Milliseconds(20);
 
 absl::Status Probe(const std::string& address) {
-  auto stub = reckon::Coordinator::NewStub(MakeChannel(address));
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, Security::PlainText()));
+  auto stub = reckon::Coordinator::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(2));
   GetStatusReply reply;
@@ -46,14 +47,16 @@ std::string ProgramsFolder() {
   return folder != nullptr && *folder != '\0' ? folder : ProgramFolder();
 }
 
-LocalRoles::LocalRoles(RunConfig config, std::string run_dir)
-    : config_(std::move(config)), run_dir_(std::move(run_dir)), programs_(ProgramsFolder()) {}
+LocalRoles::LocalRoles(RunConfig config, std::string run_dir, std::string logs)
+    : config_(std::move(config)),
+      run_dir_(std::move(run_dir)),
+      logs_(std::move(logs)),
+      programs_(ProgramsFolder()) {}
 
 Command LocalRoles::Role(const std::string& program, const std::string& name,
                          std::vector<std::string> arguments) const {
-  Command command = {name,
-                     {absl::StrCat(programs_, "/", program)},
-                     absl::StrCat(run_dir_, "/logs/", name, ".log")};
+  Command command = {
+      name, {absl::StrCat(programs_, "/", program)}, absl::StrCat(logs_, "/", name, ".log")};
   std::move(arguments.begin(), arguments.end(), std::back_inserter(command.argv));
   return command;
 }
@@ -116,7 +119,6 @@ absl::StatusOr<std::string> LocalRoles::StartCoordinator(Supervisor* supervisor,
     if (address.is_wildcard()) reached.host = address.host == "::" ? "::1" : "127.0.0.1";
     last = Probe(reached.ToString());
     if (!last.ok()) continue;
-    RETURN_IF_ERROR(WriteFileAtomically(run_dir_ + "/coordinator.addr", reached.ToString() + "\n"));
     return reached.ToString();
   }
   return absl::UnavailableError(absl::StrCat(

@@ -150,7 +150,7 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
 
 void LocalSession::Supervise(const RunConfig& config) {
   Supervisor supervisor{Supervisor::Options()};
-  LocalRoles roles(config, folder_);
+  LocalRoles roles(config, folder_, folder_ + "/logs");
   absl::StatusOr<std::string> address = roles.StartCoordinator(&supervisor, stop_);
   absl::Status status = address.status();
   if (status.ok()) status = roles.StartActors(&supervisor, *address);
@@ -167,8 +167,9 @@ void LocalSession::Supervise(const RunConfig& config) {
 }
 
 absl::Status LocalSession::Publish() {
-  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0"));
-  stub_ = Coordinator::NewStub(MakeChannel(address_));
+  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0", Security::PlainText()));
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address_, Security::PlainText()));
+  stub_ = Coordinator::NewStub(channel);
   BeginTermRequest begin;
   begin.set_learner("local");
   begin.set_world_size(1);

@@ -210,8 +210,8 @@ class Learner {
       reporter_->SetWaitingFor(WaitingFor(outage));
     };
     plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
-    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), run_.term,
-                                                  run_.stop, show_outage));
+    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, options_.announce, options_.security, stub_.get(),
+                                                  run_.term, run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishNewest(*leader_);

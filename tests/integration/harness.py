@@ -131,7 +131,7 @@ def fail(message, train=None):
     print(f"FAILED: {message}", file=sys.stderr)
     if train is not None:
         train.log.flush()
-        for path in [pathlib.Path(train.log.name), *sorted((train.run_dir / "logs").glob("*.log"))]:
+        for path in [pathlib.Path(train.log.name), *sorted((train.run_dir / "logs").glob("latest/*.log"))]:
             text = path.read_text(errors="replace").splitlines()[-25:]
             print(f"--- {path}", *text, sep="\n", file=sys.stderr)
         train.process.kill()
