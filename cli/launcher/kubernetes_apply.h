@@ -21,10 +21,10 @@ absl::StatusOr<std::map<std::string, std::vector<RenderedFile>>> ReadRoleCertifi
 // may read secrets.yaml.
 absl::Status WriteManifests(const std::vector<RenderedFile>& files, const std::string& folder);
 
-// Hands the manifests in `folder` to the cluster of kubectl's current context: lasting/, then base/.
-// With `resume` the learner's JobSet is deleted first, since a JobSet cannot be changed; the run's
-// volume stays. NOT_FOUND: there is no kubectl. INTERNAL: kubectl failed; the message ends with its
-// last lines.
+// Hands the manifests in `folder` to the cluster of kubectl's current context: lasting/, then
+// base/. With `resume` the learner's JobSet is deleted first, since a JobSet cannot be changed; the
+// run's volume stays. NOT_FOUND: there is no kubectl. INTERNAL: kubectl failed; the message ends
+// with its last lines.
 absl::Status ApplyManifests(const RunConfig& config, const std::string& folder, bool resume);
 
 }  // namespace reckon

@@ -1,13 +1,13 @@
 #include "cli/launcher/kubernetes_manifests.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "cli/launcher/kubernetes_learner.h"
 #include "cli/launcher/kubernetes_network.h"
 #include "cli/launcher/kubernetes_workloads.h"
 #include "cli/launcher/text_template.h"
@@ -22,10 +22,10 @@ namespace {
 // A job's pod is named <run>-learner-others-<rank>-0-<5 characters>, and a label has at most 63.
 constexpr size_t kLongestName = 30;
 
-constexpr char kHeader[] =
+constexpr char kManifestHeader[] =
     "# Written by `reckon launch --kubernetes`; change the config, or patch it by kustomize.\n";
 
-constexpr char kNamespace[] = R"(apiVersion: v1
+constexpr char kNamespaceYaml[] = R"(apiVersion: v1
 kind: Namespace
 metadata:
   name: {namespace}
@@ -56,7 +56,7 @@ automountServiceAccountToken: false
 )";
 
 // The run's folder: checkpoints, weights, evaluations.
-constexpr char kVolume[] = R"(apiVersion: v1
+constexpr char kVolumeYaml[] = R"(apiVersion: v1
 kind: PersistentVolumeClaim
 metadata:
   name: {run}-learner
@@ -70,7 +70,7 @@ spec:
   resources: {requests: {storage: {storage_gib}Gi}}
 )";
 
-constexpr char kConfigMap[] = R"(apiVersion: v1
+constexpr char kConfigMapYaml[] = R"(apiVersion: v1
 kind: ConfigMap
 metadata:
   name: {run}-config
@@ -83,9 +83,9 @@ data:
 )";
 
 std::string Kustomization(const std::string& name_space, const std::vector<std::string>& files) {
-  return absl::StrCat(kHeader, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
-                      "namespace: ", name_space, "\nresources:\n- ", absl::StrJoin(files, "\n- "),
-                      "\n");
+  return absl::StrCat(
+      kManifestHeader, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
+      "namespace: ", name_space, "\nresources:\n- ", absl::StrJoin(files, "\n- "), "\n");
 }
 
 std::string SecretYaml(const std::string& run, const std::string& role,
@@ -100,21 +100,8 @@ std::string SecretYaml(const std::string& run, const std::string& role,
   return text;
 }
 
-// GiB of one pod: as configured, or planned and a tenth more.
-absl::StatusOr<uint32_t> MemoryGib(const RoleResources& resources, double planned,
-                                   absl::string_view role) {
-  if (resources.memory_gib() > 0) return resources.memory_gib();
-  if (planned <= 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the memory of a ", role,
-                     " cannot be planned, since the model is not on this machine; set ",
-                     "resources.", role, ".memory_gib"));
-  }
-  return static_cast<uint32_t>(std::ceil(planned * 1.1));
-}
-
 // Pods see the image, the run's folder and the claim at /data.
-absl::Status CheckPaths(const RunConfig& config) {
+absl::Status CheckPodPaths(const RunConfig& config) {
   const bool has_data = config.kubernetes().has_data_claim();
   return VisitTexts(config, "", [&](const TextField& field) {
     const bool path =
@@ -154,21 +141,17 @@ absl::StatusOr<std::string> KubernetesName(const std::string& run) {
 absl::StatusOr<std::vector<RenderedFile>> RenderKubernetes(const RunConfig& config,
                                                            const KubernetesFacts& facts) {
   const KubernetesSettings& settings = config.kubernetes();
-  const ResourceSettings& resources = config.resources();
   ASSIGN_OR_RETURN(const std::string run, KubernetesName(config.name()));
-  RETURN_IF_ERROR(CheckPaths(config));
-  const std::string config_text = FormatConfig(config);
+  RETURN_IF_ERROR(CheckPodPaths(config));
+  RunConfig in_pods = config;
+  in_pods.set_output_dir("/var/lib/reckon");
+  const std::string config_text = FormatConfig(in_pods);
   KubernetesWorkload workload{
       .config = config,
       .run = run,
       .image_tag = settings.has_image_tag() ? settings.image_tag() : facts.image_tag,
       .config_hash = absl::BytesToHexString(Sha256(config_text)),
   };
-  ASSIGN_OR_RETURN(workload.coordinator_gib,
-                   MemoryGib(resources.coordinator(), facts.coordinator_gib, "coordinator"));
-  ASSIGN_OR_RETURN(workload.actor_gib, MemoryGib(resources.actor(), facts.actor_gib, "actor"));
-  ASSIGN_OR_RETURN(workload.learner_gib,
-                   MemoryGib(resources.learner(), facts.learner_gib, "learner"));
 
   const std::map<std::string, std::string> values = {
       {"run", run},
@@ -183,24 +166,24 @@ absl::StatusOr<std::vector<RenderedFile>> RenderKubernetes(const RunConfig& conf
   std::vector<RenderedFile> files = {
       {"lasting/kustomization.yaml",
        Kustomization(settings.namespace_(), {"namespace.yaml", "volume.yaml"})},
-      {"lasting/namespace.yaml", kHeader + FillTemplate(kNamespace, values)},
-      {"lasting/volume.yaml", kHeader + FillTemplate(kVolume, values)},
+      {"lasting/namespace.yaml", kManifestHeader + FillTemplate(kNamespaceYaml, values)},
+      {"lasting/volume.yaml", kManifestHeader + FillTemplate(kVolumeYaml, values)},
   };
   std::vector<std::string> base = {"config.yaml", "coordinator.yaml", "actor.yaml", "learner.yaml",
                                    "network.yaml"};
   if (!facts.certificates.empty()) base.push_back("secrets.yaml");
   files.push_back({"base/kustomization.yaml", Kustomization(settings.namespace_(), base)});
-  files.push_back({"base/config.yaml", kHeader + FillTemplate(kConfigMap, values)});
-  files.push_back({"base/coordinator.yaml", kHeader + CoordinatorYaml(workload)});
-  files.push_back({"base/actor.yaml", kHeader + ActorYaml(workload)});
-  files.push_back({"base/learner.yaml", kHeader + LearnerYaml(workload)});
-  files.push_back({"base/network.yaml", kHeader + RunPolicyYaml(run)});
+  files.push_back({"base/config.yaml", kManifestHeader + FillTemplate(kConfigMapYaml, values)});
+  files.push_back({"base/coordinator.yaml", kManifestHeader + CoordinatorYaml(workload)});
+  files.push_back({"base/actor.yaml", kManifestHeader + ActorYaml(workload)});
+  files.push_back({"base/learner.yaml", kManifestHeader + LearnerYaml(workload)});
+  files.push_back({"base/network.yaml", kManifestHeader + RunPolicyYaml(run)});
   if (!facts.certificates.empty()) {
     std::vector<std::string> secrets;
     for (const auto& [role, role_files] : facts.certificates) {
       secrets.push_back(SecretYaml(run, role, role_files));
     }
-    files.push_back({"base/secrets.yaml", kHeader + absl::StrJoin(secrets, "---\n")});
+    files.push_back({"base/secrets.yaml", kManifestHeader + absl::StrJoin(secrets, "---\n")});
   }
   return files;
 }

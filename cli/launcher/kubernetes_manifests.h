@@ -13,10 +13,6 @@ namespace reckon {
 
 // What the manifests of a run need beside its config.
 struct KubernetesFacts {
-  // The memory plan of one process, GiB; used where the config gives no memory. 0: unknown.
-  double coordinator_gib = 0.5;
-  double actor_gib = 0;
-  double learner_gib = 0;
   std::string image_tag;  // used where the config gives none
   // For each role its files ca.crt, tls.crt, tls.key and token. Empty: the secrets are not written,
   // and somebody else makes them.
@@ -37,8 +33,8 @@ struct KubernetesFacts {
 // deploy/kubernetes/{lasting,base} are these files for deploy/kubernetes/run.textproto;
 // tests/deploy/manifests_test.py checks that. docs/kubernetes.md explains the objects.
 //
-// INVALID_ARGUMENT: the config has a path that no pod has, a role's memory is neither given nor
-// planned, or the run's name gives no name of Kubernetes.
+// The config gives cores and memory of each role (cli/commands/resource_plan.h). INVALID_ARGUMENT:
+// it has a path that no pod has, or the run's name gives no name of Kubernetes.
 absl::StatusOr<std::vector<RenderedFile>> RenderKubernetes(const RunConfig& config,
                                                            const KubernetesFacts& facts);
 

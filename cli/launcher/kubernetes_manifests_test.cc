@@ -15,10 +15,11 @@ using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
-RunConfig Config(const std::string& text) {
+RunConfig ManifestConfig(const std::string& text) {
   RunConfig config;
   EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
-      "name: 'r' data { train: 'builtin' } resources { actor {} learner {} coordinator {} } "
+      "name: 'r' data { train: 'builtin' } resources { coordinator { cpus: 1 memory_gib: 1 } "
+      "actor { cpus: 2 memory_gib: 2 } learner { cpus: 4 memory_gib: 4 } } "
       "kubernetes {} coordinator {} actor {} model {} ",
       &config));
   RunConfig more;
@@ -28,10 +29,11 @@ RunConfig Config(const std::string& text) {
   return config;
 }
 
-KubernetesFacts Facts() { return {.actor_gib = 2, .learner_gib = 3, .image_tag = "0.1"}; }
+KubernetesFacts ManifestFacts() { return {.image_tag = "0.1", .certificates = {}}; }
 
 // The text of one file; empty if there is none.
-std::string File(const absl::StatusOr<std::vector<RenderedFile>>& files, const std::string& name) {
+std::string TextOf(const absl::StatusOr<std::vector<RenderedFile>>& files,
+                   const std::string& name) {
   EXPECT_TRUE(files.ok()) << files.status();
   if (!files.ok()) return "";
   for (const RenderedFile& file : *files) {
@@ -63,26 +65,28 @@ TEST(KubernetesNameTest, IsThatOfTheRunInTheLettersOfHostNames) {
 
 TEST(KubernetesManifestsTest, NumbersAndMemoryAreThoseOfTheConfig) {
   const auto files = RenderKubernetes(
-      Config("resources { actors: 7 learner_ranks: 4 actor { cpus: 3 memory_gib: 5 } }"), Facts());
+      ManifestConfig("resources { actors: 7 learner_ranks: 4 actor { cpus: 3 memory_gib: 5 } }"),
+      ManifestFacts());
   EXPECT_THAT(
-      File(files, "base/actor.yaml"),
+      TextOf(files, "base/actor.yaml"),
       AllOf(HasSubstr("replicas: 7\n"), HasSubstr("--threads=3\""),
             HasSubstr("requests: {cpu: \"3\", memory: 5Gi"), HasSubstr("reckon-actor:0.1")));
-  // Planned, and a tenth more.
-  EXPECT_THAT(File(files, "base/learner.yaml"),
-              AllOf(HasSubstr("replicas: 3\n"), HasSubstr("memory: 4Gi")));
+  EXPECT_THAT(TextOf(files, "base/learner.yaml"),
+              AllOf(HasSubstr("replicas: 3\n"), HasSubstr("{cpu: \"4\", memory: 4Gi")));
 }
 
 TEST(KubernetesManifestsTest, OneRankHasNoOthers) {
-  EXPECT_THAT(File(RenderKubernetes(Config("resources { learner_ranks: 1 }"), Facts()),
-                   "base/learner.yaml"),
-              AllOf(HasSubstr("name: first"), Not(HasSubstr("name: others"))));
+  EXPECT_THAT(
+      TextOf(RenderKubernetes(ManifestConfig("resources { learner_ranks: 1 }"), ManifestFacts()),
+             "base/learner.yaml"),
+      AllOf(HasSubstr("name: first"), Not(HasSubstr("name: others"))));
 }
 
 TEST(KubernetesManifestsTest, RanksGoToAsManyMachinesAsTheConfigSays) {
   const auto learner = [](const std::string& resources) {
-    return File(RenderKubernetes(Config("resources {" + resources + "}"), Facts()),
-                "base/learner.yaml");
+    return TextOf(
+        RenderKubernetes(ManifestConfig("resources {" + resources + "}"), ManifestFacts()),
+        "base/learner.yaml");
   };
   EXPECT_THAT(learner("learner_ranks: 4"), HasSubstr("podAffinity"));
   EXPECT_THAT(learner("learner_ranks: 4 learner_nodes: 4"), HasSubstr("podAntiAffinity"));
@@ -90,59 +94,57 @@ TEST(KubernetesManifestsTest, RanksGoToAsManyMachinesAsTheConfigSays) {
 }
 
 TEST(KubernetesManifestsTest, SettingsOfAClusterAppearOnlyWhenGiven) {
-  const auto bare = RenderKubernetes(Config("resources { learner_ranks: 2 }"), Facts());
-  EXPECT_THAT(File(bare, "base/learner.yaml"),
+  const auto bare =
+      RenderKubernetes(ManifestConfig("resources { learner_ranks: 2 }"), ManifestFacts());
+  EXPECT_THAT(TextOf(bare, "base/learner.yaml"),
               Not(testing::AnyOf(HasSubstr("/data"), HasSubstr("kueue"), HasSubstr("gpu"))));
-  EXPECT_THAT(File(bare, "lasting/volume.yaml"), Not(HasSubstr("storageClassName")));
-  EXPECT_EQ(File(bare, "base/secrets.yaml"), "");
+  EXPECT_THAT(TextOf(bare, "lasting/volume.yaml"), Not(HasSubstr("storageClassName")));
+  EXPECT_EQ(TextOf(bare, "base/secrets.yaml"), "");
   const auto full = RenderKubernetes(
-      Config("kubernetes { namespace: 'ml' image_prefix: 'r.example/x' image_tag: 'v7' queue: 'q' "
-             "pull_policy: NEVER storage_class: 'fast' storage_gib: 50 data_claim: 'models' "
-             "max_restarts: 9 grace_seconds: 77 gpu_resource: 'amd.com/gpu' } "
-             "model { path: '/data/m' } resources { learner { gpus: 1 } }"),
-      Facts());
-  EXPECT_THAT(File(full, "base/learner.yaml"),
+      ManifestConfig(
+          "kubernetes { namespace: 'ml' image_prefix: 'r.example/x' image_tag: 'v7' queue: 'q' "
+          "pull_policy: NEVER storage_class: 'fast' storage_gib: 50 data_claim: 'models' "
+          "max_restarts: 9 grace_seconds: 77 gpu_resource: 'amd.com/gpu' } "
+          "model { path: '/data/m' } resources { learner { gpus: 1 } }"),
+      ManifestFacts());
+  EXPECT_THAT(TextOf(full, "base/learner.yaml"),
               AllOf(HasSubstr("kueue.x-k8s.io/queue-name: q"), HasSubstr("claimName: models"),
                     HasSubstr("image: r.example/x-learner:v7"), HasSubstr("amd.com/gpu: 1"),
                     HasSubstr("maxRestarts: 9"), HasSubstr("terminationGracePeriodSeconds: 77"),
                     HasSubstr("imagePullPolicy: Never")));
-  EXPECT_THAT(File(full, "lasting/volume.yaml"),
+  EXPECT_THAT(TextOf(full, "lasting/volume.yaml"),
               AllOf(HasSubstr("storageClassName: fast"), HasSubstr("storage: 50Gi")));
-  EXPECT_THAT(File(full, "base/kustomization.yaml"), HasSubstr("namespace: ml"));
+  EXPECT_THAT(TextOf(full, "base/kustomization.yaml"), HasSubstr("namespace: ml"));
 }
 
 TEST(KubernetesManifestsTest, AnotherConfigIsAnotherHashInEveryPod) {
-  const auto one = RenderKubernetes(Config("seed: 1"), Facts());
-  const auto two = RenderKubernetes(Config("seed: 2"), Facts());
+  const auto one = RenderKubernetes(ManifestConfig("seed: 1"), ManifestFacts());
+  const auto two = RenderKubernetes(ManifestConfig("seed: 2"), ManifestFacts());
   for (const char* file : {"base/coordinator.yaml", "base/actor.yaml", "base/learner.yaml"}) {
-    EXPECT_NE(File(one, file), File(two, file)) << file;
+    EXPECT_NE(TextOf(one, file), TextOf(two, file)) << file;
   }
 }
 
 TEST(KubernetesManifestsTest, CertificatesBecomeSecretsOfTheirRole) {
-  KubernetesFacts facts = Facts();
+  KubernetesFacts facts = ManifestFacts();
   facts.certificates["actor"] = {{"tls.key", "secret"}, {"token", "t"}};
-  const auto files = RenderKubernetes(Config(""), facts);
-  EXPECT_THAT(File(files, "base/secrets.yaml"),
+  const auto files = RenderKubernetes(ManifestConfig(""), facts);
+  EXPECT_THAT(TextOf(files, "base/secrets.yaml"),
               AllOf(HasSubstr("name: r-actor\n"), HasSubstr("tls.key: c2VjcmV0\n")));
-  EXPECT_THAT(File(files, "base/kustomization.yaml"), HasSubstr("- secrets.yaml"));
+  EXPECT_THAT(TextOf(files, "base/kustomization.yaml"), HasSubstr("- secrets.yaml"));
 }
 
 TEST(KubernetesManifestsTest, APathThatNoPodHasIsRefused) {
-  EXPECT_THAT(RenderKubernetes(Config("model { path: '/home/x/m' }"), Facts()).status().message(),
+  EXPECT_THAT(RenderKubernetes(ManifestConfig("model { path: '/home/x/m' }"), ManifestFacts())
+                  .status()
+                  .message(),
               AllOf(HasSubstr("model.path is /home/x/m"), HasSubstr("kubernetes.data_claim")));
   EXPECT_THAT(
-      RenderKubernetes(Config("model { path: '/m' } kubernetes { data_claim: 'c' }"), Facts())
+      RenderKubernetes(ManifestConfig("model { path: '/m' } kubernetes { data_claim: 'c' }"),
+                       ManifestFacts())
           .status()
           .message(),
       HasSubstr("below /data"));
-}
-
-TEST(KubernetesManifestsTest, MemoryThatIsNeitherGivenNorPlannedIsAskedFor) {
-  KubernetesFacts facts = Facts();
-  facts.learner_gib = 0;
-  EXPECT_THAT(RenderKubernetes(Config(""), facts).status().message(),
-              HasSubstr("set resources.learner.memory_gib"));
 }
 
 }  // namespace

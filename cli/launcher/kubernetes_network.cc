@@ -7,7 +7,7 @@
 namespace reckon {
 namespace {
 
-constexpr char kDefaultDeny[] = R"(apiVersion: networking.k8s.io/v1
+constexpr char kDefaultDenyYaml[] = R"(apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: reckon-default-deny
@@ -17,7 +17,7 @@ spec:
 )";
 
 // Of the cluster's DNS: its pods, or the address of a cache on each node.
-constexpr char kDns[] = R"(- to:
+constexpr char kDnsYaml[] = R"(- to:
   - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
     podSelector: {matchLabels: {k8s-app: kube-dns}}
   - ipBlock: {cidr: 169.254.20.10/32}
@@ -26,13 +26,13 @@ constexpr char kDns[] = R"(- to:
   - {protocol: TCP, port: 53}
 )";
 
-constexpr char kMetrics[] = R"(- from:
+constexpr char kMetricsYaml[] = R"(- from:
   - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}
   ports:
   - {port: {metrics_port}}
 )";
 
-constexpr char kPolicies[] = R"(apiVersion: networking.k8s.io/v1
+constexpr char kPoliciesYaml[] = R"(apiVersion: networking.k8s.io/v1
 kind: NetworkPolicy
 metadata:
   name: {run}-coordinator
@@ -120,14 +120,14 @@ spec:
   {dns}
 )";
 
-std::string Labels(const std::string& run, absl::string_view role) {
+std::string RoleLabels(const std::string& run, absl::string_view role) {
   return absl::StrCat("app.kubernetes.io/name: reckon\napp.kubernetes.io/instance: ", run,
                       "\napp.kubernetes.io/component: ", role, "\n");
 }
 
 }  // namespace
 
-std::string NamespacePolicyYaml() { return kDefaultDeny; }
+std::string NamespacePolicyYaml() { return kDefaultDenyYaml; }
 
 std::string RunPolicyYaml(const std::string& run) {
   std::map<std::string, std::string> values = {
@@ -135,13 +135,13 @@ std::string RunPolicyYaml(const std::string& run) {
       {"coordinator_port", absl::StrCat(kCoordinatorPort)},
       {"weights_port", absl::StrCat(kWeightsPort)},
       {"metrics_port", absl::StrCat(kMetricsPort)},
-      {"dns", kDns},
-      {"labels_of_coordinator", Labels(run, "coordinator")},
-      {"labels_of_actor", Labels(run, "actor")},
-      {"labels_of_learner", Labels(run, "learner")},
+      {"dns", kDnsYaml},
+      {"labels_of_coordinator", RoleLabels(run, "coordinator")},
+      {"labels_of_actor", RoleLabels(run, "actor")},
+      {"labels_of_learner", RoleLabels(run, "learner")},
   };
-  values["metrics"] = FillTemplate(kMetrics, values);
-  return FillTemplate(kPolicies, values);
+  values["metrics"] = FillTemplate(kMetricsYaml, values);
+  return FillTemplate(kPoliciesYaml, values);
 }
 
 }  // namespace reckon

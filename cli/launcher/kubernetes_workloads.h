@@ -3,22 +3,14 @@
 
 #include <string>
 
-#include "proto/config.pb.h"
+#include "cli/launcher/kubernetes_pod.h"
 
 namespace reckon {
 
-// The parts of kubernetes_manifests.h that run programs, as YAML.
-struct KubernetesWorkload {
-  const RunConfig& config;
-  std::string run;  // KubernetesName of the run
-  std::string image_tag;
-  std::string config_hash;  // of the ConfigMap's text: pods of another config are other pods
-  uint32_t coordinator_gib = 0, actor_gib = 0, learner_gib = 0;  // memory of one pod
-};
-
+// The coordinator: a service, and a stateful set of one pod with a volume.
 std::string CoordinatorYaml(const KubernetesWorkload& workload);
+// The actors: a deployment, and what an upgrade of nodes may take from it.
 std::string ActorYaml(const KubernetesWorkload& workload);
-std::string LearnerYaml(const KubernetesWorkload& workload);
 
 }  // namespace reckon
 

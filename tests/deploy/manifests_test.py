@@ -10,6 +10,7 @@ Environment: RECKON_BIN, the folder of the programs; KUBECTL for --all.
 
 import base64
 import copy
+import hashlib
 import os
 import pathlib
 import re
@@ -89,8 +90,9 @@ class Checks:
         self.holds(not any(spec.get(key) for key in ("hostNetwork", "hostPID", "hostIPC")), f"{where} shares no "
                    "namespace with the node")
         self.holds(spec["terminationGracePeriodSeconds"] >= 60, f"{where} has time to save its state")
-        digest = template["metadata"]["annotations"]["reckon/config-sha256"]
-        self.holds(re.fullmatch("[0-9a-f]{64}", digest), f"{where} has the digest of its config")
+        config = self.of_kind("ConfigMap")[0]["data"]["config.textproto"]
+        self.holds(template["metadata"]["annotations"]["reckon/config-sha256"] ==
+                   hashlib.sha256(config.encode()).hexdigest(), f"{where} has the digest of its config")
         kinds = {kind for volume in spec["volumes"] for kind in volume if kind != "name"}
         self.holds(kinds <= {"secret", "configMap", "emptyDir", "persistentVolumeClaim"}, f"{where} has no folder of the node")
         self.holds(all("sizeLimit" in volume["emptyDir"] for volume in spec["volumes"] if "emptyDir" in volume),
@@ -191,6 +193,8 @@ class Checks:
                    "an actor calls the coordinator and the source of weights")
         self.holds(peers(role["learner"]["egress"], "to") == {("coordinator", 7070), ("learner", None)},
                    "a learner calls the coordinator and the other ranks")
+        self.holds(all(rule.get(key) for p in policies for rules, key in (("ingress", "from"), ("egress", "to"))
+                       for rule in p["spec"].get(rules) or []), "every rule names its peers: without, it allows all")
         blocks = [peer["ipBlock"]["cidr"] for p in policies for rule in p["spec"].get("egress", [])
                   for peer in rule.get("to", []) if "ipBlock" in peer]
         self.holds(set(blocks) <= {"169.254.20.10/32"}, "nothing reaches the internet")
@@ -211,6 +215,35 @@ def check(name, objects):
     checks = Checks(name, objects)
     checks.run()
     print(f"{name}: {checks.count} checks, {len(checks.failures)} failed")
+    return checks.failures
+
+
+def check_overlay(name, objects):
+    """What each overlay is for."""
+    checks = Checks(name, objects)
+    deployment = checks.of_kind("Deployment")[0]
+    jobset = checks.of_kind("JobSet")[0]
+    containers = [(where, container) for where, template, _ in pod_templates(objects)
+                  for container in template["spec"]["containers"]]
+    if name == "one-node-cpu":
+        checks.holds(all(c["resources"]["requests"]["cpu"] == "100m" for _, c in containers),
+                     "every pod asks for a tenth of a core")
+    if name == "multi-node-gpu":
+        checks.holds(all(c["resources"]["limits"].get("nvidia.com/gpu") == 1 for where, c in containers
+                         if "StatefulSet" not in where), "each actor and rank has a GPU")
+        checks.holds(sum(job["replicas"] for job in jobset["spec"]["replicatedJobs"]) == 4, "there are four ranks")
+        checks.holds(all("podAntiAffinity" in template["spec"]["affinity"] for where, template, _ in
+                         pod_templates(objects) if "JobSet" in where), "each rank has a node of its own")
+    if name == "kueue":
+        checks.holds(jobset["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] and jobset["spec"]["suspend"] is True,
+                     "the learner group waits in a queue")
+    if name == "autoscaled-actors":
+        scaler = checks.of_kind("HorizontalPodAutoscaler")[0]["spec"]
+        checks.holds("replicas" not in deployment["spec"], "the autoscaler alone sets the number of actors")
+        checks.holds(scaler["scaleTargetRef"]["name"] == deployment["metadata"]["name"], "it scales the actors")
+        checks.holds(scaler["metrics"][0]["object"]["describedObject"]["name"] ==
+                     checks.of_kind("Service")[0]["metadata"]["name"], "by a metric of the coordinator")
+    print(f"overlay {name}: {checks.count} checks, {len(checks.failures)} failed")
     return checks.failures
 
 
@@ -272,7 +305,7 @@ def check_all(out):
     lasting = kustomize(SHIPPED / "lasting")
     for folder in [SHIPPED / "base", *sorted((SHIPPED / "overlays").iterdir())]:
         objects = lasting + kustomize(folder)
-        failures += check(folder.name, objects)
+        failures += check(folder.name, objects) + check_overlay(folder.name, objects)
         (out / f"{folder.name}.yaml").write_text(yaml.safe_dump_all(with_jobs(objects), sort_keys=False))
     return failures
 
