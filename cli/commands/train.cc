@@ -81,8 +81,10 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
                          std::stop_token stop) {
   MakePathsAbsolute(&config);
   ASSIGN_OR_RETURN(const ModelFacts model, InspectModel(config));
-  RETURN_IF_ERROR(InspectData(config).status());
-  RETURN_IF_ERROR(CheckPromptsFit(config));
+  {
+    ASSIGN_OR_RETURN(const DataFacts data, InspectData(config));
+    RETURN_IF_ERROR(CheckPromptsFit(config, data));
+  }
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
 
   ProgressDisplay display(&std::cout, ::isatty(1) == 1);

@@ -14,6 +14,7 @@ import time
 
 from harness import BIN, expect, fail, tiny_model, write_config
 
+LIMIT = 900  # seconds, of what takes ten on an idle machine
 HUB = "10.77.0.1"
 PREFIX = f"rk{os.getpid()}"
 HOSTS = {"rank0": "10.77.0.10", "rank1": "10.77.0.11", "actor0": "10.77.0.20",
@@ -87,10 +88,10 @@ def main():
                 host = f"actor{actor}"
                 processes[host] = start(folder, host, "reckon-actor", "--coordinator", address,
                                         "--name", host)
-            deadline = time.time() + 150
+            deadline = time.time() + LIMIT
             while any(processes[f"rank{r}"].poll() is None for r in (0, 1)):
                 if time.time() > deadline:
-                    raise TimeoutError("the ranks did not end within 150 s")
+                    raise TimeoutError(f"the ranks did not end within {LIMIT} s")
                 time.sleep(0.2)
             for rank in (0, 1):
                 expect(processes[f"rank{rank}"].returncode == 0, f"rank {rank} failed")
