@@ -312,8 +312,9 @@ int Main(int argc, char** argv, std::stop_token stop) {
   } catch (const CLI::ParseError& error) {  // --help and --version are such errors as well
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
-      std::cerr << "reckon: no command '" << argv[1]
-                << "'; the commands are train, launch, sft, eval, score, show, certs, sweep and doctor\n";
+      std::cerr
+          << "reckon: no command '" << argv[1]
+          << "'; the commands are train, launch, sft, eval, score, show, certs, sweep and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";

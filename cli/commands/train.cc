@@ -69,8 +69,8 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor
 
 absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config) {
   ASSIGN_OR_RETURN(ModelFacts model, InspectModel(config));
-  RETURN_IF_ERROR(InspectData(config).status());
-  RETURN_IF_ERROR(CheckPromptsFit(config));
+  ASSIGN_OR_RETURN(const DataFacts data, InspectData(config));
+  RETURN_IF_ERROR(CheckPromptsFit(config, data));
   return model;
 }
 

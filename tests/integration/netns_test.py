@@ -15,6 +15,7 @@ import time
 
 from harness import BIN, Train, expect, fail, final_weights, tiny_model, write_config
 
+LIMIT = 900  # seconds, of what takes ten on an idle machine
 PREFIX = f"rk{os.getpid()}"
 HOSTS = ["coordinator", "moved", "rank0", "rank1", "actor0", "actor1"]
 
@@ -124,7 +125,7 @@ class Run:
             text = log.read_text(errors="replace")
             expect(not any(secret in text for secret in secrets), f"{log} tells a secret")
 
-    def wait(self, what, ready, timeout=150):
+    def wait(self, what, ready, timeout=LIMIT):
         deadline = time.time() + timeout
         while not ready():
             ended = [host for host in ("rank0", "rank1") if self.processes[host].poll()]
