@@ -131,6 +131,27 @@ class LearnerTest : public testing::Test {
     return cluster_.Run(options, stop_.get_token());
   }
 
+  // Runs `world` ranks, of which the leader alone has config and run folder.
+  void RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader) {
+    // See tests/support/rank_threads.cc.
+    ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
+    static int starts = 0;
+    const std::string nonce = absl::StrCat("start ", starts++);
+    std::vector<std::thread> threads;
+    for (int rank = 0; rank < world; ++rank) {
+      threads.emplace_back([&, rank] {
+        LearnerOptions options;
+        if (rank == 0) options = leader;
+        options.rank = rank;
+        options.world_size = world;
+        options.nonce = nonce;
+        const absl::Status run = cluster.Run(options, stop_.get_token());
+        EXPECT_TRUE(run.ok()) << "rank " << rank << ": " << run;
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+  }
+
   // The run as it was when it had just written the checkpoint of `step`.
   void CopyUpTo(const std::string& run, int64_t step, const std::string& copy) {
     const std::string from = absl::StrCat(root_, "/", run), to = absl::StrCat(root_, "/", copy);
@@ -308,18 +329,7 @@ TEST_F(LearnerTest, SavesWhenStoppedAndResumes) {
 TEST_F(LearnerTest, TrainsTheSameWithTwoRanks) {
   ASSERT_TRUE(Run(Options("one")).ok());
   Cluster other;
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < 2; ++rank) {
-    threads.emplace_back([&, rank] {
-      LearnerOptions options = Options("two");
-      options.rank = rank;
-      options.world_size = 2;
-      options.nonce = "n";
-      absl::Status run = other.Run(options, stop_.get_token());
-      EXPECT_TRUE(run.ok()) << run;
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  RunAsRanks(other, 2, Options("two"));
   std::vector<double> one = Losses("one"), two = Losses("two");
   ASSERT_EQ(one.size(), two.size());
   // Later rounds start again from the base, so differences stay those of a few steps.
@@ -415,6 +425,62 @@ constexpr char kOnline[] = R"pb(
     }
   }
 )pb";
+
+// Every kind of stage that reads something back: versions, adapters, a reward model, moments. The
+// other ranks have no file, so what they learn with came from the leader.
+TEST_F(LearnerTest, RanksWithoutARunFolderGiveTheSameBitsAgainAndAfterAResume) {
+  const std::string stages = absl::StrCat(kReturnConditioned, R"pb(
+    stage {
+      ppo {
+        steps: 2
+        prompts: 2
+        samples_per_prompt: 3
+        ppo_epochs: 2
+        reward {}
+        reward { kind: ORM orm: "orm_1" dense: true }
+        sampling { max_new_tokens: 200 }
+      }
+      training { lora_rank: 4 }
+    }
+  )pb");
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/all.textproto", stages).ok());
+  const std::string last = "/weights/ppo_1_step_2/model.safetensors";
+  Cluster first;
+  RunAsRanks(first, 2, Options("a", {}, "all"));
+  const auto weights = ReadFile(root_ + "/a" + last);
+  ASSERT_TRUE(weights.ok()) << weights.status();
+  const std::vector<int64_t> steps = ListCheckpoints(root_ + "/a");
+  ASSERT_GT(steps.size(), 6u);
+  for (size_t i = 1; i < steps.size(); i += 3) {
+    CopyUpTo("a", steps[i], "b");
+    LearnerOptions resumed = Options("b", {}, "all");
+    resumed.resume = true;
+    RunAsRanks(first, 2, resumed);
+    EXPECT_EQ(ReadFile(root_ + "/b" + last), weights) << "from checkpoint " << steps[i];
+  }
+}
+
+// Sums of other numbers of ranks differ by rounding, so the run is compared with its repetition.
+TEST_F(LearnerTest, ARunContinuesWithOtherNumbersOfRanks) {
+  std::string expected;
+  for (const char* name : {"x", "y"}) {
+    Cluster cluster;
+    const std::string at = absl::StrCat(name, "_2"), from = absl::StrCat(name, "_1"),
+                      to = absl::StrCat(name, "_4");
+    RunAsRanks(cluster, 2, Options(at));
+    const std::vector<int64_t> steps = ListCheckpoints(root_ + "/" + at);
+    CopyUpTo(at, steps[2], from);
+    LearnerOptions one = Options(from), four = Options(to);
+    one.resume = four.resume = true;
+    RunAsRanks(cluster, 1, one);
+    CopyUpTo(from, steps[6], to);
+    RunAsRanks(cluster, 4, four);
+    EXPECT_EQ(Losses(to).size(), Losses(at).size());
+    for (size_t i = 0; i < Losses(at).size(); ++i) EXPECT_NEAR(Losses(at)[i], Losses(to)[i], 1e-3);
+    if (expected.empty()) expected = FinalWeights(to);
+    EXPECT_EQ(FinalWeights(to), expected) << name;
+  }
+}
 
 // Answer's groups of even number are all right, so that every other one teaches something.
 TEST_F(LearnerTest, AStepSamplesOnUntilEnoughGroupsDiffer) {
