@@ -15,11 +15,14 @@
 #include "cli/commands/model_facts.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/progress_display.h"
+#include "cli/launcher/rank_watch.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/net/channel.h"
 #include "common/telemetry/progress.h"
+#include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 namespace {
@@ -46,8 +49,12 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor
   ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
   RETURN_IF_ERROR(roles.StartActors(supervisor, coordinator));
 
+  RankWatch ranks(Coordinator::NewStub(MakeChannel(coordinator)),
+                  absl::Milliseconds(config.coordinator().rank_timeout_ms()));
   Supervisor::Group learner;
+  learner.trouble = [&] { return ranks.Trouble(); };
   learner.make = [&](int attempt) {
+    ranks.NewGroup();
     return roles.Learner(coordinator, MakeNonce(), attempt > 0 || run_dir.resumed());
   };
   learner.progress = [&] { return static_cast<int64_t>(ProgressOf(run_dir).lines().size()); };

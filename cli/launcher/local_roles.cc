@@ -65,6 +65,7 @@ Command LocalRoles::Coordinator(const std::string& listen) const {
            absl::StrCat("--max_attempts=", settings.max_attempts()),
            absl::StrCat("--sync_tick_ms=", settings.sync_tick_ms()),
            absl::StrCat("--max_resident_groups=", settings.max_resident_groups()),
+           absl::StrCat("--rank_timeout_ms=", settings.rank_timeout_ms()),
            absl::StrCat("--retention=", CoordinatorSettings::Retention_Name(settings.retention())),
        }) {
     command.argv.push_back(arg);
@@ -102,15 +103,17 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
     Command command = Role("reckon-learner", absl::StrCat("learner-", rank));
     for (const std::string& arg : {
              absl::StrCat("--coordinator=", coordinator),
-             absl::StrCat("--config=", run_dir_, "/config.textproto"),
-             absl::StrCat("--run_dir=", run_dir_),
              absl::StrCat("--rank=", rank),
              absl::StrCat("--world_size=", config_.resources().learner_ranks()),
              absl::StrCat("--nonce=", nonce),
          }) {
       command.argv.push_back(arg);
     }
-    if (resume) command.argv.push_back("--resume");
+    if (rank == 0) {  // the others get what they need from it
+      command.argv.push_back(absl::StrCat("--config=", run_dir_, "/config.textproto"));
+      command.argv.push_back(absl::StrCat("--run_dir=", run_dir_));
+      if (resume) command.argv.push_back("--resume");
+    }
     commands.push_back(std::move(command));
   }
   return commands;

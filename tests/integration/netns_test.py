@@ -1,5 +1,6 @@
-"""Two learner ranks, two actors and the coordinator, each in a network namespace of its own, so that
-they share nothing but the network: the run must end well and have trained. Needs root and iproute2;
+"""Two learner ranks, two actors and the coordinator, each in a network namespace of its own. Only the
+leader sees the files of the run, the others share nothing but the network: the run must end well and
+have trained. Needs root and iproute2;
 exits 77 without them.
 """
 
@@ -52,8 +53,12 @@ def drop_network():
 
 def start(folder, host, program, *options):
     log = open(folder / f"{host}.log", "wb")
-    return subprocess.Popen(["ip", "netns", "exec", namespace(host), BIN / program, *options],
-                            stdout=log, stderr=subprocess.STDOUT)
+    command = [BIN / program, *options]
+    if host not in ("hub", "rank0"):
+        # `ip netns exec` gives the process a mount namespace of its own.
+        command = ["sh", "-c", f'mount -t tmpfs none "{folder}" && exec "$@"', "sh", *command]
+    return subprocess.Popen(["ip", "netns", "exec", namespace(host), *command],
+                            stdout=log, stderr=subprocess.STDOUT, cwd="/")
 
 
 def main():
@@ -79,6 +84,7 @@ def main():
                                      "--port_file", run_dir / "coordinator.addr")
             for rank in (0, 1):
                 host = f"rank{rank}"
+                # The other rank ignores the paths, which it does not have.
                 processes[host] = start(
                     folder, host, "reckon-learner", "--coordinator", address, "--config", config,
                     "--run_dir", run_dir, "--rank", str(rank), "--world_size", "2", "--nonce", "n1",
