@@ -47,6 +47,7 @@ class ServiceTest : public ::testing::Test {
   void SetUp() override {
     CoordinatorServer::Options options;
     options.core.run = "test";
+    options.core.rank_timeout = absl::Milliseconds(500);
     options.committer.on_failure = [this](const absl::Status&) { ++failures; };
     auto started = CoordinatorServer::Start(&store, options);
     ASSERT_TRUE(started.ok()) << started.status();
@@ -445,6 +446,34 @@ TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
   EXPECT_FALSE(answered);
   store.SetOpen(true);
   EXPECT_TRUE(Await([&] { return answered.load(); }));
+}
+
+TEST_F(ServiceTest, RanksThatWaitAreToldOfOneThatIsMissed) {
+  BeginTermRequest begin;
+  begin.set_learner("l");
+  begin.set_world_size(2);
+  begin.set_nonce("n");
+  BeginTermReply term;
+  ASSERT_TRUE(Call(&Coordinator::Stub::BeginTerm, begin, &term).ok());
+  HeartbeatRequest beat;
+  beat.set_term(term.term());
+  beat.set_rank(1);
+  beat.set_host("node-7");
+  HeartbeatReply reply;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Heartbeat, beat, &reply).ok());
+  EXPECT_EQ(reply.timeout_ms(), 500u);
+  EXPECT_EQ(GetStatus().ranks(0).host(), "node-7");
+  RendezvousRequest wait;
+  wait.set_term(term.term());
+  wait.set_op(RendezvousRequest::WAIT);
+  wait.add_keys("never");
+  wait.set_wait_ms(20000);
+  RendezvousReply found;
+  const absl::Status over = Call(&Coordinator::Stub::Rendezvous, wait, &found);
+  EXPECT_EQ(over.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(over.message()),
+              ::testing::StartsWith("rank 1 on node-7 has not been heard of for 0."));
+  EXPECT_EQ(Call(&Coordinator::Stub::Heartbeat, beat, &reply), over);
 }
 
 TEST_F(ServiceTest, ASelectionIsReadBackInOrder) {
