@@ -27,7 +27,8 @@ constexpr absl::Duration kStartTimeout = absl::Seconds(60);
 constexpr absl::Duration kStartPoll = absl::Milliseconds(20);
 
 absl::Status Probe(const std::string& address) {
-  auto stub = reckon::Coordinator::NewStub(MakeChannel(address));
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, Security::PlainText()));
+  auto stub = reckon::Coordinator::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(2));
   GetStatusReply reply;
@@ -84,14 +85,16 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
   std::vector<Command> commands;
   const uint32_t ranks = config_.resources().learner_ranks();
   for (uint32_t rank = 0; rank < ranks; ++rank) {
-    commands.push_back(Role("reckon-learner", absl::StrCat("learner-", rank),
-                            LearnerArguments({.coordinator = coordinator,
-                                              .config = run_dir_ + "/config.textproto",
-                                              .run_dir = run_dir_,
-                                              .rank = rank,
-                                              .world_size = ranks,
-                                              .nonce = nonce,
-                                              .resume = resume})));
+    commands.push_back(
+        Role("reckon-learner", absl::StrCat("learner-", rank),
+             LearnerArguments({.coordinator = coordinator,
+                               // The others get them from rank 0.
+                               .config = rank == 0 ? run_dir_ + "/config.textproto" : "",
+                               .run_dir = rank == 0 ? run_dir_ : "",
+                               .rank = rank,
+                               .world_size = ranks,
+                               .nonce = nonce,
+                               .resume = rank == 0 && resume})));
   }
   return commands;
 }

@@ -1,5 +1,6 @@
 #include "common/base/host_port.h"
 
+#include <arpa/inet.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -21,6 +22,14 @@ absl::Status Bad(absl::string_view text, absl::string_view why) {
 std::string HostPort::ToString() const {
   const bool brackets = host.find(':') != std::string::npos;
   return brackets ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+bool HostPort::is_loopback() const {
+  if (host == "localhost") return true;
+  in_addr v4;
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {

@@ -19,6 +19,9 @@ struct HostPort {
   std::string ToString() const;
   // "0.0.0.0" or "::": all addresses of this machine, which nobody can connect to by that name.
   bool is_wildcard() const { return host == "0.0.0.0" || host == "::"; }
+  // "localhost", 127.0.0.0/8 or ::1: reached from this machine alone. A name that only resolves to
+  // such an address is not one, because what a name resolves to may change.
+  bool is_loopback() const;
 };
 
 // INVALID_ARGUMENT is one line that quotes `text` and says what is wrong with it.

@@ -1,6 +1,7 @@
 """Every role in a network namespace of its own, so that they share nothing but the network: one run over
-IPv4 and one over IPv6. The roles find each other by names alone, listen on all addresses, and the
-coordinator moves to another address during the run. Needs root and iproute2; exits 77 without them.
+IPv4 and one over IPv6. Only coordinator and leader see the files of the run. The roles find each other by
+names alone, listen on all addresses, and the coordinator moves to another address during the run. All have
+certificates: in plain text no role starts, and no log may tell a secret. Needs root and iproute2; exits 77 without them.
 """
 
 import json
@@ -14,6 +15,7 @@ import time
 
 from harness import BIN, Train, expect, fail, final_weights, tiny_model, write_config
 
+LIMIT = 900  # seconds, of what takes ten on an idle machine
 PREFIX = f"rk{os.getpid()}"
 HOSTS = ["coordinator", "moved", "rank0", "rank1", "actor0", "actor1"]
 
@@ -72,23 +74,32 @@ class Run:
     """The processes of one run."""
 
     def __init__(self, folder, name, family, model, size):
-        self.folder, self.family = folder / name, family
+        self.folder, self.family, self.model = folder / name, family, model
         self.folder.mkdir()
         self.config = write_config(self.folder, name, model, ranks=2, actors=2, **size)
         self.run_dir = self.folder / "runs" / name
         self.run_dir.mkdir(parents=True)
         self.everywhere = "0.0.0.0" if family == 4 else "[::]"
         self.processes = {}
+        self.certificates = self.folder / "certificates"
+        subprocess.run([BIN / "reckon", "certs", "--run", name, "--out", self.certificates,
+                        "--forget-authority"], check=True, stdout=subprocess.DEVNULL)
 
     def start(self, host, program, *options):
         log = open(self.folder / f"{host}.log", "ab")
+        command = [BIN / program, *options]
+        if host in ("rank1", "actor0", "actor1"):
+            # `ip netns exec` gives the process a mount namespace of its own.
+            hide = "".join(f"mount -t tmpfs none '{path}' && " for path in (self.run_dir, self.model))
+            command = ["sh", "-c", hide + 'exec "$@"', "sh", *command]
         self.processes[host] = subprocess.Popen(
-            ["ip", "netns", "exec", namespace(host), BIN / program, *options], stdout=log, stderr=log)
+            ["ip", "netns", "exec", namespace(host), *command], stdout=log, stderr=log)
 
     def start_coordinator(self, host):
         self.start(host, "reckon-coordinator", "--run", self.config.stem, "--store",
                    self.run_dir / "store", "--listen", f"{self.everywhere}:7070",
-                   "--announce", "coordinator.test", "--port_file", self.folder / "announced")
+                   "--announce", "coordinator.test", "--port_file", self.folder / "announced",
+                   "--certificates", self.certificates / "coordinator")
 
     def start_others(self):
         coordinator = ["--coordinator", "coordinator.test:7070"]
@@ -96,11 +107,30 @@ class Run:
             self.start(f"rank{rank}", "reckon-learner", *coordinator, "--config", self.config,
                        "--run_dir", self.run_dir, "--rank", str(rank), "--world_size", "2",
                        "--nonce", "n1", "--listen", f"{self.everywhere}:7071",
-                       "--announce", f"rank{rank}.test")
+                       "--announce", f"rank{rank}.test",
+                       "--certificates", self.certificates / "learner")
         for actor in (0, 1):
-            self.start(f"actor{actor}", "reckon-actor", *coordinator, "--name", f"actor{actor}")
+            self.start(f"actor{actor}", "reckon-actor", *coordinator, "--name", f"actor{actor}",
+                       "--certificates", self.certificates / "actor")
 
-    def wait(self, what, ready, timeout=150):
+    def refuse_plain_text(self):
+        """Other addresses than loopback need certificates, to listen and to connect."""
+        for host, program, *options in (
+                ("coordinator", "reckon-coordinator", "--run", "x", "--store", self.folder / "x",
+                 "--listen", f"{self.everywhere}:7072"),
+                ("actor0", "reckon-actor", "--coordinator", "coordinator.test:7070", "--name", "x")):
+            self.start(host, program, *options)
+            expect(self.processes.pop(host).wait(30) == 78, f"{program} did not refuse plain text")
+            last = (self.folder / f"{host}.log").read_text().splitlines()[-1]
+            expect("plain text is for loopback only" in last, f"{program} said: {last}")
+
+    def check_secrets(self):
+        secrets = ["PRIVATE KEY", (self.certificates / "actor" / "token").read_text().strip()]
+        for log in [*self.folder.glob("*.log"), *self.run_dir.rglob("*.json*")]:
+            text = log.read_text(errors="replace")
+            expect(not any(secret in text for secret in secrets), f"{log} tells a secret")
+
+    def wait(self, what, ready, timeout=LIMIT):
         deadline = time.time() + timeout
         while not ready():
             ended = [host for host in ("rank0", "rank1") if self.processes[host].poll()]
@@ -127,6 +157,7 @@ def one_run(folder, family, model, size, expected):
     write_hosts(family, "coordinator")
     run = Run(folder, f"ipv{family}", family, model, size)
     try:
+        run.refuse_plain_text()
         run.start_coordinator("coordinator")
         run.start_others()
         run.wait("sampling", lambda: "round 1" in run.phase())
@@ -137,6 +168,7 @@ def one_run(folder, family, model, size, expected):
         run.start_coordinator("moved")
         run.wait("the end", lambda: all(run.processes[f"rank{r}"].poll() == 0 for r in (0, 1)))
         expect(final_weights(run.run_dir) == expected, f"IPv{family}: other weights than on loopback")
+        run.check_secrets()
     except (SystemExit, TimeoutError) as error:
         for log in sorted(run.folder.glob("*.log")):
             print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-20:],

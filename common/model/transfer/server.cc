@@ -11,10 +11,11 @@
 
 namespace reckon {
 
-absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(const std::string& listen,
-                                                                  const std::string& announce) {
+absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
+    const std::string& listen, const std::shared_ptr<const Security>& security,
+    const std::string& announce) {
   std::unique_ptr<WeightServer> server(new WeightServer);
-  RETURN_IF_ERROR(server->Listen(listen, announce));
+  RETURN_IF_ERROR(server->Listen(listen, security, announce));
   return server;
 }
 
@@ -22,14 +23,15 @@ WeightServer::~WeightServer() {
   if (server_) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }
 
-absl::Status WeightServer::Listen(const std::string& listen, const std::string& announce) {
+absl::Status WeightServer::Listen(const std::string& listen,
+                                  const std::shared_ptr<const Security>& security,
+                                  const std::string& announce) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
   // Before the port is open, so that a bad name opens none.
   RETURN_IF_ERROR(AnnouncedAddress(address, announce).status());
   int port = 0;
   grpc::ServerBuilder builder;
-  ConfigureServer(&builder);
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  RETURN_IF_ERROR(ListenOn(address, security, &builder, &port));
   builder.RegisterService(static_cast<WeightSource::Service*>(this));
   server_ = builder.BuildAndStart();
   if (!server_ || port == 0) {
@@ -81,6 +83,7 @@ grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
     chunk.set_index(index);
     chunk.set_data(part.data(), part.size());
     if (context->IsCancelled() || !writer->Write(chunk)) break;
+    bytes_sent_ += part.size();
   }
   return grpc::Status::OK;
 }
