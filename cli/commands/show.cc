@@ -16,12 +16,14 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/init/init_model.h"
 #include "common/net/channel.h"
 #include "common/net/plan_client.h"
+#include "common/net/run_certificates.h"
 #include "common/telemetry/progress.h"
 #include "common/text/tokenizer.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -87,7 +89,15 @@ class RunReader {
 
  private:
   absl::Status UseAddress(const std::string& address) {
-    ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, Security::PlainText()));
+    // Of a run on a cluster, whose coordinator is not on loopback.
+    std::shared_ptr<const Security> security = Security::PlainText();
+    ASSIGN_OR_RETURN(const HostPort peer, ParseHostPort(address));
+    if (!peer.is_loopback()) {
+      ASSIGN_OR_RETURN(
+          security,
+          Security::Load(CertificatesOf(run_dir_ + "/certificates", Role::kUser), Role::kUser));
+    }
+    ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, security));
     stub_ = Coordinator::NewStub(channel);
     plans_ = std::make_unique<PlanClient>(
         stub_.get(), /*term=*/0, stop_, [](const absl::Status& outage) {

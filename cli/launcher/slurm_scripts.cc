@@ -15,7 +15,7 @@ namespace reckon {
 namespace {
 
 // What both scripts begin with.
-constexpr char kHead[] = R"sh(
+constexpr char kScriptHead[] = R"sh(
 set -euo pipefail
 run={RUN}
 programs={PROGRAMS}
@@ -34,6 +34,25 @@ outside() { (
 ) }
 # A signal ends the wait, unlike a sleep.
 pause() { sleep "$1" & wait $! || true; }
+# tell_metrics NAME LOG FROM: writes where a program serves its metrics, which its log says from that
+# byte on, into a file for Prometheus (file_sd_configs).
+export run
+targets=$run/slurm/targets
+mkdir -p "$targets"
+tell_metrics() {
+  local port host=$announce
+  [[ $host != *:* ]] || host="[$host]"
+  for ((i = 0; i < 150; i++)); do
+    port=$(tail -c "+$(($3 + 1))" "$2" 2>/dev/null | sed -n 's|.*metrics at http://.*:\([0-9]*\)/metrics.*|\1|p' | head -n 1) || port=
+    if [ -n "$port" ]; then
+      echo "[{\"targets\": [\"$host:$port\"], \"labels\": {\"process\": \"$1\"}}]" >"$run/slurm/targets/.$1"
+      mv "$run/slurm/targets/.$1" "$run/slurm/targets/$1.json"
+      return
+    fi
+    sleep 0.2
+  done
+}
+export -f tell_metrics
 )sh";
 
 constexpr char kLearner[] = R"sh(
@@ -60,7 +79,7 @@ stop() {
 }
 trap 'stop requeue' USR1
 trap 'stop end' TERM
-trap 'rm -f "$address_file"; end "$keeper"; end "$coordinator"; wait' EXIT
+trap 'rm -f "$address_file" "$targets"/coordinator.json "$targets"/learner-*.json; end "$keeper"; end "$coordinator"; wait' EXIT
 
 cancel_actors() { {CANCEL_ACTORS}; }
 end_run() { cancel_actors; exit "$1"; }
@@ -86,6 +105,7 @@ rm -f "$address_file"
 "$programs/reckon-coordinator" {COORDINATOR} \
   --announce="$announce" --port_file="$address_file" >"$logs/coordinator.log" 2>&1 &
 coordinator=$!
+tell_metrics coordinator "$logs/coordinator.log" 0 &
 until [ -s "$address_file" ] || [ -n "$stopping" ] || ! alive "$coordinator"; do pause 0.2; done
 
 if [ -s "$address_file" ]; then
@@ -95,7 +115,9 @@ if [ -s "$address_file" ]; then
   # A rank's own exit status is kept, because srun's is that of the rank which it killed.
   srun {LEARNER_STEP} --mpi=none --kill-on-bad-exit=1 --output="${logs//%/%%}/learner-%t.log" bash -c '
     trap : TERM
-    "$@" --rank="$SLURM_PROCID" --announce="${RECKON_ANNOUNCE:-$(hostname)}"
+    announce=${RECKON_ANNOUNCE:-$(hostname)}
+    tell_metrics "learner-$SLURM_PROCID" "$RECKON_LOGS/learner-$SLURM_PROCID.log" 0 &
+    "$@" --rank="$SLURM_PROCID" --announce="$announce"
     code=$?
     echo $code >"$RECKON_LOGS/learner-$SLURM_PROCID.exit"
     exit $code' rank "$programs/reckon-learner" {LEARNER} \
@@ -173,6 +195,7 @@ stop() {
 }
 trap 'stop requeue' USR1
 trap 'stop end' TERM
+trap 'rm -f "$targets/actor-$index.json"' EXIT
 
 # Whether the learner's job has left the queue. False while Slurm does not answer.
 run_is_over() {
@@ -196,8 +219,10 @@ while [ -z "$stopping" ]; do
     continue
   fi
   log=$(readlink -f "$run/logs/latest")/actor-$index.log
+  begins=$(stat -c %s "$log" 2>/dev/null || echo 0)
   "$programs/reckon-actor" {ACTOR} --coordinator="$address" --name="actor-$index" >>"$log" 2>&1 &
   actor=$!
+  tell_metrics "actor-$index" "$log" "$begins" &
   # Until it ends, or the coordinator is elsewhere, or the run is over.
   while alive "$actor"; do
     now=$(cat "$address_file" 2>/dev/null || true)
@@ -398,9 +423,9 @@ class Scripts {
   }
 
   std::string Head() const {
-    return absl::StrReplaceAll(kHead, {{"{RUN}", ShellQuoted(place_.run_dir)},
-                                       {"{PROGRAMS}", ShellQuoted(place_.programs)},
-                                       {"{SETUP}", absl::StrJoin(slurm_.setup(), "\n")}});
+    return absl::StrReplaceAll(kScriptHead, {{"{RUN}", ShellQuoted(place_.run_dir)},
+                                             {"{PROGRAMS}", ShellQuoted(place_.programs)},
+                                             {"{SETUP}", absl::StrJoin(slurm_.setup(), "\n")}});
   }
 
   // Memory is asked for by core, since a step of several actors cannot ask by process, and the
@@ -418,7 +443,8 @@ class Scripts {
   }
 
   RolePorts Ports(const std::string& role) const {
-    RolePorts ports;
+    // Any free port: several processes may share a node.
+    RolePorts ports = {.certificates = "", .health_listen = "", .metrics_listen = "[::]:0"};
     if (!place_.certificates.empty()) {
       ports.certificates = absl::StrCat(place_.certificates, "/", role);
     }

@@ -9,12 +9,14 @@
 Exits 77 without root or Slurm.
 """
 
+import json
 import os
 import pathlib
 import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
 
 from harness import BIN, Train, expect, final_weights, tiny_model, write_config
 from slurm_cluster import SlurmCluster, missing
@@ -58,6 +60,19 @@ class SlurmRun(Train):
     def node(self):
         return self.cluster.queue().get(self.job, ("", "", "", ""))[2]
 
+    def metrics(self):
+        """Names of the processes that Prometheus would find, and that answer."""
+        names = set()
+        for file in (self.run_dir / "slurm" / "targets").glob("*.json"):
+            try:
+                target = json.loads(file.read_text())[0]
+                page = urllib.request.urlopen(f"http://{target['targets'][0]}/metrics", timeout=5).read()
+            except (OSError, ValueError):
+                continue
+            if b"reckon_build_info" in page:
+                names.add(target["labels"]["process"])
+        return names
+
     def phase_has(self, word):
         return word in self.progress().get("phase", "")
 
@@ -84,6 +99,9 @@ def disturbed(cluster, folder, model, size, expected):
     wanted = run_.run_dir / "slurm" / "actors"
     wanted.write_text("3\n")
     run_.until("three actors run", lambda: run_.running(3))
+
+    run_.until("five processes serve metrics", lambda: run_.metrics() == {
+        "coordinator", "learner-0", "actor-0", "actor-1", "actor-2"})
 
     run("scancel", "--signal=USR1", "--batch", run_.job)  # what --signal sends before the time limit
     run_.until("a second attempt", lambda: run_.attempts() == 2 and
