@@ -37,9 +37,9 @@ TEST(SecretFileTest, OthersMustNotReadIt) {
 TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
   // In a folder of its own that every user may pass.
-  char folder[] = "/tmp/reckon_secret_XXXXXX";
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  ASSERT_EQ(chmod(folder, 0755), 0);
+  std::string folder = (std::filesystem::temp_directory_path() / "reckon_secret_XXXXXX").string();
+  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  ASSERT_EQ(chmod(folder.c_str(), 0755), 0);
   const std::string path = absl::StrCat(folder, "/of_root");
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   ASSERT_EQ(chown(path.c_str(), 0, 4242), 0);
