@@ -510,8 +510,10 @@ TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
   ::kill(first, SIGKILL);
   // Only then: a `show` between the two would start a coordinator of its own.
   ASSERT_TRUE(Await([&] { return absl::StrContains(Text("out"), "killed by signal 9"); }));
-  const auto stub = Coordinator::NewStub(
-      *MakeChannel(std::string(absl::StripAsciiWhitespace(address)), Security::PlainText()));
+  const auto user = Security::Load(folder_ + "/runs/r/certificates/user", Role::kUser);
+  ASSERT_TRUE(user.ok()) << user.status();
+  const auto stub =
+      Coordinator::NewStub(*MakeChannel(std::string(absl::StripAsciiWhitespace(address)), *user));
   ASSERT_TRUE(Await([&] {
     grpc::ClientContext context;
     GetStatusReply status;

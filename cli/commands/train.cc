@@ -17,6 +17,7 @@
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/net/run_certificates.h"
 #include "common/telemetry/progress.h"
 
 namespace reckon {
@@ -34,6 +35,7 @@ Progress ProgressOf(const RunDir& run_dir) {
 absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor* supervisor,
                       ProgressDisplay* display, std::stop_token stop) {
   ASSIGN_OR_RETURN(const std::string logs, run_dir.NextLogs());
+  RETURN_IF_ERROR(EnsureRunCertificates(run_dir.path(), config.name()).status());
   LocalRoles roles(config, run_dir.path(), logs);
   supervisor->on_event = [display](const std::string& event) { display->Print(event); };
   ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
