@@ -99,12 +99,13 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
     commands.push_back(MakeCommand(
         "reckon-learner", absl::StrCat("learner-", rank),
         LearnerArguments({.coordinator = coordinator,
-                          .config = run_dir_ + "/config.textproto",
-                          .run_dir = run_dir_,
+                          // The others get them from rank 0.
+                          .config = rank == 0 ? run_dir_ + "/config.textproto" : "",
+                          .run_dir = rank == 0 ? run_dir_ : "",
                           .rank = rank,
                           .world_size = ranks,
                           .nonce = nonce,
-                          .resume = resume,
+                          .resume = rank == 0 && resume,
                           .ports = {.certificates = CertificatesFor(Role::kLearner)}})));
   }
   return commands;
