@@ -10,6 +10,7 @@
 #include "common/net/certificates.h"
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -42,8 +43,6 @@ TEST(PlainTextTest, IsForLoopbackOnly) {
 class LoadTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "/load";
-    std::filesystem::remove_all(folder_);
     ASSERT_TRUE(WriteCertificates({.run = "r1", .folder = folder_}).ok());
     actor_ = CertificatesOf(folder_, Role::kActor);
   }
@@ -55,7 +54,9 @@ class LoadTest : public testing::Test {
     EXPECT_FALSE(absl::StrContains(message, "PRIVATE KEY")) << message;
     return security.status();
   }
-  std::string folder_, actor_;
+  const TempFolder temporary_;
+  const std::string folder_ = temporary_.path() + "/c";
+  std::string actor_;
 };
 
 TEST_F(LoadTest, AllAddressesMayBeUsed) {
