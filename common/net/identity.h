@@ -17,16 +17,17 @@ absl::string_view RoleName(Role role);
 // Who a certificate says that its owner is: the only URI among its subject alternative names, which
 // is a SPIFFE ID. Two forms are known.
 //
-//   spiffe://<trust domain>/.../role/<role>      what is before "/role/" names the run
-//   spiffe://<trust domain>/...reckon-<role>     what is before "reckon-<role>" names the run
+//   spiffe://<trust domain>/.../role/<role>      group: what is before "/role/"
+//   spiffe://<trust domain>/...reckon-<role>     group: what is before "reckon-<role>"
 //
 // The first is what `reckon certs` writes, spiffe://reckon/run/<run>/role/<role>. The second is how
 // names of others become roles, as those that a cluster gives to its service accounts:
 // spiffe://cluster.local/ns/training/sa/reckon-actor, or .../sa/<run>-reckon-actor where several
 // runs share a namespace. In the second form, "reckon-<role>" follows a '/' or a '-'.
 //
+// Two identities belong to one run when their groups are equal.
 struct Identity {
-  std::string run;  // the first part of the URI: two members of one run have the same
+  std::string group;
   Role role = Role::kUser;
 
   bool operator==(const Identity&) const = default;

@@ -23,12 +23,12 @@ TEST(IdentityTest, NamesOfServiceAccounts) {
             (Identity{"spiffe://example.org/", Role::kCoordinator}));
 }
 
-TEST(IdentityTest, OtherRunsNamespacesAndTrustDomainsAreOtherRuns) {
+TEST(IdentityTest, GroupsOfOtherRunsNamespacesAndTrustDomainsDiffer) {
   const Identity own = *ParseIdentity("spiffe://cluster.local/ns/a/sa/reckon-actor");
   for (const char* other :
        {"spiffe://cluster.local/ns/b/sa/reckon-actor", "spiffe://other/ns/a/sa/reckon-actor",
         "spiffe://cluster.local/ns/a/sa/x-reckon-actor", "spiffe://reckon/run/a/role/actor"}) {
-    EXPECT_NE(ParseIdentity(other)->run, own.run) << other;
+    EXPECT_NE(ParseIdentity(other)->group, own.group) << other;
   }
 }
 
