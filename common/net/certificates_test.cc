@@ -75,8 +75,8 @@ TEST(CertificatesTest, TokensAreLongAndDiffer) {
 }
 
 TEST(RunCertificatesTest, EveryRoleGetsAFolderThatOnlyItsOwnerReads) {
-  const TempFolder temporary;
-  const CertificateOptions options = {.run = "r1", .folder = temporary.path() + "/c"};
+  const TempFolder temp;
+  const CertificateOptions options = {.run = "r1", .folder = temp.path() + "/certs"};
   ASSERT_TRUE(WriteCertificates(options).ok());
   for (const Role role : kAllRoles) {
     const std::string folder = CertificatesOf(options.folder, role);
@@ -93,8 +93,8 @@ TEST(RunCertificatesTest, EveryRoleGetsAFolderThatOnlyItsOwnerReads) {
 }
 
 TEST(RunCertificatesTest, ASecondCallRenewsByTheSameAuthorityAndToken) {
-  const TempFolder temporary;
-  CertificateOptions options = {.run = "r1", .folder = temporary.path() + "/c"};
+  const TempFolder temp;
+  CertificateOptions options = {.run = "r1", .folder = temp.path() + "/renew"};
   ASSERT_TRUE(WriteCertificates(options).ok());
   const std::string actor = CertificatesOf(options.folder, Role::kActor);
   const std::string certificate = Read(actor + "/tls.crt"), authorities = Read(actor + "/ca.crt"),
@@ -109,17 +109,17 @@ TEST(RunCertificatesTest, ASecondCallRenewsByTheSameAuthorityAndToken) {
 }
 
 TEST(RunCertificatesTest, WithoutTheAuthoritysKeyThereAreNoMore) {
-  const TempFolder temporary;
+  const TempFolder temp;
   const CertificateOptions options = {
-      .run = "r1", .folder = temporary.path() + "/c", .keep_authority_key = false};
+      .run = "r1", .folder = temp.path() + "/forgotten", .keep_authority_key = false};
   ASSERT_TRUE(WriteCertificates(options).ok());
   EXPECT_FALSE(std::filesystem::exists(options.folder + "/authority/ca.key"));
   EXPECT_EQ(WriteCertificates(options).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(RunCertificatesTest, ARunThatStartsKeepsGoodCertificatesAndReplacesOthers) {
-  const TempFolder temporary;
-  const std::string run_dir = temporary.path();
+  const TempFolder temp;
+  const std::string run_dir = temp.path() + "/run";
   ASSERT_EQ(*EnsureRunCertificates(run_dir, "r1"), run_dir + "/certificates");
   const std::string path = run_dir + "/certificates/learner/tls.crt";
   const std::string first = Read(path);
@@ -143,8 +143,8 @@ TEST(RunCertificatesTest, ARunThatStartsKeepsGoodCertificatesAndReplacesOthers) 
 }
 
 TEST(RunCertificatesTest, ARotationHasThreeStepsInOrder) {
-  const TempFolder temporary;
-  const CertificateOptions options = {.run = "r1", .folder = temporary.path() + "/c"};
+  const TempFolder temp;
+  const CertificateOptions options = {.run = "r1", .folder = temp.path() + "/rotation"};
   ASSERT_TRUE(WriteCertificates(options).ok());
   const std::string actor = CertificatesOf(options.folder, Role::kActor);
   const std::string old_authority = Read(actor + "/ca.crt"), old_token = Read(actor + "/token");

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstdlib>
 #include <filesystem>
 
 #include "absl/strings/match.h"
@@ -15,8 +16,8 @@ namespace reckon {
 namespace {
 
 TEST(SecretFileTest, OthersMustNotReadIt) {
-  const TempFolder temporary;
-  const std::string path = temporary.path() + "/secret";
+  const TempFolder temp;
+  const std::string path = temp.path() + "/secret";
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   for (const mode_t mode : {0600, 0400}) {
     ASSERT_EQ(chmod(path.c_str(), mode), 0);
@@ -28,18 +29,18 @@ TEST(SecretFileTest, OthersMustNotReadIt) {
     EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << mode;
     EXPECT_TRUE(absl::StrContains(status.message(), path));
   }
-  EXPECT_EQ(ReadSecretFile(path + ".absent", 100).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadSecretFile(temp.path() + "/absent", 100).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 // As Kubernetes gives a secret to a pod: owned by root, read by a group.
 TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  // By a relative path, because other users may not pass the folders above.
-  const TempFolder temporary;
-  const std::string before = std::filesystem::current_path();
-  std::filesystem::current_path(temporary.path());
-  ASSERT_EQ(chmod(".", 0755), 0);
-  const std::string path = "of_root";
+  // In a folder of its own that every user may pass.
+  char folder[] = "/tmp/reckon_secret_XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  ASSERT_EQ(chmod(folder, 0755), 0);
+  const std::string path = absl::StrCat(folder, "/of_root");
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   ASSERT_EQ(chown(path.c_str(), 0, 4242), 0);
   const auto read_as = [&](uid_t user, mode_t mode) {
@@ -57,7 +58,7 @@ TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   EXPECT_EQ(read_as(4241, 0660).code(), absl::StatusCode::kPermissionDenied);
   ASSERT_EQ(chown(path.c_str(), 4240, 4242), 0);
   EXPECT_EQ(read_as(4241, 0440).code(), absl::StatusCode::kPermissionDenied) << "another user's";
-  std::filesystem::current_path(before);
+  std::filesystem::remove_all(folder);
 }
 
 TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
@@ -75,8 +76,8 @@ TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
 }
 
 TEST(WatchedFileTest, LooksOnceASecondAndKeepsWhatWasGood) {
-  const TempFolder temporary;
-  const std::string path = temporary.path() + "/watched";
+  const TempFolder temp;
+  const std::string path = temp.path() + "/watched";
   const auto write = [&](absl::string_view text) {
     ASSERT_TRUE(WriteFileAtomically(path, text).ok());
   };
@@ -106,7 +107,8 @@ TEST(WatchedFileTest, LooksOnceASecondAndKeepsWhatWasGood) {
 }
 
 TEST(WatchedFileTest, AFileThatCannotBeReadAtTheStartIsAnError) {
-  EXPECT_FALSE(WatchedFile::Open("/absent", [](const std::string& path) {
+  const TempFolder temp;
+  EXPECT_FALSE(WatchedFile::Open(temp.path() + "/absent", [](const std::string& path) {
                  return ReadFile(path, 100);
                }).ok());
 }

@@ -43,6 +43,7 @@ TEST(PlainTextTest, IsForLoopbackOnly) {
 class LoadTest : public testing::Test {
  protected:
   void SetUp() override {
+    folder_ = temp_.path() + "/load";
     ASSERT_TRUE(WriteCertificates({.run = "r1", .folder = folder_}).ok());
     actor_ = CertificatesOf(folder_, Role::kActor);
   }
@@ -54,9 +55,8 @@ class LoadTest : public testing::Test {
     EXPECT_FALSE(absl::StrContains(message, "PRIVATE KEY")) << message;
     return security.status();
   }
-  const TempFolder temporary_;
-  const std::string folder_ = temporary_.path() + "/c";
-  std::string actor_;
+  const TempFolder temp_;
+  std::string folder_, actor_;
 };
 
 TEST_F(LoadTest, AllAddressesMayBeUsed) {

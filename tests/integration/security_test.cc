@@ -151,6 +151,7 @@ class SecurityTest : public testing::Test {
  protected:
   void SetUp() override {
     testing::internal::CaptureStderr();
+    folder_ = temp_.path() + "/security";
     ASSERT_TRUE(WriteCertificates({.run = "ours", .folder = folder_}).ok());
     authority_ = {Read(folder_ + "/authority/ca.crt"), Read(folder_ + "/authority/ca.key")};
     token_ = std::string(absl::StripSuffix(Read(FolderOf(Role::kUser) + "/token"), "\n"));
@@ -267,9 +268,8 @@ class SecurityTest : public testing::Test {
     return requests;
   }
 
-  const TempFolder temporary_;
-  const std::string folder_ = temporary_.path() + "/c";
-  std::string token_;
+  const TempFolder temp_;
+  std::string folder_, token_;
   CertifiedKey authority_;
   MemoryStore store_;
   std::unique_ptr<CoordinatorServer> coordinator_;
@@ -378,7 +378,7 @@ TEST_F(SecurityTest, AVerbThatDoesNotExistIsRefusedToAll) {
 }
 
 TEST_F(SecurityTest, ServiceAccountsAreMembersOfTheRunOfTheirNamespace) {
-  const std::string own = temporary_.path() + "/spiffe";
+  const std::string own = temp_.path() + "/spiffe";
   std::filesystem::copy(FolderOf(Role::kCoordinator), own);
   const std::string namespace_uri = "spiffe://cluster.local/ns/training/sa/";
   const CertifiedKey key = Certify(namespace_uri + "reckon-coordinator");
