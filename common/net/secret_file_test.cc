@@ -36,11 +36,12 @@ TEST(SecretFileTest, OthersMustNotReadIt) {
 // As Kubernetes gives a secret to a pod: owned by root, read by a group.
 TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  // In a folder of its own that every user may pass.
-  std::string folder = (std::filesystem::temp_directory_path() / "reckon_secret_XXXXXX").string();
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
-  ASSERT_EQ(chmod(folder.c_str(), 0755), 0);
-  const std::string path = absl::StrCat(folder, "/of_root");
+  // By a relative path, because other users may not pass the folders above.
+  const TempFolder temp;
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(temp.path());
+  ASSERT_EQ(chmod(".", 0755), 0);
+  const std::string path = "of_root";
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   ASSERT_EQ(chown(path.c_str(), 0, 4242), 0);
   const auto read_as = [&](uid_t user, mode_t mode) {
@@ -58,7 +59,7 @@ TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   EXPECT_EQ(read_as(4241, 0660).code(), absl::StatusCode::kPermissionDenied);
   ASSERT_EQ(chown(path.c_str(), 4240, 4242), 0);
   EXPECT_EQ(read_as(4241, 0440).code(), absl::StatusCode::kPermissionDenied) << "another user's";
-  std::filesystem::remove_all(folder);
+  std::filesystem::current_path(before);
 }
 
 TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
