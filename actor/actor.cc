@@ -36,6 +36,11 @@ Uplink::Options UplinkOptions(const EngineOptions& engine) {
   return {.window = std::max<size_t>(kMinWindow, kWindowBatches * engine.max_batch)};
 }
 
+absl::Status OfVersion(uint64_t version, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("weight version ", version, ": ", status.message()));
+}
+
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
@@ -47,7 +52,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
       report_at_(absl::Now() + options_.report_every),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(stub, [this] { Wake(); }) {}
+      weights_(stub, options_.security, [this] { Wake(); }) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);
@@ -179,8 +184,7 @@ void Actor::Load(WeightsClient::Fetched fetched) {
       if (refusal_.has_value() && refusal_->version == fetched.version) refusal_.reset();
       return;
     }
-    refusal_ = {fetched.version, std::string(status.message())};
-    metrics_.CountWeightError(/*refused=*/true);
+    Refuse(fetched.version, status);
     LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
     if (had_model) UseModel(models_.Find(former));
   }
@@ -192,13 +196,17 @@ void Actor::Load(WeightsClient::Fetched fetched) {
     if (may_heal) {
       ReturnLease(queued.lease.id());
     } else {
-      FailLease(queued.lease.id(),
-                absl::Status(status.code(), absl::StrCat("weight version ", fetched.version, ": ",
-                                                         status.message())));
+      FailLease(queued.lease.id(), OfVersion(fetched.version, status));
     }
     return true;
   });
   pause_until_ = absl::Now() + (may_heal ? kPauseAfterNoAnswer : kPauseAfterRefusal);
+}
+
+void Actor::Refuse(uint64_t version, const absl::Status& why) {
+  metrics_.CountWeightError(/*refused=*/true);
+  refusal_ = {version, std::string(why.message())};
+  pause_until_ = absl::Now() + kPauseAfterRefusal;
 }
 
 void Actor::UseModel(const LoadedModel* model) {
@@ -284,6 +292,11 @@ absl::Status Actor::RunPass() {
     // ones have not used the engine and stay.
     engine_->Clear();
     metrics_.pass_errors.Increment();
+    if (absl::IsDataLoss(finished.status())) {
+      Refuse(model_->version, finished.status());
+      FailAdmitted(OfVersion(model_->version, finished.status()));
+      return absl::OkStatus();
+    }
     FailAdmitted(finished.status());
     if (++failures_ >= kMaxFailures) return finished.status();
     WaitForStop(stop_, kPauseAfterFailure);

@@ -79,7 +79,11 @@ class ActorTest : public testing::Test {
             fake.salt = weights.manifest.version() + 1;
             fake.pass_time = pass_time_;
             ++built_;
-            return std::make_unique<FakeModelRunner>(fake);
+            auto runner = std::make_unique<FakeModelRunner>(fake);
+            if (weights.manifest.version() == overflowing_version_) {
+              runner->FailNextPass(absl::DataLossError("the logits are not finite"));
+            }
+            return runner;
           },
           &verifier, stop_.get_token());
       status_ = actor.Run();
@@ -93,15 +97,20 @@ class ActorTest : public testing::Test {
     return Await([&] { return received().size() >= count; });
   }
   std::map<FaultInjector::Key, Rollout> received() { return coordinator_.faults().received(); }
+  ActorReport report() {
+    const GetStatusReply status = coordinator_.status();
+    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
+  }
   int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
   InProcessCoordinator coordinator_{ActorTestOptions()};
-  std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
+  std::unique_ptr<WeightServer> source_ =
+      *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
   absl::Duration pass_time_;
-  std::optional<uint64_t> refused_version_;
+  std::optional<uint64_t> refused_version_, overflowing_version_;
   absl::Status status_;
   std::thread thread_;
 };
@@ -222,10 +231,6 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   Publish(0);
   Start();
   AddPlan("p", 1, 1, 0);
-  const auto report = [this] {
-    const GetStatusReply status = coordinator_.status();
-    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
-  };
   ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
   EXPECT_EQ(report().refused_version(), 0u);
   EXPECT_EQ(report().refused_because(), "tensor w has shape [3]");
@@ -236,6 +241,22 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   ASSERT_TRUE(AwaitReceived(2));
   EXPECT_EQ(report().refused_version(), 0u) << "it would not load now, either";
   EXPECT_TRUE(coordinator_.returned().empty()) << "the refused version was leased";
+}
+
+TEST_F(ActorTest, RefusesAVersionWhoseNumbersAreNotFinite) {
+  overflowing_version_ = 0;
+  Publish(0);
+  Start();
+  AddPlan("p", 2, 1, 0);
+  ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
+  EXPECT_EQ(report().refused_version(), 0u);
+  EXPECT_EQ(report().refused_because(), "the logits are not finite");
+  ASSERT_TRUE(Await([&] { return !coordinator_.returned().empty(); }));
+  EXPECT_EQ(coordinator_.returned().begin()->second,
+            "DATA_LOSS: weight version 0: the logits are not finite");
+  Publish(1);
+  AddPlan("q", 1, 1, 1);
+  EXPECT_TRUE(AwaitReceived(1)) << "the next version serves";
 }
 
 TEST_F(ActorTest, ReportsASourceThatDoesNotAnswer) {

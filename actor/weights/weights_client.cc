@@ -43,8 +43,12 @@ std::string Digests(const WeightManifest& manifest) {
 
 }  // namespace
 
-WeightsClient::WeightsClient(Coordinator::StubInterface* stub, std::function<void()> notify)
-    : stub_(stub), notify_(std::move(notify)), thread_([this] { Loop(); }) {}
+WeightsClient::WeightsClient(Coordinator::StubInterface* stub,
+                             std::shared_ptr<const Security> security, std::function<void()> notify)
+    : stub_(stub),
+      security_(std::move(security)),
+      notify_(std::move(notify)),
+      thread_([this] { Loop(); }) {}
 
 WeightsClient::~WeightsClient() {
   stop_.request_stop();
@@ -160,7 +164,7 @@ bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
   if (manifest.ok()) {
     version = manifest->version();
     if (!requested.has_value()) NoteTerm(*manifest);
-    weights = FetchWeights(*manifest, stop_.get_token(), [&](const std::string& source) {
+    weights = FetchWeights(*manifest, security_, stop_.get_token(), [&](const std::string& source) {
       absl::MutexLock lock(&mu_);
       fetching_ = Fetching{version, source, absl::Now()};
     });

@@ -30,7 +30,7 @@ absl::StatusOr<RewardModel*> Reranker(LeaderContext& leader) {
       (of_this_run && !std::filesystem::exists(folder + "/reward_head.json", error))) {
     return nullptr;
   }
-  return OpenRewardModel(leader.run, name);
+  return OpenRewardModel(leader, name);
 }
 
 PlanSpec EvalPlan(const LeaderContext& leader, const std::string& plan,

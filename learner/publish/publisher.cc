@@ -27,11 +27,12 @@ Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInte
   });
 }
 
-absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(const std::string& listen,
-                                                            Coordinator::StubInterface* stub,
-                                                            uint64_t term, std::stop_token stop,
-                                                            OnOutage on_outage) {
-  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen));
+absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(
+    const std::string& listen, const std::string& announce,
+    const std::shared_ptr<const Security>& security, Coordinator::StubInterface* stub,
+    uint64_t term, std::stop_token stop, OnOutage on_outage) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server,
+                   WeightServer::Start(listen, security, announce));
   return std::unique_ptr<Publisher>(
       new Publisher(std::move(server), stub, term, stop, std::move(on_outage)));
 }

@@ -65,6 +65,7 @@ absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
       "%.0f tokens each  %.0f tok/s",
       RoundTitle(run), c.samples, c.prompts, 100 * c.accepted / samples, c.kept,
       100 * c.solved / prompts, c.tokens / samples, c.tokens / seconds));
+  run.reporter->CountSamples(double(c.samples), double(c.tokens));
   return run.reporter->Write({{"num_samples", double(c.samples)},
                               {"num_tokens", double(c.tokens)},
                               {"reward", c.reward / samples},

@@ -245,8 +245,9 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
 absl::Status PolicyGradient::Begin(RankContext& ranks) {
   RunState& run = ranks.run;
   // RestoreParameters prepares the model of a resumed run.
-  if (!run.resume.has_value()) RETURN_IF_ERROR(ContinueFromNewest(run));
-  ASSIGN_OR_RETURN(const Weights start, OpenVersion(run, run.cursor.stage_version()));
+  if (!run.resume.has_value()) RETURN_IF_ERROR(ContinueFromNewest(run, ranks.parallel));
+  ASSIGN_OR_RETURN(const Weights start,
+                   OpenVersion(run, ranks.parallel, run.cursor.stage_version()));
   const absl::Span<const char> bytes = start.bytes->bytes();
   if (HasReference() && stage().training().lora_rank() == 0) {
     reference_ = std::make_unique<Transformer>(run.model->config(), run.model->compute(),
