@@ -47,6 +47,7 @@ TEST_F(BacktrackingTest, FewerAndFewerWholeStepsAreGivenAndNeverTheLast) {
   EXPECT_EQ(Given(kSolution, 6), " 2 + 3 = 5\n");
   EXPECT_EQ(Given(kSolution, 7), "");
   EXPECT_EQ(Given(kSolution, 8), "");
+  EXPECT_EQ(Given(std::string(kSolution) + "\n", 0), all) << "a newline after the answer";
 }
 
 TEST_F(BacktrackingTest, WhatIsGivenBeginsThePerfectSampleTokenByToken) {

@@ -49,6 +49,15 @@ TEST_F(CriticTest, TheFirstValuesAreZeroOneALossToken) {
   }
 }
 
+TEST_F(CriticTest, TheHeadStartsUniformlyAroundZero) {
+  Critic critic(*model_, 0, true, 7);
+  const at::Tensor inner = critic.parameters()[0].second.detach();
+  const double bound = 1 / std::sqrt(static_cast<double>(model_->config().hidden_size));
+  EXPECT_NEAR(inner.mean().item<double>() / bound, 0, 0.05);
+  EXPECT_LE(inner.abs().max().item<double>(), bound);
+  EXPECT_GT(inner.abs().max().item<double>(), 0.99 * bound);
+}
+
 TEST_F(CriticTest, OwnLayersStartAsThoseOfThePolicy) {
   Critic head(*model_, 0, true, 7), layers(*model_, 1, true, 7);
   EXPECT_EQ(head.tap_layer(), kNoTap);
