@@ -1,5 +1,7 @@
 #include "learner/data/selected_rollouts.h"
 
+#include <utility>
+
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 

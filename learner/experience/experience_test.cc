@@ -1,5 +1,7 @@
 #include "learner/experience/experience.h"
 
+#include <cmath>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 

@@ -3,6 +3,10 @@
 
 #include "learner/loss/ppo_loss.h"
 
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
 
 #include "common/base/rng.h"
@@ -172,8 +176,6 @@ TEST(FillAdvantagesTest, AGroupOfOneRewardTeachesNothingButItsKl) {
   }
 }
 
-// With gamma and lambda 0.5, and values of 0, the advantage is the sum of the later rewards by
-// 0.25.
 TEST(FillAdvantagesTest, WithGaeARewardIsItsStepsThePenaltiesAndTheRestAtTheEnd) {
   PpoSettings settings;
   settings.mutable_advantage()->set_estimator(PpoSettings::Advantage::GAE);
@@ -209,6 +211,7 @@ class PpoLossByHandTest : public testing::Test {
       e.old_values.assign(length, 1);
       e.returns.assign(length, 3);
     }
+    settings_.set_loss_agg_mode(PpoSettings::TOKEN_MEAN);
     settings_.mutable_clip()->set_ratio_c(3);
     settings_.mutable_clip()->set_importance_cap(2);
     settings_.mutable_kl()->set_place(PpoSettings::Kl::LOSS);

@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <cmath>
+
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
