@@ -41,7 +41,7 @@ class ActorTest : public testing::Test {
   // Adds a plan at `version`; the prompts of its groups are {first_token + group, 11}. Its groups
   // get the next lease ids, from 1.
   void AddPlan(const std::string& name, int groups, int samples, uint64_t version, int max_new = 12,
-               uint32_t first_token = 10) {
+               uint32_t first_token = 10, RewardSpec::Kind kind = RewardSpec::EXACT_MATCH_STRICT) {
     PlanSpec plan;
     plan.set_name(name);
     plan.set_samples_per_group(samples);
@@ -53,7 +53,7 @@ class ActorTest : public testing::Test {
     plan.mutable_sampling()->set_max_new_tokens(max_new);
     RewardSpec* reward = plan.add_rewards();
     reward->set_name("answer");
-    reward->set_kind(RewardSpec::EXACT_MATCH_STRICT);
+    reward->set_kind(kind);
     reward->set_weight(1);
     std::vector<WorkItem> items(groups);
     for (int group = 0; group < groups; ++group) {
@@ -104,7 +104,8 @@ class ActorTest : public testing::Test {
   int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
   InProcessCoordinator coordinator_{ActorTestOptions()};
-  std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
+  std::unique_ptr<WeightServer> source_ =
+      *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
@@ -128,6 +129,40 @@ TEST_F(ActorTest, TurnsLeasesIntoScoredRollouts) {
   Stop();
   EXPECT_TRUE(status_.ok());
   EXPECT_TRUE(coordinator_.returned().empty());
+}
+
+TEST_F(ActorTest, CountsWhatItDoesAndSaysWhenItCanServe) {
+  ActorMetrics& metrics = ActorMetrics::Process();
+  const double tokens = metrics.generated_tokens.Value(), scored = metrics.scored.Value();
+  const double bytes = metrics.received_bytes.Value();
+  Start();
+  EXPECT_TRUE(Await([&] { return metrics.activity.started(); }));
+  EXPECT_FALSE(metrics.activity.ready());
+  Publish(5);
+  EXPECT_TRUE(Await([&] { return metrics.activity.ready(); }));
+  EXPECT_EQ(metrics.version.Value(), 5);
+  EXPECT_GT(metrics.received_bytes.Value(), bytes);
+  AddPlan("p", 2, 3, 5);
+  ASSERT_TRUE(AwaitReceived(6));
+  Stop();
+  EXPECT_FALSE(metrics.activity.ready());
+  double sampled = 0;
+  for (const auto& [key, rollout] : received()) sampled += rollout.spans(1).tokens_size();
+  EXPECT_EQ(metrics.generated_tokens.Value() - tokens, sampled);
+  EXPECT_EQ(metrics.scored.Value() - scored, 6);
+  EXPECT_EQ(metrics.running.Value(), 0);
+}
+
+TEST_F(ActorTest, CountsRolloutsThatItCannotScore) {
+  ActorMetrics& metrics = ActorMetrics::Process();
+  const double errors = metrics.reward_errors.Value(), failed = metrics.failed_leases.Value();
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 1, 0, 12, 10, RewardSpec::ORM);  // of the learner, not of actors
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
+  Stop();
+  EXPECT_EQ(metrics.reward_errors.Value() - errors, 1);
+  EXPECT_EQ(metrics.failed_leases.Value() - failed, 1);
 }
 
 TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {

@@ -88,7 +88,7 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
   constexpr uint64_t kGroups = 600;
   constexpr int kKills = 8;
   Start();
-  auto stub = Coordinator::NewStub(MakeChannel(address));
+  auto stub = Coordinator::NewStub(*MakeChannel(address, Security::PlainText()));
   {
     grpc::ClientContext context;
     MarkReply reply;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "common/text/utf8.h"
 
@@ -24,6 +25,7 @@ LiveSample::LiveSample(std::shared_ptr<PromptGroup> group, uint32_t number,
     : group_(std::move(group)),
       number_(number),
       sequence_(sequence),
+      begin_(absl::Now()),
       rng_(StreamKey(group_->plan->seed(), group_->lease.plan(), group_->lease.item().group(),
                      number)),
       last_token_(group_->context.back()) {}

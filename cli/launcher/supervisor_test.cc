@@ -156,6 +156,44 @@ TEST_F(SupervisorTest, OtherWordsOrNoneAreTriedAgain) {
   EXPECT_EQ(attempts, 4);
 }
 
+TEST_F(SupervisorTest, AGroupWithoutASignOfLifeIsKilledAndStartedAgain) {
+  Supervisor supervisor(options_);
+  std::vector<std::string> events;
+  supervisor.on_event = [&](const std::string& event) { events.push_back(event); };
+  int starts = 0;
+  Supervisor::Group group;
+  group.make = [&](int attempt) {
+    ++starts;
+    return std::vector<Command>{
+        Script("learner-0", attempt == 0 ? "echo $$ > stopped; kill -STOP $$" : "exit 0")};
+  };
+  group.trouble = [&]() -> std::string {
+    return starts == 1 && !Lines("stopped").empty() ? "rank 0 on h has stopped" : "";
+  };
+  supervisor.SetGroup(std::move(group));
+  EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
+  EXPECT_THAT(events, ElementsAre("rank 0 on h has stopped; starting the learner again from its "
+                                  "checkpoint"));
+  int stopped = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(Lines("stopped")[0], &stopped));
+  EXPECT_NE(::kill(stopped, 0), 0);
+}
+
+TEST_F(SupervisorTest, ARankThatEndsBecauseOfAnotherSaysWhich) {
+  Supervisor supervisor(options_);
+  std::vector<std::string> events;
+  supervisor.on_event = [&](const std::string& event) { events.push_back(event); };
+  supervisor.SetGroup({[&](int attempt) {
+    return std::vector<Command>{Script(
+        "learner-0", attempt > 0 ? "exit 0"
+                                 : "echo reckon-learner: rank 1 on node-7 failed: no memory; "
+                                   "exit 75")};
+  }});
+  EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
+  EXPECT_THAT(events, ElementsAre("learner-0 exited with code 75: rank 1 on node-7 failed: no "
+                                  "memory; starting the learner again from its checkpoint"));
+}
+
 TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {
   Supervisor supervisor(options_);
   supervisor.SetGroup({

@@ -122,6 +122,7 @@ absl::Status Recover(CoreState& state) {
                                                       "'; choose another folder"));
   }
   state.ledger = LedgerBook::Restored(meta.ledger());
+  RETURN_IF_ERROR(state.group.Restore());
   RETURN_IF_ERROR(state.selections.Restore());
   RETURN_IF_ERROR(state.weights.Restore(
       meta.has_version() ? std::optional<uint64_t>(meta.newest_version()) : std::nullopt));

@@ -179,8 +179,14 @@ void Committer::Run() {
     absl::Status status = EvictOneBatch();
     Writes writes;
     Replies replies;
+    options_.metrics->activity.Enter(CoordinatorMetrics::kIdle);
     if (!PrepareCommit(&writes, &replies)) return;
-    if (status.ok() && !writes.empty()) status = store_->Write(writes);
+    options_.metrics->activity.Enter(CoordinatorMetrics::kCommit);
+    if (status.ok() && !writes.empty()) {
+      const absl::Time begin = absl::Now();
+      status = store_->Write(writes);
+      options_.metrics->commit_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+    }
     if (!status.ok()) {
       Fail(status);
       status = absl::UnavailableError("the store failed");
@@ -211,6 +217,7 @@ void Committer::Replies::Send(const absl::Status& status) {
 
 void Committer::Fail(const absl::Status& status) {
   LOG(ERROR) << "the coordinator stops: " << status.message();
+  options_.metrics->activity.SetReady(false);
   const absl::Status reply =
       absl::UnavailableError(absl::StrCat("the coordinator stopped: ", status.message()));
   Replies replies;

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "coordinator/core/core.h"
+#include "coordinator/service/coordinator_metrics.h"
 #include "coordinator/store/store.h"
 #include "proto/coordinator.pb.h"
 
@@ -63,6 +64,7 @@ class Committer {
   struct Options {
     absl::Duration sync_tick = absl::Milliseconds(2);  // for how long a write waits for others
     std::function<void(const absl::Status&)> on_failure;
+    CoordinatorMetrics* metrics = &CoordinatorMetrics::Process();
   };
 
   // `store` and `clock` outlive it.

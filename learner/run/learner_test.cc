@@ -60,18 +60,7 @@ TEST_F(LearnerTest, RunsAllStagesAndLeavesAWholeRunFolder) {
 TEST_F(LearnerTest, TrainsTheSameWithTwoRanks) {
   ASSERT_TRUE(Run(Options("one")).ok());
   Cluster other;
-  std::vector<std::thread> threads;
-  for (int rank = 0; rank < 2; ++rank) {
-    threads.emplace_back([&, rank] {
-      LearnerOptions options = Options("two");
-      options.rank = rank;
-      options.world_size = 2;
-      options.nonce = "n";
-      absl::Status run = other.Run(options, stop_.get_token());
-      EXPECT_TRUE(run.ok()) << run;
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
+  RunAsRanks(other, 2, Options("two"));
   std::vector<double> one = Losses("one"), two = Losses("two");
   ASSERT_EQ(one.size(), two.size());
   // Later rounds start again from the base, so differences stay those of a few steps.

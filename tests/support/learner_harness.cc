@@ -1,7 +1,9 @@
 #include "tests/support/learner_harness.h"
 
+#include <cstdlib>
 #include <filesystem>
 #include <sstream>
+#include <thread>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -101,6 +103,25 @@ LearnerOptions LearnerHarness::Options(const std::string& run, std::vector<std::
   EXPECT_TRUE(MakeFolders(options.run_dir).ok());
   options.checkpoint_steps = 2;
   return options;
+}
+
+void LearnerHarness::RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader) {
+  ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);  // see tests/support/rank_threads.cc
+  static int starts = 0;
+  const std::string nonce = absl::StrCat("start ", starts++);
+  std::vector<std::thread> threads;
+  for (int rank = 0; rank < world; ++rank) {
+    threads.emplace_back([&, rank] {
+      LearnerOptions options;
+      if (rank == 0) options = leader;
+      options.rank = rank;
+      options.world_size = world;
+      options.nonce = nonce;
+      const absl::Status run = cluster.Run(options, stop_.get_token());
+      EXPECT_TRUE(run.ok()) << "rank " << rank << ": " << run;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
 }
 
 void LearnerHarness::CopyUpTo(const std::string& run, int64_t step, const std::string& copy) {

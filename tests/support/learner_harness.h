@@ -46,6 +46,8 @@ class LearnerHarness : public testing::Test {
   absl::Status Run(const LearnerOptions& options) {
     return cluster_.Run(options, stop_.get_token());
   }
+  // Runs `world` ranks, of which the leader alone has config and run folder; all must end well.
+  void RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader);
   // The run as it was when it had just written the checkpoint of `step`.
   void CopyUpTo(const std::string& run, int64_t step, const std::string& copy);
 
@@ -60,6 +62,32 @@ class LearnerHarness : public testing::Test {
   InProcessCoordinator& coordinator_ = cluster_.coordinator;
   std::stop_source stop_;
 };
+
+// A config for WriteConfig: SFT, a reward model, return-conditioned RL, and expert iteration with
+// the reward model.
+inline constexpr char kReturnConditionedConfig[] = R"pb(
+  base: "config.textproto"
+  eval { samples: 3 orm: "orm_1" }
+  stage { sft { limit: 6 } }
+  stage {
+    orm {
+      samples_per_prompt: 3
+      sampling { max_new_tokens: 200 }
+      held_out: 0.3
+    }
+  }
+  stage { rcrl { selection: "orm_1" orm: "orm_1" good_label: "^" bad_label: "~" threshold: 0.6 } }
+  stage {
+    ei {
+      rounds: 1
+      samples_per_prompt: 3
+      sampling { max_new_tokens: 200 }
+      reward {}
+      reward { kind: ORM orm: "orm_1" }
+      threshold: 1.01
+    }
+  }
+)pb";
 
 // A config for WriteConfig: the harness's, but with one stage of four steps of PPO.
 inline constexpr char kOnlineConfig[] = R"pb(

@@ -166,7 +166,11 @@ TEST_F(AdapterTest, ItsBaseIsGivenOrNamedOrTheErrorSaysWhatToDo) {
 
 TEST_F(AdapterTest, ItsTokenizerIsUsedIfItHasOne) {
   EXPECT_EQ(ReadModelFolder(folder_)->side_files.count("adapter_config.json"), 0u);
-  std::ofstream(base_ + "/chat_template.jinja") << "base";
+  fs::create_directory(base_ + "/additional_chat_templates");
+  for (const char* name : {"chat_template.jinja", "additional_chat_templates/tool_use.jinja",
+                           "special_tokens_map.json", "added_tokens.json"}) {
+    std::ofstream(base_ + "/" + name) << "{}";
+  }
   std::ofstream(base_ + "/LICENSE") << "licence";
   fs::copy(base_ + "/tokenizer.json", folder_ + "/tokenizer.json");
   std::ofstream(folder_ + "/tokenizer_config.json") << R"({"eos_token": "<|endoftext|>"})";

@@ -21,32 +21,8 @@ using testing::HasSubstr;
 
 class RcrlTest : public LearnerHarness {};
 
-constexpr char kReturnConditioned[] = R"pb(
-  base: "config.textproto"
-  eval { samples: 3 orm: "orm_1" }
-  stage { sft { limit: 6 } }
-  stage {
-    orm {
-      samples_per_prompt: 3
-      sampling { max_new_tokens: 200 }
-      held_out: 0.3
-    }
-  }
-  stage { rcrl { selection: "orm_1" orm: "orm_1" good_label: "^" bad_label: "~" threshold: 0.6 } }
-  stage {
-    ei {
-      rounds: 1
-      samples_per_prompt: 3
-      sampling { max_new_tokens: 200 }
-      reward {}
-      reward { kind: ORM orm: "orm_1" }
-      threshold: 1.01
-    }
-  }
-)pb";
-
 TEST_F(RcrlTest, ARewardModelReranksLabelsStepsAndFilters) {
-  WriteConfig("orm", kReturnConditioned);
+  WriteConfig("orm", kReturnConditionedConfig);
   LearnerOptions options = Options("a", {}, "orm");
   absl::Status run = Run(options);
   ASSERT_TRUE(run.ok()) << run;
@@ -97,7 +73,7 @@ TEST_F(RcrlTest, ARewardModelReranksLabelsStepsAndFilters) {
 }
 
 TEST_F(RcrlTest, LabelsOfWhichNoneIsGoodAreNotTrainedOn) {
-  WriteConfig("orm", kReturnConditioned);
+  WriteConfig("orm", kReturnConditionedConfig);
   absl::Status run = Run(
       Options("a", {"stage[2].rcrl.threshold=1", "stage[2].rcrl.include_sft_data=false"}, "orm"));
   EXPECT_EQ(run.code(), absl::StatusCode::kFailedPrecondition);
