@@ -15,7 +15,7 @@ namespace reckon {
 namespace {
 
 // What both scripts begin with.
-constexpr char kHead[] = R"sh(
+constexpr char kScriptHead[] = R"sh(
 set -euo pipefail
 run={RUN}
 programs={PROGRAMS}
@@ -398,7 +398,7 @@ class Scripts {
   }
 
   std::string Head() const {
-    return absl::StrReplaceAll(kHead, {{"{RUN}", ShellQuoted(place_.run_dir)},
+    return absl::StrReplaceAll(kScriptHead, {{"{RUN}", ShellQuoted(place_.run_dir)},
                                        {"{PROGRAMS}", ShellQuoted(place_.programs)},
                                        {"{SETUP}", absl::StrJoin(slurm_.setup(), "\n")}});
   }

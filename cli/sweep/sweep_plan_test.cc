@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -20,7 +21,6 @@ using testing::StartsWith;
 class SweepPlanTest : public testing::Test {
  protected:
   SweepPlanTest() {
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     Write("ei.textproto", R"(data { train: "builtin" } model { path: "m" } stage { ei {} })");
     Write("ppo.textproto", R"(data { train: "builtin" } model { path: "m" } stage { ppo {} })");
@@ -49,7 +49,8 @@ class SweepPlanTest : public testing::Test {
     return names;
   }
 
-  const std::string folder_ = testing::TempDir() + "/sweep_plan_test";
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
 };
 
 TEST_F(SweepPlanTest, AGridHasEveryCombinationAndSeedsVarySlowest) {

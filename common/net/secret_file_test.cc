@@ -10,14 +10,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
 
-std::string Path(const std::string& name) { return testing::TempDir() + "/" + name; }
-
 TEST(SecretFileTest, OthersMustNotReadIt) {
-  const std::string path = Path("secret");
+  const TempFolder temp;
+  const std::string path = temp.path() + "/secret";
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   for (const mode_t mode : {0600, 0400}) {
     ASSERT_EQ(chmod(path.c_str(), mode), 0);
@@ -29,7 +29,8 @@ TEST(SecretFileTest, OthersMustNotReadIt) {
     EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << mode;
     EXPECT_TRUE(absl::StrContains(status.message(), path));
   }
-  EXPECT_EQ(ReadSecretFile(Path("absent"), 100).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadSecretFile(temp.path() + "/absent", 100).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 // As Kubernetes gives a secret to a pod: owned by root, read by a group.
@@ -75,7 +76,8 @@ TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
 }
 
 TEST(WatchedFileTest, LooksOnceASecondAndKeepsWhatWasGood) {
-  const std::string path = Path("watched");
+  const TempFolder temp;
+  const std::string path = temp.path() + "/watched";
   const auto write = [&](absl::string_view text) {
     ASSERT_TRUE(WriteFileAtomically(path, text).ok());
   };
@@ -105,7 +107,8 @@ TEST(WatchedFileTest, LooksOnceASecondAndKeepsWhatWasGood) {
 }
 
 TEST(WatchedFileTest, AFileThatCannotBeReadAtTheStartIsAnError) {
-  EXPECT_FALSE(WatchedFile::Open(Path("absent"), [](const std::string& path) {
+  const TempFolder temp;
+  EXPECT_FALSE(WatchedFile::Open(temp.path() + "/absent", [](const std::string& path) {
                  return ReadFile(path, 100);
                }).ok());
 }

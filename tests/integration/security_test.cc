@@ -27,6 +27,7 @@
 #include "common/net/run_certificates.h"
 #include "common/net/secret_file.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "coordinator/service/server.h"
 #include "grpcpp/generic/generic_stub.h"
 #include "grpcpp/security/tls_credentials_options.h"
@@ -150,8 +151,7 @@ class SecurityTest : public testing::Test {
  protected:
   void SetUp() override {
     testing::internal::CaptureStderr();
-    folder_ = testing::TempDir() + "/security";
-    std::filesystem::remove_all(folder_);
+    folder_ = temp_.path() + "/security";
     ASSERT_TRUE(WriteCertificates({.run = "ours", .folder = folder_}).ok());
     authority_ = {Read(folder_ + "/authority/ca.crt"), Read(folder_ + "/authority/ca.key")};
     token_ = std::string(absl::StripSuffix(Read(FolderOf(Role::kUser) + "/token"), "\n"));
@@ -268,6 +268,7 @@ class SecurityTest : public testing::Test {
     return requests;
   }
 
+  const TempFolder temp_;
   std::string folder_, token_;
   CertifiedKey authority_;
   MemoryStore store_;
@@ -377,8 +378,7 @@ TEST_F(SecurityTest, AVerbThatDoesNotExistIsRefusedToAll) {
 }
 
 TEST_F(SecurityTest, NamesOfServiceAccountsAreMembersOfTheirOwnGroup) {
-  const std::string own = testing::TempDir() + "/spiffe";
-  std::filesystem::remove_all(own);
+  const std::string own = temp_.path() + "/spiffe";
   std::filesystem::copy(FolderOf(Role::kCoordinator), own);
   const std::string namespace_uri = "spiffe://cluster.local/ns/training/sa/";
   const CertifiedKey key = Certify(namespace_uri + "reckon-coordinator");
