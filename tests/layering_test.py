@@ -48,7 +48,7 @@ TEST_ONLY = re.compile(r"^(tests/|common/testing/)")
 DOUBLE = re.compile(r"(^|_)(fake|mock|scripted|in_process|harness|injector|memory_store)(_|\.)")
 # Sources without a header of their name: programs and tests.
 NO_HEADER = re.compile(r"(^|_)main\.cc$|_(test|bench|tool|fuzz)\.cc$|^(replay|lying_actor)\.cc$|^tsan_mutex\.cc$")
-TEMP_FOLDER = re.compile(r'TempDir\(|"/tmp/')
+TEMP_FOLDER = re.compile(r'TempDir\(|"/tmp/(?!\w*XXXXXX)')
 SMALL = 25  # lines
 
 

@@ -11,13 +11,15 @@
 namespace reckon {
 namespace {
 
-constexpr Family kFamilies[] = {{.name = "llama"},
-                                {.name = "mistral", .window = 4096},
-                                {.name = "ministral"},
-                                {.name = "qwen2", .qkv_bias = true},
-                                {.name = "qwen3", .qk_norm = true, .head_dim = 128},
-                                {.name = "smollm3", .tied = true, .theta = 2e6},
-                                {.name = "seed_oss", .qkv_bias = true, .head_dim = 128}};
+constexpr Family kFamilies[] = {
+    {.name = "llama"},
+    {.name = "mistral", .window = 4096, .slides = true},
+    {.name = "ministral"},
+    {.name = "cwm", .theta = 1e6, .head_dim = 128, .window = 8192, .slides = true},
+    {.name = "qwen2", .qkv_bias = true},
+    {.name = "qwen3", .qk_norm = true, .head_dim = 128},
+    {.name = "smollm3", .tied = true, .theta = 2e6},
+    {.name = "seed_oss", .qkv_bias = true, .head_dim = 128}};
 
 }  // namespace
 
@@ -59,7 +61,7 @@ absl::Status CheckOptions(const nlohmann::json& json, const Family& family) {
 }
 
 absl::Status ParseWindow(const nlohmann::json& json, const Family& family, ModelConfig* config) {
-  bool slides = family.name == "mistral";  // in every layer
+  bool slides = family.slides;
   ASSIGN_OR_RETURN(const bool used, config_fields::IsTrue(json, "use_sliding_window"));
   slides |= used;
   if (const nlohmann::json* kinds = FindField(json, "layer_types")) {

@@ -20,7 +20,8 @@ struct Family {
   bool tied = false;
   double theta = 10000;
   int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
-  int64_t window = 0;    // 0: none, if no layer has one
+  int64_t window = 0;    // tokens of the sliding window; 0: none, if no layer has one
+  bool slides = false;   // some layer has the window, whether or not layer_types is there
 };
 
 // The family of a config.json, by its model_type. UNIMPLEMENTED: Reckon does not have it.
