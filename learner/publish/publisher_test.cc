@@ -57,7 +57,9 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
       Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   for (uint64_t version = 0; version < 5; ++version) {
-    const absl::Status status = (*publisher)->Publish(version, MakeTinyModel(version + 1));
+    Weights weights = MakeTinyModel(version + 1);
+    weights.manifest.add_sources("127.0.0.1:1");  // of the run that it comes from
+    const absl::Status status = (*publisher)->Publish(version, std::move(weights));
     ASSERT_TRUE(status.ok()) << status;
   }
   std::vector<uint64_t> fetched;
