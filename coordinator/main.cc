@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
+#include "common/telemetry/operator_ports.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
 #include "proto/config.pb.h"
@@ -30,7 +31,13 @@ ABSL_FLAG(std::string, run, "", "name of the run; a store belongs to one run");
 ABSL_FLAG(std::string, store, "", "folder of the store, created when absent");
 ABSL_FLAG(std::string, listen, Defaults().listen(),
           "HOST:PORT to listen on; port 0: any free port");
-ABSL_FLAG(std::string, port_file, "", "file to write the chosen HOST:PORT to when listening");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
+ABSL_FLAG(std::string, announce, "",
+          "name or address at which others reach it; default: the host of --listen, or this "
+          "machine's name when that is 0.0.0.0 or [::]");
+ABSL_FLAG(std::string, port_file, "",
+          "file to write that host and the chosen port to, as HOST:PORT, when listening");
 ABSL_FLAG(uint32_t, lease_ms, Defaults().lease_ms(),
           "milliseconds until a lease that is not renewed expires");
 ABSL_FLAG(uint32_t, max_attempts, Defaults().max_attempts(),
@@ -42,6 +49,8 @@ ABSL_FLAG(uint32_t, max_resident_groups, Defaults().max_resident_groups(),
 ABSL_FLAG(std::string, retention,
           reckon::CoordinatorSettings::Retention_Name(Defaults().retention()),
           "ALL: keep every rollout; SELECTED: delete those of durable batches in no selection");
+ABSL_FLAG(uint32_t, rank_timeout_ms, Defaults().rank_timeout_ms(),
+          "milliseconds without news of a learner rank after which its group must start again");
 ABSL_FLAG(bool, dump_state, false, "print the counts of the store as text and exit");
 
 namespace reckon {
@@ -58,6 +67,7 @@ absl::StatusOr<CoordinatorSettings> SettingsFromFlags() {
   settings.set_max_attempts(absl::GetFlag(FLAGS_max_attempts));
   settings.set_sync_tick_ms(absl::GetFlag(FLAGS_sync_tick_ms));
   settings.set_max_resident_groups(absl::GetFlag(FLAGS_max_resident_groups));
+  settings.set_rank_timeout_ms(absl::GetFlag(FLAGS_rank_timeout_ms));
   CoordinatorSettings::Retention retention;
   if (!CoordinatorSettings::Retention_Parse(absl::GetFlag(FLAGS_retention), &retention)) {
     return absl::InvalidArgumentError(
@@ -101,8 +111,12 @@ absl::Status Main(std::stop_source& stop) {
   options.core.max_attempts = settings.max_attempts();
   options.core.max_resident_groups = settings.max_resident_groups();
   options.core.retention = settings.retention();
+  options.core.rank_timeout = absl::Milliseconds(settings.rank_timeout_ms());
   options.committer.sync_tick = absl::Milliseconds(settings.sync_tick_ms());
   options.listen = settings.listen();
+  ASSIGN_OR_RETURN(options.security,
+                   Security::Load(absl::GetFlag(FLAGS_certificates), Role::kCoordinator));
+  options.announce = absl::GetFlag(FLAGS_announce);
   absl::Status failure;
   absl::Mutex mu;
   options.committer.on_failure = [&](const absl::Status& status) {
@@ -111,13 +125,16 @@ absl::Status Main(std::stop_source& stop) {
     stop.request_stop();
   };
 
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("coordinator", &CoordinatorMetrics::Process().activity));
+  const Registry::Handle disk = WatchDisk(absl::GetFlag(FLAGS_store), &Registry::Process());
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
                    OpenStore(absl::GetFlag(FLAGS_store), stop.get_token()));
   if (absl::GetFlag(FLAGS_dump_state)) return DumpState(*store, options.core);
   ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
                    CoordinatorServer::Start(store.get(), std::move(options)));
   LOG(INFO) << "the coordinator of run '" << absl::GetFlag(FLAGS_run) << "' listens on "
-            << server->address();
+            << settings.listen() << " and is reached at " << server->address();
   if (const std::string file = absl::GetFlag(FLAGS_port_file); !file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(file, server->address()));
   }

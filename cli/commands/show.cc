@@ -43,13 +43,13 @@ class RunReader {
   absl::Status Connect() {
     if (absl::StatusOr<std::string> address = ReadFile(run_dir_ + "/coordinator.addr", 256);
         address.ok()) {
-      UseAddress(std::string(absl::StripAsciiWhitespace(*address)));
+      RETURN_IF_ERROR(UseAddress(std::string(absl::StripAsciiWhitespace(*address))));
       if (RefreshStatus().ok() && status_.run() == config_.name()) return absl::OkStatus();
     }
     config_.mutable_coordinator()->set_listen("127.0.0.1:0");
-    LocalRoles roles(config_, run_dir_);
+    LocalRoles roles(config_, run_dir_, run_dir_ + "/logs");
     ASSIGN_OR_RETURN(std::string address, roles.StartCoordinator(&supervisor_, stop_));
-    UseAddress(address);
+    RETURN_IF_ERROR(UseAddress(address));
     return RefreshStatus();
   }
 
@@ -86,12 +86,14 @@ class RunReader {
   }
 
  private:
-  void UseAddress(const std::string& address) {
-    stub_ = Coordinator::NewStub(MakeChannel(address));
+  absl::Status UseAddress(const std::string& address) {
+    ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, Security::PlainText()));
+    stub_ = Coordinator::NewStub(channel);
     plans_ = std::make_unique<PlanClient>(
         stub_.get(), /*term=*/0, stop_, [](const absl::Status& outage) {
           if (!outage.ok()) std::cerr << "reckon: waiting for: the coordinator does not answer\n";
         });
+    return absl::OkStatus();
   }
 
   absl::Status RefreshStatus() {

@@ -13,11 +13,11 @@
 namespace reckon {
 
 // The command lines of the processes of one run on this machine, made from its config. Logs go to
-// <run_dir>/logs/<name>.log, where the names are coordinator, actor-0, learner-0, ... Immutable.
+// <logs>/<name>.log, where the names are coordinator, actor-0, learner-0, ... Immutable.
 class LocalRoles {
  public:
   // The programs are taken from ProgramsFolder().
-  LocalRoles(RunConfig config, std::string run_dir);
+  LocalRoles(RunConfig config, std::string run_dir, std::string logs);
 
   Command Coordinator(const std::string& listen) const;
   Command Actor(const std::string& coordinator, uint32_t index) const;
@@ -27,17 +27,18 @@ class LocalRoles {
                                bool resume) const;
 
   // Starts the coordinator and returns its address once it answers (UNAVAILABLE after 60 s;
-  // CANCELLED when stopped). Restarts by the supervisor use the same port. The address is written
-  // to <run_dir>/coordinator.addr for `reckon show`.
+  // CANCELLED when stopped). Restarts by the supervisor use the same port.
   absl::StatusOr<std::string> StartCoordinator(Supervisor* supervisor, std::stop_token stop) const;
   absl::Status StartActors(Supervisor* supervisor, const std::string& coordinator) const;
 
  private:
-  Command Role(const std::string& program, const std::string& name) const;
+  Command Role(const std::string& program, const std::string& name,
+               std::vector<std::string> arguments) const;
   std::string port_file() const { return run_dir_ + "/coordinator.port"; }
 
   RunConfig config_;
   std::string run_dir_;
+  std::string logs_;
   std::string programs_;
 };
 

@@ -152,6 +152,21 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   return run_dir;
 }
 
+absl::StatusOr<std::string> RunDir::NextLogs() const {
+  const std::string logs = path_ + "/logs";
+  std::error_code error;
+  int attempt = 1;
+  while (std::filesystem::exists(absl::StrCat(logs, "/attempt_", attempt), error)) ++attempt;
+  const std::string name = absl::StrCat("attempt_", attempt);
+  RETURN_IF_ERROR(MakeFolders(logs + "/" + name));
+  std::filesystem::remove(logs + "/latest", error);
+  std::filesystem::create_directory_symlink(name, logs + "/latest", error);
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot make ", logs, "/latest: ", error.message()));
+  }
+  return logs + "/" + name;
+}
+
 RunDir::~RunDir() { ::close(lock_); }
 
 }  // namespace reckon

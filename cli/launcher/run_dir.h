@@ -30,7 +30,8 @@ absl::Status LockError(int error, const std::string& path);
 //   <output_dir>/<name>/config.textproto   resolved, with all defaults
 //                       lock               held by the `reckon train` that uses the directory
 //                       store/             of the coordinator
-//                       logs/              one file for each process
+//                       logs/attempt_N/    of the N-th start: one file for each process
+//                       logs/latest        a link to the newest
 //
 // The lock is released with the object, or when the process ends.
 class RunDir {
@@ -43,6 +44,9 @@ class RunDir {
   ~RunDir();
   RunDir(const RunDir&) = delete;
   RunDir& operator=(const RunDir&) = delete;
+
+  // Makes the folder of logs of the next start, sets the link `latest` to it and returns its path.
+  absl::StatusOr<std::string> NextLogs() const;
 
   const std::string& path() const { return path_; }
   bool resumed() const { return resumed_; }  // the directory existed before

@@ -76,5 +76,20 @@ TEST(StopOnSignalsDeathTest, TheSecondSignalEndsTheProgram) {
       testing::ExitedWithCode(128 + SIGINT), "");
 }
 
+TEST(StopOnSignalsDeathTest, TwoTermsAtOnceAreOneRequest) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        std::stop_source stop;
+        StopOnSignals(stop);
+        kill(getpid(), SIGTERM);
+        WaitForStop(stop.get_token(), absl::Seconds(10));
+        kill(getpid(), SIGTERM);
+        absl::SleepFor(absl::Milliseconds(50));  // in which a wrong exit would happen
+        _exit(7);
+      },
+      testing::ExitedWithCode(7), "");
+}
+
 }  // namespace
 }  // namespace reckon

@@ -28,9 +28,9 @@ class HoldingCoordinator : public Coordinator::Service {
 
   void StartServer() {
     grpc::ServerBuilder builder;
-    ConfigureServer(&builder);
-    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
-                             &port_);
+    ASSERT_TRUE(ListenOn({"127.0.0.1", static_cast<uint16_t>(port_)}, Security::PlainText(),
+                         &builder, &port_)
+                    .ok());
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
@@ -41,7 +41,8 @@ class HoldingCoordinator : public Coordinator::Service {
     server_->Wait();
   }
   std::unique_ptr<Coordinator::Stub> NewStub() const {
-    return Coordinator::NewStub(MakeChannel(absl::StrCat("127.0.0.1:", port_)));
+    return Coordinator::NewStub(
+        *MakeChannel(absl::StrCat("127.0.0.1:", port_), Security::PlainText()));
   }
   void AwaitCall() { entered_.WaitForNotification(); }
   int calls() const { return calls_; }

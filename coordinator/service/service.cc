@@ -127,7 +127,7 @@ grpc::ServerUnaryReactor* CoordinatorService::ReturnLeases(Context* context,
 }
 
 grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* CoordinatorService::Submit(Context*) {
-  return NewSubmitStream(committer_);
+  return NewSubmitStream(committer_, security_, &submit_limits_);
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::AppendSelection(Context* context,
@@ -165,6 +165,12 @@ grpc::ServerUnaryReactor* CoordinatorService::Rendezvous(Context* context,
                                                          RendezvousReply* out) {
   return Wait(context, kKeysChanged, in->wait_ms(), out,
               [in](Core& core, absl::Time, bool last) { return core.UseRendezvous(*in, last); });
+}
+
+grpc::ServerUnaryReactor* CoordinatorService::Heartbeat(Context* context,
+                                                        const HeartbeatRequest* in,
+                                                        HeartbeatReply* out) {
+  return Now(context, RECKON_EVENT(Put(core.Heartbeat(*in, now), out)));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::GetStatus(Context* context, const GetStatusRequest*,

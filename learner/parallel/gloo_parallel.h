@@ -15,14 +15,16 @@ namespace reckon {
 struct GlooOptions {
   int rank = 0;
   int world = 1;
-  std::string interface_address = "127.0.0.1";  // of this rank, where the others can reach it
-  uint64_t term = 0;                            // of the learner group; scopes the rendezvous
+  // Name or address of this rank, where the others reach it; collectives use its interface alone.
+  std::string interface_address = "127.0.0.1";
+  uint64_t term = 0;  // of the learner group; scopes the rendezvous
 };
 
 // Connects the ranks, which are processes, by c10d's Gloo over TCP. Blocks until all ranks have
-// called it, for at most 5 minutes (the timeout of c10d's store): UNAVAILABLE. CANCELLED or
-// UNAVAILABLE when a stop is requested. A collective fails with UNAVAILABLE soon after a rank died,
-// because its connections break.
+// called it, for at most 2 minutes, so they have met before (membership.h): UNAVAILABLE. CANCELLED
+// or UNAVAILABLE when a stop is requested. A collective fails with UNAVAILABLE soon after a rank
+// died, because its connections break; one that is stopped is missed by the coordinator
+// (membership.h).
 absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
                                                    std::stop_token stop);

@@ -6,6 +6,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/telemetry/metrics_file.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 
@@ -86,7 +87,10 @@ absl::Status Reporter::Write(const std::map<std::string, double>& values) {
   all["total/num_samples"] = samples_;
   all["total/num_tokens"] = tokens_;
   all["timing_s/total"] = earlier_s_ + absl::ToDoubleSeconds(absl::Now() - begin_);
-  if (metrics_ != nullptr) RETURN_IF_ERROR(metrics_->Write(step_, all));
+  if (metrics_ != nullptr) {
+    RETURN_IF_ERROR(metrics_->Write(step_, all));
+    LearnerMetrics::Process().ShowLine(step_, all);
+  }
   ++step_;
   return absl::OkStatus();
 }

@@ -5,6 +5,7 @@
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/telemetry/metrics_file.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -16,10 +17,6 @@ using testing::HasSubstr;
 
 class ReporterTest : public testing::Test {
  protected:
-  ReporterTest() {
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
   std::unique_ptr<Reporter> Open(int64_t step = 0, std::vector<std::string> lines = {}) {
     auto reporter = Reporter::Create(run_dir_, step, std::move(lines));
     EXPECT_TRUE(reporter.ok()) << reporter.status();
@@ -27,7 +24,8 @@ class ReporterTest : public testing::Test {
   }
   Progress Shown() { return *ReadProgress(run_dir_); }
 
-  const std::string run_dir_ = testing::TempDir() + "/reporter_test";
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(ReporterTest, MetricsContinueAtTheGivenStep) {

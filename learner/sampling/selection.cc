@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
 #include "learner/data/selected_rollouts.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -155,6 +156,7 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
 
 absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
                        const std::function<void(size_t problem, const Rollout&)>& each) {
+  const ActivityScope wait(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRollouts);
   std::vector<RolloutKey> keys;
   const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
   auto fetch = [&]() -> absl::Status {
