@@ -133,7 +133,7 @@ TEST_F(SweepPlanTest, UnknownAndUselessFieldsAreErrorsOfTheirLine) {
   const std::string config = "config: \"ei.textproto\" ";
   const std::string axis = "grid { field: \"eval.samples\" value: \"2\" }\n";
   for (const auto& [text, error] : std::vector<std::pair<std::string, std::string>>{
-           {"grids {}", "s.textproto:2:1: no field named 'grids'; did you mean 'grid'?"},
+           {"grids {}", "s.textproto:2:7: no field named 'grids'; did you mean 'grid'?"},
            {config + "seed: 1\nseed_count: 3", "s.textproto:3: seed_count: the seeds are listed"},
            {config + "seed: 1 seed: 1", "seed: 1 is given twice"},
            {config + "seed_count: 0", "s.textproto:2: seed_count is 0; allowed: 1 to 1000"},
