@@ -41,7 +41,7 @@ class ActorTest : public testing::Test {
   // Adds a plan at `version`; the prompts of its groups are {first_token + group, 11}. Its groups
   // get the next lease ids, from 1.
   void AddPlan(const std::string& name, int groups, int samples, uint64_t version, int max_new = 12,
-               uint32_t first_token = 10) {
+               uint32_t first_token = 10, RewardSpec::Kind kind = RewardSpec::EXACT_MATCH_STRICT) {
     PlanSpec plan;
     plan.set_name(name);
     plan.set_samples_per_group(samples);
@@ -53,7 +53,7 @@ class ActorTest : public testing::Test {
     plan.mutable_sampling()->set_max_new_tokens(max_new);
     RewardSpec* reward = plan.add_rewards();
     reward->set_name("answer");
-    reward->set_kind(RewardSpec::EXACT_MATCH_STRICT);
+    reward->set_kind(kind);
     reward->set_weight(1);
     std::vector<WorkItem> items(groups);
     for (int group = 0; group < groups; ++group) {
@@ -79,7 +79,11 @@ class ActorTest : public testing::Test {
             fake.salt = weights.manifest.version() + 1;
             fake.pass_time = pass_time_;
             ++built_;
-            return std::make_unique<FakeModelRunner>(fake);
+            auto runner = std::make_unique<FakeModelRunner>(fake);
+            if (weights.manifest.version() == overflowing_version_) {
+              runner->FailNextPass(absl::DataLossError("the logits are not finite"));
+            }
+            return runner;
           },
           &verifier, stop_.get_token());
       status_ = actor.Run();
@@ -93,6 +97,10 @@ class ActorTest : public testing::Test {
     return Await([&] { return received().size() >= count; });
   }
   std::map<FaultInjector::Key, Rollout> received() { return coordinator_.faults().received(); }
+  ActorReport report() {
+    const GetStatusReply status = coordinator_.status();
+    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
+  }
   int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
   InProcessCoordinator coordinator_{ActorTestOptions()};
@@ -102,7 +110,7 @@ class ActorTest : public testing::Test {
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
   absl::Duration pass_time_;
-  std::optional<uint64_t> refused_version_;
+  std::optional<uint64_t> refused_version_, overflowing_version_;
   absl::Status status_;
   std::thread thread_;
 };
@@ -121,6 +129,40 @@ TEST_F(ActorTest, TurnsLeasesIntoScoredRollouts) {
   Stop();
   EXPECT_TRUE(status_.ok());
   EXPECT_TRUE(coordinator_.returned().empty());
+}
+
+TEST_F(ActorTest, CountsWhatItDoesAndSaysWhenItCanServe) {
+  ActorMetrics& metrics = ActorMetrics::Process();
+  const double tokens = metrics.generated_tokens.Value(), scored = metrics.scored.Value();
+  const double bytes = metrics.received_bytes.Value();
+  Start();
+  EXPECT_TRUE(Await([&] { return metrics.activity.started(); }));
+  EXPECT_FALSE(metrics.activity.ready());
+  Publish(5);
+  EXPECT_TRUE(Await([&] { return metrics.activity.ready(); }));
+  EXPECT_EQ(metrics.version.Value(), 5);
+  EXPECT_GT(metrics.received_bytes.Value(), bytes);
+  AddPlan("p", 2, 3, 5);
+  ASSERT_TRUE(AwaitReceived(6));
+  Stop();
+  EXPECT_FALSE(metrics.activity.ready());
+  double sampled = 0;
+  for (const auto& [key, rollout] : received()) sampled += rollout.spans(1).tokens_size();
+  EXPECT_EQ(metrics.generated_tokens.Value() - tokens, sampled);
+  EXPECT_EQ(metrics.scored.Value() - scored, 6);
+  EXPECT_EQ(metrics.running.Value(), 0);
+}
+
+TEST_F(ActorTest, CountsRolloutsThatItCannotScore) {
+  ActorMetrics& metrics = ActorMetrics::Process();
+  const double errors = metrics.reward_errors.Value(), failed = metrics.failed_leases.Value();
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 1, 0, 12, 10, RewardSpec::ORM);  // of the learner, not of actors
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
+  Stop();
+  EXPECT_EQ(metrics.reward_errors.Value() - errors, 1);
+  EXPECT_EQ(metrics.failed_leases.Value() - failed, 1);
 }
 
 TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {
@@ -189,10 +231,6 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   Publish(0);
   Start();
   AddPlan("p", 1, 1, 0);
-  const auto report = [this] {
-    const GetStatusReply status = coordinator_.status();
-    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
-  };
   ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
   EXPECT_EQ(report().refused_version(), 0u);
   EXPECT_EQ(report().refused_because(), "tensor w has shape [3]");
@@ -203,6 +241,22 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   ASSERT_TRUE(AwaitReceived(2));
   EXPECT_EQ(report().refused_version(), 0u) << "it would not load now, either";
   EXPECT_TRUE(coordinator_.returned().empty()) << "the refused version was leased";
+}
+
+TEST_F(ActorTest, RefusesAVersionWhoseNumbersAreNotFinite) {
+  overflowing_version_ = 0;
+  Publish(0);
+  Start();
+  AddPlan("p", 2, 1, 0);
+  ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
+  EXPECT_EQ(report().refused_version(), 0u);
+  EXPECT_EQ(report().refused_because(), "the logits are not finite");
+  ASSERT_TRUE(Await([&] { return !coordinator_.returned().empty(); }));
+  EXPECT_EQ(coordinator_.returned().begin()->second,
+            "DATA_LOSS: weight version 0: the logits are not finite");
+  Publish(1);
+  AddPlan("q", 1, 1, 1);
+  EXPECT_TRUE(AwaitReceived(1)) << "the next version serves";
 }
 
 TEST_F(ActorTest, ReportsASourceThatDoesNotAnswer) {

@@ -19,6 +19,7 @@
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/net/channel.h"
+#include "common/telemetry/operator_ports.h"
 // Last.
 #include "common/base/log.h"
 
@@ -73,6 +74,8 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   TorchModelRunnerOptions runner;
   runner.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("actor", &ActorMetrics::Process().activity));
   ASSIGN_OR_RETURN(runner.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   TorchModelRunnerMaker maker(runner);
 

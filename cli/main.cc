@@ -13,9 +13,11 @@
 #include "cli/commands/score.h"
 #include "cli/commands/sft.h"
 #include "cli/commands/show.h"
+#include "cli/commands/sweep.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
 #include "proto/config.pb.h"
+#include "proto/sweep.pb.h"
 // Last.
 #include "common/base/log.h"
 
@@ -247,6 +249,33 @@ void AddCerts(CLI::App* app, CertsOptions* options) {
       "  reckon certs --run gsm8k --out certificates --rotate trust");
 }
 
+void AddSweep(CLI::App* app, SweepOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "sweep", "Run many configs, several at a time, and write one report of them");
+  command->add_option("sweep", options->sweep, "sweep file (textproto, docs/sweeps.md)")
+      ->required();
+  command->add_option("--set", options->set, "override a config key of all runs: KEY=VALUE")
+      ->allow_extra_args(false);
+  CLI::Option* dry_run =
+      command->add_flag("--dry-run", options->dry_run,
+                        "print every run with its command and memory, and start nothing");
+  command
+      ->add_flag("--report-only", options->report_only,
+                 "write the report of what there is, and start nothing")
+      ->excludes(dry_run);
+  command->add_option("--parallel", options->parallel, "runs at a time; default: as the file says")
+      ->check(Allowed<Sweep>("parallel"));
+  command->footer(
+      "Runs are in OUTPUT_DIR/NAME/runs. Finished ones are taken as they are, interrupted ones "
+      "are\n"
+      "resumed: type the same command again. Writes report.html and results.csv beside them.\n"
+      "Examples:\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto --dry-run\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto\n"
+      "  reckon sweep recipes/sweeps/tiny_scaling.textproto --parallel 1\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto --report-only");
+}
+
 bool IsCommand(const CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->get_name() == name) return true;
@@ -267,6 +296,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   ScoreOptions score;
   ShowOptions show;
   CertsOptions certs;
+  SweepOptions sweep;
   AddTrain(&app, &train);
   AddLaunch(&app, &launch);
   AddSft(&app, &sft);
@@ -274,6 +304,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   AddScore(&app, &score);
   AddShow(&app, &show);
   AddCerts(&app, &certs);
+  AddSweep(&app, &sweep);
   app.add_subcommand("doctor", "Check whether this machine can run Reckon")
       ->footer("Example:\n  reckon doctor");
   try {
@@ -281,8 +312,9 @@ int Main(int argc, char** argv, std::stop_token stop) {
   } catch (const CLI::ParseError& error) {  // --help and --version are such errors as well
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
-      std::cerr << "reckon: no command '" << argv[1]
-                << "'; the commands are train, launch, sft, eval, score, show, certs and doctor\n";
+      std::cerr
+          << "reckon: no command '" << argv[1]
+          << "'; the commands are train, launch, sft, eval, score, show, certs, sweep and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
@@ -297,6 +329,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   if (app.got_subcommand("score")) status = Score(score, stop);
   if (app.got_subcommand("show")) status = Show(show, stop);
   if (app.got_subcommand("certs")) status = Certs(certs);
+  if (app.got_subcommand("sweep")) status = RunSweep(sweep, stop);
   if (app.got_subcommand("doctor")) status = Doctor(stop);
   if (status.ok()) return 0;
   std::cerr << "reckon: " << status.message() << std::endl;

@@ -21,6 +21,7 @@
 #include "common/base/files.h"
 #include "common/net/channel.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -47,10 +48,6 @@ struct Result {
 class ReckonTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = absl::StrCat(::testing::TempDir(), "/reckon_",
-                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    folder_ = std::filesystem::path(folder_).lexically_normal().string();
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_ + "/bin");
     ASSERT_TRUE(WriteTinyModel(folder_ + "/model").ok());
     std::filesystem::create_symlink(RECKON_COORDINATOR, folder_ + "/bin/reckon-coordinator");
@@ -90,7 +87,8 @@ class ReckonTest : public ::testing::Test {
 
   std::string config() const { return folder_ + "/config.textproto"; }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
 };
 
 // Progress as the learner writes it.

@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
+#include "common/telemetry/operator_ports.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
 #include "proto/config.pb.h"
@@ -48,6 +49,8 @@ ABSL_FLAG(uint32_t, max_resident_groups, Defaults().max_resident_groups(),
 ABSL_FLAG(std::string, retention,
           reckon::CoordinatorSettings::Retention_Name(Defaults().retention()),
           "ALL: keep every rollout; SELECTED: delete those of durable batches in no selection");
+ABSL_FLAG(uint32_t, rank_timeout_ms, Defaults().rank_timeout_ms(),
+          "milliseconds without news of a learner rank after which its group must start again");
 ABSL_FLAG(bool, dump_state, false, "print the counts of the store as text and exit");
 
 namespace reckon {
@@ -64,6 +67,7 @@ absl::StatusOr<CoordinatorSettings> SettingsFromFlags() {
   settings.set_max_attempts(absl::GetFlag(FLAGS_max_attempts));
   settings.set_sync_tick_ms(absl::GetFlag(FLAGS_sync_tick_ms));
   settings.set_max_resident_groups(absl::GetFlag(FLAGS_max_resident_groups));
+  settings.set_rank_timeout_ms(absl::GetFlag(FLAGS_rank_timeout_ms));
   CoordinatorSettings::Retention retention;
   if (!CoordinatorSettings::Retention_Parse(absl::GetFlag(FLAGS_retention), &retention)) {
     return absl::InvalidArgumentError(
@@ -107,6 +111,7 @@ absl::Status Main(std::stop_source& stop) {
   options.core.max_attempts = settings.max_attempts();
   options.core.max_resident_groups = settings.max_resident_groups();
   options.core.retention = settings.retention();
+  options.core.rank_timeout = absl::Milliseconds(settings.rank_timeout_ms());
   options.committer.sync_tick = absl::Milliseconds(settings.sync_tick_ms());
   options.listen = settings.listen();
   ASSIGN_OR_RETURN(options.security,
@@ -120,6 +125,9 @@ absl::Status Main(std::stop_source& stop) {
     stop.request_stop();
   };
 
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("coordinator", &CoordinatorMetrics::Process().activity));
+  const Registry::Handle disk = WatchDisk(absl::GetFlag(FLAGS_store), &Registry::Process());
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
                    OpenStore(absl::GetFlag(FLAGS_store), stop.get_token()));
   if (absl::GetFlag(FLAGS_dump_state)) return DumpState(*store, options.core);

@@ -6,6 +6,8 @@
 #include <cstdlib>
 #include <iostream>
 #include <memory>
+#include <utility>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
@@ -15,19 +17,25 @@
 #include "common/base/exit_status.h"
 #include "common/base/host_port.h"
 #include "common/base/log.h"
+#include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
+#include "common/telemetry/operator_ports.h"
 #include "learner/parallel/network_interface.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
-ABSL_FLAG(std::string, config, "", "the run's config file");
-ABSL_FLAG(std::string, run_dir, "", "the run's folder");
+ABSL_FLAG(std::string, config, "",
+          "the run's config file; of rank 0, which gives it to the others");
+ABSL_FLAG(std::string, run_dir, "", "the run's folder; of rank 0, the others use none");
 ABSL_FLAG(int, rank, 0, "this rank, from 0");
 ABSL_FLAG(int, world_size, 1, "number of ranks");
-ABSL_FLAG(bool, resume, false, "resume from the newest checkpoint, if there is one");
+ABSL_FLAG(
+    bool, resume, false,
+    "resume from the newest checkpoint, if there is one; of rank 0, which gives it to the others");
 ABSL_FLAG(std::string, nonce, "",
           "name of this start of the group: equal on all its ranks, new for each start");
 ABSL_FLAG(std::string, interface_address, "",
@@ -48,7 +56,6 @@ namespace {
 
 absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   LearnerOptions options;
-  options.run_dir = absl::GetFlag(FLAGS_run_dir);
   options.rank = absl::GetFlag(FLAGS_rank);
   options.world_size = absl::GetFlag(FLAGS_world_size);
   options.resume = absl::GetFlag(FLAGS_resume);
@@ -61,7 +68,9 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   }
   options.checkpoint_interval = absl::Seconds(absl::GetFlag(FLAGS_checkpoint_seconds));
   options.checkpoint_steps = absl::GetFlag(FLAGS_checkpoint_steps);
-  for (const char* flag : {"coordinator", "config", "run_dir"}) {
+  std::vector<const char*> required = {"coordinator"};
+  if (options.rank == 0) required = {"coordinator", "config", "run_dir"};
+  for (const char* flag : required) {
     if (absl::FindCommandLineFlag(flag)->CurrentValue().empty()) {
       return absl::InvalidArgumentError(absl::StrCat("--", flag, " is required"));
     }
@@ -86,28 +95,34 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   auto security = Security::Load(absl::GetFlag(FLAGS_certificates), Role::kLearner);
   if (!security.ok()) return security.status();
   options.security = *std::move(security);
+  // A command line that is the same for all ranks may name files that only rank 0 has.
+  if (options.rank > 0) return options;
+  options.run_dir = absl::GetFlag(FLAGS_run_dir);
   absl::StatusOr<RunConfig> config = LoadConfig(absl::GetFlag(FLAGS_config), {});
   if (!config.ok()) return config.status();
   options.config = *std::move(config);
   return options;
 }
 
+absl::Status Learn(std::stop_token stop) {
+  ASSIGN_OR_RETURN(const LearnerOptions options, OptionsFromFlags());
+  LearnerMetrics& metrics = LearnerMetrics::Process();
+  metrics.rank.Set(options.rank);
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("learner", &metrics.activity));
+  Registry::Handle disk;
+  if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
+  if (options.world_size > 1) RETURN_IF_ERROR(BindCollectives(options.interface_address));
+  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                   MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
+  std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);
+  return RunLearner(options, stub, stop);
+}
+
 int Main() {
   std::stop_source stop;
   StopOnSignals(stop);
-  absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
-  absl::Status status = options.status();
-  if (options.ok() && options->world_size > 1) {
-    status = BindCollectives(options->interface_address);
-  }
-  if (status.ok()) {
-    const auto channel = MakeChannel(absl::GetFlag(FLAGS_coordinator), options->security);
-    status = channel.status();
-    if (channel.ok()) {
-      std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(*channel);
-      status = RunLearner(*options, stub, stop.get_token());
-    }
-  }
+  const absl::Status status = Learn(stop.get_token());
   if (status.ok()) return 0;
   // The run is not finished: a scheduler that saw 0 would take the work for done.
   if (stop.stop_requested()) return kExitMayHeal;

@@ -58,9 +58,13 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(const ModelListing policy,
                    ReadModelListing(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_base)));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
-  ASSIGN_OR_RETURN(const std::unique_ptr<RewardModel> model,
-                   RewardModel::Load(absl::GetFlag(FLAGS_orm), policy.manifest,
-                                     fp32 ? Dtype::kFp32 : Dtype::kBf16, backend));
+  const std::string folder = absl::GetFlag(FLAGS_orm);
+  std::unique_ptr<RewardModel> model;
+  {
+    ASSIGN_OR_RETURN(const RewardModel::Files files, RewardModel::Read(folder));
+    ASSIGN_OR_RETURN(model, RewardModel::Create(files, folder, policy.manifest,
+                                                fp32 ? Dtype::kFp32 : Dtype::kBf16, backend));
+  }
   std::ifstream file(absl::GetFlag(FLAGS_rollouts), std::ios::binary);
   google::protobuf::io::IstreamInputStream in(&file);
   std::ofstream out(absl::GetFlag(FLAGS_scores));

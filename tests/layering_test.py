@@ -48,6 +48,7 @@ TEST_ONLY = re.compile(r"^(tests/|common/testing/)")
 DOUBLE = re.compile(r"(^|_)(fake|mock|scripted|in_process|harness|injector|memory_store)(_|\.)")
 # Sources without a header of their name: programs and tests.
 NO_HEADER = re.compile(r"(^|_)main\.cc$|_(test|bench|tool|fuzz)\.cc$|^(replay|lying_actor)\.cc$|^tsan_mutex\.cc$")
+TEMP_FOLDER = re.compile(r'TempDir\(|"/tmp/')
 SMALL = 25  # lines
 
 
@@ -95,6 +96,8 @@ def include_offence(name, include):
 
 def offences():
     for name, text in sources():
+        if TEMP_FOLDER.search(text) and name != "common/testing/temp_folder.h":
+            yield f"{name}: tests that run at once would share its folder; use TempFolder"
         if DOUBLE.search(name.rpartition("/")[2]) and not name.startswith("tests/support/"):
             yield f"{name}: test doubles belong in tests/support"
         for number, include in includes(text):

@@ -244,12 +244,14 @@ TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
   const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a solution step
   const std::vector<uint32_t> label = {40, 41};
   std::vector<Results> results;
-  for (int max_batch : {1, 8}) {
+  for (const auto& [max_batch, score] :
+       std::vector<std::pair<int, bool>>{{1, false}, {8, false}, {8, true}}) {
     FakeModelRunner runner({});
     EngineOptions options;
     options.max_batch = max_batch;
     Engine engine(&runner, &tokenizer, options);
     Work work = MakeWork(2, 4, 24);
+    work.plan.set_score_forced(score);
     for (uint32_t token : label) work.plan.add_step_label_tokens(token);
     Admit(work, &engine);
     results.push_back(RunAll(&engine));
@@ -259,13 +261,20 @@ TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
       size_t due = label.size();  // tokens of a label that must come now
       for (const TokenSpan& span : rollout.spans()) {
         const bool sampled = span.kind() == TokenSpan::SAMPLED;
-        EXPECT_EQ(span.logprobs_size(), sampled ? span.tokens_size() : 0);
+        const bool forced = span.kind() == TokenSpan::FORCED;
+        const bool scored = sampled || (forced && score);
+        ASSERT_EQ(span.logprobs_size(), scored ? span.tokens_size() : 0);
         for (int i = 0; i < span.tokens_size(); ++i) {
           const uint32_t token = span.tokens(i);
-          if (span.kind() == TokenSpan::FORCED) {
+          if (forced) {
             ASSERT_GT(due, 0u);
             EXPECT_EQ(token, label[label.size() - due--]);
             ++labels;
+            TokenDraw draw;
+            draw.forced = token;
+            if (score) {
+              EXPECT_EQ(span.logprobs(i), runner.Next(history, draw).logprob);
+            }
           } else if (sampled) {
             ASSERT_EQ(due, 0u) << "no label before a solution step";
             TokenDraw draw;

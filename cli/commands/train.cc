@@ -13,11 +13,14 @@
 #include "cli/commands/resource_plan.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/progress_display.h"
+#include "cli/launcher/rank_watch.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/net/channel.h"
 #include "common/telemetry/progress.h"
+#include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 namespace {
@@ -41,8 +44,14 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor
   RETURN_IF_ERROR(WriteFileAtomically(run_dir.path() + "/coordinator.addr", coordinator + "\n"));
   RETURN_IF_ERROR(roles.StartActors(supervisor, coordinator));
 
+  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                   MakeChannel(coordinator, Security::PlainText()));
+  RankWatch ranks(Coordinator::NewStub(channel),
+                  absl::Milliseconds(config.coordinator().rank_timeout_ms()));
   Supervisor::Group learner;
+  learner.trouble = [&] { return ranks.Trouble(); };
   learner.make = [&](int attempt) {
+    ranks.NewGroup();
     return roles.Learner(coordinator, MakeNonce(), attempt > 0 || run_dir.resumed());
   };
   learner.progress = [&] { return static_cast<int64_t>(ProgressOf(run_dir).lines().size()); };
@@ -69,8 +78,8 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor
 
 absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config) {
   ASSIGN_OR_RETURN(ModelFacts model, InspectModel(config));
-  RETURN_IF_ERROR(InspectData(config).status());
-  RETURN_IF_ERROR(CheckPromptsFit(config));
+  ASSIGN_OR_RETURN(const DataFacts data, InspectData(config));
+  RETURN_IF_ERROR(CheckPromptsFit(config, data));
   return model;
 }
 

@@ -85,14 +85,16 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
   std::vector<Command> commands;
   const uint32_t ranks = config_.resources().learner_ranks();
   for (uint32_t rank = 0; rank < ranks; ++rank) {
-    commands.push_back(Role("reckon-learner", absl::StrCat("learner-", rank),
-                            LearnerArguments({.coordinator = coordinator,
-                                              .config = run_dir_ + "/config.textproto",
-                                              .run_dir = run_dir_,
-                                              .rank = rank,
-                                              .world_size = ranks,
-                                              .nonce = nonce,
-                                              .resume = resume})));
+    commands.push_back(
+        Role("reckon-learner", absl::StrCat("learner-", rank),
+             LearnerArguments({.coordinator = coordinator,
+                               // The others get them from rank 0.
+                               .config = rank == 0 ? run_dir_ + "/config.textproto" : "",
+                               .run_dir = rank == 0 ? run_dir_ : "",
+                               .rank = rank,
+                               .world_size = ranks,
+                               .nonce = nonce,
+                               .resume = rank == 0 && resume})));
   }
   return commands;
 }

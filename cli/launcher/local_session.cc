@@ -75,6 +75,7 @@ absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemO
 }
 
 absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
+  DataSettings settings;
   DataSettings::Format format;
   std::string name = options.format == "few-shot" ? "few_shot" : options.format;
   if (!DataSettings::Format_Parse(absl::AsciiStrToUpper(name), &format)) {
@@ -102,16 +103,11 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
         "--data: no problems are left after the few-shot examples; raise --limit or give more "
         "problems");
 
-  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json(),
-                                                 weights_.manifest.tokenizer_model()));
-  if (format == DataSettings::CHAT) {
-    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json(),
-                                                 options.chat_template_kwargs));
-  }
-  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(weights_.manifest, *tokenizer_));
-  ASSIGN_OR_RETURN(formatter_,
-                   PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
-                                           std::move(examples), ends, options.system_prompt));
+  settings.set_format(format);
+  settings.set_system_prompt(options.system_prompt);
+  settings.set_chat_template_kwargs(options.chat_template_kwargs);
+  ASSIGN_OR_RETURN(text_, LoadModelText(weights_.manifest, settings));
+  ASSIGN_OR_RETURN(formatter_, MakeFormatter(text_, format, std::move(examples)));
   return formatter_->Check(problems_);
 }
 

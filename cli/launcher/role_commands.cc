@@ -47,6 +47,7 @@ std::vector<std::string> CoordinatorArguments(const RunConfig& config,
   arguments.Always("max_attempts", settings.max_attempts());
   arguments.Always("sync_tick_ms", settings.sync_tick_ms());
   arguments.Always("max_resident_groups", settings.max_resident_groups());
+  arguments.Always("rank_timeout_ms", settings.rank_timeout_ms());
   arguments.Always("retention", CoordinatorSettings::Retention_Name(settings.retention()));
   arguments.Ports(place.ports);
   return arguments.Take();

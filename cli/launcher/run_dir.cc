@@ -29,15 +29,6 @@
 namespace reckon {
 namespace {
 
-// Whether a learner of the run got beyond its checks of config and data.
-bool HasBegun(const std::string& run_dir) {
-  std::error_code error;
-  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
-    if (std::filesystem::exists(run_dir + made, error)) return true;
-  }
-  return false;
-}
-
 // Compares the data files of a run with what they were when it began, so that a change is refused
 // before a process starts. The learner compares the models as well (learner/run/inputs.h).
 absl::Status CheckDataFiles(const std::string& run_dir) {
@@ -85,6 +76,14 @@ Cursor NewestCursor(const std::string& run_dir) {
 }
 
 }  // namespace
+
+bool HasBegun(const std::string& run_dir) {
+  std::error_code error;
+  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
+    if (std::filesystem::exists(run_dir + made, error)) return true;
+  }
+  return false;
+}
 
 std::string AbsolutePath(const std::string& path) {
   if (path.empty() || path == "builtin") return path;

@@ -16,6 +16,10 @@ std::string AbsolutePath(const std::string& path);
 // resumed from any working directory.
 void MakePathsAbsolute(RunConfig* config);
 
+// Whether a learner of the run in this directory got beyond its checks of config and data. One that
+// has not begun may start with any config.
+bool HasBegun(const std::string& run_dir);
+
 // The error of a flock that failed with `error`, an errno. FAILED_PRECONDITION: another process
 // holds the lock (EWOULDBLOCK). UNIMPLEMENTED: the file system of `path` has no locks, as some
 // network file systems and FUSE mounts. Else that of the errno.

@@ -124,25 +124,45 @@ absl::StatusOr<bool> Supervisor::PollGroup() {
       failed_status = *ended;
     }
   }
+  const std::string again = "; starting the learner again from its checkpoint";
+  if (failed == nullptr && !all_ended) {
+    const std::string trouble = group_source_.trouble();
+    if (trouble.empty()) return false;
+    EndGroup(group_.front()->started);
+    if (++group_failures_ >= options_.max_failures) {
+      return absl::AbortedError(absl::StrCat(trouble, ", ", group_failures_, " times in a row"));
+    }
+    group_start_at_ = absl::Now() + Backoff(group_failures_);
+    on_event(trouble + again);
+    return false;
+  }
   if (failed == nullptr) {
-    if (!all_ended || group_source_.finished()) return all_ended;
+    if (group_source_.finished()) return true;
     failed = group_.front().get();
   }
 
-  // The other ranks wait in a collective for the one that failed and cannot continue.
-  Command command = failed->command;
+  const Command command = failed->command;
   std::string how =
       failed_status == 0 ? "ended before its work was done" : DescribeExit(failed_status);
-  bool lived_long = absl::Now() - failed->started >= options_.healthy_after;
-  group_.clear();  // kills the survivors
-  int64_t progress = group_source_.progress();
-  if (progress > best_progress_ || lived_long) group_failures_ = 0;
-  best_progress_ = std::max(best_progress_, progress);
+  // Of a rank that ends because of another: which, and on which host.
+  if (const std::string words = LastWords(command.log_path); !words.empty()) {
+    absl::StrAppend(&how, ": ", words);
+  }
+  EndGroup(failed->started);
   RETURN_IF_ERROR(CheckFailure(command, failed_status, ++group_failures_, &group_last_words_));
   group_start_at_ = absl::Now() + Backoff(group_failures_);
-  on_event(
-      absl::StrCat(command.name, " ", how, "; starting the learner again from its checkpoint"));
+  on_event(absl::StrCat(command.name, " ", how, again));
   return false;
+}
+
+void Supervisor::EndGroup(absl::Time started) {
+  // The other ranks wait in a collective for the one that failed and cannot continue. SIGKILL,
+  // which also ends a process that was stopped.
+  group_.clear();
+  const bool lived_long = absl::Now() - started >= options_.healthy_after;
+  const int64_t progress = group_source_.progress();
+  if (progress > best_progress_ || lived_long) group_failures_ = 0;
+  best_progress_ = std::max(best_progress_, progress);
 }
 
 absl::Status Supervisor::Run(std::stop_token stop, const std::function<void()>& tick) {

@@ -20,9 +20,9 @@ namespace reckon {
 // Keeps the processes of a run alive.
 //
 //   daemon (coordinator, actors)   restarted on its own, with back-off
-//   group  (the learner ranks)     one failure unit: when a rank fails, all are killed and the
-//   group
-//                                  is restarted from its checkpoint; its clean end ends the run
+//   group  (the learner ranks)     one failure unit: when a rank fails, or runs without a sign of
+//                                  life, all are killed and the group is restarted from its
+//                                  checkpoint; its clean end ends the run
 //
 // Another start that would end the same way is not made. Run ends with ABORTED
 //
@@ -66,6 +66,9 @@ class Supervisor {
     // Whether the work is done. Asked when all have exited with 0, which they also do when somebody
     // else stops them with SIGTERM.
     std::function<bool()> finished = [] { return true; };
+    // Why the group must start again although no process of it has failed, for humans: one that was
+    // stopped (SIGSTOP), say. Empty: it need not.
+    std::function<std::string()> trouble = [] { return ""; };
   };
   void SetGroup(Group group) { group_source_ = std::move(group); }
 
@@ -100,6 +103,8 @@ class Supervisor {
   absl::Status StartGroup();
   // True: the group has finished.
   absl::StatusOr<bool> PollGroup();
+  // Kills what is left of the group, which `started` then; its progress ends a row of failures.
+  void EndGroup(absl::Time started);
   absl::Duration Backoff(int failures) const;
   // Why `command` is not started again after it ended `failures` times in a row; OK: it is.
   absl::Status CheckFailure(const Command& command, int wait_status, int failures,

@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -28,10 +29,6 @@ using ::testing::HasSubstr;
 class SupervisorTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "/supervisor_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
     options_.first_backoff = absl::Milliseconds(1);
     options_.last_backoff = absl::Milliseconds(4);
     options_.poll = absl::Milliseconds(2);
@@ -54,7 +51,8 @@ class SupervisorTest : public ::testing::Test {
     return Await(condition, absl::Minutes(2));
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
   Supervisor::Options options_;
   std::stop_source stop_;
 };
@@ -156,6 +154,44 @@ TEST_F(SupervisorTest, OtherWordsOrNoneAreTriedAgain) {
   }});
   EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
   EXPECT_EQ(attempts, 4);
+}
+
+TEST_F(SupervisorTest, AGroupWithoutASignOfLifeIsKilledAndStartedAgain) {
+  Supervisor supervisor(options_);
+  std::vector<std::string> events;
+  supervisor.on_event = [&](const std::string& event) { events.push_back(event); };
+  int starts = 0;
+  Supervisor::Group group;
+  group.make = [&](int attempt) {
+    ++starts;
+    return std::vector<Command>{
+        Script("learner-0", attempt == 0 ? "echo $$ > stopped; kill -STOP $$" : "exit 0")};
+  };
+  group.trouble = [&]() -> std::string {
+    return starts == 1 && !Lines("stopped").empty() ? "rank 0 on h has stopped" : "";
+  };
+  supervisor.SetGroup(std::move(group));
+  EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
+  EXPECT_THAT(events, ElementsAre("rank 0 on h has stopped; starting the learner again from its "
+                                  "checkpoint"));
+  int stopped = 0;
+  ASSERT_TRUE(absl::SimpleAtoi(Lines("stopped")[0], &stopped));
+  EXPECT_NE(::kill(stopped, 0), 0);
+}
+
+TEST_F(SupervisorTest, ARankThatEndsBecauseOfAnotherSaysWhich) {
+  Supervisor supervisor(options_);
+  std::vector<std::string> events;
+  supervisor.on_event = [&](const std::string& event) { events.push_back(event); };
+  supervisor.SetGroup({[&](int attempt) {
+    return std::vector<Command>{Script(
+        "learner-0", attempt > 0 ? "exit 0"
+                                 : "echo reckon-learner: rank 1 on node-7 failed: no memory; "
+                                   "exit 75")};
+  }});
+  EXPECT_TRUE(supervisor.Run(stop_.get_token(), [] {}).ok());
+  EXPECT_THAT(events, ElementsAre("learner-0 exited with code 75: rank 1 on node-7 failed: no "
+                                  "memory; starting the learner again from its checkpoint"));
 }
 
 TEST_F(SupervisorTest, OneDeadRankRestartsTheWholeGroupUnderANewAttempt) {

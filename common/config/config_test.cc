@@ -5,6 +5,7 @@
 #include <map>
 #include <string>
 
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -23,7 +24,8 @@ stage { ei { rounds: 3 } training { epochs: 4 } }
 )";
 
 std::string WriteFile(const std::string& name, const std::string& text) {
-  std::string path = ::testing::TempDir() + "/" + name;
+  static const TempFolder folder;
+  std::string path = folder.path() + "/" + name;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path) << text;
   return path;

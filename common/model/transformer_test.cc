@@ -125,7 +125,7 @@ TEST_P(ExactTest, TheLearnersLogProbIsTheSamplersBitForBit) {
   for (double temperature : {1.0, 0.7}) {
     std::vector<TokenDraw> rows(90);
     for (int i = 0; i < 90; ++i) rows[i] = {.temperature = temperature, .uniform = i / 90.0};
-    auto sampled = Sample(*model, trained.detach(), rows);
+    auto sampled = Sample(*model, trained.detach(), rows).value();
     std::vector<int32_t> targets;
     for (const DrawnToken& s : sampled) targets.push_back(static_cast<int32_t>(s.token));
     at::Tensor logprob = model->LogProb(trained, Ints(targets), temperature);
@@ -163,12 +163,12 @@ TEST(UnusedRowsTest, AreNeverDrawnAndNoPartOfTheSoftmax) {
   const at::Tensor logits = padded->Logits(hidden), all = whole->Logits(hidden);
   ASSERT_EQ(logits.size(1), 92);
   EXPECT_TRUE(logits.equal(all.narrow(1, 0, 92)));
-  EXPECT_EQ(Sample(*whole, hidden, {TokenDraw{.uniform = 0.5}})[0].token, 95u);
+  EXPECT_EQ(Sample(*whole, hidden, {TokenDraw{.uniform = 0.5}})->at(0).token, 95u);
   for (int i = 0; i < 100; ++i) {
     const TokenDraw draw = {.uniform = i / 100.0};
-    EXPECT_LT(Sample(*padded, hidden, {draw})[0].token, 92u);
+    EXPECT_LT(Sample(*padded, hidden, {draw})->at(0).token, 92u);
   }
-  EXPECT_LT(Sample(*padded, hidden, {TokenDraw{.temperature = 0}})[0].token, 92u);
+  EXPECT_LT(Sample(*padded, hidden, {TokenDraw{.temperature = 0}})->at(0).token, 92u);
   double sum = 0;
   for (int i = 0; i < 92; ++i) {
     sum += std::exp(padded->LogProb(hidden, Ints({i}), 1.0)[0].item<double>());

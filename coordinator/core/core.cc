@@ -54,7 +54,12 @@ absl::Status Core::ReturnLeases(const ReturnLeasesRequest& request, absl::Time n
 SubmitReply::Ack Core::Submit(SubmitRequest request, absl::Time now) {
   return SubmitRollout(state_, std::move(request), now);
 }
-void Core::Tick(absl::Time now) { ExpireLeases(state_, now); }
+void Core::Tick(absl::Time now) {
+  ExpireLeases(state_, now);
+  // Also of a term that has ended: the group keeps the time of the last tick.
+  std::string missed = state_.group.Tick(now);
+  if (!missed.empty() && state_.meta.term_end().empty()) state_.EndTerm(std::move(missed));
+}
 
 absl::Status Core::AppendSelection(const AppendSelectionRequest& request) {
   RETURN_IF_ERROR(state_.CheckTerm(request.term()));
@@ -114,7 +119,14 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
   reply.set_term(meta.term());
   // The same call again, because its reply was lost: it must not begin a second term and so fence
   // off its own caller.
-  if (request.nonce() == meta.term_nonce()) return reply;
+  if (request.nonce() == meta.term_nonce()) {
+    // Also of a term that has ended: its calls say why.
+    if (request.world_size() == meta.world_size()) return reply;
+    return absl::FailedPreconditionError(
+        absl::StrCat("a rank of this learner group says that it has ", meta.world_size(),
+                     " ranks, and another that it has ", request.world_size(),
+                     "; start all of them with the same --world_size"));
+  }
   const absl::StatusOr<std::string> earlier = state_.store->Get(store_keys::Nonce(request.nonce()));
   // A learner group that hangs, is replaced and then wakes up repeats its old call. Without the
   // record of all nonces it would take the run away from its successor.
@@ -126,12 +138,15 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
   if (!absl::IsNotFound(earlier.status())) return earlier.status();
   meta.set_term(meta.term() + 1);
   meta.set_term_nonce(request.nonce());
+  meta.set_world_size(request.world_size());
+  meta.clear_term_end();
   state_.meta_dirty = true;
   state_.writes.Put(store_keys::Nonce(request.nonce()), absl::StrCat(meta.term()));
   // The keys describe processes of the older term. Ranks that still wait for such keys are tried
   // again because of kKeysChanged, fail the check of their term and end now instead of at their
   // deadline.
   state_.rendezvous.Clear();
+  state_.group.Clear(state_.writes);
   state_.changed |= kKeysChanged;
   reply.set_term(meta.term());
   return reply;
@@ -150,12 +165,24 @@ absl::StatusOr<std::optional<RendezvousReply>> Core::UseRendezvous(const Rendezv
   return reply;
 }
 
+absl::StatusOr<HeartbeatReply> Core::Heartbeat(const HeartbeatRequest& request, absl::Time now) {
+  RETURN_IF_ERROR(state_.CheckTerm(request.term()));
+  RETURN_IF_ERROR(CheckHeartbeat(request, state_.meta.world_size()));
+  state_.group.Note(request, now, state_.writes);
+  // The reply is not ABORTED: the rank's message has arrived, and it is the first cause.
+  if (!request.failure().empty()) state_.EndTerm(state_.group.Failed(request));
+  HeartbeatReply reply;
+  reply.set_timeout_ms(absl::ToInt64Milliseconds(state_.group.timeout()));
+  return reply;
+}
+
 GetStatusReply Core::Status(absl::Time now) const {
   GetStatusReply reply;
   reply.set_run(state_.meta.run());
   reply.set_term(state_.meta.term());
   reply.set_newest_version(state_.meta.newest_version());
   *reply.mutable_ledger() = state_.ledger.counts();
+  state_.group.List(now, &reply);
   for (const auto& [name, plan] : state_.plans) {
     const StoredPlan& record = plan.record();
     PlanStatus* status = reply.add_plans();
@@ -180,6 +207,12 @@ GetStatusReply Core::Status(absl::Time now) const {
     *status->mutable_report() = actor.report;
   }
   return reply;
+}
+
+QueueCounts Core::CountQueue() const {
+  QueueCounts counts;
+  for (const auto& [name, plan] : state_.plans) plan.CountQueue(&counts);
+  return counts;
 }
 
 void Core::Evict(const EvictedBatch& batch, const std::vector<RolloutKey>& unselected) {

@@ -53,7 +53,8 @@ class Core {
   absl::StatusOr<RenewLeasesReply> RenewLeases(const RenewLeasesRequest& request, absl::Time now);
   absl::Status ReturnLeases(const ReturnLeasesRequest& request, absl::Time now);
   SubmitReply::Ack Submit(SubmitRequest request, absl::Time now);
-  // Ends the leases whose time is over.
+  // Ends the leases whose time is over, and the term when a rank is missed. Called several times a
+  // second.
   void Tick(absl::Time now);
 
   // ---- selections, weights, the learner group ----
@@ -66,7 +67,10 @@ class Core {
   // Without a value: GET or WAIT, keys are missing, and `last` is false.
   absl::StatusOr<std::optional<RendezvousReply>> UseRendezvous(const RendezvousRequest& request,
                                                                bool last);
+  absl::StatusOr<HeartbeatReply> Heartbeat(const HeartbeatRequest& request, absl::Time now);
   GetStatusReply Status(absl::Time now) const;
+  // Over all plans.
+  QueueCounts CountQueue() const;
 
   // ---- eviction, in three steps: evictions.h ----
   std::optional<EvictedBatch> NextEviction() { return state_.evictions.Next(); }

@@ -12,14 +12,27 @@
 namespace reckon {
 
 CoreState::CoreState(const Store* store, CoreOptions options)
-    : store(store), options(std::move(options)), selections(store), weights(store) {}
+    : store(store),
+      options(std::move(options)),
+      selections(store),
+      weights(store),
+      group(store, this->options.rank_timeout) {}
 
 absl::Status CoreState::CheckTerm(uint64_t term) const {
-  if (term == meta.term()) return absl::OkStatus();
+  if (term == meta.term()) {
+    return meta.term_end().empty() ? absl::OkStatus() : absl::AbortedError(meta.term_end());
+  }
   return absl::AbortedError(absl::StrCat(
       "the call is of learner term ", term, " and the coordinator is in term ", meta.term(),
       term < meta.term() ? ": another learner group has taken over"
                          : ": it has lost its store, or has another run's"));
+}
+
+void CoreState::EndTerm(std::string why) {
+  meta.set_term_end(std::move(why));
+  meta_dirty = true;
+  // Ranks that wait for keys of others are tried again, and told.
+  changed |= kKeysChanged;
 }
 
 absl::StatusOr<const PlanState*> CoreState::FindPlan(const std::string& name) const {

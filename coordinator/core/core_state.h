@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/core/evictions.h"
+#include "coordinator/core/learner_group.h"
 #include "coordinator/core/lease_table.h"
 #include "coordinator/core/ledger.h"
 #include "coordinator/core/plan_state.h"
@@ -29,6 +30,7 @@ struct CoreOptions {
   uint32_t max_attempts = 3;                 // failed attempts after which a group is set aside
   uint64_t max_resident_groups = 16384;      // groups appended and not complete, per plan
   CoordinatorSettings::Retention retention = CoordinatorSettings::ALL;
+  absl::Duration rank_timeout = absl::Seconds(15);  // silence of a rank that ends the term
 };
 
 // What an event changed, as bits: decides which waiting calls are tried again.
@@ -48,8 +50,10 @@ enum Changed : uint32_t {
 struct CoreState {
   CoreState(const Store* store, CoreOptions options);
 
-  // ABORTED unless `term` is the current term of the learner group.
+  // ABORTED unless `term` is the current term of the learner group, and has not ended.
   absl::Status CheckTerm(uint64_t term) const;
+  // Ends the term: its calls are refused with `why` from now on.
+  void EndTerm(std::string why);
   // NOT_FOUND when no plan has this name.
   absl::StatusOr<PlanState*> FindPlan(const std::string& name);
   absl::StatusOr<const PlanState*> FindPlan(const std::string& name) const;
@@ -76,6 +80,7 @@ struct CoreState {
   Selections selections;
   WeightRegistry weights;
   Rendezvous rendezvous;
+  LearnerGroup group;
   Evictions evictions;
 
   // Since the last commit.

@@ -7,7 +7,7 @@
 namespace reckon {
 
 // Fills a new state with what its store holds:
-//   1. the head (run, term, ledger): leases of the process before have expired
+//   1. the head (run, term, ledger): leases of the process before have expired; the term's ranks
 //   2. selections, weight manifests
 //   3. of each open plan its items, groups, accepted rollouts and unapplied batches; batches whose
 //      last rollout reached the disk without the batch are cut now

@@ -90,6 +90,17 @@ absl::Status CheckLeaseRequest(const LeaseRequest& request) {
   return absl::OkStatus();
 }
 
+absl::Status CheckHeartbeat(const HeartbeatRequest& request, uint32_t world_size) {
+  RETURN_IF_ERROR(CheckName("host", request.host()));
+  if (request.rank() >= world_size) {
+    return BadRequest("rank is ", request.rank(), ", but the term has ", world_size, " ranks");
+  }
+  if (request.failure().size() > kMaxReportBytes) {
+    return BadRequest("failure is above ", kMaxReportBytes, " bytes");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   if (manifest.total_bytes() == 0) return BadRequest("manifest.total_bytes is 0");
   if (manifest.chunk_bytes() == 0) return BadRequest("manifest.chunk_bytes is 0");

@@ -26,6 +26,8 @@ absl::Status CheckPlanSpec(const PlanSpec& spec);
 absl::Status CheckWorkItem(const WorkItem& item);
 // The actor's name and the texts of its report, 4 KiB each. No samples: a report only.
 absl::Status CheckLeaseRequest(const LeaseRequest& request);
+// A rank below `world_size`, a host's name, a failure of 4 KiB at most.
+absl::Status CheckHeartbeat(const HeartbeatRequest& request, uint32_t world_size);
 // Tensors are contiguous, do not overlap and cover total_bytes; there is one digest per chunk.
 absl::Status CheckPublishedManifest(const WeightManifest& manifest);
 

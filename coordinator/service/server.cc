@@ -22,6 +22,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   // Before the port is open: no call may find a core that has not recovered.
   ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Recover(store, options.core));
   std::unique_ptr<CoordinatorServer> self(new CoordinatorServer());
+  self->metrics_ = options.committer.metrics;
   self->committer_ = std::make_unique<Committer>(std::move(core), store, Clock::Real(),
                                                  std::move(options.committer));
   self->service_ =
@@ -38,11 +39,20 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   listen->port = static_cast<uint16_t>(port);
   ASSIGN_OR_RETURN(const HostPort address, AnnouncedAddress(*listen, options.announce));
   self->address_ = address.ToString();
+  self->refresh_ = Registry::Process().OnCollect([server = self.get()] {
+    server->committer_->Do(
+        [server](Core& core, absl::Time now) { server->metrics_->Show(core, now); },
+        [](const absl::Status&) {});
+  });
+  self->metrics_->activity.SetStarted();
+  self->metrics_->activity.SetReady(true);
   return self;
 }
 
 CoordinatorServer::~CoordinatorServer() {
+  refresh_ = nullptr;
   if (server_ == nullptr) return;
+  metrics_->activity.SetReady(false);
   committer_->EndWaits();  // else Shutdown would wait for them
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   server_->Wait();

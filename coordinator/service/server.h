@@ -44,6 +44,8 @@ class CoordinatorServer {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<CoordinatorService> service_;
   std::unique_ptr<grpc::Server> server_;
+  CoordinatorMetrics* metrics_ = nullptr;
+  Registry::Handle refresh_;  // reads the core for each scrape
 };
 
 }  // namespace reckon

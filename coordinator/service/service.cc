@@ -167,6 +167,12 @@ grpc::ServerUnaryReactor* CoordinatorService::Rendezvous(Context* context,
               [in](Core& core, absl::Time, bool last) { return core.UseRendezvous(*in, last); });
 }
 
+grpc::ServerUnaryReactor* CoordinatorService::Heartbeat(Context* context,
+                                                        const HeartbeatRequest* in,
+                                                        HeartbeatReply* out) {
+  return Now(context, RECKON_EVENT(Put(core.Heartbeat(*in, now), out)));
+}
+
 grpc::ServerUnaryReactor* CoordinatorService::GetStatus(Context* context, const GetStatusRequest*,
                                                         GetStatusReply* out) {
   return Now(context, [=](Core& core, absl::Time now) {

@@ -47,6 +47,7 @@ class CoordinatorService final : public Coordinator::CallbackService {
   Unary* GetManifest(Context*, const GetManifestRequest*, GetManifestReply*) override;
   Unary* BeginTerm(Context*, const BeginTermRequest*, BeginTermReply*) override;
   Unary* Rendezvous(Context*, const RendezvousRequest*, RendezvousReply*) override;
+  Unary* Heartbeat(Context*, const HeartbeatRequest*, HeartbeatReply*) override;
   Unary* GetStatus(Context*, const GetStatusRequest*, GetStatusReply*) override;
 
  private:

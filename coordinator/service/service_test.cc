@@ -47,6 +47,7 @@ class ServiceTest : public ::testing::Test {
   void SetUp() override {
     CoordinatorServer::Options options;
     options.core.run = "test";
+    options.core.rank_timeout = absl::Milliseconds(500);
     options.committer.on_failure = [this](const absl::Status&) { ++failures; };
     auto started = CoordinatorServer::Start(&store, options);
     ASSERT_TRUE(started.ok()) << started.status();
@@ -415,6 +416,64 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
       [](const absl::Status&) {});
   answered.WaitForNotification();
   EXPECT_EQ(attempts, 2);
+}
+
+// A version that is not the newest is read from the store, to which it is still to be written.
+TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
+  GatedStore store;
+  FakeClock clock;  // stays, so that no wait ends by itself
+  Committer committer(*Core::Recover(&store, CoreOptions()), &store, &clock, {});
+  store.SetOpen(false);
+  const auto publish = [&](uint64_t version) {
+    committer.Do(
+        [=](Core& core, absl::Time) {
+          EXPECT_TRUE(core.PublishWeights(PublishRequest(version)).ok());
+        },
+        [](const absl::Status&) {});
+  };
+  publish(0);
+  publish(1);
+  std::atomic<bool> answered = false;
+  committer.Await(
+      kWeightsChanged, absl::Seconds(30),
+      [](Core& core, absl::Time, bool last) {
+        EXPECT_FALSE(last);
+        GetManifestRequest first;
+        first.set_version(0);
+        return core.GetManifest(first)->has_value();
+      },
+      [&](const absl::Status& status) { answered = status.ok(); });
+  EXPECT_FALSE(answered);
+  store.SetOpen(true);
+  EXPECT_TRUE(Await([&] { return answered.load(); }));
+}
+
+TEST_F(ServiceTest, RanksThatWaitAreToldOfOneThatIsMissed) {
+  BeginTermRequest begin;
+  begin.set_learner("l");
+  begin.set_world_size(2);
+  begin.set_nonce("n");
+  BeginTermReply term;
+  ASSERT_TRUE(Call(&Coordinator::Stub::BeginTerm, begin, &term).ok());
+  HeartbeatRequest beat;
+  beat.set_term(term.term());
+  beat.set_rank(1);
+  beat.set_host("node-7");
+  HeartbeatReply reply;
+  ASSERT_TRUE(Call(&Coordinator::Stub::Heartbeat, beat, &reply).ok());
+  EXPECT_EQ(reply.timeout_ms(), 500u);
+  EXPECT_EQ(GetStatus().ranks(0).host(), "node-7");
+  RendezvousRequest wait;
+  wait.set_term(term.term());
+  wait.set_op(RendezvousRequest::WAIT);
+  wait.add_keys("never");
+  wait.set_wait_ms(20000);
+  RendezvousReply found;
+  const absl::Status over = Call(&Coordinator::Stub::Rendezvous, wait, &found);
+  EXPECT_EQ(over.code(), absl::StatusCode::kAborted);
+  EXPECT_THAT(std::string(over.message()),
+              ::testing::StartsWith("rank 1 on node-7 has not been heard of for 0."));
+  EXPECT_EQ(Call(&Coordinator::Stub::Heartbeat, beat, &reply), over);
 }
 
 TEST_F(ServiceTest, ASelectionIsReadBackInOrder) {

@@ -58,6 +58,12 @@ std::string Manifest(uint64_t version) {
   return key;
 }
 
+std::string Rank(uint32_t rank) {
+  std::string key = "l";
+  AppendBigEndian(key, rank, 8);
+  return key;
+}
+
 uint64_t LastNumber(absl::string_view key) {
   uint64_t value = 0;
   if (key.size() < 8) return value;

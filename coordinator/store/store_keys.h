@@ -24,6 +24,7 @@ namespace reckon {
 //   n <plan> <group> <sample>  marks a rollout that a selection names: it is never evicted
 //   w <version>                WeightManifest
 //   e <nonce>                  the term that this nonce began, in decimal
+//   l <rank>                   StoredRank: a rank of the term that has called
 namespace store_keys {
 
 inline constexpr char kMeta[] = "m";
@@ -38,6 +39,7 @@ std::string SelectionEntry(absl::string_view name, uint64_t index);
 std::string Named(const RolloutKey& key);
 std::string Manifest(uint64_t version);
 std::string Nonce(absl::string_view nonce);
+std::string Rank(uint32_t rank);
 
 // Prefixes for scans: everything of a kind under a name, and a group's rollouts and marks.
 std::string Prefix(char kind, absl::string_view name);

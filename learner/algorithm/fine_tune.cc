@@ -29,10 +29,10 @@ absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t
   return absl::OkStatus();
 }
 
-absl::Status LoadStart(RunState& run, Stage::RestartFrom restart_from) {
-  if (restart_from == Stage::PREVIOUS) return ContinueFromNewest(run);
+absl::Status LoadStart(RunState& run, Parallel& parallel, Stage::RestartFrom restart_from) {
+  if (restart_from == Stage::PREVIOUS) return ContinueFromNewest(run, parallel);
   const uint64_t version = restart_from == Stage::BASE ? 0 : run.cursor.stage_version();
-  RETURN_IF_ERROR(LoadVersion(run, version));
+  RETURN_IF_ERROR(LoadVersion(run, parallel, version));
   AttachAdapters(run, version);
   return absl::OkStatus();
 }
@@ -154,7 +154,7 @@ absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequence
   RETURN_IF_ERROR(CheckTokens(sequences, run.model->config().num_tokens()));
   // In TRAIN the parameters were restored from the checkpoint and are ahead of every version.
   if (run.cursor.phase() != Cursor::TRAIN) {
-    RETURN_IF_ERROR(LoadStart(run, options.restart_from));
+    RETURN_IF_ERROR(LoadStart(run, ranks.parallel, options.restart_from));
     run.cursor.set_train_step(0);
   }
   ASSIGN_OR_RETURN(const std::unique_ptr<PolicyUpdate> update, MakePolicyUpdate(ranks));

@@ -23,7 +23,8 @@ namespace reckon {
 //     adam_first.bin, adam_second.bin   in the middle of a fine-tuning (Cursor::TRAIN) or ppo stage
 //
 // The folder is written under another name, synced and renamed, so it exists as a whole or not at
-// all; the digests find what a disk damaged later. Rank 0 writes; every rank reads.
+// all; the digests find what a disk damaged later. Rank 0 alone writes and reads; the others get it
+// from there (shared_checkpoint.h).
 struct Checkpoint {
   std::string path;  // of the folder
   Cursor cursor;

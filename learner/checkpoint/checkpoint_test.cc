@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -14,11 +15,6 @@ using testing::HasSubstr;
 
 class CheckpointTest : public testing::Test {
  protected:
-  CheckpointTest() : run_dir_(testing::TempDir() + "/checkpoint_test") {
-    std::filesystem::remove_all(run_dir_);
-  }
-  ~CheckpointTest() override { std::filesystem::remove_all(run_dir_); }
-
   Cursor At(int64_t step) {
     Cursor cursor;
     cursor.set_stage(1);
@@ -60,7 +56,8 @@ class CheckpointTest : public testing::Test {
     stream.put('#');
   }
 
-  const std::string run_dir_;
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
   const std::vector<float> first_ = {1, 2, 3}, second_ = {-0.5f};
 };
 

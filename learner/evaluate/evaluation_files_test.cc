@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -15,10 +16,6 @@ using testing::HasSubstr;
 
 class EvaluationFilesTest : public testing::Test {
  protected:
-  EvaluationFilesTest() {
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
   static Evaluation Named(uint32_t index, const std::string& name) {
     Evaluation evaluation;
     evaluation.set_index(index);
@@ -26,7 +23,8 @@ class EvaluationFilesTest : public testing::Test {
     evaluation.mutable_maj_at_1()->set_value(1.0 / 3);
     return evaluation;
   }
-  const std::string run_dir_ = testing::TempDir() + "/evaluation_files_test";
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(EvaluationFilesTest, AreReadBackInOrderWithoutTheSummary) {

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -38,9 +39,8 @@ TEST(KeptVersionsTest, TheBestIsTheEarliestOfTheLargestValues) {
 }
 
 TEST(KeptVersionsTest, TheLinkIsReplaced) {
-  const std::string folder = testing::TempDir() + "/kept_versions";
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   for (const char* target : {"weights/a", "weights/b"}) {
     ASSERT_TRUE(LinkBest(folder, target).ok());
     EXPECT_EQ(std::filesystem::read_symlink(folder + "/best"), target);

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
 #include "learner/experience/solution.h"
+#include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
 
 namespace reckon {
@@ -32,6 +33,19 @@ void AddDenseReward(double weight, const std::vector<size_t>& ends,
   }
 }
 
+bool HasRewardModel(const RunState& run, const std::string& name) {
+  return run.reward_model != nullptr && run.reward_model_name == name;
+}
+
+absl::StatusOr<RewardModel*> KeepRewardModel(RunState& run, const std::string& name,
+                                             const RewardModel::Files& files) {
+  ASSIGN_OR_RETURN(run.reward_model,
+                   RewardModel::Create(files, RewardModelFolder(run, name), run.base.manifest,
+                                       run.model->compute(), run.model->backend()));
+  run.reward_model_name = name;
+  return run.reward_model.get();
+}
+
 }  // namespace
 
 RewardList ActorRewards(const RewardList& rewards) {
@@ -50,15 +64,29 @@ std::string RewardModelFolder(const RunState& run, const std::string& name) {
   return name;
 }
 
-absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& name) {
-  if (run.reward_model == nullptr || run.reward_model_name != name) {
-    run.reward_model.reset();  // before the other one is loaded
-    ASSIGN_OR_RETURN(run.reward_model,
-                     RewardModel::Load(RewardModelFolder(run, name), run.base.manifest,
-                                       run.model->compute(), run.model->backend()));
-    run.reward_model_name = name;
+absl::StatusOr<RewardModel*> OpenRewardModel(LeaderContext& leader, const std::string& name) {
+  RunState& run = leader.run;
+  if (HasRewardModel(run, name)) return run.reward_model.get();
+  run.reward_model.reset();  // before the other one is loaded
+  ASSIGN_OR_RETURN(const RewardModel::Files files, RewardModel::Read(RewardModelFolder(run, name)));
+  return KeepRewardModel(run, name, files);
+}
+
+absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const std::string& name) {
+  RunState& run = ranks.run;
+  const bool have = HasRewardModel(run, name);
+  if (!have) run.reward_model.reset();
+  float without = have ? 0 : 1;
+  RETURN_IF_ERROR(ranks.parallel.AllReduceSum(absl::MakeSpan(&without, 1)));
+  if (without == 0) return run.reward_model.get();
+  RewardModel::Files files;
+  if (ranks.leader != nullptr) {
+    ASSIGN_OR_RETURN(files, RewardModel::Read(RewardModelFolder(run, name)));
   }
-  return run.reward_model.get();
+  RETURN_IF_ERROR(ShareWeights(ranks.parallel, {}, &files.weights));
+  RETURN_IF_ERROR(ranks.parallel.Broadcast(&files.head));
+  if (have) return run.reward_model.get();
+  return KeepRewardModel(run, name, files);
 }
 
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
@@ -77,7 +105,7 @@ absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
                            std::vector<Rollout>* rollouts) {
   for (const RewardSpec& reward : rewards) {
     if (reward.kind() != RewardSpec::ORM) continue;
-    ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader.run, reward.orm()));
+    ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader, reward.orm()));
     ASSIGN_OR_RETURN(const std::vector<double> scores, ScoreRollouts(leader, model, *rollouts));
     for (size_t i = 0; i < rollouts->size(); ++i) {
       Rollout& rollout = (*rollouts)[i];
@@ -92,7 +120,7 @@ absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards
                                    std::vector<Experience>* experiences) {
   for (const RewardSpec& reward : rewards) {
     if (reward.kind() != RewardSpec::ORM) continue;
-    ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(ranks.run, reward.orm()));
+    ASSIGN_OR_RETURN(RewardModel * model, AllRanksOpenRewardModel(ranks, reward.orm()));
     const std::vector<Solution> solutions = SolutionsOf(rollouts);
     ASSIGN_OR_RETURN(
         const TokenValues probabilities,

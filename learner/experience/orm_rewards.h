@@ -29,8 +29,10 @@ RewardList ActorRewards(const RewardList& rewards);
 std::string RewardModelFolder(const RunState& run, const std::string& name);
 
 // Loads the reward model `name`, or returns the one in `run` if it was the last one used: only one
-// is in memory at a time.
-absl::StatusOr<RewardModel*> OpenRewardModel(RunState& run, const std::string& name);
+// is in memory at a time. The leader's.
+absl::StatusOr<RewardModel*> OpenRewardModel(LeaderContext& leader, const std::string& name);
+// The same on every rank: the leader reads and shares it with those that lack it. A collective.
+absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const std::string& name);
 
 // The probability that each rollout's solution is right, computed on the leader alone. The model
 // reads the solutions without stop strings (EndAtStopString), as it was trained.

@@ -40,12 +40,18 @@ RewardHead::RewardHead(int64_t hidden_size, c10::Device device) {
   for (auto& [name, tensor] : parameters_) tensor.set_requires_grad(true);
 }
 
-absl::StatusOr<RewardHead> RewardHead::Read(const std::string& folder, int64_t hidden_size,
-                                            c10::Device device) {
-  const std::string path = folder + kFile;
+absl::StatusOr<std::string> RewardHead::ReadText(const std::string& folder) {
+  absl::StatusOr<std::string> text = ReadFile(folder + kFile);
+  if (!absl::IsNotFound(text.status())) return text;
+  return absl::NotFoundError(
+      absl::StrCat(folder, kFile,
+                   " does not exist; an outcome reward model is a folder that an orm stage wrote"));
+}
+
+absl::StatusOr<RewardHead> RewardHead::Parse(const std::string& text, const std::string& folder,
+                                             int64_t hidden_size, c10::Device device) {
   RewardHead head(hidden_size, c10::kCPU);
   auto read = [&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const std::string text, ReadFile(path));
     StoredRewardHead stored;
     RETURN_IF_ERROR(MessageFromJson(text, &stored));
     const auto& [weight, bias] = std::tie(head.parameters_[0], head.parameters_[1]);
@@ -54,12 +60,8 @@ absl::StatusOr<RewardHead> RewardHead::Read(const std::string& folder, int64_t h
     return absl::OkStatus();
   };
   const absl::Status status = read();
-  if (absl::IsNotFound(status)) {
-    return absl::NotFoundError(absl::StrCat(
-        path, " does not exist; an outcome reward model is a folder that an orm stage wrote"));
-  }
   if (!status.ok()) {
-    return absl::Status(status.code(), absl::StrCat(path, ": ", status.message()));
+    return absl::Status(status.code(), absl::StrCat(folder, kFile, ": ", status.message()));
   }
   for (auto& [name, tensor] : head.parameters_) tensor = tensor.detach().to(device);
   return head;

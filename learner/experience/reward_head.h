@@ -16,10 +16,11 @@ namespace reckon {
 class RewardHead {
  public:
   RewardHead(int64_t hidden_size, c10::Device device);
-  // Reads reward_head.json of a folder that an orm stage wrote. Errors name the file and what is
-  // wrong with it.
-  static absl::StatusOr<RewardHead> Read(const std::string& folder, int64_t hidden_size,
-                                         c10::Device device);
+  // The text of reward_head.json in a folder that an orm stage wrote. Errors name the file.
+  static absl::StatusOr<std::string> ReadText(const std::string& folder);
+  // Reads such a text. Errors name the folder, for humans, and what is wrong.
+  static absl::StatusOr<RewardHead> Parse(const std::string& text, const std::string& folder,
+                                          int64_t hidden_size, c10::Device device);
   absl::Status Write(const std::string& folder) const;
 
   // hidden [n, hidden] -> logits [n] fp32, differentiable.

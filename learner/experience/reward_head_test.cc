@@ -2,9 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/ones.h>
-#include <unistd.h>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -14,13 +14,13 @@ namespace {
 using testing::HasSubstr;
 
 TEST(RewardHeadTest, IsReadAsItWasWritten) {
-  const std::string folder = testing::TempDir() + "/reward_head_" + std::to_string(::getpid());
-  ASSERT_TRUE(MakeFolders(folder).ok());
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   RewardHead head(4, at::kCPU);
   at::Tensor weight = head.parameters()[0].second.detach();
   for (int i = 0; i < 4; ++i) weight.data_ptr<float>()[i] = 0.1f * static_cast<float>(i);
   ASSERT_TRUE(head.Write(folder).ok());
-  auto read = RewardHead::Read(folder, 4, at::kCPU);
+  auto read = RewardHead::Parse(*RewardHead::ReadText(folder), folder, 4, at::kCPU);
   ASSERT_TRUE(read.ok()) << read.status();
   const at::Tensor states = at::ones({2, 4});
   EXPECT_TRUE(read->Forward(states).equal(head.Forward(states)));
@@ -28,14 +28,15 @@ TEST(RewardHeadTest, IsReadAsItWasWritten) {
 }
 
 TEST(RewardHeadTest, RefusesWhatIsNoHeadOfThisModel) {
-  const std::string folder = testing::TempDir() + "/reward_head_bad_" + std::to_string(::getpid());
-  ASSERT_TRUE(MakeFolders(folder).ok());
-  EXPECT_EQ(RewardHead::Read(folder, 4, at::kCPU).status().code(), absl::StatusCode::kNotFound);
+  const TempFolder temp;
+  const std::string& folder = temp.path();
+  EXPECT_EQ(RewardHead::ReadText(folder).status().code(), absl::StatusCode::kNotFound);
   for (const char* text : {"", "{", "[]", R"({"reward_head.weight": [1, 2]})",
                            R"({"reward_head.weight": [1, 2, 3, "4"]})",
                            R"({"reward_head.weight": [1, 2, 3, 1e999]})"}) {
     ASSERT_TRUE(WriteFileAtomically(folder + "/reward_head.json", text).ok());
-    const absl::Status status = RewardHead::Read(folder, 4, at::kCPU).status();
+    const absl::Status status =
+        RewardHead::Parse(*RewardHead::ReadText(folder), folder, 4, at::kCPU).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << text;
     EXPECT_THAT(std::string(status.message()), HasSubstr("reward_head.json: ")) << text;
   }

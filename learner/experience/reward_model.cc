@@ -15,17 +15,26 @@
 
 namespace reckon {
 
-absl::StatusOr<std::unique_ptr<RewardModel>> RewardModel::Load(const std::string& folder,
-                                                               const WeightManifest& policy,
-                                                               Dtype compute, Backend backend) {
-  ASSIGN_OR_RETURN(const Weights weights, ReadModelFolder(folder));
+absl::StatusOr<RewardModel::Files> RewardModel::Read(const std::string& folder) {
+  Files files;
+  ASSIGN_OR_RETURN(files.weights, ReadModelFolder(folder));
+  ASSIGN_OR_RETURN(files.head, RewardHead::ReadText(folder));
+  return files;
+}
+
+absl::StatusOr<std::unique_ptr<RewardModel>> RewardModel::Create(const Files& files,
+                                                                 const std::string& folder,
+                                                                 const WeightManifest& policy,
+                                                                 Dtype compute, Backend backend) {
+  const Weights& weights = files.weights;
   if (!SameTokens(weights.manifest, policy)) {
     return absl::InvalidArgumentError(absl::StrCat(
         folder, ": this reward model has another tokenizer than the policy; train one ",
         "from the policy with an orm stage"));
   }
   ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights.manifest.config_json()));
-  ASSIGN_OR_RETURN(RewardHead head, RewardHead::Read(folder, shape.hidden_size, DeviceOf(backend)));
+  ASSIGN_OR_RETURN(RewardHead head,
+                   RewardHead::Parse(files.head, folder, shape.hidden_size, DeviceOf(backend)));
   auto model = std::make_unique<Transformer>(shape, compute, backend);
   RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
   ASSIGN_OR_RETURN(

@@ -6,6 +6,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/model/files/model_folder.h"
 #include "common/model/transformer.h"
 #include "learner/experience/reward_head.h"
 #include "learner/experience/solution.h"
@@ -18,10 +19,18 @@ namespace reckon {
 // head, and the steps of its tokenizer. Kept in RunState, see OpenRewardModel; one thread.
 class RewardModel {
  public:
-  // INVALID_ARGUMENT when its tokenizer is not that of the policy whose manifest is given.
-  static absl::StatusOr<std::unique_ptr<RewardModel>> Load(const std::string& folder,
-                                                           const WeightManifest& policy,
-                                                           Dtype compute, Backend backend);
+  // What its folder holds.
+  struct Files {
+    Weights weights;
+    std::string head;  // the text of reward_head.json
+  };
+  static absl::StatusOr<Files> Read(const std::string& folder);
+  // INVALID_ARGUMENT when its tokenizer is not that of the policy whose manifest is given. Errors
+  // name the folder.
+  static absl::StatusOr<std::unique_ptr<RewardModel>> Create(const Files& files,
+                                                             const std::string& folder,
+                                                             const WeightManifest& policy,
+                                                             Dtype compute, Backend backend);
 
   // For each solution, completion tokens + 1 probabilities that it ends in the right answer: after
   // the prompt alone, and after each token of the completion. A collective over `parallel`: the

@@ -3,17 +3,30 @@
 #include <algorithm>
 
 #include "common/model/torch_status.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
+namespace {
+
+constexpr char kCollective[] = "reckon.collective";  // payload of the errors
+
+}  // namespace
 
 absl::Status CatchCollectiveErrors(absl::string_view what, absl::FunctionRef<absl::Status()> body) {
   absl::Status status = CatchTorchErrors(what, body);
   // INTERNAL is what CatchTorchErrors makes of an exception of no particular type, which is how
   // Gloo reports a lost connection.
-  return absl::IsInternal(status) ? absl::UnavailableError(status.message()) : status;
+  if (absl::IsInternal(status)) status = absl::UnavailableError(status.message());
+  if (!status.ok() && !absl::IsCancelled(status)) status.SetPayload(kCollective, absl::Cord());
+  return status;
+}
+
+bool IsCollectiveError(const absl::Status& status) {
+  return status.GetPayload(kCollective).has_value();
 }
 
 absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const std::stop_token& stop) {
+  const ActivityScope scope(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRanks);
   absl::Duration pause = absl::Microseconds(50);
   while (!work->isCompleted()) {
     if (WaitForStop(stop, pause)) return absl::CancelledError("stopped");

@@ -15,6 +15,10 @@ namespace reckon {
 // out is RESOURCE_EXHAUSTED.
 absl::Status CatchCollectiveErrors(absl::string_view what, absl::FunctionRef<absl::Status()> body);
 
+// Whether a status is an error of CatchCollectiveErrors other than a stop: another rank may be its
+// cause.
+bool IsCollectiveError(const absl::Status& status);
+
 // Waits for a collective. Throws its error; CANCELLED when a stop is requested first.
 //
 // Asks the work whether it is completed, because nothing reports that for all backends: a future of

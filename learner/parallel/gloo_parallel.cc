@@ -1,7 +1,5 @@
 #include "learner/parallel/gloo_parallel.h"
 
-#include <ATen/ops/empty.h>
-
 #include <chrono>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
@@ -44,28 +42,16 @@ class Gloo : public Parallel {
     });
   }
 
-  absl::Status Broadcast(std::string* bytes) override {
+  absl::Status Broadcast(absl::Span<char> bytes) override {
     return CatchCollectiveErrors("broadcast", [&] {
       c10d::BroadcastOptions options;
       options.rootRank = 0;
       // Broadcast is where the other ranks wait while rank 0 samples or evaluates.
       options.timeout = kIdleTimeout;
-      // The size comes first, because a receiver must have the memory before the bytes arrive.
-      std::vector<at::Tensor> size = {at::empty({1}, at::kLong)};
-      size[0].data_ptr<int64_t>()[0] = bytes->size();
-      RETURN_IF_ERROR(Wait(group_->broadcast(size, options)));
-      bytes->resize(size[0].data_ptr<int64_t>()[0]);
-      // All ranks have the same size by now, so all of them skip the second broadcast or none does.
-      if (bytes->empty()) return absl::OkStatus();
       std::vector<at::Tensor> data = {
-          at::from_blob(bytes->data(), {static_cast<int64_t>(bytes->size())}, at::kByte)};
+          at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte)};
       return Wait(group_->broadcast(data, options));
     });
-  }
-
-  absl::Status Barrier() override {
-    float nothing = 0;
-    return Parallel::AllReduceSum(absl::MakeSpan(&nothing, 1));
   }
 
  private:

@@ -21,9 +21,10 @@ struct GlooOptions {
 };
 
 // Connects the ranks, which are processes, by c10d's Gloo over TCP. Blocks until all ranks have
-// called it, for at most 5 minutes (the timeout of c10d's store): UNAVAILABLE. CANCELLED or
-// UNAVAILABLE when a stop is requested. A collective fails with UNAVAILABLE soon after a rank died,
-// because its connections break.
+// called it, for at most 2 minutes, so they have met before (membership.h): UNAVAILABLE. CANCELLED
+// or UNAVAILABLE when a stop is requested. A collective fails with UNAVAILABLE soon after a rank
+// died, because its connections break; one that is stopped is missed by the coordinator
+// (membership.h).
 absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
                                                    std::stop_token stop);

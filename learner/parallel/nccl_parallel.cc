@@ -39,8 +39,7 @@ class Nccl : public Parallel {
     });
   }
 
-  absl::Status Broadcast(std::string* bytes) override { return host_->Broadcast(bytes); }
-  absl::Status Barrier() override { return host_->Barrier(); }
+  absl::Status Broadcast(absl::Span<char> bytes) override { return host_->Broadcast(bytes); }
 
  private:
   const std::unique_ptr<Parallel> host_;

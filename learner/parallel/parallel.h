@@ -35,11 +35,11 @@ class Parallel {
     return AllReduceSum(
         at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat));
   }
-  // Replaces `bytes` on every rank by those of rank 0. The others wait as long as rank 0 is busy
-  // and alive.
-  virtual absl::Status Broadcast(std::string* bytes) = 0;
-  // Returns when every rank has called it.
-  virtual absl::Status Barrier() = 0;
+  // Replaces `bytes`, as many on every rank, by those of rank 0, which are only read. The others
+  // wait as long as rank 0 is busy and alive.
+  virtual absl::Status Broadcast(absl::Span<char> bytes) = 0;
+  // The same for bytes of which only rank 0 knows how many there are.
+  absl::Status Broadcast(std::string* bytes);
 };
 
 }  // namespace reckon

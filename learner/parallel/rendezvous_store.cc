@@ -3,6 +3,7 @@
 #include <c10/util/Exception.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,9 @@ namespace reckon {
 namespace {
 
 constexpr uint32_t kWaitMs = 1000;  // how long the coordinator holds one GET or WAIT
+// For a key. c10d would wait as long as for a share of a step, but ranks that connect have met;
+// when the coordinator was restarted since, the key is gone.
+constexpr absl::Duration kPatience = absl::Minutes(2);
 
 std::string Bytes(const std::vector<uint8_t>& value) { return {value.begin(), value.end()}; }
 
@@ -59,7 +63,8 @@ RendezvousReply RendezvousStore::Call(RendezvousRequest request) {
 
 RendezvousReply RendezvousStore::Await(RendezvousRequest request,
                                        std::chrono::milliseconds timeout) {
-  absl::Time deadline = absl::Now() + absl::FromChrono(timeout);
+  const absl::Duration patience = std::min(kPatience, absl::FromChrono(timeout));
+  const absl::Time deadline = absl::Now() + patience;
   // The coordinator holds the call until the keys exist. It is short and repeated, so that a stop
   // and the deadline below are noticed within a second.
   request.set_wait_ms(kWaitMs);
@@ -69,7 +74,7 @@ RendezvousReply RendezvousStore::Await(RendezvousRequest request,
     if (absl::Now() > deadline) {
       C10_THROW_ERROR(DistStoreError,
                       absl::StrCat("rendezvous: no key ", request.keys(0), " after ",
-                                   timeout.count(), " ms: is a rank missing?"));
+                                   absl::FormatDuration(patience), ": is a rank missing?"));
     }
   }
 }

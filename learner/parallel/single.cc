@@ -8,8 +8,7 @@ class Single : public Parallel {
   int rank() const override { return 0; }
   int world() const override { return 1; }
   absl::Status AllReduceSum(const at::Tensor&) override { return absl::OkStatus(); }
-  absl::Status Broadcast(std::string*) override { return absl::OkStatus(); }
-  absl::Status Barrier() override { return absl::OkStatus(); }
+  absl::Status Broadcast(absl::Span<char>) override { return absl::OkStatus(); }
 };
 
 }  // namespace

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/stop.h"
 #include "common/model/transfer/server.h"
+#include "common/telemetry/registry.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -52,6 +53,7 @@ class Publisher {
   const std::stop_token stop_;
   const OnOutage on_outage_;
   std::set<uint64_t> served_;  // versions
+  Registry::Handle refresh_;   // counts the bytes that the server has sent
 };
 
 }  // namespace reckon

@@ -15,6 +15,7 @@
 #include "common/net/plan_client.h"
 #include "learner/checkpoint/checkpoint.h"
 #include "learner/data/run_data.h"
+#include "learner/parallel/membership.h"
 #include "learner/parallel/parallel.h"
 #include "learner/publish/publisher.h"
 #include "learner/report/reporter.h"
@@ -28,7 +29,7 @@ namespace reckon {
 // all ranks must call together:
 //
 //   RunState       local to every rank. Nothing in it waits for another rank.
-//   LeaderContext  RunState and what rank 0 alone has: data, coordinator, publisher. Leads to no
+//   LeaderContext  RunState and what rank 0 alone has: data, run folder, publisher. Leads to no
 //                  collective, so a function of the leader cannot hang the group.
 //   RankContext    RunState, the collectives, and the leader's part, null on other ranks.
 //
@@ -39,7 +40,7 @@ class RewardModel;
 
 struct RunState {
   RunConfig config;
-  std::string run_dir;
+  std::string run_dir;  // the leader's; empty on other ranks, which reach no file of the run
   absl::Duration checkpoint_interval = absl::Minutes(2);
   int64_t checkpoint_steps = 0;  // also after this many optimizer steps; 0: by time alone
   uint64_t term = 0;
@@ -65,6 +66,7 @@ struct LeaderContext {
   PlanClient& plans;
   Publisher& publisher;
   const RunData& data;
+  Membership& membership;
   // Plans that ended since the last checkpoint, with their last batch. The next checkpoint covers
   // them, so SaveRun marks them durable.
   std::map<std::string, uint64_t> uncovered_plans = {};

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -13,9 +14,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
-  const std::string folder = testing::TempDir() + "/inputs_test";
-  std::filesystem::remove_all(folder);
-  ASSERT_TRUE(MakeFolders(folder).ok());
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   const std::string train = folder + "/train.jsonl";
   ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
   RunConfig config;

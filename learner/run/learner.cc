@@ -17,15 +17,17 @@
 #include "common/model/init/init_model.h"
 #include "common/model/model_shape.h"
 #include "common/model/torch_status.h"
-#include "common/net/retry.h"
 #include "common/telemetry/progress.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
 #include "learner/data/checks.h"
 #include "learner/evaluate/evaluate.h"
 #include "learner/parallel/gloo_parallel.h"
+#include "learner/parallel/membership.h"
 #include "learner/parallel/nccl_parallel.h"
+#include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/context.h"
 #include "learner/run/inputs.h"
 #include "learner/run/resume.h"
@@ -51,16 +53,21 @@ class Learner {
  public:
   Learner(const LearnerOptions& options, std::shared_ptr<Coordinator::StubInterface> stub,
           std::stop_token stop)
-      : options_(options), stub_(std::move(stub)) {
-    run_.config = options.config;
-    run_.run_dir = options.run_dir;
+      : options_(options), program_stop_(stop), stub_(std::move(stub)) {
+    if (IsLeader()) {
+      run_.config = options.config;
+      run_.run_dir = options.run_dir;
+    }
     run_.checkpoint_interval = options.checkpoint_interval;
     run_.checkpoint_steps = options.checkpoint_steps;
-    run_.stop = stop;
   }
 
   absl::Status Run() {
     RETURN_IF_ERROR(Prepare());
+    metrics_.activity.SetStarted();
+    metrics_.activity.SetReady(true);
+    metrics_.activity.Enter(LearnerMetrics::kOther);
+    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     RankContext ranks = {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr};
     RETURN_IF_ERROR(RunStages(ranks));
     if (leader_.has_value()) {
@@ -73,35 +80,24 @@ class Learner {
     return parallel_->Broadcast(&done);
   }
 
+  // Ends the membership of a rank that ended with `status`; returns the first cause.
+  absl::Status End(absl::Status status) {
+    return membership_ == nullptr ? status : membership_->End(std::move(status));
+  }
+
  private:
   bool IsLeader() const { return options_.rank == 0; }
 
   absl::Status Prepare() {
+    if (options_.world_size > 1) RETURN_IF_ERROR(EnterTerm());
+    if (IsLeader()) RETURN_IF_ERROR(PrepareRun());
+    if (options_.world_size == 1) RETURN_IF_ERROR(EnterTerm());
+    RETURN_IF_ERROR(ConnectRanks());
     const RunConfig& config = run_.config;
-    int threads = static_cast<int>(config.resources().learner().cpus());
-    if (threads == 0) threads = std::max(1, UsableCores() / options_.world_size);
-    SetComputeThreads(threads);
-    at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
-
-    ASSIGN_OR_RETURN(backend_, ChooseBackend(ModelSettings::Device_Name(config.model().device())));
-    if (!options_.resume && IsLeader()) RETURN_IF_ERROR(CheckFresh(run_.run_dir));
-    ModelConfig shape;
-    if (IsLeader()) {
-      RETURN_IF_ERROR(MakeInitialModel());
-      RETURN_IF_ERROR(LoadBase(&shape));
-      ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
-      RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
-      RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
-      RETURN_IF_ERROR(CheckStages(shape));
-      // From here on the run has a past.
-      ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
-      RETURN_IF_ERROR(KeepInputs(run_.run_dir, inputs));
-    }
-    RETURN_IF_ERROR(JoinGroup());
-    // The other ranks read the model folder, which an init stage may just have made.
-    std::string written = "the leader has written the model folder";
-    RETURN_IF_ERROR(parallel_->Broadcast(&written));
-    if (!IsLeader()) RETURN_IF_ERROR(LoadBase(&shape));
+    const std::string& adapted = HasInit(config) ? "" : config.model().base();
+    RETURN_IF_ERROR(ShareWeights(
+        *parallel_, {HasInit(config) ? "" : config.model().path(), adapted}, &run_.base));
+    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.manifest));
     RETURN_IF_ERROR(FindCheckpoint(run_, *parallel_, options_.resume));
     saved_ = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
@@ -114,6 +110,34 @@ class Learner {
     return absl::OkStatus();
   }
 
+  absl::Status UseMachine() {
+    int threads = static_cast<int>(run_.config.resources().learner().cpus());
+    if (threads == 0) threads = std::max(1, UsableCores() / options_.world_size);
+    SetComputeThreads(threads);
+    at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
+    const std::string& device = ModelSettings::Device_Name(run_.config.model().device());
+    ASSIGN_OR_RETURN(backend_, ChooseBackend(device));
+    return absl::OkStatus();
+  }
+
+  // What the leader alone does and checks, before any rank waits for it in a collective.
+  absl::Status PrepareRun() {
+    const RunConfig& config = run_.config;
+    RETURN_IF_ERROR(UseMachine());
+    if (!options_.resume) RETURN_IF_ERROR(CheckFresh(run_.run_dir));
+    RETURN_IF_ERROR(MakeInitialModel());
+    const std::string& adapted = HasInit(config) ? "" : config.model().base();
+    ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(config, run_.run_dir), adapted));
+    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.manifest));
+    ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
+    RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
+    RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
+    RETURN_IF_ERROR(CheckStages(shape));
+    // From here on the run has a past.
+    ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
+    return KeepInputs(run_.run_dir, inputs);
+  }
+
   // Runs the init stage, unless an earlier attempt of this run did.
   absl::Status MakeInitialModel() {
     const std::string folder = BaseModelFolder(run_.config, run_.run_dir);
@@ -121,14 +145,6 @@ class Learner {
     ASSIGN_OR_RETURN(Weights weights, InitModel(run_.config));
     RETURN_IF_ERROR(MakeFolders(fs::path(folder).parent_path().string()));
     return WriteModelFolder(folder, weights.manifest, weights.bytes->bytes());
-  }
-
-  absl::Status LoadBase(ModelConfig* shape) {
-    const std::string& adapted = HasInit(run_.config) ? "" : run_.config.model().base();
-    ASSIGN_OR_RETURN(run_.base,
-                     ReadModelFolder(BaseModelFolder(run_.config, run_.run_dir), adapted));
-    ASSIGN_OR_RETURN(*shape, ModelShape(run_.base.manifest));
-    return absl::OkStatus();
   }
 
   absl::Status CheckStages(const ModelConfig& shape) {
@@ -141,31 +157,46 @@ class Learner {
     return absl::OkStatus();
   }
 
-  // Enters a term of the coordinator and connects the ranks.
-  absl::Status JoinGroup() {
-    BeginTermRequest request;
-    request.set_learner(run_.config.name());
-    request.set_world_size(options_.world_size);
-    request.set_nonce(options_.nonce.empty() ? absl::StrCat(absl::ToUnixNanos(absl::Now()))
-                                             : options_.nonce);
-    BeginTermReply reply;
-    RETURN_IF_ERROR(CallWithRetry(
-        run_.stop,
-        {.attempt_timeout = absl::Seconds(4),
-         .patience = absl::Minutes(2),
-         .on_outage = [this](const absl::Status& outage) { ShowOutageBeforeReporter(outage); }},
-        [&](grpc::ClientContext* call) { return stub_->BeginTerm(call, request, &reply); }));
-    run_.term = reply.term();
+  absl::Status EnterTerm() {
+    const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
+    MembershipOptions options;
+    options.learner = absl::StrCat("rank ", options_.rank);
+    options.rank = options_.rank;
+    options.world = options_.world_size;
+    options.nonce =
+        options_.nonce.empty() ? absl::StrCat(absl::ToUnixNanos(absl::Now())) : options_.nonce;
+    options.join_timeout = options_.join_timeout;
+    ASSIGN_OR_RETURN(membership_, Membership::Begin(stub_, options, program_stop_,
+                                                    [this](const std::string& what) {
+                                                      ShowWaitingBeforeReporter(what);
+                                                    }));
+    run_.term = membership_->term();
+    run_.stop = membership_->stop();
+    return absl::OkStatus();
+  }
+
+  // Connects the ranks, and gives all of them the leader's config.
+  absl::Status ConnectRanks() {
+    const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     if (options_.world_size == 1) {
       parallel_ = MakeSingle();
       return absl::OkStatus();
     }
+    RETURN_IF_ERROR(membership_->Meet());
     GlooOptions gloo;
     gloo.rank = options_.rank;
     gloo.world = options_.world_size;
     gloo.interface_address = options_.interface_address;
     gloo.term = run_.term;
     ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, run_.stop));
+    std::string config = run_.config.SerializeAsString();
+    RETURN_IF_ERROR(parallel_->Broadcast(&config));
+    if (!IsLeader()) {
+      if (!run_.config.ParseFromString(config)) {
+        return absl::DataLossError("the config arrived damaged from rank 0");
+      }
+      RETURN_IF_ERROR(UseMachine());
+    }
 #ifdef RECKON_CUDA
     if (backend_ == Backend::kTorchCuda) {
       ASSIGN_OR_RETURN(parallel_, MakeNccl(std::move(parallel_), run_.term, stub_, run_.stop));
@@ -174,13 +205,10 @@ class Learner {
     return absl::OkStatus();
   }
 
-  static std::string WaitingFor(const absl::Status& outage) {
-    return outage.ok() ? "" : "the coordinator does not answer";
-  }
-
-  void ShowOutageBeforeReporter(const absl::Status& outage) {
+  void ShowWaitingBeforeReporter(const std::string& what) {
+    LOG_IF(INFO, !what.empty()) << "waiting for: " << what;
     if (!IsLeader()) return;
-    const absl::Status written = ShowWaiting(run_.run_dir, WaitingFor(outage));
+    const absl::Status written = ShowWaiting(run_.run_dir, what);
     LOG_IF(WARNING, !written.ok()) << "progress.json: " << written.message();
   }
 
@@ -207,12 +235,14 @@ class Learner {
 
   absl::Status StartLeader() {
     const auto show_outage = [this](const absl::Status& outage) {
-      reporter_->SetWaitingFor(WaitingFor(outage));
+      reporter_->SetWaitingFor(outage.ok() ? "" : "the coordinator does not answer");
+      metrics_.activity.SetOutage(!outage.ok());
     };
     plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
-    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, options_.announce, options_.security, stub_.get(),
-                                                  run_.term, run_.stop, show_outage));
-    leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_});
+    ASSIGN_OR_RETURN(publisher_,
+                     Publisher::Start(options_.listen, options_.announce, options_.security,
+                                      stub_.get(), run_.term, run_.stop, show_outage));
+    leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_, *membership_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishNewest(*leader_);
   }
@@ -230,7 +260,7 @@ class Learner {
         cursor.set_stage_version(cursor.version());
       }
       if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
-      if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_));
+      if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_, *parallel_));
       if (algorithm == nullptr) {
         RETURN_IF_ERROR(EvaluateAs(stage.name()));
         continue;
@@ -255,8 +285,6 @@ class Learner {
       run_.cursor.set_train_step(0);
       saved = must_save || absl::Now() - saved_at_ > run_.checkpoint_interval;
       if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(must_save));
-      // What the leader wrote, the others may read from here on.
-      if (must_save) RETURN_IF_ERROR(ranks.parallel.Barrier());
       if (saved) {
         if (leader_.has_value()) RETURN_IF_ERROR(SaveRun(*leader_, algorithm.moments()));
         saved_ = run_.cursor;
@@ -275,6 +303,7 @@ class Learner {
   // Counts the cursor to the next version, which the leader writes.
   absl::Status MakeVersion(bool show) {
     run_.cursor.set_version(run_.cursor.version() + 1);
+    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     run_.cursor.add_folders(RoundName(run_));
     if (!leader_.has_value()) return absl::OkStatus();
     if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
@@ -291,11 +320,14 @@ class Learner {
     return absl::OkStatus();
   }
 
+  LearnerMetrics& metrics_ = LearnerMetrics::Process();
   const LearnerOptions options_;
+  const std::stop_token program_stop_;
   const std::shared_ptr<Coordinator::StubInterface> stub_;
   Backend backend_ = Backend::kCpuKernels;
   RunState run_;
   std::unique_ptr<RunData> data_;  // the leader's
+  std::unique_ptr<Membership> membership_;
   std::unique_ptr<Parallel> parallel_;
   std::unique_ptr<PlanClient> plans_;     // the leader's
   std::unique_ptr<Publisher> publisher_;  // the leader's
@@ -311,7 +343,9 @@ class Learner {
 absl::Status RunLearner(const LearnerOptions& options,
                         std::shared_ptr<Coordinator::StubInterface> stub, std::stop_token stop) {
   // Loading, attaching adapters, making heads, saving: what has no border of its own.
-  return CatchTorchErrors("learner", [&] { return Learner(options, std::move(stub), stop).Run(); });
+  Learner learner(options, std::move(stub), stop);
+  absl::Status status = CatchTorchErrors("learner", [&] { return learner.Run(); });
+  return learner.End(std::move(status));
 }
 
 }  // namespace reckon

@@ -8,22 +8,18 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "learner/checkpoint/shared_checkpoint.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/versions.h"
 
 namespace reckon {
 
 absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume) {
-  std::string chosen;
-  const bool leads = parallel.rank() == 0;
-  if (resume && leads) {
+  if (resume && parallel.rank() == 0) {
     ASSIGN_OR_RETURN(run.resume, LoadNewestCheckpoint(run.run_dir));
-    if (run.resume.has_value()) chosen = absl::StrCat(run.resume->cursor.step());
   }
-  RETURN_IF_ERROR(parallel.Broadcast(&chosen));
-  if (chosen.empty()) return absl::OkStatus();
-  if (!leads) {
-    ASSIGN_OR_RETURN(run.resume, LoadCheckpoint(run.run_dir, std::stoll(chosen)));
-  }
+  RETURN_IF_ERROR(ShareCheckpoint(parallel, &run.resume));
+  if (!run.resume.has_value()) return absl::OkStatus();
   run.cursor = run.resume->cursor;
   if (run.cursor.stage() < run.config.stage_size()) return absl::OkStatus();
   return absl::FailedPreconditionError(
@@ -32,11 +28,11 @@ absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume) {
                    " stages; resume with the config that the run began with"));
 }
 
-absl::Status RestoreParameters(RunState& run) {
+absl::Status RestoreParameters(RunState& run, Parallel& parallel) {
   Checkpoint& checkpoint = *run.resume;
   if (checkpoint.cursor.has_adapted_version()) {
     const uint64_t version = checkpoint.cursor.adapted_version();
-    RETURN_IF_ERROR(LoadVersion(run, version));
+    RETURN_IF_ERROR(LoadVersion(run, parallel, version));
     AttachAdapters(run, version);
   }
   NamedTensors parameters = AllParameters(run);
@@ -82,7 +78,10 @@ absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
 }
 
 absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments) {
+  const TimedScope scope(LearnerMetrics::kCheckpoint,
+                         &LearnerMetrics::Process().checkpoint_seconds);
   RunState& run = leader.run;
+  RETURN_IF_ERROR(leader.membership.Check());
   run.cursor.set_step(run.reporter->step());
   const std::vector<std::string> lines = run.reporter->lines();
   run.cursor.mutable_lines()->Assign(lines.begin(), lines.end());

@@ -32,19 +32,20 @@ namespace reckon {
 // What is not in a checkpoint is recorded by the coordinator: batches and selections are served
 // again as they were.
 
-// Loads the newest intact checkpoint into run.resume, if `resume` and there is one. The leader
-// chooses, so that all ranks load the same one.
+// Loads the newest intact checkpoint into run.resume, if `resume` of the leader and there is one.
+// The leader reads it and shares it.
 absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume);
 
 // Copies the checkpoint's parameters into the model and run.extra; adapters are attached to the
 // version that they were trained on first. INVALID_ARGUMENT when they are those of another model.
-absl::Status RestoreParameters(RunState& run);
+// A collective.
+absl::Status RestoreParameters(RunState& run, Parallel& parallel);
 
 // The optimizer of a stage, over AllParameters, with the checkpoint's moments if the run resumes in
 // the middle of what it does. DATA_LOSS when the checkpoint lacks them.
 absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
 
-// Saves cursor, parameters and, if not null, moments as a checkpoint.
+// Saves cursor, parameters and, if not null, moments as a checkpoint, unless the term is over.
 absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments);
 
 }  // namespace reckon

@@ -13,8 +13,11 @@
 #include "common/model/init/init_model.h"
 #include "learner/evaluate/evaluation_files.h"
 #include "learner/evaluate/kept_versions.h"
+#include "learner/parallel/shared_weights.h"
+#include "learner/parallel/single.h"
 #include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -34,13 +37,18 @@ std::string AdaptedFolder(const RunState& run) {
 
 }  // namespace
 
-absl::StatusOr<Weights> OpenVersion(const RunState& run, uint64_t version) {
+absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uint64_t version) {
   if (version == 0) return run.base;
-  return ReadModelFolder(VersionFolder(run, version));
+  Weights weights;
+  if (parallel.rank() == 0) {
+    ASSIGN_OR_RETURN(weights, ReadModelFolder(VersionFolder(run, version)));
+  }
+  RETURN_IF_ERROR(ShareWeights(parallel, {}, &weights));
+  return weights;
 }
 
-absl::Status LoadVersion(RunState& run, uint64_t version) {
-  ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, version));
+absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version) {
+  ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, parallel, version));
   run.cursor.clear_adapted_version();
   return run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
 }
@@ -53,16 +61,18 @@ void AttachAdapters(RunState& run, uint64_t version) {
   run.cursor.set_adapted_version(version);
 }
 
-absl::Status ContinueFromNewest(RunState& run) {
+absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
   // Adapters of the round before were merged into the version that was written; new ones are
   // attached to that.
-  if (run.model->adapted()) RETURN_IF_ERROR(LoadVersion(run, run.cursor.version()));
+  if (run.model->adapted()) RETURN_IF_ERROR(LoadVersion(run, parallel, run.cursor.version()));
   AttachAdapters(run, run.cursor.version());
   return absl::OkStatus();
 }
 
 absl::Status WriteVersion(LeaderContext& leader) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
   RunState& run = leader.run;
+  RETURN_IF_ERROR(leader.membership.Check());
   SnapshotAdditions additions;
   additions.end_ids = leader.data.training->StopTokenIds();
   const Tokenizer& tokenizer = *leader.data.tokenizer;
@@ -79,7 +89,9 @@ absl::Status WriteVersion(LeaderContext& leader) {
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {
-  ASSIGN_OR_RETURN(Weights weights, OpenVersion(leader.run, leader.run.cursor.version()));
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
+  ASSIGN_OR_RETURN(Weights weights,
+                   OpenVersion(leader.run, *MakeSingle(), leader.run.cursor.version()));
   return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
 }
 

@@ -13,22 +13,24 @@ namespace reckon {
 // Version 0 is the model folder that the run began with; version v > 0 is in
 // <run_dir>/weights/<cursor.folders[v - 1]>, in the type that the learner computes in.
 
-// Reads a version's folder. NOT_FOUND after DropOldFolders deleted it.
-absl::StatusOr<Weights> OpenVersion(const RunState& run, uint64_t version);
+// A version on every rank: the leader reads its folder and shares it; a collective. NOT_FOUND after
+// DropOldFolders deleted it.
+absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uint64_t version);
 
-// Loads a version into the model, all of it trainable and without adapters.
-absl::Status LoadVersion(RunState& run, uint64_t version);
+// Loads a version into the model, all of it trainable and without adapters. A collective.
+absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version);
 
 // Adds the stage's LoRA adapters to the model, which holds `version`; does nothing for a stage that
 // trains the weights themselves.
 void AttachAdapters(RunState& run, uint64_t version);
 
 // Prepares the model to be trained from the newest version. A model that neither had nor gets
-// adapters keeps its fp32 parameters, which are more precise than the version that was published.
-absl::Status ContinueFromNewest(RunState& run);
+// adapters keeps its fp32 parameters, which are more precise than the version that was published. A
+// collective.
+absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
 // Writes the model as version cursor.version, adapters merged into the weights and, for PEFT,
-// beside them in the subfolder adapter/. Not published yet.
+// beside them in the subfolder adapter/. Not published yet. Not written when the term is over.
 absl::Status WriteVersion(LeaderContext& leader);
 
 // Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes

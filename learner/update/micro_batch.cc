@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "learner/report/learner_metrics.h"
 #include "learner/update/packing.h"
 
 namespace reckon {
@@ -47,6 +48,7 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
 }
 
 TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query) {
+  LearnerMetrics::Process().activity.Tick();
   std::unique_ptr<AttentionSource> attention =
       PackedAttention(model.config(), batch.starts, model.backend());
   Tap tap = {query.tap_layer, {}};

@@ -157,8 +157,7 @@ class FailingParallel : public Parallel {
   int rank() const override { return 0; }
   int world() const override { return 2; }
   absl::Status AllReduceSum(const at::Tensor&) override { return status; }
-  absl::Status Broadcast(std::string*) override { return status; }
-  absl::Status Barrier() override { return status; }
+  absl::Status Broadcast(absl::Span<char>) override { return status; }
   absl::Status status;
 };
 

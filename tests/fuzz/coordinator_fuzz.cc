@@ -102,7 +102,7 @@ class Requests {
       case 15:
         return See(core_->AppendSelection(Raw<AppendSelectionRequest>()));
       case 16:
-        return Other(Byte() % 6);
+        return Other(Byte() % 8);
       default:
         return See(core_->MarkDurable(Raw<MarkDurableRequest>()));
     }
@@ -130,6 +130,17 @@ class Requests {
         return See(core_->UseRendezvous(Raw<RendezvousRequest>(), Byte() % 2 == 0).status());
       case 4:
         return See(core_->GetManifest(Raw<GetManifestRequest>()).status());
+      case 5:
+        return See(core_->Heartbeat(Raw<HeartbeatRequest>(), now_).status());
+      case 6: {
+        HeartbeatRequest request;
+        request.set_term(Byte() % 4);
+        request.set_rank(Byte() % 4);
+        request.set_host(Actor());
+        request.set_leaving(Byte() % 4 == 0);
+        if (Byte() % 4 == 0) request.set_failure(Plan());
+        return See(core_->Heartbeat(request, now_).status());
+      }
       default:
         return See(core_->ClosePlan(Raw<ClosePlanRequest>()));
     }

@@ -1,6 +1,9 @@
 """What the process tests share: a tiny model, a small config, runs of `reckon train`, and kills.
 
 Environment: RECKON_BIN, the folder of the programs. Only the standard library is used.
+
+Nothing here depends on how fast the machine is: limits are many times what is needed, and a lease that
+expires because an actor did not run for three seconds sets no group aside.
 """
 
 import hashlib
@@ -26,7 +29,7 @@ data {{
 }}
 resources {{ actors: {actors} learner_ranks: {ranks} }}
 actor {{ max_batch: 8 kv_cache_mib: 64 }}
-coordinator {{ lease_ms: 3000 }}
+coordinator {{ lease_ms: 3000 max_attempts: 1000 }}
 training {{ learning_rate: 1e-3 batch_size: 8 epochs: 2 max_tokens: 1024 }}
 eval {{ samples: 2 max_new_tokens: 16 bootstrap: 50 }}
 stage {{ sft {{ limit: 8 }} }}

@@ -1,7 +1,7 @@
 """Every role in a network namespace of its own, so that they share nothing but the network: one run over
-IPv4 and one over IPv6. The roles find each other by names alone, listen on all addresses, and the
-coordinator moves to another address during the run. All have certificates: in plain text no role starts,
-and no log may tell a secret. Needs root and iproute2; exits 77 without them.
+IPv4 and one over IPv6. Only coordinator and leader see the files of the run. The roles find each other by
+names alone, listen on all addresses, and the coordinator moves to another address during the run. All have
+certificates: in plain text no role starts, and no log may tell a secret. Needs root and iproute2; exits 77 without them.
 """
 
 import json
@@ -15,6 +15,7 @@ import time
 
 from harness import BIN, Train, expect, fail, final_weights, tiny_model, write_config
 
+LIMIT = 900  # seconds, of what takes ten on an idle machine
 PREFIX = f"rk{os.getpid()}"
 HOSTS = ["coordinator", "moved", "rank0", "rank1", "actor0", "actor1"]
 
@@ -73,7 +74,7 @@ class Run:
     """The processes of one run."""
 
     def __init__(self, folder, name, family, model, size):
-        self.folder, self.family = folder / name, family
+        self.folder, self.family, self.model = folder / name, family, model
         self.folder.mkdir()
         self.config = write_config(self.folder, name, model, ranks=2, actors=2, **size)
         self.run_dir = self.folder / "runs" / name
@@ -86,8 +87,13 @@ class Run:
 
     def start(self, host, program, *options):
         log = open(self.folder / f"{host}.log", "ab")
+        command = [BIN / program, *options]
+        if host in ("rank1", "actor0", "actor1"):
+            # `ip netns exec` gives the process a mount namespace of its own.
+            hide = "".join(f"mount -t tmpfs none '{path}' && " for path in (self.run_dir, self.model))
+            command = ["sh", "-c", hide + 'exec "$@"', "sh", *command]
         self.processes[host] = subprocess.Popen(
-            ["ip", "netns", "exec", namespace(host), BIN / program, *options], stdout=log, stderr=log)
+            ["ip", "netns", "exec", namespace(host), *command], stdout=log, stderr=log)
 
     def start_coordinator(self, host):
         self.start(host, "reckon-coordinator", "--run", self.config.stem, "--store",
@@ -124,7 +130,7 @@ class Run:
             text = log.read_text(errors="replace")
             expect(not any(secret in text for secret in secrets), f"{log} tells a secret")
 
-    def wait(self, what, ready, timeout=150):
+    def wait(self, what, ready, timeout=LIMIT):
         deadline = time.time() + timeout
         while not ready():
             ended = [host for host in ("rank0", "rank1") if self.processes[host].poll()]

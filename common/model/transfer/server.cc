@@ -83,6 +83,7 @@ grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
     chunk.set_index(index);
     chunk.set_data(part.data(), part.size());
     if (context->IsCancelled() || !writer->Write(chunk)) break;
+    bytes_sent_ += part.size();
   }
   return grpc::Status::OK;
 }

@@ -1,6 +1,7 @@
 #ifndef RECKON_COMMON_MODEL_TRANSFER_SERVER_H_
 #define RECKON_COMMON_MODEL_TRANSFER_SERVER_H_
 
+#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -34,6 +35,7 @@ class WeightServer : private WeightSource::Service {
 
   // host:port at which others reach it, with the port in use.
   const std::string& address() const { return address_; }
+  uint64_t bytes_sent() const { return bytes_sent_; }      // of chunks
   // Holds the version in memory until Drop.
   void Add(uint64_t version, Weights weights);
   // A transfer in progress still ends; later calls get NOT_FOUND.
@@ -47,6 +49,7 @@ class WeightServer : private WeightSource::Service {
                            grpc::ServerWriter<WeightChunk>* writer) override;
   std::shared_ptr<const Weights> Find(uint64_t version);
 
+  std::atomic<uint64_t> bytes_sent_ = 0;
   absl::Mutex mu_;
   std::map<uint64_t, std::shared_ptr<const Weights>> versions_ ABSL_GUARDED_BY(mu_);
   std::string address_;                   // set by Listen

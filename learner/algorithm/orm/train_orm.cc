@@ -159,7 +159,7 @@ absl::Status TrainOrm::Round(RankContext& ranks) {
                            {.restart_from = settings_.restart_from(), .loss = &loss}));
   RETURN_IF_ERROR(Measure(ranks, std::move(labelled.held_out)));
   if (ranks.leader != nullptr) RETURN_IF_ERROR(Write(*ranks.leader));
-  return LoadVersion(ranks.run, ranks.run.cursor.version());
+  return LoadVersion(ranks.run, ranks.parallel, ranks.run.cursor.version());
 }
 
 }  // namespace reckon

@@ -11,6 +11,7 @@
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
 #include "learner/loss/ppo_loss.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 #include "learner/sampling/backtracking.h"
@@ -35,6 +36,15 @@ absl::Status BroadcastRollouts(Parallel& parallel, std::vector<Rollout>* rollout
     if (!(*rollouts)[i].ParseFromString(message.rollouts(i))) return damaged;
   }
   return absl::OkStatus();
+}
+
+// Versions between the policy that sampled the rollout's oldest token and `version`.
+double StalenessOf(const Rollout& rollout, uint64_t version) {
+  uint64_t oldest = version;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::SAMPLED) oldest = std::min(oldest, span.weight_version());
+  }
+  return static_cast<double>(version - oldest);
 }
 
 std::vector<const TrainingSequence*> SequencesOf(absl::Span<const Experience* const> samples) {
@@ -128,6 +138,8 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankCont
 }
 
 absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& ranks) {
+  LearnerMetrics& metrics = LearnerMetrics::Process();
+  const ActivityScope wait(&metrics.activity, LearnerMetrics::kWaitRollouts);
   std::vector<Rollout> rollouts;
   if (ranks.leader != nullptr) {
     const int64_t step = ranks.run.cursor.round();
@@ -141,7 +153,10 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
     rollouts = *std::move(next);
     const RunData& data = ranks.leader->data;
     const std::vector<uint32_t> ends = data.training->StopTokenIds();
-    for (Rollout& rollout : rollouts) EndAtStopString(*data.tokenizer, ends, &rollout);
+    for (Rollout& rollout : rollouts) {
+      EndAtStopString(*data.tokenizer, ends, &rollout);
+      metrics.staleness.Observe(StalenessOf(rollout, ranks.run.cursor.version()));
+    }
   }
   RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
   return rollouts;
@@ -230,8 +245,9 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
 absl::Status PolicyGradient::Begin(RankContext& ranks) {
   RunState& run = ranks.run;
   // RestoreParameters prepares the model of a resumed run.
-  if (!run.resume.has_value()) RETURN_IF_ERROR(ContinueFromNewest(run));
-  ASSIGN_OR_RETURN(const Weights start, OpenVersion(run, run.cursor.stage_version()));
+  if (!run.resume.has_value()) RETURN_IF_ERROR(ContinueFromNewest(run, ranks.parallel));
+  ASSIGN_OR_RETURN(const Weights start,
+                   OpenVersion(run, ranks.parallel, run.cursor.stage_version()));
   const absl::Span<const char> bytes = start.bytes->bytes();
   if (HasReference() && stage().training().lora_rank() == 0) {
     reference_ = std::make_unique<Transformer>(run.model->config(), run.model->compute(),

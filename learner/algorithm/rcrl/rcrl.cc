@@ -84,7 +84,7 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
 
 absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leader) const {
   RunState& run = leader.run;
-  ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(run, settings_.orm()));
+  ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader, settings_.orm()));
   ASSIGN_OR_RETURN(std::vector<LabelledSequence> samples, LabelSelection(leader, model));
   BalanceLabels(settings_.good_ratio(), StreamKey(config_.seed(), RoundName(run)), &samples);
   std::vector<TrainingSequence> sequences;

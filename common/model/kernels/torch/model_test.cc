@@ -105,7 +105,7 @@ TEST_P(DeviceModelTest, DrawsTheSameTokensThroughTheKvCache) {
     std::vector<DrawnToken> out;
     for (int64_t t = 70; t < 100; ++t) {
       const TokenDraw row = {.temperature = 0.8, .uniform = static_cast<double>(t - 70) / 30};
-      out.push_back(Sample(*model, hidden, {row})[0]);
+      out.push_back(Sample(*model, hidden, {row})->at(0));
       at::Tensor token = Ints(Positions(out.back().token, 1));
       auto pass = cache->BeginPass({child});
       hidden = model->Forward(token, Ints(Positions(t, 1)), *pass);

@@ -1,0 +1,89 @@
+"""Learner ranks that are killed, or stopped and so neither dead nor alive, are named and replaced, and
+the run ends with the weights of one that nobody disturbed. A single rank that is stopped is noticed
+as well, and a run continues with another number of ranks.
+"""
+
+import os
+import pathlib
+import signal
+import tempfile
+import time
+
+from harness import Train, expect, fail, final_weights, tiny_model, write_config
+
+
+def rank_process(train, rank):
+    """The process id of a rank, once it runs."""
+    deadline = time.time() + 300
+    while time.time() < deadline:
+        for pid in train.children("reckon-learner"):
+            try:
+                arguments = pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            except OSError:
+                continue
+            if f"--rank={rank}".encode() in arguments:
+                return pid
+        if train.process.poll() is not None:
+            fail(f"the run ended before rank {rank} was found", train)
+        time.sleep(0.02)
+    fail(f"no process of rank {rank}", train)
+
+
+def output(train):
+    return pathlib.Path(train.log.name).read_text()
+
+
+def disturb(train, rank, how):
+    """Sends `how` to a rank and waits until another process has its place."""
+    before = rank_process(train, rank)
+    os.kill(before, how)
+    deadline = time.time() + 300
+    while rank_process(train, rank) == before:
+        if time.time() > deadline:
+            fail(f"rank {rank} was not replaced after signal {how}", train)
+        time.sleep(0.05)
+    # What the group that is gone was doing; wait_phase must see what the new one does.
+    (train.run_dir / "progress.json").unlink(missing_ok=True)
+    return before
+
+
+def main():
+    with tempfile.TemporaryDirectory(prefix="reckon_ranks_") as temporary:
+        folder = pathlib.Path(temporary)
+        model = tiny_model(folder / "model")
+        soon = ["--set", "coordinator.rank_timeout_ms=2000"]
+
+        whole = Train(write_config(folder, "whole", model, ranks=2), *soon).finish()
+        expect("starting the learner again" not in output(whole), "a rank was missed", whole)
+
+        hurt = Train(write_config(folder, "hurt", model, ranks=2), *soon)
+        hurt.wait_phase("ei_1 round 1")
+        disturb(hurt, 1, signal.SIGKILL)
+        hurt.wait_phase("ei_1 round 1")
+        disturb(hurt, 1, signal.SIGSTOP)
+        hurt.wait_phase("ei_1 round 2")
+        stopped = disturb(hurt, 0, signal.SIGSTOP)
+        hurt.finish()
+        expect(not pathlib.Path(f"/proc/{stopped}").exists(), "a stopped rank was left", hurt)
+        host = os.uname().nodename
+        for named in ["learner-1 killed by signal 9",
+                      f": rank 1 on {host} has not been heard of for ",
+                      f": rank 0 on {host} has not been heard of for "]:
+            expect(named in output(hurt), f"'{named}' was not said", hurt)
+        expect(final_weights(hurt.run_dir) == final_weights(whole.run_dir),
+               "a run whose ranks were killed and stopped gave other weights", hurt)
+
+        # One rank: nobody else can end because of it. Then two.
+        alone = write_config(folder, "alone", model)
+        run = Train(alone, *soon)
+        run.wait_phase("sft_1")
+        disturb(run, 0, signal.SIGSTOP)
+        expect(f"rank 0 on {host} has not been heard of for " in output(run), "it was not named", run)
+        run.wait_phase("ei_1 round")
+        run.interrupt()
+        Train(alone, *soon, "--set", "resources.learner_ranks=2", "--resume").finish()
+    print("passed")
+
+
+if __name__ == "__main__":
+    main()
