@@ -123,7 +123,9 @@ int Main() {
   std::stop_source stop;
   StopOnSignals(stop);
   const absl::Status status = Learn(stop.get_token());
-  if (status.ok() || stop.stop_requested()) return 0;
+  if (status.ok()) return 0;
+  // The run is not finished: a scheduler that saw 0 would take the work for done.
+  if (stop.stop_requested()) return kExitMayHeal;
   std::cerr << "reckon-learner: " << status.message() << std::endl;
   return ExitStatus(status);
 }

@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "cli/commands/dry_run.h"
+#include "cli/commands/launch_kubernetes.h"
 #include "cli/commands/model_facts.h"
 #include "cli/commands/resource_plan.h"
 #include "cli/commands/train.h"
@@ -88,8 +89,11 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
       return TrainConfig(std::move(config), options.resume, ResumeCommand(options), stop);
     case Target::kSlurm:
       return LaunchOnSlurm(options, std::move(config));
-    case Target::kKubernetes:
-      return absl::UnimplementedError("--kubernetes is not there yet");
+    case Target::kKubernetes: {
+      ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
+      RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr, &config));
+      return LaunchOnKubernetes(options, config);
+    }
   }
   return absl::InternalError("no such target");
 }

@@ -16,7 +16,6 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
-#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/model/files/model_folder.h"
@@ -43,6 +42,10 @@ class RunReader {
   ~RunReader() { supervisor_.StopAll(); }
 
   absl::Status Connect() {
+    // Those of a run that is in progress are left as they are.
+    if (!std::filesystem::exists(run_dir_ + "/certificates")) {
+      RETURN_IF_ERROR(EnsureRunCertificates(run_dir_, config_.name()).status());
+    }
     if (absl::StatusOr<std::string> address = ReadFile(run_dir_ + "/coordinator.addr", 256);
         address.ok()) {
       RETURN_IF_ERROR(UseAddress(std::string(absl::StripAsciiWhitespace(*address))));
@@ -89,14 +92,9 @@ class RunReader {
 
  private:
   absl::Status UseAddress(const std::string& address) {
-    // Of a run on a cluster, whose coordinator is not on loopback.
-    std::shared_ptr<const Security> security = Security::PlainText();
-    ASSIGN_OR_RETURN(const HostPort peer, ParseHostPort(address));
-    if (!peer.is_loopback()) {
-      ASSIGN_OR_RETURN(
-          security,
-          Security::Load(CertificatesOf(run_dir_ + "/certificates", Role::kUser), Role::kUser));
-    }
+    ASSIGN_OR_RETURN(
+        const auto security,
+        Security::Load(CertificatesOf(run_dir_ + "/certificates", Role::kUser), Role::kUser));
     ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, security));
     stub_ = Coordinator::NewStub(channel);
     plans_ = std::make_unique<PlanClient>(

@@ -190,13 +190,13 @@ def disturb(local):
     run_dir = cluster.VOLUMES / claim["spec"]["volumeName"] / "run"
     check_restricted()
 
-    wait("SFT trains", lambda: in_phase(run_dir, "sft_1", done=8))
+    wait("SFT trains", lambda: in_phase(run_dir, "sft_1: train", done=8))
     before = restarts()
     kill_process(pods("learner", ",jobset.sigs.k8s.io/job-global-index=1")[0])
     say("killed the process of rank 1")
     wait("JobSet restarts all ranks", lambda: restarts() > before)
 
-    wait("round 1 samples", lambda: in_phase(run_dir, "round 1", done=8))
+    wait("round 1 samples", lambda: in_phase(run_dir, "round 1: sample", done=8))
     kubectl("-n", NAMESPACE, "scale", "deployment", f"{RUN}-actor", "--replicas=3", stdout=subprocess.DEVNULL)
     wait("three actors run", lambda: ready("actor") == 3)
     kill_process(pods("actor")[0])
