@@ -1,13 +1,17 @@
-"""A real Slurm on this machine for a test: munged, slurmctld and two slurmd, each with files, ports
+"""A real Slurm on this machine for a test: munged, slurmctld and three slurmd, each with files, ports
 and a socket of its own in one folder. Needs root and Debian's slurm-wlm and munge.
 """
 
 import os
 import pathlib
 import shutil
+import signal
 import socket
 import subprocess
+import sys
 import time
+
+NODES = ("n1", "n2", "n3")
 
 CONF = """
 ClusterName=reckon
@@ -32,11 +36,12 @@ SlurmdLogFile={folder}/slurmd.%n.log
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=10
-SchedulerParameters=bf_interval=1,batch_sched_delay=1
+SchedulerParameters=sched_interval=1,bf_interval=1,batch_sched_delay=1
 NodeName=n1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[1]} CPUs=8 RealMemory=16000
 NodeName=n2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[2]} CPUs=8 RealMemory=16000
-PartitionName=main Nodes=n1,n2 Default=YES State=UP
-PartitionName=urgent Nodes=n1,n2 State=UP PriorityTier=10
+NodeName=n3 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[3]} CPUs=8 RealMemory=16000
+PartitionName=main Nodes=n[1-3] Default=YES State=UP
+PartitionName=urgent Nodes=n[1-3] State=UP PriorityTier=10
 """
 
 
@@ -74,7 +79,7 @@ class SlurmCluster:
         key.chmod(0o400)
         conf = self.folder / "slurm.conf"
         conf.write_text(CONF.format(host=socket.gethostname().split(".")[0], folder=self.folder,
-                                    ports=free_ports(3)))
+                                    ports=free_ports(4)))
         os.environ["SLURM_CONF"] = str(conf)
         try:
             # In the foreground, as children: so none of them outlives the test.
@@ -83,17 +88,19 @@ class SlurmCluster:
                        f"--socket={self.folder}/munge.socket")
             self.wait("munged", lambda: (self.folder / "munge.socket").exists())
             self.start("slurmctld", "-D")
-            for node in ("n1", "n2"):
+            for node in NODES:
                 self.start("slurmd", "-D", "-N", node)
-            self.wait("Slurm", lambda: self.nodes() == {"n1": "idle", "n2": "idle"})
+            self.wait("Slurm", lambda: self.nodes() == {node: "idle" for node in NODES})
+            # A test that is told to stop leaves this context as well.
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *_):
-        subprocess.run(["scancel", "--quiet", f"--user={os.geteuid()}"], stderr=subprocess.DEVNULL, timeout=20)
-        deadline = time.time() + 15
+        subprocess.run(["scancel", "--quiet", f"--user={os.geteuid()}"], stderr=subprocess.DEVNULL, timeout=120)
+        deadline = time.time() + 60
         while self.queue() and time.time() < deadline:
             time.sleep(0.2)
         for daemon in reversed(self.daemons):
