@@ -55,7 +55,7 @@ ActorMetrics::ActorMetrics(Registry* registry)
                                             ExponentialBounds(1, 2, 16))),
       fetch_seconds(WeightPushSeconds("fetch", registry)),
       load_seconds(WeightPushSeconds("load", registry)),
-      received_bytes(WeightBytes("received", registry)),
+      received_bytes(WeightBytesTotal("received", registry)),
       stopped_(Samples("stop", registry)),
       truncated_(Samples("length", registry)),
       forced_(Samples("forced", registry)),

@@ -24,6 +24,15 @@ CoreOptions ActorTestOptions() {
   return options;
 }
 
+// Can score nothing.
+class NoRewarder : public Rewarder {
+ public:
+  absl::StatusOr<RewardValue> Score(const RewardSpec&, const WorkItem&,
+                                    const Rollout&) const override {
+    return absl::InternalError("no reward");
+  }
+};
+
 class ActorTest : public testing::Test {
  protected:
   ~ActorTest() override { Stop(); }
@@ -41,7 +50,7 @@ class ActorTest : public testing::Test {
   // Adds a plan at `version`; the prompts of its groups are {first_token + group, 11}. Its groups
   // get the next lease ids, from 1.
   void AddPlan(const std::string& name, int groups, int samples, uint64_t version, int max_new = 12,
-               uint32_t first_token = 10, RewardSpec::Kind kind = RewardSpec::EXACT_MATCH_STRICT) {
+               uint32_t first_token = 10) {
     PlanSpec plan;
     plan.set_name(name);
     plan.set_samples_per_group(samples);
@@ -53,7 +62,7 @@ class ActorTest : public testing::Test {
     plan.mutable_sampling()->set_max_new_tokens(max_new);
     RewardSpec* reward = plan.add_rewards();
     reward->set_name("answer");
-    reward->set_kind(kind);
+    reward->set_kind(RewardSpec::EXACT_MATCH_STRICT);
     reward->set_weight(1);
     std::vector<WorkItem> items(groups);
     for (int group = 0; group < groups; ++group) {
@@ -68,7 +77,6 @@ class ActorTest : public testing::Test {
       ActorOptions options;
       options.name = "a";
       options.engine.max_batch = 4;
-      const Verifier verifier;
       Actor actor(
           options, stub_.get(),
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
@@ -85,7 +93,7 @@ class ActorTest : public testing::Test {
             }
             return runner;
           },
-          &verifier, stop_.get_token());
+          rewarder_.get(), stop_.get_token());
       status_ = actor.Run();
     });
   }
@@ -107,6 +115,7 @@ class ActorTest : public testing::Test {
   std::unique_ptr<WeightServer> source_ =
       *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
+  std::unique_ptr<const Rewarder> rewarder_ = std::make_unique<Verifier>();
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
   absl::Duration pass_time_;
@@ -156,9 +165,10 @@ TEST_F(ActorTest, CountsWhatItDoesAndSaysWhenItCanServe) {
 TEST_F(ActorTest, CountsRolloutsThatItCannotScore) {
   ActorMetrics& metrics = ActorMetrics::Process();
   const double errors = metrics.reward_errors.Value(), failed = metrics.failed_leases.Value();
+  rewarder_ = std::make_unique<NoRewarder>();
   Publish(0);
   Start();
-  AddPlan("p", 1, 1, 0, 12, 10, RewardSpec::ORM);  // of the learner, not of actors
+  AddPlan("p", 1, 1, 0);
   ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
   Stop();
   EXPECT_EQ(metrics.reward_errors.Value() - errors, 1);

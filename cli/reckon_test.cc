@@ -111,7 +111,8 @@ TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
 }
 
 TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
-  for (const char* command : {"train", "launch", "sft", "eval", "score", "show", "doctor"}) {
+  for (const char* command :
+       {"train", "launch", "sft", "eval", "score", "show", "certs", "doctor"}) {
     Result result = Run(absl::StrCat(command, " --help"));
     EXPECT_EQ(result.code, 0);
     EXPECT_THAT(result.out,
@@ -494,6 +495,25 @@ TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
   EXPECT_NE(::kill(learner, 0), 0);
 }
 
+TEST_F(ReckonTest, CertsMakesRenewsAndRotatesTheFilesOfOneRun) {
+  const std::string certs = "certs --out " + folder_ + "/c --run ";
+  Result result = Run(certs + "a --days 7");
+  EXPECT_EQ(result.code, 0) << result.out;
+  for (const char* role : {"coordinator", "actor", "learner", "user"}) {
+    const std::string folder = absl::StrCat(folder_, "/c/", role);
+    EXPECT_THAT(result.out, HasSubstr(absl::StrCat("--certificates=", folder, "\n")));
+    EXPECT_TRUE(std::filesystem::exists(folder + "/token"));
+  }
+  EXPECT_EQ(Run(certs + "a").code, 0);
+  result = Run(certs + "b");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, HasSubstr("not of run 'b'"));
+  EXPECT_THAT(Run(certs + "a --rotate use").out, HasSubstr("the next is trust"));
+  EXPECT_THAT(Run(certs + "a --rotate trust").out, HasSubstr("then do step 'use'"));
+  EXPECT_EQ(Run(certs + "a --days 0").code, 2);
+  EXPECT_EQ(Run("certs --run a/b --out " + folder_ + "/d").code, 1);
+}
+
 TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
   std::filesystem::remove(folder_ + "/bin/reckon-coordinator");
   Script("reckon-coordinator",
@@ -508,13 +528,21 @@ TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
   ::kill(first, SIGKILL);
   // Only then: a `show` between the two would start a coordinator of its own.
   ASSERT_TRUE(Await([&] { return absl::StrContains(Text("out"), "killed by signal 9"); }));
-  const auto stub = Coordinator::NewStub(
-      *MakeChannel(std::string(absl::StripAsciiWhitespace(address)), Security::PlainText()));
+  const auto user = Security::Load(folder_ + "/runs/r/certificates/user", Role::kUser);
+  ASSERT_TRUE(user.ok()) << user.status();
+  const auto stub =
+      Coordinator::NewStub(*MakeChannel(std::string(absl::StripAsciiWhitespace(address)), *user));
   ASSERT_TRUE(Await([&] {
     grpc::ClientContext context;
     GetStatusReply status;
     return stub->GetStatus(&context, {}, &status).ok();
   }));
+  const auto stranger = Coordinator::NewStub(
+      *MakeChannel(std::string(absl::StripAsciiWhitespace(address)), Security::PlainText()));
+  grpc::ClientContext context;
+  GetStatusReply status;
+  EXPECT_EQ(stranger->GetStatus(&context, {}, &status).error_code(), grpc::StatusCode::UNAVAILABLE)
+      << "a run on one machine has certificates as well";
   EXPECT_THAT(Run("show " + folder_ + "/runs/r").out, HasSubstr("run r: "));
   EXPECT_EQ(Text("runs/r/coordinator.addr"), address) << "show has used the run's own";
   Write("runs/r/go", "");

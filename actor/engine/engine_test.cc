@@ -6,10 +6,12 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "common/base/rng.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
+#include "tests/support/text_tokenizer.h"
 
 namespace reckon {
 namespace {
@@ -18,27 +20,10 @@ using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
 
 // Each token is one letter; none is special.
-class LetterTokenizer : public Tokenizer {
+class LetterTokenizer : public TextTokenizer {
  public:
-  explicit LetterTokenizer(std::string letters = "abcdefghijklmnopqrstuvwxyz")
-      : letters_(std::move(letters)) {}
-  using Ids = absl::StatusOr<std::vector<uint32_t>>;
-  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
-  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
-  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
-  std::string Decode(absl::Span<const uint32_t> ids, bool) const override {
-    std::string text;
-    for (uint32_t id : ids) text += letters_[id % letters_.size()];
-    return text;
-  }
-  absl::string_view TokenBytes(uint32_t id) const override {
-    return absl::string_view(letters_).substr(id % letters_.size(), 1);
-  }
-  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
-  size_t vocab_size() const override { return 256; }
-
- private:
-  const std::string letters_;
+  explicit LetterTokenizer(absl::string_view letters = "abcdefghijklmnopqrstuvwxyz")
+      : TextTokenizer(absl::StrSplit(letters, absl::ByLength(1))) {}
 };
 
 using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;

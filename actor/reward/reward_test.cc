@@ -4,6 +4,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/text_tokenizer.h"
 
 namespace reckon {
 namespace {
@@ -19,17 +20,11 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
 }
 
 // Every token is one letter, except token 0, which has no text.
-class Letters : public Tokenizer {
- public:
-  using Ids = absl::StatusOr<std::vector<uint32_t>>;
-  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
-  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
-  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
-  std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
-  absl::string_view TokenBytes(uint32_t id) const override { return id == 0 ? "" : "x"; }
-  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
-  size_t vocab_size() const override { return 256; }
-};
+TextTokenizer Letters() {
+  std::vector<std::string> texts(256, "x");
+  texts[0].clear();
+  return TextTokenizer(texts);
+}
 
 WorkItem Item() {
   WorkItem item;

@@ -19,6 +19,7 @@
 #include "cli/launcher/slurm_scripts.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/net/run_certificates.h"
 
 namespace reckon {
 namespace {
@@ -54,7 +55,8 @@ absl::Status LaunchOnSlurm(const LaunchOptions& options, RunConfig config) {
   ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
   RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr, &config));
   const std::string run_dir = absl::StrCat(config.output_dir(), "/", config.name());
-  const SlurmPlace place = {.run_dir = run_dir, .programs = ProgramsFolder()};
+  const SlurmPlace place = {
+      .run_dir = run_dir, .programs = ProgramsFolder(), .certificates = run_dir + "/certificates"};
   ASSIGN_OR_RETURN(const std::vector<RenderedFile> scripts, RenderSlurm(config, place));
   if (options.dry_run) {
     RETURN_IF_ERROR(DryRun(config));
@@ -65,6 +67,7 @@ absl::Status LaunchOnSlurm(const LaunchOptions& options, RunConfig config) {
   ASSIGN_OR_RETURN(const std::unique_ptr<RunDir> run, RunDir::Open(config, options.resume));
   ASSIGN_OR_RETURN(const bool has_work, HasWork(*run));
   if (!has_work) return absl::OkStatus();
+  RETURN_IF_ERROR(EnsureRunCertificates(run_dir, config.name()).status());
   absl::StatusOr<std::vector<std::string>> lines = SubmitToSlurm(config, run_dir, scripts);
   if (!lines.ok()) {
     return absl::Status(

@@ -19,6 +19,7 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
+#include "common/net/run_certificates.h"
 #include "common/telemetry/progress.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -37,6 +38,7 @@ Progress ProgressOf(const RunDir& run_dir) {
 absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor* supervisor,
                       ProgressDisplay* display, std::stop_token stop) {
   ASSIGN_OR_RETURN(const std::string logs, run_dir.NextLogs());
+  RETURN_IF_ERROR(EnsureRunCertificates(run_dir.path(), config.name()).status());
   LocalRoles roles(config, run_dir.path(), logs);
   supervisor->on_event = [display](const std::string& event) { display->Print(event); };
   ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
@@ -44,8 +46,10 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor
   RETURN_IF_ERROR(WriteFileAtomically(run_dir.path() + "/coordinator.addr", coordinator + "\n"));
   RETURN_IF_ERROR(roles.StartActors(supervisor, coordinator));
 
+  ASSIGN_OR_RETURN(const auto security,
+                   Security::Load(roles.CertificatesFor(Role::kUser), Role::kUser));
   ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
-                   MakeChannel(coordinator, Security::PlainText()));
+                   MakeChannel(coordinator, security));
   RankWatch ranks(Coordinator::NewStub(channel),
                   absl::Milliseconds(config.coordinator().rank_timeout_ms()));
   Supervisor::Group learner;

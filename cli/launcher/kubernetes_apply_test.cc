@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/config/fields.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -21,8 +22,7 @@ using ::testing::Not;
 // A folder, and a script in the place of kubectl that is found first.
 class KubernetesApplyTest : public ::testing::Test {
  protected:
-  KubernetesApplyTest() : folder_(testing::TempDir() + "/kubernetes_apply"), path_(getenv("PATH")) {
-    std::filesystem::remove_all(folder_);
+  KubernetesApplyTest() : path_(getenv("PATH")) {
     EXPECT_TRUE(MakeFolders(folder_ + "/bin").ok());
     setenv("PATH", absl::StrCat(folder_, "/bin:", path_).c_str(), 1);
     config_.set_name("Tiny_ei");
@@ -38,7 +38,9 @@ class KubernetesApplyTest : public ::testing::Test {
   }
   std::string Calls() { return ReadFile(folder_ + "/calls").value_or(""); }
 
-  const std::string folder_, path_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
+  const std::string path_;  // of the environment
   RunConfig config_;
 };
 

@@ -17,6 +17,7 @@
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
+#include "common/net/run_certificates.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -26,8 +27,8 @@ constexpr absl::Duration kStartTimeout = absl::Seconds(60);
 // The coordinator tells its port by a file only, so its start is polled.
 constexpr absl::Duration kStartPoll = absl::Milliseconds(20);
 
-absl::Status Probe(const std::string& address) {
-  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, Security::PlainText()));
+absl::Status Probe(const std::string& address, const std::shared_ptr<const Security>& security) {
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, security));
   auto stub = reckon::Coordinator::NewStub(channel);
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(2));
@@ -53,19 +54,26 @@ LocalRoles::LocalRoles(RunConfig config, std::string run_dir, std::string logs)
       logs_(std::move(logs)),
       programs_(ProgramsFolder()) {}
 
-Command LocalRoles::Role(const std::string& program, const std::string& name,
-                         std::vector<std::string> arguments) const {
+Command LocalRoles::MakeCommand(const std::string& program, const std::string& name,
+                                std::vector<std::string> arguments) const {
   Command command = {
       name, {absl::StrCat(programs_, "/", program)}, absl::StrCat(logs_, "/", name, ".log")};
   std::move(arguments.begin(), arguments.end(), std::back_inserter(command.argv));
   return command;
 }
 
+std::string LocalRoles::CertificatesFor(Role role) const {
+  return CertificatesOf(run_dir_ + "/certificates", role);
+}
+
 Command LocalRoles::Coordinator(const std::string& listen) const {
-  return Role(
+  return MakeCommand(
       "reckon-coordinator", "coordinator",
-      CoordinatorArguments(
-          config_, {.store = run_dir_ + "/store", .listen = listen, .port_file = port_file()}));
+      CoordinatorArguments(config_,
+                           {.store = run_dir_ + "/store",
+                            .listen = listen,
+                            .port_file = port_file(),
+                            .ports = {.certificates = CertificatesFor(Role::kCoordinator)}}));
 }
 
 Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const {
@@ -75,9 +83,12 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
     threads = std::max(1u, static_cast<uint32_t>(UsableCores()) / actors);
   }
   const std::string name = absl::StrCat("actor-", index);
-  return Role(
+  return MakeCommand(
       "reckon-actor", name,
-      ActorArguments(config_, {.coordinator = coordinator, .name = name, .threads = threads}));
+      ActorArguments(config_, {.coordinator = coordinator,
+                               .name = name,
+                               .threads = threads,
+                               .ports = {.certificates = CertificatesFor(Role::kActor)}}));
 }
 
 std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const std::string& nonce,
@@ -85,16 +96,17 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
   std::vector<Command> commands;
   const uint32_t ranks = config_.resources().learner_ranks();
   for (uint32_t rank = 0; rank < ranks; ++rank) {
-    commands.push_back(
-        Role("reckon-learner", absl::StrCat("learner-", rank),
-             LearnerArguments({.coordinator = coordinator,
-                               // The others get them from rank 0.
-                               .config = rank == 0 ? run_dir_ + "/config.textproto" : "",
-                               .run_dir = rank == 0 ? run_dir_ : "",
-                               .rank = rank,
-                               .world_size = ranks,
-                               .nonce = nonce,
-                               .resume = rank == 0 && resume})));
+    commands.push_back(MakeCommand(
+        "reckon-learner", absl::StrCat("learner-", rank),
+        LearnerArguments({.coordinator = coordinator,
+                          // The others get them from rank 0.
+                          .config = rank == 0 ? run_dir_ + "/config.textproto" : "",
+                          .run_dir = rank == 0 ? run_dir_ : "",
+                          .rank = rank,
+                          .world_size = ranks,
+                          .nonce = nonce,
+                          .resume = rank == 0 && resume,
+                          .ports = {.certificates = CertificatesFor(Role::kLearner)}})));
   }
   return commands;
 }
@@ -103,6 +115,7 @@ absl::StatusOr<std::string> LocalRoles::StartCoordinator(Supervisor* supervisor,
                                                          std::stop_token stop) const {
   const std::string& listen = config_.coordinator().listen();
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
+  ASSIGN_OR_RETURN(const auto security, Security::Load(CertificatesFor(Role::kUser), Role::kUser));
   std::error_code ignored;
   std::filesystem::remove(port_file(), ignored);
   Command command = Coordinator(listen);
@@ -119,7 +132,7 @@ absl::StatusOr<std::string> LocalRoles::StartCoordinator(Supervisor* supervisor,
     supervisor->ReplaceDaemon(Coordinator(address.ToString()));
     HostPort reached = address;
     if (address.is_wildcard()) reached.host = address.host == "::" ? "::1" : "127.0.0.1";
-    last = Probe(reached.ToString());
+    last = Probe(reached.ToString(), security);
     if (!last.ok()) continue;
     return reached.ToString();
   }

@@ -16,6 +16,7 @@
 #include "common/config/config.h"
 #include "common/model/config.h"
 #include "common/net/channel.h"
+#include "common/net/run_certificates.h"
 #include "common/task/dataset/dataset.h"
 #include "common/task/prompt/overlong.h"
 
@@ -138,6 +139,7 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
   config.mutable_actor()->set_kv_cache_mib(options.kv_cache_mib);
   ASSIGN_OR_RETURN(folder_, MakeTemporaryFolder());
   RETURN_IF_ERROR(MakeFolders(folder_ + "/logs"));
+  RETURN_IF_ERROR(EnsureRunCertificates(folder_, config.name()).status());
   thread_ = std::jthread([this, config] { Supervise(config); });
   started_.WaitForNotification();
   if (ended_.HasBeenNotified()) return status_;
@@ -163,8 +165,12 @@ void LocalSession::Supervise(const RunConfig& config) {
 }
 
 absl::Status LocalSession::Publish() {
-  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0", Security::PlainText()));
-  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address_, Security::PlainText()));
+  // This process is what a learner is to a run.
+  ASSIGN_OR_RETURN(
+      const auto security,
+      Security::Load(CertificatesOf(folder_ + "/certificates", Role::kLearner), Role::kLearner));
+  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0", security));
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address_, security));
   stub_ = Coordinator::NewStub(channel);
   BeginTermRequest begin;
   begin.set_learner("local");

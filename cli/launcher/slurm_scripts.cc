@@ -15,7 +15,7 @@ namespace reckon {
 namespace {
 
 // What both scripts begin with.
-constexpr char kHead[] = R"sh(
+constexpr char kScriptHead[] = R"sh(
 set -euo pipefail
 run={RUN}
 programs={PROGRAMS}
@@ -329,9 +329,9 @@ class Scripts {
     options.Add("--ntasks-per-node", per_node);
     AddProcess(&options, resources.learner());
     // The coordinator is on the first node, and the nodes of one job have equal memory.
-    options.Add("--mem", absl::StrCat(per_node * resources.learner().memory_gib() +
-                                          resources.coordinator().memory_gib(),
-                                      "G"));
+    options.Add("--mem-per-cpu", PerCpu(per_node * resources.learner().memory_gib() +
+                                            resources.coordinator().memory_gib(),
+                                        per_node * ClusterCpus(resources.learner())));
     if (heterogeneous()) {
       options.Add("hetjob");
       RETURN_IF_ERROR(AddCommon(&options, ActorPartition()));
@@ -398,16 +398,19 @@ class Scripts {
   }
 
   std::string Head() const {
-    return absl::StrReplaceAll(kHead, {{"{RUN}", ShellQuoted(place_.run_dir)},
+    return absl::StrReplaceAll(kScriptHead, {{"{RUN}", ShellQuoted(place_.run_dir)},
                                        {"{PROGRAMS}", ShellQuoted(place_.programs)},
                                        {"{SETUP}", absl::StrJoin(slurm_.setup(), "\n")}});
   }
 
-  // Memory of actors is asked for by core, since a step of several cannot ask by process.
+  // Memory is asked for by core, since a step of several actors cannot ask by process, and the
+  // parts of a heterogeneous job all have to ask in the same way.
+  static std::string PerCpu(uint64_t gib, uint32_t cpus) {
+    return absl::StrCat((gib * 1024 + cpus - 1) / cpus, "M");
+  }
   std::string ActorMemoryPerCpu() const {
     const RoleResources& resources = config_.resources().actor();
-    const uint32_t cpus = ClusterCpus(resources);
-    return absl::StrCat((uint64_t{resources.memory_gib()} * 1024 + cpus - 1) / cpus, "M");
+    return PerCpu(resources.memory_gib(), ClusterCpus(resources));
   }
 
   std::string ActorPartition() const {

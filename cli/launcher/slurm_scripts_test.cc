@@ -50,7 +50,7 @@ TEST(SlurmScriptsTest, AskForWhatTheConfigGivesToEachProcess) {
   EXPECT_THAT(scripts.learner,
               AllOf(HasSubstr("#SBATCH --nodes=2\n#SBATCH --ntasks-per-node=2\n"),
                     HasSubstr("#SBATCH --cpus-per-task=8\n"),
-                    HasSubstr("#SBATCH --mem=24G\n"),  // two ranks, and the coordinator
+                    HasSubstr("#SBATCH --mem-per-cpu=1536M\n"),  // two ranks, and the coordinator
                     HasSubstr("#SBATCH --partition=gpu\n"), HasSubstr("#SBATCH --account=a1\n"),
                     HasSubstr("#SBATCH --qos=high\n"), HasSubstr("#SBATCH --time=240\n"),
                     HasSubstr("#SBATCH --signal=B:USR1@90\n"), HasSubstr("#SBATCH --requeue\n"),
@@ -93,16 +93,19 @@ TEST(SlurmScriptsTest, NamesAndFoldersAreQuoted) {
 }
 
 TEST(SlurmScriptsTest, RefusesWhatNoScriptCanSay) {
-  for (const auto& [more, why] :
-       {std::pair{"slurm { partition: 'a\\nb' }", "slurm.partition"},
-        {"slurm { option: 'constraint=h100' }", "slurm.option"},
-        {"slurm { option: '--a\\n#SBATCH --b' }", "slurm.option"},
-        {"resources { learner_ranks: 3 }", "must be a multiple of resources.learner_nodes, 2"}}) {
+  for (const auto& [more, why] : {std::pair{"slurm { partition: 'a\\nb' }", "slurm.partition"},
+                                  {"slurm { option: 'constraint=h100' }", "slurm.option"},
+                                  {"slurm { option: '--a\\n#SBATCH --b' }", "slurm.option"}}) {
     const absl::Status status =
         RenderSlurm(SlurmConfig(more), {.run_dir = "/r", .programs = "/bin"}).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << more;
     EXPECT_THAT(std::string(status.message()), HasSubstr(why));
   }
+  RunConfig uneven = SlurmConfig("");
+  uneven.mutable_resources()->set_learner_ranks(3);
+  EXPECT_THAT(
+      std::string(RenderSlurm(uneven, {.run_dir = "/r", .programs = "/bin"}).status().message()),
+      HasSubstr("must be a multiple of resources.learner_nodes, 2"));
 }
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace reckon {
 namespace {
 
 // The policy lets the page load nothing at all.
-constexpr const char* kHead = R"(<!doctype html>
+constexpr const char* kPageHead = R"(<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width,initial-scale=1">
 <meta name="color-scheme" content="light dark">
@@ -119,7 +119,7 @@ class ReportPage {
 
   std::string Text() {
     const std::string title = sweep_.has_title() ? sweep_.title() : sweep_.name();
-    out_ = absl::StrCat(kHead, "<title>", EscapeHtml(title), "</title><style>", kPageStyle,
+    out_ = absl::StrCat(kPageHead, "<title>", EscapeHtml(title), "</title><style>", kPageStyle,
                         kChartStyle, "</style></head><body><main>");
     Head(title);
     Results();

@@ -1,7 +1,7 @@
 #include "cli/sweep/run_command.h"
 
 #include "absl/strings/str_cat.h"
-#include "cli/commands/train.h"
+#include "cli/launcher/shell.h"
 
 namespace reckon {
 namespace {

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -20,7 +21,6 @@ using testing::StartsWith;
 class SweepPlanTest : public testing::Test {
  protected:
   SweepPlanTest() {
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     Write("ei.textproto", R"(data { train: "builtin" } model { path: "m" } stage { ei {} })");
     Write("ppo.textproto", R"(data { train: "builtin" } model { path: "m" } stage { ppo {} })");
@@ -49,7 +49,8 @@ class SweepPlanTest : public testing::Test {
     return names;
   }
 
-  const std::string folder_ = testing::TempDir() + "/sweep_plan_test";
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
 };
 
 TEST_F(SweepPlanTest, AGridHasEveryCombinationAndSeedsVarySlowest) {
@@ -132,7 +133,7 @@ TEST_F(SweepPlanTest, UnknownAndUselessFieldsAreErrorsOfTheirLine) {
   const std::string config = "config: \"ei.textproto\" ";
   const std::string axis = "grid { field: \"eval.samples\" value: \"2\" }\n";
   for (const auto& [text, error] : std::vector<std::pair<std::string, std::string>>{
-           {"grids {}", "s.textproto:2:1: no field named 'grids'; did you mean 'grid'?"},
+           {"grids {}", "s.textproto:2:7: no field named 'grids'; did you mean 'grid'?"},
            {config + "seed: 1\nseed_count: 3", "s.textproto:3: seed_count: the seeds are listed"},
            {config + "seed: 1 seed: 1", "seed: 1 is given twice"},
            {config + "seed_count: 0", "s.textproto:2: seed_count is 0; allowed: 1 to 1000"},

@@ -11,6 +11,7 @@
 #include "common/config/config.h"
 #include "common/telemetry/metrics.h"
 #include "common/telemetry/progress.h"
+#include "common/testing/temp_folder.h"
 #include "common/text/message_json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,7 +28,6 @@ using testing::StartsWith;
 class SweepResultsTest : public testing::Test {
  protected:
   SweepResultsTest() {
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_);
     std::ofstream(folder_ + "/ei.textproto")
         << R"(data { train: "builtin" } model { path: "m" } stage { ei {} })";
@@ -96,7 +96,8 @@ class SweepResultsTest : public testing::Test {
                       SweepEngine::kLocal);
   }
 
-  const std::string folder_ = testing::TempDir() + "/sweep_results_test";
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
   SweepFile file_;
   SweepPlan plan_;
 };

@@ -15,6 +15,7 @@
 #include "common/config/config.h"
 #include "common/telemetry/progress.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -34,7 +35,6 @@ namespace fs = std::filesystem;
 class SweepRunnerTest : public testing::Test {
  protected:
   SweepRunnerTest() {
-    fs::remove_all(folder_);
     fs::create_directories(folder_ + "/bin");
     fs::create_directories(folder_ + "/configs");
     ::setenv("RECKON_PROGRAMS", (folder_ + "/bin").c_str(), 1);
@@ -94,7 +94,8 @@ finish() { begin; echo '{"finished": true}' > $run/progress.json; }
     return absl::StrSplit(*text, '\n', absl::SkipEmpty());
   }
 
-  const std::string folder_ = testing::TempDir() + "/sweep_runner_test";
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
   SweepPlan plan_;
   std::ostringstream out_;
   int ends_ = 0;

@@ -5,201 +5,53 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/printable.h"
 #include "common/base/status_macros.h"
+#include "common/model/config_fields.h"
+#include "common/model/families.h"
 #include "common/model/kernels/cpu/attention.h"
 #include "common/text/json.h"
 
 namespace reckon {
 namespace {
 
-constexpr int64_t kMaxDimension = 1 << 24;
 constexpr int64_t kMaxLayers = 1024;  // a layer takes memory before its weights are known to exist
-// Factors outside this range make angles that overflow to NaN.
-constexpr double kMinFactor = 1e-12, kMaxFactor = 1e12;
-
-absl::Status Bad(absl::string_view field, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("config.json: ", field, ": ", what));
-}
-
-absl::StatusOr<int64_t> Dimension(const nlohmann::json& json, const char* field,
-                                  int64_t max = kMaxDimension) {
-  auto it = json.find(field);
-  if (it == json.end()) return Bad(field, "missing");
-  if (!it->is_number_integer()) return Bad(field, "must be a whole number");
-  absl::StatusOr<int64_t> value = GetInt(json, field);  // fails above 2^63
-  if (!value.ok() || *value < 1 || *value > max) {
-    return Bad(field, absl::StrCat(it->dump(), " is not in 1 .. ", max));
-  }
-  return value;
-}
-
-absl::Status Positive(const nlohmann::json& json, const char* field, double* value) {
-  auto it = json.find(field);
-  if (it == json.end()) return absl::OkStatus();
-  if (!it->is_number() || !(it->get<double>() >= kMinFactor && it->get<double>() <= kMaxFactor)) {
-    return Bad(field, "must be a positive number, 1e-12 to 1e12");
-  }
-  *value = it->get<double>();
-  return absl::OkStatus();
-}
-
-absl::Status Unsupported(absl::string_view field, absl::string_view what) {
-  return absl::UnimplementedError(absl::StrCat("config.json: ", field, ": ", what));
-}
-
-absl::Status RequirePositive(const nlohmann::json& json, const char* field, double* value) {
-  if (!json.contains(field)) return Bad(field, "missing");
-  return Positive(json, field, value);
-}
 
 // Reads rope_theta and rope_scaling or, since transformers 5, rope_parameters with both.
 absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
-  RETURN_IF_ERROR(Positive(json, "rope_theta", &rope->theta));
+  RETURN_IF_ERROR(config_fields::Positive(json, "rope_theta", &rope->theta));
   const char* field =
       FindField(json, "rope_parameters") != nullptr ? "rope_parameters" : "rope_scaling";
   const nlohmann::json* given = FindField(json, field);
   if (given == nullptr) return absl::OkStatus();
-  if (!given->is_object()) return Bad(field, "must be an object");
-  RETURN_IF_ERROR(Positive(*given, "rope_theta", &rope->theta));
+  if (!given->is_object()) return config_fields::Bad(field, "must be an object");
+  RETURN_IF_ERROR(config_fields::Positive(*given, "rope_theta", &rope->theta));
   absl::StatusOr<std::string> type = GetStringOr(*given, "type", "default");
   // `rope_type` is the newer name and wins.
   if (type.ok()) type = GetStringOr(*given, "rope_type", *type);
-  if (!type.ok()) return Bad(field, type.status().message());
+  if (!type.ok()) return config_fields::Bad(field, type.status().message());
   if (given->contains("full_attention") || given->contains("sliding_attention")) {
-    return Unsupported(field, "one for each kind of layer is not supported");
+    return config_fields::Unsupported(field, "one for each kind of layer is not supported");
   }
   // Dynamic scaling begins beyond the positions that the model was trained for.
   if (*type == "default" || *type == "dynamic") return absl::OkStatus();
   if (*type == "linear") {
     rope->scaling = RopeSettings::kLinear;
-    return RequirePositive(*given, "factor", &rope->factor);
+    return config_fields::RequirePositive(*given, "factor", &rope->factor);
   }
   if (*type != "llama3") {
-    return Unsupported(absl::StrCat(field, ".rope_type"),
-                       "only default, dynamic, linear and llama3 are supported");
+    return config_fields::Unsupported(absl::StrCat(field, ".rope_type"),
+                                      "only default, dynamic, linear and llama3 are supported");
   }
   rope->scaling = RopeSettings::kLlama3;
-  RETURN_IF_ERROR(RequirePositive(*given, "factor", &rope->factor));
-  RETURN_IF_ERROR(RequirePositive(*given, "low_freq_factor", &rope->low_freq_factor));
-  RETURN_IF_ERROR(RequirePositive(*given, "high_freq_factor", &rope->high_freq_factor));
+  RETURN_IF_ERROR(config_fields::RequirePositive(*given, "factor", &rope->factor));
   RETURN_IF_ERROR(
-      RequirePositive(*given, "original_max_position_embeddings", &rope->original_max_positions));
+      config_fields::RequirePositive(*given, "low_freq_factor", &rope->low_freq_factor));
+  RETURN_IF_ERROR(
+      config_fields::RequirePositive(*given, "high_freq_factor", &rope->high_freq_factor));
+  RETURN_IF_ERROR(config_fields::RequirePositive(*given, "original_max_position_embeddings",
+                                                 &rope->original_max_positions));
   if (rope->high_freq_factor <= rope->low_freq_factor) {
-    return Bad("high_freq_factor", "must be above low_freq_factor");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> IsTrue(const nlohmann::json& json, const char* field) {
-  absl::StatusOr<bool> value = GetBoolOr(json, field, false);
-  if (!value.ok()) return Bad(field, "must be true or false");
-  return value;
-}
-
-// What the families differ in where config.json says nothing: the defaults of transformers'
-// classes.
-struct Family {
-  absl::string_view name;
-  bool qkv_bias = false;
-  bool qk_norm = false;
-  bool tied = false;
-  double theta = 10000;
-  int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
-  int64_t window = 0;    // 0: none, if no layer has one
-};
-constexpr Family kFamilies[] = {{.name = "llama"},
-                                {.name = "mistral", .window = 4096},
-                                {.name = "ministral"},
-                                {.name = "qwen2", .qkv_bias = true},
-                                {.name = "qwen3", .qk_norm = true, .head_dim = 128},
-                                {.name = "smollm3", .tied = true, .theta = 2e6},
-                                {.name = "seed_oss", .qkv_bias = true, .head_dim = 128}};
-
-absl::StatusOr<Family> FamilyOf(const nlohmann::json& json) {
-  const nlohmann::json* type = FindField(json, "model_type");
-  if (type == nullptr || !type->is_string()) return Bad("model_type", "missing");
-  std::string known;
-  for (const Family& family : kFamilies) {
-    if (*type == std::string(family.name)) return family;
-    absl::StrAppend(&known, known.empty() ? "" : ", ", family.name);
-  }
-  return Unsupported("model_type", absl::StrCat("'", Printable(type->get<std::string>()),
-                                                "' is not supported; these are: ", known));
-}
-
-// Options that change the block into one that Reckon does not have.
-absl::Status CheckOptions(const nlohmann::json& json, const Family& family) {
-  for (const char* field : {"mlp_bias", "attention_out_bias"}) {
-    ASSIGN_OR_RETURN(const bool given, IsTrue(json, field));
-    if (given) return Unsupported(field, "true is not supported");
-  }
-  ASSIGN_OR_RETURN(const bool bias, IsTrue(json, "attention_bias"));
-  if (bias && !family.qkv_bias) return Unsupported("attention_bias", "true is not supported");
-  const nlohmann::json* activation = FindField(json, "hidden_act");
-  if (activation != nullptr && *activation != "silu") {
-    return Unsupported("hidden_act", "only silu is supported");
-  }
-  const nlohmann::json* rotated = FindField(json, "partial_rotary_factor");
-  if (rotated != nullptr && *rotated != 1.0) {
-    return Unsupported("partial_rotary_factor", "only 1 is supported");
-  }
-  if (FindField(json, "quantization_config") != nullptr) {
-    return Unsupported("quantization_config",
-                       "quantised weights are not supported; use the model in BF16, F16 or F32");
-  }
-  return absl::OkStatus();
-}
-
-// Limits max_positions to the window, if some layer has one.
-absl::Status ParseWindow(const nlohmann::json& json, const Family& family, ModelConfig* config) {
-  bool slides = family.name == "mistral";  // in every layer
-  ASSIGN_OR_RETURN(const bool used, IsTrue(json, "use_sliding_window"));
-  slides |= used;
-  if (const nlohmann::json* kinds = FindField(json, "layer_types")) {
-    if (!kinds->is_array()) return Bad("layer_types", "must be an array");
-    for (const nlohmann::json& kind : *kinds) {
-      if (kind != "full_attention" && kind != "sliding_attention") {
-        return Unsupported("layer_types",
-                           "only full_attention and sliding_attention are supported");
-      }
-      slides |= kind == "sliding_attention";
-    }
-  }
-  if (!slides) return absl::OkStatus();
-  int64_t window = family.window;
-  if (json.contains("sliding_window")) {
-    if (FindField(json, "sliding_window") == nullptr) return absl::OkStatus();
-    ASSIGN_OR_RETURN(window, Dimension(json, "sliding_window"));
-  }
-  if (window == 0) return Bad("sliding_window", "missing");
-  config->max_positions = std::min(config->max_positions, window);
-  return absl::OkStatus();
-}
-
-// SmolLM3: no_rope_layers has a 1 for each layer with RoPE; without it, every
-// no_rope_layer_interval-th layer is without.
-absl::Status ParseNoRope(const nlohmann::json& json, ModelConfig* config) {
-  const nlohmann::json* uses = FindField(json, "no_rope_layers");
-  if (uses == nullptr) {
-    int64_t interval = 4;
-    if (FindField(json, "no_rope_layer_interval") != nullptr) {
-      ASSIGN_OR_RETURN(interval, Dimension(json, "no_rope_layer_interval"));
-    }
-    for (int64_t i = interval - 1; i < config->num_layers; i += interval) {
-      config->no_rope.push_back(i);
-    }
-    return absl::OkStatus();
-  }
-  if (!uses->is_array() || static_cast<int64_t>(uses->size()) < config->num_layers) {
-    return Bad("no_rope_layers", "must be an array with a number for each layer");
-  }
-  for (int64_t i = 0; i < config->num_layers; ++i) {
-    if ((*uses)[i] == 0) {
-      config->no_rope.push_back(i);
-    } else if ((*uses)[i] != 1) {
-      return Bad("no_rope_layers", "must be an array of 0 and 1");
-    }
+    return config_fields::Bad("high_freq_factor", "must be above low_freq_factor");
   }
   return absl::OkStatus();
 }
@@ -215,60 +67,63 @@ TensorEntry Entry(const std::string& name, std::vector<int64_t> shape) {
 
 absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   auto parsed = ParseJson(config_json);
-  if (!parsed.ok()) return Bad("file", parsed.status().message());
+  if (!parsed.ok()) return config_fields::Bad("file", parsed.status().message());
   const nlohmann::json& json = *parsed;
-  if (!json.is_object()) return Bad("file", "must be an object");
+  if (!json.is_object()) return config_fields::Bad("file", "must be an object");
   ASSIGN_OR_RETURN(const Family family, FamilyOf(json));
   RETURN_IF_ERROR(CheckOptions(json, family));
   ModelConfig config;
   config.qkv_bias = family.qkv_bias;
   // The others ignore the field: Qwen2 always has these biases.
   if (family.name == "seed_oss" && json.contains("attention_bias")) {
-    ASSIGN_OR_RETURN(config.qkv_bias, IsTrue(json, "attention_bias"));
+    ASSIGN_OR_RETURN(config.qkv_bias, config_fields::IsTrue(json, "attention_bias"));
   }
   config.qk_norm = family.qk_norm;
   config.rms_norm_eps = 1e-6;  // of transformers' classes
   config.rope.theta = family.theta;
-  ASSIGN_OR_RETURN(config.vocab_size, Dimension(json, "vocab_size"));
-  ASSIGN_OR_RETURN(config.hidden_size, Dimension(json, "hidden_size"));
-  ASSIGN_OR_RETURN(config.intermediate_size, Dimension(json, "intermediate_size"));
-  ASSIGN_OR_RETURN(config.num_layers, Dimension(json, "num_hidden_layers", kMaxLayers));
-  ASSIGN_OR_RETURN(config.num_heads, Dimension(json, "num_attention_heads"));
+  ASSIGN_OR_RETURN(config.vocab_size, config_fields::Dimension(json, "vocab_size"));
+  ASSIGN_OR_RETURN(config.hidden_size, config_fields::Dimension(json, "hidden_size"));
+  ASSIGN_OR_RETURN(config.intermediate_size, config_fields::Dimension(json, "intermediate_size"));
+  ASSIGN_OR_RETURN(config.num_layers,
+                   config_fields::Dimension(json, "num_hidden_layers", kMaxLayers));
+  ASSIGN_OR_RETURN(config.num_heads, config_fields::Dimension(json, "num_attention_heads"));
   // Without the field, as in Llama 1: multi-head attention.
   config.num_kv_heads = config.num_heads;
   if (FindField(json, "num_key_value_heads") != nullptr) {
-    ASSIGN_OR_RETURN(config.num_kv_heads, Dimension(json, "num_key_value_heads"));
+    ASSIGN_OR_RETURN(config.num_kv_heads, config_fields::Dimension(json, "num_key_value_heads"));
   }
-  ASSIGN_OR_RETURN(config.max_positions, Dimension(json, "max_position_embeddings"));
+  ASSIGN_OR_RETURN(config.max_positions, config_fields::Dimension(json, "max_position_embeddings"));
   if (config.num_heads % config.num_kv_heads != 0) {
-    return Bad("num_key_value_heads", "must divide num_attention_heads");
+    return config_fields::Bad("num_key_value_heads", "must divide num_attention_heads");
   }
   if (FindField(json, "head_dim") != nullptr) {
-    ASSIGN_OR_RETURN(config.head_dim, Dimension(json, "head_dim"));
+    ASSIGN_OR_RETURN(config.head_dim, config_fields::Dimension(json, "head_dim"));
   } else if (!json.contains("head_dim") && family.head_dim > 0) {
     config.head_dim = family.head_dim;
   } else {
     if (config.hidden_size % config.num_heads != 0) {
-      return Bad("hidden_size", "must be a multiple of num_attention_heads");
+      return config_fields::Bad("hidden_size", "must be a multiple of num_attention_heads");
     }
     config.head_dim = config.hidden_size / config.num_heads;
   }
   // Even, because RoPE rotates pairs of lanes and bf16 kernels read pairs of numbers; bounded,
   // because the portable kernel keeps one head's sums on its stack.
   if (config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim) {
-    return Bad("head_dim", absl::StrCat("must be even and at most ", kMaxHeadDim));
+    return config_fields::Bad("head_dim", absl::StrCat("must be even and at most ", kMaxHeadDim));
   }
   // A row of activations is a left operand of a bf16 product as it is, without padding (gemm.h: lda
   // >= padded_k).
-  if (config.hidden_size % 2 != 0) return Bad("hidden_size", "must be even");
-  if (config.intermediate_size % 2 != 0) return Bad("intermediate_size", "must be even");
-  RETURN_IF_ERROR(Positive(json, "rms_norm_eps", &config.rms_norm_eps));
+  if (config.hidden_size % 2 != 0) return config_fields::Bad("hidden_size", "must be even");
+  if (config.intermediate_size % 2 != 0)
+    return config_fields::Bad("intermediate_size", "must be even");
+  RETURN_IF_ERROR(config_fields::Positive(json, "rms_norm_eps", &config.rms_norm_eps));
   RETURN_IF_ERROR(ParseRope(json, &config.rope));
   RETURN_IF_ERROR(ParseWindow(json, family, &config));
   if (family.name == "smollm3") RETURN_IF_ERROR(ParseNoRope(json, &config));
   config.tie_word_embeddings = family.tied;
   if (FindField(json, "tie_word_embeddings") != nullptr) {
-    ASSIGN_OR_RETURN(config.tie_word_embeddings, IsTrue(json, "tie_word_embeddings"));
+    ASSIGN_OR_RETURN(config.tie_word_embeddings,
+                     config_fields::IsTrue(json, "tie_word_embeddings"));
   }
   return config;
 }

@@ -30,7 +30,7 @@ struct RopeSettings {
 // one block with options:
 //   llama      Llama 1 to 3, SmolLM2, and many that took over its shape
 //   mistral    Mistral
-//   ministral  Ministral
+//   ministral  Ministral; cwm: Code World Model, its shape
 //   qwen2      Qwen2, Qwen2.5: with qkv_bias
 //   qwen3      Qwen3: with qk_norm
 //   smollm3    SmolLM3: some layers without RoPE

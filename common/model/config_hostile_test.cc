@@ -146,6 +146,8 @@ TEST(ModelConfigFamilies, TakeTheDefaultsOfTheirClasses) {
   EXPECT_TRUE(parse("qwen2", {}).qkv_bias);
   EXPECT_EQ(parse("qwen3", {}).head_dim, 128);
   EXPECT_EQ(parse("qwen3", {{"head_dim", nullptr}}).head_dim, 8);
+  EXPECT_EQ(parse("cwm", {}).max_positions, 8192);
+  EXPECT_EQ(parse("cwm", {}).head_dim, 128);
   EXPECT_TRUE(parse("seed_oss", {}).qkv_bias);
   EXPECT_FALSE(parse("seed_oss", {{"attention_bias", false}}).qkv_bias);
   const ModelConfig smollm3 = parse("smollm3", {{"num_hidden_layers", 9}});

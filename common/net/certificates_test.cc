@@ -11,17 +11,13 @@
 #include "common/base/files.h"
 #include "common/net/run_certificates.h"
 #include "common/net/secret_file.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
 
 constexpr char kUri[] = "spiffe://reckon/run/a/role/actor";
 
-std::string Fresh(const std::string& name) {
-  const std::string folder = testing::TempDir() + "/" + name;
-  std::filesystem::remove_all(folder);
-  return folder;
-}
 std::string Read(const std::string& path) {
   const auto text = ReadFile(path);
   EXPECT_TRUE(text.ok()) << text.status();
@@ -79,7 +75,8 @@ TEST(CertificatesTest, TokensAreLongAndDiffer) {
 }
 
 TEST(RunCertificatesTest, EveryRoleGetsAFolderThatOnlyItsOwnerReads) {
-  const CertificateOptions options = {.run = "r1", .folder = Fresh("certs")};
+  const TempFolder temp;
+  const CertificateOptions options = {.run = "r1", .folder = temp.path() + "/certs"};
   ASSERT_TRUE(WriteCertificates(options).ok());
   for (const Role role : kAllRoles) {
     const std::string folder = CertificatesOf(options.folder, role);
@@ -96,7 +93,8 @@ TEST(RunCertificatesTest, EveryRoleGetsAFolderThatOnlyItsOwnerReads) {
 }
 
 TEST(RunCertificatesTest, ASecondCallRenewsByTheSameAuthorityAndToken) {
-  CertificateOptions options = {.run = "r1", .folder = Fresh("renew")};
+  const TempFolder temp;
+  CertificateOptions options = {.run = "r1", .folder = temp.path() + "/renew"};
   ASSERT_TRUE(WriteCertificates(options).ok());
   const std::string actor = CertificatesOf(options.folder, Role::kActor);
   const std::string certificate = Read(actor + "/tls.crt"), authorities = Read(actor + "/ca.crt"),
@@ -111,15 +109,17 @@ TEST(RunCertificatesTest, ASecondCallRenewsByTheSameAuthorityAndToken) {
 }
 
 TEST(RunCertificatesTest, WithoutTheAuthoritysKeyThereAreNoMore) {
+  const TempFolder temp;
   const CertificateOptions options = {
-      .run = "r1", .folder = Fresh("forgotten"), .keep_authority_key = false};
+      .run = "r1", .folder = temp.path() + "/forgotten", .keep_authority_key = false};
   ASSERT_TRUE(WriteCertificates(options).ok());
   EXPECT_FALSE(std::filesystem::exists(options.folder + "/authority/ca.key"));
   EXPECT_EQ(WriteCertificates(options).code(), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST(RunCertificatesTest, ARunThatStartsKeepsGoodCertificatesAndReplacesOthers) {
-  const std::string run_dir = Fresh("run");
+  const TempFolder temp;
+  const std::string run_dir = temp.path() + "/run";
   ASSERT_EQ(*EnsureRunCertificates(run_dir, "r1"), run_dir + "/certificates");
   const std::string path = run_dir + "/certificates/learner/tls.crt";
   const std::string first = Read(path);
@@ -143,7 +143,8 @@ TEST(RunCertificatesTest, ARunThatStartsKeepsGoodCertificatesAndReplacesOthers) 
 }
 
 TEST(RunCertificatesTest, ARotationHasThreeStepsInOrder) {
-  const CertificateOptions options = {.run = "r1", .folder = Fresh("rotation")};
+  const TempFolder temp;
+  const CertificateOptions options = {.run = "r1", .folder = temp.path() + "/rotation"};
   ASSERT_TRUE(WriteCertificates(options).ok());
   const std::string actor = CertificatesOf(options.folder, Role::kActor);
   const std::string old_authority = Read(actor + "/ca.crt"), old_token = Read(actor + "/token");

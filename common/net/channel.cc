@@ -40,7 +40,14 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
     const std::string& address, const std::shared_ptr<const Security>& security, Service service) {
   ASSIGN_OR_RETURN(const HostPort peer, ParseHostPort(address));
   ASSIGN_OR_RETURN(const auto credentials, security->ForChannel(peer, service));
-  return grpc::CreateCustomChannel(peer.ToString(), credentials, ClientArguments());
+  grpc::ChannelArguments args = ClientArguments();
+  if (!security->is_plain_text()) {
+    // Who the server is, Security checks by the role in its certificate. This is only the name that
+    // the server looks for among its certificates, which gRPC logs as an error for each connection
+    // when there is none: the common name that `reckon certs` writes.
+    args.SetSslTargetNameOverride(service == Service::kCoordinator ? "coordinator" : "learner");
+  }
+  return grpc::CreateCustomChannel(peer.ToString(), credentials, args);
 }
 
 absl::Status ListenOn(const HostPort& address, const std::shared_ptr<const Security>& security,

@@ -10,14 +10,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
 
-std::string Path(const std::string& name) { return testing::TempDir() + "/" + name; }
-
 TEST(SecretFileTest, OthersMustNotReadIt) {
-  const std::string path = Path("secret");
+  const TempFolder temp;
+  const std::string path = temp.path() + "/secret";
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   for (const mode_t mode : {0600, 0400}) {
     ASSERT_EQ(chmod(path.c_str(), mode), 0);
@@ -29,17 +29,19 @@ TEST(SecretFileTest, OthersMustNotReadIt) {
     EXPECT_EQ(status.code(), absl::StatusCode::kPermissionDenied) << mode;
     EXPECT_TRUE(absl::StrContains(status.message(), path));
   }
-  EXPECT_EQ(ReadSecretFile(Path("absent"), 100).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(ReadSecretFile(temp.path() + "/absent", 100).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 // As Kubernetes gives a secret to a pod: owned by root, read by a group.
 TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   if (geteuid() != 0) GTEST_SKIP() << "needs root";
-  // In a folder of its own that every user may pass.
-  char folder[] = "/tmp/reckon_secret_XXXXXX";
-  ASSERT_NE(mkdtemp(folder), nullptr);
-  ASSERT_EQ(chmod(folder, 0755), 0);
-  const std::string path = absl::StrCat(folder, "/of_root");
+  // By a relative path, because other users may not pass the folders above.
+  const TempFolder temp;
+  const std::string before = std::filesystem::current_path();
+  std::filesystem::current_path(temp.path());
+  ASSERT_EQ(chmod(".", 0755), 0);
+  const std::string path = "of_root";
   ASSERT_TRUE(WriteFileAtomically(path, "text").ok());
   ASSERT_EQ(chown(path.c_str(), 0, 4242), 0);
   const auto read_as = [&](uid_t user, mode_t mode) {
@@ -57,7 +59,7 @@ TEST(SecretFileTest, AGroupMayReadWhatRootOwns) {
   EXPECT_EQ(read_as(4241, 0660).code(), absl::StatusCode::kPermissionDenied);
   ASSERT_EQ(chown(path.c_str(), 4240, 4242), 0);
   EXPECT_EQ(read_as(4241, 0440).code(), absl::StatusCode::kPermissionDenied) << "another user's";
-  std::filesystem::remove_all(folder);
+  std::filesystem::current_path(before);
 }
 
 TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
@@ -75,7 +77,8 @@ TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
 }
 
 TEST(WatchedFileTest, LooksOnceASecondAndKeepsWhatWasGood) {
-  const std::string path = Path("watched");
+  const TempFolder temp;
+  const std::string path = temp.path() + "/watched";
   const auto write = [&](absl::string_view text) {
     ASSERT_TRUE(WriteFileAtomically(path, text).ok());
   };
@@ -105,7 +108,8 @@ TEST(WatchedFileTest, LooksOnceASecondAndKeepsWhatWasGood) {
 }
 
 TEST(WatchedFileTest, AFileThatCannotBeReadAtTheStartIsAnError) {
-  EXPECT_FALSE(WatchedFile::Open(Path("absent"), [](const std::string& path) {
+  const TempFolder temp;
+  EXPECT_FALSE(WatchedFile::Open(temp.path() + "/absent", [](const std::string& path) {
                  return ReadFile(path, 100);
                }).ok());
 }

@@ -10,6 +10,7 @@
 #include "common/net/certificates.h"
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -42,8 +43,7 @@ TEST(PlainTextTest, IsForLoopbackOnly) {
 class LoadTest : public testing::Test {
  protected:
   void SetUp() override {
-    folder_ = testing::TempDir() + "/load";
-    std::filesystem::remove_all(folder_);
+    folder_ = temp_.path() + "/load";
     ASSERT_TRUE(WriteCertificates({.run = "r1", .folder = folder_}).ok());
     actor_ = CertificatesOf(folder_, Role::kActor);
   }
@@ -55,6 +55,7 @@ class LoadTest : public testing::Test {
     EXPECT_FALSE(absl::StrContains(message, "PRIVATE KEY")) << message;
     return security.status();
   }
+  const TempFolder temp_;
   std::string folder_, actor_;
 };
 

@@ -5,6 +5,7 @@
 #include <fstream>
 
 #include "common/telemetry/metrics.h"
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -12,11 +13,8 @@ namespace {
 
 class MetricsFileTest : public testing::Test {
  protected:
-  MetricsFileTest() {
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
-  const std::string run_dir_ = testing::TempDir() + "/metrics_file_test";
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(MetricsFileTest, ReadsWhatTheWriterWrote) {

@@ -110,10 +110,17 @@ void MetricsServer::Serve() {
 
 absl::Status MetricsServer::Listen(const std::string& listen) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
+  // As gRPC does for the other ports: all addresses are those of IPv4 where there is no IPv6.
+  std::string host = address.host;
+  if (host == "::") {
+    const int probe = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (probe < 0) host = "0.0.0.0";
+    if (probe >= 0) ::close(probe);
+  }
   addrinfo hints = {.ai_flags = AI_PASSIVE | AI_NUMERICSERV, .ai_socktype = SOCK_STREAM};
   addrinfo* found = nullptr;
   if (const int error =
-          ::getaddrinfo(address.host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
+          ::getaddrinfo(host.c_str(), absl::StrCat(address.port).c_str(), &hints, &found);
       error != 0) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", listen, ": ", ::gai_strerror(error)));
@@ -127,6 +134,10 @@ absl::Status MetricsServer::Listen(const std::string& listen) {
   // Else a role that starts again waits for the old connections to time out.
   const int on = 1;
   ::setsockopt(listener_, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+  if (found->ai_family == AF_INET6) {  // "::" takes IPv4 as well, whatever the system's default
+    const int off = 0;
+    ::setsockopt(listener_, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof(off));
+  }
   if (::bind(listener_, found->ai_addr, found->ai_addrlen) != 0) return fail();
   if (::listen(listener_, kMaxConnections) != 0) return fail();
   sockaddr_storage bound = {};

@@ -114,6 +114,13 @@ TEST_F(MetricsServerTest, WrongAddressesAreOneLine) {
   }
 }
 
+TEST_F(MetricsServerTest, ListensOnAllAddressesOfBothKinds) {
+  auto server = MetricsServer::Start("[::]:0", &registry_);
+  ASSERT_TRUE(server.ok()) << server.status();
+  server_ = *std::move(server);  // Connect does so by IPv4
+  EXPECT_THAT(Exchange("GET /metrics HTTP/1.1\r\n\r\n"), HasSubstr("reckon_rollouts_total 4\n"));
+}
+
 TEST_F(MetricsServerTest, ListensOnIpv6) {
   auto server = MetricsServer::Start("[::1]:0", &registry_);
   ASSERT_TRUE(server.ok()) << server.status();

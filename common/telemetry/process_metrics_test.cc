@@ -3,6 +3,7 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 // Last.
@@ -47,8 +48,9 @@ TEST(ProcessMetricsTest, CountsWarningsAndErrors) {
 }
 
 TEST(ProcessMetricsTest, KnowsTheDiskOfAFolderButNotItsName) {
+  const TempFolder temp;
   Registry registry;
-  const Registry::Handle disk = WatchDisk(testing::TempDir(), &registry);
+  const Registry::Handle disk = WatchDisk(temp.path(), &registry);
   const std::string page = registry.Text();
   EXPECT_GT(Value(page, "reckon_disk_free_bytes"), 0);
   EXPECT_GE(Value(page, "reckon_disk_size_bytes"), Value(page, "reckon_disk_free_bytes"));

@@ -16,7 +16,7 @@ Histogram& WeightPushSeconds(const std::string& part, Registry* registry) {
       ExponentialBounds(0.01, 2, 16), {{"part", part}});
 }
 
-Counter& WeightBytes(const std::string& direction, Registry* registry) {
+Counter& WeightBytesTotal(const std::string& direction, Registry* registry) {
   return registry->AddCounter("reckon_weight_bytes_total",
                               "Bytes of weight chunks, sent (learner) or received (actor)",
                               {{"direction", direction}});

@@ -17,7 +17,7 @@ Gauge& PolicyVersion(Registry* registry);
 Histogram& WeightPushSeconds(const std::string& part, Registry* registry);
 
 // reckon_weight_bytes_total{direction}: "sent" or "received".
-Counter& WeightBytes(const std::string& direction, Registry* registry);
+Counter& WeightBytesTotal(const std::string& direction, Registry* registry);
 
 }  // namespace reckon
 

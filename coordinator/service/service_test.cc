@@ -11,6 +11,7 @@
 #include "common/net/channel.h"
 #include "common/testing/await.h"
 #include "coordinator/service/server.h"
+#include "coordinator/service/submit_stream.h"
 #include "tests/support/core_harness.h"
 #include "tests/support/fake_actor.h"
 #include "tests/support/memory_store.h"

@@ -35,6 +35,7 @@ TEST_F(EvaluationFilesTest, AreReadBackInOrderWithoutTheSummary) {
     ASSERT_TRUE(WriteEvaluation(run_dir_, written.back()).ok());
   }
   ASSERT_TRUE(WriteSummary(run_dir_, written).ok());
+  std::ofstream(run_dir_ + "/eval/5_sft_1.json.tmp") << "half a file";
   const auto read = ReadEvaluations(run_dir_);
   ASSERT_TRUE(read.ok()) << read.status();
   ASSERT_EQ(read->size(), 3u);

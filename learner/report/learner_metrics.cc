@@ -18,7 +18,7 @@ LearnerMetrics::LearnerMetrics(Registry* registry)
       publish_seconds(WeightPushSeconds("publish", registry)),
       checkpoint_seconds(registry->AddHistogram("reckon_checkpoint_seconds", "Writing a checkpoint",
                                                 ExponentialBounds(0.01, 2, 16))),
-      sent_bytes(WeightBytes("sent", registry)),
+      sent_bytes(WeightBytesTotal("sent", registry)),
       staleness(registry->AddHistogram(
           "reckon_staleness_versions",
           "Versions between the policy that sampled a rollout and the one that learns from it",

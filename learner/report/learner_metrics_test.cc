@@ -26,7 +26,9 @@ TEST(LearnerMetricsTest, ShowsTheLastValueOfEveryScalarAndWhenItWasWritten) {
 TEST(LearnerMetricsTest, ATimedScopeIsOneObservation) {
   Registry registry;
   Histogram& seconds = registry.AddHistogram("reckon_checkpoint_seconds", "Checkpoints", {60});
-  { const TimedScope scope(LearnerMetrics::kCheckpoint, &seconds); }
+  {
+    const TimedScope scope(LearnerMetrics::kCheckpoint, &seconds);
+  }
   EXPECT_THAT(registry.Text(), HasSubstr("reckon_checkpoint_seconds_bucket{le=\"60\"} 1\n"));
 }
 

@@ -94,6 +94,15 @@ TEST_F(ReporterTest, AFinishedRunIsFullAndSaysSo) {
   EXPECT_EQ(Shown().done(), 4);
 }
 
+TEST_F(ReporterTest, AWaitIsShownAtOnceUntilItEnds) {
+  const auto reporter = Open();
+  reporter->BeginPhase("one", 4, "samples");
+  reporter->SetWaitingFor("the coordinator does not answer");
+  EXPECT_EQ(Shown().waiting_for(), "the coordinator does not answer");
+  reporter->SetWaitingFor("");
+  EXPECT_EQ(Shown().waiting_for(), "");
+}
+
 TEST_F(ReporterTest, ASilentOneCountsStepsAndLinesButWritesNothing) {
   const auto reporter = Reporter::Silent();
   reporter->BeginPhase("one", 4, "samples");

@@ -44,6 +44,17 @@ TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
   ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
   EXPECT_TRUE(keep().ok());
 
+  const std::string more = folder + "/more.jsonl";  // as a stage that was added brings one
+  ASSERT_TRUE(WriteFileAtomically(more, "one").ok());
+  config.mutable_data()->set_eval(more);
+  absl::StatusOr<RunInputs> inputs = InputsOf(config, model);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_TRUE(KeepInputs(folder, *inputs).ok());
+  ASSERT_TRUE(WriteFileAtomically(more, "two").ok());
+  inputs = InputsOf(config, model);
+  EXPECT_THAT(std::string(KeepInputs(folder, *inputs).message()), HasSubstr("data.eval: " + more));
+  config.mutable_data()->set_eval("builtin");
+
   model.set_chunk_sha256(0, "another");
   EXPECT_THAT(std::string(keep().message()), HasSubstr("model.path: /models/m has changed"));
 }

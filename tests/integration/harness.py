@@ -121,7 +121,19 @@ class Train:
             fail(f"the run did not end within {timeout} s", self)
         if code != 0:
             fail(f"exit code {code}", self)
+        self.check_secrets()
         return self
+
+    def check_secrets(self):
+        """No log, metric or result of the run tells its token or a key."""
+        certificates = self.run_dir / "certificates"
+        secrets = [b"PRIVATE KEY", (certificates / "user" / "token").read_bytes().strip()]
+        told = [pathlib.Path(self.log.name), *(self.run_dir / "logs").rglob("*.log"),
+                *self.run_dir.glob("*.json*"), *self.run_dir.glob("eval/*")]
+        for path in told:
+            text = path.read_bytes()
+            if any(secret in text for secret in secrets):
+                fail(f"{path} tells a secret", self)
 
 
 def final_weights(run_dir):

@@ -1,5 +1,5 @@
-// reckon-health-probe HOST:PORT [SERVICE]: asks a health port as Kubernetes' probes do, and prints the
-// status or the error.
+// reckon-health-probe HOST:PORT [SERVICE]: asks a health port as Kubernetes' probes do, and prints
+// the status or the error.
 
 #include <chrono>
 #include <iostream>
@@ -15,10 +15,9 @@ int main(int argc, char** argv) {
   grpc::ClientContext context;
   context.set_deadline(std::chrono::system_clock::now() + std::chrono::seconds(10));
   HealthCheckResponse response;
-  const grpc::Status status =
-      grpc::health::v1::Health::NewStub(
-          grpc::CreateChannel(argv[1], grpc::InsecureChannelCredentials()))
-          ->Check(&context, request, &response);
+  const grpc::Status status = grpc::health::v1::Health::NewStub(
+                                  grpc::CreateChannel(argv[1], grpc::InsecureChannelCredentials()))
+                                  ->Check(&context, request, &response);
   std::cout << (status.ok() ? HealthCheckResponse::ServingStatus_Name(response.status())
                             : status.error_message())
             << std::endl;

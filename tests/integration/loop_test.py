@@ -26,7 +26,7 @@ def scale(config):
         log = open(config.parent / f"{name}.log", "wb")
         others[name] = subprocess.Popen(
             [BIN / "reckon-actor", f"--coordinator={coordinator}", f"--name={name}",
-             "--max_batch=8", "--kv_cache_mib=64", "--device=CPU"], stdout=log, stderr=log)
+             f"--certificates={train.run_dir}/certificates/actor", "--max_batch=8", "--kv_cache_mib=64", "--device=CPU"], stdout=log, stderr=log)
     for name in others:
         while "first token sampled" not in (config.parent / f"{name}.log").read_text():
             expect(train.process.poll() is None, f"the {name} actor sampled nothing", train)

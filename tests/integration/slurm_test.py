@@ -51,7 +51,7 @@ class SlurmRun(Train):
         deadline = time.time() + timeout
         while not ready():
             if time.time() > deadline:
-                print(self.cluster.queue(), file=sys.stderr)
+                print(subprocess.run(["squeue"], capture_output=True, text=True).stdout, file=sys.stderr)
                 expect(False, f"not within {timeout} s: {what}", self)
             time.sleep(0.05)
 

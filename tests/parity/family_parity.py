@@ -23,7 +23,7 @@ Q, K, V = (f"model.layers.1.self_attn.{p}_proj" for p in "qkv")
 
 def families():
     """(name, config, options of saving, parameters whose gradient is compared)."""
-    from transformers import (LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, SeedOssConfig,
+    from transformers import (CwmConfig, LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, SeedOssConfig,
                               SmolLM3Config)
     weights = ["model.embed_tokens.weight", f"{Q}.weight", f"{K}.weight", "model.norm.weight"]
     yield "Llama 2", LlamaConfig(**SHAPE, tie_word_embeddings=False), {}, weights + ["lm_head.weight"]
@@ -40,6 +40,8 @@ def families():
     yield ("Seed-OSS", SeedOssConfig(
         **SHAPE, head_dim=16, attention_dropout=0, residual_dropout=0), {}, weights + bias)
     yield "Mistral", MistralConfig(**SHAPE, sliding_window=256), {}, weights + ["lm_head.weight"]
+    yield ("CWM", CwmConfig(**SHAPE, head_dim=32, sliding_window=256, pad_token_id=None), {},
+           weights + ["lm_head.weight"])
     # The layer whose gradients are compared is without RoPE.
     yield "SmolLM3", SmolLM3Config(**SHAPE, no_rope_layers=[1, 0, 1], pad_token_id=None), {}, weights
     norms = [f"model.layers.1.self_attn.{p}_norm.weight" for p in "qk"]

@@ -35,7 +35,7 @@ class WeightServer : private WeightSource::Service {
 
   // host:port at which others reach it, with the port in use.
   const std::string& address() const { return address_; }
-  uint64_t bytes_sent() const { return bytes_sent_; }      // of chunks
+  uint64_t bytes_sent() const { return bytes_sent_; }  // of chunks
   // Holds the version in memory until Drop.
   void Add(uint64_t version, Weights weights);
   // A transfer in progress still ends; later calls get NOT_FOUND.

@@ -7,7 +7,6 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
-#include "common/task/reward/solution_steps.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
 #include "learner/loss/ppo_loss.h"
@@ -166,19 +165,17 @@ absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences)
   std::vector<const Experience*> samples;
   for (const Experience& experience : *experiences) samples.push_back(&experience);
   const std::vector<const TrainingSequence*> sequences = SequencesOf(samples);
-  TokenQuery query = {.temperature = settings_.sampling().temperature()};
   TokenValues old_logprobs, ref_logprobs, values;
   TokenHead head;
   if (critic_ != nullptr) {
     critic_->Repack();  // the last update, or a checkpoint, changed its parameters
-    query.tap_layer = critic_->tap_layer();
     head = [this](const MicroBatch& batch, const TokenStates& states) {
       return critic_->Values(batch, states);
     };
   }
   RETURN_IF_ERROR(ScoreTokens(*ranks.run.model, ranks.parallel, sequences,
-                              config_.learner().micro_batch_tokens(), query, &old_logprobs, head,
-                              &values));
+                              config_.learner().micro_batch_tokens(),
+                              PpoQuery(settings_, critic_.get()), &old_logprobs, head, &values));
   if (HasReference()) RETURN_IF_ERROR(ScoreReference(ranks, sequences, &ref_logprobs));
   for (size_t i = 0; i < experiences->size(); ++i) {
     Experience& experience = (*experiences)[i];
@@ -200,7 +197,7 @@ absl::Status PolicyGradient::ScoreReference(RankContext& ranks,
   if (reference_ == nullptr) model.SwitchAdapters(false);
   const absl::Status status =
       ScoreTokens(model, ranks.parallel, sequences, config_.learner().micro_batch_tokens(),
-                  {.temperature = settings_.sampling().temperature()}, logprobs);
+                  PpoQuery(settings_, nullptr), logprobs);
   // Also after an error, so that the model is left as it was found.
   if (reference_ == nullptr) model.SwitchAdapters(true);
   return status;
@@ -306,33 +303,13 @@ absl::Status PolicyGradient::Check(const ModelConfig& model, const RunData& data
                      " layers; the critic's layers are on top of at least one of the policy's"));
   }
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
-  RETURN_IF_ERROR(CheckBacktracking(model, data));
+  if (settings_.backtracking().steps() > 0) {
+    const Backtracking backtracking(settings_, *data.prompt, *data.tokenizer);
+    const int64_t limit = std::min<int64_t>(stage().training().max_tokens(), model.max_positions);
+    RETURN_IF_ERROR(backtracking.Check(data.train, limit));
+  }
   return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens(),
                            "ppo.sampling.max_new_tokens", stage().training());
-}
-
-absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
-                                               const RunData& data) const {
-  if (settings_.backtracking().steps() == 0) return absl::OkStatus();
-  const int64_t limit = std::min<int64_t>(stage().training().max_tokens(), model.max_positions);
-  const int64_t new_tokens = settings_.sampling().max_new_tokens();
-  const Backtracking backtracking(settings_, *data.prompt, *data.tokenizer);
-  for (const Problem& problem : data.train) {
-    if (SplitSteps(problem.solution).empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(problem.source, ": no worked steps, with which ppo.backtracking.steps ",
-                       settings_.backtracking().steps(), " begins solutions; set it to 0"));
-    }
-    // The share falls from step to step, so step 0 gives the longest prefix.
-    const int64_t given = data.prompt->Prompt(problem).size() +
-                          backtracking.Prefix(problem.solution, /*step=*/0).size();
-    if (given + new_tokens <= limit) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        problem.source, ": ", given, " tokens of prompt and given steps and ",
-        "ppo.sampling.max_new_tokens ", new_tokens, " do not fit into ", limit,
-        ", the lesser of training.max_tokens and the model's positions; lower backtracking.from"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace reckon
