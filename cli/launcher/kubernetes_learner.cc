@@ -98,20 +98,15 @@ constexpr char kJobYaml[] = R"(spec:
         - {name: metrics, containerPort: {metrics_port}}
         {container}
         volumeMounts:
-        - {name: run, mountPath: /var/lib/reckon}
-        - {name: config, mountPath: /etc/reckon/config, readOnly: true}
+        {mounts_of_first}
         - {name: certificates, mountPath: /etc/reckon/certificates, readOnly: true}
         - {name: tmp, mountPath: /tmp}
-        {data_mount}
       volumes:
-      {run_volume}
-      - name: config
-        configMap: {name: {run}-config}
+      {volumes_of_first}
       - name: certificates
         secret: {secretName: {run}-learner, defaultMode: 0400}
       - name: tmp
         emptyDir: {sizeLimit: 1Gi}
-      {data_volume}
 )";
 
 // Where the ranks go. One machine for all of them, one for each, or at least learner_nodes machines
@@ -150,11 +145,21 @@ std::string RankPlacement(const ResourceSettings& resources, const Values& value
   return FillTemplate(kSpreadYaml, values);
 }
 
-// The values of a rank's job, but for its volume.
-Values JobValues(const KubernetesWorkload& workload, const std::string& ephemeral) {
+// What rank 0 alone has: the run's folder, the config, and models and data of a claim. It gives the
+// other ranks what they need of them.
+constexpr char kMountsOfFirstYaml[] = R"(- {name: run, mountPath: /var/lib/reckon}
+- {name: config, mountPath: /etc/reckon/config, readOnly: true}
+)";
+constexpr char kVolumesOfFirstYaml[] = R"(- name: run
+  persistentVolumeClaim: {claimName: {run}-learner}
+- name: config
+  configMap: {name: {run}-config}
+)";
+
+// The values of a rank's job, as those of the other ranks need them.
+Values JobValues(const KubernetesWorkload& workload) {
   const ResourceSettings& resources = workload.config.resources();
-  const KubernetesSettings& settings = workload.config.kubernetes();
-  Values values = PodValues(workload, "learner", resources.learner(), ephemeral);
+  Values values = PodValues(workload, "learner", resources.learner());
   std::vector<std::string> arguments =
       LearnerArguments({.coordinator = CoordinatorAddress(workload),
                         .config = "/etc/reckon/config/config.textproto",
@@ -169,12 +174,7 @@ Values JobValues(const KubernetesWorkload& workload, const std::string& ephemera
   values["arguments"] = ArgumentList(arguments);
   values["learner_nodes"] = absl::StrCat(resources.learner_nodes());
   values["placement"] = RankPlacement(resources, values);
-  values["data_mount"] =
-      settings.has_data_claim() ? "- {name: data, mountPath: /data, readOnly: true}" : "";
-  values["data_volume"] = settings.has_data_claim()
-                              ? absl::StrCat("- name: data\n  persistentVolumeClaim: {claimName: ",
-                                             settings.data_claim(), ", readOnly: true}")
-                              : "";
+  values["mounts_of_first"] = values["volumes_of_first"] = "";
   return values;
 }
 
@@ -183,22 +183,24 @@ Values JobValues(const KubernetesWorkload& workload, const std::string& ephemera
 std::string LearnerYaml(const KubernetesWorkload& workload) {
   const ResourceSettings& resources = workload.config.resources();
   const KubernetesSettings& settings = workload.config.kubernetes();
-  // Rank 0 has the run's volume; the others keep what they fetch in a folder of their own.
-  const std::string scratch = absl::StrCat(settings.storage_gib(), "Gi");
-  Values values = JobValues(workload, "1Gi");
-  values["run_volume"] =
-      absl::StrCat("- name: run\n  persistentVolumeClaim: {claimName: ", workload.run, "-learner}");
-  Values others = JobValues(workload, scratch);
-  others["run_volume"] = absl::StrCat("- name: run\n  emptyDir: {sizeLimit: ", scratch, "}");
-
+  const Values others = JobValues(workload);
+  Values values = others;
+  values["mounts_of_first"] = kMountsOfFirstYaml;
+  values["volumes_of_first"] = FillTemplate(kVolumesOfFirstYaml, values);
+  if (settings.has_data_claim()) {
+    values["mounts_of_first"] += "- {name: data, mountPath: /data, readOnly: true}\n";
+    absl::StrAppend(&values["volumes_of_first"],
+                    "- name: data\n  persistentVolumeClaim: {claimName: ", settings.data_claim(),
+                    ", readOnly: true}\n");
+  }
   values["max_restarts"] = absl::StrCat(settings.max_restarts());
   values["learner_ranks"] = absl::StrCat(resources.learner_ranks());
   values["queue"] =
       settings.has_queue() ? absl::StrCat("kueue.x-k8s.io/queue-name: ", settings.queue()) : "";
   values["job_of_first"] = FillTemplate(kJobYaml, values);
-  others["job_of_others"] = FillTemplate(kJobYaml, others);
-  others["other_ranks"] = absl::StrCat(resources.learner_ranks() - 1);
-  values["others"] = resources.learner_ranks() > 1 ? FillTemplate(kOthersYaml, others) : "";
+  values["job_of_others"] = FillTemplate(kJobYaml, others);
+  values["other_ranks"] = absl::StrCat(resources.learner_ranks() - 1);
+  values["others"] = resources.learner_ranks() > 1 ? FillTemplate(kOthersYaml, values) : "";
   return FillTemplate(kLearnerYaml, values);
 }
 

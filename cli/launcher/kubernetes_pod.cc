@@ -49,11 +49,11 @@ readinessProbe:
   periodSeconds: 5
   timeoutSeconds: 5
 resources:
-  requests: {cpu: "{cpus}", memory: {memory_gib}Gi, ephemeral-storage: {ephemeral}}
+  requests: {cpu: "{cpus}", memory: {memory_gib}Gi, ephemeral-storage: 1Gi}
   limits:
     cpu: "{cpus}"
     memory: {memory_gib}Gi
-    ephemeral-storage: {ephemeral}
+    ephemeral-storage: 1Gi
     {gpu_limit}
 )";
 
@@ -84,8 +84,7 @@ std::string CoordinatorAddress(const KubernetesWorkload& workload) {
 
 std::map<std::string, std::string> PodValues(const KubernetesWorkload& workload,
                                              const std::string& role,
-                                             const RoleResources& resources,
-                                             const std::string& ephemeral) {
+                                             const RoleResources& resources) {
   const KubernetesSettings& settings = workload.config.kubernetes();
   std::map<std::string, std::string> values = {
       {"run", workload.run},
@@ -100,7 +99,6 @@ std::map<std::string, std::string> PodValues(const KubernetesWorkload& workload,
       {"metrics_port", absl::StrCat(kMetricsPort)},
       {"cpus", absl::StrCat(resources.cpus())},
       {"memory_gib", absl::StrCat(resources.memory_gib())},
-      {"ephemeral", ephemeral},
       {"gpu_limit",
        resources.gpus() == 0 ? "" : absl::StrCat(settings.gpu_resource(), ": ", resources.gpus())},
       {"storage_gib", absl::StrCat(settings.storage_gib())},

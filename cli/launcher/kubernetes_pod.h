@@ -20,11 +20,10 @@ struct KubernetesWorkload {
 
 // What the pods of all roles share, as values of FillTemplate: {labels}, {pod} (a pod's security,
 // account and grace), {container} (a container's security, probes and resources), {image}, the
-// ports, ... `ephemeral` is the space for temporary files, as "1Gi".
+// ports, ...
 std::map<std::string, std::string> PodValues(const KubernetesWorkload& workload,
                                              const std::string& role,
-                                             const RoleResources& resources,
-                                             const std::string& ephemeral);
+                                             const RoleResources& resources);
 
 // HOST:PORT on all addresses of a pod, IPv6 included.
 std::string ListenOn(uint16_t port);

@@ -152,7 +152,7 @@ spec:
 
 std::string CoordinatorYaml(const KubernetesWorkload& workload) {
   std::map<std::string, std::string> values =
-      PodValues(workload, "coordinator", workload.config.resources().coordinator(), "1Gi");
+      PodValues(workload, "coordinator", workload.config.resources().coordinator());
   values["arguments"] =
       ArgumentList(CoordinatorArguments(workload.config, {.store = "/var/lib/reckon/store",
                                                           .listen = ListenOn(kCoordinatorPort),
@@ -162,8 +162,7 @@ std::string CoordinatorYaml(const KubernetesWorkload& workload) {
 
 std::string ActorYaml(const KubernetesWorkload& workload) {
   const ResourceSettings& resources = workload.config.resources();
-  std::map<std::string, std::string> values =
-      PodValues(workload, "actor", resources.actor(), "1Gi");
+  std::map<std::string, std::string> values = PodValues(workload, "actor", resources.actor());
   values["actors"] = absl::StrCat(resources.actors());
   values["arguments"] =
       ArgumentList(ActorArguments(workload.config, {.coordinator = CoordinatorAddress(workload),

@@ -321,7 +321,8 @@ def main():
         failures += check_secrets(rendered)
         failures += check("shipped", objects_of(SHIPPED / "lasting", SHIPPED / "base"))
         other = render(folder / "other", SHIPPED / "run.textproto", "name=other_run", "resources.learner_ranks=4",
-                       "resources.learner_nodes=4", "resources.learner.gpus=1", "kubernetes.data_claim=models",
+                       "resources.learner_nodes=4", "resources.learner.gpus=1", "resources.learner.memory_gib=8",
+                       "kubernetes.data_claim=models",
                        "kubernetes.queue=q", "kubernetes.storage_class=fast")
         failures += check("other settings", objects_of(other / "lasting", other / "base"))
     for failure in failures:
