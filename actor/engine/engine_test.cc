@@ -10,36 +10,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
 
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
-
-// Each token is one letter; none is special.
-class LetterTokenizer : public Tokenizer {
- public:
-  explicit LetterTokenizer(std::string letters = "abcdefghijklmnopqrstuvwxyz")
-      : letters_(std::move(letters)) {}
-  using Ids = absl::StatusOr<std::vector<uint32_t>>;
-  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
-  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
-  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
-  std::string Decode(absl::Span<const uint32_t> ids, bool) const override {
-    std::string text;
-    for (uint32_t id : ids) text += letters_[id % letters_.size()];
-    return text;
-  }
-  absl::string_view TokenBytes(uint32_t id) const override {
-    return absl::string_view(letters_).substr(id % letters_.size(), 1);
-  }
-  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
-  size_t vocab_size() const override { return 256; }
-
- private:
-  const std::string letters_;
-};
 
 using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;
 
@@ -92,7 +69,7 @@ Results RunAll(Engine* engine) {
 
 Results RunAll(const std::vector<Work>& works, FakeModelRunner* runner,
                EngineOptions options = {}) {
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(runner, &tokenizer, options);
   for (const Work& work : works) Admit(work, &engine);
   Results results = RunAll(&engine);
@@ -135,7 +112,7 @@ TEST(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
       EXPECT_EQ(sampled.logprobs(i), drawn.logprob);
       history.push_back(drawn.token);
     }
-    LetterTokenizer tokenizer;
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     EXPECT_EQ(rollout.completion(),
               tokenizer.Decode({sampled.tokens().data(), 9u}, /*skip_special=*/true));
   }
@@ -188,7 +165,7 @@ TEST(EngineTest, APromptIsRunOncePerGroup) {
 
 TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
   FakeModelRunner runner({});
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 2;
   Engine engine(&runner, &tokenizer, options);
@@ -241,7 +218,8 @@ TEST(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
 }
 
 TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
-  const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a solution step
+  const TableTokenizer tokenizer =
+      TableTokenizer::OfLetters("abc\n");  // every fourth token ends a solution step
   const std::vector<uint32_t> label = {40, 41};
   std::vector<Results> results;
   for (int max_batch : {1, 8}) {
@@ -347,7 +325,7 @@ TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
   options.max_positions = 64;
   options.total_pages = 8;
   FakeModelRunner runner(options);
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {});
   auto refusal = [&](const Work& work) {
     absl::Status status = engine.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
@@ -383,7 +361,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   const Work stays = MakeWork(1, 4, 10), goes = MakeWork(2, 6, 10);
   FakeModelRunner runner({});
   const Results expected = RunAll({stays}, &runner);
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 6;
   Engine engine(&runner, &tokenizer, options);
@@ -398,7 +376,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
 
 TEST(EngineTest, AFailingPassIsReportedAndCleared) {
   FakeModelRunner runner({});
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {});
   Admit(MakeWork(1, 4, 10), &engine);
   ASSERT_TRUE(engine.RunPass().ok());
@@ -424,7 +402,7 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
     engine.max_prefill_rows = 1 + rng.Below(20, n++);
     std::vector<Work> works;
     size_t samples = 0;
-    LetterTokenizer tokenizer;
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     Engine probe(&runner, &tokenizer, engine);
     for (uint64_t group = 0; group < 10; ++group) {
       const uint32_t number = 1 + rng.Below(7, n++);

@@ -23,6 +23,8 @@ double LayerCount(const ModelConfig& m) {
   const double h = Hidden(m), q = Query(m), kv = KeyValue(m);
   double count = h * (2 * q + 2 * kv) + 3 * h * Inner(m) + 2 * h;
   if (m.qkv_bias) count += q + 2 * kv;
+  if (m.output_bias) count += h;
+  if (m.mlp_bias) count += 2 * Inner(m) + h;
   if (m.qk_norm) count += 2 * static_cast<double>(m.head_dim);
   return count;
 }
