@@ -11,20 +11,13 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
-#include "tests/support/text_tokenizer.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
 
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
-
-// Each token is one letter; none is special.
-class LetterTokenizer : public TextTokenizer {
- public:
-  explicit LetterTokenizer(absl::string_view letters = "abcdefghijklmnopqrstuvwxyz")
-      : TextTokenizer(absl::StrSplit(letters, absl::ByLength(1))) {}
-};
 
 using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;
 
@@ -77,7 +70,7 @@ Results RunAll(Engine* engine) {
 
 Results RunAll(const std::vector<Work>& works, FakeModelRunner* runner,
                EngineOptions options = {}) {
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(runner, &tokenizer, options);
   for (const Work& work : works) Admit(work, &engine);
   Results results = RunAll(&engine);
@@ -120,7 +113,7 @@ TEST(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
       EXPECT_EQ(sampled.logprobs(i), drawn.logprob);
       history.push_back(drawn.token);
     }
-    LetterTokenizer tokenizer;
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     EXPECT_EQ(rollout.completion(),
               tokenizer.Decode({sampled.tokens().data(), 9u}, /*skip_special=*/true));
   }
@@ -173,7 +166,7 @@ TEST(EngineTest, APromptIsRunOncePerGroup) {
 
 TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
   FakeModelRunner runner({});
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 2;
   Engine engine(&runner, &tokenizer, options);
@@ -226,7 +219,8 @@ TEST(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
 }
 
 TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
-  const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a solution step
+  const TableTokenizer tokenizer =
+      TableTokenizer::OfLetters("abc\n");  // every fourth token ends a solution step
   const std::vector<uint32_t> label = {40, 41};
   std::vector<Results> results;
   for (const auto& [max_batch, score] :
@@ -341,7 +335,7 @@ TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
   options.max_positions = 64;
   options.total_pages = 8;
   FakeModelRunner runner(options);
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {});
   auto refusal = [&](const Work& work) {
     absl::Status status = engine.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
@@ -377,7 +371,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   const Work stays = MakeWork(1, 4, 10), goes = MakeWork(2, 6, 10);
   FakeModelRunner runner({});
   const Results expected = RunAll({stays}, &runner);
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 6;
   Engine engine(&runner, &tokenizer, options);
@@ -392,7 +386,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
 
 TEST(EngineTest, AFailingPassIsReportedAndCleared) {
   FakeModelRunner runner({});
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {});
   Admit(MakeWork(1, 4, 10), &engine);
   ASSERT_TRUE(engine.RunPass().ok());
@@ -418,7 +412,7 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
     engine.max_prefill_rows = 1 + rng.Below(20, n++);
     std::vector<Work> works;
     size_t samples = 0;
-    LetterTokenizer tokenizer;
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     Engine probe(&runner, &tokenizer, engine);
     for (uint64_t group = 0; group < 10; ++group) {
       const uint32_t number = 1 + rng.Below(7, n++);

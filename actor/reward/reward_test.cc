@@ -1,10 +1,13 @@
 #include "actor/reward/reward.h"
 
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/text_tokenizer.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
@@ -20,10 +23,10 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
 }
 
 // Every token is one letter, except token 0, which has no text.
-TextTokenizer Letters() {
+TableTokenizer Letters() {
   std::vector<std::string> texts(256, "x");
   texts[0].clear();
-  return TextTokenizer(texts);
+  return TableTokenizer(std::move(texts));
 }
 
 WorkItem Item() {
@@ -108,14 +111,16 @@ TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
   *unknown.add_rewards() = Spec("orm", RewardSpec::ORM, 1);
-  const absl::Status status = ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
+  const absl::Status status =
+      ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));
 
   PlanSpec infinite;
   *infinite.add_rewards() =
       Spec("strict", RewardSpec::EXACT_MATCH_STRICT, std::numeric_limits<double>::infinity());
-  EXPECT_FALSE(ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
+  EXPECT_FALSE(
+      ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "tests/support/text_tokenizer.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
@@ -12,8 +12,8 @@ using ::testing::IsEmpty;
 
 constexpr uint32_t kEnd = 0, kOtherEnd = 9;
 
-TextTokenizer Texts() {
-  return TextTokenizer({"", " #### 5", "\n", "Question", ":", "5\n", "", "", "", ""}, 10);
+TableTokenizer Texts() {
+  return TableTokenizer({"", " #### 5", "\n", "Question", ":", "5\n", "", "", "", ""});
 }
 
 Rollout Sampled(const std::vector<uint32_t>& tokens, const std::string& completion) {

@@ -121,15 +121,16 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& 
 absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankContext& ranks) {
   ASSIGN_OR_RETURN(const std::vector<Rollout> rollouts, NextRollouts(ranks));
   const RewardList actor_rewards = ActorRewards(settings_.reward());
-  const int64_t num_tokens = ranks.run.model->config().num_tokens();
+  const ModelConfig& model = ranks.run.model->config();
   Experiences batch;
   for (const Rollout& rollout : rollouts) {
     batch.push_back(MakeExperience(rollout, actor_rewards));
     // Actors sent these tokens, and neither the embedding nor the head checks its index.
     for (uint32_t token : batch.back().sequence.tokens) {
-      if (token < num_tokens) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          "a rollout's token ", token, " is not in the model's vocabulary of ", num_tokens));
+      if (model.HasToken(token)) continue;
+      return absl::InvalidArgumentError(absl::StrCat("a rollout's token ", token,
+                                                     " is not in the model's vocabulary of ",
+                                                     model.num_tokens()));
     }
   }
   RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), rollouts, &batch));
