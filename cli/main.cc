@@ -254,7 +254,13 @@ void AddSweep(CLI::App* app, SweepOptions* options) {
       "sweep", "Run many configs, several at a time, and write one report of them");
   command->add_option("sweep", options->sweep, "sweep file (textproto, docs/sweeps.md)")
       ->required();
-  command->add_option("--set", options->set, "override a config key of all runs: KEY=VALUE")
+  command
+      ->add_option("--set", options->overrides.set,
+                   "override a config key of all runs but starts: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--start-set", options->overrides.start_set,
+                   "override a config key of the runs that others begin from")
       ->allow_extra_args(false);
   CLI::Option* dry_run =
       command->add_flag("--dry-run", options->dry_run,
@@ -265,6 +271,16 @@ void AddSweep(CLI::App* app, SweepOptions* options) {
       ->excludes(dry_run);
   command->add_option("--parallel", options->parallel, "runs at a time; default: as the file says")
       ->check(Allowed<Sweep>("parallel"));
+  CLI::Option* local = command->add_flag_callback(
+      "--local", [options] { options->engine = SweepEngine::kLocal; },
+      "on this machine; the default");
+  CLI::Option* slurm = command->add_flag_callback(
+      "--slurm", [options] { options->engine = SweepEngine::kSlurm; }, "submit the runs to Slurm");
+  CLI::Option* kubernetes = command->add_flag_callback(
+      "--kubernetes", [options] { options->engine = SweepEngine::kKubernetes; },
+      "hand the runs to kubectl");
+  local->excludes(slurm)->excludes(kubernetes);
+  slurm->excludes(kubernetes);
   command->footer(
       "Runs are in OUTPUT_DIR/NAME/runs. Finished ones are taken as they are, interrupted ones "
       "are\n"
@@ -272,7 +288,7 @@ void AddSweep(CLI::App* app, SweepOptions* options) {
       "Examples:\n"
       "  reckon sweep recipes/sweeps/tiny_compare.textproto --dry-run\n"
       "  reckon sweep recipes/sweeps/tiny_compare.textproto\n"
-      "  reckon sweep recipes/sweeps/tiny_scaling.textproto --parallel 1\n"
+      "  reckon sweep recipes/sweeps/tiny_scaling.textproto --slurm --parallel 4\n"
       "  reckon sweep recipes/sweeps/tiny_compare.textproto --report-only");
 }
 

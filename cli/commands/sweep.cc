@@ -15,7 +15,6 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/shell.h"
 #include "cli/sweep/html_report.h"
-#include "cli/sweep/sweep_file.h"
 #include "cli/sweep/sweep_memory.h"
 #include "cli/sweep/sweep_plan.h"
 #include "cli/sweep/sweep_results.h"
@@ -29,7 +28,14 @@ namespace {
 
 std::string SweepCommandLine(const SweepOptions& options) {
   std::string line = absl::StrCat("reckon sweep ", ShellQuoted(options.sweep));
-  for (const std::string& set : options.set) absl::StrAppend(&line, " --set ", ShellQuoted(set));
+  for (const std::string& set : options.overrides.set) {
+    absl::StrAppend(&line, " --set ", ShellQuoted(set));
+  }
+  for (const std::string& set : options.overrides.start_set) {
+    absl::StrAppend(&line, " --start-set ", ShellQuoted(set));
+  }
+  if (options.engine == SweepEngine::kSlurm) line += " --slurm";
+  if (options.engine == SweepEngine::kKubernetes) line += " --kubernetes";
   if (options.parallel > 0) absl::StrAppend(&line, " --parallel ", options.parallel);
   return line;
 }
@@ -65,9 +71,10 @@ void PrintSweepPlan(const SweepPlan& plan, const std::vector<RunState>& states, 
     std::cout << ", and " << starts << " starts";
   }
   std::cout << "; " << finished << " finished\n";
-  if (engine == SweepEngine::kLocal) {
+  const double most = MostAtOnce(memory, parallel);
+  if (engine == SweepEngine::kLocal && most > 0) {
     std::cout << "memory of " << parallel << (parallel == 1 ? " run" : " runs")
-              << " at a time, about: " << FormatBytes(MostAtOnce(memory, parallel)) << " of "
+              << " at a time, about: " << FormatBytes(most) << " of "
               << FormatBytes(static_cast<double>(ReadMachineLimits().available_memory_bytes))
               << " available\n";
   }
@@ -153,7 +160,8 @@ absl::Status Execute(const SweepFile& file, const SweepPlan& plan, const SweepOp
   absl::Cleanup unlock = [lock] { ::close(lock); };
   SweepDisplay display(&std::cout, ::isatty(1) == 1, TerminalColumns());
   SweepRunner runner(
-      plan, {.engine = options.engine, .parallel = parallel, .logs = file.folder() + "/logs"},
+      plan,
+      {.task = {.engine = options.engine, .logs = file.folder() + "/logs"}, .parallel = parallel},
       &display);
   runner.on_end = [&] {
     const absl::StatusOr<std::vector<RunOutcome>> outcomes = ReadOutcomes(plan, runner.failures());
@@ -164,7 +172,10 @@ absl::Status Execute(const SweepFile& file, const SweepPlan& plan, const SweepOp
   const absl::Status status = runner.Run(stop);
   if (absl::IsCancelled(status)) {
     return absl::CancelledError(
-        absl::StrCat("stopped; to resume, run: ", SweepCommandLine(options)));
+        absl::StrCat(options.engine == SweepEngine::kLocal
+                         ? "stopped; to resume, run: "
+                         : "stopped; jobs that are submitted stay, and are followed again by: ",
+                     SweepCommandLine(options)));
   }
   RETURN_IF_ERROR(status);
   RETURN_IF_ERROR(WriteAndPrint(file, plan, options, runner.failures()));
@@ -181,7 +192,7 @@ absl::Status Execute(const SweepFile& file, const SweepPlan& plan, const SweepOp
 }  // namespace
 
 absl::Status RunSweep(const SweepOptions& options, std::stop_token stop) {
-  ASSIGN_OR_RETURN(const SweepFile file, LoadSweep(options.sweep, options.set));
+  ASSIGN_OR_RETURN(const SweepFile file, LoadSweep(options.sweep, options.overrides));
   ASSIGN_OR_RETURN(const SweepPlan plan, PlanSweep(file));
   const size_t parallel = options.parallel > 0 ? options.parallel : file.sweep.parallel();
   if (options.report_only) return WriteAndPrint(file, plan, options, {});

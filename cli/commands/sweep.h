@@ -3,20 +3,20 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "cli/sweep/run_command.h"
+#include "cli/sweep/sweep_file.h"
 #include "common/base/stop.h"
 
 namespace reckon {
 
 struct SweepOptions {
-  std::string sweep;             // file
-  std::vector<std::string> set;  // overrides of all runs, "a.b=c"
-  bool dry_run = false;          // print the plan and start nothing
-  bool report_only = false;      // write the report of what there is and start nothing
-  uint32_t parallel = 0;         // 0: as the file says
+  std::string sweep;         // file
+  SweepOverrides overrides;  // "a.b=c"
+  bool dry_run = false;      // print the plan and start nothing
+  bool report_only = false;  // write the report of what there is and start nothing
+  uint32_t parallel = 0;     // 0: as the file says
   SweepEngine engine = SweepEngine::kLocal;
 };
 

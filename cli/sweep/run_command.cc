@@ -4,19 +4,18 @@
 #include "cli/launcher/shell.h"
 
 namespace reckon {
-namespace {
-
-// What starts one run on this machine.
-constexpr const char* kRunVerb = "train";
-
-}  // namespace
 
 std::vector<std::string> RunArguments(const SweepRun& run, SweepEngine engine, bool resume) {
-  (void)engine;
-  std::vector<std::string> arguments = {kRunVerb, run.config_path};
+  const bool local = engine == SweepEngine::kLocal;
+  std::vector<std::string> arguments = {local ? "train" : "launch", run.config_path};
   for (const std::string& assignment : run.set) {
     arguments.push_back("--set");
     arguments.push_back(assignment);
+  }
+  if (engine == SweepEngine::kSlurm) arguments.push_back("--slurm");
+  if (engine == SweepEngine::kKubernetes) {
+    arguments.push_back("--kubernetes");
+    arguments.push_back("--apply");
   }
   if (resume) arguments.push_back("--resume");
   return arguments;

@@ -20,13 +20,24 @@ RunConfig InFull(RunConfig config) {
   return config;
 }
 
+// A launcher fills in the cores and memory that a config leaves open (0).
+void TakeFilledIn(const RoleResources& before, RoleResources* mine) {
+  if (mine->cpus() == 0) mine->set_cpus(before.cpus());
+  if (mine->memory_gib() == 0) mine->set_memory_gib(before.memory_gib());
+}
+
 }  // namespace
 
 absl::StatusOr<RunState> InspectRun(const SweepRun& run) {
   const std::string folder = run.folder(), path = folder + "/config.textproto";
   if (!std::filesystem::exists(path)) return RunState::kNew;
   ASSIGN_OR_RETURN(const RunConfig before, LoadConfig(path, {}));
-  const std::vector<FieldDifference> changes = FindDifferences(InFull(before), InFull(run.config));
+  RunConfig mine = run.config;
+  ResourceSettings& resources = *mine.mutable_resources();
+  TakeFilledIn(before.resources().coordinator(), resources.mutable_coordinator());
+  TakeFilledIn(before.resources().actor(), resources.mutable_actor());
+  TakeFilledIn(before.resources().learner(), resources.mutable_learner());
+  const std::vector<FieldDifference> changes = FindDifferences(InFull(before), InFull(mine));
   if (!changes.empty() && HasBegun(folder)) {
     const FieldDifference& first = changes[0];
     return absl::FailedPreconditionError(

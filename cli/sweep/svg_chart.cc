@@ -15,7 +15,7 @@ namespace {
 
 constexpr double kWidth = 460, kHeight = 290;
 constexpr double kLeft = 52, kRight = 14, kTop = 12, kBottom = 44;
-constexpr double kZeroSlot = 38;  // width of the place of x = 0 on a logarithmic axis
+constexpr double kZeroSlot = 60;  // width of the place of x = 0 on a logarithmic axis
 constexpr int kColors = 8, kShapes = 4;
 constexpr size_t kMarksAtMost = 16;  // a longer line has no marks but its last
 
@@ -69,11 +69,12 @@ class ChartAxis {
       axis.high_ += 0.15;
     }
     if (zero) axis.ticks_.push_back(0);
-    const bool few = axis.high_ - axis.low_ < 2.2;
+    const double decades = axis.high_ - axis.low_;
     for (int power = -9; power < 16; ++power) {
-      for (const double digit : {1.0, 2.0, 5.0}) {
+      for (const double digit : {1.0, 1.5, 2.0, 3.0, 5.0, 7.0}) {
         const double tick = digit * std::pow(10, power), at = std::log10(tick);
-        if (digit != 1 && !few) continue;
+        if (decades > 2.2 && digit != 1) continue;
+        if (decades > 0.8 && digit != 1 && digit != 2 && digit != 5) continue;
         if (at > axis.low_ - 0.02 && at < axis.high_ + 0.02) axis.ticks_.push_back(tick);
       }
     }

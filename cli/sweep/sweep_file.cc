@@ -181,15 +181,19 @@ std::string SweepFile::At(const std::string& entry) const {
 }
 
 absl::StatusOr<SweepFile> ParseSweep(const std::string& path, const std::string& text,
-                                     const std::vector<std::string>& overrides) {
+                                     const SweepOverrides& overrides) {
   SweepFile file;
   file.path = path;
   Locations locations;
   RETURN_IF_ERROR(ParseTextproto(path, text, &file.sweep, &locations));
   CollectLines(path, file.sweep, locations, "", &file.lines);
-  for (const std::string& assignment : overrides) {
+  for (const std::string& assignment : overrides.set) {
     file.lines[absl::StrCat("set[", file.sweep.set_size(), "]")] = "--set";
     file.sweep.add_set(assignment);
+  }
+  for (const std::string& assignment : overrides.start_set) {
+    file.lines[absl::StrCat("start_set[", file.sweep.start_set_size(), "]")] = "--start-set";
+    file.sweep.add_start_set(assignment);
   }
   RETURN_IF_ERROR(SweepCheck(file).Run());
   Sweep& sweep = file.sweep;
@@ -214,8 +218,7 @@ absl::StatusOr<SweepFile> ParseSweep(const std::string& path, const std::string&
   return file;
 }
 
-absl::StatusOr<SweepFile> LoadSweep(const std::string& path,
-                                    const std::vector<std::string>& overrides) {
+absl::StatusOr<SweepFile> LoadSweep(const std::string& path, const SweepOverrides& overrides) {
   const absl::StatusOr<std::string> text = ReadFile(path, kMaxConfigBytes);
   if (!text.ok()) {
     return absl::Status(text.status().code(), absl::StrCat("sweep: ", text.status().message()));

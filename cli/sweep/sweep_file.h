@@ -25,14 +25,18 @@ struct SweepFile {
   std::string folder() const { return sweep.output_dir() + "/" + sweep.name(); }
 };
 
+// What the command line adds to Sweep.set and Sweep.start_set.
+struct SweepOverrides {
+  std::vector<std::string> set, start_set;
+};
+
 // INVALID_ARGUMENT, or NOT_FOUND for a missing file, is one line that begins with "file:line: ".
-// `overrides` are further entries of Sweep.set.
-absl::StatusOr<SweepFile> LoadSweep(const std::string& path,
-                                    const std::vector<std::string>& overrides = {});
+// `overrides` are further entries.
+absl::StatusOr<SweepFile> LoadSweep(const std::string& path, const SweepOverrides& overrides = {});
 
 // As LoadSweep, of a text.
 absl::StatusOr<SweepFile> ParseSweep(const std::string& path, const std::string& text,
-                                     const std::vector<std::string>& overrides = {});
+                                     const SweepOverrides& overrides = {});
 
 }  // namespace reckon
 

@@ -30,15 +30,14 @@ class SweepPlanTest : public testing::Test {
   void Write(const std::string& name, const std::string& text) {
     std::ofstream(folder_ + "/" + name) << text;
   }
-  absl::StatusOr<SweepPlan> Plan(const std::string& text,
-                                 const std::vector<std::string>& overrides = {}) {
+  absl::StatusOr<SweepPlan> Plan(const std::string& text, const SweepOverrides& overrides = {}) {
     const absl::StatusOr<SweepFile> file =
         ParseSweep(folder_ + "/s.textproto",
                    absl::StrCat("name: \"s\" output_dir: \"/out\"\n", text), overrides);
     if (!file.ok()) return file.status();
     return PlanSweep(*file);
   }
-  std::string Error(const std::string& text, const std::vector<std::string>& overrides = {}) {
+  std::string Error(const std::string& text, const SweepOverrides& overrides = {}) {
     const absl::StatusOr<SweepPlan> plan = Plan(text, overrides);
     EXPECT_FALSE(plan.ok()) << text;
     return std::string(plan.status().message());
@@ -105,6 +104,16 @@ TEST_F(SweepPlanTest, ArmsThatBeginAlikeShareAStart) {
   EXPECT_EQ(plan->arms.size(), 4);
 }
 
+TEST_F(SweepPlanTest, TheCommandLineAddsToRunsAndToStarts) {
+  const auto plan = Plan(
+      R"(config: "ei.textproto" start: "start.textproto" set: "model.path={start}/weights/sft_1")",
+      {.set = {"eval.samples=3"}, .start_set = {"stage[1].sft.limit=5"}});
+  ASSERT_TRUE(plan.ok()) << plan.status();
+  EXPECT_EQ(plan->runs[0].config.stage(1).sft().limit(), 5);
+  EXPECT_EQ(plan->runs[1].config.eval().samples(), 3);
+  EXPECT_NE(plan->runs[0].config.eval().samples(), 3);
+}
+
 TEST_F(SweepPlanTest, ASweepWithoutAxesIsOneArm) {
   const auto plan = Plan(R"(config: "ei.textproto")");
   ASSERT_TRUE(plan.ok()) << plan.status();
@@ -125,7 +134,7 @@ TEST_F(SweepPlanTest, AWrongFieldIsAnErrorOfItsLineAndNamesTheArm) {
               HasSubstr("arm actors=0: "));
   EXPECT_THAT(Error("config: \"ei.textproto\" set: \"stage[0].ppo.steps=3\""),
               HasSubstr("is of kind 'ei', not 'ppo'"));
-  EXPECT_THAT(Error("config: \"ei.textproto\"", {"eval.sample=3"}),
+  EXPECT_THAT(Error("config: \"ei.textproto\"", {.set = {"eval.sample=3"}}),
               StartsWith("--set: arm run: eval.sample: no field named"));
 }
 

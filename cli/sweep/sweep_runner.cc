@@ -24,7 +24,7 @@ absl::StatusOr<std::vector<RunState>> InspectRuns(const SweepPlan& plan) {
 }
 
 absl::Status SweepRunner::Run(std::stop_token stop) {
-  RETURN_IF_ERROR(MakeFolders(options_.logs));
+  RETURN_IF_ERROR(MakeFolders(options_.task.logs));
   RETURN_IF_ERROR(Inspect());
   while (true) {
     StartRuns();
@@ -67,7 +67,7 @@ void SweepRunner::StartRuns() {
 void SweepRunner::Start(size_t index) {
   const SweepRun& run = plan_.runs[index];
   const bool resume = has_folder_[index];
-  absl::StatusOr<RunTask> task = RunTask::Start(run, options_.engine, resume, options_.logs);
+  absl::StatusOr<RunTask> task = RunTask::Start(run, resume, options_.task);
   if (!task.ok()) {
     End(index, task.status());
     return;

@@ -29,9 +29,8 @@ namespace reckon {
 class SweepRunner {
  public:
   struct Options {
-    SweepEngine engine = SweepEngine::kLocal;
+    RunTask::Options task;
     size_t parallel = 1;
-    std::string logs;  // folder of the children's logs
     absl::Duration poll = absl::Milliseconds(100);
     absl::Duration stop_timeout = absl::Seconds(60);  // from SIGTERM to SIGKILL
   };

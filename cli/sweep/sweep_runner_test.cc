@@ -78,9 +78,14 @@ finish() { begin; echo '{"finished": true}' > $run/progress.json; }
 
   absl::Status Run(size_t parallel = 1, std::stop_token stop = {}) {
     SweepDisplay display(&out_, false, 0, absl::ZeroDuration());
-    SweepRunner runner(
-        plan_, {.parallel = parallel, .logs = folder_ + "/logs", .poll = absl::Milliseconds(2)},
-        &display);
+    SweepRunner runner(plan_,
+                       {.task = {.engine = engine_,
+                                 .logs = folder_ + "/logs",
+                                 .look_every = absl::Milliseconds(1),
+                                 .ask_every = absl::Milliseconds(1)},
+                        .parallel = parallel,
+                        .poll = absl::Milliseconds(2)},
+                       &display);
     runner.on_end = [this] { ++ends_; };
     absl::Status status = runner.Run(stop);
     failures_ = runner.failures();
@@ -96,6 +101,7 @@ finish() { begin; echo '{"finished": true}' > $run/progress.json; }
 
   const TempFolder temp_;
   const std::string& folder_ = temp_.path();
+  SweepEngine engine_ = SweepEngine::kLocal;
   SweepPlan plan_;
   std::ostringstream out_;
   int ends_ = 0;
@@ -192,12 +198,95 @@ TEST_F(SweepRunnerTest, NothingStartsWhenAFolderHoldsAnotherRun) {
   EXPECT_EQ(Calls().size(), 2);
 }
 
+TEST_F(SweepRunnerTest, WhatALauncherFillsInIsNoOtherConfig) {
+  Plan("");
+  RunConfig filled = plan_.runs[0].config;
+  filled.mutable_resources()->mutable_actor()->set_memory_gib(7);
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/configs/run_s1", FormatConfig(filled)).ok());
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_, IsEmpty());
+}
+
 TEST_F(SweepRunnerTest, ARunThatHasNotBegunMayGetAnotherConfig) {
   Plan("");
   Script("mkdir -p $run; cp $root/configs/$name $run/config.textproto; exit 1");
   ASSERT_TRUE(Run().ok());
   Plan(R"(set: "eval.samples=9")");
   Script("finish");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_, IsEmpty());
+}
+
+// A scheduler: `squeue` and `kubectl` as scripts. `launch` submits, i.e. leaves a job's id, and the
+// job ends when the scheduler has been asked three times: finished, or not.
+class ClusterSweepTest : public SweepRunnerTest {
+ protected:
+  ClusterSweepTest() {
+    engine_ = SweepEngine::kSlurm;
+    path_ = ::getenv("PATH");
+    ::setenv("PATH", (folder_ + "/bin:" + path_).c_str(), 1);
+    Script("begin; mkdir -p $run/slurm; echo 7 > $run/slurm/job; echo $run > $root/at");
+    Scheduler("squeue", "test $asked -lt 3 && echo RUNNING");
+  }
+  ~ClusterSweepTest() override { ::setenv("PATH", path_.c_str(), 1); }
+
+  void Scheduler(const std::string& program, const std::string& answer, bool finishes = true) {
+    const std::string path = absl::StrCat(folder_, "/bin/", program);
+    std::ofstream(path) << "#!/bin/bash\nroot=" << folder_ << R"(
+run=$(cat $root/at); echo "$*" >> $run/asked; asked=$(wc -l < $run/asked)
+)" << (finishes ? "test $asked = 3 && echo '{\"finished\": true}' > $run/progress.json\n" : "")
+                        << answer << "\ntrue\n";
+    fs::permissions(path, fs::perms::owner_all);
+  }
+
+  std::string path_;
+};
+
+TEST_F(ClusterSweepTest, ASubmittedRunIsFollowedUntilItsFolderSaysThatItIsFinished) {
+  Plan(kTwoArms);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_, IsEmpty());
+  EXPECT_THAT(Calls(), ElementsAre("samples-2_s1 --slurm", "samples-4_s1 --slurm"));
+}
+
+TEST_F(ClusterSweepTest, AJobThatEndsWithoutAFinishedRunIsAFailure) {
+  Plan("");
+  Scheduler("squeue", "test $asked -lt 3 && echo RUNNING", false);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_["run_s1"], HasSubstr("its job has ended and the run is not finished"));
+}
+
+TEST_F(ClusterSweepTest, AJobThatTheSchedulerHasIsNotSubmittedAgain) {
+  Plan("");
+  const std::string run = plan_.runs[0].folder();
+  fs::create_directories(run + "/slurm");
+  std::ofstream(run + "/slurm/job") << "7\n";
+  std::ofstream(folder_ + "/at") << run << "\n";
+  fs::copy_file(folder_ + "/configs/run_s1", run + "/config.textproto");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_, IsEmpty());
+  EXPECT_THAT(Calls(), IsEmpty());
+}
+
+TEST_F(ClusterSweepTest, ASchedulerThatDoesNotAnswerIsAskedAgain) {
+  Plan("");
+  Scheduler("squeue", "test $asked -lt 3 && { echo busy >&2; exit 1; }");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_, IsEmpty());
+}
+
+TEST_F(ClusterSweepTest, OnKubernetesTheJobSetSaysWhetherTheRunHasEnded) {
+  Plan("");
+  engine_ = SweepEngine::kKubernetes;
+  Script("begin; echo $run > $root/at");
+  Scheduler("kubectl", "echo -n run-learner/; test $asked -lt 3 || echo Failed", false);
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_["run_s1"], HasSubstr("its job has ended and the run is not finished"));
+  EXPECT_THAT(Calls(), ElementsAre("run_s1 --apply"));
+  EXPECT_THAT(*ReadFile(plan_.runs[0].folder() + "/asked"),
+              HasSubstr("get jobset run-s1-learner --namespace reckon"));
+  Scheduler("kubectl", "echo -n run-learner/");  // it finishes at once: the counter is above 3
+  std::ofstream(plan_.runs[0].folder() + "/progress.json") << "{\"finished\": true}";
   ASSERT_TRUE(Run().ok());
   EXPECT_THAT(failures_, IsEmpty());
 }
