@@ -114,6 +114,17 @@ DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scrat
   return out;
 }
 
+// Whether the logits of all tokens are finite; those of `gaps`, ascending, are minus infinity.
+bool AreFinite(const float* logits, int64_t n, const std::vector<int64_t>& gaps) {
+  float sum = 0;  // finite only if all of its terms are
+  int64_t begin = 0;
+  for (const int64_t gap : gaps) {
+    sum += SumFixed(logits + begin, gap - begin);
+    begin = gap + 1;
+  }
+  return std::isfinite(sum + SumFixed(logits + begin, n - begin));
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Tensor& hidden,
@@ -128,8 +139,7 @@ absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Ten
     const float* data = logits.const_data_ptr<float>();
     ParallelFor(count, [&](int64_t i) {
       thread_local Scratch scratch;
-      // A sum is finite only if all of its terms are.
-      if (!std::isfinite(SumFixed(data + i * n, n))) {
+      if (!AreFinite(data + i * n, n, model.config().gaps)) {
         finite = false;
         return;
       }

@@ -222,13 +222,13 @@ TEST(GapsTest, AreNeverDrawnAndNoPartOfTheSoftmaxAndGetNoGradient) {
   auto gapped = load(WithGaps()), whole = load(Padded());
   const at::Tensor hidden = at::ones({1, 48});
   const auto is_gap = [](int64_t id) { return !WithGaps().HasToken(id); };
-  ASSERT_TRUE(is_gap(Sample(*whole, hidden, {TokenDraw{.temperature = 0}})[0].token));
-  EXPECT_FALSE(is_gap(Sample(*gapped, hidden, {TokenDraw{.temperature = 0}})[0].token));
+  ASSERT_TRUE(is_gap(Sample(*whole, hidden, {TokenDraw{.temperature = 0}})->at(0).token));
+  EXPECT_FALSE(is_gap(Sample(*gapped, hidden, {TokenDraw{.temperature = 0}})->at(0).token));
   for (int i = 0; i < 100; ++i) {
     for (const TokenDraw& draw :
          {TokenDraw{.uniform = i / 100.0}, TokenDraw{.top_k = 500, .uniform = i / 100.0},
           TokenDraw{.top_p = 0.999, .uniform = i / 100.0}}) {
-      EXPECT_FALSE(is_gap(Sample(*gapped, hidden, {draw})[0].token));
+      EXPECT_FALSE(is_gap(Sample(*gapped, hidden, {draw})->at(0).token));
     }
   }
   double sum = 0;
