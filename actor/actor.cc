@@ -36,6 +36,11 @@ Uplink::Options UplinkOptions(const EngineOptions& engine) {
   return {.window = std::max<size_t>(kMinWindow, kWindowBatches * engine.max_batch)};
 }
 
+absl::Status OfVersion(uint64_t version, const absl::Status& status) {
+  return absl::Status(status.code(),
+                      absl::StrCat("weight version ", version, ": ", status.message()));
+}
+
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
@@ -47,7 +52,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
       report_at_(absl::Now() + options_.report_every),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(stub, [this] { Wake(); }) {}
+      weights_(stub, options_.security, [this] { Wake(); }) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);
@@ -63,6 +68,7 @@ void Actor::WaitForEvent(absl::Duration timeout) {
 absl::Status Actor::Run() {
   const std::stop_callback wake(stop_, [this] { Wake(); });
   absl::Status status;
+  metrics_.activity.SetStarted();
   while (!stop_.stop_requested() && status.ok()) {
     HandleAcks();
     HandleLeaseUpdates();
@@ -71,13 +77,17 @@ absl::Status Actor::Run() {
     AdmitQueued();
     UpdateDemand();
     if (!EngineIsIdle()) {
+      metrics_.activity.Enter(ActorMetrics::kGenerate);
       status = RunPass();
+      CountPass();
       Report();
     } else {
       const absl::Duration pause = pause_until_ - absl::Now();
       // While a version is missing, a source that has stopped sending must be noticed.
       const bool waits = model_ == nullptr || !queued_.empty();
       const absl::Duration most = waits ? kLookEvery : absl::InfiniteDuration();
+      metrics_.activity.Enter(waits || pause > absl::ZeroDuration() ? ActorMetrics::kWaitWeights
+                                                                    : ActorMetrics::kWaitLease);
       WaitForEvent(pause > absl::ZeroDuration() ? std::min(pause, most) : most);
     }
   }
@@ -97,6 +107,7 @@ absl::Status Actor::Run() {
 }
 
 void Actor::HandleAcks() {
+  metrics_.unacknowledged.Set(static_cast<double>(uplink_.unacknowledged()));
   for (const Uplink::Ack& ack : uplink_.TakeAcks()) {
     auto lease = open_.find(ack.lease);
     if (lease == open_.end()) continue;
@@ -152,6 +163,7 @@ void Actor::LoadFetchedWeights() {
 }
 
 void Actor::Load(WeightsClient::Fetched fetched) {
+  const ActivityScope scope(&metrics_.activity, ActorMetrics::kLoadWeights);
   const absl::Time begin = absl::Now();
   absl::Status status = fetched.weights.status();
   if (status.ok()) {
@@ -167,11 +179,12 @@ void Actor::Load(WeightsClient::Fetched fetched) {
                 << " in use: " << fetched.weights->manifest.total_bytes() / 1000000
                 << " MB fetched in " << absl::ToDoubleSeconds(fetched.took) << " s, loaded in "
                 << absl::ToDoubleSeconds(absl::Now() - begin) << " s";
+      metrics_.load_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
       pause_until_ = absl::InfinitePast();
       if (refusal_.has_value() && refusal_->version == fetched.version) refusal_.reset();
       return;
     }
-    refusal_ = {fetched.version, std::string(status.message())};
+    Refuse(fetched.version, status);
     LOG(ERROR) << "weights: cannot load version " << fetched.version << ": " << status;
     if (had_model) UseModel(models_.Find(former));
   }
@@ -183,13 +196,17 @@ void Actor::Load(WeightsClient::Fetched fetched) {
     if (may_heal) {
       ReturnLease(queued.lease.id());
     } else {
-      FailLease(queued.lease.id(),
-                absl::Status(status.code(), absl::StrCat("weight version ", fetched.version, ": ",
-                                                         status.message())));
+      FailLease(queued.lease.id(), OfVersion(fetched.version, status));
     }
     return true;
   });
   pause_until_ = absl::Now() + (may_heal ? kPauseAfterNoAnswer : kPauseAfterRefusal);
+}
+
+void Actor::Refuse(uint64_t version, const absl::Status& why) {
+  metrics_.CountWeightError(/*refused=*/true);
+  refusal_ = {version, std::string(why.message())};
+  pause_until_ = absl::Now() + kPauseAfterRefusal;
 }
 
 void Actor::UseModel(const LoadedModel* model) {
@@ -197,7 +214,9 @@ void Actor::UseModel(const LoadedModel* model) {
   former_stats_ = TotalStats();
   engine_ = nullptr;
   model_ = model;
+  metrics_.activity.SetReady(model != nullptr);
   if (model == nullptr) return;
+  metrics_.version.Set(static_cast<double>(model->version));
   engine_ = std::make_unique<Engine>(model->runner.get(), model->tokenizer.get(), options_.engine);
 }
 
@@ -272,6 +291,12 @@ absl::Status Actor::RunPass() {
     // What was in flight is lost with the state of the cache. Only admitted leases fail; queued
     // ones have not used the engine and stay.
     engine_->Clear();
+    metrics_.pass_errors.Increment();
+    if (absl::IsDataLoss(finished.status())) {
+      Refuse(model_->version, finished.status());
+      FailAdmitted(OfVersion(model_->version, finished.status()));
+      return absl::OkStatus();
+    }
     FailAdmitted(finished.status());
     if (++failures_ >= kMaxFailures) return finished.status();
     WaitForStop(stop_, kPauseAfterFailure);
@@ -289,20 +314,25 @@ absl::Status Actor::RunPass() {
 void Actor::Upload(FinishedSample sample) {
   if (open_.count(sample.lease) == 0) return;  // failed since: another sample of it was refused
   sample.rollout.set_actor(options_.name);
+  metrics_.CountSample(sample);
+  metrics_.scored.Increment();
   const absl::Status scored =
       ScoreRollout(*rewarder_, *sample.group->plan, sample.group->lease.item(),
                    engine_->tokenizer(), &sample.rollout);
   if (!scored.ok()) {
+    metrics_.reward_errors.Increment();
     FailLease(sample.lease, scored);
     return;
   }
   // Blocks while the window is full, and with it the engine: rollouts that the coordinator cannot
   // take must not pile up here. Leases are renewed by another thread meanwhile.
+  const ActivityScope scope(&metrics_.activity, ActorMetrics::kWaitCoordinator);
   uplink_.Push(sample.lease, sample.rollout, stop_);
 }
 
 void Actor::FailLease(uint64_t lease, const absl::Status& why) {
   LOG(ERROR) << "lease " << lease << " failed: " << why;
+  metrics_.failed_leases.Increment();
   if (engine_ != nullptr) engine_->Drop(lease);
   open_.erase(lease);
   leases_.Return(lease, why);
@@ -337,6 +367,14 @@ EngineStats Actor::TotalStats() const {
   total.finished_samples += stats.finished_samples;
   total.decode_passes += stats.decode_passes;
   return total;
+}
+
+void Actor::CountPass() {
+  const EngineStats total = TotalStats();
+  metrics_.CountPass(counted_, total);
+  counted_ = total;
+  metrics_.running.Set(static_cast<double>(engine_->running()));
+  metrics_.waiting.Set(static_cast<double>(engine_->waiting()));
 }
 
 void Actor::Report() {

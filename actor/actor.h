@@ -13,12 +13,14 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "actor/actor_metrics.h"
 #include "actor/engine/engine.h"
 #include "actor/lease/lease_client.h"
 #include "actor/reward/reward.h"
 #include "actor/uplink/uplink.h"
 #include "actor/weights/model_set.h"
 #include "actor/weights/weights_client.h"
+#include "common/net/security.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -26,6 +28,7 @@ namespace reckon {
 struct ActorOptions {
   std::string name;  // unique in the run
   EngineOptions engine;
+  std::shared_ptr<const Security> security = Security::PlainText();  // for sources of weights
   absl::Duration report_every = absl::Seconds(30);  // between two lines about throughput in the log
   // Time to send finished rollouts and return leases after a stop request.
   absl::Duration stop_within = absl::Seconds(4);
@@ -50,10 +53,10 @@ struct ActorOptions {
 //
 // A lease that cannot be done (bad item, refused rollout, weights that do not load) is returned
 // with the reason, and the actor continues; one whose weights have a source that does not answer is
-// returned without a failed attempt. A version whose content does not load is refused from
-// then on and not leased to this actor again: the coordinator tells the plan's owner, which ends
-// the run when every actor refuses what it needs. The actor ends with an error only after
-// kMaxFailures failed passes in a row.
+// returned without a failed attempt. A version whose content does not load, or that computes
+// numbers which are not finite, is refused from then on and not leased to this actor again: the
+// coordinator tells the plan's owner, which ends the run when every actor refuses what it needs.
+// The actor ends with an error only after kMaxFailures failed passes in a row.
 class Actor {
  public:
   // `stub` and `rewarder` must outlive the actor.
@@ -85,6 +88,8 @@ class Actor {
   bool EngineIsIdle() const { return engine_ == nullptr || engine_->idle(); }
   bool HasQueued(uint64_t version) const;
   void Load(WeightsClient::Fetched fetched);
+  // Asks for no work of this version again, and for none at all for a while.
+  void Refuse(uint64_t version, const absl::Status& why);
   // Makes an engine for this version; null: for none.
   void UseModel(const LoadedModel* model);
   void Upload(FinishedSample sample);
@@ -93,10 +98,12 @@ class Actor {
   void ReturnLease(uint64_t lease);
   void FailAdmitted(const absl::Status& why);
   EngineStats TotalStats() const;
+  void CountPass();
   void Report();
 
   const ActorOptions options_;
   const Rewarder* const rewarder_;
+  ActorMetrics& metrics_ = ActorMetrics::Process();
   const std::stop_token stop_;
 
   ModelSet models_;
@@ -114,6 +121,7 @@ class Actor {
   int failures_ = 0;  // passes that failed, in a row
   bool sampled_ = false;
   EngineStats former_stats_;  // of the engines before the present one
+  EngineStats counted_;       // in metrics_
   EngineStats reported_;
   absl::Time report_at_;
 

@@ -24,6 +24,15 @@ CoreOptions ActorTestOptions() {
   return options;
 }
 
+// Can score nothing.
+class NoRewarder : public Rewarder {
+ public:
+  absl::StatusOr<RewardValue> Score(const RewardSpec&, const WorkItem&,
+                                    const Rollout&) const override {
+    return absl::InternalError("no reward");
+  }
+};
+
 class ActorTest : public testing::Test {
  protected:
   ~ActorTest() override { Stop(); }
@@ -68,7 +77,6 @@ class ActorTest : public testing::Test {
       ActorOptions options;
       options.name = "a";
       options.engine.max_batch = 4;
-      const Verifier verifier;
       Actor actor(
           options, stub_.get(),
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
@@ -79,9 +87,13 @@ class ActorTest : public testing::Test {
             fake.salt = weights.manifest.version() + 1;
             fake.pass_time = pass_time_;
             ++built_;
-            return std::make_unique<FakeModelRunner>(fake);
+            auto runner = std::make_unique<FakeModelRunner>(fake);
+            if (weights.manifest.version() == overflowing_version_) {
+              runner->FailNextPass(absl::DataLossError("the logits are not finite"));
+            }
+            return runner;
           },
-          &verifier, stop_.get_token());
+          rewarder_.get(), stop_.get_token());
       status_ = actor.Run();
     });
   }
@@ -93,15 +105,21 @@ class ActorTest : public testing::Test {
     return Await([&] { return received().size() >= count; });
   }
   std::map<FaultInjector::Key, Rollout> received() { return coordinator_.faults().received(); }
+  ActorReport report() {
+    const GetStatusReply status = coordinator_.status();
+    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
+  }
   int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
   InProcessCoordinator coordinator_{ActorTestOptions()};
-  std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
+  std::unique_ptr<WeightServer> source_ =
+      *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
+  std::unique_ptr<const Rewarder> rewarder_ = std::make_unique<Verifier>();
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
   absl::Duration pass_time_;
-  std::optional<uint64_t> refused_version_;
+  std::optional<uint64_t> refused_version_, overflowing_version_;
   absl::Status status_;
   std::thread thread_;
 };
@@ -120,6 +138,41 @@ TEST_F(ActorTest, TurnsLeasesIntoScoredRollouts) {
   Stop();
   EXPECT_TRUE(status_.ok());
   EXPECT_TRUE(coordinator_.returned().empty());
+}
+
+TEST_F(ActorTest, CountsWhatItDoesAndSaysWhenItCanServe) {
+  ActorMetrics& metrics = ActorMetrics::Process();
+  const double tokens = metrics.generated_tokens.Value(), scored = metrics.scored.Value();
+  const double bytes = metrics.received_bytes.Value();
+  Start();
+  EXPECT_TRUE(Await([&] { return metrics.activity.started(); }));
+  EXPECT_FALSE(metrics.activity.ready());
+  Publish(5);
+  EXPECT_TRUE(Await([&] { return metrics.activity.ready(); }));
+  EXPECT_EQ(metrics.version.Value(), 5);
+  EXPECT_GT(metrics.received_bytes.Value(), bytes);
+  AddPlan("p", 2, 3, 5);
+  ASSERT_TRUE(AwaitReceived(6));
+  Stop();
+  EXPECT_FALSE(metrics.activity.ready());
+  double sampled = 0;
+  for (const auto& [key, rollout] : received()) sampled += rollout.spans(1).tokens_size();
+  EXPECT_EQ(metrics.generated_tokens.Value() - tokens, sampled);
+  EXPECT_EQ(metrics.scored.Value() - scored, 6);
+  EXPECT_EQ(metrics.running.Value(), 0);
+}
+
+TEST_F(ActorTest, CountsRolloutsThatItCannotScore) {
+  ActorMetrics& metrics = ActorMetrics::Process();
+  const double errors = metrics.reward_errors.Value(), failed = metrics.failed_leases.Value();
+  rewarder_ = std::make_unique<NoRewarder>();
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 1, 0);
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
+  Stop();
+  EXPECT_EQ(metrics.reward_errors.Value() - errors, 1);
+  EXPECT_EQ(metrics.failed_leases.Value() - failed, 1);
 }
 
 TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {
@@ -188,10 +241,6 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   Publish(0);
   Start();
   AddPlan("p", 1, 1, 0);
-  const auto report = [this] {
-    const GetStatusReply status = coordinator_.status();
-    return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
-  };
   ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
   EXPECT_EQ(report().refused_version(), 0u);
   EXPECT_EQ(report().refused_because(), "tensor w has shape [3]");
@@ -202,6 +251,22 @@ TEST_F(ActorTest, ReportsAVersionThatDoesNotLoadAndTakesTheNext) {
   ASSERT_TRUE(AwaitReceived(2));
   EXPECT_EQ(report().refused_version(), 0u) << "it would not load now, either";
   EXPECT_TRUE(coordinator_.returned().empty()) << "the refused version was leased";
+}
+
+TEST_F(ActorTest, RefusesAVersionWhoseNumbersAreNotFinite) {
+  overflowing_version_ = 0;
+  Publish(0);
+  Start();
+  AddPlan("p", 2, 1, 0);
+  ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
+  EXPECT_EQ(report().refused_version(), 0u);
+  EXPECT_EQ(report().refused_because(), "the logits are not finite");
+  ASSERT_TRUE(Await([&] { return !coordinator_.returned().empty(); }));
+  EXPECT_EQ(coordinator_.returned().begin()->second,
+            "DATA_LOSS: weight version 0: the logits are not finite");
+  Publish(1);
+  AddPlan("q", 1, 1, 1);
+  EXPECT_TRUE(AwaitReceived(1)) << "the next version serves";
 }
 
 TEST_F(ActorTest, ReportsASourceThatDoesNotAnswer) {

@@ -19,10 +19,13 @@
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/net/channel.h"
+#include "common/telemetry/operator_ports.h"
 // Last.
 #include "common/base/log.h"
 
 ABSL_FLAG(std::string, coordinator, "", "host:port of the coordinator");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
 ABSL_FLAG(std::string, name, "",
           "name of this actor, unique in the run; default: host name and process id");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
@@ -61,11 +64,7 @@ absl::Status CheckFlags() {
   return absl::OkStatus();
 }
 
-std::string DefaultName() {
-  char host[256] = "actor";
-  gethostname(host, sizeof(host) - 1);
-  return absl::StrCat(host, "-", getpid());
-}
+std::string DefaultName() { return absl::StrCat(MachineName(), "-", getpid()); }
 
 absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   RETURN_IF_ERROR(CheckFlags());
@@ -75,14 +74,19 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   TorchModelRunnerOptions runner;
   runner.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("actor", &ActorMetrics::Process().activity));
   ASSIGN_OR_RETURN(runner.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   TorchModelRunnerMaker maker(runner);
 
   ActorOptions options;
   options.name = absl::GetFlag(FLAGS_name).empty() ? DefaultName() : absl::GetFlag(FLAGS_name);
   options.engine.max_batch = absl::GetFlag(FLAGS_max_batch);
-  const std::unique_ptr<Coordinator::Stub> stub =
-      Coordinator::NewStub(MakeChannel(absl::GetFlag(FLAGS_coordinator)));
+  ASSIGN_OR_RETURN(options.security,
+                   Security::Load(absl::GetFlag(FLAGS_certificates), Role::kActor));
+  ASSIGN_OR_RETURN(const auto channel,
+                   MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
+  const std::unique_ptr<Coordinator::Stub> stub = Coordinator::NewStub(channel);
   Actor actor(
       options, stub.get(), [&maker](const Weights& weights) { return maker.Make(weights); },
       &rewarder, stop);

@@ -6,15 +6,18 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "cli/commands/certs.h"
 #include "cli/commands/doctor.h"
 #include "cli/commands/eval.h"
+#include "cli/commands/launch.h"
 #include "cli/commands/score.h"
 #include "cli/commands/sft.h"
 #include "cli/commands/show.h"
-#include "cli/commands/train.h"
+#include "cli/commands/sweep.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
 #include "proto/config.pb.h"
+#include "proto/sweep.pb.h"
 // Last.
 #include "common/base/log.h"
 
@@ -83,19 +86,50 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
       ->capture_default_str();
 }
 
-void AddTrain(CLI::App* app, TrainOptions* options) {
-  CLI::App* command = app->add_subcommand("train", "Train a model as a config describes");
+void AddConfigOptions(CLI::App* command, LaunchOptions* options, const std::string& dry_run) {
   command->add_option("config", options->config, "config file (textproto)")->required();
   command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
       ->allow_extra_args(false);
-  command->add_flag("--dry-run", options->dry_run,
-                    "print config, stages, memory and disk space, and start nothing");
+  command->add_flag("--dry-run", options->dry_run, dry_run);
   command->add_flag("--resume", options->resume, "continue the run of this config");
+}
+
+void AddTrain(CLI::App* app, LaunchOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "train", "Train a model as a config describes, on this machine (launch --local)");
+  AddConfigOptions(command, options,
+                   "print config, stages, memory and disk space, and start nothing");
   command->footer(
       "Examples:\n"
       "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
       "  reckon train recipes/quickstart.textproto --set stage[1].ei.rounds=3 --dry-run\n"
       "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m --resume");
+}
+
+void AddLaunch(CLI::App* app, LaunchOptions* options) {
+  CLI::App* command =
+      app->add_subcommand("launch", "Run a config on this machine, on Slurm or on Kubernetes");
+  AddConfigOptions(command, options,
+                   "print config, stages, memory and the files for the scheduler; start nothing");
+  CLI::Option* local = command->add_flag_callback(
+      "--local", [options] { options->target = LaunchOptions::Target::kLocal; },
+      "on this machine, until the run has ended; the default");
+  CLI::Option* slurm = command->add_flag_callback(
+      "--slurm", [options] { options->target = LaunchOptions::Target::kSlurm; },
+      "submit it to Slurm");
+  CLI::Option* kubernetes = command->add_flag_callback(
+      "--kubernetes", [options] { options->target = LaunchOptions::Target::kKubernetes; },
+      "write its manifests for Kubernetes");
+  command->add_flag("--apply", options->apply, "give the manifests to kubectl")->needs(kubernetes);
+  local->excludes(slurm)->excludes(kubernetes);
+  slurm->excludes(kubernetes);
+  command->footer(
+      "The config's `resources` say how many processes there are and what each gets.\n"
+      "Examples:\n"
+      "  reckon launch recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
+      "  reckon launch run.textproto --slurm --set slurm.time_limit_minutes=240 --dry-run\n"
+      "  reckon launch run.textproto --slurm --set resources.actors=16\n"
+      "  reckon launch run.textproto --kubernetes --apply");
 }
 
 void AddSft(CLI::App* app, SftOptions* options) {
@@ -192,6 +226,72 @@ void AddShow(CLI::App* app, ShowOptions* options) {
       "  reckon show runs/quickstart --plan eval/0_start/greedy --wrong --limit 20");
 }
 
+void AddCerts(CLI::App* app, CertsOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "certs", "Make the certificates and the token by which the parts of a run know each other");
+  command->add_option("--run", options->run, "name of the run")->required();
+  command->add_option("--out", options->output, "folder to create")->required();
+  command->add_option("--days", options->days, "days that the certificates are valid")
+      ->check(CLI::Range(1, 3650))
+      ->capture_default_str();
+  command->add_flag("--forget-authority", options->forget_authority,
+                    "delete the authority's key at once: no more certificates can be made");
+  command
+      ->add_option("--rotate", options->rotate,
+                   "do one step of replacing authority and token while the run continues")
+      ->check(CLI::IsMember({"trust", "use", "forget"}));
+  command->footer(
+      "`reckon launch` makes certificates by itself. With an authority/ca.key in the folder, certs "
+      "renews\nthe certificates by the same authority.\nExamples:\n"
+      "  reckon certs --run gsm8k --out certificates --days 30\n"
+      "  reckon-coordinator --run=gsm8k --certificates=certificates/coordinator --listen=[::]:7070 "
+      "...\n"
+      "  reckon certs --run gsm8k --out certificates --rotate trust");
+}
+
+void AddSweep(CLI::App* app, SweepOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "sweep", "Run many configs, several at a time, and write one report of them");
+  command->add_option("sweep", options->sweep, "sweep file (textproto, docs/sweeps.md)")
+      ->required();
+  command
+      ->add_option("--set", options->overrides.set,
+                   "override a config key of all runs but starts: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--start-set", options->overrides.start_set,
+                   "override a config key of the runs that others begin from")
+      ->allow_extra_args(false);
+  CLI::Option* dry_run =
+      command->add_flag("--dry-run", options->dry_run,
+                        "print every run with its command and memory, and start nothing");
+  command
+      ->add_flag("--report-only", options->report_only,
+                 "write the report of what there is, and start nothing")
+      ->excludes(dry_run);
+  command->add_option("--parallel", options->parallel, "runs at a time; default: as the file says")
+      ->check(Allowed<Sweep>("parallel"));
+  CLI::Option* local = command->add_flag_callback(
+      "--local", [options] { options->engine = SweepEngine::kLocal; },
+      "on this machine; the default");
+  CLI::Option* slurm = command->add_flag_callback(
+      "--slurm", [options] { options->engine = SweepEngine::kSlurm; }, "submit the runs to Slurm");
+  CLI::Option* kubernetes = command->add_flag_callback(
+      "--kubernetes", [options] { options->engine = SweepEngine::kKubernetes; },
+      "hand the runs to kubectl");
+  local->excludes(slurm)->excludes(kubernetes);
+  slurm->excludes(kubernetes);
+  command->footer(
+      "Runs are in OUTPUT_DIR/NAME/runs. Finished ones are taken as they are, interrupted ones "
+      "are\n"
+      "resumed: type the same command again. Writes report.html and results.csv beside them.\n"
+      "Examples:\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto --dry-run\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto\n"
+      "  reckon sweep recipes/sweeps/tiny_scaling.textproto --slurm --parallel 4\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto --report-only");
+}
+
 bool IsCommand(const CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->get_name() == name) return true;
@@ -206,16 +306,21 @@ int Main(int argc, char** argv, std::stop_token stop) {
   app.require_subcommand(1);
   app.footer("`reckon COMMAND --help` shows the options of a command and examples.");
 
-  TrainOptions train;
+  LaunchOptions train, launch;
   SftOptions sft;
   EvalOptions eval;
   ScoreOptions score;
   ShowOptions show;
+  CertsOptions certs;
+  SweepOptions sweep;
   AddTrain(&app, &train);
+  AddLaunch(&app, &launch);
   AddSft(&app, &sft);
   AddEval(&app, &eval);
   AddScore(&app, &score);
   AddShow(&app, &show);
+  AddCerts(&app, &certs);
+  AddSweep(&app, &sweep);
   app.add_subcommand("doctor", "Check whether this machine can run Reckon")
       ->footer("Example:\n  reckon doctor");
   try {
@@ -223,8 +328,9 @@ int Main(int argc, char** argv, std::stop_token stop) {
   } catch (const CLI::ParseError& error) {  // --help and --version are such errors as well
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
-      std::cerr << "reckon: no command '" << argv[1]
-                << "'; the commands are train, sft, eval, score, show and doctor\n";
+      std::cerr
+          << "reckon: no command '" << argv[1]
+          << "'; the commands are train, launch, sft, eval, score, show, certs, sweep and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
@@ -232,11 +338,14 @@ int Main(int argc, char** argv, std::stop_token stop) {
   }
 
   absl::Status status;
-  if (app.got_subcommand("train")) status = Train(train, stop);
+  if (app.got_subcommand("train")) status = Launch(train, stop);
+  if (app.got_subcommand("launch")) status = Launch(launch, stop);
   if (app.got_subcommand("sft")) status = Sft(sft, stop);
   if (app.got_subcommand("eval")) status = Eval(eval, stop);
   if (app.got_subcommand("score")) status = Score(score, stop);
   if (app.got_subcommand("show")) status = Show(show, stop);
+  if (app.got_subcommand("certs")) status = Certs(certs);
+  if (app.got_subcommand("sweep")) status = RunSweep(sweep, stop);
   if (app.got_subcommand("doctor")) status = Doctor(stop);
   if (status.ok()) return 0;
   std::cerr << "reckon: " << status.message() << std::endl;

@@ -14,12 +14,14 @@
 #include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "cli/launcher/process.h"
 #include "common/base/files.h"
 #include "common/net/channel.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -46,10 +48,6 @@ struct Result {
 class ReckonTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = absl::StrCat(::testing::TempDir(), "/reckon_",
-                           ::testing::UnitTest::GetInstance()->current_test_info()->name());
-    folder_ = std::filesystem::path(folder_).lexically_normal().string();
-    std::filesystem::remove_all(folder_);
     std::filesystem::create_directories(folder_ + "/bin");
     ASSERT_TRUE(WriteTinyModel(folder_ + "/model").ok());
     std::filesystem::create_symlink(RECKON_COORDINATOR, folder_ + "/bin/reckon-coordinator");
@@ -89,7 +87,8 @@ class ReckonTest : public ::testing::Test {
 
   std::string config() const { return folder_ + "/config.textproto"; }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
 };
 
 // Progress as the learner writes it.
@@ -100,9 +99,10 @@ std::string Finished(const std::string& lines) {
 }
 
 TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
-  for (const char* args : {"", "trian", "train", "eval --model m", "eval --bogus",
-                           "eval --model m --data d --format xml", "show r --wrong --correct",
-                           "eval --model m --data d --samples -1"}) {
+  for (const char* args :
+       {"", "trian", "train", "eval --model m", "eval --bogus",
+        "eval --model m --data d --format xml", "show r --wrong --correct",
+        "eval --model m --data d --samples -1", "launch c --slurm --local", "launch c --apply"}) {
     Result result = Run(args);
     EXPECT_EQ(result.code, 2) << args;
     EXPECT_THAT(result.out, testing::StartsWith("reckon: ")) << args;
@@ -111,7 +111,8 @@ TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
 }
 
 TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
-  for (const char* command : {"train", "sft", "eval", "score", "show", "doctor"}) {
+  for (const char* command :
+       {"train", "launch", "sft", "eval", "score", "show", "certs", "doctor"}) {
     Result result = Run(absl::StrCat(command, " --help"));
     EXPECT_EQ(result.code, 0);
     EXPECT_THAT(result.out,
@@ -349,6 +350,91 @@ TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {
   EXPECT_NE(starts[1], starts[2]);
 }
 
+TEST_F(ReckonTest, EachStartOfARunHasItsOwnLogs) {
+  Script("reckon-learner", "echo learner; " + Finished(""));
+  EXPECT_EQ(Run("launch --local " + config()).code, 0);
+  std::filesystem::remove(folder_ + "/runs/r/progress.json");
+  EXPECT_EQ(Run("train --resume " + config()).code, 0);
+  for (const char* logs : {"attempt_1", "attempt_2", "latest"}) {
+    EXPECT_THAT(Text(absl::StrCat("runs/r/logs/", logs, "/learner-0.log")),
+                HasSubstr("\nlearner\n"));
+  }
+  EXPECT_EQ(std::filesystem::read_symlink(folder_ + "/runs/r/logs/latest"), "attempt_2");
+}
+
+// Slurm's programs as scripts first in the PATH; tests/integration/slurm_test.py has the real
+// ones.
+class ReckonSlurmTest : public ReckonTest {
+ protected:
+  void SetUp() override {
+    ReckonTest::SetUp();
+    path_ = ::getenv("PATH");
+    ::setenv("PATH", absl::StrCat(folder_, "/bin:", path_).c_str(), 1);
+    Script("sbatch", "echo \"$@\" >> $run/../sbatch; wc -l < $run/../sbatch");
+    Script("squeue", "exit 0");
+  }
+  void TearDown() override { ::setenv("PATH", path_.c_str(), 1); }
+
+ private:
+  std::string path_;
+};
+
+TEST_F(ReckonSlurmTest, SubmitsTheLearnerAndThenItsActors) {
+  const Result result = Run("launch --slurm " + config() + " --set resources.actors=3");
+  EXPECT_EQ(result.code, 0) << result.out;
+  const std::string slurm = folder_ + "/runs/r/slurm/";
+  EXPECT_EQ(Text("runs/sbatch"),
+            absl::StrCat("--parsable ", slurm, "learner.sbatch\n",
+                         "--parsable --dependency=after:1 --array=0-2 --job-name=r-actors-1 ",
+                         slurm, "actor.sbatch 1\n"));
+  EXPECT_THAT(result.out, AllOf(HasSubstr("submitted job 1"), HasSubstr("array 2 of 3 actors"),
+                                HasSubstr("scancel 1")));
+  EXPECT_EQ(Text("runs/r/slurm/actors"), "3\n");
+  // What was left open in the config is what the jobs ask for.
+  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("cpus: 4"));
+  EXPECT_THAT(Text("runs/r/slurm/learner.sbatch"), HasSubstr("--cpus-per-task=4"));
+
+  // The same run twice at once.
+  Script("squeue", "echo RUNNING");
+  const Result again = Run("launch --slurm --resume " + config());
+  EXPECT_EQ(again.code, 1);
+  EXPECT_THAT(again.out, HasSubstr("job 1 of this run is running; to start the run again, first "
+                                   "stop it: scancel 1"));
+  Script("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
+  EXPECT_EQ(Run("launch --slurm --resume " + config()).code, 0);
+}
+
+TEST_F(ReckonSlurmTest, ADryRunPrintsTheScriptsAndSubmitsNothing) {
+  const Result result = Run("launch --slurm --dry-run " + config());
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("memory on this machine"),
+                                HasSubstr("--- learner.sbatch\n#!/bin/bash"),
+                                HasSubstr("--- actor.sbatch\n#!/bin/bash")));
+  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
+TEST_F(ReckonSlurmTest, WhatSlurmRefusesIsShown) {
+  Script("sbatch", "echo 'sbatch: error: invalid partition specified: x' >&2; exit 1");
+  const Result result = Run("launch --slurm " + config() + " --set slurm.partition=x");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("invalid partition specified: x"),
+                    HasSubstr("then run: reckon launch --slurm "), HasSubstr("--resume")));
+}
+
+TEST_F(ReckonTest, MemoryBelowThePlanIsRefusedBeforeAnythingStarts) {
+  Write("small.textproto",
+        absl::StrReplaceAll(Text("config.textproto"),
+                            {{"eval {", "actor { kv_cache_mib: 4096 } eval {"}}));
+  for (const char* command : {"train ", "launch --slurm "}) {
+    const Result result =
+        Run(absl::StrCat(command, folder_, "/small.textproto --set resources.actor.memory_gib=1"));
+    EXPECT_EQ(result.code, 1);
+    EXPECT_THAT(result.out, HasSubstr("resources.actor.memory_gib is 1, but actor needs about"));
+    EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  }
+}
+
 TEST_F(ReckonTest, ALearnerThatAlwaysFailsEndsTheRunWithItsReason) {
   Script("reckon-learner", "echo reckon-learner: data.train: no problems >&2; exit 1");
   Result result = Run("train " + config());
@@ -363,10 +449,10 @@ TEST_F(ReckonTest, AnErrorThatWillRecurEndsTheRunAtItsFirstTimeWithOneLine) {
   Result result = Run("train " + config());
   EXPECT_EQ(result.code, 1);
   EXPECT_EQ(Text("runs/r/starts"), "x\n");
-  EXPECT_THAT(result.out, HasSubstr(absl::StrCat("\nreckon: learner-0: data.train: no problems; ",
-                                                 "its log is ", folder_,
-                                                 "/runs/r/logs/learner-0.log; fix that, then run: ",
-                                                 "reckon train ", config(), " --resume\n")));
+  EXPECT_THAT(result.out, HasSubstr(absl::StrCat(
+                              "\nreckon: learner-0: data.train: no problems; ", "its log is ",
+                              folder_, "/runs/r/logs/attempt_1/learner-0.log; fix that, then run: ",
+                              "reckon train ", config(), " --resume\n")));
 }
 
 TEST_F(ReckonTest, AnActorThatFailsTheSameWayTwiceEndsTheRun) {
@@ -409,6 +495,25 @@ TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
   EXPECT_NE(::kill(learner, 0), 0);
 }
 
+TEST_F(ReckonTest, CertsMakesRenewsAndRotatesTheFilesOfOneRun) {
+  const std::string certs = "certs --out " + folder_ + "/c --run ";
+  Result result = Run(certs + "a --days 7");
+  EXPECT_EQ(result.code, 0) << result.out;
+  for (const char* role : {"coordinator", "actor", "learner", "user"}) {
+    const std::string folder = absl::StrCat(folder_, "/c/", role);
+    EXPECT_THAT(result.out, HasSubstr(absl::StrCat("--certificates=", folder, "\n")));
+    EXPECT_TRUE(std::filesystem::exists(folder + "/token"));
+  }
+  EXPECT_EQ(Run(certs + "a").code, 0);
+  result = Run(certs + "b");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, HasSubstr("not of run 'b'"));
+  EXPECT_THAT(Run(certs + "a --rotate use").out, HasSubstr("the next is trust"));
+  EXPECT_THAT(Run(certs + "a --rotate trust").out, HasSubstr("then do step 'use'"));
+  EXPECT_EQ(Run(certs + "a --days 0").code, 2);
+  EXPECT_EQ(Run("certs --run a/b --out " + folder_ + "/d").code, 1);
+}
+
 TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
   std::filesystem::remove(folder_ + "/bin/reckon-coordinator");
   Script("reckon-coordinator",
@@ -423,13 +528,21 @@ TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
   ::kill(first, SIGKILL);
   // Only then: a `show` between the two would start a coordinator of its own.
   ASSERT_TRUE(Await([&] { return absl::StrContains(Text("out"), "killed by signal 9"); }));
+  const auto user = Security::Load(folder_ + "/runs/r/certificates/user", Role::kUser);
+  ASSERT_TRUE(user.ok()) << user.status();
   const auto stub =
-      Coordinator::NewStub(MakeChannel(std::string(absl::StripAsciiWhitespace(address))));
+      Coordinator::NewStub(*MakeChannel(std::string(absl::StripAsciiWhitespace(address)), *user));
   ASSERT_TRUE(Await([&] {
     grpc::ClientContext context;
     GetStatusReply status;
     return stub->GetStatus(&context, {}, &status).ok();
   }));
+  const auto stranger = Coordinator::NewStub(
+      *MakeChannel(std::string(absl::StripAsciiWhitespace(address)), Security::PlainText()));
+  grpc::ClientContext context;
+  GetStatusReply status;
+  EXPECT_EQ(stranger->GetStatus(&context, {}, &status).error_code(), grpc::StatusCode::UNAVAILABLE)
+      << "a run on one machine has certificates as well";
   EXPECT_THAT(Run("show " + folder_ + "/runs/r").out, HasSubstr("run r: "));
   EXPECT_EQ(Text("runs/r/coordinator.addr"), address) << "show has used the run's own";
   Write("runs/r/go", "");

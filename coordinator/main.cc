@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
+#include "common/telemetry/operator_ports.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
 #include "proto/config.pb.h"
@@ -30,7 +31,13 @@ ABSL_FLAG(std::string, run, "", "name of the run; a store belongs to one run");
 ABSL_FLAG(std::string, store, "", "folder of the store, created when absent");
 ABSL_FLAG(std::string, listen, Defaults().listen(),
           "HOST:PORT to listen on; port 0: any free port");
-ABSL_FLAG(std::string, port_file, "", "file to write the chosen HOST:PORT to when listening");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
+ABSL_FLAG(std::string, announce, "",
+          "name or address at which others reach it; default: the host of --listen, or this "
+          "machine's name when that is 0.0.0.0 or [::]");
+ABSL_FLAG(std::string, port_file, "",
+          "file to write that host and the chosen port to, as HOST:PORT, when listening");
 ABSL_FLAG(uint32_t, lease_ms, Defaults().lease_ms(),
           "milliseconds until a lease that is not renewed expires");
 ABSL_FLAG(uint32_t, max_attempts, Defaults().max_attempts(),
@@ -107,6 +114,9 @@ absl::Status Main(std::stop_source& stop) {
   options.core.rank_timeout = absl::Milliseconds(settings.rank_timeout_ms());
   options.committer.sync_tick = absl::Milliseconds(settings.sync_tick_ms());
   options.listen = settings.listen();
+  ASSIGN_OR_RETURN(options.security,
+                   Security::Load(absl::GetFlag(FLAGS_certificates), Role::kCoordinator));
+  options.announce = absl::GetFlag(FLAGS_announce);
   absl::Status failure;
   absl::Mutex mu;
   options.committer.on_failure = [&](const absl::Status& status) {
@@ -115,13 +125,16 @@ absl::Status Main(std::stop_source& stop) {
     stop.request_stop();
   };
 
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("coordinator", &CoordinatorMetrics::Process().activity));
+  const Registry::Handle disk = WatchDisk(absl::GetFlag(FLAGS_store), &Registry::Process());
   ASSIGN_OR_RETURN(const std::unique_ptr<RocksStore> store,
                    OpenStore(absl::GetFlag(FLAGS_store), stop.get_token()));
   if (absl::GetFlag(FLAGS_dump_state)) return DumpState(*store, options.core);
   ASSIGN_OR_RETURN(std::unique_ptr<CoordinatorServer> server,
                    CoordinatorServer::Start(store.get(), std::move(options)));
   LOG(INFO) << "the coordinator of run '" << absl::GetFlag(FLAGS_run) << "' listens on "
-            << server->address();
+            << settings.listen() << " and is reached at " << server->address();
   if (const std::string file = absl::GetFlag(FLAGS_port_file); !file.empty()) {
     RETURN_IF_ERROR(WriteFileAtomically(file, server->address()));
   }

@@ -16,6 +16,7 @@
 #include "common/net/channel.h"
 #include "common/net/plan_run.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "coordinator/core/ledger.h"
 #include "coordinator/store/rocks_store.h"
 #include "tests/support/fake_actor.h"
@@ -27,14 +28,8 @@ using ::testing::HasSubstr;
 
 class CoordinatorProcess : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "/coordinator_XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder = pattern;
-  }
   void TearDown() override {
     if (pid > 0) End(SIGKILL);
-    std::filesystem::remove_all(folder);
   }
 
   pid_t Spawn(const std::string& listen, const std::string& run = "test") {
@@ -75,7 +70,8 @@ class CoordinatorProcess : public ::testing::Test {
     return Wait(std::exchange(pid, 0));
   }
 
-  std::string folder, address;
+  const TempFolder temp;
+  std::string folder = temp.path(), address;
   pid_t pid = 0;
 };
 
@@ -92,7 +88,7 @@ TEST_F(CoordinatorProcess, NothingAcknowledgedIsLostWhenItIsKilledInMidRun) {
   constexpr uint64_t kGroups = 600;
   constexpr int kKills = 8;
   Start();
-  auto stub = Coordinator::NewStub(MakeChannel(address));
+  auto stub = Coordinator::NewStub(*MakeChannel(address, Security::PlainText()));
   {
     grpc::ClientContext context;
     MarkReply reply;

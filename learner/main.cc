@@ -17,10 +17,14 @@
 #include "common/base/exit_status.h"
 #include "common/base/host_port.h"
 #include "common/base/log.h"
+#include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
+#include "common/telemetry/operator_ports.h"
+#include "learner/parallel/network_interface.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
@@ -34,10 +38,16 @@ ABSL_FLAG(
     "resume from the newest checkpoint, if there is one; of rank 0, which gives it to the others");
 ABSL_FLAG(std::string, nonce, "",
           "name of this start of the group: equal on all its ranks, new for each start");
-ABSL_FLAG(std::string, interface_address, "127.0.0.1",
-          "address of this rank at which the other ranks reach it");
+ABSL_FLAG(std::string, interface_address, "",
+          "name or address of this rank at which the other ranks reach it; default: --announce, or "
+          "127.0.0.1");
 ABSL_FLAG(std::string, listen, "127.0.0.1:0",
           "address at which rank 0 serves weights; port 0: any");
+ABSL_FLAG(std::string, certificates, "",
+          "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
+ABSL_FLAG(std::string, announce, "",
+          "name or address at which actors reach it; default: the host of --listen, or this "
+          "machine's name when that is 0.0.0.0 or [::]");
 ABSL_FLAG(int, checkpoint_seconds, 120, "seconds between checkpoints within a stage");
 ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
 
@@ -50,8 +60,12 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   options.world_size = absl::GetFlag(FLAGS_world_size);
   options.resume = absl::GetFlag(FLAGS_resume);
   options.nonce = absl::GetFlag(FLAGS_nonce);
-  options.interface_address = absl::GetFlag(FLAGS_interface_address);
   options.listen = absl::GetFlag(FLAGS_listen);
+  options.announce = absl::GetFlag(FLAGS_announce);
+  options.interface_address = absl::GetFlag(FLAGS_interface_address);
+  if (options.interface_address.empty()) {
+    options.interface_address = options.announce.empty() ? "127.0.0.1" : options.announce;
+  }
   options.checkpoint_interval = absl::Seconds(absl::GetFlag(FLAGS_checkpoint_seconds));
   options.checkpoint_steps = absl::GetFlag(FLAGS_checkpoint_steps);
   std::vector<const char*> required = {"coordinator"};
@@ -67,6 +81,10 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
       return absl::InvalidArgumentError(absl::StrCat("--", flag, ": ", status.message()));
     }
   }
+  if (const absl::Status host = AnnouncedAddress(HostPort(), options.announce).status();
+      !host.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--announce: ", host.message()));
+  }
   if (options.rank < 0 || options.rank >= options.world_size) {
     return absl::InvalidArgumentError(
         absl::StrCat("--rank is ", options.rank, "; it must be 0 to --world_size - 1"));
@@ -74,6 +92,9 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   if (options.world_size > 1 && options.nonce.empty()) {
     return absl::InvalidArgumentError("--nonce is required with several ranks");
   }
+  auto security = Security::Load(absl::GetFlag(FLAGS_certificates), Role::kLearner);
+  if (!security.ok()) return security.status();
+  options.security = *std::move(security);
   // A command line that is the same for all ranks may name files that only rank 0 has.
   if (options.rank > 0) return options;
   options.run_dir = absl::GetFlag(FLAGS_run_dir);
@@ -83,16 +104,25 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   return options;
 }
 
+absl::Status Learn(std::stop_token stop) {
+  ASSIGN_OR_RETURN(const LearnerOptions options, OptionsFromFlags());
+  LearnerMetrics& metrics = LearnerMetrics::Process();
+  metrics.rank.Set(options.rank);
+  ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
+                   OperatorPorts::Open("learner", &metrics.activity));
+  Registry::Handle disk;
+  if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
+  if (options.world_size > 1) RETURN_IF_ERROR(BindCollectives(options.interface_address));
+  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                   MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
+  std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);
+  return RunLearner(options, stub, stop);
+}
+
 int Main() {
   std::stop_source stop;
   StopOnSignals(stop);
-  absl::StatusOr<LearnerOptions> options = OptionsFromFlags();
-  absl::Status status = options.status();
-  if (options.ok()) {
-    std::shared_ptr<Coordinator::StubInterface> stub =
-        Coordinator::NewStub(MakeChannel(absl::GetFlag(FLAGS_coordinator)));
-    status = RunLearner(*options, stub, stop.get_token());
-  }
+  const absl::Status status = Learn(stop.get_token());
   if (status.ok()) return 0;
   // The run is not finished: a scheduler that saw 0 of the leader would take the work for done. The
   // other ranks end first, and srun would kill a leader that saves if their status were an error.

@@ -38,7 +38,7 @@ LAW = {
 # LibTorch: the half of common/model that computes, and the roles that compute. The other half
 # (config, sampling, files, transfer, init) stays free of it, for the command line and for tests.
 TORCH = {"common/model", "actor", "learner"}
-NO_TORCH = re.compile(r"^common/model/(files/|transfer/|init/|config|sampling|kernels/dtype)")
+NO_TORCH = re.compile(r"^common/model/(files/|transfer/|init/|config|families|sampling|kernels/dtype)")
 TORCH_HEADER = re.compile(r"^(ATen|torch|c10)/")
 # What tests beside a unit may include as well; tests/ itself may include everything.
 TEST_EXTRA = {"common/testing", "common/net", "common/text", "common/model", "common/model/init"}
@@ -48,6 +48,7 @@ TEST_ONLY = re.compile(r"^(tests/|common/testing/)")
 DOUBLE = re.compile(r"(^|_)(fake|mock|scripted|in_process|harness|injector|memory_store)(_|\.)")
 # Sources without a header of their name: programs and tests.
 NO_HEADER = re.compile(r"(^|_)main\.cc$|_(test|bench|tool|fuzz)\.cc$|^(replay|lying_actor)\.cc$|^tsan_mutex\.cc$")
+TEMP_FOLDER = re.compile(r'TempDir\(|"/tmp/(?!\w*XXXXXX)')
 SMALL = 25  # lines
 
 
@@ -95,6 +96,8 @@ def include_offence(name, include):
 
 def offences():
     for name, text in sources():
+        if TEMP_FOLDER.search(text) and name != "common/testing/temp_folder.h":
+            yield f"{name}: tests that run at once would share its folder; use TempFolder"
         if DOUBLE.search(name.rpartition("/")[2]) and not name.startswith("tests/support/"):
             yield f"{name}: test doubles belong in tests/support"
         for number, include in includes(text):

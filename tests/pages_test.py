@@ -3,6 +3,8 @@
 pages_test.py            exit code 0: all hold; 1: one line for each offence
 pages_test.py --report   also lists uses of refused words while VOCABULARY_ENFORCED is False
 
+The sizes of folders in docs/architecture.md hold to a sixth, and its count of functions exactly.
+
 Checked in PAGES: `path` and [link](path) by existence; `path:name` and `name` in `path` by the word
 in that file; `Name`, `Class::Method` and `some_field` by the word in any source.
 """
@@ -158,6 +160,26 @@ def page_offences(tree):
                     yield f"{page}:{number}: link to {link}, which does not exist"
 
 
+def lines_of(folder):
+    """Lines of the product's sources in a folder: tests and benchmarks are left out."""
+    return sum(text_of(path).count("\n") for path in (ROOT / folder).rglob("*")
+               if path.suffix in (".h", ".cc", ".cu", ".rs", ".proto") and "target" not in path.parts
+               and not re.search(r"_(test|bench)\.cc$", path.name))
+
+
+def architecture_offences():
+    page = text_of(ROOT / "docs/architecture.md")
+    for folder, written in re.findall(r"^\| `([\w/]+/)` \|[^|]*\| ([\d,]+) \|", page, re.MULTILINE):
+        lines, said = lines_of(folder), int(written.replace(",", ""))
+        if abs(lines - said) * 6 > lines:
+            yield f"docs/architecture.md: {folder} has {lines:,} lines, not {said:,}"
+    walk = page.partition("\n## The life of a rollout")[2].partition("\nThe table names")
+    said = int(re.match(r" (\d+) functions", walk[2]).group(1))
+    named = len(re.findall(r"`[\w/]+\.cc:\w+`", walk[0]))
+    if named != said:
+        yield f"docs/architecture.md: the life of a rollout names {named} functions, not {said}"
+
+
 def vocabulary_offences(tree):
     rules = [(re.compile(word), instead, re.compile(f"{allowed}|{ANYWHERE_IN}" if allowed
                                                     else ANYWHERE_IN))
@@ -183,7 +205,7 @@ def version_offences():
 
 def main():
     tree = Tree()
-    found = list(page_offences(tree)) + list(version_offences())
+    found = (list(page_offences(tree)) + list(version_offences()) + list(architecture_offences()))
     words = list(vocabulary_offences(tree))
     if VOCABULARY_ENFORCED:
         found += words

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 // Last.
 #include "common/base/log.h"
@@ -126,8 +127,8 @@ absl::Status Engine::Launch(const Start& start, std::vector<FinishedSample>* fin
     const uint32_t number = group->pending.front();
     if (group->max_new == 0) {
       finished->push_back({group->lease.id(),
-                           MakeRollout(*group, number, nullptr, FINISH_FORCED, *tokenizer_),
-                           group});
+                           MakeRollout(*group, number, nullptr, FINISH_FORCED, *tokenizer_), group,
+                           absl::ZeroDuration()});
     } else {
       // A context of one token has no shared part to fork from.
       ASSIGN_OR_RETURN(const ModelRunner::Sequence sequence,
@@ -167,7 +168,7 @@ absl::Status Engine::Decode(std::vector<FinishedSample>* finished) {
     const PromptGroup& group = *sample.group();
     finished->push_back({group.lease.id(),
                          MakeRollout(group, sample.number(), &sample, finish, *tokenizer_),
-                         sample.group()});
+                         sample.group(), absl::Now() - sample.begin()});
   }
   live_.erase(live_.begin() + kept, live_.end());
   return absl::OkStatus();

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
 #include "actor/engine/live_sample.h"
 #include "actor/engine/prompt_group.h"
 #include "actor/runner/model_runner.h"
@@ -35,6 +36,7 @@ struct FinishedSample {
   uint64_t lease = 0;
   Rollout rollout;                           // without rewards and actor
   std::shared_ptr<const PromptGroup> group;  // the item and the plan, from which rewards follow
+  absl::Duration took;                       // from its start to its end
 };
 
 // Generates the samples of many prompt groups at once, at one weight version (continuous batching).

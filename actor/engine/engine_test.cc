@@ -6,40 +6,18 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/strings/str_split.h"
 #include "common/base/rng.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
 
 using ::testing::ElementsAreArray;
 using ::testing::HasSubstr;
-
-// Each token is one letter; none is special.
-class LetterTokenizer : public Tokenizer {
- public:
-  explicit LetterTokenizer(std::string letters = "abcdefghijklmnopqrstuvwxyz")
-      : letters_(std::move(letters)) {}
-  using Ids = absl::StatusOr<std::vector<uint32_t>>;
-  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
-  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
-  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
-  std::string Decode(absl::Span<const uint32_t> ids, bool) const override {
-    std::string text;
-    for (uint32_t id : ids) text += letters_[id % letters_.size()];
-    return text;
-  }
-  absl::string_view TokenBytes(uint32_t id) const override {
-    return absl::string_view(letters_).substr(id % letters_.size(), 1);
-  }
-  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
-  size_t vocab_size() const override { return 256; }
-
- private:
-  const std::string letters_;
-};
 
 using Results = std::map<std::tuple<uint64_t, uint32_t>, Rollout>;
 
@@ -92,7 +70,7 @@ Results RunAll(Engine* engine) {
 
 Results RunAll(const std::vector<Work>& works, FakeModelRunner* runner,
                EngineOptions options = {}) {
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(runner, &tokenizer, options);
   for (const Work& work : works) Admit(work, &engine);
   Results results = RunAll(&engine);
@@ -135,7 +113,7 @@ TEST(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
       EXPECT_EQ(sampled.logprobs(i), drawn.logprob);
       history.push_back(drawn.token);
     }
-    LetterTokenizer tokenizer;
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     EXPECT_EQ(rollout.completion(),
               tokenizer.Decode({sampled.tokens().data(), 9u}, /*skip_special=*/true));
   }
@@ -188,7 +166,7 @@ TEST(EngineTest, APromptIsRunOncePerGroup) {
 
 TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
   FakeModelRunner runner({});
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 2;
   Engine engine(&runner, &tokenizer, options);
@@ -241,15 +219,18 @@ TEST(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
 }
 
 TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
-  const LetterTokenizer tokenizer("abc\n");  // every fourth token ends a solution step
+  const TableTokenizer tokenizer =
+      TableTokenizer::OfLetters("abc\n");  // every fourth token ends a solution step
   const std::vector<uint32_t> label = {40, 41};
   std::vector<Results> results;
-  for (int max_batch : {1, 8}) {
+  for (const auto& [max_batch, score] :
+       std::vector<std::pair<int, bool>>{{1, false}, {8, false}, {8, true}}) {
     FakeModelRunner runner({});
     EngineOptions options;
     options.max_batch = max_batch;
     Engine engine(&runner, &tokenizer, options);
     Work work = MakeWork(2, 4, 24);
+    work.plan.set_score_forced(score);
     for (uint32_t token : label) work.plan.add_step_label_tokens(token);
     Admit(work, &engine);
     results.push_back(RunAll(&engine));
@@ -259,13 +240,20 @@ TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
       size_t due = label.size();  // tokens of a label that must come now
       for (const TokenSpan& span : rollout.spans()) {
         const bool sampled = span.kind() == TokenSpan::SAMPLED;
-        EXPECT_EQ(span.logprobs_size(), sampled ? span.tokens_size() : 0);
+        const bool forced = span.kind() == TokenSpan::FORCED;
+        const bool scored = sampled || (forced && score);
+        ASSERT_EQ(span.logprobs_size(), scored ? span.tokens_size() : 0);
         for (int i = 0; i < span.tokens_size(); ++i) {
           const uint32_t token = span.tokens(i);
-          if (span.kind() == TokenSpan::FORCED) {
+          if (forced) {
             ASSERT_GT(due, 0u);
             EXPECT_EQ(token, label[label.size() - due--]);
             ++labels;
+            TokenDraw draw;
+            draw.forced = token;
+            if (score) {
+              EXPECT_EQ(span.logprobs(i), runner.Next(history, draw).logprob);
+            }
           } else if (sampled) {
             ASSERT_EQ(due, 0u) << "no label before a solution step";
             TokenDraw draw;
@@ -347,7 +335,7 @@ TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
   options.max_positions = 64;
   options.total_pages = 8;
   FakeModelRunner runner(options);
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {});
   auto refusal = [&](const Work& work) {
     absl::Status status = engine.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
@@ -383,7 +371,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   const Work stays = MakeWork(1, 4, 10), goes = MakeWork(2, 6, 10);
   FakeModelRunner runner({});
   const Results expected = RunAll({stays}, &runner);
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 6;
   Engine engine(&runner, &tokenizer, options);
@@ -398,7 +386,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
 
 TEST(EngineTest, AFailingPassIsReportedAndCleared) {
   FakeModelRunner runner({});
-  LetterTokenizer tokenizer;
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {});
   Admit(MakeWork(1, 4, 10), &engine);
   ASSERT_TRUE(engine.RunPass().ok());
@@ -424,7 +412,7 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
     engine.max_prefill_rows = 1 + rng.Below(20, n++);
     std::vector<Work> works;
     size_t samples = 0;
-    LetterTokenizer tokenizer;
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     Engine probe(&runner, &tokenizer, engine);
     for (uint64_t group = 0; group < 10; ++group) {
       const uint32_t number = 1 + rng.Below(7, n++);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "absl/strings/string_view.h"
+#include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "common/text/utf8.h"
 
@@ -24,6 +25,7 @@ LiveSample::LiveSample(std::shared_ptr<PromptGroup> group, uint32_t number,
     : group_(std::move(group)),
       number_(number),
       sequence_(sequence),
+      begin_(absl::Now()),
       rng_(StreamKey(group_->plan->seed(), group_->lease.plan(), group_->lease.item().group(),
                      number)),
       last_token_(group_->context.back()) {}
@@ -101,10 +103,11 @@ Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample*
       // A span is a run of tokens of one kind; the learner trains on SAMPLED ones alone.
       if (i == 0 || is_forced != sampled->forced_[i - 1]) {
         span = AddSpan(is_forced ? TokenSpan::FORCED : TokenSpan::SAMPLED, &rollout);
-        if (!is_forced) span->set_weight_version(group.lease.weight_version());
       }
       span->add_tokens(sampled->tokens_[i]);
-      if (!is_forced) span->add_logprobs(sampled->logprobs_[i]);
+      if (is_forced && !group.plan->score_forced()) continue;
+      span->set_weight_version(group.lease.weight_version());
+      span->add_logprobs(sampled->logprobs_[i]);
     }
     text += sampled->text_.text();
   }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "actor/engine/prompt_group.h"
 #include "actor/engine/stop_scan.h"
 #include "actor/runner/model_runner.h"
@@ -30,6 +31,7 @@ class LiveSample {
   const std::shared_ptr<PromptGroup>& group() const { return group_; }
   uint32_t number() const { return number_; }
   ModelRunner::Sequence sequence() const { return sequence_; }
+  absl::Time begin() const { return begin_; }
 
   // The counter of the random stream is the position of the drawn token in the completion, so a
   // sample does not depend on the passes in which it was generated.
@@ -44,6 +46,7 @@ class LiveSample {
   std::shared_ptr<PromptGroup> group_;
   uint32_t number_;
   ModelRunner::Sequence sequence_;
+  absl::Time begin_;
   CounterRng rng_;
   uint32_t last_token_;  // drawn, or the last of the context; not yet in the sequence
   // After the context. A token is forced when it belongs to a step label.

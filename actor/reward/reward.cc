@@ -56,14 +56,19 @@ void FillStepTokens(const std::vector<uint32_t>& ends, RewardValue* value) {
 
 absl::StatusOr<RewardValue> Verifier::Score(const RewardSpec& spec, const WorkItem& item,
                                             const Rollout& rollout) const {
-  if (spec.kind() == RewardSpec::STEP_MATCH) return ScoreSteps(item, rollout);
-  if (spec.kind() != RewardSpec::EXACT_MATCH_STRICT &&
-      spec.kind() != RewardSpec::EXACT_MATCH_FLEXIBLE) {
-    return absl::UnimplementedError(absl::StrCat("this actor does not know reward kind ",
-                                                 static_cast<int>(spec.kind()), "; upgrade it"));
+  // Without a default, so that the compiler names a kind that has no case.
+  switch (spec.kind()) {
+    case RewardSpec::EXACT_MATCH_STRICT:
+    case RewardSpec::EXACT_MATCH_FLEXIBLE:
+      return ScoreAnswer(spec, rollout.completion(), rollout.finish() == FINISH_LENGTH,
+                         item.reference().answer());
+    case RewardSpec::STEP_MATCH:
+      return ScoreSteps(item, rollout);
+    case RewardSpec::ORM:
+      break;  // the learner's
   }
-  return ScoreAnswer(spec, rollout.completion(), rollout.finish() == FINISH_LENGTH,
-                     item.reference().answer());
+  return absl::UnimplementedError(absl::StrCat("this actor does not know reward kind ",
+                                               static_cast<int>(spec.kind()), "; upgrade it"));
 }
 
 absl::Status ScoreRollout(const Rewarder& rewarder, const PlanSpec& plan, const WorkItem& item,

@@ -1,9 +1,13 @@
 #include "actor/reward/reward.h"
 
 #include <limits>
+#include <string>
+#include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
@@ -19,17 +23,11 @@ RewardSpec Spec(const std::string& name, RewardSpec::Kind kind, double weight) {
 }
 
 // Every token is one letter, except token 0, which has no text.
-class Letters : public Tokenizer {
- public:
-  using Ids = absl::StatusOr<std::vector<uint32_t>>;
-  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
-  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
-  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
-  std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
-  absl::string_view TokenBytes(uint32_t id) const override { return id == 0 ? "" : "x"; }
-  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
-  size_t vocab_size() const override { return 256; }
-};
+TableTokenizer Letters() {
+  std::vector<std::string> texts(256, "x");
+  texts[0].clear();
+  return TableTokenizer(std::move(texts));
+}
 
 WorkItem Item() {
   WorkItem item;
@@ -113,14 +111,16 @@ TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
   *unknown.add_rewards() = Spec("orm", RewardSpec::ORM, 1);
-  const absl::Status status = ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
+  const absl::Status status =
+      ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));
 
   PlanSpec infinite;
   *infinite.add_rewards() =
       Spec("strict", RewardSpec::EXACT_MATCH_STRICT, std::numeric_limits<double>::infinity());
-  EXPECT_FALSE(ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
+  EXPECT_FALSE(
+      ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
 }
 
 }  // namespace

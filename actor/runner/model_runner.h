@@ -55,7 +55,8 @@ class ModelRunner {
   virtual void Remove(Sequence sequence) = 0;
 
   // Runs one forward pass. Rows of one sequence must be adjacent and in order. Returns one token
-  // for each row that draws, in the order of the rows.
+  // for each row that draws, in the order of the rows. DATA_LOSS: the version computes numbers that
+  // are not finite, so nothing can be sampled from it.
   virtual absl::StatusOr<std::vector<DrawnToken>> RunPass(absl::Span<const Row> rows) = 0;
 };
 

@@ -53,7 +53,7 @@ class TorchModelRunner : public ModelRunner {
   }
 
  private:
-  std::vector<DrawnToken> Run(absl::Span<const Row> rows) {
+  absl::StatusOr<std::vector<DrawnToken>> Run(absl::Span<const Row> rows) {
     const int64_t n = rows.size();
     at::Tensor tokens = at::empty({n}, at::kInt), positions = at::empty({n}, at::kInt);  // [rows]
     int32_t* token = tokens.data_ptr<int32_t>();
@@ -76,7 +76,7 @@ class TorchModelRunner : public ModelRunner {
     }
     std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
     at::Tensor hidden = model_->Forward(tokens, positions, *attention);  // [rows, hidden]
-    if (draws.empty()) return {};
+    if (draws.empty()) return std::vector<DrawnToken>();
     // The head is the largest matrix and most rows of a prefill draw nothing, so only the rows that
     // draw go through it. On their own, the bits of these rows are the same.
     if (drawing.size() < rows.size()) {

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "actor/actor_metrics.h"
 #include "common/base/stop.h"
 #include "common/model/transfer/fetch.h"
 #include "common/net/retry.h"
@@ -42,8 +43,12 @@ std::string Digests(const WeightManifest& manifest) {
 
 }  // namespace
 
-WeightsClient::WeightsClient(Coordinator::StubInterface* stub, std::function<void()> notify)
-    : stub_(stub), notify_(std::move(notify)), thread_([this] { Loop(); }) {}
+WeightsClient::WeightsClient(Coordinator::StubInterface* stub,
+                             std::shared_ptr<const Security> security, std::function<void()> notify)
+    : stub_(stub),
+      security_(std::move(security)),
+      notify_(std::move(notify)),
+      thread_([this] { Loop(); }) {}
 
 WeightsClient::~WeightsClient() {
   stop_.request_stop();
@@ -151,6 +156,7 @@ absl::StatusOr<WeightManifest> WeightsClient::GetManifest(std::optional<uint64_t
 }
 
 bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
+  ActorMetrics& metrics = ActorMetrics::Process();
   absl::StatusOr<WeightManifest> manifest = GetManifest(requested);
   const absl::Time begin = absl::Now();
   absl::StatusOr<Weights> weights = absl::UnknownError("not fetched");
@@ -158,10 +164,14 @@ bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
   if (manifest.ok()) {
     version = manifest->version();
     if (!requested.has_value()) NoteTerm(*manifest);
-    weights = FetchWeights(*manifest, stop_.get_token(), [&](const std::string& source) {
+    weights = FetchWeights(*manifest, security_, stop_.get_token(), [&](const std::string& source) {
       absl::MutexLock lock(&mu_);
       fetching_ = Fetching{version, source, absl::Now()};
     });
+    if (weights.ok()) {
+      metrics.fetch_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+      metrics.received_bytes.Increment(static_cast<double>(manifest->total_bytes()));
+    }
     absl::MutexLock lock(&mu_);
     fetching_.reset();
   } else if (requested.has_value()) {
@@ -182,7 +192,9 @@ bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
     const std::optional<Trouble> before = trouble();
     const bool again = before.has_value() && before->refused && before->version == version &&
                        before->why.code() == weights.status().code();
-    SetTrouble(Trouble{version, weights.status(), again || IsRefusal(weights.status(), attempt)});
+    const bool refused = again || IsRefusal(weights.status(), attempt);
+    metrics.CountWeightError(refused);
+    SetTrouble(Trouble{version, weights.status(), refused});
     if (!requested.has_value() || attempt < kRequestAttempts) return false;
   }
   if (weights.ok()) SetTrouble(std::nullopt);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/model/files/model_folder.h"
+#include "common/net/security.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -45,9 +47,10 @@ class WeightsClient {
     bool refused = false;
   };
 
-  // `stub` must outlive the client. `notify` is called on the client's thread when there is
-  // something to take or the trouble changes; it must not block.
-  WeightsClient(Coordinator::StubInterface* stub, std::function<void()> notify);
+  // `stub` must outlive the client; `security` is for the sources of weights. `notify` is called on
+  // the client's thread when there is something to take or the trouble changes; it must not block.
+  WeightsClient(Coordinator::StubInterface* stub, std::shared_ptr<const Security> security,
+                std::function<void()> notify);
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
   WeightsClient& operator=(const WeightsClient&) = delete;
@@ -82,6 +85,7 @@ class WeightsClient {
   void NoteTerm(const WeightManifest& manifest);
 
   Coordinator::StubInterface* const stub_;
+  const std::shared_ptr<const Security> security_;
   const std::function<void()> notify_;
   std::stop_source stop_;
 

@@ -41,13 +41,14 @@ class WeightsClientTest : public testing::Test {
   }
 
   InProcessCoordinator coordinator_;
-  std::unique_ptr<WeightServer> source_ = *WeightServer::Start("127.0.0.1:0");
+  std::unique_ptr<WeightServer> source_ =
+      *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   std::shared_ptr<Coordinator::StubInterface> stub_ = coordinator_.NewStub();
 };
 
 TEST_F(WeightsClientTest, FetchesTheNewestAndWhatIsRequested) {
   Publish(0, 10);
-  WeightsClient client(stub_.get(), [] {});
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
   auto first = Next(&client);
   ASSERT_TRUE(first.has_value() && first->weights.ok());
   EXPECT_EQ(first->version, 0u);
@@ -68,7 +69,7 @@ TEST_F(WeightsClientTest, RefusesADamagedVersionAndTakesTheNext) {
   source_->Add(0, bad);  // not the bytes that the manifest describes
   good.manifest.add_sources(source_->address());
   coordinator_.Publish(good.manifest);
-  WeightsClient client(stub_.get(), [] {});
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
   client.Request(0);
   auto refused = Next(&client);
   ASSERT_TRUE(refused.has_value());
@@ -90,13 +91,13 @@ TEST_F(WeightsClientTest, ASourceThatDoesNotAnswerIsTroubleThatMayHeal) {
   weights.manifest.add_sources(address);
   source_.reset();
   coordinator_.Publish(weights.manifest);
-  WeightsClient client(stub_.get(), [] {});
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
   ASSERT_TRUE(Await([&] { return client.trouble().has_value(); }));
   EXPECT_EQ(client.trouble()->version, 0u);
   EXPECT_FALSE(client.trouble()->refused);
   EXPECT_EQ(client.trouble()->why.message(),
             "weight version 0 from " + address + ": connection refused");
-  source_ = *WeightServer::Start(address);
+  source_ = *WeightServer::Start(address, Security::PlainText());
   source_->Add(0, weights);
   const auto fetched = Next(&client);
   ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
@@ -129,7 +130,7 @@ TEST_F(WeightsClientTest, ASourceThatSendsNothingIsTroubleBeforeItsDeadline) {
   Weights weights = MakeVersion(0, 10);
   weights.manifest.add_sources(silent.address());
   coordinator_.Publish(weights.manifest);
-  WeightsClient client(stub_.get(), [] {});
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
   ASSERT_TRUE(Await([&] { return client.trouble().has_value(); }));
   EXPECT_FALSE(client.trouble()->refused);
   EXPECT_EQ(client.trouble()->why.message(),
@@ -137,7 +138,7 @@ TEST_F(WeightsClientTest, ASourceThatSendsNothingIsTroubleBeforeItsDeadline) {
 }
 
 TEST_F(WeightsClientTest, AVersionThatDoesNotExistIsReported) {
-  WeightsClient client(stub_.get(), [] {});
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
   client.Request(3);
   auto fetched = Next(&client);
   ASSERT_TRUE(fetched.has_value());
@@ -146,7 +147,7 @@ TEST_F(WeightsClientTest, AVersionThatDoesNotExistIsReported) {
 
 TEST_F(WeightsClientTest, NoticesThatANewLearnerPublishesANumberAgain) {
   Publish(5, 10);
-  WeightsClient client(stub_.get(), [] {});
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
   ASSERT_TRUE(Next(&client).has_value());
   Publish(5, 10, /*term=*/2);  // the same weights: nothing changes
   Publish(4, 12, /*term=*/3);

@@ -111,7 +111,8 @@ void CheckProgram(const std::string& program, std::stop_token stop, Checks* chec
 // Asks a weight server in this process for weights that it does not have. Its own NOT_FOUND shows
 // that the call got through.
 void CheckLoopback(Checks* checks) {
-  absl::StatusOr<std::unique_ptr<WeightServer>> server = WeightServer::Start("127.0.0.1:0");
+  absl::StatusOr<std::unique_ptr<WeightServer>> server =
+      WeightServer::Start("127.0.0.1:0", Security::PlainText());
   if (!server.ok()) {
     checks->Fail("loopback", std::string(server.status().message()));
     return;
@@ -125,7 +126,7 @@ void CheckLoopback(Checks* checks) {
   manifest.set_chunk_bytes(4);
   manifest.add_chunk_sha256(std::string(32, '\0'));
   manifest.add_sources((*server)->address());
-  absl::Status status = FetchWeights(manifest, {}).status();
+  absl::Status status = FetchWeights(manifest, Security::PlainText(), {}).status();
   if (absl::IsNotFound(status)) {
     checks->Good("loopback", "gRPC over 127.0.0.1 answers");
   } else {

@@ -236,8 +236,9 @@ absl::Status DryRun(const RunConfig& config) {
   }
   ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
   const bool read = data.has_value();
-  if (const absl::Status fit = CheckPromptsFit(config); !fit.ok() && !absl::IsNotFound(fit)) {
-    return fit;
+  if (read) {
+    const absl::Status fit = CheckPromptsFit(config, *data);
+    if (!fit.ok() && !absl::IsNotFound(fit)) return fit;
   }
   if (!read) data = PublishedSizes(config);
   Samples samples;

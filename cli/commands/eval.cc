@@ -15,6 +15,7 @@
 #include "cli/commands/eval_report.h"
 #include "cli/commands/model_facts.h"
 #include "cli/launcher/orm_scorer.h"
+#include "cli/launcher/plan_progress.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/run_dir.h"
 #include "common/base/status_macros.h"
@@ -53,7 +54,9 @@ Rollout Stripped(const Rollout& rollout) {
 class Evaluator {
  public:
   Evaluator(LocalSession* session, std::stop_token stop)
-      : session_(*session), stop_(stop), display_(&std::cerr, ::isatty(2) == 1) {}
+      : session_(*session), stop_(stop), display_(&std::cerr, ::isatty(2) == 1) {
+    for (const std::string& note : session_.notes()) display_.Print(note);
+  }
   ~Evaluator() { display_.Finish(); }
 
   // `scorer`: null, or scores all samples.
@@ -96,13 +99,6 @@ class Evaluator {
     progress.set_unit("samples");
     progress.set_total(static_cast<double>(session_.problems().size()) * spec.samples_per_group());
     const absl::Time began = absl::Now();
-    const auto show = [this, progress, began](const PlanView& view) mutable {
-      progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
-      progress.set_done(view.samples);
-      progress.set_tokens_per_s(view.tokens_per_s);
-      progress.set_waiting_for(view.waiting_for);
-      display_.Show(progress, absl::Now());
-    };
     RETURN_IF_ERROR(session_.Run(
         spec, [](const Problem&, WorkItem*) {},
         [&](const Batch& batch) -> absl::Status {
@@ -119,7 +115,7 @@ class Evaluator {
           outcome->seconds = absl::ToDoubleSeconds(absl::Now() - began);
           return absl::OkStatus();
         },
-        show));
+        ShowOn(&display_, progress)));
     return progress;
   }
 

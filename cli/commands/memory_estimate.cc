@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/config/fields.h"
 #include "common/config/stage_info.h"
@@ -19,12 +20,18 @@ double KeyValue(const ModelConfig& m) { return static_cast<double>(m.num_kv_head
 double Hidden(const ModelConfig& m) { return static_cast<double>(m.hidden_size); }
 double Inner(const ModelConfig& m) { return static_cast<double>(m.intermediate_size); }
 
-double LayerCount(const ModelConfig& m) {
-  const double h = Hidden(m), q = Query(m), kv = KeyValue(m);
-  double count = h * (2 * q + 2 * kv) + 3 * h * Inner(m) + 2 * h;
-  if (m.qkv_bias) count += q + 2 * kv;
-  if (m.qk_norm) count += 2 * static_cast<double>(m.head_dim);
+double Elements(const TensorEntry& tensor) {
+  double count = 1;
+  for (int64_t n : tensor.shape()) count *= static_cast<double>(n);
   return count;
+}
+
+double LayerCount(const ModelConfig& m) {
+  double count = 0;
+  for (const TensorEntry& tensor : m.Tensors()) {
+    if (absl::StartsWith(tensor.name(), "model.layers.")) count += Elements(tensor);
+  }
+  return count / static_cast<double>(m.num_layers);
 }
 
 // Measured before the first weight is loaded.
@@ -117,15 +124,18 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
 }  // namespace
 
 double ParameterCount(const ModelConfig& m) {
-  const double table = static_cast<double>(m.vocab_size) * Hidden(m);
-  return table * (m.tie_word_embeddings ? 1 : 2) +
-         static_cast<double>(m.num_layers) * LayerCount(m) + Hidden(m);
+  double count = 0;
+  for (const TensorEntry& tensor : m.Tensors()) count += Elements(tensor);
+  return count;
 }
 
 double AdapterCount(const ModelConfig& m, double rank) {
-  const double h = Hidden(m), q = Query(m), kv = KeyValue(m);
-  const double sides = 2 * (h + q) + 2 * (h + kv) + 3 * (h + Inner(m));
-  return rank * sides * static_cast<double>(m.num_layers);
+  double sides = 0;
+  for (const TensorEntry& tensor : m.Tensors()) {
+    if (!absl::EndsWith(tensor.name(), "_proj.weight")) continue;
+    sides += static_cast<double>(tensor.shape(0) + tensor.shape(1));
+  }
+  return rank * sides;
 }
 
 double TrainedCount(const RunConfig& config, const ModelConfig& shape) {

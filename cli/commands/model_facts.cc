@@ -17,10 +17,10 @@
 #include "common/model/files/model_folder.h"
 #include "common/model/init/init_model.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/prompt/model_text.h"
 #include "common/task/prompt/overlong.h"
 #include "common/task/prompt/prompt_format.h"
 #include "common/text/chat_template.h"
-#include "common/text/end_tokens.h"
 #include "common/text/tokenizer.h"
 
 namespace reckon {
@@ -118,44 +118,27 @@ absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config) {
 
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
   DataFacts facts;
-  ASSIGN_OR_RETURN(std::vector<Problem> train, LoadProblems(config.data(), Split::kTrain));
-  ASSIGN_OR_RETURN(std::vector<Problem> eval, LoadProblems(config.data(), Split::kEval));
-  facts.train = static_cast<int64_t>(train.size());
-  facts.eval = static_cast<int64_t>(eval.size());
-  if (config.eval().limit() > 0) {
-    facts.eval = std::min<int64_t>(facts.eval, config.eval().limit());
-  }
+  ASSIGN_OR_RETURN(facts.train_problems, LoadProblems(config.data(), Split::kTrain));
+  ASSIGN_OR_RETURN(facts.eval_problems, LoadProblems(config.data(), Split::kEval));
+  const size_t limit = config.eval().limit();
+  if (limit > 0 && facts.eval_problems.size() > limit) facts.eval_problems.resize(limit);
+  facts.train = static_cast<int64_t>(facts.train_problems.size());
+  facts.eval = static_cast<int64_t>(facts.eval_problems.size());
   return facts;
 }
 
-absl::Status CheckPromptsFit(const RunConfig& config) {
+absl::Status CheckPromptsFit(const RunConfig& config, const DataFacts& data) {
   if (HasInit(config) || config.data().overlong_problems() != DataSettings::REFUSE) {
     return absl::OkStatus();
   }
   ASSIGN_OR_RETURN(const ModelListing listing,
                    ReadModelListing(config.model().path(), config.model().base()));
-  const WeightManifest& model = listing.manifest;
-  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(model.config_json()));
-  ASSIGN_OR_RETURN(std::vector<Problem> train, LoadProblems(config.data(), Split::kTrain));
-  ASSIGN_OR_RETURN(std::vector<Problem> eval, LoadProblems(config.data(), Split::kEval));
-  if (const size_t limit = config.eval().limit(); limit > 0 && eval.size() > limit) {
-    eval.resize(limit);
-  }
-  ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
-                   Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
-  const DataSettings::Format format = config.data().format();
-  std::optional<ChatTemplate> chat;
-  if (format == DataSettings::CHAT) {
-    ASSIGN_OR_RETURN(chat, ChatTemplate::Create(model.tokenizer_config_json(),
-                                                config.data().chat_template_kwargs()));
-  }
-  const size_t shown = std::min<size_t>(config.data().few_shot_examples(), train.size());
-  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(model, *tokenizer));
+  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(listing.manifest.config_json()));
+  const std::vector<Problem>&train = data.train_problems, &eval = data.eval_problems;
+  ASSIGN_OR_RETURN(const ModelText text, LoadModelText(listing.manifest, config.data()));
   ASSIGN_OR_RETURN(
       const PromptFormatter formatter,
-      PromptFormatter::Create(format, tokenizer.get(), chat.has_value() ? &*chat : nullptr,
-                              {train.begin(), train.begin() + static_cast<int64_t>(shown)}, ends,
-                              config.data().system_prompt()));
+      MakeFormatter(text, config.data().format(), FirstExamples(config.data(), train)));
   RETURN_IF_ERROR(formatter.Check(train));
   RETURN_IF_ERROR(formatter.Check(eval));
   const auto check = [&](const std::string& setting, const std::vector<Problem>& problems,

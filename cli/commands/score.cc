@@ -1,9 +1,15 @@
 #include "cli/commands/score.h"
 
+#include <unistd.h>
+
 #include <iostream>
 #include <string>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "cli/launcher/plan_progress.h"
+#include "cli/launcher/progress_display.h"
 #include "common/base/status_macros.h"
 #include "nlohmann/json.hpp"
 
@@ -56,9 +62,13 @@ absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
         return static_cast<int64_t>(formatter.Completion(Scored(problem)).size());
       }};
   ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
+  // Standard output is the result. Where it goes to the terminal as well, a bar that is redrawn in
+  // place would be in its way.
+  ProgressDisplay display(&std::cerr, ::isatty(2) == 1 && ::isatty(1) == 0);
+  for (const std::string& note : session->notes()) display.Print(note);
   for (const Problem& problem : session->overlong()) {
-    std::cerr << "reckon: " << problem.source
-              << ": not scored, because it does not fit into the model's context\n";
+    display.Print(absl::StrCat("reckon: ", problem.source,
+                               ": not scored, because it does not fit into the model's context"));
   }
   PlanSpec spec = session->MakeSpec("score");
   spec.set_score_forced(true);
@@ -70,24 +80,31 @@ absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
       item->add_forced_tokens(id);
     }
   };
+  std::vector<uint64_t> set_aside;
   const auto each = [&](const Batch& batch) -> absl::Status {
-    for (uint64_t group : batch.header.set_aside()) {
-      std::cerr << "reckon: " << session->problems()[group].source
-                << ": left out, because it could not be scored\n";
-    }
+    set_aside.insert(set_aside.end(), batch.header.set_aside().begin(),
+                     batch.header.set_aside().end());
     for (const Rollout& rollout : batch.rollouts) RETURN_IF_ERROR(PrintScore(*session, rollout));
     std::cout.flush();
     return absl::OkStatus();
   };
-  // Standard output is the result, so only what is missing is shown.
-  std::string shown;
-  const auto show = [&shown](const PlanView& view) {
-    if (view.waiting_for != shown && !view.waiting_for.empty()) {
-      std::cerr << "reckon: waiting for: " << view.waiting_for << std::endl;
-    }
-    shown = view.waiting_for;
-  };
-  return session->Run(spec, prepare, each, show);
+  Progress progress;
+  progress.set_phase("score");
+  progress.set_unit("problems");
+  progress.set_total(static_cast<double>(session->problems().size()));
+  const absl::Time began = absl::Now();
+  const absl::Status status = session->Run(spec, prepare, each, ShowOn(&display, progress));
+  if (status.ok()) {
+    progress.set_done(progress.total());
+    progress.set_elapsed_s(absl::ToDoubleSeconds(absl::Now() - began));
+    display.Show(progress, absl::Now());
+  }
+  display.Finish();
+  for (uint64_t group : set_aside) {  // only now: the display was the watch's
+    display.Print(absl::StrCat("reckon: ", session->problems()[group].source,
+                               ": left out, because it could not be scored"));
+  }
+  return status;
 }
 
 }  // namespace reckon

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "cli/commands/train.h"
 #include "cli/launcher/run_dir.h"
+#include "cli/launcher/shell.h"
 #include "common/base/status_macros.h"
 #include "common/config/resolve.h"
 #include "common/config/validate.h"

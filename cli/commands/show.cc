@@ -22,6 +22,7 @@
 #include "common/model/init/init_model.h"
 #include "common/net/channel.h"
 #include "common/net/plan_client.h"
+#include "common/net/run_certificates.h"
 #include "common/telemetry/progress.h"
 #include "common/text/tokenizer.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -41,15 +42,19 @@ class RunReader {
   ~RunReader() { supervisor_.StopAll(); }
 
   absl::Status Connect() {
+    // Those of a run that is in progress are left as they are.
+    if (!std::filesystem::exists(run_dir_ + "/certificates")) {
+      RETURN_IF_ERROR(EnsureRunCertificates(run_dir_, config_.name()).status());
+    }
     if (absl::StatusOr<std::string> address = ReadFile(run_dir_ + "/coordinator.addr", 256);
         address.ok()) {
-      UseAddress(std::string(absl::StripAsciiWhitespace(*address)));
+      RETURN_IF_ERROR(UseAddress(std::string(absl::StripAsciiWhitespace(*address))));
       if (RefreshStatus().ok() && status_.run() == config_.name()) return absl::OkStatus();
     }
     config_.mutable_coordinator()->set_listen("127.0.0.1:0");
-    LocalRoles roles(config_, run_dir_);
+    LocalRoles roles(config_, run_dir_, run_dir_ + "/logs");
     ASSIGN_OR_RETURN(std::string address, roles.StartCoordinator(&supervisor_, stop_));
-    UseAddress(address);
+    RETURN_IF_ERROR(UseAddress(address));
     return RefreshStatus();
   }
 
@@ -86,12 +91,17 @@ class RunReader {
   }
 
  private:
-  void UseAddress(const std::string& address) {
-    stub_ = Coordinator::NewStub(MakeChannel(address));
+  absl::Status UseAddress(const std::string& address) {
+    ASSIGN_OR_RETURN(
+        const auto security,
+        Security::Load(CertificatesOf(run_dir_ + "/certificates", Role::kUser), Role::kUser));
+    ASSIGN_OR_RETURN(const auto channel, MakeChannel(address, security));
+    stub_ = Coordinator::NewStub(channel);
     plans_ = std::make_unique<PlanClient>(
         stub_.get(), /*term=*/0, stop_, [](const absl::Status& outage) {
           if (!outage.ok()) std::cerr << "reckon: waiting for: the coordinator does not answer\n";
         });
+    return absl::OkStatus();
   }
 
   absl::Status RefreshStatus() {

@@ -9,18 +9,17 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
-#include "absl/strings/str_replace.h"
 #include "absl/time/clock.h"
-#include "cli/commands/dry_run.h"
-#include "cli/commands/model_facts.h"
+#include "cli/commands/resource_plan.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/rank_watch.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
+#include "common/base/files.h"
 #include "common/base/status_macros.h"
-#include "common/config/config.h"
 #include "common/net/channel.h"
+#include "common/net/run_certificates.h"
 #include "common/telemetry/progress.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -28,12 +27,6 @@ namespace reckon {
 namespace {
 
 constexpr absl::Duration kRedraw = absl::Milliseconds(250);
-
-std::string ResumeCommand(const TrainOptions& options) {
-  std::string command = absl::StrCat("reckon train ", ShellQuoted(options.config));
-  for (const std::string& set : options.set) absl::StrAppend(&command, " --set ", ShellQuoted(set));
-  return command + " --resume";
-}
 
 // The learner's progress file is the only channel from the run to the command line.
 Progress ProgressOf(const RunDir& run_dir) {
@@ -44,12 +37,20 @@ Progress ProgressOf(const RunDir& run_dir) {
 // Starts the roles and keeps them running until the learners have finished.
 absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor* supervisor,
                       ProgressDisplay* display, std::stop_token stop) {
-  LocalRoles roles(config, run_dir.path());
+  ASSIGN_OR_RETURN(const std::string logs, run_dir.NextLogs());
+  RETURN_IF_ERROR(EnsureRunCertificates(run_dir.path(), config.name()).status());
+  LocalRoles roles(config, run_dir.path(), logs);
   supervisor->on_event = [display](const std::string& event) { display->Print(event); };
   ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
+  // For `reckon show`, and for actors that the user starts.
+  RETURN_IF_ERROR(WriteFileAtomically(run_dir.path() + "/coordinator.addr", coordinator + "\n"));
   RETURN_IF_ERROR(roles.StartActors(supervisor, coordinator));
 
-  RankWatch ranks(Coordinator::NewStub(MakeChannel(coordinator)),
+  ASSIGN_OR_RETURN(const auto security,
+                   Security::Load(roles.CertificatesFor(Role::kUser), Role::kUser));
+  ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                   MakeChannel(coordinator, security));
+  RankWatch ranks(Coordinator::NewStub(channel),
                   absl::Milliseconds(config.coordinator().rank_timeout_ms()));
   Supervisor::Group learner;
   learner.trouble = [&] { return ranks.Trouble(); };
@@ -79,31 +80,38 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor
 
 }  // namespace
 
-std::string ShellQuoted(const std::string& arg) {
-  if (arg.find_first_of(" \t'\"\\$`*?[]{}()<>|&;!#~") == std::string::npos) return arg;
-  return absl::StrCat("'", absl::StrReplaceAll(arg, {{"'", "'\\''"}}), "'");
+absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config) {
+  ASSIGN_OR_RETURN(ModelFacts model, InspectModel(config));
+  ASSIGN_OR_RETURN(const DataFacts data, InspectData(config));
+  RETURN_IF_ERROR(CheckPromptsFit(config, data));
+  return model;
+}
+
+absl::StatusOr<bool> HasWork(const RunDir& run_dir) {
+  Progress progress = ProgressOf(run_dir);
+  if (!progress.finished()) return true;
+  if (run_dir.has_more()) {
+    progress.set_finished(false);
+    RETURN_IF_ERROR(WriteProgress(run_dir.path(), progress));
+    return true;
+  }
+  std::cout << "the run in " << run_dir.path() << " is finished; its results:\n";
+  for (const std::string& line : progress.lines()) std::cout << line << "\n";
+  return false;
 }
 
 absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
                          std::stop_token stop) {
   MakePathsAbsolute(&config);
-  ASSIGN_OR_RETURN(const ModelFacts model, InspectModel(config));
-  RETURN_IF_ERROR(InspectData(config).status());
-  RETURN_IF_ERROR(CheckPromptsFit(config));
+  ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
+  RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
+  const Progress earlier = ProgressOf(*run_dir);
+  ASSIGN_OR_RETURN(const bool has_work, HasWork(*run_dir));
+  if (!has_work) return absl::OkStatus();
 
   ProgressDisplay display(&std::cout, ::isatty(1) == 1);
-  const Progress earlier = ProgressOf(*run_dir);
   display.Forget(earlier);
-  if (earlier.finished() && run_dir->has_more()) {
-    Progress going_on = earlier;
-    going_on.set_finished(false);
-    RETURN_IF_ERROR(WriteProgress(run_dir->path(), going_on));
-  } else if (earlier.finished()) {
-    display.Print(absl::StrCat("the run in ", run_dir->path(), " is finished; its results:"));
-    for (const std::string& line : earlier.lines()) display.Print(line);
-    return absl::OkStatus();
-  }
   for (const std::string& note : model.notes) display.Print(note);
   display.Print(
       absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", run_dir->path()));
@@ -128,15 +136,6 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
         absl::StrAppend(out, role.first, " ", role.second >> 20, " MiB");
       })));
   return absl::OkStatus();
-}
-
-absl::Status Train(const TrainOptions& options, std::stop_token stop) {
-  ASSIGN_OR_RETURN(RunConfig config, LoadConfig(options.config, options.set));
-  if (options.dry_run) {
-    MakePathsAbsolute(&config);
-    return DryRun(config);
-  }
-  return TrainConfig(std::move(config), options.resume, ResumeCommand(options), stop);
 }
 
 }  // namespace reckon

@@ -2,33 +2,27 @@
 #define RECKON_CLI_COMMANDS_TRAIN_H_
 
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "cli/commands/model_facts.h"
+#include "cli/launcher/run_dir.h"
 #include "common/base/stop.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
 
-struct TrainOptions {
-  std::string config;            // file
-  std::vector<std::string> set;  // overrides, "a.b=c"
-  bool dry_run = false;
-  bool resume = false;
-};
+// Checks model, data and prompts of a config before anything is made for its run.
+absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config);
 
-// `reckon train`: loads the config and runs it to the end, or only prints what it would do. Results
-// go to stdout. Errors are one line that names the file, flag or config key and what to do; the
-// last lines of a log may follow. CANCELLED: stopped by a signal.
-absl::Status Train(const TrainOptions& options, std::stop_token stop);
+// False, after printing the results: the run is finished and its config asks for no more. A run
+// whose config asks for more is marked as not finished.
+absl::StatusOr<bool> HasWork(const RunDir& run_dir);
 
 // Runs a valid config in its run directory with all roles on this machine. `resume_command` is what
 // the user types to resume, for messages.
 absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
                          std::stop_token stop);
-
-// An argument quoted for a shell, if it needs to be.
-std::string ShellQuoted(const std::string& arg);
 
 }  // namespace reckon
 

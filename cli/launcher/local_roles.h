@@ -8,16 +8,19 @@
 #include "cli/launcher/process.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/stop.h"
+#include "common/net/identity.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
 
 // The command lines of the processes of one run on this machine, made from its config. Logs go to
-// <run_dir>/logs/<name>.log, where the names are coordinator, actor-0, learner-0, ... Immutable.
+// <logs>/<name>.log, where the names are coordinator, actor-0, learner-0, ... All have
+// certificates, since other users of the machine reach its loopback ports as well: whoever starts
+// roles has called EnsureRunCertificates for the run's folder. Immutable.
 class LocalRoles {
  public:
   // The programs are taken from ProgramsFolder().
-  LocalRoles(RunConfig config, std::string run_dir);
+  LocalRoles(RunConfig config, std::string run_dir, std::string logs);
 
   Command Coordinator(const std::string& listen) const;
   Command Actor(const std::string& coordinator, uint32_t index) const;
@@ -27,17 +30,20 @@ class LocalRoles {
                                bool resume) const;
 
   // Starts the coordinator and returns its address once it answers (UNAVAILABLE after 60 s;
-  // CANCELLED when stopped). Restarts by the supervisor use the same port. The address is written
-  // to <run_dir>/coordinator.addr for `reckon show`.
+  // CANCELLED when stopped). Restarts by the supervisor use the same port.
   absl::StatusOr<std::string> StartCoordinator(Supervisor* supervisor, std::stop_token stop) const;
+  // The certificates of a role of this run.
+  std::string CertificatesFor(Role role) const;
   absl::Status StartActors(Supervisor* supervisor, const std::string& coordinator) const;
 
  private:
-  Command Role(const std::string& program, const std::string& name) const;
+  Command MakeCommand(const std::string& program, const std::string& name,
+                      std::vector<std::string> arguments) const;
   std::string port_file() const { return run_dir_ + "/coordinator.port"; }
 
   RunConfig config_;
   std::string run_dir_;
+  std::string logs_;
   std::string programs_;
 };
 

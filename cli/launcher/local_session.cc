@@ -16,6 +16,7 @@
 #include "common/config/config.h"
 #include "common/model/config.h"
 #include "common/net/channel.h"
+#include "common/net/run_certificates.h"
 #include "common/task/dataset/dataset.h"
 #include "common/task/prompt/overlong.h"
 
@@ -75,6 +76,7 @@ absl::StatusOr<std::unique_ptr<LocalSession>> LocalSession::Start(const ProblemO
 }
 
 absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
+  DataSettings settings;
   DataSettings::Format format;
   std::string name = options.format == "few-shot" ? "few_shot" : options.format;
   if (!DataSettings::Format_Parse(absl::AsciiStrToUpper(name), &format)) {
@@ -102,16 +104,11 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
         "--data: no problems are left after the few-shot examples; raise --limit or give more "
         "problems");
 
-  ASSIGN_OR_RETURN(tokenizer_, Tokenizer::Create(weights_.manifest.tokenizer_json(),
-                                                 weights_.manifest.tokenizer_model()));
-  if (format == DataSettings::CHAT) {
-    ASSIGN_OR_RETURN(chat_, ChatTemplate::Create(weights_.manifest.tokenizer_config_json(),
-                                                 options.chat_template_kwargs));
-  }
-  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(weights_.manifest, *tokenizer_));
-  ASSIGN_OR_RETURN(formatter_,
-                   PromptFormatter::Create(format, tokenizer_.get(), chat_ ? &*chat_ : nullptr,
-                                           std::move(examples), ends, options.system_prompt));
+  settings.set_format(format);
+  settings.set_system_prompt(options.system_prompt);
+  settings.set_chat_template_kwargs(options.chat_template_kwargs);
+  ASSIGN_OR_RETURN(text_, LoadModelText(weights_.manifest, settings));
+  ASSIGN_OR_RETURN(formatter_, MakeFormatter(text_, format, std::move(examples)));
   return formatter_->Check(problems_);
 }
 
@@ -142,6 +139,7 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
   config.mutable_actor()->set_kv_cache_mib(options.kv_cache_mib);
   ASSIGN_OR_RETURN(folder_, MakeTemporaryFolder());
   RETURN_IF_ERROR(MakeFolders(folder_ + "/logs"));
+  RETURN_IF_ERROR(EnsureRunCertificates(folder_, config.name()).status());
   thread_ = std::jthread([this, config] { Supervise(config); });
   started_.WaitForNotification();
   if (ended_.HasBeenNotified()) return status_;
@@ -150,7 +148,7 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
 
 void LocalSession::Supervise(const RunConfig& config) {
   Supervisor supervisor{Supervisor::Options()};
-  LocalRoles roles(config, folder_);
+  LocalRoles roles(config, folder_, folder_ + "/logs");
   absl::StatusOr<std::string> address = roles.StartCoordinator(&supervisor, stop_);
   absl::Status status = address.status();
   if (status.ok()) status = roles.StartActors(&supervisor, *address);
@@ -167,8 +165,13 @@ void LocalSession::Supervise(const RunConfig& config) {
 }
 
 absl::Status LocalSession::Publish() {
-  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0"));
-  stub_ = Coordinator::NewStub(MakeChannel(address_));
+  // This process is what a learner is to a run.
+  ASSIGN_OR_RETURN(
+      const auto security,
+      Security::Load(CertificatesOf(folder_ + "/certificates", Role::kLearner), Role::kLearner));
+  ASSIGN_OR_RETURN(server_, WeightServer::Start("127.0.0.1:0", security));
+  ASSIGN_OR_RETURN(const auto channel, MakeChannel(address_, security));
+  stub_ = Coordinator::NewStub(channel);
   BeginTermRequest begin;
   begin.set_learner("local");
   begin.set_world_size(1);

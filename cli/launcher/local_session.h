@@ -17,9 +17,8 @@
 #include "common/net/plan_run.h"
 #include "common/net/plan_watch.h"
 #include "common/task/dataset/problem.h"
+#include "common/task/prompt/model_text.h"
 #include "common/task/prompt/prompt_format.h"
-#include "common/text/chat_template.h"
-#include "common/text/tokenizer.h"
 #include "proto/config.pb.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -76,7 +75,9 @@ class LocalSession {
   // Those that do not fit and count as wrong; not among problems().
   const std::vector<Problem>& overlong() const { return overlong_; }
   const PromptFormatter& formatter() const { return *formatter_; }
-  const Tokenizer& tokenizer() const { return *tokenizer_; }
+  const Tokenizer& tokenizer() const { return *text_.tokenizer; }
+  // What of the model's folder was left out or renamed, a line each.
+  const std::vector<std::string>& notes() const { return weights_.notes; }
   const std::string& folder() const { return folder_; }
 
   // A plan of version 0 with the stop tokens and strings of the formatter. The caller adds samples,
@@ -110,8 +111,7 @@ class LocalSession {
   std::optional<std::stop_callback<RequestStop>> forward_stop_;  // from stop_ to ending_
   std::string folder_;
   std::vector<Problem> problems_, overlong_;
-  std::unique_ptr<Tokenizer> tokenizer_;
-  std::optional<ChatTemplate> chat_;
+  ModelText text_;
   std::optional<PromptFormatter> formatter_;
   Weights weights_;
   std::unique_ptr<WeightServer> server_;

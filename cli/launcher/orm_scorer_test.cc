@@ -4,6 +4,7 @@
 #include <filesystem>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -17,8 +18,7 @@ using testing::Pair;
 // A script takes the place of reckon-orm.
 class OrmScorerTest : public testing::Test {
  protected:
-  OrmScorerTest() : folder_(testing::TempDir() + "/orm_scorer_test") {
-    std::filesystem::remove_all(folder_);
+  OrmScorerTest() {
     EXPECT_TRUE(MakeFolders(folder_ + "/logs").ok());
     ::setenv("RECKON_PROGRAMS", folder_.c_str(), 1);
   }
@@ -44,7 +44,8 @@ class OrmScorerTest : public testing::Test {
     return scorer.Run(stop_.get_token(), [](double) {});
   }
 
-  const std::string folder_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
   std::stop_source stop_;
 };
 

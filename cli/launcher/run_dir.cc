@@ -29,15 +29,6 @@
 namespace reckon {
 namespace {
 
-// Whether a learner of the run got beyond its checks of config and data.
-bool HasBegun(const std::string& run_dir) {
-  std::error_code error;
-  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
-    if (std::filesystem::exists(run_dir + made, error)) return true;
-  }
-  return false;
-}
-
 // Compares the data files of a run with what they were when it began, so that a change is refused
 // before a process starts. The learner compares the models as well (learner/run/inputs.h).
 absl::Status CheckDataFiles(const std::string& run_dir) {
@@ -85,6 +76,14 @@ Cursor NewestCursor(const std::string& run_dir) {
 }
 
 }  // namespace
+
+bool HasBegun(const std::string& run_dir) {
+  std::error_code error;
+  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
+    if (std::filesystem::exists(run_dir + made, error)) return true;
+  }
+  return false;
+}
 
 std::string AbsolutePath(const std::string& path) {
   if (path.empty() || path == "builtin") return path;
@@ -151,6 +150,21 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   }
   RETURN_IF_ERROR(WriteFileAtomically(config_path, FormatConfig(config)));
   return run_dir;
+}
+
+absl::StatusOr<std::string> RunDir::NextLogs() const {
+  const std::string logs = path_ + "/logs";
+  std::error_code error;
+  int attempt = 1;
+  while (std::filesystem::exists(absl::StrCat(logs, "/attempt_", attempt), error)) ++attempt;
+  const std::string name = absl::StrCat("attempt_", attempt);
+  RETURN_IF_ERROR(MakeFolders(logs + "/" + name));
+  std::filesystem::remove(logs + "/latest", error);
+  std::filesystem::create_directory_symlink(name, logs + "/latest", error);
+  if (error) {
+    return absl::UnavailableError(absl::StrCat("cannot make ", logs, "/latest: ", error.message()));
+  }
+  return logs + "/" + name;
 }
 
 RunDir::~RunDir() { ::close(lock_); }

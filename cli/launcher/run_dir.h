@@ -16,6 +16,10 @@ std::string AbsolutePath(const std::string& path);
 // resumed from any working directory.
 void MakePathsAbsolute(RunConfig* config);
 
+// Whether a learner of the run in this directory got beyond its checks of config and data. One that
+// has not begun may start with any config.
+bool HasBegun(const std::string& run_dir);
+
 // The error of a flock that failed with `error`, an errno. FAILED_PRECONDITION: another process
 // holds the lock (EWOULDBLOCK). UNIMPLEMENTED: the file system of `path` has no locks, as some
 // network file systems and FUSE mounts. Else that of the errno.
@@ -26,7 +30,8 @@ absl::Status LockError(int error, const std::string& path);
 //   <output_dir>/<name>/config.textproto   resolved, with all defaults
 //                       lock               held by the `reckon train` that uses the directory
 //                       store/             of the coordinator
-//                       logs/              one file for each process
+//                       logs/attempt_N/    of the N-th start: one file for each process
+//                       logs/latest        a link to the newest
 //
 // The lock is released with the object, or when the process ends.
 class RunDir {
@@ -39,6 +44,9 @@ class RunDir {
   ~RunDir();
   RunDir(const RunDir&) = delete;
   RunDir& operator=(const RunDir&) = delete;
+
+  // Makes the folder of logs of the next start, sets the link `latest` to it and returns its path.
+  absl::StatusOr<std::string> NextLogs() const;
 
   const std::string& path() const { return path_; }
   bool resumed() const { return resumed_; }  // the directory existed before

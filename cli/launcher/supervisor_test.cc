@@ -15,6 +15,7 @@
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -28,10 +29,6 @@ using ::testing::HasSubstr;
 class SupervisorTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "/supervisor_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(folder_);
-    std::filesystem::create_directories(folder_);
     options_.first_backoff = absl::Milliseconds(1);
     options_.last_backoff = absl::Milliseconds(4);
     options_.poll = absl::Milliseconds(2);
@@ -54,7 +51,8 @@ class SupervisorTest : public ::testing::Test {
     return Await(condition, absl::Minutes(2));
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
   Supervisor::Options options_;
   std::stop_source stop_;
 };

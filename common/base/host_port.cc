@@ -1,5 +1,8 @@
 #include "common/base/host_port.h"
 
+#include <arpa/inet.h>
+#include <unistd.h>
+
 #include <algorithm>
 
 #include "absl/strings/ascii.h"
@@ -19,6 +22,14 @@ absl::Status Bad(absl::string_view text, absl::string_view why) {
 std::string HostPort::ToString() const {
   const bool brackets = host.find(':') != std::string::npos;
   return brackets ? absl::StrCat("[", host, "]:", port) : absl::StrCat(host, ":", port);
+}
+
+bool HostPort::is_loopback() const {
+  if (host == "localhost") return true;
+  in_addr v4;
+  if (inet_pton(AF_INET, host.c_str(), &v4) == 1) return ntohl(v4.s_addr) >> 24 == 127;
+  in6_addr v6;
+  return inet_pton(AF_INET6, host.c_str(), &v6) == 1 && IN6_IS_ADDR_LOOPBACK(&v6);
 }
 
 absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
@@ -44,6 +55,29 @@ absl::StatusOr<HostPort> ParseHostPort(absl::string_view text) {
     return Bad(text, absl::StrCat("its port is '", port, "', not a number from 0 to 65535"));
   }
   return HostPort{std::string(host), static_cast<uint16_t>(number)};
+}
+
+absl::StatusOr<HostPort> AnnouncedAddress(const HostPort& listening, absl::string_view announce) {
+  if (announce.empty()) {
+    return HostPort{listening.is_wildcard() ? MachineName() : listening.host, listening.port};
+  }
+  const bool brackets = announce.front() == '[' && announce.back() == ']';
+  const std::string host(brackets ? announce.substr(1, announce.size() - 2) : announce);
+  const HostPort address = {host, listening.port};
+  // A name with one colon is a name with a port; an address of IPv6 has two or more.
+  const bool has_port = std::count(host.begin(), host.end(), ':') == 1;
+  if (has_port || address.is_wildcard() || !ParseHostPort(address.ToString()).ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", announce, "' must be the name or address at which others reach this ",
+                     "machine, without a port, as node-7 or fd00::7"));
+  }
+  return address;
+}
+
+std::string MachineName() {
+  char name[256] = "localhost";
+  (void)::gethostname(name, sizeof(name) - 1);
+  return name;
 }
 
 }  // namespace reckon

@@ -46,5 +46,20 @@ TEST(HostPort, OneLineSaysWhatIsWrong) {
   }
 }
 
+TEST(HostPort, AnAnnouncedAddressCanBeReached) {
+  const HostPort all4 = {"0.0.0.0", 7071}, all6 = {"::", 7071}, one = {"10.0.0.1", 7071};
+  EXPECT_EQ(AnnouncedAddress(one, "")->ToString(), "10.0.0.1:7071");
+  EXPECT_EQ(AnnouncedAddress(all4, "")->host, MachineName());
+  EXPECT_EQ(AnnouncedAddress(all6, "")->host, MachineName());
+  EXPECT_EQ(AnnouncedAddress(all4, "node-7.cluster")->ToString(), "node-7.cluster:7071");
+  EXPECT_EQ(AnnouncedAddress(all6, "fd00::7")->ToString(), "[fd00::7]:7071");
+  EXPECT_EQ(AnnouncedAddress(all6, "[fd00::7]")->ToString(), "[fd00::7]:7071");
+  for (const char* bad : {"0.0.0.0", "::", "[::]", "node-7:7071", "a b", "[]"}) {
+    const absl::Status status = AnnouncedAddress(all4, bad).status();
+    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
+    EXPECT_THAT(std::string(status.message()), HasSubstr(bad));
+  }
+}
+
 }  // namespace
 }  // namespace reckon

@@ -4,6 +4,7 @@
 #include <fstream>
 
 #include "absl/strings/str_cat.h"
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -16,14 +17,10 @@ constexpr uint64_t kGiB = uint64_t{1} << 30;
 class MachineLimitsTest : public testing::Test {
  protected:
   void SetUp() override {
-    root_ = absl::StrCat(testing::TempDir(), "/machine_limits_",
-                         testing::UnitTest::GetInstance()->current_test_info()->name());
-    std::filesystem::remove_all(root_);
     Write("proc/meminfo",
           absl::StrCat("MemTotal:       ", 64 * kGiB / 1024, " kB\n", "MemFree:        1 kB\n",
                        "MemAvailable:   ", 40 * kGiB / 1024, " kB\n"));
   }
-  void TearDown() override { std::filesystem::remove_all(root_); }
 
   void Write(const std::string& path, const std::string& text) {
     const std::filesystem::path file = root_ + "/" + path;
@@ -35,7 +32,8 @@ class MachineLimitsTest : public testing::Test {
   }
   MachineLimits Limits(int affine = 16) { return ReadMachineLimits(root_, affine); }
 
-  std::string root_;
+  const TempFolder temp_;
+  const std::string& root_ = temp_.path();
 };
 
 TEST_F(MachineLimitsTest, WithoutGroupsTheMachineIsTheLimit) {

@@ -8,8 +8,15 @@
 #include <utility>
 
 #include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
 
 namespace reckon {
+namespace {
+
+// SIGTERMs so close to each other are one request.
+constexpr absl::Duration kSameRequest = absl::Seconds(1);
+
+}  // namespace
 
 bool WaitForStop(const std::stop_token& stop, absl::Duration timeout) {
   absl::Notification requested;
@@ -31,7 +38,10 @@ void StopOnSignals(std::stop_source source) {
     int signal = 0;
     sigwait(&set, &signal);
     source.request_stop();
-    sigwait(&set, &signal);
+    const absl::Time first = absl::Now();
+    do {
+      sigwait(&set, &signal);
+    } while (signal == SIGTERM && absl::Now() - first < kSameRequest);
     // Not exit: destructors would wait for the threads that did not heed the first signal.
     _exit(128 + signal);
   }).detach();  // lives as long as the program

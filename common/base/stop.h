@@ -16,7 +16,8 @@ bool WaitForStop(const std::stop_token& stop, absl::Duration timeout);
 
 // Requests a stop on the first SIGINT or SIGTERM, from a thread of its own. The signals are blocked
 // in all threads that start later, so call this first in main. A second signal ends the program at
-// once with exit code 128 + signal.
+// once with exit code 128 + signal; but a SIGTERM within a second of the first is the same request,
+// as a scheduler and its launcher may both deliver it.
 void StopOnSignals(std::stop_source source);
 
 }  // namespace reckon

@@ -5,6 +5,8 @@
 #include <map>
 #include <string>
 
+#include "absl/strings/match.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -23,7 +25,8 @@ stage { ei { rounds: 3 } training { epochs: 4 } }
 )";
 
 std::string WriteFile(const std::string& name, const std::string& text) {
-  std::string path = ::testing::TempDir() + "/" + name;
+  static const TempFolder folder;
+  std::string path = folder.path() + "/" + name;
   std::filesystem::create_directories(std::filesystem::path(path).parent_path());
   std::ofstream(path) << text;
   return path;
@@ -123,16 +126,27 @@ TEST(FormatConfig, ShowsDefaultsAndReadsBackTheSame) {
   EXPECT_EQ(again->stage(0).training().epochs(), 2u);
 }
 
+// Without the bases of others, and without sweeps, which sweep_test reads.
+std::vector<std::filesystem::path> WholeRecipes() {
+  std::vector<std::filesystem::path> files;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes")) {
+    const std::string folder = entry.path().parent_path().string();
+    if (entry.path().extension() == ".textproto" && folder != "recipes/paper" &&
+        !absl::StartsWith(folder, "recipes/sweeps")) {
+      files.push_back(entry.path());
+    }
+  }
+  return files;
+}
+
 TEST(Recipes, AreValidConfigs) {
   int seen = 0;
-  for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes")) {
-    if (entry.path().extension() != ".textproto") continue;
-    if (entry.path().parent_path() == "recipes/paper") continue;  // bases
+  for (const std::filesystem::path& path : WholeRecipes()) {
     ++seen;
     std::vector<std::string> set = {"data.train=builtin"};
-    const bool from_nothing = entry.path().filename().string().rfind("tiny_", 0) == 0;
+    const bool from_nothing = path.filename().string().rfind("tiny_", 0) == 0;
     if (!from_nothing) set.push_back("model.path=m");
-    auto config = LoadConfig(entry.path().string(), set);
+    auto config = LoadConfig(path.string(), set);
     EXPECT_TRUE(config.ok()) << config.status();
   }
   EXPECT_GT(seen, 0);
@@ -140,20 +154,18 @@ TEST(Recipes, AreValidConfigs) {
 
 TEST(Recipes, NoTwoAreEqualButForTheirNames) {
   std::map<std::string, std::string> seen;  // file by content
-  for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes")) {
-    if (entry.path().extension() != ".textproto") continue;
-    if (entry.path().parent_path() == "recipes/paper") continue;  // bases
+  for (const std::filesystem::path& path : WholeRecipes()) {
     // What a file leaves to --set is no difference.
-    auto config = LoadConfig(entry.path().string(), {});
+    auto config = LoadConfig(path.string(), {});
     for (const std::vector<std::string>& set : {std::vector<std::string>{"model.path=m"},
                                                 {"data.train=builtin"},
                                                 {"model.path=m", "data.train=builtin"}}) {
-      if (!config.ok()) config = LoadConfig(entry.path().string(), set);
+      if (!config.ok()) config = LoadConfig(path.string(), set);
     }
     ASSERT_TRUE(config.ok()) << config.status();
     config->clear_name();
-    const auto [first, is_new] = seen.emplace(FormatConfig(*config), entry.path().string());
-    EXPECT_TRUE(is_new) << entry.path() << " is " << first->second;
+    const auto [first, is_new] = seen.emplace(FormatConfig(*config), path.string());
+    EXPECT_TRUE(is_new) << path << " is " << first->second;
   }
 }
 

@@ -49,27 +49,26 @@ TEST_P(Overrides, ErrorsNameTheKeyAndTheFix) {
 
 INSTANTIATE_TEST_SUITE_P(
     All, Overrides,
-    ::testing::Values(BadOverride{"seed", "--set seed: expected KEY=VALUE"},
-                      BadOverride{"sed=1", "--set sed: no field named 'sed'; did you mean 'seed'?"},
-                      BadOverride{"training.lr=1", "--set training.lr: no field named 'lr'"},
-                      BadOverride{"training.rate=1", "did you mean 'learning_rate'"},
-                      BadOverride{"stage[1].ei.sampling.temp=1", "did you mean 'temperature'"},
-                      BadOverride{"seed=abc", "cannot read 'abc' as uint64"},
-                      BadOverride{"seed=-1", "cannot read '-1'"},
-                      BadOverride{"seed=1 2", "cannot read '1 2'"},
-                      BadOverride{"seed=", "cannot read ''"},
-                      BadOverride{"resources.actors=4294967296", "cannot read '4294967296' as uint32"},
-                      BadOverride{"data.format=xml", "'XML' is not one of PLAIN, FEW_SHOT, CHAT"},
-                      BadOverride{"training=1", "is a group of fields"},
-                      BadOverride{"seed.x=1", "is a plain value"},
-                      BadOverride{"stage.ei.rounds=1",
-                                  "is a list; choose an entry, as in stage[0]"},
-                      BadOverride{"stage[2].ei.rounds=1", "'stage' has 2 entries and no stage[2]"},
-                      BadOverride{"stage[-1].ei.rounds=1", "not a field"},
-                      BadOverride{"stage[x].ei.rounds=1", "not a field"},
-                      BadOverride{"stage[0].ei.rounds=1", "is of kind 'sft', not 'ei'"},
-                      BadOverride{"seed[0]=1", "'seed' is not a list"},
-                      BadOverride{"..=1", "not a field"}, BadOverride{"=1", "not a field"}));
+    ::testing::Values(
+        BadOverride{"seed", "--set seed: expected KEY=VALUE"},
+        BadOverride{"sed=1", "--set sed: no field named 'sed'; did you mean 'seed'?"},
+        BadOverride{"training.lr=1", "--set training.lr: no field named 'lr'"},
+        BadOverride{"training.rate=1", "did you mean 'learning_rate'"},
+        BadOverride{"stage[1].ei.sampling.temp=1", "did you mean 'temperature'"},
+        BadOverride{"seed=abc", "cannot read 'abc' as uint64"},
+        BadOverride{"seed=-1", "cannot read '-1'"}, BadOverride{"seed=1 2", "cannot read '1 2'"},
+        BadOverride{"seed=", "cannot read ''"},
+        BadOverride{"resources.actors=4294967296", "cannot read '4294967296' as uint32"},
+        BadOverride{"data.format=xml", "'XML' is not one of PLAIN, FEW_SHOT, CHAT"},
+        BadOverride{"training=1", "is a group of fields"},
+        BadOverride{"seed.x=1", "is a plain value"},
+        BadOverride{"stage.ei.rounds=1", "is a list; choose an entry, as in stage[0]"},
+        BadOverride{"stage[2].ei.rounds=1", "'stage' has 2 entries and no stage[2]"},
+        BadOverride{"stage[-1].ei.rounds=1", "not a field"},
+        BadOverride{"stage[x].ei.rounds=1", "not a field"},
+        BadOverride{"stage[0].ei.rounds=1", "is of kind 'sft', not 'ei'"},
+        BadOverride{"seed[0]=1", "'seed' is not a list"}, BadOverride{"..=1", "not a field"},
+        BadOverride{"=1", "not a field"}));
 
 }  // namespace
 }  // namespace reckon

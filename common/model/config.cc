@@ -5,56 +5,59 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/printable.h"
 #include "common/base/status_macros.h"
+#include "common/model/config_fields.h"
+#include "common/model/families.h"
 #include "common/model/kernels/cpu/attention.h"
 #include "common/text/json.h"
 
 namespace reckon {
+
+using config_fields::Bad;
+using config_fields::Dimension;
+using config_fields::IsTrue;
+using config_fields::Positive;
+using config_fields::RequirePositive;
+using config_fields::Unsupported;
+
 namespace {
 
-constexpr int64_t kMaxDimension = 1 << 24;
 constexpr int64_t kMaxLayers = 1024;  // a layer takes memory before its weights are known to exist
-// Factors outside this range make angles that overflow to NaN.
-constexpr double kMinFactor = 1e-12, kMaxFactor = 1e12;
 
-absl::Status Bad(absl::string_view field, absl::string_view what) {
-  return absl::InvalidArgumentError(absl::StrCat("config.json: ", field, ": ", what));
+// A number that may be missing or null.
+absl::Status OptionalPositive(const nlohmann::json& json, const char* field, double* value) {
+  return FindField(json, field) == nullptr ? absl::OkStatus() : Positive(json, field, value);
 }
 
-absl::StatusOr<int64_t> Dimension(const nlohmann::json& json, const char* field,
-                                  int64_t max = kMaxDimension) {
-  auto it = json.find(field);
-  if (it == json.end()) return Bad(field, "missing");
-  if (!it->is_number_integer()) return Bad(field, "must be a whole number");
-  absl::StatusOr<int64_t> value = GetInt(json, field);  // fails above 2^63
-  if (!value.ok() || *value < 1 || *value > max) {
-    return Bad(field, absl::StrCat(it->dump(), " is not in 1 .. ", max));
+// "yarn", as transformers computes it. `given`: rope_scaling.
+absl::Status ParseYarn(const nlohmann::json& given, int64_t max_positions, RopeSettings* rope) {
+  rope->scaling = RopeSettings::kYarn;
+  rope->original_max_positions = static_cast<double>(max_positions);
+  RETURN_IF_ERROR(
+      OptionalPositive(given, "original_max_position_embeddings", &rope->original_max_positions));
+  rope->factor = static_cast<double>(max_positions) / rope->original_max_positions;
+  RETURN_IF_ERROR(OptionalPositive(given, "factor", &rope->factor));
+  RETURN_IF_ERROR(OptionalPositive(given, "beta_fast", &rope->beta_fast));
+  RETURN_IF_ERROR(OptionalPositive(given, "beta_slow", &rope->beta_slow));
+  if (FindField(given, "truncate") != nullptr) {
+    absl::StatusOr<bool> truncate = GetBool(given, "truncate");
+    if (!truncate.ok()) return Bad("truncate", "must be true or false");
+    rope->truncate = *truncate;
   }
-  return value;
-}
-
-absl::Status Positive(const nlohmann::json& json, const char* field, double* value) {
-  auto it = json.find(field);
-  if (it == json.end()) return absl::OkStatus();
-  if (!it->is_number() || !(it->get<double>() >= kMinFactor && it->get<double>() <= kMaxFactor)) {
-    return Bad(field, "must be a positive number, 1e-12 to 1e12");
-  }
-  *value = it->get<double>();
-  return absl::OkStatus();
-}
-
-absl::Status Unsupported(absl::string_view field, absl::string_view what) {
-  return absl::UnimplementedError(absl::StrCat("config.json: ", field, ": ", what));
-}
-
-absl::Status RequirePositive(const nlohmann::json& json, const char* field, double* value) {
-  if (!json.contains(field)) return Bad(field, "missing");
-  return Positive(json, field, value);
+  if (rope->theta <= 1) return Bad("rope_theta", "must be above 1 for rope_type yarn");
+  double mscale = 0, mscale_all_dim = 0;
+  RETURN_IF_ERROR(OptionalPositive(given, "mscale", &mscale));
+  RETURN_IF_ERROR(OptionalPositive(given, "mscale_all_dim", &mscale_all_dim));
+  const auto magnitude = [&](double scale) {
+    return rope->factor <= 1 ? 1.0 : 0.1 * scale * std::log(rope->factor) + 1.0;
+  };
+  rope->magnitude = mscale > 0 && mscale_all_dim > 0 ? magnitude(mscale) / magnitude(mscale_all_dim)
+                                                     : magnitude(1);
+  return OptionalPositive(given, "attention_factor", &rope->magnitude);
 }
 
 // Reads rope_theta and rope_scaling or, since transformers 5, rope_parameters with both.
-absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
+absl::Status ParseRope(const nlohmann::json& json, int64_t max_positions, RopeSettings* rope) {
   RETURN_IF_ERROR(Positive(json, "rope_theta", &rope->theta));
   const char* field =
       FindField(json, "rope_parameters") != nullptr ? "rope_parameters" : "rope_scaling";
@@ -62,6 +65,7 @@ absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
   if (given == nullptr) return absl::OkStatus();
   if (!given->is_object()) return Bad(field, "must be an object");
   RETURN_IF_ERROR(Positive(*given, "rope_theta", &rope->theta));
+  RETURN_IF_ERROR(CheckWholeRotation(*given));
   absl::StatusOr<std::string> type = GetStringOr(*given, "type", "default");
   // `rope_type` is the newer name and wins.
   if (type.ok()) type = GetStringOr(*given, "rope_type", *type);
@@ -75,9 +79,14 @@ absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
     rope->scaling = RopeSettings::kLinear;
     return RequirePositive(*given, "factor", &rope->factor);
   }
+  // Phi-3's files say "su" and "yarn" for LongRoPE.
+  const bool phi3 = json.value("model_type", "") == "phi3";
+  if (*type == "yarn" && !phi3) return ParseYarn(*given, max_positions, rope);
   if (*type != "llama3") {
-    return Unsupported(absl::StrCat(field, ".rope_type"),
-                       "only default, dynamic, linear and llama3 are supported");
+    return Unsupported(
+        absl::StrCat(field, ".rope_type"),
+        absl::StrCat("'", Printable(*type),
+                     "' is not supported; these are: default, dynamic, linear, llama3, yarn"));
   }
   rope->scaling = RopeSettings::kLlama3;
   RETURN_IF_ERROR(RequirePositive(*given, "factor", &rope->factor));
@@ -87,119 +96,6 @@ absl::Status ParseRope(const nlohmann::json& json, RopeSettings* rope) {
       RequirePositive(*given, "original_max_position_embeddings", &rope->original_max_positions));
   if (rope->high_freq_factor <= rope->low_freq_factor) {
     return Bad("high_freq_factor", "must be above low_freq_factor");
-  }
-  return absl::OkStatus();
-}
-
-absl::StatusOr<bool> IsTrue(const nlohmann::json& json, const char* field) {
-  absl::StatusOr<bool> value = GetBoolOr(json, field, false);
-  if (!value.ok()) return Bad(field, "must be true or false");
-  return value;
-}
-
-// What the families differ in where config.json says nothing: the defaults of transformers'
-// classes.
-struct Family {
-  absl::string_view name;
-  bool qkv_bias = false;
-  bool qk_norm = false;
-  bool tied = false;
-  double theta = 10000;
-  int64_t head_dim = 0;  // 0: hidden_size / num_attention_heads
-  int64_t window = 0;    // 0: none, if no layer has one
-};
-constexpr Family kFamilies[] = {{.name = "llama"},
-                                {.name = "mistral", .window = 4096},
-                                {.name = "ministral"},
-                                {.name = "qwen2", .qkv_bias = true},
-                                {.name = "qwen3", .qk_norm = true, .head_dim = 128},
-                                {.name = "smollm3", .tied = true, .theta = 2e6},
-                                {.name = "seed_oss", .qkv_bias = true, .head_dim = 128}};
-
-absl::StatusOr<Family> FamilyOf(const nlohmann::json& json) {
-  const nlohmann::json* type = FindField(json, "model_type");
-  if (type == nullptr || !type->is_string()) return Bad("model_type", "missing");
-  std::string known;
-  for (const Family& family : kFamilies) {
-    if (*type == std::string(family.name)) return family;
-    absl::StrAppend(&known, known.empty() ? "" : ", ", family.name);
-  }
-  return Unsupported("model_type", absl::StrCat("'", Printable(type->get<std::string>()),
-                                                "' is not supported; these are: ", known));
-}
-
-// Options that change the block into one that Reckon does not have.
-absl::Status CheckOptions(const nlohmann::json& json, const Family& family) {
-  for (const char* field : {"mlp_bias", "attention_out_bias"}) {
-    ASSIGN_OR_RETURN(const bool given, IsTrue(json, field));
-    if (given) return Unsupported(field, "true is not supported");
-  }
-  ASSIGN_OR_RETURN(const bool bias, IsTrue(json, "attention_bias"));
-  if (bias && !family.qkv_bias) return Unsupported("attention_bias", "true is not supported");
-  const nlohmann::json* activation = FindField(json, "hidden_act");
-  if (activation != nullptr && *activation != "silu") {
-    return Unsupported("hidden_act", "only silu is supported");
-  }
-  const nlohmann::json* rotated = FindField(json, "partial_rotary_factor");
-  if (rotated != nullptr && *rotated != 1.0) {
-    return Unsupported("partial_rotary_factor", "only 1 is supported");
-  }
-  if (FindField(json, "quantization_config") != nullptr) {
-    return Unsupported("quantization_config",
-                       "quantised weights are not supported; use the model in BF16, F16 or F32");
-  }
-  return absl::OkStatus();
-}
-
-// Limits max_positions to the window, if some layer has one.
-absl::Status ParseWindow(const nlohmann::json& json, const Family& family, ModelConfig* config) {
-  bool slides = family.name == "mistral";  // in every layer
-  ASSIGN_OR_RETURN(const bool used, IsTrue(json, "use_sliding_window"));
-  slides |= used;
-  if (const nlohmann::json* kinds = FindField(json, "layer_types")) {
-    if (!kinds->is_array()) return Bad("layer_types", "must be an array");
-    for (const nlohmann::json& kind : *kinds) {
-      if (kind != "full_attention" && kind != "sliding_attention") {
-        return Unsupported("layer_types",
-                           "only full_attention and sliding_attention are supported");
-      }
-      slides |= kind == "sliding_attention";
-    }
-  }
-  if (!slides) return absl::OkStatus();
-  int64_t window = family.window;
-  if (json.contains("sliding_window")) {
-    if (FindField(json, "sliding_window") == nullptr) return absl::OkStatus();
-    ASSIGN_OR_RETURN(window, Dimension(json, "sliding_window"));
-  }
-  if (window == 0) return Bad("sliding_window", "missing");
-  config->max_positions = std::min(config->max_positions, window);
-  return absl::OkStatus();
-}
-
-// SmolLM3: no_rope_layers has a 1 for each layer with RoPE; without it, every
-// no_rope_layer_interval-th layer is without.
-absl::Status ParseNoRope(const nlohmann::json& json, ModelConfig* config) {
-  const nlohmann::json* uses = FindField(json, "no_rope_layers");
-  if (uses == nullptr) {
-    int64_t interval = 4;
-    if (FindField(json, "no_rope_layer_interval") != nullptr) {
-      ASSIGN_OR_RETURN(interval, Dimension(json, "no_rope_layer_interval"));
-    }
-    for (int64_t i = interval - 1; i < config->num_layers; i += interval) {
-      config->no_rope.push_back(i);
-    }
-    return absl::OkStatus();
-  }
-  if (!uses->is_array() || static_cast<int64_t>(uses->size()) < config->num_layers) {
-    return Bad("no_rope_layers", "must be an array with a number for each layer");
-  }
-  for (int64_t i = 0; i < config->num_layers; ++i) {
-    if ((*uses)[i] == 0) {
-      config->no_rope.push_back(i);
-    } else if ((*uses)[i] != 1) {
-      return Bad("no_rope_layers", "must be an array of 0 and 1");
-    }
   }
   return absl::OkStatus();
 }
@@ -219,15 +115,12 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   const nlohmann::json& json = *parsed;
   if (!json.is_object()) return Bad("file", "must be an object");
   ASSIGN_OR_RETURN(const Family family, FamilyOf(json));
-  RETURN_IF_ERROR(CheckOptions(json, family));
+  RETURN_IF_ERROR(CheckOptions(json));
   ModelConfig config;
-  config.qkv_bias = family.qkv_bias;
-  // The others ignore the field: Qwen2 always has these biases.
-  if (family.name == "seed_oss" && json.contains("attention_bias")) {
-    ASSIGN_OR_RETURN(config.qkv_bias, IsTrue(json, "attention_bias"));
-  }
+  RETURN_IF_ERROR(ParseBiases(json, family, &config));
+  config.fused = family.fused;
   config.qk_norm = family.qk_norm;
-  config.rms_norm_eps = 1e-6;  // of transformers' classes
+  config.rms_norm_eps = family.eps;
   config.rope.theta = family.theta;
   ASSIGN_OR_RETURN(config.vocab_size, Dimension(json, "vocab_size"));
   ASSIGN_OR_RETURN(config.hidden_size, Dimension(json, "hidden_size"));
@@ -263,7 +156,7 @@ absl::StatusOr<ModelConfig> ModelConfig::Parse(absl::string_view config_json) {
   if (config.hidden_size % 2 != 0) return Bad("hidden_size", "must be even");
   if (config.intermediate_size % 2 != 0) return Bad("intermediate_size", "must be even");
   RETURN_IF_ERROR(Positive(json, "rms_norm_eps", &config.rms_norm_eps));
-  RETURN_IF_ERROR(ParseRope(json, &config.rope));
+  RETURN_IF_ERROR(ParseRope(json, config.max_positions, &config.rope));
   RETURN_IF_ERROR(ParseWindow(json, family, &config));
   if (family.name == "smollm3") RETURN_IF_ERROR(ParseNoRope(json, &config));
   config.tie_word_embeddings = family.tied;
@@ -279,6 +172,12 @@ bool ModelConfig::UsesRope(int64_t layer) const {
 
 std::vector<float> ModelConfig::RopeFrequencies() const {
   std::vector<float> out(head_dim / 2);
+  // The place d, between lanes, whose frequency makes this many rotations in the original context.
+  const auto place = [&](double rotations) {
+    return static_cast<double>(head_dim) *
+           std::log(rope.original_max_positions / (rotations * 2 * M_PI)) /
+           (2 * std::log(rope.theta));
+  };
   for (int64_t d = 0; d < head_dim / 2; ++d) {
     double frequency = std::pow(rope.theta, -2.0 * static_cast<double>(d) / head_dim);
     if (rope.scaling == RopeSettings::kLinear) frequency /= rope.factor;
@@ -292,6 +191,15 @@ std::vector<float> ModelConfig::RopeFrequencies() const {
           1.0);
       frequency *= kept + (1 - kept) / rope.factor;
     }
+    if (rope.scaling == RopeSettings::kYarn) {
+      double low = place(rope.beta_fast), high = place(rope.beta_slow);
+      if (rope.truncate) low = std::floor(low), high = std::ceil(high);
+      low = std::max(low, 0.0);
+      high = std::min(high, static_cast<double>(head_dim - 1));
+      if (low == high) high += 0.001;
+      const double divided = std::clamp((static_cast<double>(d) - low) / (high - low), 0.0, 1.0);
+      frequency *= 1 - divided + divided / rope.factor;
+    }
     out[d] = static_cast<float>(frequency);
   }
   return out;
@@ -300,26 +208,36 @@ std::vector<float> ModelConfig::RopeFrequencies() const {
 std::vector<TensorEntry> ModelConfig::Tensors(int64_t first_layer) const {
   const int64_t q = num_heads * head_dim, kv = num_kv_heads * head_dim;
   std::vector<TensorEntry> out;
+  const auto linear = [&out](const std::string& name, int64_t rows, int64_t columns, bool bias) {
+    out.push_back(Entry(name + ".weight", {rows, columns}));
+    if (bias) out.push_back(Entry(name + ".bias", {rows}));
+  };
   if (first_layer == 0) {
     out.push_back(Entry("model.embed_tokens.weight", {vocab_size, hidden_size}));
   }
   for (int64_t i = first_layer; i < num_layers; ++i) {
     const std::string p = absl::StrCat("model.layers.", i, ".");
     out.push_back(Entry(p + "input_layernorm.weight", {hidden_size}));
-    for (const auto& [name, size] : {std::pair("q", q), std::pair("k", kv), std::pair("v", kv)}) {
-      const std::string projection = absl::StrCat(p, "self_attn.", name, "_proj");
-      out.push_back(Entry(projection + ".weight", {size, hidden_size}));
-      if (qkv_bias) out.push_back(Entry(projection + ".bias", {size}));
+    if (fused) {
+      linear(p + "self_attn.qkv_proj", q + 2 * kv, hidden_size, qkv_bias);
+    } else {
+      linear(p + "self_attn.q_proj", q, hidden_size, qkv_bias);
+      linear(p + "self_attn.k_proj", kv, hidden_size, qkv_bias);
+      linear(p + "self_attn.v_proj", kv, hidden_size, qkv_bias);
     }
     if (qk_norm) {
       out.push_back(Entry(p + "self_attn.q_norm.weight", {head_dim}));
       out.push_back(Entry(p + "self_attn.k_norm.weight", {head_dim}));
     }
-    out.push_back(Entry(p + "self_attn.o_proj.weight", {hidden_size, q}));
+    linear(p + "self_attn.o_proj", hidden_size, q, output_bias);
     out.push_back(Entry(p + "post_attention_layernorm.weight", {hidden_size}));
-    out.push_back(Entry(p + "mlp.gate_proj.weight", {intermediate_size, hidden_size}));
-    out.push_back(Entry(p + "mlp.up_proj.weight", {intermediate_size, hidden_size}));
-    out.push_back(Entry(p + "mlp.down_proj.weight", {hidden_size, intermediate_size}));
+    if (fused) {
+      linear(p + "mlp.gate_up_proj", 2 * intermediate_size, hidden_size, mlp_bias);
+    } else {
+      linear(p + "mlp.gate_proj", intermediate_size, hidden_size, mlp_bias);
+      linear(p + "mlp.up_proj", intermediate_size, hidden_size, mlp_bias);
+    }
+    linear(p + "mlp.down_proj", hidden_size, intermediate_size, mlp_bias);
   }
   out.push_back(Entry("model.norm.weight", {hidden_size}));
   if (first_layer == 0 && !tie_word_embeddings) {

@@ -1,10 +1,13 @@
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "common/model/config.h"
 #include "common/testing/hostile.h"
 #include "common/text/json.h"
+#include "gmock/gmock.h"
 
 namespace reckon {
 namespace {
@@ -91,7 +94,17 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"/rope_theta", "5e-324", "rope_theta"},
         ConfigCase{"/rope_scaling", "7", "rope_scaling: must be an object"},
         ConfigCase{"/rope_scaling/rope_type", "7", "rope_scaling"},
-        ConfigCase{"/rope_scaling/rope_type", "\"yarn\"", "rope_scaling.rope_type"},
+        ConfigCase{"/rope_scaling/rope_type", "\"longrope\"",
+                   "rope_scaling.rope_type: 'longrope' is not supported"},
+        ConfigCase{"/rope_scaling", R"({"rope_type": "yarn", "factor": 0})", "factor"},
+        ConfigCase{"/rope_scaling", R"({"rope_type": "yarn", "beta_fast": "x"})", "beta_fast"},
+        ConfigCase{"/rope_scaling", R"({"rope_type": "yarn", "truncate": 1})", "truncate"},
+        ConfigCase{"/rope_scaling", R"({"rope_type": "yarn", "attention_factor": -1})",
+                   "attention_factor"},
+        ConfigCase{"/rope_scaling", R"({"rope_type": "yarn", "rope_theta": 1})",
+                   "rope_theta: must be above 1"},
+        ConfigCase{"/rope_scaling", R"({"rope_type": "default", "partial_rotary_factor": 0.5})",
+                   "partial_rotary_factor"},
         ConfigCase{"/rope_scaling/factor", "", "factor: missing"},
         ConfigCase{"/rope_scaling/factor", "0", "factor"},
         ConfigCase{"/rope_scaling/factor", "1e-320", "factor"},
@@ -110,7 +123,7 @@ INSTANTIATE_TEST_SUITE_P(
         ConfigCase{"/use_sliding_window", "true", "sliding_window: missing"},
         ConfigCase{"/quantization_config", "{}", "quantization_config: quantised"},
         ConfigCase{"/partial_rotary_factor", "0.5", "partial_rotary_factor"},
-        ConfigCase{"/attention_bias", "true", "attention_bias: true is not supported"}));
+        ConfigCase{"/mlp_bias", "2", "mlp_bias"}));
 
 TEST(HostileConfigFile, OtherTextIsRefused) {
   for (const std::string& text :
@@ -146,13 +159,63 @@ TEST(ModelConfigFamilies, TakeTheDefaultsOfTheirClasses) {
   EXPECT_TRUE(parse("qwen2", {}).qkv_bias);
   EXPECT_EQ(parse("qwen3", {}).head_dim, 128);
   EXPECT_EQ(parse("qwen3", {{"head_dim", nullptr}}).head_dim, 8);
+  EXPECT_EQ(parse("cwm", {}).max_positions, 8192);
+  EXPECT_EQ(parse("cwm", {}).head_dim, 128);
   EXPECT_TRUE(parse("seed_oss", {}).qkv_bias);
   EXPECT_FALSE(parse("seed_oss", {{"attention_bias", false}}).qkv_bias);
+  EXPECT_FALSE(parse("seed_oss", {}).output_bias);
+  EXPECT_TRUE(parse("seed_oss", {{"attention_out_bias", true}}).output_bias);
+  const ModelConfig biased = parse("llama", {{"attention_bias", true}, {"mlp_bias", true}});
+  EXPECT_TRUE(biased.qkv_bias && biased.output_bias && biased.mlp_bias);
+  EXPECT_FALSE(parse("qwen2", {{"attention_bias", true}, {"mlp_bias", true}}).output_bias);
+  EXPECT_FALSE(parse("mistral", {{"attention_bias", true}}).qkv_bias);
   const ModelConfig smollm3 = parse("smollm3", {{"num_hidden_layers", 9}});
   EXPECT_TRUE(smollm3.tie_word_embeddings);
   EXPECT_EQ(smollm3.rope.theta, 2e6);
   EXPECT_EQ(smollm3.no_rope, (std::vector<int64_t>{3, 7}));
   EXPECT_EQ(parse("smollm3", {{"no_rope_layers", {0, 1, 0}}}).no_rope, (std::vector<int64_t>{0}));
+}
+
+// Phi-3's files say "yarn" for LongRoPE; its window is used when it is there.
+TEST(ModelConfigFamilies, Phi3) {
+  json file = GoodConfig();
+  file["model_type"] = "phi3";
+  file["rope_scaling"] = nullptr;
+  file["max_position_embeddings"] = 4096;
+  const auto config = ModelConfig::Parse(file.dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_TRUE(config->fused);
+  EXPECT_EQ(config->max_positions, 4096);
+  EXPECT_EQ(config->Tensors()[2].name(), "model.layers.0.self_attn.qkv_proj.weight");
+  file["sliding_window"] = 2047;
+  EXPECT_EQ(ModelConfig::Parse(file.dump())->max_positions, 2047);
+  for (const char* type : {"yarn", "su", "longrope"}) {
+    file["rope_scaling"] = {{"type", type}, {"factor", 4.0}};
+    EXPECT_THAT(std::string(ModelConfig::Parse(file.dump()).status().message()),
+                testing::HasSubstr(absl::StrCat("'", type, "' is not supported")));
+  }
+}
+
+// What transformers computes; tests/parity/family_parity.py compares the models.
+TEST(ModelConfigFamilies, YarnBlendsAndRaises) {
+  json file = GoodConfig();
+  file["head_dim"] = 64;
+  file["rope_scaling"] = {{"rope_type", "yarn"},
+                          {"rope_theta", 1e6},
+                          {"factor", 4.0},
+                          {"original_max_position_embeddings", 32768}};
+  const auto config = ModelConfig::Parse(file.dump());
+  ASSERT_TRUE(config.ok()) << config.status();
+  EXPECT_NEAR(config->rope.magnitude, 0.1 * std::log(4.0) + 1, 1e-12);
+  file["rope_scaling"] = nullptr;
+  file["rope_theta"] = 1e6;
+  const std::vector<float> scaled = config->RopeFrequencies(),
+                           plain = ModelConfig::Parse(file.dump())->RopeFrequencies();
+  // 32 rotations are made at place 11.7, one at 19.8: whole from 11 down, divided from 20 up.
+  for (size_t d = 0; d < plain.size(); ++d) {
+    const double share = std::clamp((static_cast<double>(d) - 11) / (20 - 11), 0.0, 1.0);
+    EXPECT_NEAR(scaled[d] / plain[d], 1 - share + share / 4, 1e-6) << d;
+  }
 }
 
 TEST(HostileConfigFile, TheUnchangedConfigIsAccepted) {

@@ -17,6 +17,9 @@ absl::StatusOr<ModelConfig> ModelShape(const WeightManifest& manifest) {
   // they are used.
   const int64_t ids = static_cast<int64_t>(tokenizer->vocab_size());
   config.unused_rows = std::max<int64_t>(0, config.vocab_size - ids);
+  for (int64_t id = 0; id < config.num_tokens(); ++id) {
+    if (!tokenizer->HasToken(static_cast<uint32_t>(id))) config.gaps.push_back(id);
+  }
   return config;
 }
 

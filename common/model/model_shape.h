@@ -7,9 +7,9 @@
 
 namespace reckon {
 
-// The config of a weight version, with unused_rows counted by its tokenizer. Actor and learner both
-// take it from here, so that their softmax is over the same tokens. Takes as long as to load the
-// tokenizer. Errors are those of ModelConfig::Parse and Tokenizer::Create.
+// The config of a weight version, with unused_rows and gaps as its tokenizer has them. Actor and
+// learner both take it from here, so that their softmax is over the same tokens. Takes as long as
+// to load the tokenizer. Errors are those of ModelConfig::Parse and Tokenizer::Create.
 absl::StatusOr<ModelConfig> ModelShape(const WeightManifest& manifest);
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "nlohmann/json.hpp"
 
 namespace reckon {
 namespace {
@@ -42,6 +43,22 @@ TEST(ModelShapeTest, RowsAboveTheLastTokenAreUnused) {
   EXPECT_EQ(padded->unused_rows, 5);
   EXPECT_EQ(padded->num_tokens(), 3);
   EXPECT_EQ(ModelShape(Manifest(3))->num_tokens(), 3);
+}
+
+TEST(ModelShapeTest, IdsThatNoTokenHasAreGaps) {
+  WeightManifest manifest = Manifest(12);
+  nlohmann::json tokenizer = nlohmann::json::parse(manifest.tokenizer_json());
+  tokenizer["model"]["vocab"] = {{"a", 0}, {"b", 3}, {"<end>", 6}};
+  tokenizer["added_tokens"][0]["id"] = 6;
+  manifest.set_tokenizer_json(tokenizer.dump());
+  const auto shape = ModelShape(manifest);
+  ASSERT_TRUE(shape.ok()) << shape.status();
+  EXPECT_EQ(shape->num_tokens(), 7);
+  EXPECT_EQ(shape->gaps, (std::vector<int64_t>{1, 2, 4, 5}));
+  EXPECT_TRUE(shape->HasToken(3));
+  EXPECT_FALSE(shape->HasToken(4));
+  EXPECT_FALSE(shape->HasToken(7));
+  EXPECT_EQ(ModelShape(Manifest(8))->gaps.size(), 0u);
 }
 
 TEST(ModelShapeTest, ATokenizerWithMoreTokensThanRowsLeavesNoneOut) {

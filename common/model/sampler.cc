@@ -3,6 +3,7 @@
 #include <ATen/core/grad_mode.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <numeric>
 
@@ -115,10 +116,11 @@ DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scrat
 
 }  // namespace
 
-std::vector<DrawnToken> Sample(Transformer& model, const at::Tensor& hidden,
-                               absl::Span<const TokenDraw> rows) {
+absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Tensor& hidden,
+                                               absl::Span<const TokenDraw> rows) {
   at::NoGradGuard no_grad;
   std::vector<DrawnToken> out(rows.size());
+  std::atomic<bool> finite = true;
   for (int64_t first = 0; first < hidden.size(0); first += kRows) {
     const int64_t count = std::min(kRows, hidden.size(0) - first);
     at::Tensor logits = model.Logits(hidden.narrow(0, first, count)).to(at::kCPU);
@@ -126,8 +128,14 @@ std::vector<DrawnToken> Sample(Transformer& model, const at::Tensor& hidden,
     const float* data = logits.const_data_ptr<float>();
     ParallelFor(count, [&](int64_t i) {
       thread_local Scratch scratch;
+      // A sum is finite only if all of its terms are.
+      if (!std::isfinite(SumFixed(data + i * n, n))) {
+        finite = false;
+        return;
+      }
       out[first + i] = SampleOne(data + i * n, n, rows[first + i], scratch);
     });
+    if (!finite) return absl::DataLossError("the model's logits are not finite numbers");
   }
   return out;
 }

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/sampling.h"
 #include "common/model/transformer.h"
@@ -15,9 +16,10 @@ namespace reckon {
 // token is the first in vocabulary order with p[0] + .. + p[token] > uniform (inverse transform
 // sampling). A row's result has the same bits whatever other rows there are. Holds the logits of 64
 // rows at once; on a GPU they are copied to the CPU, so that there is one sampler. Called on the
-// engine's thread.
-std::vector<DrawnToken> Sample(Transformer& model, const at::Tensor& hidden,
-                               absl::Span<const TokenDraw> rows);
+// engine's thread. DATA_LOSS: a logit is inf or nan, as those of a model are whose weights or
+// activations have left the range of their type; no token means anything then.
+absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Tensor& hidden,
+                                               absl::Span<const TokenDraw> rows);
 
 }  // namespace reckon
 

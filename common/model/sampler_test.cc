@@ -67,7 +67,9 @@ class SamplerTest : public testing::Test {
     for (int batch = 0; batch < kDraws / 1000; ++batch) {
       std::vector<TokenDraw> rows(1000, row);
       for (int i = 0; i < 1000; ++i) rows[i].uniform = rng.Uniform(batch * 1000 + i);
-      for (const DrawnToken& s : Sample(*model_, hidden, rows)) {
+      const auto drawn = Sample(*model_, hidden, rows);
+      ASSERT_TRUE(drawn.ok()) << drawn.status();
+      for (const DrawnToken& s : *drawn) {
         ++seen[s.token];
         ASSERT_NEAR(s.logprob, std::log(p[s.token]), 1e-4);
       }
@@ -110,14 +112,14 @@ TEST_F(SamplerTest, DrawsTopPInsideTopK) {
 
 TEST_F(SamplerTest, GreedyTakesTheLargestAndReportsTheUntemperedLogProb) {
   TokenDraw row{.temperature = 0, .uniform = 0.9};
-  DrawnToken s = Sample(*model_, hidden_, {&row, 1})[0];
+  DrawnToken s = Sample(*model_, hidden_, {&row, 1})->at(0);
   EXPECT_EQ(s.token, logits_.argmax().item<int64_t>());
   EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][s.token].item<float>(), 1e-5);
 }
 
 TEST_F(SamplerTest, AForcedTokenIsTakenWithItsUntemperedLogProb) {
   TokenDraw row{.temperature = 0.5, .top_k = 3, .forced = 42};
-  DrawnToken s = Sample(*model_, hidden_, {&row, 1})[0];
+  DrawnToken s = Sample(*model_, hidden_, {&row, 1})->at(0);
   EXPECT_EQ(s.token, 42u);
   EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][42].item<float>(), 1e-5);
 }
@@ -125,8 +127,22 @@ TEST_F(SamplerTest, AForcedTokenIsTakenWithItsUntemperedLogProb) {
 TEST_F(SamplerTest, TheEndsOfTheUniformAreTokensWithWeight) {
   for (double uniform : {0.0, 1.0 - 0x1.0p-53}) {
     TokenDraw row{.temperature = 1, .top_k = 2, .uniform = uniform};
-    DrawnToken s = Sample(*model_, hidden_, {&row, 1})[0];
+    DrawnToken s = Sample(*model_, hidden_, {&row, 1})->at(0);
     EXPECT_GT(s.logprob, -20);
+  }
+}
+
+// Also where the token that would be drawn has a number: the others decide its probability.
+TEST_F(SamplerTest, LogitsThatAreNoNumbersAreAnError) {
+  for (const float broken : {INFINITY, -INFINITY, NAN}) {
+    at::Tensor hidden = hidden_.repeat({3, 1});
+    hidden.mutable_data_ptr<float>()[48 + 5] = broken;
+    for (const TokenDraw& draw :
+         {TokenDraw{.temperature = 0}, TokenDraw{.temperature = 1},
+          TokenDraw{.temperature = 1, .top_k = 2}, TokenDraw{.forced = 1}}) {
+      const std::vector<TokenDraw> rows(3, draw);
+      EXPECT_EQ(Sample(*model_, hidden, rows).status().code(), absl::StatusCode::kDataLoss);
+    }
   }
 }
 

@@ -25,7 +25,8 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
                          c.head_dim, c.rms_norm_eps);
     }
     if (c.UsesRope(index)) {
-      qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope());
+      qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope(),
+                     c.rope.magnitude);
     }
     at::Tensor mixed = attention.Attend(index++, qkv);
     x = ops.AddLinear(x, mixed, layer.output);

@@ -69,10 +69,10 @@ class Transformer {
   // after the final norm. A non-null `tap` also receives the residual stream.
   at::Tensor Forward(const at::Tensor& tokens, const at::Tensor& positions,
                      AttentionSource& attention, Tap* tap = nullptr);
-  // hidden [rows, hidden] -> logits [rows, tokens] fp32. Not differentiable.
+  // hidden [rows, hidden] -> logits [rows, tokens] fp32, of gaps -inf. Not differentiable.
   at::Tensor Logits(const at::Tensor& hidden);
-  // hidden [rows, hidden], targets [rows] below num_tokens() -> [rows] fp32, the log-probability of
-  // each target under softmax(logits * InverseTemperature(temperature)) (sampling.h).
+  // hidden [rows, hidden], targets [rows], which HasToken knows -> [rows] fp32, the log-probability
+  // of each target under softmax(logits * InverseTemperature(temperature)) (sampling.h).
   // Differentiable. Has the bits that Sample reports for the same hidden state. Holds the logits of
   // a bounded number of rows at once.
   at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets, double temperature);

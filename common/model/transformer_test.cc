@@ -54,6 +54,24 @@ ModelConfig Padded() {
   return config;
 }
 
+// With a bias wherever a family has one, tensors as Phi-3 stores them, and RoPE's magnitude.
+ModelConfig BiasedAndFused() {
+  ModelConfig config = SmallConfig();
+  config.qkv_bias = config.output_bias = config.mlp_bias = config.fused = true;
+  config.rope.scaling = RopeSettings::kYarn;
+  config.rope.factor = 4;
+  config.rope.original_max_positions = 32;
+  config.rope.magnitude = 1.2;
+  return config;
+}
+
+// Padded, with ids that no token has: in the first block of columns, and next to each other.
+ModelConfig WithGaps() {
+  ModelConfig config = Padded();
+  config.gaps = {0, 17, 18, 90};
+  return config;
+}
+
 // The upper layer without RoPE.
 ModelConfig SmolLm3() {
   ModelConfig config = SmallConfig();
@@ -125,7 +143,7 @@ TEST_P(ExactTest, TheLearnersLogProbIsTheSamplersBitForBit) {
   for (double temperature : {1.0, 0.7}) {
     std::vector<TokenDraw> rows(90);
     for (int i = 0; i < 90; ++i) rows[i] = {.temperature = temperature, .uniform = i / 90.0};
-    auto sampled = Sample(*model, trained.detach(), rows);
+    auto sampled = Sample(*model, trained.detach(), rows).value();
     std::vector<int32_t> targets;
     for (const DrawnToken& s : sampled) targets.push_back(static_cast<int32_t>(s.token));
     at::Tensor logprob = model->LogProb(trained, Ints(targets), temperature);
@@ -141,7 +159,10 @@ INSTANTIATE_TEST_SUITE_P(
                     ExactCase{Dtype::kBf16, Llama3()}, ExactCase{Dtype::kBf16, Qwen2()},
                     ExactCase{Dtype::kFp32, Qwen2()}, ExactCase{Dtype::kBf16, Qwen3()},
                     ExactCase{Dtype::kFp32, Qwen3()}, ExactCase{Dtype::kBf16, Padded()},
-                    ExactCase{Dtype::kFp32, Padded()}, ExactCase{Dtype::kBf16, SmolLm3()}));
+                    ExactCase{Dtype::kFp32, Padded()}, ExactCase{Dtype::kBf16, WithGaps()},
+                    ExactCase{Dtype::kFp32, WithGaps()}, ExactCase{Dtype::kBf16, SmolLm3()},
+                    ExactCase{Dtype::kBf16, BiasedAndFused()},
+                    ExactCase{Dtype::kFp32, BiasedAndFused()}));
 
 TEST(UnusedRowsTest, AreNeverDrawnAndNoPartOfTheSoftmax) {
   RandomWeights weights = MakeRandomWeights(Padded(), 1);
@@ -163,12 +184,12 @@ TEST(UnusedRowsTest, AreNeverDrawnAndNoPartOfTheSoftmax) {
   const at::Tensor logits = padded->Logits(hidden), all = whole->Logits(hidden);
   ASSERT_EQ(logits.size(1), 92);
   EXPECT_TRUE(logits.equal(all.narrow(1, 0, 92)));
-  EXPECT_EQ(Sample(*whole, hidden, {TokenDraw{.uniform = 0.5}})[0].token, 95u);
+  EXPECT_EQ(Sample(*whole, hidden, {TokenDraw{.uniform = 0.5}})->at(0).token, 95u);
   for (int i = 0; i < 100; ++i) {
     const TokenDraw draw = {.uniform = i / 100.0};
-    EXPECT_LT(Sample(*padded, hidden, {draw})[0].token, 92u);
+    EXPECT_LT(Sample(*padded, hidden, {draw})->at(0).token, 92u);
   }
-  EXPECT_LT(Sample(*padded, hidden, {TokenDraw{.temperature = 0}})[0].token, 92u);
+  EXPECT_LT(Sample(*padded, hidden, {TokenDraw{.temperature = 0}})->at(0).token, 92u);
   double sum = 0;
   for (int i = 0; i < 92; ++i) {
     sum += std::exp(padded->LogProb(hidden, Ints({i}), 1.0)[0].item<double>());
@@ -186,6 +207,40 @@ TEST(UnusedRowsTest, GetNoGradient) {
   ASSERT_EQ(grad.size(0), 99);
   for (int64_t row = 0; row < 99; ++row) {
     EXPECT_EQ(grad[row].abs().max().item<float>() > 0, row < 92) << row;
+  }
+}
+
+TEST(GapsTest, AreNeverDrawnAndNoPartOfTheSoftmaxAndGetNoGradient) {
+  RandomWeights weights = MakeRandomWeights(Padded(), 1);
+  auto load = [&](const ModelConfig& config) {
+    auto model = std::make_unique<Transformer>(config, Dtype::kFp32);
+    EXPECT_TRUE(model->Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+    for (int64_t row : WithGaps().gaps) model->Parameters().back().second[row].data().fill_(10);
+    model->Repack();
+    return model;
+  };
+  auto gapped = load(WithGaps()), whole = load(Padded());
+  const at::Tensor hidden = at::ones({1, 48});
+  const auto is_gap = [](int64_t id) { return !WithGaps().HasToken(id); };
+  ASSERT_TRUE(is_gap(Sample(*whole, hidden, {TokenDraw{.temperature = 0}})[0].token));
+  EXPECT_FALSE(is_gap(Sample(*gapped, hidden, {TokenDraw{.temperature = 0}})[0].token));
+  for (int i = 0; i < 100; ++i) {
+    for (const TokenDraw& draw :
+         {TokenDraw{.uniform = i / 100.0}, TokenDraw{.top_k = 500, .uniform = i / 100.0},
+          TokenDraw{.top_p = 0.999, .uniform = i / 100.0}}) {
+      EXPECT_FALSE(is_gap(Sample(*gapped, hidden, {draw})[0].token));
+    }
+  }
+  double sum = 0;
+  for (int i = 0; i < 92; ++i) {
+    at::NoGradGuard no_grad;
+    if (!is_gap(i)) sum += std::exp(gapped->LogProb(hidden, Ints({i}), 1.0)[0].item<double>());
+  }
+  EXPECT_NEAR(sum, 1, 1e-4);
+  gapped->LogProb(hidden, Ints({5}), 1.0).sum().backward();
+  const at::Tensor grad = gapped->Parameters().back().second.grad();
+  for (int64_t row = 0; row < 92; ++row) {
+    EXPECT_EQ(grad[row].abs().max().item<float>() > 0, !is_gap(row)) << row;
   }
 }
 

@@ -3,6 +3,7 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
@@ -211,18 +212,19 @@ void TransformerWeights::Bind() {
   if (first_layer_ == 0) table(embedding_);
   for (LayerWeights& layer : layers_) {
     table(layer.input_norm);
-    linear(layer.qkv, 3, c.qkv_bias);
+    linear(layer.qkv, c.fused ? 1 : 3, c.qkv_bias);
     if (c.qk_norm) {
       table(layer.query_norm);
       table(layer.key_norm);
     }
-    linear(layer.output, 1);
+    linear(layer.output, 1, c.output_bias);
     table(layer.post_norm);
-    linear(layer.gate_up, 2);
-    linear(layer.down, 1);
+    linear(layer.gate_up, c.fused ? 1 : 2, c.mlp_bias);
+    linear(layer.down, 1, c.mlp_bias);
   }
   table(final_norm_);
   if (first_layer_ > 0) return;
+  if (!c.gaps.empty()) head_.masked = at::tensor(c.gaps, at::kLong).to(DeviceOf(backend_));
   // Tied: the head's part is the embedding's leaf itself, so both add to one gradient and the
   // optimizer steps it once.
   add({&head_, {tensors_[c.tie_word_embeddings ? 0 : next].second}});
@@ -235,7 +237,8 @@ void TransformerWeights::Pack() {
     for (size_t i = 0; i < adapters.size() && adapters_on_; ++i) {
       packed[i] = OpsOf(backend_).MergeAdapter(parts[i], adapters[i]);
     }
-    // What is not packed has no logit: it is never drawn, and no part of any softmax.
+    // What is not packed has no logit: it is never drawn, and no part of any softmax. Gaps are
+    // packed, so that a column stays a token's id, and masked.
     if (weight == &head_) packed[0] = packed[0].narrow(0, 0, config_.num_tokens());
     OpsOf(backend_).Pack(packed, dtype_, trainable_, weight);
     if (bias.empty()) continue;

@@ -4,8 +4,16 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
+#include "common/base/status_macros.h"
 
 namespace reckon {
+namespace {
+
+constexpr int kMaxCallsPerConnection = 256;
+// By security.h.
+constexpr int kMaxConnectionAgeMs = 30000;
+
+}  // namespace
 
 grpc::ChannelArguments ClientArguments() {
   grpc::ChannelArguments args;
@@ -18,6 +26,9 @@ grpc::ChannelArguments ClientArguments() {
   args.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 100);
   args.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 1000);
   args.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 2000);
+  // A name may move to another address, as with a pod or job that starts again elsewhere: after a
+  // lost connection it is looked up again, and not only 30 s later.
+  args.SetInt(GRPC_ARG_DNS_MIN_TIME_BETWEEN_RESOLUTIONS_MS, 2000);
   args.SetInt(GRPC_ARG_ENABLE_HTTP_PROXY, 0);
   // One connection per channel, so that a long stream does not take the flow-control window of
   // another channel to the same peer.
@@ -25,11 +36,24 @@ grpc::ChannelArguments ClientArguments() {
   return args;
 }
 
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address) {
-  return grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), ClientArguments());
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
+    const std::string& address, const std::shared_ptr<const Security>& security, Service service) {
+  ASSIGN_OR_RETURN(const HostPort peer, ParseHostPort(address));
+  ASSIGN_OR_RETURN(const auto credentials, security->ForChannel(peer, service));
+  grpc::ChannelArguments args = ClientArguments();
+  if (!security->is_plain_text()) {
+    // Who the server is, Security checks by the role in its certificate. This is only the name that
+    // the server looks for among its certificates, which gRPC logs as an error for each connection
+    // when there is none: the common name that `reckon certs` writes.
+    args.SetSslTargetNameOverride(service == Service::kCoordinator ? "coordinator" : "learner");
+  }
+  return grpc::CreateCustomChannel(peer.ToString(), credentials, args);
 }
 
-void ConfigureServer(grpc::ServerBuilder* builder) {
+absl::Status ListenOn(const HostPort& address, const std::shared_ptr<const Security>& security,
+                      grpc::ServerBuilder* builder, int* port) {
+  ASSIGN_OR_RETURN(const auto credentials, security->ForServer(address));
+  builder->AddListeningPort(address.ToString(), credentials, port);
   builder->SetMaxReceiveMessageSize(kMaxMessageBytes);
   builder->SetMaxSendMessageSize(kMaxMessageBytes);
   // By default gRPC treats the pings of MakeChannel as abuse and closes the connection.
@@ -37,6 +61,12 @@ void ConfigureServer(grpc::ServerBuilder* builder) {
   builder->AddChannelArgument(GRPC_ARG_KEEPALIVE_PERMIT_WITHOUT_CALLS, 1);
   // A second server on the same port must fail to start instead of taking half of the calls.
   builder->AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+  // Of one connection. Actors and learners need four: more would be a program that has gone wrong.
+  builder->AddChannelArgument(GRPC_ARG_MAX_CONCURRENT_STREAMS, kMaxCallsPerConnection);
+  if (!security->is_plain_text()) {
+    builder->AddChannelArgument(GRPC_ARG_MAX_CONNECTION_AGE_MS, kMaxConnectionAgeMs);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status FromGrpc(const grpc::Status& status) {

@@ -5,7 +5,9 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/net/security.h"
 #include "grpcpp/grpcpp.h"
 
 namespace reckon {
@@ -16,13 +18,20 @@ inline constexpr int kMaxMessageBytes = 64 << 20;
 
 // Makes a channel to "host:port" with the message limit, keepalive pings and quick reconnection. It
 // never leads through an HTTP proxy, whatever http_proxy says: the parts of a run reach each other.
-// It connects at the first call; an unreachable peer is an error of the call, not of the channel.
-std::shared_ptr<grpc::Channel> MakeChannel(const std::string& address);
+// It connects at the first call; an unreachable peer, and one that `security` refuses, is an error
+// of the call, not of the channel. INVALID_ARGUMENT: `address` is no HOST:PORT.
+// FAILED_PRECONDITION: plain text to an address that is not on loopback.
+absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
+    const std::string& address, const std::shared_ptr<const Security>& security,
+    Service service = Service::kCoordinator);
 // The arguments of such a channel.
 grpc::ChannelArguments ClientArguments();
 
-// The same settings for a server: the message limit, and the keepalive pings of MakeChannel.
-void ConfigureServer(grpc::ServerBuilder* builder);
+// Makes a server of `builder` listen, with the same settings: the message limit, the keepalive
+// pings of MakeChannel, and the checks of `security`. `port` is set by BuildAndStart. Errors as
+// above.
+absl::Status ListenOn(const HostPort& address, const std::shared_ptr<const Security>& security,
+                      grpc::ServerBuilder* builder, int* port);
 
 // Convert between the status types of gRPC and Abseil, whose codes have equal numbers.
 absl::Status FromGrpc(const grpc::Status& status);

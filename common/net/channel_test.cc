@@ -29,7 +29,8 @@ TEST(Channel, NoChannelLeadsThroughAProxy) {
   Coordinator::Service nothing;
   builder.RegisterService(&nothing);
   const std::unique_ptr<grpc::Server> server = builder.BuildAndStart();
-  const auto stub = Coordinator::NewStub(MakeChannel(absl::StrCat("127.0.0.1:", port)));
+  const auto stub =
+      Coordinator::NewStub(*MakeChannel(absl::StrCat("127.0.0.1:", port), Security::PlainText()));
   grpc::ClientContext context;
   SetDeadline(&context, absl::Seconds(20));
   GetStatusReply reply;

@@ -8,7 +8,6 @@ namespace reckon {
 namespace {
 
 constexpr absl::Duration kNoAnswer = absl::Milliseconds(1500);
-constexpr int64_t kGoneMs = 4000;  // an actor that has not called for so long is not live
 // Actors that start with the run call for the first time at different times.
 constexpr absl::Duration kNoActorYet = absl::Seconds(2);
 constexpr absl::Duration kRefusedFor = absl::Seconds(2);
@@ -67,7 +66,7 @@ void PlanHealth::NoteActors(const GetStatusReply& status, absl::Time now) {
       spec_.has_pinned_version() ? spec_.pinned_version() : status.newest_version();
   std::vector<const ActorStatus*> live, refusing, waiting;
   for (const ActorStatus& actor : status.actors()) {
-    if (static_cast<int64_t>(actor.idle_ms()) >= kGoneMs) continue;
+    if (absl::Milliseconds(actor.idle_ms()) >= kActorGone) continue;
     live.push_back(&actor);
     const ActorReport& report = actor.report();
     if (!report.refused_because().empty() && report.refused_version() == needed) {

@@ -13,6 +13,9 @@
 
 namespace reckon {
 
+// An actor that has not called for so long is not live; actors call every two seconds.
+inline constexpr absl::Duration kActorGone = absl::Seconds(4);
+
 // What a plan's owner concludes from the coordinator's status while it waits for a batch: that the
 // plan cannot continue, or what it waits for. An actor is live when it called within four seconds;
 // actors call every two. The version that a plan needs is its pinned one, else the newest.

@@ -106,7 +106,7 @@ TEST(PlanWatchTest, ShowsAndReportsThatThePlanCannotContinue) {
 }
 
 TEST(PlanWatchTest, SaysThatTheCoordinatorDoesNotAnswer) {
-  const auto stub = Coordinator::NewStub(MakeChannel("127.0.0.1:1"));
+  const auto stub = Coordinator::NewStub(*MakeChannel("127.0.0.1:1", Security::PlainText()));
   Shown shown;
   PlanWatch watch(stub.get(), MakeSpec(), 0, [&](const PlanView& view) { shown.Add(view); });
   EXPECT_TRUE(Await([&] {

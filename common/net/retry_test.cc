@@ -28,9 +28,9 @@ class HoldingCoordinator : public Coordinator::Service {
 
   void StartServer() {
     grpc::ServerBuilder builder;
-    ConfigureServer(&builder);
-    builder.AddListeningPort(absl::StrCat("127.0.0.1:", port_), grpc::InsecureServerCredentials(),
-                             &port_);
+    ASSERT_TRUE(ListenOn({"127.0.0.1", static_cast<uint16_t>(port_)}, Security::PlainText(),
+                         &builder, &port_)
+                    .ok());
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
     ASSERT_NE(server_, nullptr);
@@ -41,7 +41,8 @@ class HoldingCoordinator : public Coordinator::Service {
     server_->Wait();
   }
   std::unique_ptr<Coordinator::Stub> NewStub() const {
-    return Coordinator::NewStub(MakeChannel(absl::StrCat("127.0.0.1:", port_)));
+    return Coordinator::NewStub(
+        *MakeChannel(absl::StrCat("127.0.0.1:", port_), Security::PlainText()));
   }
   void AwaitCall() { entered_.WaitForNotification(); }
   int calls() const { return calls_; }
@@ -88,7 +89,7 @@ TEST_P(LearnerCallTest, ACallSurvivesACoordinatorThatStopsGracefullyInMidCallAnd
   const std::unique_ptr<Coordinator::Stub> stub = coordinator.NewStub();
   absl::Status status = absl::UnknownError("not called");
   std::thread caller([&] {
-    status = CallWithRetry({}, {.patience = absl::Seconds(20)}, [&](grpc::ClientContext* context) {
+    status = CallWithRetry({}, {.patience = absl::Minutes(4)}, [&](grpc::ClientContext* context) {
       return GetParam().run(stub.get(), context);
     });
   });
@@ -127,14 +128,13 @@ TEST(RetryTest, AStopCancelsTheCallThatRuns) {
     coordinator.AwaitCall();
     stop.request_stop();
   });
-  const absl::Time start = absl::Now();
-  const absl::Status status =
-      CallWithRetry(stop.get_token(), {}, [&](grpc::ClientContext* context) {
-        MarkReply reply;
-        return stub->PublishWeights(context, {}, &reply);
-      });
+  // Without the stop the call would last longer than ctest lets a test run.
+  const absl::Status status = CallWithRetry(stop.get_token(), {.attempt_timeout = absl::Hours(10)},
+                                            [&](grpc::ClientContext* context) {
+                                              MarkReply reply;
+                                              return stub->PublishWeights(context, {}, &reply);
+                                            });
   EXPECT_EQ(status, absl::CancelledError("stopped"));
-  EXPECT_LT(absl::Now() - start, absl::Seconds(10));
   EXPECT_EQ(coordinator.calls(), 1);
   stopper.join();
 }
@@ -148,20 +148,20 @@ TEST(RetryTest, AnAttemptThatIsNotAnsweredInTimeIsRepeated) {
                                               return stub->PublishWeights(context, {}, &reply);
                                             });
   EXPECT_TRUE(status.ok()) << status;
-  EXPECT_EQ(coordinator.calls(), 3);
+  EXPECT_GE(coordinator.calls(), 3);  // more where an answer takes a tenth of a second
 }
 
 TEST(RetryTest, PatienceBoundsTheAttempts) {
   int attempts = 0;
   const absl::Status status =
-      CallWithRetry({}, {.patience = absl::Milliseconds(200)}, [&](grpc::ClientContext*) {
+      CallWithRetry({}, {.patience = absl::Seconds(1)}, [&](grpc::ClientContext*) {
         ++attempts;
         return grpc::Status(grpc::StatusCode::UNAVAILABLE, "no route");
       });
   EXPECT_TRUE(absl::IsUnavailable(status)) << status;
-  EXPECT_THAT(std::string(status.message()), HasSubstr("no route (gave up after 200ms)"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("no route (gave up after 1s)"));
   EXPECT_GE(attempts, 2);
-  EXPECT_LE(attempts, 4);
+  EXPECT_LE(attempts, 6);
 }
 
 TEST(RetryTest, APermanentErrorIsReturnedAtOnce) {

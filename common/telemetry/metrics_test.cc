@@ -7,6 +7,7 @@
 
 #include "absl/strings/str_split.h"
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -14,13 +15,6 @@ namespace {
 
 class Metrics : public ::testing::Test {
  protected:
-  void SetUp() override {
-    run_dir_ = ::testing::TempDir() + "/metrics_" +
-               ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
-
   std::vector<nlohmann::json> Lines() {
     std::vector<nlohmann::json> out;
     std::string text = *ReadFile(run_dir_ + "/metrics.jsonl");
@@ -34,7 +28,8 @@ class Metrics : public ::testing::Test {
     return std::distance(std::filesystem::directory_iterator(run_dir_ + "/tensorboard"), {});
   }
 
-  std::string run_dir_;
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(Metrics, OneObjectAStep) {

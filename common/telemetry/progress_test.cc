@@ -4,6 +4,7 @@
 #include <fstream>
 #include <limits>
 
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -15,11 +16,8 @@ using ::testing::HasSubstr;
 
 class ProgressTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
-  const std::string run_dir_ = ::testing::TempDir() + "/progress";
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(ProgressTest, ReadsBackWhatWasWritten) {

@@ -12,7 +12,7 @@ namespace reckon {
 // processes. Returns false if it is not true within `timeout`, which is long: a loaded machine must
 // not fail a test, and a test that passes never waits for it.
 inline bool Await(const std::function<bool()>& condition,
-                  absl::Duration timeout = absl::Seconds(20)) {
+                  absl::Duration timeout = absl::Minutes(3)) {
   const absl::Time deadline = absl::Now() + timeout;
   while (!condition()) {
     if (absl::Now() > deadline) return false;

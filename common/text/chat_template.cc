@@ -2,7 +2,10 @@
 
 #include <utility>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/text/json.h"
 #include "common/text/library_text.h"
@@ -15,6 +18,7 @@ using nlohmann::json;
 constexpr size_t kMaxTemplateBytes = 1 << 20;
 constexpr size_t kMaxKwargsBytes = 1 << 16;
 constexpr int kMaxKwargsDepth = 16;
+constexpr size_t kMaxNames = 8;  // of templates, in an error
 // Variables that Render and Create set.
 constexpr absl::string_view kReserved[] = {"messages", "add_generation_prompt", "tools",
                                            "documents"};
@@ -31,23 +35,47 @@ absl::StatusOr<std::string> TemplateOf(const json& config) {
         "the format plain or few-shot");
   }
   if (field->is_string()) return field->get<std::string>();
-  if (!field->is_array()) return InConfig("chat_template: should be a text or a list");
-  for (const json& entry : *field) {
-    if (GetStringOr(entry, "name", "").value_or("") == "default") {
-      return GetString(entry, "template");
+  std::vector<std::string> names;
+  const json* chosen = nullptr;  // the last of the name counts
+  const auto add = [&](const std::string& name, const json* text) {
+    if (name == "default") chosen = text;
+    if (names.size() < kMaxNames) names.push_back(Printable(name, /*max_length=*/40));
+  };
+  if (field->is_object()) {
+    for (const auto& [name, text] : field->items()) add(name, &text);
+  } else if (field->is_array()) {
+    for (const json& entry : *field) {
+      ASSIGN_OR_RETURN(const std::string name, GetStringOr(entry, "name", ""));
+      add(name, FindField(entry, "template"));
     }
+  } else {
+    return InConfig("chat_template: should be a text, or several by their names");
   }
-  return InConfig("chat_template: none of the list is named default");
+  if (chosen != nullptr && chosen->is_string()) return chosen->get<std::string>();
+  return InConfig(absl::StrCat("chat_template: the model has the templates ",
+                               absl::StrJoin(names, ", "), ", and none named default"));
 }
 
-// bos_token and the like: a text, or an object whose content it is.
+// Special tokens by name: bos_token, eos_token, others that end in _token, and those of
+// extra_special_tokens. A token is a text, or an object whose content it is.
 void AddSpecialTokens(const json& config, json* variables) {
   if (!config.is_object()) return;
-  for (const auto& [name, value] : config.items()) {
-    if (name.size() < 6 || name.substr(name.size() - 6) != "_token") continue;
+  const auto add = [&](const std::string& name, const json& value) {
     if (value.is_string()) (*variables)[name] = value;
     const json* content = FindField(value, "content");
     if (content != nullptr && content->is_string()) (*variables)[name] = *content;
+  };
+  for (const auto& [name, value] : config.items()) {
+    if (absl::EndsWith(name, "_token")) add(name, value);
+  }
+  // Written by older versions of transformers under the second name.
+  for (const char* list : {"extra_special_tokens", "additional_special_tokens"}) {
+    const json* extra = FindField(config, list);
+    if (extra == nullptr || extra->empty()) continue;
+    if (extra->is_object()) {
+      for (const auto& [name, value] : extra->items()) add(name, value);
+    }
+    break;
   }
 }
 

@@ -20,15 +20,16 @@ struct ChatMessage {
 
 // Renders messages by the model's chat template, a program in the language of jinja2, as
 // `transformers` does: with the special tokens of tokenizer_config.json as variables, and without
-// tools or documents. It is run without access to anything else, with a bound on its work and its
-// output. Immutable and thread-safe.
+// tools or documents. It is run without access to anything else, with a bound on its work, its
+// memory and its output. Immutable and thread-safe.
 //
 // Where a template prints today's date, the date is 26 July 2024, which published templates use
 // when they have no clock: a prompt must not depend on the day.
 class ChatTemplate {
  public:
-  // `tokenizer_config_json`: content of tokenizer_config.json. Its chat_template is the text or a
-  // list of {name, template}, of which "default" is taken. `kwargs_json`: further variables, an
+  // `tokenizer_config_json`: content of tokenizer_config.json, as model_texts.h joins it. Its
+  // chat_template is a text, or several by their names (a list of {name, template}, or an object),
+  // of which the default is taken. `kwargs_json`: further variables, an
   // object ("" for none). NOT_FOUND: there is no template. INVALID_ARGUMENT names the line of the
   // template that is wrong, or what is wrong with kwargs_json.
   static absl::StatusOr<ChatTemplate> Create(absl::string_view tokenizer_config_json,

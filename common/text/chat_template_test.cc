@@ -48,7 +48,23 @@ TEST(ChatTemplateTest, OfAListTheDefaultIsTaken) {
   EXPECT_EQ(*chat->Render({{"user", "Hi"}}, true), "Hi!");
   config["chat_template"].erase(1);
   EXPECT_THAT(std::string(ChatTemplate::Create(config.dump()).status().message()),
-              HasSubstr("named default"));
+              HasSubstr("the model has the templates tool_use, and none named default"));
+  config["chat_template"] = {{"default", "{{ messages[0].role }}"}, {"tool_use", "x"}};
+  EXPECT_EQ(*ChatTemplate::Create(config.dump())->Render({{"user", "Hi"}}, true), "user");
+}
+
+TEST(ChatTemplateTest, SpecialTokensAreVariables) {
+  const json config = {
+      {"chat_template",
+       "{{ bos_token }}{{ sep_token }}{{ think_token }}{{ image }}{% if pad_token is defined %}"
+       "pad{% endif %}"},
+      {"bos_token", "<s>"},
+      {"sep_token", {{"__type", "AddedToken"}, {"content", "<|sep|>"}}},
+      {"think_token", "<think>"},
+      {"pad_token", nullptr},
+      {"extra_special_tokens", {{"image", {{"content", "<img>"}}}}}};
+  EXPECT_EQ(*ChatTemplate::Create(config.dump())->Render({{"user", "Hi"}}, true),
+            "<s><|sep|><think><img>");
 }
 
 TEST(ChatTemplateTest, BlocksAreTrimmedAsTransformersDoes) {
@@ -110,6 +126,43 @@ TEST(ChatTemplateTest, WorkAndOutputAreBounded) {
               HasSubstr("the chat template: "));
   EXPECT_THAT(Rendered("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
               HasSubstr("the chat template: "));
+}
+
+// Each would take a gigabyte or more: a few instructions, and no output.
+TEST(ChatTemplateTest, MemoryIsBounded) {
+  const std::string megabyte = "{% set x = 'x' * 1000000 %}";
+  std::string doubled = megabyte, captured = megabyte;
+  for (int i = 0; i < 10; ++i) {
+    doubled += "{% set x = x + x %}";
+    captured += "{% set x %}{{ x }}{{ x }}{% endset %}";
+  }
+  const std::string list = megabyte + "{% set n = namespace(l=[]) %}";
+  for (const std::string& source : {
+           doubled + "{{ x | length }}",
+           captured + "{{ x | length }}",
+           megabyte + "{% set n = namespace(x=x) %}{% for i in range(10) %}{% set n.x = n.x ~ n.x "
+                      "%}{% endfor %}{{ n.x | length }}",
+           list + "{% for i in range(1000) %}{% set n.l = n.l + [x ~ i] %}{% endfor %}"
+                  "{{ n.l | length }}",
+           megabyte + "{{ ([x] * 1000) | join('') | length }}",
+           megabyte + "{{ (x | replace('x', 'x' * 1000)) | length }}",
+           megabyte + "{{ x.replace('x', 'x' * 1000) | length }}",
+           megabyte + "{{ ([x] * 1000) | tojson | length }}",
+           megabyte + "{% macro f(x) %}{{ x }}{{ x }}{% endmacro %}{{ (f(f(f(f(f(f(f(f(f(f(x)))))"
+                      ")))))) | length }}",
+           megabyte + "{{ ([x] * 1000) | map('upper') | list | length }}",
+           std::string("{{ ([1] * 100000000) | list | length }}"),
+           std::string("{{ ([[[[1] * 1000] * 1000] * 1000] * 1000) | string | length }}"),
+           std::string("{{ ([1, 2] | batch(1000000000, 'x')) | list | length }}"),
+       }) {
+    EXPECT_THAT(Rendered(source), HasSubstr("the chat template: it needs more than 128 MiB"))
+        << source;
+  }
+  // One at a time, each within the bound, but a terabyte of copies in all.
+  EXPECT_THAT(Rendered(megabyte + "{% for i in range(100000) %}{% set y = x ~ i %}{% endfor %}"),
+              HasSubstr("or 2048 MiB in all"));
+  // What does not try is as before.
+  EXPECT_EQ(Rendered(megabyte + "{{ (x * 10) | length }}"), "10000000");
 }
 
 TEST(ChatTemplateTest, AModelWithoutATemplateSaysSo) {

@@ -135,6 +135,14 @@ TEST(HostileTokenizer, WhatIsWrongIsNamed) {
   EXPECT_THAT(message([](json& f) { f["model"]["vocab"]["a"] = 1ull << 31; }),
               HasSubstr("model.vocab: "));
   EXPECT_THAT(message([](json& f) { f["model"]["vocab"] = json::object(); }), HasSubstr("vocab"));
+  // A few rules make a terabyte of any text.
+  EXPECT_THAT(message([](json& f) {
+                json grow = {{"type", "Replace"},
+                             {"pattern", {{"Regex", "."}}},
+                             {"content", std::string(1000, 'a')}};
+                f["normalizer"] = {{"type", "Sequence"}, {"normalizers", {grow, grow, grow, grow}}};
+              }),
+              HasSubstr("it needs more than 256 MiB"));
   EXPECT_THAT(message([](json& f) { f["added_tokens"] = Tokens(3, 33'000); }),
               HasSubstr("added_tokens: 33000, at most 32768"));
   EXPECT_THAT(message([](json& f) { f["model"].erase("vocab"); }), HasSubstr("vocab"));

@@ -209,6 +209,12 @@ GetStatusReply Core::Status(absl::Time now) const {
   return reply;
 }
 
+QueueCounts Core::CountQueue() const {
+  QueueCounts counts;
+  for (const auto& [name, plan] : state_.plans) plan.CountQueue(&counts);
+  return counts;
+}
+
 void Core::Evict(const EvictedBatch& batch, const std::vector<RolloutKey>& unselected) {
   std::vector<std::string> deleted;
   for (const RolloutKey& key : unselected) {

@@ -69,6 +69,8 @@ class Core {
                                                                bool last);
   absl::StatusOr<HeartbeatReply> Heartbeat(const HeartbeatRequest& request, absl::Time now);
   GetStatusReply Status(absl::Time now) const;
+  // Over all plans.
+  QueueCounts CountQueue() const;
 
   // ---- eviction, in three steps: evictions.h ----
   std::optional<EvictedBatch> NextEviction() { return state_.evictions.Next(); }

@@ -10,6 +10,7 @@
 #include <set>
 #include <tuple>
 
+#include "common/testing/temp_folder.h"
 #include "coordinator/store/rocks_store.h"
 #include "coordinator/store/store_keys.h"
 #include "tests/support/core_harness.h"
@@ -357,13 +358,12 @@ TEST_P(CoreModel, NothingIsLostOrDoubledInThousandsOfRandomEvents) {
 INSTANTIATE_TEST_SUITE_P(Seeds, CoreModel, ::testing::Range<uint64_t>(1, 13));
 
 TEST(CoreModelOnDisk, TheSameEventsLeaveTheSameBytesInMemoryAndOnDisk) {
-  std::string folder = ::testing::TempDir() + "/model_XXXXXX";
-  ASSERT_NE(mkdtemp(folder.data()), nullptr);
+  const TempFolder folder;
   MemoryStore memory;
   Model in_memory(&memory, 99);
   in_memory.Run(1500);
   {
-    auto disk = RocksStore::Open(folder);
+    auto disk = RocksStore::Open(folder.path());
     ASSERT_TRUE(disk.ok()) << disk.status();
     Model on_disk(disk->get(), 99);
     on_disk.Run(1500);
@@ -379,7 +379,6 @@ TEST(CoreModelOnDisk, TheSameEventsLeaveTheSameBytesInMemoryAndOnDisk) {
     ASSERT_TRUE((*disk)->Scan("", "", into(&b)).ok());
     EXPECT_TRUE(a == b) << a.size() << " and " << b.size() << " keys";
   }
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

@@ -354,6 +354,18 @@ TEST_F(CoreWork, ARestartExpiresLeasesAndForgetsNothingAcknowledged) {
   EXPECT_THAT(core.Batch("p", 0), ElementsAre(0, 2));
 }
 
+TEST_F(CoreWork, ARestartKeepsTheOrderInWhichPlansWereOpened) {
+  for (const char* plan : {"second by name", "first by name", "a third"}) {
+    Open(MakeSpec(plan, 1, 1), 1);
+  }
+  Publish(0);
+  core.Commit();
+  core.Restart();
+  std::vector<std::string> order;
+  for (const Lease& lease : core.LeaseWork("a", 9)) order.push_back(lease.plan());
+  EXPECT_THAT(order, ElementsAre("second by name", "first by name", "a third"));
+}
+
 TEST_F(CoreWork, AStoreOfAnotherRunIsRefused) {
   core.Commit();
   CoreOptions options;

@@ -70,6 +70,7 @@ absl::StatusOr<OpenPlanReply> OpenPlan(CoreState& state, const OpenPlanRequest& 
   if (it == state.plans.end()) {
     StoredPlan record;
     *record.mutable_spec() = request.spec();
+    record.set_opened(state.plan_order.size());
     it = state.plans.emplace(name, PlanState(std::move(record))).first;
     state.plan_order.push_back(name);
     state.MarkDirty(it->second);

@@ -82,6 +82,24 @@ std::optional<uint64_t> PlanState::NextLeasable(uint64_t after) const {
   return IfAdmitted(leasable_.upper_bound(after));
 }
 
+void PlanState::CountQueue(QueueCounts* counts) const {
+  const uint64_t size = spec().groups_per_batch();
+  const uint64_t live_limit = size * spec().max_open_batches();
+  uint64_t may_start = live_limit - std::min(live_, live_limit);
+  uint64_t admitted = 0;
+  for (auto it = leasable_.begin(); IfAdmitted(it).has_value(); ++it, ++admitted) {
+    // IfAdmitted answers for the next group alone: each that starts leaves room for one less.
+    if (in_key_order() || groups_.at(*it).started) continue;
+    if (may_start == 0) break;
+    --may_start;
+  }
+  counts->leasable += admitted;
+  counts->held_back += leasable_.size() - admitted;
+  counts->at_actors += incomplete_ - leasable_.size();
+  counts->complete += ready_.size();
+  counts->batches += unapplied_.size();
+}
+
 void PlanState::Start(GroupState& group) {
   if (group.started) return;
   group.started = true;

@@ -24,6 +24,15 @@ struct SampleState {
   uint64_t version = 0;      // oldest weight version of its tokens
 };
 
+// How many groups and batches wait, and for whom.
+struct QueueCounts {
+  uint64_t leasable = 0;   // groups of which an actor may have samples now
+  uint64_t held_back = 0;  // groups with missing samples that admission does not let start
+  uint64_t at_actors = 0;  // groups whose missing samples are all leased
+  uint64_t complete = 0;   // groups in no batch yet
+  uint64_t batches = 0;    // cut and not applied
+};
+
 // The K samples of one prompt. Its life, and who causes each step:
 //
 //   appended              AppendGroups, by the plan's owner
@@ -98,6 +107,9 @@ class PlanState {
   std::optional<uint64_t> FirstLeasable() const;
   std::optional<uint64_t> NextLeasable(uint64_t after) const;
   void Start(GroupState& group);
+
+  // Adds this plan's groups and batches. Linear in those that may be leased.
+  void CountQueue(QueueCounts* counts) const;
 
   // ---- samples ----
   uint32_t CountMissing(const GroupState& group) const;

@@ -1,5 +1,6 @@
 #include "coordinator/core/recovery.h"
 
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
@@ -131,6 +132,8 @@ absl::Status Recover(CoreState& state) {
     plans.push_back(std::move(record));
     return absl::OkStatus();
   }));
+  std::sort(plans.begin(), plans.end(),
+            [](const StoredPlan& a, const StoredPlan& b) { return a.opened() < b.opened(); });
   for (StoredPlan& record : plans) RETURN_IF_ERROR(RecoverPlan(state, std::move(record)));
   return state.store->Scan("v", "", [&](absl::string_view key, absl::string_view) {
     state.evictions.Restore({.plan = std::string(key.substr(1, key.size() - 10)),

@@ -99,7 +99,16 @@ bool Committer::QueueReply(Done& done) {
 }
 
 void Committer::WakeAfterEvent(absl::Time now) {
-  if (const uint32_t changed = core_->TakeChanged()) Wake(changed, now);
+  if (const uint32_t changed = core_->TakeChanged()) {
+    changed_ |= changed;
+    Wake(changed, now);
+  }
+}
+
+// Batches that are applied and versions that are not the newest are read from the store. A call for
+// one whose record is still to be written waits, and no later event need concern it.
+void Committer::WakeAfterCommit() {
+  Wake(std::exchange(written_, 0) & (kBatchesChanged | kWeightsChanged), clock_->Now());
 }
 
 void Committer::Wake(uint32_t changed, absl::Time now) {
@@ -150,10 +159,13 @@ bool Committer::PrepareCommit(Writes* writes, Replies* replies) {
   const absl::Time now = clock_->Now();
   core_->Tick(now);
   // Also without a change: Wake answers the calls whose time is over.
-  Wake(core_->TakeChanged(), now);
+  const uint32_t changed = core_->TakeChanged();
+  changed_ |= changed;
+  Wake(changed, now);
   if (stopping_ && replies_.empty() && !core_->HasWrites()) return false;
   *writes = core_->TakeWrites();
   *replies = std::exchange(replies_, {});
+  written_ = std::exchange(changed_, 0);
   // Set under the lock under which the writes were taken. An event that runs during the write sees
   // state that is not durable yet although HasWrites() is false; its reply must wait for the next
   // commit.
@@ -167,8 +179,14 @@ void Committer::Run() {
     absl::Status status = EvictOneBatch();
     Writes writes;
     Replies replies;
+    options_.metrics->activity.Enter(CoordinatorMetrics::kIdle);
     if (!PrepareCommit(&writes, &replies)) return;
-    if (status.ok() && !writes.empty()) status = store_->Write(writes);
+    options_.metrics->activity.Enter(CoordinatorMetrics::kCommit);
+    if (status.ok() && !writes.empty()) {
+      const absl::Time begin = absl::Now();
+      status = store_->Write(writes);
+      options_.metrics->commit_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+    }
     if (!status.ok()) {
       Fail(status);
       status = absl::UnavailableError("the store failed");
@@ -180,6 +198,7 @@ void Committer::Run() {
     // After an error it is unknown what the store holds (store.h), so nothing more is written to
     // it; from now on Do, Await and Submit answer at once with the failure.
     if (!failure_.ok()) return;
+    WakeAfterCommit();
   }
 }
 
@@ -198,6 +217,7 @@ void Committer::Replies::Send(const absl::Status& status) {
 
 void Committer::Fail(const absl::Status& status) {
   LOG(ERROR) << "the coordinator stops: " << status.message();
+  options_.metrics->activity.SetReady(false);
   const absl::Status reply =
       absl::UnavailableError(absl::StrCat("the coordinator stopped: ", status.message()));
   Replies replies;

@@ -16,6 +16,7 @@
 #include "absl/time/time.h"
 #include "common/base/clock.h"
 #include "coordinator/core/core.h"
+#include "coordinator/service/coordinator_metrics.h"
 #include "coordinator/store/store.h"
 #include "proto/coordinator.pb.h"
 
@@ -41,7 +42,8 @@ class AckSink {
 //                          2. expires leases, evicts one durable batch
 //                          3. takes all writes and all replies                    (under the lock)
 //                          4. writes and syncs them as one batch                  (without it)
-//                          5. sends the replies; back to 1
+//                          5. sends the replies, tries calls that waited for a record of this
+//                             commit; back to 1
 //
 // So no reply tells of anything that a crash could undo. A reply that depends on nothing unwritten
 // is sent at once.
@@ -62,6 +64,7 @@ class Committer {
   struct Options {
     absl::Duration sync_tick = absl::Milliseconds(2);  // for how long a write waits for others
     std::function<void(const absl::Status&)> on_failure;
+    CoordinatorMetrics* metrics = &CoordinatorMetrics::Process();
   };
 
   // `store` and `clock` outlive it.
@@ -105,6 +108,7 @@ class Committer {
   // Tries the calls that wait for what `changed`, and those whose time is over.
   void Wake(uint32_t changed, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeAfterEvent(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void WakeAfterCommit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void Fail(const absl::Status& status);
 
   Store* const store_;
@@ -118,6 +122,8 @@ class Committer {
   bool waits_ended_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool committing_ ABSL_GUARDED_BY(mu_) = false;  // a write is in progress
+  uint32_t changed_ ABSL_GUARDED_BY(mu_) = 0;     // by events of the next commit
+  uint32_t written_ ABSL_GUARDED_BY(mu_) = 0;     // by those of the commit in progress
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
 
   std::thread thread_;

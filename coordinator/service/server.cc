@@ -15,16 +15,21 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   if (!listen.ok()) {
     return absl::InvalidArgumentError(absl::StrCat("--listen: ", listen.status().message()));
   }
+  const absl::Status announced = AnnouncedAddress(*listen, options.announce).status();
+  if (!announced.ok()) {
+    return absl::InvalidArgumentError(absl::StrCat("--announce: ", announced.message()));
+  }
   // Before the port is open: no call may find a core that has not recovered.
   ASSIGN_OR_RETURN(std::unique_ptr<Core> core, Core::Recover(store, options.core));
   std::unique_ptr<CoordinatorServer> self(new CoordinatorServer());
+  self->metrics_ = options.committer.metrics;
   self->committer_ = std::make_unique<Committer>(std::move(core), store, Clock::Real(),
                                                  std::move(options.committer));
-  self->service_ = std::make_unique<CoordinatorService>(self->committer_.get(), store);
+  self->service_ =
+      std::make_unique<CoordinatorService>(self->committer_.get(), store, options.security);
   grpc::ServerBuilder builder;
-  ConfigureServer(&builder);
   int port = 0;
-  builder.AddListeningPort(options.listen, grpc::InsecureServerCredentials(), &port);
+  RETURN_IF_ERROR(ListenOn(*listen, options.security, &builder, &port));
   builder.RegisterService(self->service_.get());
   self->server_ = builder.BuildAndStart();
   if (self->server_ == nullptr || port <= 0) {
@@ -32,12 +37,22 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
         absl::StrCat("cannot listen on ", options.listen, "; is the port taken?"));
   }
   listen->port = static_cast<uint16_t>(port);
-  self->address_ = listen->ToString();
+  ASSIGN_OR_RETURN(const HostPort address, AnnouncedAddress(*listen, options.announce));
+  self->address_ = address.ToString();
+  self->refresh_ = Registry::Process().OnCollect([server = self.get()] {
+    server->committer_->Do(
+        [server](Core& core, absl::Time now) { server->metrics_->Show(core, now); },
+        [](const absl::Status&) {});
+  });
+  self->metrics_->activity.SetStarted();
+  self->metrics_->activity.SetReady(true);
   return self;
 }
 
 CoordinatorServer::~CoordinatorServer() {
+  refresh_ = nullptr;
   if (server_ == nullptr) return;
+  metrics_->activity.SetReady(false);
   committer_->EndWaits();  // else Shutdown would wait for them
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   server_->Wait();

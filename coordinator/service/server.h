@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/net/security.h"
 #include "coordinator/service/committer.h"
 #include "coordinator/service/service.h"
 
@@ -23,14 +24,17 @@ class CoordinatorServer {
     CoreOptions core;
     Committer::Options committer;
     std::string listen = "127.0.0.1:0";  // HOST:PORT; port 0: any free one
+    std::string announce;                // the host at which others reach it; see AnnouncedAddress
+    std::shared_ptr<const Security> security = Security::PlainText();
   };
 
   // `store` outlives the server. Errors are one line for humans: those of Core::Recover,
-  // INVALID_ARGUMENT for `listen`, UNAVAILABLE when the port is taken.
+  // INVALID_ARGUMENT for `listen` and `announce`, FAILED_PRECONDITION for plain text that is not on
+  // loopback, UNAVAILABLE when the port is taken.
   static absl::StatusOr<std::unique_ptr<CoordinatorServer>> Start(Store* store, Options options);
   ~CoordinatorServer();
 
-  // HOST:PORT with the port that was chosen.
+  // HOST:PORT at which others reach it, with the port that was chosen.
   const std::string& address() const { return address_; }
 
  private:
@@ -40,6 +44,8 @@ class CoordinatorServer {
   std::unique_ptr<Committer> committer_;
   std::unique_ptr<CoordinatorService> service_;
   std::unique_ptr<grpc::Server> server_;
+  CoordinatorMetrics* metrics_ = nullptr;
+  Registry::Handle refresh_;  // reads the core for each scrape
 };
 
 }  // namespace reckon

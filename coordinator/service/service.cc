@@ -127,7 +127,7 @@ grpc::ServerUnaryReactor* CoordinatorService::ReturnLeases(Context* context,
 }
 
 grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* CoordinatorService::Submit(Context*) {
-  return NewSubmitStream(committer_);
+  return NewSubmitStream(committer_, security_, &submit_limits_);
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::AppendSelection(Context* context,

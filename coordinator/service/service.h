@@ -1,7 +1,9 @@
 #ifndef RECKON_COORDINATOR_SERVICE_SERVICE_H_
 #define RECKON_COORDINATOR_SERVICE_SERVICE_H_
 
+#include "common/net/security.h"
 #include "coordinator/service/committer.h"
+#include "coordinator/service/submit_limits.h"
 #include "coordinator/store/store.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -16,8 +18,9 @@ namespace reckon {
 // waits. `committer` and `store` outlive the server that it is registered with.
 class CoordinatorService final : public Coordinator::CallbackService {
  public:
-  CoordinatorService(Committer* committer, const Store* store)
-      : committer_(committer), store_(store) {}
+  CoordinatorService(Committer* committer, const Store* store,
+                     std::shared_ptr<const Security> security)
+      : committer_(committer), store_(store), security_(std::move(security)) {}
 
   using Context = grpc::CallbackServerContext;
   using Unary = grpc::ServerUnaryReactor;
@@ -57,6 +60,8 @@ class CoordinatorService final : public Coordinator::CallbackService {
 
   Committer* const committer_;
   const Store* const store_;
+  const std::shared_ptr<const Security> security_;  // of the server
+  SubmitLimits submit_limits_;
 };
 
 }  // namespace reckon

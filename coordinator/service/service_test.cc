@@ -11,6 +11,7 @@
 #include "common/net/channel.h"
 #include "common/testing/await.h"
 #include "coordinator/service/server.h"
+#include "coordinator/service/submit_stream.h"
 #include "tests/support/core_harness.h"
 #include "tests/support/fake_actor.h"
 #include "tests/support/memory_store.h"
@@ -52,7 +53,7 @@ class ServiceTest : public ::testing::Test {
     auto started = CoordinatorServer::Start(&store, options);
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
-    stub = Coordinator::NewStub(MakeChannel(server->address()));
+    stub = Coordinator::NewStub(*MakeChannel(server->address(), Security::PlainText()));
   }
 
   template <typename Request, typename Reply>
@@ -252,6 +253,74 @@ TEST_F(ServiceTest, AStreamPastItsWindowIsAcknowledgedInOrder) {
   EXPECT_EQ(at, 1000u);
 }
 
+TEST_F(ServiceTest, AStreamPastItsWindowOfBytesContinuesWhenTheyAreAcknowledged) {
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(60));
+  auto stream = stub->Submit(&context);
+  std::thread writer([&] {
+    SubmitRequest request;
+    request.set_actor("a");
+    request.set_rollout(std::string(kSubmitWindowBytes / 2 + 1, 'x'));
+    for (int i = 0; i < 5; ++i) EXPECT_TRUE(stream->Write(request));
+    stream->WritesDone();
+  });
+  int acks = 0;
+  SubmitReply reply;
+  while (stream->Read(&reply)) acks += reply.acks_size();
+  writer.join();
+  EXPECT_TRUE(stream->Finish().ok());
+  EXPECT_EQ(acks, 5);
+}
+
+TEST_F(ServiceTest, AnActorHasFewStreams) {
+  struct Stream {
+    grpc::ClientContext context;
+    std::unique_ptr<grpc::ClientReaderWriter<SubmitRequest, SubmitReply>> call;
+  };
+  std::vector<std::unique_ptr<Stream>> streams;
+  // Opens a stream of an actor; false: it was ended instead of acknowledging the first message.
+  const auto open = [&](const std::string& actor) {
+    Stream& stream = *streams.emplace_back(std::make_unique<Stream>());
+    SetDeadline(&stream.context, absl::Seconds(20));
+    stream.call = stub->Submit(&stream.context);
+    SubmitReply reply;
+    return stream.call->Write(SubmitOf(actor, 1, MakeRollout("p", 0, 0, 0))) &&
+           stream.call->Read(&reply);
+  };
+  for (int i = 0; i < kStreamsPerActor; ++i) EXPECT_TRUE(open("a")) << i;
+  EXPECT_FALSE(open("a"));
+  const grpc::Status refused = streams.back()->call->Finish();
+  EXPECT_EQ(refused.error_code(), grpc::StatusCode::RESOURCE_EXHAUSTED);
+  EXPECT_THAT(refused.error_message(), testing::HasSubstr("actor 'a' has 4 streams"));
+  EXPECT_TRUE(open("b")) << "another actor has its own limit";
+  // An actor whose old streams end has room again.
+  streams.front()->call->WritesDone();
+  EXPECT_TRUE(streams.front()->call->Finish().ok());
+  EXPECT_TRUE(Await([&] { return open("a"); }));
+}
+
+TEST_F(ServiceTest, AStreamIsOfOneActor) {
+  grpc::ClientContext context;
+  SetDeadline(&context, absl::Seconds(20));
+  auto stream = stub->Submit(&context);
+  stream->Write(SubmitOf("a", 1, MakeRollout("p", 0, 0, 0)));
+  stream->Write(SubmitOf("b", 1, MakeRollout("p", 0, 0, 0)));
+  SubmitReply reply;
+  int acks = 0;
+  while (stream->Read(&reply)) acks += reply.acks_size();
+  EXPECT_EQ(acks, 1) << "what was read before is acknowledged";
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
+}
+
+TEST(SubmitLimitsTest, AllStreamsTogetherAreBounded) {
+  SubmitLimits limits;
+  for (int i = 0; i < kStreams; ++i) ASSERT_TRUE(limits.Open().ok());
+  EXPECT_EQ(limits.Open().code(), absl::StatusCode::kResourceExhausted);
+  limits.Close("");
+  EXPECT_TRUE(limits.Open().ok());
+  EXPECT_EQ(limits.Enter("").code(), absl::StatusCode::kInvalidArgument);
+}
+
 TEST_F(ServiceTest, NoAcknowledgementLeavesBeforeItsSync) {
   ASSERT_TRUE(Publish(0).ok());
   Open(MakeSpec("p", 1, 1), 1, true);
@@ -348,6 +417,36 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
       [](const absl::Status&) {});
   answered.WaitForNotification();
   EXPECT_EQ(attempts, 2);
+}
+
+// A version that is not the newest is read from the store, to which it is still to be written.
+TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
+  GatedStore store;
+  FakeClock clock;  // stays, so that no wait ends by itself
+  Committer committer(*Core::Recover(&store, CoreOptions()), &store, &clock, {});
+  store.SetOpen(false);
+  const auto publish = [&](uint64_t version) {
+    committer.Do(
+        [=](Core& core, absl::Time) {
+          EXPECT_TRUE(core.PublishWeights(PublishRequest(version)).ok());
+        },
+        [](const absl::Status&) {});
+  };
+  publish(0);
+  publish(1);
+  std::atomic<bool> answered = false;
+  committer.Await(
+      kWeightsChanged, absl::Seconds(30),
+      [](Core& core, absl::Time, bool last) {
+        EXPECT_FALSE(last);
+        GetManifestRequest first;
+        first.set_version(0);
+        return core.GetManifest(first)->has_value();
+      },
+      [&](const absl::Status& status) { answered = status.ok(); });
+  EXPECT_FALSE(answered);
+  store.SetOpen(true);
+  EXPECT_TRUE(Await([&] { return answered.load(); }));
 }
 
 TEST_F(ServiceTest, RanksThatWaitAreToldOfOneThatIsMissed) {

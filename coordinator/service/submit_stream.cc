@@ -1,6 +1,8 @@
 #include "coordinator/service/submit_stream.h"
 
+#include <deque>
 #include <memory>
+#include <string>
 #include <utility>
 
 #include "absl/base/thread_annotations.h"
@@ -18,23 +20,37 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
  public:
   using Reactor = grpc::ServerBidiReactor<SubmitRequest, SubmitReply>;
 
-  Stream(Reactor* reactor, Committer* committer) : committer_(committer), reactor_(reactor) {}
+  Stream(Reactor* reactor, Committer* committer, std::shared_ptr<const Security> security,
+         SubmitLimits* limits)
+      : committer_(committer),
+        security_(std::move(security)),
+        changes_(security_->changes()),
+        limits_(limits),
+        reactor_(reactor) {}
 
-  void StartRead() {
+  void Start() {
+    const absl::Status opened = limits_->Open();
     absl::MutexLock lock(&mu_);
-    reactor_->StartRead(&request_);
+    open_ = opened.ok();
+    if (open_) {
+      reactor_->StartRead(&request_);
+    } else {
+      finished_ = true;
+      reactor_->Finish(ToGrpc(opened));
+    }
   }
 
   void ReadDone(bool ok) {
-    if (!ok) {
-      absl::MutexLock lock(&mu_);
-      reads_ended_ = true;
-      Proceed();
-      return;
-    }
     {
       absl::MutexLock lock(&mu_);
-      ++unacknowledged_;
+      if (ok) end_ = Admit();
+      if (!ok || !end_.ok()) {
+        reads_ended_ = true;
+        Proceed();
+        return;
+      }
+      unacknowledged_.push_back(request_.rollout().size());
+      unacknowledged_bytes_ += unacknowledged_.back();
       reading_ = false;
     }
     // No read is in progress, so nothing else uses request_.
@@ -51,7 +67,10 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
     writing_ = false;
     // Counted here and not when the write starts: the window bounds what a client that does not
     // read its acknowledgements can make the coordinator hold.
-    unacknowledged_ -= sent_.acks_size();
+    for (int i = 0; i < sent_.acks_size(); ++i) {
+      unacknowledged_bytes_ -= unacknowledged_.front();
+      unacknowledged_.pop_front();
+    }
     if (!ok) broken_ = true;
     Proceed();
   }
@@ -61,6 +80,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
     // The committer may still hold acknowledgements of this stream. They are added to it and go
     // nowhere; the actor sends those rollouts again on its next stream.
     reactor_ = nullptr;
+    if (open_) limits_->Close(actor_);
   }
 
   void Add(SubmitReply::Ack ack) override {
@@ -77,6 +97,20 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   }
 
  private:
+  // Whether the rollout that was read may be submitted.
+  absl::Status Admit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    if (security_->changes() != changes_) {
+      return absl::UnavailableError("certificates or tokens have changed; open a new stream");
+    }
+    if (actor_.empty()) {
+      const absl::Status entered = limits_->Enter(request_.actor());
+      if (entered.ok()) actor_ = request_.actor();
+      return entered;
+    }
+    if (request_.actor() == actor_) return absl::OkStatus();
+    return absl::InvalidArgumentError("a stream has the rollouts of one actor");
+  }
+
   // Starts the next read and write if they may start, or finishes.
   void Proceed() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (reactor_ == nullptr || finished_) return;
@@ -94,40 +128,51 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
       writing_ = true;
       reactor_->StartWrite(&sent_);
     }
-    if (may_read_ && !reading_ && !reads_ended_ && unacknowledged_ < kSubmitWindow) {
+    if (may_read_ && !reading_ && !reads_ended_ && unacknowledged_.size() < kSubmitWindow &&
+        unacknowledged_bytes_ < kSubmitWindowBytes) {
       may_read_ = false;
       reading_ = true;
       reactor_->StartRead(&request_);
     }
     // A broken stream cannot send the acknowledgements that are pending.
-    const bool drained = unacknowledged_ == (broken_ ? pending_.acks_size() : 0);
+    const size_t unsent = broken_ ? pending_.acks_size() : 0;
+    const bool drained = unacknowledged_.size() == unsent;
     if (reads_ended_ && drained && !writing_) {
       finished_ = true;
-      reactor_->Finish(grpc::Status::OK);
+      reactor_->Finish(ToGrpc(end_));
     }
   }
 
   Committer* const committer_;
+  const std::shared_ptr<const Security> security_;
+  const uint64_t changes_;  // of security_, when the stream began
+  SubmitLimits* const limits_;
   absl::Mutex mu_;
   Reactor* reactor_ ABSL_GUARDED_BY(mu_);
   SubmitRequest request_;  // of the read in progress, then of ReadDone
   SubmitReply pending_ ABSL_GUARDED_BY(mu_);
-  SubmitReply sent_;                             // of the write in progress
-  int unacknowledged_ ABSL_GUARDED_BY(mu_) = 0;  // rollouts read, acknowledgement not sent
+  SubmitReply sent_;                        // of the write in progress
+  std::string actor_ ABSL_GUARDED_BY(mu_);  // of the first message
+  // Sizes of the rollouts that were read and whose acknowledgement was not sent, and their sum.
+  std::deque<size_t> unacknowledged_ ABSL_GUARDED_BY(mu_);
+  size_t unacknowledged_bytes_ ABSL_GUARDED_BY(mu_) = 0;
+  bool open_ ABSL_GUARDED_BY(mu_) = false;  // counted by limits_
   bool reading_ ABSL_GUARDED_BY(mu_) = true;
   bool may_read_ ABSL_GUARDED_BY(mu_) = false;
   bool reads_ended_ ABSL_GUARDED_BY(mu_) = false;
   bool writing_ ABSL_GUARDED_BY(mu_) = false;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
   bool finished_ ABSL_GUARDED_BY(mu_) = false;
-  absl::Status error_ ABSL_GUARDED_BY(mu_);
+  absl::Status error_ ABSL_GUARDED_BY(mu_);  // of the committer: ends the stream at once
+  absl::Status end_ ABSL_GUARDED_BY(mu_);    // ends it when everything is acknowledged
 };
 
 class SubmitReactor : public grpc::ServerBidiReactor<SubmitRequest, SubmitReply> {
  public:
-  explicit SubmitReactor(Committer* committer)
-      : stream_(std::make_shared<Stream>(this, committer)) {
-    stream_->StartRead();
+  SubmitReactor(Committer* committer, std::shared_ptr<const Security> security,
+                SubmitLimits* limits)
+      : stream_(std::make_shared<Stream>(this, committer, std::move(security), limits)) {
+    stream_->Start();
   }
   void OnReadDone(bool ok) override { stream_->ReadDone(ok); }
   void OnWriteDone(bool ok) override { stream_->WriteDone(ok); }
@@ -142,8 +187,9 @@ class SubmitReactor : public grpc::ServerBidiReactor<SubmitRequest, SubmitReply>
 
 }  // namespace
 
-grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* NewSubmitStream(Committer* committer) {
-  return new SubmitReactor(committer);
+grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* NewSubmitStream(
+    Committer* committer, std::shared_ptr<const Security> security, SubmitLimits* limits) {
+  return new SubmitReactor(committer, std::move(security), limits);
 }
 
 }  // namespace reckon

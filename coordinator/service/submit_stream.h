@@ -1,7 +1,9 @@
 #ifndef RECKON_COORDINATOR_SERVICE_SUBMIT_STREAM_H_
 #define RECKON_COORDINATOR_SERVICE_SUBMIT_STREAM_H_
 
+#include "common/net/security.h"
 #include "coordinator/service/committer.h"
+#include "coordinator/service/submit_limits.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -11,17 +13,27 @@ namespace reckon {
 // number the server stops reading, so that a fast actor waits instead of filling the coordinator's
 // memory.
 inline constexpr int kSubmitWindow = 256;
+// The same in bytes: a rollout that reaches it is the last to be read.
+inline constexpr size_t kSubmitWindowBytes = 64 << 20;
 
 // The reactor of one Submit stream:
 //
 //   read a rollout -> Committer::Submit -> commit -> acknowledgement -> write
 //        ^                                                               |
-//        '---- while fewer than kSubmitWindow are unacknowledged <-------'
+//        '---- while the unacknowledged ones fit into both windows <-----'
 //
 // Acknowledgements are in the order of the rollouts. When the committer fails, the stream ends with
-// its error and unsent acknowledgements are dropped: the actor sends those rollouts again. The
-// reactor deletes itself when the stream is done; `committer` outlives the server.
-grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* NewSubmitStream(Committer* committer);
+// its error and unsent acknowledgements are dropped: the actor sends those rollouts again.
+//
+// The stream reads no more, acknowledges what it has read, and ends with
+//   UNAVAILABLE         authorities or tokens of `security` have changed since it began: the actor
+//                       opens another, if it is still a member of the run
+//   RESOURCE_EXHAUSTED  a limit of submit_limits.h
+//   INVALID_ARGUMENT    a rollout of another actor than the first
+//
+// The reactor deletes itself when the stream is done; `committer` and `limits` outlive the server.
+grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* NewSubmitStream(
+    Committer* committer, std::shared_ptr<const Security> security, SubmitLimits* limits);
 
 }  // namespace reckon
 

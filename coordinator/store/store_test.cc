@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "coordinator/store/rocks_store.h"
 #include "coordinator/store/store_keys.h"
 #include "coordinator/store/wal_check.h"
@@ -22,13 +23,6 @@ using ::testing::HasSubstr;
 
 class StoreTest : public ::testing::Test {
  protected:
-  void SetUp() override {
-    std::string pattern = ::testing::TempDir() + "/store_XXXXXX";
-    ASSERT_NE(mkdtemp(pattern.data()), nullptr);
-    folder = pattern;
-  }
-  void TearDown() override { std::filesystem::remove_all(folder); }
-
   std::unique_ptr<RocksStore> Open() {
     auto store = RocksStore::Open(folder);
     EXPECT_TRUE(store.ok()) << store.status();
@@ -54,7 +48,8 @@ class StoreTest : public ::testing::Test {
     return log;
   }
 
-  std::string folder;
+  const TempFolder temp;
+  const std::string& folder = temp.path();
 };
 
 void FillAndRead(Store* store) {

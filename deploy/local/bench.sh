@@ -30,7 +30,7 @@ begin=$(date +%s.%N)
 build/bin/reckon train "$folder/first_token.textproto" >"$folder/out" || { cat "$folder/out"; exit 1; }
 # A line of the log: I20240131 12:34:56.123456 ...
 first=$(sed -n 's/^I\(....\)\(..\)\(..\) \([0-9:.]*\) .*first token sampled/\1-\2-\3 \4/p' \
-  "$folder"/first_token/logs/actor-0.log | head -1)
+  "$folder"/first_token/logs/latest/actor-0.log | head -1)
 awk -v a="$begin" -v b="$(date -d "$first" +%s.%N)" \
   'BEGIN { printf "{\"seconds_from_reckon_train_to_first_token\": %.2f}\n", b - a }'
 grep "peak memory" "$folder/out"

@@ -18,13 +18,13 @@ namespace reckon {
 namespace {
 
 // Actors sampled some of these tokens, and the model does not check what it is given.
-absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, int64_t num_tokens) {
+absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, const ModelConfig& model) {
   for (size_t i = 0; i < sequences.size(); ++i) {
     for (uint32_t token : sequences[i].tokens) {
-      if (token < num_tokens) continue;
+      if (model.HasToken(token)) continue;
       return absl::InvalidArgumentError(absl::StrCat("training sequence ", i, ": token ", token,
                                                      " is not in the model's vocabulary of ",
-                                                     num_tokens));
+                                                     model.num_tokens()));
     }
   }
   return absl::OkStatus();
@@ -155,7 +155,7 @@ absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequence
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &sequences));
   // Every rank checks the same sequences, so all of them return the error; none is left waiting in
   // a collective.
-  RETURN_IF_ERROR(CheckTokens(sequences, run.model->config().num_tokens()));
+  RETURN_IF_ERROR(CheckTokens(sequences, run.model->config()));
   // In TRAIN the parameters were restored from the checkpoint and are ahead of every version.
   if (run.cursor.phase() != Cursor::TRAIN) {
     RETURN_IF_ERROR(LoadStart(run, ranks.parallel, options.restart_from));

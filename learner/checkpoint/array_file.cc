@@ -9,6 +9,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -46,6 +47,7 @@ absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
   ArrayFileInfo info;
   Sha256Stream hash;
   for (absl::Span<const float> array : arrays) {
+    LearnerMetrics::Process().activity.Tick();
     const char* data = reinterpret_cast<const char*>(array.data());
     size_t left = array.size() * sizeof(float);
     info.bytes += left;

@@ -3,6 +3,11 @@
 #include <filesystem>
 #include <fstream>
 
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_replace.h"
+#include "common/base/files.h"
+#include "common/model/files/manifest.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -14,11 +19,6 @@ using testing::HasSubstr;
 
 class CheckpointTest : public testing::Test {
  protected:
-  CheckpointTest() : run_dir_(testing::TempDir() + "/checkpoint_test") {
-    std::filesystem::remove_all(run_dir_);
-  }
-  ~CheckpointTest() override { std::filesystem::remove_all(run_dir_); }
-
   Cursor At(int64_t step) {
     Cursor cursor;
     cursor.set_stage(1);
@@ -60,7 +60,8 @@ class CheckpointTest : public testing::Test {
     stream.put('#');
   }
 
-  const std::string run_dir_;
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
   const std::vector<float> first_ = {1, 2, 3}, second_ = {-0.5f};
 };
 
@@ -127,6 +128,32 @@ TEST_F(CheckpointTest, LoadsAnOlderOneWhenTheNewestIsDamaged) {
     ASSERT_TRUE(loaded.ok()) << loaded.status();
     EXPECT_EQ((*loaded)->cursor.step(), 5);
   }
+}
+
+TEST_F(CheckpointTest, AFileThatHasGrownIsDamaged) {
+  Save(5);
+  std::ofstream(run_dir_ + "/checkpoints/step_5/parameters.bin", std::ios::app) << "more";
+  EXPECT_EQ(LoadCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(CheckpointTest, AnotherFormatIsRefusedByNumber) {
+  Save(5);
+  const std::string path = run_dir_ + "/checkpoints/step_5/manifest.json";
+  std::string body = *ReadFile(path);
+  body.erase(0, body.find('\n') + 1);
+  const std::string other = absl::StrReplaceAll(body, {{"\"format\": 2", "\"format\": 3"}});
+  ASSERT_NE(other, body);
+  std::ofstream(path) << absl::BytesToHexString(Sha256(other)) << "\n" << other;
+  const absl::Status status = LoadCheckpoint(run_dir_, 5).status();
+  EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has format 3, not 2"));
+}
+
+TEST_F(CheckpointTest, TheNewestIsKeptEvenIfNoneIsAskedFor) {
+  for (int64_t step : {5, 9}) {
+    ASSERT_TRUE(SaveCheckpoint(run_dir_, At(step), {{"w", first_}}, nullptr, 0).ok());
+  }
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(9));
 }
 
 TEST_F(CheckpointTest, IsAnErrorWhenAllAreDamaged) {

@@ -8,10 +8,8 @@
 
 #include "absl/status/statusor.h"
 #include "common/task/dataset/problem.h"
+#include "common/task/prompt/model_text.h"
 #include "common/task/prompt/prompt_format.h"
-#include "common/text/chat_template.h"
-#include "common/text/end_tokens.h"
-#include "common/text/tokenizer.h"
 #include "learner/data/training_sequence.h"
 #include "proto/config.pb.h"
 #include "proto/weights.pb.h"
@@ -19,13 +17,10 @@
 namespace reckon {
 
 // The run's problems and what turns them into tokens. The leader's alone; immutable once loaded.
-struct RunData {
+struct RunData : ModelText {
   std::vector<Problem> train, eval;               // those that fit, after ApplyOverlongRule
   int64_t overlong_train = 0, overlong_eval = 0;  // left out by it
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<ChatTemplate> chat;
-  EndTokens ends;                           // of the model's files
-  std::optional<PromptFormatter> prompt;    // of data.format: samples and evaluations
+  std::optional<PromptFormatter> prompt;          // of data.format: samples and evaluations
   std::optional<PromptFormatter> training;  // the same without worked examples: training sequences
 };
 

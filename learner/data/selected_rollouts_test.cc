@@ -1,10 +1,27 @@
 #include "learner/data/selected_rollouts.h"
 
+#include <utility>
+
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
 namespace reckon {
 namespace {
+
+TEST(SeenSolutionsTest, OfEqualSolutionsOfAProblemTheFirstCounts) {
+  const std::string one = "So 1+2=<<1+2=3>>3", other = "It is 1+2=<<1+2=3>>3";
+  for (const auto& [rule, same] :
+       {std::pair(EiSettings::TEXT, false), std::pair(EiSettings::EQUATIONS, true)}) {
+    SeenSolutions seen(rule);
+    EXPECT_TRUE(seen.Insert(1, one));
+    EXPECT_FALSE(seen.Insert(1, one));
+    EXPECT_EQ(seen.Insert(1, other), !same) << rule;
+    EXPECT_TRUE(seen.Insert(2, one)) << "another problem";
+  }
+  SeenSolutions all(EiSettings::NONE);
+  EXPECT_TRUE(all.Insert(1, one));
+  EXPECT_TRUE(all.Insert(1, one));
+}
 
 class SpliceTest : public testing::Test {
  protected:

@@ -19,6 +19,8 @@ TEST(TrainingSequenceTest, NeverLearnsTheFirstToken) {
 TEST(TrainingSequenceTest, IsTheSameAfterSerialization) {
   std::vector<TrainingSequence> sequences = {MakeSequence({1, 2}, {3}), MakeSequence({}, {}),
                                              MakeSequence({49151}, {0, 7, 7})};
+  sequences[1].target = 0.25f;
+  sequences[2].target = -1;
   auto parsed = ParseSequences(SerializeSequences(sequences));
   ASSERT_TRUE(parsed.ok()) << parsed.status();
   EXPECT_EQ(*parsed, sequences);

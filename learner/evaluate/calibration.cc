@@ -38,7 +38,7 @@ double AreaUnderCurve(std::vector<Prediction> predictions) {
 double CalibrationError(const std::vector<Prediction>& predictions) {
   std::array<double, kBins> gap{};  // sum of predicted minus sum of observed
   for (const Prediction& p : predictions) {
-    const auto bin = static_cast<size_t>(std::max(0.0, p.probability) * kBins);
+    const auto bin = static_cast<size_t>(p.probability * kBins);
     // A probability of 1 belongs to the last bin.
     gap[std::min(bin, kBins - 1)] += p.probability - (p.right ? 1 : 0);
   }

@@ -11,6 +11,7 @@
 #include "learner/evaluate/evaluation_files.h"
 #include "learner/evaluate/evaluation_report.h"
 #include "learner/experience/orm_rewards.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -157,6 +158,7 @@ absl::StatusOr<Evaluation> RunPlansOfSettings(LeaderContext& leader, const std::
 
 absl::StatusOr<Evaluation> Evaluate(LeaderContext& leader, const std::string& name,
                                     const std::vector<uint32_t>& step_label) {
+  const ActivityScope scope(&LearnerMetrics::Process().activity, LearnerMetrics::kEvaluate);
   absl::StatusOr<Evaluation> evaluation =
       ReadEvaluation(leader.run.run_dir, leader.run.cursor.evals(), name);
   // A file of another version is from an attempt that a resume has undone, and is written again. So

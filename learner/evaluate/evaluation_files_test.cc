@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -15,10 +16,6 @@ using testing::HasSubstr;
 
 class EvaluationFilesTest : public testing::Test {
  protected:
-  EvaluationFilesTest() {
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
   static Evaluation Named(uint32_t index, const std::string& name) {
     Evaluation evaluation;
     evaluation.set_index(index);
@@ -26,7 +23,8 @@ class EvaluationFilesTest : public testing::Test {
     evaluation.mutable_maj_at_1()->set_value(1.0 / 3);
     return evaluation;
   }
-  const std::string run_dir_ = testing::TempDir() + "/evaluation_files_test";
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(EvaluationFilesTest, AreReadBackInOrderWithoutTheSummary) {
@@ -37,6 +35,7 @@ TEST_F(EvaluationFilesTest, AreReadBackInOrderWithoutTheSummary) {
     ASSERT_TRUE(WriteEvaluation(run_dir_, written.back()).ok());
   }
   ASSERT_TRUE(WriteSummary(run_dir_, written).ok());
+  std::ofstream(run_dir_ + "/eval/5_sft_1.json.tmp") << "half a file";
   const auto read = ReadEvaluations(run_dir_);
   ASSERT_TRUE(read.ok()) << read.status();
   ASSERT_EQ(read->size(), 3u);

@@ -94,8 +94,16 @@ TEST(EvaluationReportTest, TheTableHasARowAnEvaluationAndNoColumnWithoutFigures)
   EXPECT_THAT(rows[0], AllOf(HasSubstr("maj@4"), HasSubstr("pass@4"), HasSubstr("rerank@4")));
   EXPECT_THAT(rows[1], AllOf(StartsWith("start "), Not(HasSubstr("12.5% "))));
   EXPECT_THAT(rows[2], AllOf(StartsWith("orm_1 "), HasSubstr("12.5% [")));
+  EXPECT_THAT(rows[1], AllOf(HasSubstr("37.5% ["), HasSubstr("50.0% [")));
   EXPECT_THAT(EvaluationTable({Greedy("start")})[0], Not(HasSubstr("pass@")));
   EXPECT_EQ(EvaluationTable({}).size(), 1u);
+}
+
+TEST(EvaluationReportTest, ProblemsThatWereTooLongAreNamed) {
+  Evaluation evaluation = Greedy("start");
+  evaluation.set_overlong(3);
+  EXPECT_THAT(EvaluationLine(evaluation), HasSubstr("3 of 40 problems too long, wrong"));
+  EXPECT_THAT(EvaluationTable({evaluation})[1], HasSubstr("3 of 40 problems too long, wrong"));
 }
 
 }  // namespace

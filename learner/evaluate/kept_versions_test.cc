@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -31,6 +32,13 @@ TEST(KeptVersionsTest, TheBestIsTheEarliestOfTheLargestValues) {
   EXPECT_THAT(KeptVersions(config, evaluations), ElementsAre(3));
   config.set_best_metric("pass@K");
   EXPECT_THAT(KeptVersions(config, evaluations), IsEmpty());
+  evaluations[0].mutable_pass_at_k()->set_value(0.9);
+  evaluations[2].mutable_pass_at_k()->set_value(0.8);
+  EXPECT_THAT(KeptVersions(config, evaluations), ElementsAre(0));
+  evaluations[3].mutable_rerank_weighted_at_k()->set_value(0.1);
+  evaluations[1].mutable_rerank_weighted_at_k()->set_value(0.05);
+  config.set_best_metric("rerank_weighted@K");
+  EXPECT_THAT(KeptVersions(config, evaluations), ElementsAre(7));
   config.set_keep_evaluated(RunConfig::ALL);
   EXPECT_THAT(KeptVersions(config, evaluations), ElementsAre(0, 3, 5, 7));
   config.set_keep_evaluated(RunConfig::NONE);
@@ -38,9 +46,9 @@ TEST(KeptVersionsTest, TheBestIsTheEarliestOfTheLargestValues) {
 }
 
 TEST(KeptVersionsTest, TheLinkIsReplaced) {
-  const std::string folder = testing::TempDir() + "/kept_versions";
-  std::filesystem::remove_all(folder);
-  std::filesystem::create_directories(folder);
+  const TempFolder temp;
+  const std::string& folder = temp.path();
+  std::filesystem::create_symlink("what a crash left", folder + "/best.tmp");
   for (const char* target : {"weights/a", "weights/b"}) {
     ASSERT_TRUE(LinkBest(folder, target).ok());
     EXPECT_EQ(std::filesystem::read_symlink(folder + "/best"), target);

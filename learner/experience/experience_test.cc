@@ -1,5 +1,7 @@
 #include "learner/experience/experience.h"
 
+#include <cmath>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -38,6 +40,25 @@ TEST(ExperienceTest, OnlySampledTokensAreLearned) {
   EXPECT_EQ(e.group, 3u);
 }
 
+TEST(ExperienceTest, TheOldestVersionCountsWhereverItIs) {
+  Rollout rollout = MakeRollout(3, 1, CORRECT, 5);
+  rollout.mutable_spans(2)->set_weight_version(4);
+  EXPECT_EQ(MakeExperience(rollout, {}).version, 4u);
+}
+
+TEST(ExperienceTest, AFirstTokenThatWasSampledIsNotLearned) {
+  Rollout rollout;
+  TokenSpan* sampled = rollout.add_spans();
+  sampled->set_kind(TokenSpan::SAMPLED);
+  for (uint32_t token : {7, 8}) {
+    sampled->add_tokens(token);
+    sampled->add_logprobs(-0.1f * static_cast<float>(token));
+  }
+  const Experience e = MakeExperience(rollout, {});
+  EXPECT_THAT(e.sequence.loss, ElementsAre(false, true));
+  EXPECT_THAT(e.behaviour_logprobs, ElementsAre(-0.1f * 8));
+}
+
 TEST(ExperienceTest, AnEndInThePlaceOfAStopStringIsLearnedAndHasNoRecordedProbability) {
   Rollout rollout = MakeRollout(0, 1, CORRECT, 5);
   TokenSpan* end = rollout.add_spans();
@@ -55,7 +76,7 @@ TEST(ExperienceTest, AnEndInThePlaceOfAStopStringIsLearnedAndHasNoRecordedProbab
 TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
   Rollout rollout = MakeRollout(0, 1.5, CORRECT, 5);
   RewardValue* dense = rollout.add_rewards();
-  for (uint32_t token : {0, 1, 2, 2}) {  // the forced token, then the two sampled ones
+  for (uint32_t token : {0, 1, 2, 2, 9}) {  // forced, the two sampled ones, none
     StepValue* step = dense->add_steps();
     step->set_token(token);
     step->set_value(0.25);
@@ -64,6 +85,7 @@ TEST(ExperienceTest, StepsEarnTheirRewardWhereTheyEndAndForcedOnesNothing) {
   rewards.Add();
   rewards.Add()->set_weight(2);
   const Experience e = MakeExperience(rollout, rewards);
+  EXPECT_EQ(e.verdict, CORRECT) << "the first reward's";
   EXPECT_THAT(e.step_rewards, ElementsAre(0.5f, 1.0f));
   EXPECT_DOUBLE_EQ(e.reward, 1.0);  // 2 * 0.25 less than what the whole solution earns
 }
@@ -101,8 +123,8 @@ TEST(ExperienceTest, MetricsTellSpreadStalenessVerdictsAndMismatch) {
   EXPECT_DOUBLE_EQ(metrics["verdict/unparsable"], 0.25);
   EXPECT_DOUBLE_EQ(metrics["mismatch_kl"], 0);
   EXPECT_DOUBLE_EQ(metrics["actor/entropy"], 0.5);
-  step[0].old_logprobs[0] = -1;
-  EXPECT_GT(ExperienceMetrics(step, 7)["mismatch_kl"], 0);
+  step[0].old_logprobs[0] = -1;  // of the actor -0.5; k3, of eight tokens
+  EXPECT_NEAR(ExperienceMetrics(step, 7)["mismatch_kl"], (std::exp(-0.5) - 1 + 0.5) / 8, 1e-9);
 }
 
 // Two samples a group.
@@ -133,6 +155,13 @@ TEST(SamplesInLossTest, GroupsOfOneRewardAreLeftOutWhenAskedTo) {
   EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(0, 0, 1, 1, 2, 2, 3, 3));
   settings.mutable_filter()->set_groups(true);
   EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(1, 1, 3, 3));
+}
+
+TEST(SamplesInLossTest, AGroupWhoseLastRewardIsTheFirstAgainIsNotFlat) {
+  std::vector<Experience> step = Step({{0, 1}});
+  step.push_back(step[0]);
+  EXPECT_EQ(MarkFlatGroups(&step), 1u);
+  for (const Experience& sample : step) EXPECT_FALSE(sample.flat_group);
 }
 
 TEST(SamplesInLossTest, OfMoreGroupsThanAStepHasTheFirstAreTaken) {

@@ -2,9 +2,9 @@
 
 #include <ATen/core/Tensor.h>
 #include <ATen/ops/ones.h>
-#include <unistd.h>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -14,8 +14,8 @@ namespace {
 using testing::HasSubstr;
 
 TEST(RewardHeadTest, IsReadAsItWasWritten) {
-  const std::string folder = testing::TempDir() + "/reward_head_" + std::to_string(::getpid());
-  ASSERT_TRUE(MakeFolders(folder).ok());
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   RewardHead head(4, at::kCPU);
   at::Tensor weight = head.parameters()[0].second.detach();
   for (int i = 0; i < 4; ++i) weight.data_ptr<float>()[i] = 0.1f * static_cast<float>(i);
@@ -28,8 +28,8 @@ TEST(RewardHeadTest, IsReadAsItWasWritten) {
 }
 
 TEST(RewardHeadTest, RefusesWhatIsNoHeadOfThisModel) {
-  const std::string folder = testing::TempDir() + "/reward_head_bad_" + std::to_string(::getpid());
-  ASSERT_TRUE(MakeFolders(folder).ok());
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   EXPECT_EQ(RewardHead::ReadText(folder).status().code(), absl::StatusCode::kNotFound);
   for (const char* text : {"", "{", "[]", R"({"reward_head.weight": [1, 2]})",
                            R"({"reward_head.weight": [1, 2, 3, "4"]})",

@@ -29,6 +29,24 @@ TEST(SolutionTest, EveryPrefixIsPredictedFromThePromptToTheLastToken) {
   EXPECT_THAT(ends.loss, ElementsAre(false, false, true, false, true, false, true));
 }
 
+TEST(SolutionTest, TheSolutionFollowsThePromptWithItsForcedTokens) {
+  Rollout rollout;
+  for (const auto& [kind, token] :
+       {std::pair(TokenSpan::PROMPT, 5), std::pair(TokenSpan::PROMPT, 6),
+        std::pair(TokenSpan::FORCED, 7), std::pair(TokenSpan::SAMPLED, 8)}) {
+    TokenSpan* span = rollout.add_spans();
+    span->set_kind(kind);
+    span->add_tokens(token);
+  }
+  const Solution solution = SolutionOf(rollout);
+  EXPECT_THAT(solution.tokens, ElementsAre(5, 6, 7, 8));
+  EXPECT_EQ(solution.prompt, 2u);
+}
+
+TEST(SolutionTest, NothingPredictsAtAFirstToken) {
+  EXPECT_THAT(PredictionSequence({{5, 6}, 0}, 1, nullptr).loss, ElementsAre(false, true, true));
+}
+
 TEST(SolutionTest, StepsEndAtNewlinesAndAtTheEnd) {
   const StepTokens steps = TinySteps();
   EXPECT_THAT(steps.EndsOf({5, 7, kLine, 8, kLine}, 1), ElementsAre(2, 4));

@@ -21,6 +21,13 @@ TEST(GaeTest, WithLambdaZeroTheAdvantageIsTheErrorOfOneStep) {
   EXPECT_THAT(out.advantages, ElementsAre(FloatEq(-0.375f), FloatEq(0.125f), FloatEq(0.25f)));
 }
 
+TEST(GaeTest, BetweenBothLaterErrorsCountByGammaTimesLambda) {
+  const Advantages out = Gae({0, 0, 1}, {0.5f, 0.25f, 0.75f}, 0.5, 0.5);
+  const double last = 0.25, middle = 0.125 + 0.25 * last, first = -0.375 + 0.25 * middle;
+  EXPECT_THAT(out.advantages, ElementsAre(FloatEq(first), FloatEq(middle), FloatEq(last)));
+  EXPECT_THAT(out.returns, ElementsAre(FloatEq(first + 0.5), FloatEq(middle + 0.25), FloatEq(1)));
+}
+
 TEST(GroupAdvantagesTest, CompareASampleWithTheOthersOfItsPrompt) {
   EXPECT_THAT(GroupAdvantages({1, 0, 0, 1}, PpoSettings::Advantage::DR_GRPO),
               ElementsAre(0.5f, -0.5f, -0.5f, 0.5f));

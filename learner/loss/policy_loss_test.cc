@@ -84,6 +84,20 @@ TEST(PolicyLossTest, DualClipBoundsTheLossOfNegativeAdvantagesAlone) {
   EXPECT_EQ(Gradient(input, loss), 0);
 }
 
+TEST(PolicyLossTest, DualClipLeavesSmallRatiosAndPositiveAdvantagesAlone) {
+  const PolicyLossInput input = Ratio(1.1, {0.5f, -2});
+  const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 0.2, 3));
+  EXPECT_NEAR(loss.loss.item<float>(), -1.1 * 0.5 + 1.1 * 2, 1e-5);
+  EXPECT_EQ(loss.clipped_lower, 0);
+  EXPECT_NEAR(Gradient(input, loss), -1.1 * 0.5, 1e-5);
+}
+
+TEST(PolicyLossTest, IsTheSumByTheWeights) {
+  PolicyLossInput input = Ratio(1, {1, 3});
+  input.weights = Tensor({0.25f, 0.5f});
+  EXPECT_NEAR(ClippedPolicyLoss(input, Clip(0.2, 0.2)).loss.item<float>(), -(0.25 + 1.5), 1e-6);
+}
+
 TEST(PolicyLossTest, TruncatedImportanceWeighsByOldOverBehaviour) {
   PolicyLossInput input = Ratio(1, {1, 1});
   input.behaviour_logprobs = input.old_logprobs - Tensor({0.5f, 2});

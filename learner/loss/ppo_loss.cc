@@ -96,6 +96,12 @@ TokenKl FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<
   return kl;
 }
 
+TokenQuery PpoQuery(const PpoSettings& settings, const Critic* critic) {
+  TokenQuery query = {.temperature = settings.sampling().temperature()};
+  if (critic != nullptr) query.tap_layer = critic->tap_layer();
+  return query;
+}
+
 void PpoLoss::SetBatch(std::vector<const Experience*> batch) {
   batch_ = std::move(batch);
   std::vector<int64_t> lengths;
@@ -109,11 +115,7 @@ void PpoLoss::Begin(absl::Span<const TrainingSequence* const> batch) {
   if (critic_ != nullptr) critic_->Repack();  // the previous optimizer step changed it
 }
 
-TokenQuery PpoLoss::query() const {
-  TokenQuery query = {.temperature = settings_.sampling().temperature()};
-  if (critic_ != nullptr) query.tap_layer = critic_->tap_layer();
-  return query;
-}
+TokenQuery PpoLoss::query() const { return PpoQuery(settings_, critic_); }
 
 at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                        const TokenStates& states) {

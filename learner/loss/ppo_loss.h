@@ -33,6 +33,10 @@ struct TokenKl {
 // but its KL.
 TokenKl FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
 
+// What PPO asks a forward pass for: log-probabilities under the distribution that was sampled from
+// and, when there is a critic, what it reads. `critic` may be null.
+TokenQuery PpoQuery(const PpoSettings& settings, const Critic* critic);
+
 // The loss of the minibatches of one step, one after another (Schulman et al. 2017, eq. 9, without
 // the entropy bonus):
 //   policy loss + [kl.place is LOSS] kl_coef KL + critic.vf_coef value loss

@@ -3,6 +3,10 @@
 
 #include "learner/loss/ppo_loss.h"
 
+#include <ATen/ops/full.h>
+#include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
+
 #include <cmath>
 
 #include "common/base/rng.h"
@@ -170,6 +174,110 @@ TEST(FillAdvantagesTest, AGroupOfOneRewardTeachesNothingButItsKl) {
     FillAdvantages(settings, 0.1, &step);
     EXPECT_THAT(step[2].advantages, testing::Each(0));
   }
+}
+
+TEST(FillAdvantagesTest, WithGaeARewardIsItsStepsThePenaltiesAndTheRestAtTheEnd) {
+  PpoSettings settings;
+  settings.mutable_advantage()->set_estimator(PpoSettings::Advantage::GAE);
+  settings.mutable_advantage()->set_whiten(false);
+  settings.mutable_advantage()->set_gamma(0.5);
+  settings.mutable_advantage()->set_lam(0.25);
+  std::vector<Experience> step(1);
+  step[0].reward = 2;
+  step[0].step_rewards = {0.5f, 0, 0.25f};
+  step[0].behaviour_logprobs = step[0].old_logprobs = {-1, -1, -1};
+  step[0].ref_logprobs = {-1, -1.5f, -2};  // K1: 0, 0.5, 1
+  step[0].old_values = {0, 1, 0};
+  FillAdvantages(settings, 0.1, &step);
+  const double rewards[] = {0.5, -0.05, 0.25 - 0.1 + (2 - 0.75)};
+  const double last = rewards[2], middle = rewards[1] - 1 + 0.125 * last,
+               first = rewards[0] + 0.5 * 1 + 0.125 * middle;
+  EXPECT_NEAR(step[0].advantages[0], first, 1e-6);
+  EXPECT_NEAR(step[0].advantages[1], middle, 1e-6);
+  EXPECT_NEAR(step[0].advantages[2], last, 1e-6);
+  EXPECT_NEAR(step[0].returns[1], middle + 1, 1e-6);
+}
+
+// Two samples, of two tokens and of one, whose log-ratio is `ratio` and KL to the reference 0.5.
+class PpoLossByHandTest : public testing::Test {
+ protected:
+  PpoLossByHandTest() : samples_(2) {
+    for (Experience& e : samples_) {
+      const size_t length = &e == &samples_[0] ? 2 : 1;
+      e.old_logprobs.assign(length, -1);
+      e.behaviour_logprobs.assign(length, -1 - std::log(1.5f));
+      e.ref_logprobs.assign(length, -1.5f);
+      e.advantages.assign(length, 2);
+      e.old_values.assign(length, 1);
+      e.returns.assign(length, 3);
+    }
+    settings_.set_loss_agg_mode(PpoSettings::TOKEN_MEAN);
+    settings_.mutable_clip()->set_ratio_c(3);
+    settings_.mutable_clip()->set_importance_cap(2);
+    settings_.mutable_kl()->set_place(PpoSettings::Kl::LOSS);
+    settings_.mutable_kl()->set_estimator(PpoSettings::Kl::K2);
+    settings_.mutable_critic()->set_vf_coef(0.25);
+    settings_.mutable_critic()->set_value_clip(0.5);
+    micro_.loss_tokens = 3;
+    states_.logprobs = at::full({3}, -1, at::kFloat);
+    states_.hidden = at::zeros({3, 4}, at::kFloat);
+  }
+
+  std::vector<Experience> samples_;
+  PpoSettings settings_;
+  MicroBatch micro_;
+  TokenStates states_;
+};
+
+TEST_F(PpoLossByHandTest, AddsPolicyKlAndValueByTheirCoefficients) {
+  Critic critic(/*hidden_size=*/4, /*detach=*/true, /*seed=*/1, at::kCPU);  // its values are 0
+  PpoLoss loss(settings_, /*kl_coef=*/0.1, &critic);
+  double sum = 0;
+  for (int minibatch = 0; minibatch < 2; ++minibatch) {
+    loss.SetBatch({&samples_[0], &samples_[1]});
+    sum += loss.Of({0, 1}, micro_, states_).item<double>();
+  }
+  // Every token has the weight 1/3. The value moved by 1 from 1 where 0.5 is allowed, but the
+  // unclipped error is the larger one.
+  const double policy = -2 * 1.5, kl = 0.125, value = 0.5 * 9;
+  EXPECT_NEAR(sum / 2, policy + 0.1 * kl + 0.25 * value, 1e-5);
+  std::map<std::string, double> metrics;
+  ASSERT_TRUE(loss.Metrics(*MakeSingle(), &metrics).ok());
+  EXPECT_NEAR(metrics["actor/pg_loss"], policy, 1e-5);
+  EXPECT_NEAR(metrics["actor/kl_loss"], kl, 1e-5);
+  EXPECT_NEAR(metrics["critic/vf_loss"], value, 1e-5);
+  EXPECT_NEAR(metrics["actor/importance_weight"], 1.5, 1e-5);
+  for (const char* name : {"actor/pg_clipfrac", "actor/pg_clipfrac_lower", "actor/ratio_clampfrac",
+                           "actor/kl_clampfrac", "critic/vf_clipfrac", "actor/ppo_kl"}) {
+    EXPECT_EQ(metrics.at(name), 0) << name;
+  }
+}
+
+TEST_F(PpoLossByHandTest, ProportionsAreOfTokens) {
+  Critic critic(4, true, 1, at::kCPU);
+  settings_.mutable_clip()->set_ratio_low(0.2);
+  settings_.mutable_clip()->set_ratio_high(0.2);
+  samples_[0].advantages = {2, -2};
+  samples_[1].ref_logprobs = {-30};
+  samples_[1].old_values = {-1};  // moved up by 1, and its return is above: clipped
+  states_.logprobs = at::tensor(std::vector<float>{0, 1, -1});  // log-ratios 1, 2 and 0
+  PpoLoss loss(settings_, 0.1, &critic);
+  loss.SetBatch({&samples_[0], &samples_[1]});
+  loss.Of({0, 1}, micro_, states_);
+  std::map<std::string, double> metrics;
+  ASSERT_TRUE(loss.Metrics(*MakeSingle(), &metrics).ok());
+  EXPECT_NEAR(metrics["actor/pg_clipfrac"], 1 / 3.0, 1e-6);
+  EXPECT_NEAR(metrics["actor/pg_clipfrac_lower"], 1 / 3.0, 1e-6);
+  EXPECT_NEAR(metrics["actor/kl_clampfrac"], 1 / 3.0, 1e-6);
+  EXPECT_NEAR(metrics["critic/vf_clipfrac"], 1 / 3.0, 1e-6);
+  EXPECT_NEAR(metrics["actor/ppo_kl"], -1, 1e-6);
+}
+
+TEST_F(PpoLossByHandTest, AsksForTheDistributionThatWasSampled) {
+  settings_.mutable_sampling()->set_temperature(0.7);
+  EXPECT_EQ(PpoQuery(settings_, nullptr).temperature, 0.7);
+  EXPECT_EQ(PpoQuery(settings_, nullptr).tap_layer, kNoTap);
+  EXPECT_EQ(PpoLoss(settings_, 0, nullptr).query().temperature, 0.7);
 }
 
 TEST(FillAdvantagesTest, FarFromTheReferenceEverythingIsFiniteAndCounted) {

@@ -38,5 +38,11 @@ TEST(ValueLossTest, AMoveBeyondTheClipRangeTeachesNothingMore) {
   EXPECT_FLOAT_EQ(input.values.grad()[1].item<float>(), 0.5f * 0.75f);
 }
 
+TEST(ValueLossTest, TheClipRangeIsTheSameOnBothSidesAndAMoveWithinItIsNotClipped) {
+  const ValueLoss loss = ClippedValueLoss(Input({-1, 0.1f}, {0, 0}, {-2, 1}), 0.2);
+  EXPECT_NEAR(loss.loss.item<float>(), 0.25 * (1.8 * 1.8 + 0.9 * 0.9), 1e-6);
+  EXPECT_EQ(loss.clipped, 1);
+}
+
 }  // namespace
 }  // namespace reckon

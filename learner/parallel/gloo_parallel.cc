@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
 #include "learner/parallel/rendezvous_store.h"
@@ -76,8 +77,9 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
   std::unique_ptr<Parallel> parallel;
   RETURN_IF_ERROR(CatchCollectiveErrors("rendezvous", [&] {
     auto gloo = c10d::ProcessGroupGloo::Options::create(kStepTimeout);
-    gloo->devices.push_back(
-        c10d::ProcessGroupGloo::createDeviceForHostname(options.interface_address));
+    absl::string_view host = options.interface_address;
+    if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");  // of IPv6
+    gloo->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(std::string(host)));
     gloo->threads = 2;
     auto store = c10::make_intrusive<RendezvousStore>(std::move(stub), options.term, stop);
     parallel = std::make_unique<Gloo>(

@@ -15,8 +15,9 @@ namespace reckon {
 struct GlooOptions {
   int rank = 0;
   int world = 1;
-  std::string interface_address = "127.0.0.1";  // of this rank, where the others can reach it
-  uint64_t term = 0;                            // of the learner group; scopes the rendezvous
+  // Name or address of this rank, where the others reach it; collectives use its interface alone.
+  std::string interface_address = "127.0.0.1";
+  uint64_t term = 0;  // of the learner group; scopes the rendezvous
 };
 
 // Connects the ranks, which are processes, by c10d's Gloo over TCP. Blocks until all ranks have

@@ -1,7 +1,6 @@
 #include "learner/parallel/shared_weights.h"
 
-#include <filesystem>
-
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 #include "learner/parallel/single.h"
 #include "tests/support/rank_threads.h"
@@ -10,18 +9,13 @@
 namespace reckon {
 namespace {
 
-namespace fs = std::filesystem;
-
 class SharedWeightsTest : public ::testing::Test {
  protected:
-  SharedWeightsTest() : root_(::testing::TempDir() + "/shared_weights") {
-    fs::remove_all(root_);
-    fs::create_directories(root_);
+  SharedWeightsTest() {
     EXPECT_TRUE(WriteTinyModel(root_ + "/model").ok());
     EXPECT_TRUE(WriteTinyModel(root_ + "/other", /*seed=*/2).ok());
     whole_ = *ReadModelFolder(root_ + "/model");
   }
-  ~SharedWeightsTest() override { fs::remove_all(root_); }
 
   // Three ranks; rank r looks into folders[r].
   void Share(std::vector<std::string> folders) {
@@ -37,7 +31,8 @@ class SharedWeightsTest : public ::testing::Test {
     });
   }
 
-  const std::string root_;
+  const TempFolder temp_;
+  const std::string& root_ = temp_.path();
   Weights whole_;
 };
 

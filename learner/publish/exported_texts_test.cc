@@ -64,6 +64,12 @@ TEST_F(ExportedTextsTest, AListOfEndsKeepsTheOthers) {
   EXPECT_EQ(Generation()["eos_token_id"], json({5, 1, 3}));
 }
 
+TEST_F(ExportedTextsTest, AGenerationConfigWithoutAnEndGetsAllThatEndAText) {
+  manifest_.set_generation_config_json(R"({"max_new_tokens": 7})");
+  Set(facts_);
+  EXPECT_EQ(Generation(), json({{"max_new_tokens", 7}, {"eos_token_id", {5, 3}}}));
+}
+
 TEST_F(ExportedTextsTest, AMissingGenerationConfigIsMadeOfTheModelsConfig) {
   manifest_.clear_generation_config_json();
   Set({"float32", {3}, "<|endoftext|>"});

@@ -5,6 +5,7 @@
 #include "absl/time/time.h"
 #include "common/base/status_macros.h"
 #include "common/net/retry.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -20,13 +21,18 @@ Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInte
       stub_(stub),
       term_(term),
       stop_(stop),
-      on_outage_(std::move(on_outage)) {}
+      on_outage_(std::move(on_outage)) {
+  refresh_ = Registry::Process().OnCollect([this] {
+    MirrorTotal(static_cast<double>(server_->bytes_sent()), &LearnerMetrics::Process().sent_bytes);
+  });
+}
 
-absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(const std::string& listen,
-                                                            Coordinator::StubInterface* stub,
-                                                            uint64_t term, std::stop_token stop,
-                                                            OnOutage on_outage) {
-  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server, WeightServer::Start(listen));
+absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(
+    const std::string& listen, const std::string& announce,
+    const std::shared_ptr<const Security>& security, Coordinator::StubInterface* stub,
+    uint64_t term, std::stop_token stop, OnOutage on_outage) {
+  ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server,
+                   WeightServer::Start(listen, security, announce));
   return std::unique_ptr<Publisher>(
       new Publisher(std::move(server), stub, term, stop, std::move(on_outage)));
 }

@@ -10,6 +10,7 @@
 #include "absl/status/statusor.h"
 #include "common/base/stop.h"
 #include "common/model/transfer/server.h"
+#include "common/telemetry/registry.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -29,13 +30,13 @@ namespace reckon {
 // Owns the server. One thread.
 class Publisher {
  public:
-  // Starts the server on `listen`, "host:port"; port 0: any free one. `on_outage` is that of
-  // RetryOptions.
+  // Starts the server; `listen` and `announce` are those of WeightServer::Start, `on_outage` is
+  // that of RetryOptions.
   using OnOutage = std::function<void(const absl::Status&)>;
-  static absl::StatusOr<std::unique_ptr<Publisher>> Start(const std::string& listen,
-                                                          Coordinator::StubInterface* stub,
-                                                          uint64_t term, std::stop_token stop,
-                                                          OnOutage on_outage = nullptr);
+  static absl::StatusOr<std::unique_ptr<Publisher>> Start(
+      const std::string& listen, const std::string& announce,
+      const std::shared_ptr<const Security>& security, Coordinator::StubInterface* stub,
+      uint64_t term, std::stop_token stop, OnOutage on_outage = nullptr);
 
   // Publishes `weights` as `version`; then stops serving all but the newest two, which actors may
   // still fetch, and version 0, from which every run can start again. Waits for the coordinator as
@@ -52,6 +53,7 @@ class Publisher {
   const std::stop_token stop_;
   const OnOutage on_outage_;
   std::set<uint64_t> served_;  // versions
+  Registry::Handle refresh_;   // counts the bytes that the server has sent
 };
 
 }  // namespace reckon

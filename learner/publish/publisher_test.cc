@@ -53,10 +53,13 @@ class ManifestCoordinator : public Coordinator::Service {
 TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
   ManifestCoordinator coordinator(1);
   const auto stub = coordinator.NewStub();
-  auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, std::stop_token());
+  auto publisher =
+      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   for (uint64_t version = 0; version < 5; ++version) {
-    const absl::Status status = (*publisher)->Publish(version, MakeTinyModel(version + 1));
+    Weights weights = MakeTinyModel(version + 1);
+    weights.manifest.add_sources("127.0.0.1:1");  // of the run that it comes from
+    const absl::Status status = (*publisher)->Publish(version, std::move(weights));
     ASSERT_TRUE(status.ok()) << status;
   }
   std::vector<uint64_t> fetched;
@@ -66,7 +69,8 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
     EXPECT_EQ(manifests[version].version(), version);
     EXPECT_EQ(manifests[version].term(), 5u);
     EXPECT_EQ(manifests[version].sources_size(), 1);
-    const absl::StatusOr<Weights> weights = FetchWeights(manifests[version], std::stop_token());
+    const absl::StatusOr<Weights> weights =
+        FetchWeights(manifests[version], Security::PlainText(), std::stop_token());
     if (!weights.ok()) continue;
     fetched.push_back(version);
     const Weights expected = MakeTinyModel(version + 1);
@@ -78,7 +82,8 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
 TEST(PublisherTest, AnOlderTermIsAnErrorAtOnce) {
   ManifestCoordinator coordinator(1, grpc::StatusCode::ABORTED);
   const auto stub = coordinator.NewStub();
-  auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, std::stop_token());
+  auto publisher =
+      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(), absl::StatusCode::kAborted);
   EXPECT_TRUE(coordinator.manifests().empty());
@@ -88,7 +93,8 @@ TEST(PublisherTest, AStopEndsTheWaitForTheCoordinator) {
   ManifestCoordinator coordinator(1 << 30);
   const auto stub = coordinator.NewStub();
   std::stop_source stop;
-  auto publisher = Publisher::Start("127.0.0.1:0", stub.get(), 5, stop.get_token());
+  auto publisher =
+      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, stop.get_token());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   stop.request_stop();
   EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(), absl::StatusCode::kCancelled);

@@ -5,6 +5,7 @@
 
 #include "common/base/files.h"
 #include "common/model/files/model_folder.h"
+#include "common/testing/temp_folder.h"
 #include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -50,7 +51,8 @@ class SnapshotTest : public testing::Test {
     return {};
   }
 
-  const std::string folder_ = testing::TempDir() + "/snapshot_test";
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path() + "/model";
   Weights base_;
   SnapshotAdditions additions_;
   std::unique_ptr<Transformer> model_;

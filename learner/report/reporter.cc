@@ -5,15 +5,17 @@
 #include "absl/time/clock.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/telemetry/metrics_file.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 
 Reporter::Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics, int64_t step,
                    std::vector<std::string> lines)
-    : run_dir_(std::move(run_dir)), metrics_(std::move(metrics)), step_(step) {
+    : run_dir_(std::move(run_dir)), metrics_(std::move(metrics)), step_(step), begin_(absl::Now()) {
   absl::MutexLock lock(&mu_);
   progress_.mutable_lines()->Assign(lines.begin(), lines.end());
-  phase_begin_ = absl::Now();
+  phase_begin_ = begin_;
   shown_ = absl::InfinitePast();
 }
 
@@ -24,8 +26,15 @@ std::unique_ptr<Reporter> Reporter::Silent() {
 absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const std::string& run_dir, int64_t step,
                                                            std::vector<std::string> lines) {
   ASSIGN_OR_RETURN(std::unique_ptr<MetricsWriter> metrics, MetricsWriter::Open(run_dir, step));
-  return std::unique_ptr<Reporter>(
-      new Reporter(run_dir, std::move(metrics), step, std::move(lines)));
+  auto reporter =
+      std::unique_ptr<Reporter>(new Reporter(run_dir, std::move(metrics), step, std::move(lines)));
+  ASSIGN_OR_RETURN(const std::vector<MetricsLine> earlier, ReadMetrics(run_dir));
+  if (!earlier.empty()) {
+    reporter->samples_ = earlier.back().Get("total/num_samples");
+    reporter->tokens_ = earlier.back().Get("total/num_tokens");
+    reporter->earlier_s_ = earlier.back().Get("timing_s/total");
+  }
+  return reporter;
 }
 
 void Reporter::BeginPhase(const std::string& phase, double total, const std::string& unit) {
@@ -68,8 +77,20 @@ void Reporter::Finish() {
   Show(true);
 }
 
+void Reporter::CountSamples(double samples, double tokens) {
+  samples_ += samples;
+  tokens_ += tokens;
+}
+
 absl::Status Reporter::Write(const std::map<std::string, double>& values) {
-  if (metrics_ != nullptr) RETURN_IF_ERROR(metrics_->Write(step_, values));
+  std::map<std::string, double> all = values;
+  all["total/num_samples"] = samples_;
+  all["total/num_tokens"] = tokens_;
+  all["timing_s/total"] = earlier_s_ + absl::ToDoubleSeconds(absl::Now() - begin_);
+  if (metrics_ != nullptr) {
+    RETURN_IF_ERROR(metrics_->Write(step_, all));
+    LearnerMetrics::Process().ShowLine(step_, all);
+  }
   ++step_;
   return absl::OkStatus();
 }

@@ -19,13 +19,14 @@ namespace reckon {
 // What humans and tools see of a run: metrics (metrics.jsonl, TensorBoard) and progress.json. Every
 // rank has one and makes the same calls; only that of rank 0 writes, the others are silent.
 //
-// Write and step belong to the learner's thread, the rest is thread-safe: PlanWatch updates the
-// progress while the learner waits for samples. Metrics that cannot be written are an error,
-// progress that cannot be written is logged only, because no later step depends on it.
+// Write, CountSamples and step belong to the learner's thread, the rest is thread-safe: PlanWatch
+// updates the progress while the learner waits for samples. Metrics that cannot be written are an
+// error, progress that cannot be written is logged only, because no later step depends on it.
 class Reporter {
  public:
   static std::unique_ptr<Reporter> Silent();
-  // `step`: the next line of metrics.jsonl; `lines`: summary lines of an earlier attempt.
+  // `step`: the next line of metrics.jsonl; `lines`: summary lines of an earlier attempt. The
+  // totals continue from the line before `step`.
   static absl::StatusOr<std::unique_ptr<Reporter>> Create(const std::string& run_dir, int64_t step,
                                                           std::vector<std::string> lines);
 
@@ -40,7 +41,10 @@ class Reporter {
   // Marks the run as finished: `reckon train` ends.
   void Finish();
 
-  // Writes one line of metrics at step().
+  // Adds to the totals of what the run has sampled for training.
+  void CountSamples(double samples, double tokens);
+  // Writes one line of metrics at step(), with the totals: total/num_samples, total/num_tokens and
+  // timing_s/total.
   absl::Status Write(const std::map<std::string, double>& values);
   // The next line of metrics.jsonl, the x axis of the curves.
   int64_t step() const { return step_; }
@@ -60,6 +64,10 @@ class Reporter {
   Progress progress_ ABSL_GUARDED_BY(mu_);
   absl::Time phase_begin_ ABSL_GUARDED_BY(mu_);
   absl::Time shown_ ABSL_GUARDED_BY(mu_);
+
+  const absl::Time begin_;
+  double samples_ = 0, tokens_ = 0;  // sampled for training since the run began
+  double earlier_s_ = 0;             // timing_s/total of the attempts before
 };
 
 }  // namespace reckon

@@ -4,6 +4,8 @@
 
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/telemetry/metrics_file.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -15,10 +17,6 @@ using testing::HasSubstr;
 
 class ReporterTest : public testing::Test {
  protected:
-  ReporterTest() {
-    std::filesystem::remove_all(run_dir_);
-    std::filesystem::create_directories(run_dir_);
-  }
   std::unique_ptr<Reporter> Open(int64_t step = 0, std::vector<std::string> lines = {}) {
     auto reporter = Reporter::Create(run_dir_, step, std::move(lines));
     EXPECT_TRUE(reporter.ok()) << reporter.status();
@@ -26,7 +24,8 @@ class ReporterTest : public testing::Test {
   }
   Progress Shown() { return *ReadProgress(run_dir_); }
 
-  const std::string run_dir_ = testing::TempDir() + "/reporter_test";
+  const TempFolder temp_;
+  const std::string& run_dir_ = temp_.path();
 };
 
 TEST_F(ReporterTest, MetricsContinueAtTheGivenStep) {
@@ -38,6 +37,25 @@ TEST_F(ReporterTest, MetricsContinueAtTheGivenStep) {
   const std::string text = *ReadFile(run_dir_ + "/metrics.jsonl");
   EXPECT_THAT(text, HasSubstr("{\"step\":7,"));
   EXPECT_THAT(text, HasSubstr("{\"step\":8,"));
+}
+
+TEST_F(ReporterTest, TotalsContinueFromTheLineBeforeTheStep) {
+  {
+    const auto reporter = Open();
+    reporter->CountSamples(8, 100);
+    ASSERT_TRUE(reporter->Write({{"reward", 0.5}}).ok());
+    reporter->CountSamples(8, 50);
+    ASSERT_TRUE(reporter->Write({{"reward", 0.5}}).ok());
+  }
+  const auto reporter = Open(1);  // the second line is written again
+  reporter->CountSamples(8, 60);
+  ASSERT_TRUE(reporter->Write({{"reward", 0.5}}).ok());
+  const std::vector<MetricsLine> lines = *ReadMetrics(run_dir_);
+  ASSERT_EQ(lines.size(), 2);
+  EXPECT_EQ(lines[0].Get("total/num_samples"), 8);
+  EXPECT_EQ(lines[1].Get("total/num_samples"), 16);
+  EXPECT_EQ(lines[1].Get("total/num_tokens"), 160);
+  EXPECT_GE(lines[1].Get("timing_s/total"), lines[0].Get("timing_s/total"));
 }
 
 TEST_F(ReporterTest, APhaseStartsAtZeroAndAFastUpdateWaitsForTheNextWrite) {
@@ -74,6 +92,15 @@ TEST_F(ReporterTest, AFinishedRunIsFullAndSaysSo) {
   reporter->Finish();
   EXPECT_TRUE(Shown().finished());
   EXPECT_EQ(Shown().done(), 4);
+}
+
+TEST_F(ReporterTest, AWaitIsShownAtOnceUntilItEnds) {
+  const auto reporter = Open();
+  reporter->BeginPhase("one", 4, "samples");
+  reporter->SetWaitingFor("the coordinator does not answer");
+  EXPECT_EQ(Shown().waiting_for(), "the coordinator does not answer");
+  reporter->SetWaitingFor("");
+  EXPECT_EQ(Shown().waiting_for(), "");
 }
 
 TEST_F(ReporterTest, ASilentOneCountsStepsAndLinesButWritesNothing) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -13,9 +14,8 @@ using testing::AllOf;
 using testing::HasSubstr;
 
 TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
-  const std::string folder = testing::TempDir() + "/inputs_test";
-  std::filesystem::remove_all(folder);
-  ASSERT_TRUE(MakeFolders(folder).ok());
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   const std::string train = folder + "/train.jsonl";
   ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
   RunConfig config;
@@ -43,6 +43,17 @@ TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
               AllOf(HasSubstr("data.train: " + train + " has changed"), HasSubstr("then, ")));
   ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
   EXPECT_TRUE(keep().ok());
+
+  const std::string more = folder + "/more.jsonl";  // as a stage that was added brings one
+  ASSERT_TRUE(WriteFileAtomically(more, "one").ok());
+  config.mutable_data()->set_eval(more);
+  absl::StatusOr<RunInputs> inputs = InputsOf(config, model);
+  ASSERT_TRUE(inputs.ok()) << inputs.status();
+  EXPECT_TRUE(KeepInputs(folder, *inputs).ok());
+  ASSERT_TRUE(WriteFileAtomically(more, "two").ok());
+  inputs = InputsOf(config, model);
+  EXPECT_THAT(std::string(KeepInputs(folder, *inputs).message()), HasSubstr("data.eval: " + more));
+  config.mutable_data()->set_eval("builtin");
 
   model.set_chunk_sha256(0, "another");
   EXPECT_THAT(std::string(keep().message()), HasSubstr("model.path: /models/m has changed"));

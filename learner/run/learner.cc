@@ -27,6 +27,7 @@
 #include "learner/parallel/nccl_parallel.h"
 #include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/context.h"
 #include "learner/run/inputs.h"
 #include "learner/run/resume.h"
@@ -63,6 +64,10 @@ class Learner {
 
   absl::Status Run() {
     RETURN_IF_ERROR(Prepare());
+    metrics_.activity.SetStarted();
+    metrics_.activity.SetReady(true);
+    metrics_.activity.Enter(LearnerMetrics::kOther);
+    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     RankContext ranks = {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr};
     RETURN_IF_ERROR(RunStages(ranks));
     if (leader_.has_value()) {
@@ -153,6 +158,7 @@ class Learner {
   }
 
   absl::Status EnterTerm() {
+    const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     MembershipOptions options;
     options.learner = absl::StrCat("rank ", options_.rank);
     options.rank = options_.rank;
@@ -171,6 +177,7 @@ class Learner {
 
   // Connects the ranks, and gives all of them the leader's config.
   absl::Status ConnectRanks() {
+    const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     if (options_.world_size == 1) {
       parallel_ = MakeSingle();
       return absl::OkStatus();
@@ -229,10 +236,12 @@ class Learner {
   absl::Status StartLeader() {
     const auto show_outage = [this](const absl::Status& outage) {
       reporter_->SetWaitingFor(outage.ok() ? "" : "the coordinator does not answer");
+      metrics_.activity.SetOutage(!outage.ok());
     };
     plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
-    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, stub_.get(), run_.term,
-                                                  run_.stop, show_outage));
+    ASSIGN_OR_RETURN(publisher_,
+                     Publisher::Start(options_.listen, options_.announce, options_.security,
+                                      stub_.get(), run_.term, run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_, *membership_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishNewest(*leader_);
@@ -294,6 +303,7 @@ class Learner {
   // Counts the cursor to the next version, which the leader writes.
   absl::Status MakeVersion(bool show) {
     run_.cursor.set_version(run_.cursor.version() + 1);
+    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     run_.cursor.add_folders(RoundName(run_));
     if (!leader_.has_value()) return absl::OkStatus();
     if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
@@ -310,6 +320,7 @@ class Learner {
     return absl::OkStatus();
   }
 
+  LearnerMetrics& metrics_ = LearnerMetrics::Process();
   const LearnerOptions options_;
   const std::stop_token program_stop_;
   const std::shared_ptr<Coordinator::StubInterface> stub_;

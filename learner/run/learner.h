@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "common/base/stop.h"
+#include "common/net/security.h"
 #include "proto/config.pb.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -24,6 +25,8 @@ struct LearnerOptions {
   std::string nonce;  // equal on all ranks of one start of the group, new for the next start
   std::string interface_address = "127.0.0.1";  // of this rank, for the other ranks
   std::string listen = "127.0.0.1:0";           // of the leader's weight server; port 0: any
+  std::string announce;  // the host at which actors reach that server; see AnnouncedAddress
+  std::shared_ptr<const Security> security = Security::PlainText();  // of the weight server
   absl::Duration checkpoint_interval = absl::Minutes(2);
   int64_t checkpoint_steps = 0;  // also after this many optimizer steps; 0: by time alone
   absl::Duration join_timeout = absl::Minutes(5);  // for a rank that never calls

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/config/config.h"
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 #include "learner/run/learner.h"
 #include "tests/support/in_process_coordinator.h"
@@ -49,8 +50,8 @@ Rollout NoAnswer(const PlanSpec& spec, const Lease& lease, uint32_t) {
 }
 
 TEST(LearningTest, ARandomModelOverfitsThirtyTwoSolutions) {
-  const std::string root = testing::TempDir() + "/learning_test";
-  std::filesystem::remove_all(root);
+  const TempFolder temp;
+  const std::string& root = temp.path();
   ASSERT_TRUE(MakeFolders(root + "/run").ok());
   ASSERT_TRUE(WriteTinyModel(root + "/model").ok());
   ASSERT_TRUE(WriteFileAtomically(root + "/config.textproto", kConfig).ok());
@@ -76,7 +77,6 @@ TEST(LearningTest, ARandomModelOverfitsThirtyTwoSolutions) {
   EXPECT_GT(losses.front(), 4.5);
   EXPECT_LT(losses.back(), 0.3);
   RecordProperty("last_loss", absl::StrCat(losses.back()));
-  std::filesystem::remove_all(root);
 }
 
 }  // namespace

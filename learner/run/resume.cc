@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "learner/checkpoint/shared_checkpoint.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/versions.h"
 
 namespace reckon {
@@ -77,6 +78,8 @@ absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
 }
 
 absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments) {
+  const TimedScope scope(LearnerMetrics::kCheckpoint,
+                         &LearnerMetrics::Process().checkpoint_seconds);
   RunState& run = leader.run;
   RETURN_IF_ERROR(leader.membership.Check());
   run.cursor.set_step(run.reporter->step());

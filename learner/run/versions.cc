@@ -17,6 +17,7 @@
 #include "learner/parallel/single.h"
 #include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -69,6 +70,7 @@ absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
 }
 
 absl::Status WriteVersion(LeaderContext& leader) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
   RunState& run = leader.run;
   RETURN_IF_ERROR(leader.membership.Check());
   SnapshotAdditions additions;
@@ -87,6 +89,7 @@ absl::Status WriteVersion(LeaderContext& leader) {
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
   ASSIGN_OR_RETURN(Weights weights,
                    OpenVersion(leader.run, *MakeSingle(), leader.run.cursor.version()));
   return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));

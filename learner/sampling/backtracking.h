@@ -5,6 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/status.h"
+#include "common/task/dataset/problem.h"
 #include "common/task/prompt/prompt_format.h"
 #include "learner/experience/solution.h"
 #include "proto/config.pb.h"
@@ -28,6 +30,10 @@ class Backtracking {
   // Tokens of the first floor(share * steps) steps of a worked solution, as a perfect sample would
   // begin. The last step and the line with the answer are never among them.
   std::vector<uint32_t> Prefix(const std::string& solution, int64_t step) const;
+
+  // INVALID_ARGUMENT names the first problem without worked steps, or whose prompt, longest prefix
+  // and new tokens are more than `limit`.
+  absl::Status Check(const std::vector<Problem>& problems, int64_t limit) const;
 
  private:
   const PpoSettings settings_;

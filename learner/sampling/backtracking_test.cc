@@ -1,5 +1,7 @@
 #include "learner/sampling/backtracking.h"
 
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
@@ -45,6 +47,7 @@ TEST_F(BacktrackingTest, FewerAndFewerWholeStepsAreGivenAndNeverTheLast) {
   EXPECT_EQ(Given(kSolution, 6), " 2 + 3 = 5\n");
   EXPECT_EQ(Given(kSolution, 7), "");
   EXPECT_EQ(Given(kSolution, 8), "");
+  EXPECT_EQ(Given(std::string(kSolution) + "\n", 0), all) << "a newline after the answer";
 }
 
 TEST_F(BacktrackingTest, WhatIsGivenBeginsThePerfectSampleTokenByToken) {
@@ -58,6 +61,20 @@ TEST_F(BacktrackingTest, NothingIsGivenOfASolutionOfOneStepOrNone) {
   EXPECT_EQ(Given("2 + 3 = 5\n#### 5", 0), "");
   EXPECT_EQ(Given("#### 5", 0), "");
   EXPECT_EQ(Given("", 0), "");
+}
+
+TEST_F(BacktrackingTest, AProblemWithoutStepsOrThatDoesNotFitIsRefusedByName) {
+  settings_.mutable_sampling()->set_max_new_tokens(5);
+  Problem problem = {.question = "What is left?", .answer = "1", .solution = kSolution};
+  problem.source = "a.jsonl:3";
+  const auto given =
+      static_cast<int64_t>(formatter_.Prompt(problem).size() + Make().Prefix(kSolution, 0).size());
+  EXPECT_TRUE(Make().Check({problem}, given + 5).ok());
+  EXPECT_THAT(std::string(Make().Check({problem}, given + 4).message()),
+              testing::StartsWith(absl::StrCat("a.jsonl:3: ", given, " tokens of prompt")));
+  problem.solution = "#### 1";
+  EXPECT_THAT(std::string(Make().Check({problem}, given + 5).message()),
+              testing::StartsWith("a.jsonl:3: no worked steps"));
 }
 
 }  // namespace

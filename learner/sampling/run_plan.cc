@@ -6,6 +6,7 @@
 
 #include "common/config/stage_info.h"
 #include "common/net/plan_watch.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -70,8 +71,11 @@ absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFo
     reporter->Update(view.samples, view.tokens_per_s);
     reporter->SetWaitingFor(view.waiting_for);
   });
+  Activity* const activity = &LearnerMetrics::Process().activity;
+  const ActivityScope wait(activity, LearnerMetrics::kWaitRollouts);
   std::optional<uint64_t> last_batch;
   const auto each_noted = [&](const Batch& batch) {
+    const ActivityScope work(activity, LearnerMetrics::kOther);
     last_batch = batch.header.batch();
     return each(batch);
   };

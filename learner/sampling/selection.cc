@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
 #include "learner/data/selected_rollouts.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -64,6 +65,7 @@ absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
       "%.0f tokens each  %.0f tok/s",
       RoundTitle(run), c.samples, c.prompts, 100 * c.accepted / samples, c.kept,
       100 * c.solved / prompts, c.tokens / samples, c.tokens / seconds));
+  run.reporter->CountSamples(double(c.samples), double(c.tokens));
   return run.reporter->Write({{"num_samples", double(c.samples)},
                               {"num_tokens", double(c.tokens)},
                               {"reward", c.reward / samples},
@@ -154,6 +156,7 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
 
 absl::Status ReadRound(LeaderContext& leader, const SampledRound& round,
                        const std::function<void(size_t problem, const Rollout&)>& each) {
+  const ActivityScope wait(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRollouts);
   std::vector<RolloutKey> keys;
   const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
   auto fetch = [&]() -> absl::Status {

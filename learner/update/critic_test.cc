@@ -2,6 +2,8 @@
 
 #include <ATen/TensorOperators.h>
 
+#include <cmath>
+
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
@@ -47,6 +49,15 @@ TEST_F(CriticTest, TheFirstValuesAreZeroOneALossToken) {
     EXPECT_EQ(values.numel(), 4);
     EXPECT_EQ(values.abs().sum().item<float>(), 0);
   }
+}
+
+TEST_F(CriticTest, TheHeadStartsUniformlyAroundZero) {
+  Critic critic(*model_, 0, true, 7);
+  const at::Tensor inner = critic.parameters()[0].second.detach();
+  const double bound = 1 / std::sqrt(static_cast<double>(model_->config().hidden_size));
+  EXPECT_NEAR(inner.mean().item<double>() / bound, 0, 0.05);
+  EXPECT_LE(inner.abs().max().item<double>(), bound);
+  EXPECT_GT(inner.abs().max().item<double>(), 0.99 * bound);
 }
 
 TEST_F(CriticTest, OwnLayersStartAsThoseOfThePolicy) {

@@ -6,7 +6,10 @@
 #include <algorithm>
 #include <memory>
 
+#include "learner/report/learner_metrics.h"
 #include "learner/update/packing.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -25,11 +28,14 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
   MicroBatch out;
   out.starts.push_back(0);
   for (const TrainingSequence* sequence : sequences) {
+    // Nothing predicts a first token; LossTokens, by which others find their places, would count
+    // it.
+    CHECK(sequence->loss.empty() || !sequence->loss[0]);
     int64_t start = tokens.size();
     for (size_t i = 0; i < sequence->tokens.size(); ++i) {
       tokens.push_back(static_cast<int32_t>(sequence->tokens[i]));
       positions.push_back(static_cast<int32_t>(i));
-      if (i == 0 || !sequence->loss[i]) continue;
+      if (!sequence->loss[i]) continue;
       predicting.push_back(start + static_cast<int64_t>(i) - 1);
       targets.push_back(static_cast<int32_t>(sequence->tokens[i]));
     }
@@ -47,6 +53,7 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
 }
 
 TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query) {
+  LearnerMetrics::Process().activity.Tick();
   std::unique_ptr<AttentionSource> attention =
       PackedAttention(model.config(), batch.starts, model.backend());
   Tap tap = {query.tap_layer, {}};

@@ -33,8 +33,7 @@ std::vector<std::vector<size_t>> PackFirstFit(absl::Span<const int64_t> lengths,
     while (bin < bins.size() && room[bin] < lengths[i]) ++bin;
     if (bin == bins.size()) {
       bins.emplace_back();
-      // A sequence longer than the capacity fills its bin: the room left is zero.
-      room.push_back(std::max(capacity, lengths[i]));
+      room.push_back(capacity);  // a longer sequence has the bin for itself
     }
     bins[bin].push_back(i);
     room[bin] -= lengths[i];

@@ -44,6 +44,11 @@ TEST(AssignToRanksTest, GivesEverySequenceToOneRankAndBalancesTokens) {
   }
 }
 
+TEST(AssignToRanksTest, TheLongestGoesFirstToTheRankWithTheFewestTokens) {
+  EXPECT_THAT(AssignToRanks({3, 5, 2, 4}, 2), ElementsAre(ElementsAre(1, 2), ElementsAre(0, 3)));
+  EXPECT_THAT(AssignToRanks({9, 1, 1, 1}, 2), ElementsAre(ElementsAre(0), ElementsAre(1, 2, 3)));
+}
+
 TEST(AssignToRanksTest, LeavesRanksEmptyWhenSequencesAreFew) {
   EXPECT_THAT(AssignToRanks({5}, 2), ElementsAre(ElementsAre(0), ElementsAre()));
 }

@@ -13,6 +13,7 @@
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/model/torch_status.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -76,6 +77,8 @@ AdamMoments& PolicyUpdate::moments() { return adam_->moments(); }
 
 absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequence* const> batch,
                                                 double learning_rate, SequenceLoss* loss_function) {
+  LearnerMetrics& metrics = LearnerMetrics::Process();
+  const ActivityScope scope(&metrics.activity, LearnerMetrics::kUpdate);
   const absl::Time begin = absl::Now();
   UpdateResult result;
   result.learning_rate = learning_rate;
@@ -121,6 +124,7 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
   });
   CHECK(applied.ok()) << applied.message() << "; the parameters are half updated, so this process "
                       << "ends and the run resumes from its last checkpoint";
+  metrics.optimizer_steps.Increment();
   result.tokens_per_s =
       static_cast<double>(result.tokens) / absl::ToDoubleSeconds(absl::Now() - begin);
   return result;
@@ -146,6 +150,7 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     // micro-batch.
     sum.backward();
     loss += sum.item<float>();
+    LearnerMetrics::Process().trained_tokens.Increment(static_cast<double>(micro.starts.back()));
   }
   return loss;
 }

@@ -112,6 +112,22 @@ TEST(PolicyUpdateTest, BeginsNearTheUniformLossAndLowersIt) {
   EXPECT_LT(last, 0.5 * first);
 }
 
+TEST(PolicyUpdateTest, AGradientIsOfOneStepAndGoesWithItsOwner) {
+  std::unique_ptr<Parallel> single = MakeSingle();
+  std::unique_ptr<Transformer> model = TinyTransformer();
+  auto update = PolicyUpdate::Create(model.get(), single.get(), Settings(), 256);
+  const std::vector<TrainingSequence> sequences = RandomSequences(2, 1);
+  const auto norm = [&] {
+    auto result = update->Step({&sequences[0], &sequences[1]}, /*learning_rate=*/0);
+    EXPECT_TRUE(result.ok()) << result.status();
+    return result->grad_norm;
+  };
+  const double first = norm();
+  EXPECT_DOUBLE_EQ(norm(), first);
+  update.reset();
+  for (auto& [name, parameter] : model->Parameters()) EXPECT_FALSE(parameter.grad().defined());
+}
+
 TEST(PolicyUpdateTest, IsTheSameWithLibTorchsOperations) {
   std::unique_ptr<Parallel> single = MakeSingle();
   ExpectClose(Train(single.get(), 64), Train(single.get(), 64, Backend::kTorchCpu));

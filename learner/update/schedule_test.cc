@@ -18,6 +18,8 @@ TEST(ScheduleTest, WarmsUpLinearly) {
   EXPECT_DOUBLE_EQ(LearningRate(training, 0, 100), 2e-6);
   EXPECT_DOUBLE_EQ(LearningRate(training, 4, 100), 1e-5);
   EXPECT_DOUBLE_EQ(LearningRate(training, 9, 100), 2e-5);
+  // Of 10 steps a quarter is two and a half: three.
+  EXPECT_DOUBLE_EQ(LearningRate(Settings(0.25), 0, 10), 2e-5 / 3);
 }
 
 TEST(ScheduleTest, DecaysAsAHalfCosineToTheMinimum) {
@@ -26,6 +28,7 @@ TEST(ScheduleTest, DecaysAsAHalfCosineToTheMinimum) {
   EXPECT_NEAR(LearningRate(training, 25, 101), 2e-7 + 1.98e-5 * 0.853553390593, 1e-15);
   EXPECT_NEAR(LearningRate(training, 50, 101), (2e-5 + 2e-7) / 2, 1e-15);
   EXPECT_NEAR(LearningRate(training, 100, 101), 2e-7, 1e-15);
+  EXPECT_NEAR(LearningRate(training, 150, 101), 2e-7, 1e-15) << "it does not rise again";
 }
 
 TEST(ScheduleTest, NeverIsZeroInAShortRun) {
@@ -35,6 +38,8 @@ TEST(ScheduleTest, NeverIsZeroInAShortRun) {
     }
     EXPECT_DOUBLE_EQ(LearningRate(Settings(0.03), 0, total), 2e-5);
   }
+  EXPECT_DOUBLE_EQ(LearningRate(Settings(0.03), 1, 2), 2e-5);
+  EXPECT_DOUBLE_EQ(LearningRate(Settings(0), 0, 1), 2e-5);
 }
 
 }  // namespace

@@ -6,6 +6,7 @@
 
 #include "common/base/status_macros.h"
 #include "common/model/torch_status.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -35,6 +36,7 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
                          absl::Span<const TrainingSequence* const> batch,
                          int64_t micro_batch_tokens, const TokenQuery& query, TokenValues* logprobs,
                          const TokenHead& head, TokenValues* values) {
+  const ActivityScope scope(&LearnerMetrics::Process().activity, LearnerMetrics::kScore);
   // All numbers of the batch are in one flat array, each at a place that follows from the batch
   // alone, so that one all-reduce gives every rank all of them.
   std::vector<size_t> offsets = {0};

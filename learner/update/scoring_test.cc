@@ -66,6 +66,14 @@ TEST_F(ScoringTest, IsTheSameForAnyMicroBatchSizeAndNumberOfRanks) {
   });
 }
 
+TEST_F(ScoringTest, TheTemperatureSharpensTheDistribution) {
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  TokenValues plain, sharp;
+  ASSERT_TRUE(ScoreTokens(*Model(), *single, batch_, 64, {}, &plain).ok());
+  ASSERT_TRUE(ScoreTokens(*Model(), *single, batch_, 64, {.temperature = 0.5}, &sharp).ok());
+  EXPECT_NE(plain, sharp);
+}
+
 TEST_F(ScoringTest, ComputesOnlyWhatIsAskedFor) {
   const std::unique_ptr<Parallel> single = MakeSingle();
   TokenValues untouched = {{7}}, values;

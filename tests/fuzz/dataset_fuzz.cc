@@ -1,14 +1,13 @@
 // Data files in memory and the equations in them: every record or a refusal that names the line.
-#include "common/task/dataset/csv_reader.h"
 #include "common/task/dataset/equation.h"
-#include "common/task/dataset/json_array_reader.h"
+#include "common/task/dataset/record_reader.h"
 #include "tests/fuzz/fuzz.h"
 
 namespace {
 
 using namespace reckon;
 
-void ReadAll(RecordReader&& reader, size_t size) {
+void ReadAll(RecordReader& reader, size_t size) {
   size_t records = 0;
   while (true) {
     const auto record = reader.Next();
@@ -29,8 +28,7 @@ void Check(const absl::StatusOr<WorkedEquation>& worked) {
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string text(TextOf(data, size));
-  ReadAll(CsvReader("a.csv", text), size);
-  ReadAll(JsonArrayReader("a.json", text), size);
+  for (const FileFormat& format : FileFormats()) ReadAll(*format.read("a", text), size);
   Check(WorkInfix(text));
   Check(WorkPrefix(text));
   return 0;

@@ -1,6 +1,9 @@
 """What the process tests share: a tiny model, a small config, runs of `reckon train`, and kills.
 
 Environment: RECKON_BIN, the folder of the programs. Only the standard library is used.
+
+Nothing here depends on how fast the machine is: limits are many times what is needed, and a lease that
+expires because an actor did not run for three seconds sets no group aside.
 """
 
 import hashlib
@@ -26,7 +29,7 @@ data {{
 }}
 resources {{ actors: {actors} learner_ranks: {ranks} }}
 actor {{ max_batch: 8 kv_cache_mib: 64 }}
-coordinator {{ lease_ms: 3000 }}
+coordinator {{ lease_ms: 3000 max_attempts: 1000 }}
 training {{ learning_rate: 1e-3 batch_size: 8 epochs: 2 max_tokens: 1024 }}
 eval {{ samples: 2 max_new_tokens: 16 bootstrap: 50 }}
 stage {{ sft {{ limit: 8 }} }}
@@ -118,7 +121,19 @@ class Train:
             fail(f"the run did not end within {timeout} s", self)
         if code != 0:
             fail(f"exit code {code}", self)
+        self.check_secrets()
         return self
+
+    def check_secrets(self):
+        """No log, metric or result of the run tells its token or a key."""
+        certificates = self.run_dir / "certificates"
+        secrets = [b"PRIVATE KEY", (certificates / "user" / "token").read_bytes().strip()]
+        told = [pathlib.Path(self.log.name), *(self.run_dir / "logs").rglob("*.log"),
+                *self.run_dir.glob("*.json*"), *self.run_dir.glob("eval/*")]
+        for path in told:
+            text = path.read_bytes()
+            if any(secret in text for secret in secrets):
+                fail(f"{path} tells a secret", self)
 
 
 def final_weights(run_dir):
@@ -131,7 +146,7 @@ def fail(message, train=None):
     print(f"FAILED: {message}", file=sys.stderr)
     if train is not None:
         train.log.flush()
-        for path in [pathlib.Path(train.log.name), *sorted((train.run_dir / "logs").glob("*.log"))]:
+        for path in [pathlib.Path(train.log.name), *sorted((train.run_dir / "logs").glob("latest/*.log"))]:
             text = path.read_text(errors="replace").splitlines()[-25:]
             print(f"--- {path}", *text, sep="\n", file=sys.stderr)
         train.process.kill()

@@ -37,7 +37,7 @@ class PlanClientTest : public ::testing::Test {
     ASSERT_TRUE(started.ok()) << started.status();
     server = *std::move(started);
     address = server->address();
-    stub = Coordinator::NewStub(MakeChannel(address));
+    stub = Coordinator::NewStub(*MakeChannel(address, Security::PlainText()));
     client = std::make_unique<PlanClient>(stub.get(), 0, stop.get_token());
     MarkReply reply;
     grpc::ClientContext context;
@@ -196,7 +196,7 @@ TEST_F(PlanClientTest, AnAppendToAFullWindowEndsWhenThePlanCannotContinue) {
 
 TEST_F(PlanClientTest, APlanWhoseGroupsAreAllSetAsideEndsWithTheLastError) {
   std::jthread actor([&](const std::stop_token& ended) {
-    const auto own = Coordinator::NewStub(MakeChannel(address));
+    const auto own = Coordinator::NewStub(*MakeChannel(address, Security::PlainText()));
     while (!ended.stop_requested()) {
       LeaseRequest lease;
       lease.set_actor("a");

@@ -19,7 +19,7 @@ os.environ["http_proxy"] = os.environ["https_proxy"] = "http://127.0.0.1:9"
 
 from harness import BIN, ROOT, Train, expect, fail, final_weights, tiny_model, write_config  # noqa: E402
 
-LIMIT = 180  # seconds
+LIMIT = 600  # seconds
 
 
 def reckon(*args, limit=LIMIT):
@@ -32,13 +32,22 @@ def reckon(*args, limit=LIMIT):
     return done.returncode, done.stderr.splitlines()
 
 
+def read_safetensors(folder):
+    raw = (folder / "model.safetensors").read_bytes()
+    size = struct.unpack("<Q", raw[:8])[0]
+    return json.loads(raw[8:8 + size]), raw[8 + size:]
+
+
+def write_safetensors(folder, header, data):
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(struct.pack("<Q", len(text)) + text + data)
+    return folder
+
+
 def with_wrong_shape(model, folder):
     """A copy of a model folder whose norm of layer 1 has one element less, as its file says."""
     shutil.copytree(model, folder)
-    path = folder / "model.safetensors"
-    raw = path.read_bytes()
-    size = struct.unpack("<Q", raw[:8])[0]
-    header, data = json.loads(raw[8:8 + size]), raw[8 + size:]
+    header, data = read_safetensors(folder)
     header["model.layers.1.input_layernorm.weight"]["shape"][0] -= 1
     begin, end = header["model.layers.1.input_layernorm.weight"]["data_offsets"]
     width = (end - begin) // (header["model.layers.1.input_layernorm.weight"]["shape"][0] + 1)
@@ -46,9 +55,16 @@ def with_wrong_shape(model, folder):
     for entry in header.values():
         if "data_offsets" in entry:
             entry["data_offsets"] = [o - width if o >= end else o for o in entry["data_offsets"]]
-    text = json.dumps(header).encode()
-    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
-    return folder
+    return write_safetensors(folder, header, data)
+
+
+def with_redundant_tensor(model, folder):
+    """A copy of a model folder with a buffer that older versions of transformers stored."""
+    shutil.copytree(model, folder)
+    header, data = read_safetensors(folder)
+    header["model.layers.0.self_attn.rotary_emb.inv_freq"] = {
+        "dtype": "F32", "shape": [4], "data_offsets": [len(data), len(data) + 16]}
+    return write_safetensors(folder, header, data + bytes(16))
 
 
 def cause(lines):
@@ -69,6 +85,17 @@ def a_model_that_does_not_fit_its_config_ends_every_command(folder, model):
         expect("model.layers.1.input_layernorm.weight" in cause(lines), f"{command[0]}: {lines}")
 
 
+def eval_and_score_say_how_far_they_are_and_what_was_left_out(folder, model):
+    model = with_redundant_tensor(model, folder / "redundant")
+    for command, shown in (["eval", "--max-new-tokens", "4"], "greedy  "), (
+            ["score"], "score  "):
+        status, lines = reckon(*command, "--model", model, "--data", "builtin", "--limit", "3")
+        expect(status == 0, f"{command[0]}: exit status {status}: {lines}")
+        expect(any("left out" in line and "inv_freq" in line for line in lines),
+               f"{command[0]} does not say what it left out: {lines}")
+        expect(any(line.startswith(shown) for line in lines), f"{command[0]} shows: {lines}")
+
+
 def samples_that_no_actor_can_score_end_the_run(folder, model):
     programs = folder / "programs"
     programs.mkdir()
@@ -79,7 +106,8 @@ def samples_that_no_actor_can_score_end_the_run(folder, model):
     os.environ.update(RECKON_PROGRAMS=str(programs), RECKON_LIE="fail")
     config = write_config(folder, "unscored", model)
     for command in (["eval", "--model", model, "--data", "builtin", "--limit", "4",
-                     "--max-new-tokens", "8"], ["train", config]):
+                     "--max-new-tokens", "8"],
+                    ["train", config, "--set", "coordinator.max_attempts=3"]):
         status, lines = reckon(*command)
         expect(status == 1, f"{command[0]}: exit status {status}")
         expect("set aside" in cause(lines) and "this actor scores nothing" in cause(lines),
@@ -139,6 +167,7 @@ def main():
         folder = pathlib.Path(name)
         model = tiny_model(folder / "model")
         a_model_that_does_not_fit_its_config_ends_every_command(folder, model)
+        eval_and_score_say_how_far_they_are_and_what_was_left_out(folder, model)
         samples_that_no_actor_can_score_end_the_run(folder, model)
         what_may_heal_is_named_and_heals(folder, model)
         a_run_without_its_store_ends(folder)

@@ -23,8 +23,8 @@ Q, K, V = (f"model.layers.1.self_attn.{p}_proj" for p in "qkv")
 
 def families():
     """(name, config, options of saving, parameters whose gradient is compared)."""
-    from transformers import (LlamaConfig, MistralConfig, Qwen2Config, Qwen3Config, SeedOssConfig,
-                              SmolLM3Config)
+    from transformers import (CwmConfig, LlamaConfig, MistralConfig, Phi3Config, Qwen2Config, Qwen3Config,
+                              SeedOssConfig, SmolLM3Config)
     weights = ["model.embed_tokens.weight", f"{Q}.weight", f"{K}.weight", "model.norm.weight"]
     yield "Llama 2", LlamaConfig(**SHAPE, tie_word_embeddings=False), {}, weights + ["lm_head.weight"]
     yield ("Llama 3.1", LlamaConfig(**SHAPE, rope_parameters=LLAMA3, tie_word_embeddings=False),
@@ -40,6 +40,30 @@ def families():
     yield ("Seed-OSS", SeedOssConfig(
         **SHAPE, head_dim=16, attention_dropout=0, residual_dropout=0), {}, weights + bias)
     yield "Mistral", MistralConfig(**SHAPE, sliding_window=256), {}, weights + ["lm_head.weight"]
+    yield ("CWM", CwmConfig(**SHAPE, head_dim=32, sliding_window=256, pad_token_id=None), {},
+           weights + ["lm_head.weight"])
+    out = "model.layers.1.self_attn.o_proj"
+    mlp = [f"model.layers.1.mlp.{p}_proj.bias" for p in ("gate", "up", "down")]
+    yield ("Llama with biases", LlamaConfig(**SHAPE, attention_bias=True, mlp_bias=True), {},
+           weights + bias + mlp + [f"{out}.weight", f"{out}.bias"])
+    yield ("Seed-OSS, other biases", SeedOssConfig(
+        **SHAPE, head_dim=16, attention_dropout=0, residual_dropout=0, attention_bias=False,
+        attention_out_bias=True, mlp_bias=True), {}, weights + mlp + [f"{out}.bias"])
+    yield "Qwen2.5, YaRN", Qwen2Config(**SHAPE, tie_word_embeddings=True, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 1e6, "factor": 4.0,
+        "original_max_position_embeddings": 64}), {}, weights
+    yield "Llama, YaRN with its options", LlamaConfig(**SHAPE, rope_parameters={
+        "rope_type": "yarn", "rope_theta": 1e4, "factor": 16.0, "beta_fast": 24.0, "beta_slow": 2.0,
+        "mscale": 1.0, "mscale_all_dim": 0.7, "truncate": False,
+        "original_max_position_embeddings": 32}), {}, weights
+    yield "Qwen3 with biases, YaRN's factor given", Qwen3Config(
+        **SHAPE, head_dim=32, attention_bias=True, rope_parameters={
+            "rope_type": "yarn", "rope_theta": 1e6, "factor": 8.0, "attention_factor": 1.3,
+            "original_max_position_embeddings": 64}), {}, weights + bias + [f"{out}.bias"]
+    yield "Phi-3", Phi3Config(**SHAPE, pad_token_id=None, sliding_window=256), {
+        "max_shard_size": "100KB"}, [
+            "model.embed_tokens.weight", "model.layers.1.self_attn.qkv_proj.weight",
+            "model.layers.1.mlp.gate_up_proj.weight", "lm_head.weight"]
     # The layer whose gradients are compared is without RoPE.
     yield "SmolLM3", SmolLM3Config(**SHAPE, no_rope_layers=[1, 0, 1], pad_token_id=None), {}, weights
     norms = [f"model.layers.1.self_attn.{p}_norm.weight" for p in "qk"]

@@ -323,6 +323,72 @@ def compare_chat(tool):
     return failures
 
 
+# Prints where it is from and the variables that transformers gives to a template.
+PRINTS = "{{ %r }}" + "".join("|{{ %s if %s is defined else '-' }}" % (n, n) for n in (
+    "bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "think_token", "image_token", "image"))
+
+
+def folders():
+    """(name, {file: content}), all with one tokenizer.json; contents other than texts are JSON."""
+    config, jinja, tool = "tokenizer_config.json", "chat_template.jinja", "additional_chat_templates/tool_use.jinja"
+    base = {"tokenizer_class": "PreTrainedTokenizerFast", "chat_template": PRINTS % "config"}
+    named = [{"name": "default", "template": PRINTS % "first"}, {"name": "tool_use", "template": "no"},
+             {"name": "default", "template": PRINTS % "second"}]
+    added = {"content": "<s>", "lstrip": False, "rstrip": False, "normalized": False, "single_word": False}
+    special = {"bos_token": added, "eos_token": "</s>", "sep_token": "<sep>", "think_token": "<think>"}
+    decoder = {"added_tokens_decoder": {"2": {**added, "special": True}}}
+    yield "a text", {config: base}
+    yield "a file before it", {config: base, jinja: PRINTS % "jinja"}
+    yield "and others beside it", {config: base, jinja: PRINTS % "jinja", tool: "no"}
+    yield "only others", {config: base, tool: "no"}
+    yield "a default among the others", {config: base, jinja: PRINTS % "jinja", tool: "no",
+                                         "additional_chat_templates/default.jinja": PRINTS % "other"}
+    yield "a list", {config: {**base, "chat_template": named}}
+    yield "a list without a default", {config: {**base, "chat_template": named[1:2]}}
+    yield "an object", {config: {**base, "chat_template": {"default": PRINTS % "object", "rag": "no"}}}
+    yield "none", {config: {**base, "chat_template": None}}
+    yield "tokens", {config: {**base, "bos_token": "<b>", "pad_token": {**added, "__type": "AddedToken"},
+                              "unk_token": None, "image_token": "<i>"}}
+    yield "extra tokens", {config: {**base, "extra_special_tokens": {"image": "<i>", "sep_token": "<x>"}}}
+    yield "a list of extra tokens", {config: {**base, "additional_special_tokens": ["<i>"]}}
+    yield "tokens of an old folder", {config: {**base, "eos_token": "<e>", "pad_token": "<p>"},
+                                      "special_tokens_map.json": special, "added_tokens.json": {"<new>": 3}}
+    yield "tokens of a newer folder", {config: {**base, **decoder, "eos_token": "<e>"},
+                                       "special_tokens_map.json": special}
+    yield "a processor's", {config: base, "chat_template.json": {"chat_template": "no"}}
+
+
+def compare_folders(tool):
+    """Where the chat template and its variables are, in folders of files that disagree."""
+    from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
+    from transformers import AutoTokenizer
+    tokenizer = Tokenizer(models.BPE({"a": 0, "b": 1}, []))
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken("<s>", special=True)])
+    failures = count = 0
+    for name, files in folders():
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = pathlib.Path(temporary)
+            tokenizer.save(str(folder / "tokenizer.json"))
+            (folder / "additional_chat_templates").mkdir()
+            for file, content in files.items():
+                (folder / file).write_text(content if isinstance(content, str) else json.dumps(content))
+            try:
+                wanted = AutoTokenizer.from_pretrained(folder).apply_chat_template(
+                    [{"role": "user", "content": "Hi"}], tokenize=False, add_generation_prompt=True)
+            except ValueError:
+                wanted = None
+            done = subprocess.run([tool, folder], input=json.dumps({"chat": [["user", "Hi"]], "prompt": True}),
+                                  capture_output=True, text=True)
+            have = json.loads(done.stdout) if done.returncode == 0 else None
+            count += 1
+            if have != wanted:
+                failures += 1
+                print(f"folder with {name}: {have} {done.stderr.strip()}, transformers {wanted}")
+    print(f"folders: {count}")
+    return failures
+
+
 def main():
     if len(sys.argv) not in (2, 3):
         sys.exit("usage: text_parity.py TOOL [STRINGS]")
@@ -333,7 +399,7 @@ def main():
     count = int(sys.argv[2]) if len(sys.argv) == 3 else GENERATED
     for start in range(0, count, GENERATED):
         compare_smollm2(comparison, oracle, every, SEED + start)
-    failures = comparison.failures + compare_chat(sys.argv[1])
+    failures = comparison.failures + compare_chat(sys.argv[1]) + compare_folders(sys.argv[1])
     failures += compare_variants(sys.argv[1], every, count // 5)
     sys.exit(f"{failures} differ" if failures else 0)
 

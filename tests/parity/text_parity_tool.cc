@@ -5,7 +5,8 @@
 //   {"decode": [ID, ...], "skip": BOOL} -> TEXT
 //   {"chat": [[ROLE, CONTENT], ...], "prompt": BOOL} -> TEXT, or null if the template refuses
 // Usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON KWARGS_JSON < questions > answers
-// TOKENIZER: a tokenizer.json or a tokenizer.model.
+// TOKENIZER: a tokenizer.json or a tokenizer.model. Or, with all of a model folder's files:
+// text_parity_tool FOLDER < questions > answers
 
 #include <iostream>
 #include <string>
@@ -14,6 +15,7 @@
 #include "absl/strings/match.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/model_texts.h"
 #include "common/text/chat_template.h"
 #include "common/text/json.h"
 #include "common/text/tokenizer.h"
@@ -57,13 +59,24 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
   return json();  // null
 }
 
-absl::Status Run(const char* tokenizer_path, const char* config_path, const char* kwargs) {
-  ASSIGN_OR_RETURN(std::string file, ReadFile(tokenizer_path));
+// The texts of a manifest, from single files.
+absl::Status ReadTexts(const char* tokenizer_path, const char* config_path, WeightManifest* out) {
   const bool is_model = absl::EndsWith(tokenizer_path, ".model");
+  ASSIGN_OR_RETURN(is_model ? *out->mutable_tokenizer_model() : *out->mutable_tokenizer_json(),
+                   ReadFile(tokenizer_path));
+  ASSIGN_OR_RETURN(*out->mutable_tokenizer_config_json(), ReadFile(config_path));
+  return absl::OkStatus();
+}
+
+absl::Status Run(int argc, char** argv) {
+  WeightManifest texts;
+  SideFiles side_files;
+  RETURN_IF_ERROR(argc == 2 ? ReadTokenizerTexts(argv[1], &texts, &side_files)
+                            : ReadTexts(argv[1], argv[2], &texts));
   ASSIGN_OR_RETURN(auto tokenizer,
-                   is_model ? Tokenizer::Create("", file) : Tokenizer::Create(file));
-  ASSIGN_OR_RETURN(std::string config_json, ReadFile(config_path));
-  ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Create(config_json, kwargs));
+                   Tokenizer::Create(texts.tokenizer_json(), texts.tokenizer_model()));
+  ASSIGN_OR_RETURN(ChatTemplate chat,
+                   ChatTemplate::Create(texts.tokenizer_config_json(), argc == 2 ? "" : argv[3]));
   std::string line;
   while (std::getline(std::cin, line)) {
     ASSIGN_OR_RETURN(json question, ParseJson(line));
@@ -78,11 +91,11 @@ absl::Status Run(const char* tokenizer_path, const char* config_path, const char
 
 int main(int argc, char** argv) {
   std::ios::sync_with_stdio(false);
-  if (argc != 4) {
-    std::cerr << "usage: text_parity_tool TOKENIZER TOKENIZER_CONFIG_JSON KWARGS_JSON\n";
+  if (argc != 2 && argc != 4) {
+    std::cerr << "usage: text_parity_tool FOLDER | TOKENIZER TOKENIZER_CONFIG_JSON KWARGS_JSON\n";
     return 2;
   }
-  const absl::Status status = reckon::Run(argv[1], argv[2], argv[3]);
+  const absl::Status status = reckon::Run(argc, argv);
   if (!status.ok()) std::cerr << status << '\n';
   return status.ok() ? 0 : 1;
 }

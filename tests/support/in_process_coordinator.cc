@@ -28,7 +28,7 @@ Reply Call(Coordinator::Stub* stub,
 InProcessCoordinator::InProcessCoordinator(CoreOptions core) : core_(std::move(core)) {
   if (core_.run.empty()) core_.run = "test";
   Start();
-  stub_ = Coordinator::NewStub(MakeChannel(address_));
+  stub_ = Coordinator::NewStub(*MakeChannel(address_, Security::PlainText()));
 }
 
 InProcessCoordinator::~InProcessCoordinator() { Stop(); }

@@ -17,7 +17,7 @@ constexpr uint32_t kLeaseWaitMs = 100;
 
 ScriptedActor::ScriptedActor(const std::string& address, std::string name, Script script,
                              absl::Duration pause)
-    : stub_(Coordinator::NewStub(MakeChannel(address))),
+    : stub_(Coordinator::NewStub(*MakeChannel(address, Security::PlainText()))),
       name_(std::move(name)),
       script_(std::move(script)),
       pause_(pause),

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <string>
 
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 
 namespace reckon {
@@ -15,14 +16,14 @@ TEST(TinyModelTest, IsAFunctionOfItsSeed) {
 }
 
 TEST(TinyModelTest, IsReadBackFromItsFolder) {
-  std::string folder = testing::TempDir() + "/tiny_model";
+  const TempFolder temp;
+  const std::string folder = temp.path() + "/tiny_model";
   ASSERT_TRUE(WriteTinyModel(folder).ok());
   absl::StatusOr<Weights> read = ReadModelFolder(folder);
   ASSERT_TRUE(read.ok()) << read.status();
   Weights made = MakeTinyModel();
   EXPECT_EQ(read->bytes->bytes(), made.bytes->bytes());
   EXPECT_EQ(read->manifest.tokenizer_json(), made.manifest.tokenizer_json());
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

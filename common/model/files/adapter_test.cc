@@ -12,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/kernels/dtype.h"
+#include "common/testing/temp_folder.h"
 #include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -32,11 +33,6 @@ constexpr char kQuery[] = "base_model.model.model.layers.0.self_attn.q_proj";  /
 class AdapterTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    root_ = ::testing::TempDir() + "/adapter_" +
-            ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(root_);
-    base_ = root_ + "/base";
-    folder_ = root_ + "/adapter";
     fs::create_directories(folder_);
     ASSERT_TRUE(WriteTinyModel(base_).ok());
     config_ = {{"peft_type", "LORA"},
@@ -51,8 +47,6 @@ class AdapterTest : public ::testing::Test {
     Add(kQuery, 64, 64);
     Write();
   }
-  void TearDown() override { fs::remove_all(root_); }
-
   void Add(const std::string& layer, int64_t n, int64_t k, int64_t rank = 2) {
     tensors_.push_back(ConstantTensor(layer + ".lora_A.weight", {rank, k}, 0.5));
     tensors_.push_back(ConstantTensor(layer + ".lora_B.weight", {n, rank}, 0.25));
@@ -107,7 +101,9 @@ class AdapterTest : public ::testing::Test {
     ADD_FAILURE() << name;
   }
 
-  std::string root_, base_, folder_;
+  const TempFolder temp_;
+  const std::string& root_ = temp_.path();
+  const std::string base_ = root_ + "/base", folder_ = root_ + "/adapter";
   nlohmann::json config_;
   std::vector<StoredTensor> tensors_;
 };
@@ -170,7 +166,11 @@ TEST_F(AdapterTest, ItsBaseIsGivenOrNamedOrTheErrorSaysWhatToDo) {
 
 TEST_F(AdapterTest, ItsTokenizerIsUsedIfItHasOne) {
   EXPECT_EQ(ReadModelFolder(folder_)->side_files.count("adapter_config.json"), 0u);
-  std::ofstream(base_ + "/chat_template.jinja") << "base";
+  fs::create_directory(base_ + "/additional_chat_templates");
+  for (const char* name : {"chat_template.jinja", "additional_chat_templates/tool_use.jinja",
+                           "special_tokens_map.json", "added_tokens.json"}) {
+    std::ofstream(base_ + "/" + name) << "{}";
+  }
   std::ofstream(base_ + "/LICENSE") << "licence";
   fs::copy(base_ + "/tokenizer.json", folder_ + "/tokenizer.json");
   std::ofstream(folder_ + "/tokenizer_config.json") << R"({"eos_token": "<|endoftext|>"})";

@@ -12,6 +12,7 @@
 #include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/model/files/model_folder.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/tensor_file.h"
@@ -27,15 +28,9 @@ using ::testing::HasSubstr;
 class CheckpointFitTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "/checkpoint_fit_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    file_ = folder_ + "/model.safetensors";
-    std::filesystem::remove_all(folder_);
     ASSERT_TRUE(WriteTinyModel(folder_).ok());
     tensors_ = TensorsOf(whole_);
   }
-  void TearDown() override { std::filesystem::remove_all(folder_); }
-
   void Rename(const std::vector<std::pair<std::string, std::string>>& changes) {
     for (StoredTensor& tensor : tensors_) {
       for (const auto& [from, to] : changes) {
@@ -89,7 +84,9 @@ class CheckpointFitTest : public ::testing::Test {
     return std::string(absl::StripPrefix(status.message(), file_ + ": tensor "));
   }
 
-  std::string folder_, file_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path() + "/model";
+  const std::string file_ = folder_ + "/model.safetensors";
   const Weights whole_ = MakeTinyModel();
   std::vector<StoredTensor> tensors_;
 };

@@ -111,9 +111,7 @@ absl::StatusOr<OpenModel> OpenModelFolder(const std::string& folder, const std::
   // A tokenizer that was saved with the adapter is the one it was trained with.
   RETURN_IF_ERROR(ReadSideFiles(base_folder, &out.side_files, &out.fit.notes));
   if (HasTokenizer(folder)) {
-    for (const char* name : {"tokenizer_config.json", "chat_template.jinja"}) {
-      out.side_files.erase(name);
-    }
+    RemoveTokenizerFiles(&out.side_files);
     RETURN_IF_ERROR(ReadTokenizerTexts(folder, &out.manifest, &out.side_files));
     RETURN_IF_ERROR(ReadSideFiles(folder, &out.side_files, &out.fit.notes));
   }
@@ -178,7 +176,8 @@ absl::StatusOr<Weights> ReadModelFolder(const std::string& folder, const std::st
     RETURN_IF_ERROR(open.adapter->MergeInto(open.manifest, bytes->data()));
   }
   Digest(bytes->bytes(), &open.manifest);
-  return Weights{std::move(open.manifest), std::move(bytes), std::move(open.side_files)};
+  return Weights{std::move(open.manifest), std::move(bytes), std::move(open.side_files),
+                 std::move(open.fit.notes)};
 }
 
 absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& manifest,

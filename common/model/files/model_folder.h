@@ -16,9 +16,10 @@ namespace reckon {
 
 // A weight version in memory.
 struct Weights {
-  WeightManifest manifest;             // whoever publishes it sets version and sources
-  std::shared_ptr<WeightBytes> bytes;  // manifest.total_bytes of them
-  SideFiles side_files = {};           // of the folder that it was read from; never sent
+  WeightManifest manifest;              // whoever publishes it sets version and sources
+  std::shared_ptr<WeightBytes> bytes;   // manifest.total_bytes of them
+  SideFiles side_files = {};            // of the folder that it was read from; never sent
+  std::vector<std::string> notes = {};  // what of that folder was left out or renamed, a line each
 };
 
 // A model folder as Hugging Face's transformers reads and writes it:

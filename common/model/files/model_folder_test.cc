@@ -14,6 +14,7 @@
 #include "common/model/files/safetensors.h"
 #include "common/model/init/random_model.h"
 #include "common/net/channel.h"
+#include "common/testing/temp_folder.h"
 #include "common/text/json.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -27,9 +28,6 @@ using ::testing::HasSubstr;
 class ModelFolder : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "/model_folder_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    std::filesystem::remove_all(folder_);
     ModelConfig config;
     config.vocab_size = 3;
     config.hidden_size = config.intermediate_size = 2;
@@ -46,7 +44,8 @@ class ModelFolder : public ::testing::Test {
     for (size_t i = 0; i < bytes_.size(); ++i) bytes_[i] = static_cast<char>(i);
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string folder_ = temp_.path() + "/model";
   WeightManifest manifest_;
   std::string bytes_;
 };
@@ -74,7 +73,8 @@ TEST_F(ModelFolder, RoundTripKeepsBytesTensorsAndTexts) {
 TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWere) {
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
   EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(), R"({"c": "é"})");
-  const std::string own = R"({"chat_template": "own", "eos_token": "</s>"})", chat = "{{ é }}\n",
+  const std::string own = R"({"chat_template": "own", "eos_token": "</s>", "sep_token": "|"})",
+                    chat = "{{ é }}\n",
                     map = R"({"eos_token": "<e>", "bos_token": {"content": "<s>"}})";
   std::ofstream(folder_ + "/chat_template.jinja") << chat;
   std::ofstream(folder_ + "/tokenizer_config.json") << own;
@@ -82,7 +82,8 @@ TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWer
   const auto read = ReadModelFolder(folder_);
   ASSERT_TRUE(read.ok()) << read.status();
   const std::string joined =
-      R"({"bos_token":{"content":"<s>"},"chat_template":"{{ é }}\n","eos_token":"</s>"})";
+      R"({"bos_token":{"content":"<s>"},"chat_template":"{{ é }}\n","eos_token":"<e>",)"
+      R"("sep_token":"|"})";
   EXPECT_EQ(read->manifest.tokenizer_config_json(), joined);
   const std::string copy = folder_ + "_copy";
   ASSERT_TRUE(WriteModelFolder(copy, read->manifest, read->bytes->bytes(), read->side_files).ok());
@@ -98,6 +99,31 @@ TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWer
   ASSERT_TRUE(
       WriteModelFolder(copy, without->manifest, without->bytes->bytes(), without->side_files).ok());
   EXPECT_FALSE(std::filesystem::exists(copy + "/tokenizer_config.json"));
+}
+
+// The order of transformers' tokenizers; tests/parity/text_parity.py compares it.
+TEST_F(ModelFolder, ChatTemplateIsTakenFromTheFirstPlaceThatHasOne) {
+  ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
+  const auto read = [&] { return ReadModelListing(folder_)->manifest.tokenizer_config_json(); };
+  const auto write = [&](const std::string& name, const std::string& text) {
+    std::ofstream(folder_ + "/" + name) << text;
+  };
+  write("tokenizer_config.json", "{}");
+  write("chat_template.json", R"({"chat_template": "of the processor"})");
+  EXPECT_EQ(read(), R"({"chat_template":"of the processor"})");
+  write("tokenizer_config.json", R"({"chat_template": "own"})");
+  EXPECT_EQ(read(), R"({"chat_template": "own"})");
+  std::filesystem::create_directory(folder_ + "/additional_chat_templates");
+  write("additional_chat_templates/tool_use.jinja", "with tools");
+  write("additional_chat_templates/README.md", "no template");
+  EXPECT_EQ(read(), R"({"chat_template":[{"name":"tool_use"}]})");
+  write("chat_template.jinja", "of the file");
+  EXPECT_EQ(read(), R"({"chat_template":"of the file"})");
+  write("additional_chat_templates/default.jinja", "named default");
+  EXPECT_EQ(read(), R"({"chat_template":"named default"})");
+  write("special_tokens_map.json", R"({"eos_token": "<e>"})");
+  write("tokenizer_config.json", R"({"added_tokens_decoder": {}})");
+  EXPECT_EQ(read(), R"({"added_tokens_decoder":{},"chat_template":"named default"})");
 }
 
 TEST_F(ModelFolder, GenerationConfigIsRead) {
@@ -135,7 +161,7 @@ TEST_F(ModelFolder, WritingReplacesAnExistingFolder) {
   ASSERT_TRUE(weights.ok()) << weights.status();
   EXPECT_EQ(weights->bytes->bytes()[0], 42);
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/leftover"));
-  for (const auto& entry : std::filesystem::directory_iterator(::testing::TempDir())) {
+  for (const auto& entry : std::filesystem::directory_iterator(temp_.path())) {
     EXPECT_EQ(entry.path().string().find(folder_ + ".tmp"), std::string::npos);
   }
 }

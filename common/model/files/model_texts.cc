@@ -1,10 +1,13 @@
 #include "common/model/files/model_texts.h"
 
+#include <algorithm>
 #include <filesystem>
 #include <utility>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/text/json.h"
@@ -13,10 +16,14 @@
 namespace reckon {
 namespace {
 
+namespace fs = std::filesystem;
 using nlohmann::json;
 
 constexpr char kTokenizerConfig[] = "tokenizer_config.json";
 constexpr char kChatTemplate[] = "chat_template.jinja";
+constexpr char kProcessorTemplate[] = "chat_template.json";
+constexpr char kTemplateFolder[] = "additional_chat_templates";
+constexpr size_t kMaxTemplates = 100;  // named in an error
 constexpr char kSpecialTokens[] = "special_tokens_map.json";
 
 bool ValidUtf8(absl::string_view text) {
@@ -48,29 +55,60 @@ absl::StatusOr<std::string> ReadTokenizerModel(const std::string& folder) {
   return absl::IsNotFound(bytes.status()) ? std::string() : bytes;
 }
 
+// The chat_template of the folder's template files; null if there are none. Of those that are not
+// the default the names are enough.
+absl::StatusOr<json> ReadTemplateFiles(const std::string& folder) {
+  ASSIGN_OR_RETURN(std::string chosen, ReadText(folder, kChatTemplate, false));
+  json names = json::array();
+  std::error_code error;
+  for (const auto& entry :
+       fs::directory_iterator(absl::StrCat(folder, "/", kTemplateFolder), error)) {
+    const std::string file = entry.path().filename().string();
+    absl::string_view name = file;
+    if (!absl::ConsumeSuffix(&name, ".jinja") || !ValidUtf8(name)) continue;
+    if (names.size() < kMaxTemplates) names.push_back({{"name", name}});
+    if (name != "default") continue;
+    ASSIGN_OR_RETURN(chosen,
+                     ReadText(folder, absl::StrCat(kTemplateFolder, "/", file).c_str(), true));
+  }
+  if (!chosen.empty()) return json(std::move(chosen));
+  std::sort(names.begin(), names.end());
+  return names.empty() ? json() : names;
+}
+
+absl::Status JoinChatTemplate(const std::string& folder, json* config) {
+  ASSIGN_OR_RETURN(json of_files, ReadTemplateFiles(folder));
+  if (of_files.is_null() && FindField(*config, "chat_template") == nullptr) {
+    ASSIGN_OR_RETURN(const std::string text, ReadText(folder, kProcessorTemplate, false));
+    ASSIGN_OR_RETURN(const json object, ReadObject(folder, kProcessorTemplate, text));
+    if (const json* given = FindField(object, "chat_template")) of_files = *given;
+  }
+  if (!of_files.is_null()) (*config)["chat_template"] = std::move(of_files);
+  return absl::OkStatus();
+}
+
+absl::Status JoinSpecialTokens(const std::string& folder, json* config) {
+  if (config->contains("added_tokens_decoder")) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::string text, ReadText(folder, kSpecialTokens, false));
+  ASSIGN_OR_RETURN(const json map, ReadObject(folder, kSpecialTokens, text));
+  config->update(map);
+  return absl::OkStatus();
+}
+
 absl::Status ReadTokenizerConfig(const std::string& folder, std::string* out,
                                  SideFiles* side_files) {
   ASSIGN_OR_RETURN(std::string text, ReadText(folder, kTokenizerConfig, false));
-  ASSIGN_OR_RETURN(json config, ReadObject(folder, kTokenizerConfig, text));
-  ASSIGN_OR_RETURN(std::string chat, ReadText(folder, kChatTemplate, false));
-  ASSIGN_OR_RETURN(const std::string map_text, ReadText(folder, kSpecialTokens, false));
-  ASSIGN_OR_RETURN(const json map, ReadObject(folder, kSpecialTokens, map_text));
-  bool changed = !chat.empty();
-  if (!chat.empty()) config["chat_template"] = chat;
-  for (const char* token : {"bos_token", "eos_token", "unk_token", "pad_token"}) {
-    const json* given = FindField(map, token);
-    if (given == nullptr || FindField(config, token) != nullptr) continue;
-    config[token] = *given;
-    changed = true;
-  }
-  if (!changed) {
+  ASSIGN_OR_RETURN(const json own, ReadObject(folder, kTokenizerConfig, text));
+  json joined = own;
+  RETURN_IF_ERROR(JoinChatTemplate(folder, &joined));
+  RETURN_IF_ERROR(JoinSpecialTokens(folder, &joined));
+  if (joined == own) {
     *out = std::move(text);
     return absl::OkStatus();
   }
-  *out = config.dump();
+  *out = joined.dump();
   // An empty text here says that there is no such file.
   (*side_files)[kTokenizerConfig] = std::move(text);
-  if (!chat.empty()) (*side_files)[kChatTemplate] = std::move(chat);
   return absl::OkStatus();
 }
 
@@ -96,6 +134,17 @@ bool HasTokenizer(const std::string& folder) {
   std::error_code error;
   return std::filesystem::exists(folder + "/tokenizer.json", error) ||
          std::filesystem::exists(folder + "/tokenizer.model", error);
+}
+
+void RemoveTokenizerFiles(SideFiles* side_files) {
+  for (auto it = side_files->begin(); it != side_files->end();) {
+    bool of_tokenizer = absl::StartsWith(it->first, absl::StrCat(kTemplateFolder, "/"));
+    for (const char* name : {kTokenizerConfig, kChatTemplate, kProcessorTemplate, kSpecialTokens,
+                             "added_tokens.json", "vocab.json", "merges.txt"}) {
+      of_tokenizer |= it->first == name;
+    }
+    it = of_tokenizer ? side_files->erase(it) : std::next(it);
+  }
 }
 
 absl::Status ReadTokenizerTexts(const std::string& folder, WeightManifest* manifest,

@@ -21,12 +21,20 @@ absl::Status ReadModelTexts(const std::string& folder, WeightManifest* manifest)
 // Whether the folder has a tokenizer of its own.
 bool HasTokenizer(const std::string& folder);
 // Reads tokenizer.json or tokenizer.model (SentencePiece), or both, and tokenizer_config.json
-// (optional). The manifest's tokenizer_config_json is what transformers reads from several files:
-// chat_template.jinja replaces its chat_template, and special_tokens_map.json gives the special
-// tokens that it does not name. Where it differs from the file, the file is kept in `side_files`,
-// so that it is written as it was.
+// (optional). The manifest's tokenizer_config_json is what transformers makes of several files:
+//   chat_template          of chat_template.jinja and additional_chat_templates/NAME.jinja, if
+//   there
+//                          are any; else its own; else that of chat_template.json, which
+//                          transformers' processors read and its tokenizers do not
+//   bos_token and others   of special_tokens_map.json, if it has no added_tokens_decoder (folders
+//                          from before 2023); else its own
+// Where it differs from the file, the file is kept in `side_files`, so that it is written as it
+// was.
 absl::Status ReadTokenizerTexts(const std::string& folder, WeightManifest* manifest,
                                 SideFiles* side_files);
+
+// Removes the files of a tokenizer that another one takes the place of.
+void RemoveTokenizerFiles(SideFiles* side_files);
 
 // All of these: NOT_FOUND: the file is missing. INVALID_ARGUMENT: too large, not UTF-8, or, of
 // those that are read here, not a JSON object. Errors name the file.

@@ -14,6 +14,7 @@
 #include "common/model/files/model_folder.h"
 #include "common/model/files/safetensors_file.h"
 #include "common/testing/hostile.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -37,17 +38,11 @@ std::string TensorOf(const std::string& name, const std::string& shape, const st
 class HostileWeights : public ::testing::Test {
  protected:
   void SetUp() override {
-    folder_ = ::testing::TempDir() + "/hostile_" +
-              ::testing::UnitTest::GetInstance()->current_test_info()->name();
-    fs::remove_all(folder_);
-    fs::create_directories(folder_);
     Write("config.json", R"({"model_type":"llama","vocab_size":4,"hidden_size":2,)"
                          R"("intermediate_size":2,"num_hidden_layers":1,"num_attention_heads":1,)"
                          R"("max_position_embeddings":8,"tie_word_embeddings":true})");
     Write("tokenizer.json", "{}");
   }
-  void TearDown() override { fs::remove_all(folder_); }
-
   std::string PathOf(const std::string& name) const { return folder_ + "/" + name; }
   std::string Read(const std::string& name) const { return *ReadFile(PathOf(name)); }
   // `holes`: bytes after the text that occupy no disk space.
@@ -64,7 +59,8 @@ class HostileWeights : public ::testing::Test {
     reading.Expect(status, field, 0);
   }
 
-  std::string folder_;
+  const TempFolder temp_;
+  const std::string& folder_ = temp_.path();
 };
 
 TEST_F(HostileWeights, LengthsAreCheckedBeforeAnyAllocation) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 
@@ -13,8 +14,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 TEST(SideFilesTest, CarriesWhatOtherProgramsNeedAndNoWeights) {
-  const std::string folder = ::testing::TempDir() + "/side_files_test";
-  std::filesystem::remove_all(folder);
+  const TempFolder temp;
+  const std::string& folder = temp.path();
   std::filesystem::create_directories(folder + "/additional_chat_templates");
   std::filesystem::create_directories(folder + "/checkpoint-1");
   for (const char* name :
@@ -44,7 +45,6 @@ TEST(SideFilesTest, CarriesWhatOtherProgramsNeedAndNoWeights) {
   EXPECT_EQ(files["additional_chat_templates/tools.jinja"],
             "content of additional_chat_templates/tools.jinja");
   EXPECT_THAT(notes, ElementsAre(HasSubstr("left out huge.txt, which is too large")));
-  std::filesystem::remove_all(folder);
 }
 
 }  // namespace

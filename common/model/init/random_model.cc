@@ -60,7 +60,8 @@ void Fill(const TensorEntry& tensor, uint64_t seed, char* out) {
 }  // namespace
 
 WeightManifest RandomModelManifest(const ModelConfig& config) {
-  CHECK(!config.qkv_bias && !config.qk_norm && config.rope.scaling == RopeSettings::kNone)
+  CHECK(!config.qkv_bias && !config.mlp_bias && !config.fused && !config.qk_norm &&
+        config.rope.scaling == RopeSettings::kNone)
       << "config.json below describes a plain Llama";
   WeightManifest manifest;
   manifest.set_config_json(ConfigJson(config));

@@ -29,6 +29,7 @@ struct LinearWeight {
   PackedMatrix backward;    // CPU kernels: W, n x k; only if trainable
   at::Tensor torch_weight;  // LibTorch: W, [n, k]
   at::Tensor bias;          // [n] fp32, or undefined
+  at::Tensor masked;        // of the head: int64 columns whose logits are -inf, or undefined
   // What a backward pass adds gradients to; empty unless trained. The head's leaf may have more
   // rows than n (ModelConfig::unused_rows), which get no gradient.
   std::vector<at::Tensor> parts;       // [n_i, k] fp32 leaves
@@ -82,7 +83,7 @@ class Ops {
                              Dtype dtype) const = 0;
   // x [rows, k] -> x W^T + bias [rows, n], of x's dtype.
   virtual at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight) const = 0;
-  // residual [rows, n] fp32 + x [rows, k] W^T -> [rows, n] fp32; no bias.
+  // residual [rows, n] fp32 + x [rows, k] W^T + bias -> [rows, n] fp32.
   virtual at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,
                                const LinearWeight& weight) const = 0;
   // qkv [rows, (heads + 2 * kv_heads) * dim]: the RMS norm of each query head by `query`, of each
@@ -91,12 +92,12 @@ class Ops {
                               const TableWeight& key, int64_t heads, int64_t kv_heads, int64_t dim,
                               double eps) const = 0;
   // Rotates the first `heads` heads of x [rows, m] by positions [rows] int32 times frequency
-  // [dim / 2] fp32 (rotary position embedding, config.h).
+  // [dim / 2] fp32 (rotary position embedding, config.h) and multiplies them by `magnitude`.
   virtual at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads,
-                          int64_t dim, const at::Tensor& frequency) const = 0;
+                          int64_t dim, const at::Tensor& frequency, double magnitude) const = 0;
   // gate_up [rows, 2n] -> silu(gate) * up [rows, n].
   virtual at::Tensor SwiGlu(const at::Tensor& gate_up) const = 0;
-  // hidden [rows, k] -> logits [rows, vocab] fp32. Records no backward.
+  // hidden [rows, k] -> logits [rows, vocab] fp32, -inf where masked. Records no backward.
   virtual at::Tensor HeadLogits(const at::Tensor& hidden, const LinearWeight& head) const = 0;
   // hidden [rows, k], targets [rows] int32 -> [rows] fp32, the log-probability of each target under
   // softmax(logits * InverseTemperature(temperature)) (sampling.h). Holds the logits of a bounded

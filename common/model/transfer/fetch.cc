@@ -62,8 +62,9 @@ absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest,
 
 }  // namespace
 
-absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_token stop,
-                                     const FetchProgress& progress) {
+absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
+                                     const std::shared_ptr<const Security>& security,
+                                     std::stop_token stop, const FetchProgress& progress) {
   RETURN_IF_ERROR(CheckManifest(manifest));
   std::string what = absl::StrCat("weight version ", manifest.version());
   if (manifest.sources().empty()) {
@@ -78,9 +79,11 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest, std::stop_t
   for (int pass = 0; pass < kPasses && retry; ++pass) {
     retry = false;  // a retry cures neither damage nor a dropped version
     for (const std::string& source : manifest.sources()) {
-      auto stub = WeightSource::NewStub(MakeChannel(source));
+      const auto channel = MakeChannel(source, security, Service::kWeightSource);
       progress(source);
-      absl::Status status;
+      absl::Status status = channel.status();
+      std::unique_ptr<WeightSource::Stub> stub;
+      if (status.ok()) stub = WeightSource::NewStub(*channel);
       while (status.ok() && next < chunks) {
         uint64_t end = std::min(chunks, next + kChunksPerCall);
         status = FetchSome(stub.get(), manifest, end, stop, buffer->data(), &next,

@@ -11,9 +11,11 @@
 
 namespace reckon {
 
-absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(const std::string& listen) {
+absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
+    const std::string& listen, const std::shared_ptr<const Security>& security,
+    const std::string& announce) {
   std::unique_ptr<WeightServer> server(new WeightServer);
-  RETURN_IF_ERROR(server->Listen(listen));
+  RETURN_IF_ERROR(server->Listen(listen, security, announce));
   return server;
 }
 
@@ -21,24 +23,23 @@ WeightServer::~WeightServer() {
   if (server_) server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
 }
 
-absl::Status WeightServer::Listen(const std::string& listen) {
+absl::Status WeightServer::Listen(const std::string& listen,
+                                  const std::shared_ptr<const Security>& security,
+                                  const std::string& announce) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
-  if (address.is_wildcard()) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("listen address '", listen,
-                     "': other machines fetch weights from it; give this machine's name"));
-  }
+  // Before the port is open, so that a bad name opens none.
+  RETURN_IF_ERROR(AnnouncedAddress(address, announce).status());
   int port = 0;
   grpc::ServerBuilder builder;
-  ConfigureServer(&builder);
-  builder.AddListeningPort(listen, grpc::InsecureServerCredentials(), &port);
+  RETURN_IF_ERROR(ListenOn(address, security, &builder, &port));
   builder.RegisterService(static_cast<WeightSource::Service*>(this));
   server_ = builder.BuildAndStart();
   if (!server_ || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));
   }
   address.port = static_cast<uint16_t>(port);
-  address_ = address.ToString();
+  ASSIGN_OR_RETURN(const HostPort announced, AnnouncedAddress(address, announce));
+  address_ = announced.ToString();
   return absl::OkStatus();
 }
 
@@ -82,6 +83,7 @@ grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
     chunk.set_index(index);
     chunk.set_data(part.data(), part.size());
     if (context->IsCancelled() || !writer->Write(chunk)) break;
+    bytes_sent_ += part.size();
   }
   return grpc::Status::OK;
 }

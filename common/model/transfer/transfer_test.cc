@@ -45,8 +45,7 @@ class BadSource : public WeightSource::Service {
   BadSource(Weights weights, Fault fault, uint64_t at)
       : weights_(std::move(weights)), fault_(fault), at_(at) {
     grpc::ServerBuilder builder;
-    ConfigureServer(&builder);
-    builder.AddListeningPort("127.0.0.1:0", grpc::InsecureServerCredentials(), &port_);
+    EXPECT_TRUE(ListenOn({"127.0.0.1", 0}, Security::PlainText(), &builder, &port_).ok());
     builder.RegisterService(this);
     server_ = builder.BuildAndStart();
   }
@@ -97,7 +96,7 @@ constexpr int64_t kSize = 2 * kChunkBytes + 4096;
 class Transfer : public ::testing::Test {
  protected:
   void SetUp() override {
-    auto server = WeightServer::Start("127.0.0.1:0");
+    auto server = WeightServer::Start("127.0.0.1:0", Security::PlainText());
     ASSERT_TRUE(server.ok()) << server.status();
     server_ = std::move(*server);
     weights_ = MakeWeights(3, kSize);
@@ -117,24 +116,25 @@ class Transfer : public ::testing::Test {
 
 TEST_F(Transfer, FetchesEveryByte) {
   manifest_.add_sources(server_->address());
-  ExpectGood(FetchWeights(manifest_, {}));
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
 TEST_F(Transfer, ADroppedVersionIsNotFound) {
   manifest_.add_sources(server_->address());
   server_->Drop(3);
-  EXPECT_EQ(FetchWeights(manifest_, {}).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kNotFound);
 }
 
 TEST_F(Transfer, ADeadSourceIsSkipped) {
   manifest_.add_sources("127.0.0.1:1");
   manifest_.add_sources(server_->address());
-  ExpectGood(FetchWeights(manifest_, {}));
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
 TEST_F(Transfer, OnlyDeadSourcesAreUnavailable) {
   manifest_.add_sources("127.0.0.1:1");
-  auto status = FetchWeights(manifest_, {}).status();
+  auto status = FetchWeights(manifest_, Security::PlainText(), {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(status.ToString(), HasSubstr("127.0.0.1:1"));
 }
@@ -144,9 +144,10 @@ class Damage : public Transfer, public ::testing::WithParamInterface<BadSource::
 TEST_P(Damage, IsDataLossAloneAndCuredByASecondSource) {
   BadSource bad(weights_, GetParam(), 1);
   manifest_.add_sources(bad.address());
-  EXPECT_EQ(FetchWeights(manifest_, {}).status().code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kDataLoss);
   manifest_.add_sources(server_->address());
-  ExpectGood(FetchWeights(manifest_, {}));
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Faults, Damage,
@@ -157,20 +158,21 @@ INSTANTIATE_TEST_SUITE_P(Faults, Damage,
 TEST_F(Transfer, ExcessChunksAreNeverStored) {
   BadSource bad(weights_, BadSource::Fault::kTooMany, 0);
   manifest_.add_sources(bad.address());
-  ExpectGood(FetchWeights(manifest_, {}));  // every byte of the version was verified
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(),
+                          {}));  // every byte of the version was verified
 }
 
 TEST_F(Transfer, ContinuesAtTheMissingChunkWithTheNextSource) {
   BadSource first(weights_, BadSource::Fault::kEndEarly, 1);  // chunk 0, then nothing
   manifest_.add_sources(first.address());
   manifest_.add_sources(server_->address());
-  ExpectGood(FetchWeights(manifest_, {}));
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
   EXPECT_EQ(first.calls(), 1);
   BadSource tail(weights_, BadSource::Fault::kEndEarly, 3);
   manifest_.clear_sources();
   manifest_.add_sources(first.address());
   manifest_.add_sources(tail.address());
-  ExpectGood(FetchWeights(manifest_, {}));
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
 TEST_F(Transfer, StopEndsAHangingFetchAtOnce) {
@@ -182,7 +184,7 @@ TEST_F(Transfer, StopEndsAHangingFetchAtOnce) {
     stop.request_stop();
   });
   // Without the stop it would be DEADLINE_EXCEEDED, half a minute later.
-  EXPECT_EQ(FetchWeights(manifest_, stop.get_token()).status().code(),
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), stop.get_token()).status().code(),
             absl::StatusCode::kCancelled);
   stopper.join();
 }
@@ -191,8 +193,8 @@ TEST_F(Transfer, TellsOfEachSourceAndChunk) {
   manifest_.add_sources("127.0.0.1:1");
   manifest_.add_sources(server_->address());
   std::vector<std::string> told;
-  ExpectGood(
-      FetchWeights(manifest_, {}, [&](const std::string& source) { told.push_back(source); }));
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {},
+                          [&](const std::string& source) { told.push_back(source); }));
   const std::string good = server_->address();
   EXPECT_THAT(told, ElementsAre("127.0.0.1:1", good, good, good, good)) << "three chunks";
 }
@@ -201,12 +203,13 @@ TEST_F(Transfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {
   BadSource source(weights_, BadSource::Fault::kFlipByte, 0);
   manifest_.add_sources(source.address());
   manifest_.set_total_bytes(1ull << 60);
-  EXPECT_EQ(FetchWeights(manifest_, {}).status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kInvalidArgument);
   EXPECT_EQ(source.calls(), 0);
 }
 
 TEST_F(Transfer, RangesOutsideTheVersionAreInvalid) {
-  auto stub = WeightSource::NewStub(MakeChannel(server_->address()));
+  auto stub = WeightSource::NewStub(*MakeChannel(server_->address(), Security::PlainText()));
   for (auto [first, count] :
        {std::pair<uint64_t, uint64_t>{3, 1}, {2, 2}, {1, ~0ull}, {~0ull, 2}}) {
     FetchChunksRequest request;
@@ -222,9 +225,19 @@ TEST_F(Transfer, RangesOutsideTheVersionAreInvalid) {
   }
 }
 
+TEST(WeightServer, TellsTheHostThatItIsToAnnounce) {
+  const auto server = WeightServer::Start("127.0.0.1:0", Security::PlainText(), "node-7");
+  ASSERT_TRUE(server.ok()) << server.status();
+  EXPECT_THAT((*server)->address(), ::testing::MatchesRegex("node-7:[1-9][0-9]*"));
+}
+
 TEST(WeightServer, RefusesAddressesThatOthersCannotReach) {
-  EXPECT_EQ(WeightServer::Start("0.0.0.0:0").status().code(), absl::StatusCode::kInvalidArgument);
-  EXPECT_EQ(WeightServer::Start("nonsense").status().code(), absl::StatusCode::kInvalidArgument);
+  for (const auto& [listen, announce] :
+       {std::pair{"nonsense", ""}, {"127.0.0.1:0", "0.0.0.0"}, {"127.0.0.1:0", "node-7:1"}}) {
+    EXPECT_EQ(WeightServer::Start(listen, Security::PlainText(), announce).status().code(),
+              absl::StatusCode::kInvalidArgument)
+        << listen << " " << announce;
+  }
 }
 
 }  // namespace

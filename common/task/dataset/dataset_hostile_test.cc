@@ -8,15 +8,23 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/dataset/record_reader.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
 
 struct Hostile {
   const char* name;
-  const char* extension;
+  std::string extension;
   std::string content;
 };
+
+std::vector<std::string> Extensions() {
+  std::vector<std::string> out = {".jsonl"};
+  for (const FileFormat& format : FileFormats()) out.emplace_back(format.extension);
+  return out;
+}
 
 std::vector<Hostile> Files() {
   const std::string mb(2 << 20, 'x');
@@ -25,7 +33,7 @@ std::vector<Hostile> Files() {
   std::string deep;
   for (int i = 0; i < 50000; ++i) deep += "( ";
   std::vector<Hostile> files;
-  for (const char* extension : {".jsonl", ".json", ".csv"}) {
+  for (const std::string& extension : Extensions()) {
     files.push_back({"empty", extension, ""});
     files.push_back({"spaces", extension, " \n \r\n\t"});
     files.push_back({"NUL", extension, std::string("\0\0\0\n\0", 5)});
@@ -54,8 +62,9 @@ std::vector<Hostile> Files() {
 }
 
 TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
+  const TempFolder folder;
   for (const Hostile& file : Files()) {
-    const std::string path = ::testing::TempDir() + "/hostile" + file.extension;
+    const std::string path = folder.path() + "/hostile" + file.extension;
     ASSERT_TRUE(WriteFileAtomically(path, file.content).ok());
     DataSettings data;
     data.set_train(path);
@@ -75,13 +84,13 @@ TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
 }
 
 TEST(DatasetHostileTest, AFolderIsRefused) {
-  for (const char* extension : {".jsonl", ".json", ".csv"}) {
-    const std::string path = ::testing::TempDir() + "/folder" + extension;
+  const TempFolder folder;
+  for (const std::string& extension : Extensions()) {
+    const std::string path = folder.path() + "/folder" + extension;
     std::filesystem::create_directory(path);
     DataSettings data;
     data.set_train(path);
     EXPECT_FALSE(LoadProblems(data, Split::kTrain).ok()) << path;
-    std::filesystem::remove(path);
   }
 }
 

@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/task/reward/number.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -21,7 +22,6 @@ class DatasetTest : public ::testing::Test {
  protected:
   // Loads `content` as the training file.
   absl::StatusOr<std::vector<Problem>> Load(const std::string& content) {
-    path_ = ::testing::TempDir() + "/problems.jsonl";
     EXPECT_TRUE(WriteFileAtomically(path_, content).ok());
     data_.set_train(path_);
     return LoadProblems(data_, Split::kTrain);
@@ -33,7 +33,8 @@ class DatasetTest : public ::testing::Test {
   }
 
   DataSettings data_;
-  std::string path_;
+  const TempFolder folder_;
+  const std::string path_ = folder_.path() + "/problems.jsonl";
 };
 
 TEST_F(DatasetTest, ReadsWorkedSolutions) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -14,7 +15,8 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 
 std::string Write(const std::string& content) {
-  const std::string path = ::testing::TempDir() + "/lines.txt";
+  static const TempFolder folder;
+  const std::string path = folder.path() + "/lines.txt";
   EXPECT_TRUE(WriteFileAtomically(path, content).ok());
   return path;
 }
@@ -61,7 +63,7 @@ TEST(LineReaderTest, ALongerLineIsAnErrorWithItsNumber) {
 
 TEST(LineReaderTest, MissingFilesAndFoldersAreErrors) {
   EXPECT_EQ(LineReader::Open("/nowhere/x.jsonl", 4).status().code(), absl::StatusCode::kNotFound);
-  auto folder = LineReader::Open(::testing::TempDir(), 4);
+  auto folder = LineReader::Open(TempFolder().path(), 4);
   if (folder.ok()) {
     EXPECT_THAT(folder->Next().status().message(), HasSubstr("cannot read"));
   }

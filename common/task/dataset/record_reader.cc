@@ -44,14 +44,22 @@ class JsonlReader final : public RecordReader {
   LineReader lines_;
 };
 
+template <typename Reader>
+std::unique_ptr<RecordReader> Read(std::string name, std::string content) {
+  return std::make_unique<Reader>(std::move(name), std::move(content));
+}
+
+constexpr FileFormat kFormats[] = {{".csv", Read<CsvReader>}, {".json", Read<JsonArrayReader>}};
+
 }  // namespace
 
+absl::Span<const FileFormat> FileFormats() { return kFormats; }
+
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::string& path) {
-  const bool csv = absl::EndsWithIgnoreCase(path, ".csv");
-  if (csv || absl::EndsWithIgnoreCase(path, ".json")) {
+  for (const FileFormat& format : kFormats) {
+    if (!absl::EndsWithIgnoreCase(path, format.extension)) continue;
     ASSIGN_OR_RETURN(std::string content, ReadFile(path, kMaxFileBytes));
-    if (csv) return std::make_unique<CsvReader>(path, std::move(content));
-    return std::make_unique<JsonArrayReader>(path, std::move(content));
+    return format.read(path, std::move(content));
   }
   ASSIGN_OR_RETURN(LineReader lines, LineReader::Open(path, kMaxRecordBytes));
   return std::make_unique<JsonlReader>(path, std::move(lines));

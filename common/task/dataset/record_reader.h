@@ -8,6 +8,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/types/span.h"
 #include "common/text/json.h"
 
 namespace reckon {
@@ -32,9 +33,18 @@ class RecordReader {
 inline constexpr size_t kMaxRecordBytes = 1 << 20;
 inline constexpr int kMaxRecordDepth = 16;
 
-// Opens a data file by its extension: ".csv" (CsvReader), ".json" (JsonArrayReader), anything else
-// is JSONL, one object a line. JSONL is streamed; the other two are read whole, up to 256 MiB.
-// NOT_FOUND when there is no such file.
+// A format whose files are read whole.
+struct FileFormat {
+  absl::string_view extension;
+  // `name` is the file's name in errors.
+  std::unique_ptr<RecordReader> (*read)(std::string name, std::string content);
+};
+
+// ".csv" (CsvReader) and ".json" (JsonArrayReader).
+absl::Span<const FileFormat> FileFormats();
+
+// Opens a data file by its extension: one of FileFormats, up to 256 MiB; anything else is JSONL,
+// one object a line, and is streamed. NOT_FOUND when there is no such file.
 absl::StatusOr<std::unique_ptr<RecordReader>> OpenRecords(const std::string& path);
 
 }  // namespace reckon

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/task/dataset/dataset.h"
+#include "common/testing/temp_folder.h"
 
 namespace reckon {
 namespace {
@@ -18,7 +19,8 @@ TEST(ValidationSplitTest, HoldsOutByTheQuestionAlone) {
     content += line;
     reversed = line + reversed;
   }
-  const std::string path = ::testing::TempDir() + "/split.jsonl";
+  const TempFolder folder;
+  const std::string path = folder.path() + "/split.jsonl";
   DataSettings data;
   data.set_train(path);
   data.set_validation_fraction(0.2);

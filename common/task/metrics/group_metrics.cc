@@ -55,7 +55,7 @@ double Percentile(const std::vector<double>& sorted, double share) {
 double Mean(const std::vector<double>& values) {
   double sum = 0;
   for (double value : values) sum += value;
-  return sum / static_cast<double>(values.size());
+  return values.empty() ? 0 : sum / static_cast<double>(values.size());
 }
 
 // The same seed draws the same prompts for every metric, so their intervals are comparable.
@@ -106,45 +106,41 @@ void GroupMetrics::AddOverlong(uint64_t prompts, uint64_t samples) {
   for (uint64_t i = 0; i < prompts; ++i) groups_.push_back({.samples = samples});
 }
 
-Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
+template <typename Value>
+std::vector<double> GroupMetrics::OfGroups(Value value) const {
   std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(group.majority_correct);
-  return Bootstrap(values, bootstrap, seed);
+  for (const Group& group : groups_) values.push_back(static_cast<double>(value(group)));
+  return values;
+}
+
+Estimate GroupMetrics::MajAtK(uint32_t bootstrap, uint64_t seed) const {
+  return Bootstrap(OfGroups([](const Group& g) { return g.majority_correct; }), bootstrap, seed);
 }
 
 Estimate GroupMetrics::RerankAtK(uint32_t bootstrap, uint64_t seed) const {
-  std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(group.best_correct);
-  return Bootstrap(values, bootstrap, seed);
+  return Bootstrap(OfGroups([](const Group& g) { return g.best_correct; }), bootstrap, seed);
 }
 
 Estimate GroupMetrics::RerankWeightedAtK(uint32_t bootstrap, uint64_t seed) const {
-  std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(group.weighted_correct);
-  return Bootstrap(values, bootstrap, seed);
+  return Bootstrap(OfGroups([](const Group& g) { return g.weighted_correct; }), bootstrap, seed);
 }
 
 Estimate GroupMetrics::RerankGain(uint32_t bootstrap, uint64_t seed) const {
-  std::vector<double> values;
-  for (const Group& group : groups_) {
-    values.push_back(static_cast<double>(group.weighted_correct) -
-                     static_cast<double>(group.majority_correct));
-  }
-  return Bootstrap(values, bootstrap, seed);
+  const auto gain = [](const Group& g) {
+    return static_cast<int>(g.weighted_correct) - static_cast<int>(g.majority_correct);
+  };
+  return Bootstrap(OfGroups(gain), bootstrap, seed);
 }
 
 Estimate GroupMetrics::PassAtK(uint32_t bootstrap, uint64_t seed) const {
-  std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(group.correct > 0);
-  return Bootstrap(values, bootstrap, seed);
+  return Bootstrap(OfGroups([](const Group& g) { return g.correct > 0; }), bootstrap, seed);
 }
 
 Estimate GroupMetrics::MeanAtOne(uint32_t bootstrap, uint64_t seed) const {
-  std::vector<double> values;
-  for (const Group& group : groups_) {
-    values.push_back(static_cast<double>(group.correct) / static_cast<double>(group.samples));
-  }
-  return Bootstrap(values, bootstrap, seed);
+  const auto share = [](const Group& g) {
+    return static_cast<double>(g.correct) / static_cast<double>(g.samples);
+  };
+  return Bootstrap(OfGroups(share), bootstrap, seed);
 }
 
 double GroupMetrics::PassAt(uint32_t k) const {
@@ -157,7 +153,7 @@ double GroupMetrics::PassAt(uint32_t k) const {
     }
     values.push_back(1 - none);
   }
-  return values.empty() ? 0 : Mean(values);
+  return Mean(values);
 }
 
 std::map<std::string, double> GroupMetrics::PassAtPowersOfTwo(uint32_t samples) const {
@@ -169,17 +165,11 @@ std::map<std::string, double> GroupMetrics::PassAtPowersOfTwo(uint32_t samples) 
 }
 
 double GroupMetrics::DistinctCorrectTexts() const {
-  std::vector<double> values;
-  for (const Group& group : groups_) values.push_back(static_cast<double>(group.distinct_texts));
-  return values.empty() ? 0 : Mean(values);
+  return Mean(OfGroups([](const Group& g) { return g.distinct_texts; }));
 }
 
 double GroupMetrics::DistinctCorrectEquations() const {
-  std::vector<double> values;
-  for (const Group& group : groups_) {
-    values.push_back(static_cast<double>(group.distinct_equations));
-  }
-  return values.empty() ? 0 : Mean(values);
+  return Mean(OfGroups([](const Group& g) { return g.distinct_equations; }));
 }
 
 std::map<std::string, uint64_t> GroupMetrics::VerdictCounts() const {

@@ -60,6 +60,10 @@ class GroupMetrics {
     uint64_t samples = 0, correct = 0;
     uint64_t distinct_texts = 0, distinct_equations = 0;  // of the correct ones
   };
+  // value(group) of each group.
+  template <typename Value>
+  std::vector<double> OfGroups(Value value) const;
+
   std::vector<Group> groups_;
   std::map<Verdict, uint64_t> verdicts_;
   uint64_t overlong_ = 0;  // samples

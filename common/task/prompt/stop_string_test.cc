@@ -1,9 +1,8 @@
 #include "common/task/prompt/stop_string.h"
 
-#include <map>
-
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "tests/support/table_tokenizer.h"
 
 namespace reckon {
 namespace {
@@ -13,23 +12,9 @@ using ::testing::IsEmpty;
 
 constexpr uint32_t kEnd = 0, kOtherEnd = 9;
 
-// Tokens with the texts that the test gives them.
-class Texts : public Tokenizer {
- public:
-  using Ids = absl::StatusOr<std::vector<uint32_t>>;
-  Ids Encode(absl::string_view, bool) const override { return std::vector<uint32_t>(); }
-  Ids EncodeBeginning(absl::string_view) const override { return std::vector<uint32_t>(); }
-  Ids EncodeWhole(absl::string_view) const override { return std::vector<uint32_t>(); }
-  std::string Decode(absl::Span<const uint32_t>, bool) const override { return ""; }
-  absl::string_view TokenBytes(uint32_t id) const override {
-    static const std::map<uint32_t, std::string>* const texts = new std::map<uint32_t, std::string>{
-        {1, " #### 5"}, {2, "\n"}, {3, "Question"}, {4, ":"}, {5, "5\n"}};
-    auto found = texts->find(id);
-    return found == texts->end() ? "" : found->second;
-  }
-  std::optional<uint32_t> TokenId(absl::string_view) const override { return std::nullopt; }
-  size_t vocab_size() const override { return 10; }
-};
+TableTokenizer Texts() {
+  return TableTokenizer({"", " #### 5", "\n", "Question", ":", "5\n", "", "", "", ""});
+}
 
 Rollout Sampled(const std::vector<uint32_t>& tokens, const std::string& completion) {
   Rollout rollout;

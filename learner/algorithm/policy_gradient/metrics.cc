@@ -42,6 +42,7 @@ absl::Status StepMetrics::Report(RunState& run, int64_t steps) {
       100 * Get("response_length/clip_ratio"), Get("staleness/mean"), Get("mismatch_kl"),
       Get("perf/throughput")));
   run.reporter->Update(static_cast<double>(run.cursor.round() + 1), Get("perf/throughput"));
+  run.reporter->CountSamples(Get("num_samples"), Get("num_tokens"));
   return run.reporter->Write(values_);
 }
 

@@ -7,10 +7,10 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
-#include "common/task/reward/solution_steps.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
 #include "learner/loss/ppo_loss.h"
+#include "learner/report/learner_metrics.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 #include "learner/sampling/backtracking.h"
@@ -35,6 +35,15 @@ absl::Status BroadcastRollouts(Parallel& parallel, std::vector<Rollout>* rollout
     if (!(*rollouts)[i].ParseFromString(message.rollouts(i))) return damaged;
   }
   return absl::OkStatus();
+}
+
+// Versions between the policy that sampled the rollout's oldest token and `version`.
+double StalenessOf(const Rollout& rollout, uint64_t version) {
+  uint64_t oldest = version;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() == TokenSpan::SAMPLED) oldest = std::min(oldest, span.weight_version());
+  }
+  return static_cast<double>(version - oldest);
 }
 
 std::vector<const TrainingSequence*> SequencesOf(absl::Span<const Experience* const> samples) {
@@ -112,15 +121,16 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& 
 absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankContext& ranks) {
   ASSIGN_OR_RETURN(const std::vector<Rollout> rollouts, NextRollouts(ranks));
   const RewardList actor_rewards = ActorRewards(settings_.reward());
-  const int64_t num_tokens = ranks.run.model->config().num_tokens();
+  const ModelConfig& model = ranks.run.model->config();
   Experiences batch;
   for (const Rollout& rollout : rollouts) {
     batch.push_back(MakeExperience(rollout, actor_rewards));
     // Actors sent these tokens, and neither the embedding nor the head checks its index.
     for (uint32_t token : batch.back().sequence.tokens) {
-      if (token < num_tokens) continue;
-      return absl::InvalidArgumentError(absl::StrCat(
-          "a rollout's token ", token, " is not in the model's vocabulary of ", num_tokens));
+      if (model.HasToken(token)) continue;
+      return absl::InvalidArgumentError(absl::StrCat("a rollout's token ", token,
+                                                     " is not in the model's vocabulary of ",
+                                                     model.num_tokens()));
     }
   }
   RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), rollouts, &batch));
@@ -128,6 +138,8 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankCont
 }
 
 absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& ranks) {
+  LearnerMetrics& metrics = LearnerMetrics::Process();
+  const ActivityScope wait(&metrics.activity, LearnerMetrics::kWaitRollouts);
   std::vector<Rollout> rollouts;
   if (ranks.leader != nullptr) {
     const int64_t step = ranks.run.cursor.round();
@@ -141,7 +153,10 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
     rollouts = *std::move(next);
     const RunData& data = ranks.leader->data;
     const std::vector<uint32_t> ends = data.training->StopTokenIds();
-    for (Rollout& rollout : rollouts) EndAtStopString(*data.tokenizer, ends, &rollout);
+    for (Rollout& rollout : rollouts) {
+      EndAtStopString(*data.tokenizer, ends, &rollout);
+      metrics.staleness.Observe(StalenessOf(rollout, ranks.run.cursor.version()));
+    }
   }
   RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
   return rollouts;
@@ -151,19 +166,17 @@ absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences)
   std::vector<const Experience*> samples;
   for (const Experience& experience : *experiences) samples.push_back(&experience);
   const std::vector<const TrainingSequence*> sequences = SequencesOf(samples);
-  TokenQuery query = {.temperature = settings_.sampling().temperature()};
   TokenValues old_logprobs, ref_logprobs, values;
   TokenHead head;
   if (critic_ != nullptr) {
     critic_->Repack();  // the last update, or a checkpoint, changed its parameters
-    query.tap_layer = critic_->tap_layer();
     head = [this](const MicroBatch& batch, const TokenStates& states) {
       return critic_->Values(batch, states);
     };
   }
   RETURN_IF_ERROR(ScoreTokens(*ranks.run.model, ranks.parallel, sequences,
-                              config_.learner().micro_batch_tokens(), query, &old_logprobs, head,
-                              &values));
+                              config_.learner().micro_batch_tokens(),
+                              PpoQuery(settings_, critic_.get()), &old_logprobs, head, &values));
   if (HasReference()) RETURN_IF_ERROR(ScoreReference(ranks, sequences, &ref_logprobs));
   for (size_t i = 0; i < experiences->size(); ++i) {
     Experience& experience = (*experiences)[i];
@@ -185,7 +198,7 @@ absl::Status PolicyGradient::ScoreReference(RankContext& ranks,
   if (reference_ == nullptr) model.SwitchAdapters(false);
   const absl::Status status =
       ScoreTokens(model, ranks.parallel, sequences, config_.learner().micro_batch_tokens(),
-                  {.temperature = settings_.sampling().temperature()}, logprobs);
+                  PpoQuery(settings_, nullptr), logprobs);
   // Also after an error, so that the model is left as it was found.
   if (reference_ == nullptr) model.SwitchAdapters(true);
   return status;
@@ -291,33 +304,13 @@ absl::Status PolicyGradient::Check(const ModelConfig& model, const RunData& data
                      " layers; the critic's layers are on top of at least one of the policy's"));
   }
   RETURN_IF_ERROR(CheckStepRewards(settings_.reward(), data.train));
-  RETURN_IF_ERROR(CheckBacktracking(model, data));
+  if (settings_.backtracking().steps() > 0) {
+    const Backtracking backtracking(settings_, *data.prompt, *data.tokenizer);
+    const int64_t limit = std::min<int64_t>(stage().training().max_tokens(), model.max_positions);
+    RETURN_IF_ERROR(backtracking.Check(data.train, limit));
+  }
   return CheckSequencesFit(data, *data.prompt, settings_.sampling().max_new_tokens(),
                            "ppo.sampling.max_new_tokens", stage().training());
-}
-
-absl::Status PolicyGradient::CheckBacktracking(const ModelConfig& model,
-                                               const RunData& data) const {
-  if (settings_.backtracking().steps() == 0) return absl::OkStatus();
-  const int64_t limit = std::min<int64_t>(stage().training().max_tokens(), model.max_positions);
-  const int64_t new_tokens = settings_.sampling().max_new_tokens();
-  const Backtracking backtracking(settings_, *data.prompt, *data.tokenizer);
-  for (const Problem& problem : data.train) {
-    if (SplitSteps(problem.solution).empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(problem.source, ": no worked steps, with which ppo.backtracking.steps ",
-                       settings_.backtracking().steps(), " begins solutions; set it to 0"));
-    }
-    // The share falls from step to step, so step 0 gives the longest prefix.
-    const int64_t given = data.prompt->Prompt(problem).size() +
-                          backtracking.Prefix(problem.solution, /*step=*/0).size();
-    if (given + new_tokens <= limit) continue;
-    return absl::InvalidArgumentError(absl::StrCat(
-        problem.source, ": ", given, " tokens of prompt and given steps and ",
-        "ppo.sampling.max_new_tokens ", new_tokens, " do not fit into ", limit,
-        ", the lesser of training.max_tokens and the model's positions; lower backtracking.from"));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace reckon

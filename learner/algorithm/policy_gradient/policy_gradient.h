@@ -55,7 +55,6 @@ class PolicyGradient : public Algorithm {
   using Experiences = std::vector<Experience>;
 
   bool HasReference() const { return settings_.kl().coef() > 0; }
-  absl::Status CheckBacktracking(const ModelConfig& model, const RunData& data) const;
   // Steps 1 and 2: the same experiences on every rank.
   absl::StatusOr<Experiences> Sample(RankContext& ranks);
   absl::StatusOr<Experiences> SampleBatch(RankContext& ranks);

@@ -26,9 +26,10 @@ void* HeadOf(const at::Tensor& qkv, int64_t head, int64_t dim) {
 }
 
 void Rotate(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-            const at::Tensor& frequency, bool inverse) {
+            const at::Tensor& frequency, double magnitude, bool inverse) {
   RopeRows(x.mutable_data_ptr(), positions.const_data_ptr<int32_t>(), x.size(0), heads, dim,
-           x.stride(0), frequency.const_data_ptr<float>(), inverse, DtypeOf(x));
+           x.stride(0), frequency.const_data_ptr<float>(), static_cast<float>(magnitude), inverse,
+           DtypeOf(x));
 }
 
 class CpuKernels : public Ops {
@@ -114,6 +115,7 @@ class CpuKernels : public Ops {
     const at::Tensor out = recorder.recording() ? residual.clone() : residual;
     Gemm(x.const_data_ptr(), x.size(0), x.stride(0), weight.forward, out.mutable_data_ptr(),
          out.size(1), OutputMode::kAccumulateFp32);
+    if (weight.bias.defined()) out.add_(weight.bias);
     if (!recorder.recording()) return out;
     return recorder.Record(out, [x, weight](const at::Tensor& dy) -> Tensors {
       const at::Tensor d = dy.contiguous();
@@ -152,19 +154,18 @@ class CpuKernels : public Ops {
   }
 
   at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                  const at::Tensor& frequency) const override {
+                  const at::Tensor& frequency, double magnitude) const override {
     GradientRecorder recorder({x});
     const at::Tensor out = recorder.recording() ? x.clone() : x;
-    Rotate(out, positions, heads, dim, frequency, /*inverse=*/false);
+    Rotate(out, positions, heads, dim, frequency, magnitude, /*inverse=*/false);
     if (!recorder.recording()) return out;
-    return recorder.Record(out,
-                           [positions, heads, dim, frequency](const at::Tensor& dy) -> Tensors {
-                             // The rotation is orthogonal, so its transpose is the rotation by the
-                             // opposite angle.
-                             const at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
-                             Rotate(dx, positions, heads, dim, frequency, /*inverse=*/true);
-                             return {dx};
-                           });
+    return recorder.Record(
+        out, [positions, heads, dim, frequency, magnitude](const at::Tensor& dy) -> Tensors {
+          // The rotation is orthogonal, so its transpose is the rotation by the opposite angle.
+          const at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
+          Rotate(dx, positions, heads, dim, frequency, magnitude, /*inverse=*/true);
+          return {dx};
+        });
   }
 
   at::Tensor SwiGlu(const at::Tensor& gate_up) const override {
@@ -186,6 +187,7 @@ class CpuKernels : public Ops {
     at::Tensor out = at::empty({hidden.size(0), head.forward.n()}, at::kFloat);
     Gemm(hidden.const_data_ptr(), hidden.size(0), hidden.stride(0), head.forward,
          out.mutable_data_ptr(), out.size(1), OutputMode::kFp32);
+    MaskColumns(head, out.size(0), out.size(1), out.mutable_data_ptr<float>());
     return out;
   }
 

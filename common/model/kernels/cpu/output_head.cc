@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 
 #include <algorithm>
+#include <limits>
 #include <vector>
 
 #include "common/base/thread_pool.h"
@@ -24,6 +25,16 @@ constexpr int64_t kRowsPerTask = 64;
 
 }  // namespace
 
+void MaskColumns(const LinearWeight& head, int64_t rows, int64_t vocab, float* logits) {
+  if (!head.masked.defined()) return;
+  const int64_t* columns = head.masked.const_data_ptr<int64_t>();
+  for (int64_t i = 0; i < rows; ++i) {
+    for (int64_t j = 0; j < head.masked.numel(); ++j) {
+      logits[i * vocab + columns[j]] = -std::numeric_limits<float>::infinity();
+    }
+  }
+}
+
 at::Tensor LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
                           const at::Tensor& targets, float scale, const at::Tensor& lse) {
   const int64_t rows = hidden.size(0), vocab = head.forward.n();
@@ -36,6 +47,7 @@ at::Tensor LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
     const int64_t count = std::min(kBlockRows, rows - first);
     Gemm(AddressOf(hidden, first), count, hidden.stride(0), head.forward, logits.mutable_data_ptr(),
          vocab, OutputMode::kFp32);
+    MaskColumns(head, count, vocab, logits.mutable_data_ptr<float>());
     ParallelFor(count, [&](int64_t i) {
       thread_local std::vector<float> scratch;
       scratch.resize(vocab);
@@ -59,8 +71,13 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
   const int32_t* ids = targets.const_data_ptr<int32_t>();
   const float* lses = lse.const_data_ptr<float>();
   const float* g = d_logprob.const_data_ptr<float>();
+  const int64_t* masked = head.masked.defined() ? head.masked.const_data_ptr<int64_t>() : nullptr;
+  const int64_t* masked_end = masked + (masked == nullptr ? 0 : head.masked.numel());
   for (int64_t first = 0; first < vocab; first += kBlockColumns) {
     const int64_t count = std::min(kBlockColumns, vocab - first);
+    // Masked columns of this block: the probability of each is 0.
+    const int64_t* zero = std::lower_bound(masked, masked_end, first);
+    const int64_t* zero_end = std::lower_bound(zero, masked_end, first + count);
     const int64_t panels = (count + kPanelColumns - 1) / kPanelColumns;
     ParallelFor((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
       const int64_t begin = task * kRowsPerTask, end = std::min(rows, begin + kRowsPerTask);
@@ -72,6 +89,7 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
         // With lse from the forward, exp(scale * logit - lse) is the probability itself: no second
         // pass over the vocabulary is needed to normalise a block.
         ExpShifted(row, count, scale, lses[i], row);
+        for (const int64_t* column = zero; column < zero_end; ++column) row[*column - first] = 0;
         const float factor = -g[i] * scale;
         for (int64_t j = 0; j < count; ++j) row[j] *= factor;
         if (ids[i] >= first && ids[i] < first + count) row[ids[i] - first] -= factor;

@@ -11,6 +11,9 @@ namespace reckon {
 //   logits = hidden W^T       lse = log(sum_j exp(scale * logits_j))
 //   logprob = scale * logits_target - lse
 
+// Sets the columns head.masked of logits [rows, vocab] to minus infinity: exp makes zeros of them.
+void MaskColumns(const LinearWeight& head, int64_t rows, int64_t vocab, float* logits);
+
 // hidden [rows, k], targets [rows] int32 -> logprob [rows] fp32. Also fills lse [rows] fp32, which
 // the backward needs. Holds the logits of 128 rows at a time.
 at::Tensor LogProbForward(const at::Tensor& hidden, const LinearWeight& head,

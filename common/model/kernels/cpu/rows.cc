@@ -150,7 +150,7 @@ void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, in
 }
 
 void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
-              int64_t ld, const float* frequency, bool inverse, Dtype dtype) {
+              int64_t ld, const float* frequency, float magnitude, bool inverse, Dtype dtype) {
   const int64_t half = dim / 2;
   ForRows(rows, [&](int64_t row) {
     thread_local std::vector<float> cosine, sine;
@@ -160,8 +160,8 @@ void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, in
       // In fp32, as transformers computes it: at long positions the product in double is another
       // angle than the one that models are trained with.
       float angle = static_cast<float>(positions[row]) * frequency[d];
-      cosine[d] = std::cos(angle);
-      sine[d] = inverse ? -std::sin(angle) : std::sin(angle);
+      cosine[d] = magnitude * std::cos(angle);
+      sine[d] = (inverse ? -magnitude : magnitude) * std::sin(angle);
     }
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t at = row * ld + h * dim;

@@ -30,9 +30,10 @@ void PrintTo(const ModelCase& c, std::ostream* out) {
 // With all that a family may have.
 ModelConfig Full() {
   ModelConfig config = SmallConfig();
-  config.qkv_bias = config.qk_norm = true;
+  config.qkv_bias = config.output_bias = config.mlp_bias = config.qk_norm = true;
   config.tie_word_embeddings = false;
   config.unused_rows = 7;
+  config.gaps = {3, 40};
   return config;
 }
 
@@ -44,7 +45,13 @@ double Difference(const at::Tensor& a, const at::Tensor& b) {
 class DeviceModelTest : public testing::TestWithParam<ModelCase> {
  protected:
   static at::Tensor Ids(int64_t count, uint64_t seed) {
-    return RandomInts(count, GetParam().config.num_tokens(), seed);
+    const ModelConfig& config = GetParam().config;
+    at::Tensor ids = RandomInts(count, config.num_tokens(), seed);
+    for (int64_t i = 0; i < count; ++i) {
+      int32_t& id = ids.mutable_data_ptr<int32_t>()[i];
+      if (!config.HasToken(id)) ++id;
+    }
+    return ids;
   }
   void SetUp() override {
     if (GetParam().backend == Backend::kTorchCuda && !ChooseBackend("CUDA").ok()) {
@@ -105,7 +112,7 @@ TEST_P(DeviceModelTest, DrawsTheSameTokensThroughTheKvCache) {
     std::vector<DrawnToken> out;
     for (int64_t t = 70; t < 100; ++t) {
       const TokenDraw row = {.temperature = 0.8, .uniform = static_cast<double>(t - 70) / 30};
-      out.push_back(Sample(*model, hidden, {row})[0]);
+      out.push_back(Sample(*model, hidden, {row})->at(0));
       at::Tensor token = Ints(Positions(out.back().token, 1));
       auto pass = cache->BeginPass({child});
       hidden = model->Forward(token, Ints(Positions(t, 1)), *pass);

@@ -11,6 +11,7 @@
 #include <ATen/ops/silu.h>
 
 #include <algorithm>
+#include <limits>
 
 #include "common/model/kernels/autograd.h"
 #include "common/model/sampling.h"
@@ -89,11 +90,20 @@ at::Tensor Normalize(const at::Tensor& x, const TableWeight& weight, double eps)
   return x * at::rsqrt(x.square().mean({-1}, /*keepdim=*/true) + eps) * ValuesOf(weight);
 }
 
+// hidden W^T, with minus infinity in the masked columns.
+at::Tensor MaskedLogits(const at::Tensor& hidden, const LinearWeight& head) {
+  at::Tensor logits = Product(hidden, head.torch_weight.t());
+  if (head.masked.defined()) {
+    logits.index_fill_(1, head.masked, -std::numeric_limits<float>::infinity());
+  }
+  return logits;
+}
+
 // scale * logits of rows first .. first+kHeadRows-1.
 at::Tensor ScaledLogits(const at::Tensor& hidden, int64_t first, const LinearWeight& head,
                         double scale) {
   const int64_t count = std::min(kHeadRows, hidden.size(0) - first);
-  return Product(hidden.narrow(0, first, count), head.torch_weight.t()).mul_(scale);
+  return MaskedLogits(hidden.narrow(0, first, count), head).mul_(scale);
 }
 
 at::Tensor LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
@@ -179,10 +189,11 @@ class TorchOperations : public Ops {
   }
 
   at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                  const at::Tensor& frequency) const override {
+                  const at::Tensor& frequency, double magnitude) const override {
     const at::Tensor all = x.view({x.size(0), -1, dim});
     const at::Tensor angle = (positions.to(at::kFloat).unsqueeze(1) * frequency).unsqueeze(1);
-    const at::Tensor sin = angle.sin(), cos = angle.cos();  // [rows, 1, dim / 2]
+    // [rows, 1, dim / 2]
+    const at::Tensor sin = angle.sin() * magnitude, cos = angle.cos() * magnitude;
     const at::Tensor a = all.narrow(1, 0, heads).narrow(2, 0, dim / 2).to(at::kFloat);
     const at::Tensor b = all.narrow(1, 0, heads).narrow(2, dim / 2, dim / 2).to(at::kFloat);
     const at::Tensor rotated = at::cat({a * cos - b * sin, b * cos + a * sin}, 2);
@@ -197,7 +208,7 @@ class TorchOperations : public Ops {
   }
 
   at::Tensor HeadLogits(const at::Tensor& hidden, const LinearWeight& head) const override {
-    return Product(hidden.detach(), head.torch_weight.t());
+    return MaskedLogits(hidden.detach(), head);
   }
 
   at::Tensor HeadLogProb(const at::Tensor& hidden, const LinearWeight& head,

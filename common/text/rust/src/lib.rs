@@ -1,6 +1,9 @@
 //! What Reckon takes from the `tokenizers` and `minijinja` crates, as C functions
 //! (reckon_text.h). A panic of a crate becomes an error: none crosses the border.
 
+#![feature(alloc_error_hook)] // memory.rs says why
+
+pub mod memory;
 pub mod template;
 pub mod tokenizer;
 
@@ -39,6 +42,13 @@ fn guarded<T>(
     body: impl FnOnce() -> Result<T, String>,
 ) -> Option<T> {
     let result = catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        if let Some(memory::OverBudget(budget)) = panic.downcast_ref() {
+            return Err(format!(
+                "it needs more than {} MiB at a time, or {} MiB in all",
+                budget.held >> 20,
+                budget.total >> 20
+            ));
+        }
         let text = panic.downcast_ref::<String>().map(String::as_str);
         let text = text.or(panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
         Err(format!("the library fails: {text}"))

@@ -1,14 +1,16 @@
 //! Chat templates, rendered as `transformers` configures jinja2: trimmed blocks, loop controls,
 //! Python's methods of strings and dictionaries, and the functions that published templates call.
 
+use crate::memory::{limited, Budget};
 use minijinja::value::{Kwargs, Value};
 use minijinja::{AutoEscape, Environment, Error, ErrorKind};
 use serde_json::Value as Json;
 use std::io::Write;
 
-/// Of untrusted templates: instructions of one rendering, bytes of its result.
+/// Of untrusted templates: instructions of one rendering, bytes of its result, bytes of its memory.
 const MAX_FUEL: u64 = 2_000_000;
 const MAX_OUTPUT_BYTES: usize = 16 << 20;
+const MEMORY: Budget = Budget { held: 128 << 20, total: 2 << 30 };
 const NAME: &str = "chat_template";
 
 pub struct Template {
@@ -17,6 +19,10 @@ pub struct Template {
 
 impl Template {
     pub fn new(source: &str) -> Result<Template, String> {
+        limited(MEMORY, || Self::compile(source))
+    }
+
+    fn compile(source: &str) -> Result<Template, String> {
         let mut environment = Environment::new();
         environment.set_trim_blocks(true);
         environment.set_lstrip_blocks(true);
@@ -37,6 +43,10 @@ impl Template {
 
     /// `variables`: a JSON object.
     pub fn render(&self, variables: &str) -> Result<String, String> {
+        limited(MEMORY, || self.render_within_budget(variables))
+    }
+
+    fn render_within_budget(&self, variables: &str) -> Result<String, String> {
         let variables: Json = serde_json::from_str(variables).map_err(|e| e.to_string())?;
         let template = self.environment.get_template(NAME).map_err(|e| describe(&e))?;
         let mut output = Bounded(Vec::new());

@@ -1,6 +1,7 @@
 //! A tokenizer of the `tokenizers` crate as Reckon uses it: texts without truncation, padding and
 //! dropout, with special tokens as tokens or as plain text, at the beginning of a text or inside.
 
+use crate::memory::{limited, Budget};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use tokenizers::{
@@ -20,6 +21,12 @@ type Impl = TokenizerImpl<
 /// Of untrusted files: ids are below it, so a table by id is small.
 const MAX_TOKENS: usize = 1 << 21;
 const MAX_ADDED_TOKENS: usize = 1 << 15;
+
+/// Memory that a text of `bytes` may take: pieces with their offsets before and after each rule take
+/// some 200 bytes for a byte; a rule that repeats a text takes any number.
+fn memory_for(bytes: usize) -> Budget {
+    Budget { held: (256 << 20) + 1024 * bytes, total: usize::MAX }
+}
 
 /// How a text becomes pieces before the model splits them.
 struct Pipeline {
@@ -155,7 +162,7 @@ impl Tokenizer {
         };
         let mut tokenizer =
             Tokenizer { inner, beginning, inside, prefix: vec![], tokens, byte_level, byte_fallback };
-        tokenizer.prefix = tokenizer.find_prefix()?;
+        tokenizer.prefix = limited(memory_for(1), || tokenizer.find_prefix())?;
         Ok(tokenizer)
     }
 
@@ -176,6 +183,15 @@ impl Tokenizer {
 
     /// Ids of a text, without what the post-processor adds.
     pub fn encode(&self, text: &str, parse_special: bool, beginning: bool) -> Result<Vec<u32>, String> {
+        limited(memory_for(text.len()), || self.encode_within_budget(text, parse_special, beginning))
+    }
+
+    fn encode_within_budget(
+        &self,
+        text: &str,
+        parse_special: bool,
+        beginning: bool,
+    ) -> Result<Vec<u32>, String> {
         let pipeline = match &self.inside {
             Some(inside) if !beginning => inside,
             _ => &self.beginning,

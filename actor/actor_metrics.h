@@ -1,0 +1,42 @@
+#ifndef RECKON_ACTOR_ACTOR_METRICS_H_
+#define RECKON_ACTOR_ACTOR_METRICS_H_
+
+#include "absl/status/status.h"
+#include "actor/engine/engine.h"
+#include "common/telemetry/activity.h"
+#include "common/telemetry/registry.h"
+
+namespace reckon {
+
+// The metrics of an actor (docs/metrics.md), updated by Actor and its clients where the event
+// happens. Thread-safe.
+struct ActorMetrics {
+  explicit ActorMetrics(Registry* registry);
+  // Those of this process.
+  static ActorMetrics& Process();
+
+  // What the engine has done since it had done `before`.
+  void CountPass(const EngineStats& before, const EngineStats& now);
+  void CountSample(const FinishedSample& sample);
+  // A version that could not be used: because of its content, or its source does not answer.
+  void CountWeightError(bool refused);
+
+  enum State { kStart, kGenerate, kLoadWeights, kWaitLease, kWaitWeights, kWaitCoordinator };
+  Activity activity;
+
+  Counter &generated_tokens, &prompt_tokens;
+  Counter &scored, &reward_errors, &pass_errors, &failed_leases;
+  Gauge &running, &waiting, &unacknowledged;
+  Gauge& version;
+  Histogram &rollout_seconds, &rollout_tokens;
+  Histogram &fetch_seconds, &load_seconds;
+  Counter& received_bytes;
+
+ private:
+  Counter &stopped_, &truncated_, &forced_;  // samples
+  Counter &refused_, &no_answer_;            // weight versions
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_ACTOR_ACTOR_METRICS_H_

@@ -1,0 +1,101 @@
+#include "cli/commands/launch.h"
+
+#include <iostream>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "cli/commands/dry_run.h"
+#include "cli/commands/launch_kubernetes.h"
+#include "cli/commands/model_facts.h"
+#include "cli/commands/resource_plan.h"
+#include "cli/commands/train.h"
+#include "cli/launcher/local_roles.h"
+#include "cli/launcher/rendered_file.h"
+#include "cli/launcher/run_dir.h"
+#include "cli/launcher/shell.h"
+#include "cli/launcher/slurm_job.h"
+#include "cli/launcher/slurm_scripts.h"
+#include "common/base/status_macros.h"
+#include "common/config/config.h"
+#include "common/net/run_certificates.h"
+
+namespace reckon {
+namespace {
+
+using Target = LaunchOptions::Target;
+
+std::string ResumeCommand(const LaunchOptions& options) {
+  std::string command =
+      absl::StrCat(options.target == Target::kSlurm ? "reckon launch --slurm " : "reckon train ",
+                   ShellQuoted(options.config));
+  for (const std::string& set : options.set) absl::StrAppend(&command, " --set ", ShellQuoted(set));
+  return command + " --resume";
+}
+
+// The shape of the model, if its folder can be read here.
+absl::StatusOr<std::optional<ModelConfig>> ShapeIfThere(const RunConfig& config) {
+  absl::StatusOr<ModelFacts> facts = InspectModel(config);
+  if (absl::IsNotFound(facts.status())) facts = InspectShape(config);
+  if (absl::IsNotFound(facts.status())) return std::optional<ModelConfig>();
+  RETURN_IF_ERROR(facts.status());
+  return std::optional<ModelConfig>(std::move(facts->shape));
+}
+
+void PrintFiles(const std::vector<RenderedFile>& files) {
+  for (const RenderedFile& file : files) {
+    std::cout << "\n--- " << file.name << "\n" << file.text;
+  }
+}
+
+absl::Status LaunchOnSlurm(const LaunchOptions& options, RunConfig config) {
+  // Before the memory is filled in, so that the error of a missing model names the model.
+  if (!options.dry_run) RETURN_IF_ERROR(CheckInputs(config).status());
+  ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
+  RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr, &config));
+  const std::string run_dir = absl::StrCat(config.output_dir(), "/", config.name());
+  const SlurmPlace place = {
+      .run_dir = run_dir, .programs = ProgramsFolder(), .certificates = run_dir + "/certificates"};
+  ASSIGN_OR_RETURN(const std::vector<RenderedFile> scripts, RenderSlurm(config, place));
+  if (options.dry_run) {
+    RETURN_IF_ERROR(DryRun(config));
+    PrintFiles(scripts);
+    return absl::OkStatus();
+  }
+  RETURN_IF_ERROR(CheckNoSlurmJob(run_dir));
+  ASSIGN_OR_RETURN(const std::unique_ptr<RunDir> run, RunDir::Open(config, options.resume));
+  ASSIGN_OR_RETURN(const bool has_work, HasWork(*run));
+  if (!has_work) return absl::OkStatus();
+  RETURN_IF_ERROR(EnsureRunCertificates(run_dir, config.name()).status());
+  absl::StatusOr<std::vector<std::string>> lines = SubmitToSlurm(config, run_dir, scripts);
+  if (!lines.ok()) {
+    return absl::Status(
+        lines.status().code(),
+        absl::StrCat(lines.status().message(), "; fix that, then run: ", ResumeCommand(options)));
+  }
+  for (const std::string& line : *lines) std::cout << line << "\n";
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
+  ASSIGN_OR_RETURN(RunConfig config, LoadConfig(options.config, options.set));
+  MakePathsAbsolute(&config);
+  switch (options.target) {
+    case Target::kLocal:
+      if (options.dry_run) return DryRun(config);
+      return TrainConfig(std::move(config), options.resume, ResumeCommand(options), stop);
+    case Target::kSlurm:
+      return LaunchOnSlurm(options, std::move(config));
+    case Target::kKubernetes: {
+      ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
+      RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr, &config));
+      return LaunchOnKubernetes(options, config);
+    }
+  }
+  return absl::InternalError("no such target");
+}
+
+}  // namespace reckon

@@ -1,0 +1,113 @@
+#include "cli/commands/resource_plan.h"
+
+#include <cmath>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
+#include "cli/commands/memory_estimate.h"
+#include "cli/launcher/progress_display.h"
+#include "cli/launcher/role_commands.h"
+#include "common/base/machine_limits.h"
+#include "common/base/status_macros.h"
+
+namespace reckon {
+namespace {
+
+constexpr double kGiB = 1 << 30;
+constexpr uint32_t kCoordinatorCpus = 2;
+// Its store's caches, and the rollouts of the groups that are not yet durable.
+constexpr uint32_t kCoordinatorGib = 4;
+// What a process on a GPU has in the memory of the machine: the libraries of CUDA, the weights as
+// they were read, and in a learner the parameters and moments of a checkpoint.
+constexpr double kGpuProcessBytes = 4 * kGiB;
+constexpr double kGpuActorBytes = 4, kGpuLearnerBytes = 16;  // of each parameter
+
+Placement PlacementOf(const RoleResources& resources) {
+  return resources.gpus() > 0 ? Placement::kGpu : Placement::kCpu;
+}
+
+// Memory of one process on its machine, in bytes.
+double ActorBytes(const RunConfig& config, const ModelConfig& shape) {
+  if (PlacementOf(config.resources().actor()) == Placement::kGpu) {
+    return kGpuProcessBytes + kGpuActorBytes * ParameterCount(shape);
+  }
+  return ActorMemory(config, shape, Placement::kCpu).total();
+}
+
+double LearnerBytes(const RunConfig& config, const ModelConfig& shape) {
+  if (PlacementOf(config.resources().learner()) == Placement::kGpu) {
+    return kGpuProcessBytes + kGpuLearnerBytes * ParameterCount(shape);
+  }
+  return LearnerMemory(config, shape, Placement::kCpu).estimate.total();
+}
+
+absl::Status CheckRole(absl::string_view role, const RoleResources& resources, double bytes,
+                       absl::string_view remedy) {
+  if (resources.memory_gib() == 0 || bytes <= resources.memory_gib() * kGiB) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(
+      absl::StrCat("resources.", role, ".memory_gib is ", resources.memory_gib(), ", but ", role,
+                   " needs about ", FormatBytes(bytes), "; raise it, or lower ", remedy));
+}
+
+constexpr absl::string_view kLessForActor = "actor.kv_cache_mib";
+constexpr absl::string_view kLessForLearner = "learner.micro_batch_tokens";
+
+void Fill(double bytes, RoleResources* resources) {
+  if (resources->memory_gib() > 0) return;
+  resources->set_memory_gib(static_cast<uint32_t>(std::ceil(1.1 * bytes / kGiB)));
+}
+
+}  // namespace
+
+absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape) {
+  if (shape == nullptr) return absl::OkStatus();
+  const ResourceSettings& resources = config.resources();
+  const double actor = ActorBytes(config, *shape), learner = LearnerBytes(config, *shape);
+  RETURN_IF_ERROR(CheckRole("actor", resources.actor(), actor, kLessForActor));
+  RETURN_IF_ERROR(CheckRole("learner", resources.learner(), learner, kLessForLearner));
+  const double all = actor * resources.actors() + learner * resources.learner_ranks();
+  const auto machine = static_cast<double>(ReadMachineLimits().memory_bytes);
+  if (machine == 0 || all <= machine) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      resources.actors(), " actors and ", resources.learner_ranks(), " learner ranks need about ",
+      FormatBytes(all), ", and this machine has ", FormatBytes(machine),
+      "; --dry-run shows the parts; lower actor.kv_cache_mib, learner.micro_batch_tokens, "
+      "resources.actors or resources.learner_ranks"));
+}
+
+absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config) {
+  ResourceSettings& resources = *config->mutable_resources();
+  if (config->model().device() == ModelSettings::CUDA) {
+    for (const auto& [role, of] :
+         {std::pair{"actor", &resources.actor()}, {"learner", &resources.learner()}}) {
+      if (of->gpus() > 0) continue;
+      return absl::FailedPreconditionError(
+          absl::StrCat("model.device is CUDA, and resources.", role, ".gpus is 0; set it to 1"));
+    }
+  }
+  RoleResources& coordinator = *resources.mutable_coordinator();
+  RoleResources& actor = *resources.mutable_actor();
+  RoleResources& learner = *resources.mutable_learner();
+  if (coordinator.cpus() == 0) coordinator.set_cpus(kCoordinatorCpus);
+  if (coordinator.memory_gib() == 0) coordinator.set_memory_gib(kCoordinatorGib);
+  actor.set_cpus(ClusterCpus(actor));
+  learner.set_cpus(ClusterCpus(learner));
+  if (shape == nullptr) {
+    if (actor.memory_gib() > 0 && learner.memory_gib() > 0) return absl::OkStatus();
+    return absl::FailedPreconditionError(
+        "the model cannot be read here, so its memory is not known; set "
+        "resources.actor.memory_gib and resources.learner.memory_gib");
+  }
+  const double actor_bytes = ActorBytes(*config, *shape);
+  const double learner_bytes = LearnerBytes(*config, *shape);
+  RETURN_IF_ERROR(CheckRole("actor", actor, actor_bytes, kLessForActor));
+  RETURN_IF_ERROR(CheckRole("learner", learner, learner_bytes, kLessForLearner));
+  Fill(actor_bytes, &actor);
+  Fill(learner_bytes, &learner);
+  return absl::OkStatus();
+}
+
+}  // namespace reckon

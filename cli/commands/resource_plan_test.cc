@@ -1,0 +1,79 @@
+#include "cli/commands/resource_plan.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+
+ModelConfig Shape(int64_t layers) {
+  ModelConfig shape;
+  shape.num_layers = layers;
+  shape.hidden_size = 2048;
+  shape.num_heads = 16;
+  shape.num_kv_heads = 16;
+  shape.head_dim = 128;
+  shape.intermediate_size = 8192;
+  shape.vocab_size = 32000;
+  return shape;
+}
+
+TEST(ResourcePlanTest, FillsInWhatAProcessNeedsOnACluster) {
+  RunConfig config;
+  config.add_stage()->mutable_sft();
+  const ModelConfig shape = Shape(16);
+  ASSERT_TRUE(PlanClusterResources(&shape, &config).ok());
+  const ResourceSettings& resources = config.resources();
+  EXPECT_EQ(resources.coordinator().cpus(), 2);
+  EXPECT_EQ(resources.actor().cpus(), 4);
+  EXPECT_EQ(resources.learner().cpus(), 4);
+  EXPECT_GT(resources.actor().memory_gib(), 1);
+  EXPECT_GT(resources.learner().memory_gib(), resources.actor().memory_gib());
+
+  // A second time nothing is open, and what was filled in is enough.
+  const std::string before = config.SerializeAsString();
+  ASSERT_TRUE(PlanClusterResources(&shape, &config).ok());
+  EXPECT_EQ(config.SerializeAsString(), before);
+}
+
+TEST(ResourcePlanTest, RefusesMemoryBelowThePlan) {
+  RunConfig config;
+  config.add_stage()->mutable_sft();
+  config.mutable_resources()->mutable_learner()->set_memory_gib(1);
+  const ModelConfig shape = Shape(16);
+  for (const absl::Status& status :
+       {CheckLocalMemory(config, &shape), PlanClusterResources(&shape, &config)}) {
+    EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
+    EXPECT_THAT(std::string(status.message()),
+                AllOf(HasSubstr("resources.learner.memory_gib is 1, but learner needs about"),
+                      HasSubstr("learner.micro_batch_tokens")));
+  }
+}
+
+TEST(ResourcePlanTest, RefusesMoreThanThisMachineHas) {
+  RunConfig config;
+  config.add_stage()->mutable_sft();
+  const ModelConfig small = Shape(1), large = Shape(4000);
+  EXPECT_TRUE(CheckLocalMemory(config, &small).ok());
+  EXPECT_THAT(
+      std::string(CheckLocalMemory(config, &large).message()),
+      AllOf(HasSubstr("1 actors and 1 learner ranks need about"), HasSubstr("this machine has")));
+}
+
+TEST(ResourcePlanTest, WhatIsNotKnownHasToBeSaid) {
+  RunConfig config;
+  EXPECT_THAT(std::string(PlanClusterResources(nullptr, &config).message()),
+              HasSubstr("set resources.actor.memory_gib and resources.learner.memory_gib"));
+  config.mutable_resources()->mutable_actor()->set_memory_gib(8);
+  config.mutable_resources()->mutable_learner()->set_memory_gib(8);
+  EXPECT_TRUE(PlanClusterResources(nullptr, &config).ok());
+  config.mutable_model()->set_device(ModelSettings::CUDA);
+  EXPECT_THAT(std::string(PlanClusterResources(nullptr, &config).message()),
+              HasSubstr("resources.actor.gpus is 0"));
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,147 @@
+#include "cli/launcher/kubernetes_network.h"
+
+#include "absl/strings/str_cat.h"
+#include "cli/launcher/cluster_ports.h"
+#include "cli/launcher/text_template.h"
+
+namespace reckon {
+namespace {
+
+constexpr char kDefaultDenyYaml[] = R"(apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: reckon-default-deny
+spec:
+  podSelector: {}
+  policyTypes: [Ingress, Egress]
+)";
+
+// Of the cluster's DNS: its pods, or the address of a cache on each node.
+constexpr char kDnsYaml[] = R"(- to:
+  - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: kube-system}}
+    podSelector: {matchLabels: {k8s-app: kube-dns}}
+  - ipBlock: {cidr: 169.254.20.10/32}
+  ports:
+  - {protocol: UDP, port: 53}
+  - {protocol: TCP, port: 53}
+)";
+
+constexpr char kMetricsYaml[] = R"(- from:
+  - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}
+  ports:
+  - {port: {metrics_port}}
+)";
+
+constexpr char kPoliciesYaml[] = R"(apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {run}-coordinator
+  labels:
+    {labels_of_coordinator}
+spec:
+  podSelector:
+    matchLabels:
+      {labels_of_coordinator}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - from:
+    - podSelector:
+        matchLabels:
+          {labels_of_actor}
+    - podSelector:
+        matchLabels:
+          {labels_of_learner}
+    ports:
+    - {port: {coordinator_port}}
+  {metrics}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {run}-actor
+  labels:
+    {labels_of_actor}
+spec:
+  podSelector:
+    matchLabels:
+      {labels_of_actor}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  {metrics}
+  egress:
+  - to:
+    - podSelector:
+        matchLabels:
+          {labels_of_coordinator}
+    ports:
+    - {port: {coordinator_port}}
+  - to:
+    - podSelector:
+        matchLabels:
+          {labels_of_learner}
+    ports:
+    - {port: {weights_port}}
+  {dns}
+---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {run}-learner
+  labels:
+    {labels_of_learner}
+spec:
+  podSelector:
+    matchLabels:
+      {labels_of_learner}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - from:
+    - podSelector:
+        matchLabels:
+          {labels_of_actor}
+    ports:
+    - {port: {weights_port}}
+  - from:
+    - podSelector:
+        matchLabels:
+          {labels_of_learner}
+  {metrics}
+  egress:
+  - to:
+    - podSelector:
+        matchLabels:
+          {labels_of_coordinator}
+    ports:
+    - {port: {coordinator_port}}
+  - to:
+    - podSelector:
+        matchLabels:
+          {labels_of_learner}
+  {dns}
+)";
+
+std::string RoleLabels(const std::string& run, absl::string_view role) {
+  return absl::StrCat("app.kubernetes.io/name: reckon\napp.kubernetes.io/instance: ", run,
+                      "\napp.kubernetes.io/component: ", role, "\n");
+}
+
+}  // namespace
+
+std::string NamespacePolicyYaml() { return kDefaultDenyYaml; }
+
+std::string RunPolicyYaml(const std::string& run) {
+  std::map<std::string, std::string> values = {
+      {"run", run},
+      {"coordinator_port", absl::StrCat(kCoordinatorPort)},
+      {"weights_port", absl::StrCat(kWeightsPort)},
+      {"metrics_port", absl::StrCat(kMetricsPort)},
+      {"dns", kDnsYaml},
+      {"labels_of_coordinator", RoleLabels(run, "coordinator")},
+      {"labels_of_actor", RoleLabels(run, "actor")},
+      {"labels_of_learner", RoleLabels(run, "learner")},
+  };
+  values["metrics"] = FillTemplate(kMetricsYaml, values);
+  return FillTemplate(kPoliciesYaml, values);
+}
+
+}  // namespace reckon

@@ -1,0 +1,65 @@
+#ifndef RECKON_CLI_LAUNCHER_ROLE_COMMANDS_H_
+#define RECKON_CLI_LAUNCHER_ROLE_COMMANDS_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "proto/config.pb.h"
+
+namespace reckon {
+
+// The arguments of the three programs, made from a run's config and from what only the place where
+// a program runs knows: addresses, folders, numbers. One source for processes on this machine,
+// scripts of Slurm and manifests of Kubernetes. Values are passed as they are, so a manifest may
+// give "$(NAME)"; a script, which has to quote all others, leaves a field empty and appends the
+// flag itself. An empty or absent field gives no flag.
+
+// What every role has beside its work.
+struct RolePorts {
+  std::string certificates;    // folder with ca.crt, tls.crt, tls.key, token; empty: plain text
+  std::string health_listen;   // HOST:PORT of the gRPC health service
+  std::string metrics_listen;  // HOST:PORT of /metrics
+};
+
+struct CoordinatorPlace {
+  std::string store;      // folder
+  std::string listen;     // HOST:PORT; port 0: any free one
+  std::string announce;   // the host that others reach it by, for port_file
+  std::string port_file;  // to which it writes its address once it listens
+  RolePorts ports;
+};
+
+struct ActorPlace {
+  std::string coordinator;          // HOST:PORT
+  std::string name;                 // unique in the run
+  std::optional<uint32_t> threads;  // 0: the cores of the machine
+  RolePorts ports;
+};
+
+struct LearnerPlace {
+  std::string coordinator;  // HOST:PORT
+  std::string config;       // file
+  std::string run_dir;
+  std::optional<uint32_t> rank, world_size;
+  std::string nonce;   // equal on all ranks of one start of the group, new for each start
+  bool resume = true;  // from the newest checkpoint, if there is one
+  std::string interface_address;  // of this rank, where the other ranks reach it
+  std::string listen;             // HOST:PORT of rank 0's weight server
+  std::string announce;           // the host that actors reach that server by
+  RolePorts ports;
+};
+
+std::vector<std::string> CoordinatorArguments(const RunConfig& config,
+                                              const CoordinatorPlace& place);
+std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlace& place);
+std::vector<std::string> LearnerArguments(const LearnerPlace& place);
+
+// Compute threads of one actor or rank on a cluster, where a process has what it asks for:
+// `cpus` of its RoleResources, or 4.
+uint32_t ClusterCpus(const RoleResources& resources);
+
+}  // namespace reckon
+
+#endif  // RECKON_CLI_LAUNCHER_ROLE_COMMANDS_H_

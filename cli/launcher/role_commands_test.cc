@@ -1,0 +1,49 @@
+#include "cli/launcher/role_commands.h"
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::Contains;
+using ::testing::ElementsAre;
+using ::testing::Not;
+using ::testing::StartsWith;
+
+TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
+  RunConfig config;
+  config.set_name("r");
+  config.mutable_coordinator()->set_lease_ms(3000);
+  config.mutable_model()->set_compute(ModelSettings::FP32);
+  EXPECT_THAT(
+      CoordinatorArguments(config, {.store = "/s", .listen = "[::]:7070", .announce = "c"}),
+      AllOf(Contains("--run=r"), Contains("--store=/s"), Contains("--listen=[::]:7070"),
+            Contains("--announce=c"), Contains("--lease_ms=3000"), Contains("--retention=ALL")));
+  EXPECT_THAT(ActorArguments(config, {.coordinator = "c:1", .name = "a", .threads = 0}),
+              ElementsAre("--coordinator=c:1", "--name=a", "--threads=0", "--max_batch=64",
+                          "--kv_cache_mib=1024", "--compute=fp32", "--device=AUTO"));
+}
+
+TEST(RoleCommandsTest, WhatIsNotGivenIsNoFlag) {
+  EXPECT_THAT(LearnerArguments({.coordinator = "c:1", .run_dir = "/r", .resume = false}),
+              ElementsAre("--coordinator=c:1", "--run_dir=/r"));
+  EXPECT_THAT(LearnerArguments({.rank = 0, .world_size = 2, .listen = "0.0.0.0:7071"}),
+              ElementsAre("--rank=0", "--world_size=2", "--listen=0.0.0.0:7071", "--resume"));
+  EXPECT_THAT(ActorArguments(RunConfig(), {}), AllOf(Not(Contains(StartsWith("--coordinator"))),
+                                                     Not(Contains(StartsWith("--certificates")))));
+}
+
+TEST(RoleCommandsTest, EveryRoleHasTheSamePorts) {
+  const RolePorts ports = {"/certificates", "[::]:7080", "[::]:7090"};
+  const auto all =
+      AllOf(Contains("--certificates=/certificates"), Contains("--health_listen=[::]:7080"),
+            Contains("--metrics_listen=[::]:7090"));
+  EXPECT_THAT(CoordinatorArguments(RunConfig(), {.ports = ports}), all);
+  EXPECT_THAT(ActorArguments(RunConfig(), {.ports = ports}), all);
+  EXPECT_THAT(LearnerArguments({.ports = ports}), all);
+}
+
+}  // namespace
+}  // namespace reckon

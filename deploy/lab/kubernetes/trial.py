@@ -1,0 +1,228 @@
+"""The trial of `./dev lab kubernetes test`: a run from the shipped manifests and images on a real cluster, with
+faults, beside the same run undisturbed on this machine. Both must end with the same weights, bit for bit.
+
+    1  the local run
+    2  images, volumes, manifests of `reckon launch --kubernetes`, applied with the component one-node-cpu
+    3  SFT: rank 1 is killed; the learner group restarts as a whole
+    4  round 1: actors 1 -> 3; one actor is killed, one actor pod is deleted; the coordinator pod is deleted
+    5  round 2: the pod of rank 0 is deleted; actors 3 -> 1
+    6  the JobSet completes; weights, evaluations and counts are compared; the restricted level is checked
+"""
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+import binaries
+import cluster
+from cluster import ctr, kubectl, kubectl_output
+
+ROOT = Path(__file__).resolve().parents[3]
+RUN = "lab"
+NAMESPACE = "reckon"
+BEGIN = time.monotonic()
+SECONDS = int(os.environ.get("RECKON_LAB_SECONDS", "1800"))  # of any one wait
+
+
+def say(text):
+    print(f"[{time.monotonic() - BEGIN:6.1f} s] {text}", flush=True)
+
+
+def expect(condition, text):
+    if not condition:
+        raise SystemExit(f"lab kubernetes: FAILED: {text}")
+    say(f"ok: {text}")
+
+
+def wait(what, condition, seconds=SECONDS):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise SystemExit(f"lab kubernetes: FAILED: not within {seconds} s: {what}")
+        time.sleep(0.5)
+    say(what)
+
+
+def progress(run_dir):
+    try:
+        return json.loads((run_dir / "progress.json").read_text())
+    except (OSError, ValueError):
+        return {}
+
+
+def in_phase(run_dir, text, done=0):
+    now = progress(run_dir)
+    return now.get("finished", False) or (text in now.get("phase", "") and int(now.get("done", 0)) >= done)
+
+
+def weights(run_dir):
+    """{folder: digest} of every weight folder that the run kept."""
+    return {path.parent.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted((run_dir / "weights").glob("*/model.safetensors"))}
+
+
+def evaluations(run_dir):
+    """The metrics of each evaluation; times differ from run to run."""
+    return {path.name: {key: value for key, value in json.loads(path.read_text()).items()
+                        if "second" not in key.lower()} for path in sorted((run_dir / "eval").glob("*.json"))}
+
+
+def pods(role, extra=""):
+    selector = f"app.kubernetes.io/component={role}{extra}"
+    items = json.loads(kubectl_output("-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "json"))["items"]
+    return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
+
+
+def name_of(pod):
+    return pod["metadata"]["name"]
+
+
+def ready(role):
+    return sum(any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+               for pod in pods(role))
+
+
+def kill_process(pod):
+    """SIGKILL to the pod's only container, as the kernel does to a process without memory."""
+    container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+    ctr("tasks", "kill", "--signal", "SIGKILL", container)
+
+
+def jobset():
+    return json.loads(kubectl_output("-n", NAMESPACE, "get", "jobset", f"{RUN}-learner", "-o", "json"))
+
+
+def restarts():
+    return int(jobset().get("status", {}).get("restarts", 0))
+
+
+def ended():
+    return {c["type"] for c in jobset().get("status", {}).get("conditions", []) if c["status"] == "True"}
+
+
+def run_locally(programs, folder):
+    command = [programs / "reckon", "train", ROOT / "deploy/lab/kubernetes/run.textproto",
+               "--set", f"output_dir={folder}"]
+    with open(folder / "local.log", "w") as log:
+        if subprocess.run(list(map(str, command)), stdout=log, stderr=log).returncode != 0:
+            raise SystemExit(f"lab kubernetes: the local run failed: see {folder}/local.log")
+    return folder / RUN
+
+
+def load_images(programs, folder):
+    for role in ["actor", "coordinator", "learner"]:
+        subprocess.run([ROOT / "deploy/docker/build_image.py", role, f"--programs={programs}", f"--out={folder}",
+                        "--tag=lab"], check=True)
+        ctr("images", "import", folder / f"reckon-{role}.tar", stdout=subprocess.DEVNULL)
+
+
+def render(programs, folder):
+    """The manifests that `reckon launch --kubernetes` writes, and a kustomization over them."""
+    subprocess.run([programs / "reckon", "launch", ROOT / "deploy/lab/kubernetes/run.textproto", "--kubernetes",
+                    "--set", f"output_dir={folder}"], check=True, stdout=subprocess.DEVNULL)
+    manifests = folder / RUN / "kubernetes"
+    shutil.copytree(ROOT / "deploy/kubernetes/components", manifests / "components")
+    overlay = manifests / "one-node"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
+        "resources: [../base]\ncomponents: [../components/one-node-cpu]\n")
+    return manifests
+
+
+def check_restricted():
+    label = json.loads(kubectl_output("get", "namespace", NAMESPACE, "-o", "json"))["metadata"]["labels"]
+    expect(label["pod-security.kubernetes.io/enforce"] == "restricted", "the namespace enforces the restricted level")
+    refused = subprocess.run(
+        [binaries.BIN / "kubectl", "--kubeconfig", cluster.KUBECONFIG, "-n", NAMESPACE, "run", "root",
+         "--image=reckon-actor:lab", "--image-pull-policy=Never"], capture_output=True, text=True)
+    expect(refused.returncode != 0 and "violates PodSecurity" in refused.stderr, "a pod without the settings is refused")
+    for role in ["coordinator", "actor", "learner"]:
+        for pod in pods(role):
+            if pod["status"]["phase"] != "Running":
+                continue
+            container = pod["status"]["containerStatuses"][0]["containerID"].removeprefix("containerd://")
+            pid = next(line.split()[1] for line in ctr("tasks", "list", capture_output=True).stdout.splitlines()
+                       if line.startswith(container))
+            status = dict(re.findall(r"^(\w+):\s*(.*)$", Path(f"/proc/{pid}/status").read_text(), re.M))
+            expect(status["Uid"].split()[0] == "10001" and int(status["CapEff"], 16) == 0 and
+                   status["NoNewPrivs"] == "1" and status["Seccomp"] == "2",
+                   f"{name_of(pod)} runs as user 10001, without capabilities, no_new_privs, under seccomp")
+
+
+def show_logs(folder):
+    for path in sorted((cluster.STATE / "pod-logs").rglob("*.log")):
+        target = folder / "pod-logs" / (path.parent.parent.name + "." + path.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+    say(f"logs of the pods: {folder}/pod-logs")
+
+
+def test(programs):
+    folder = binaries.CACHE / "trial"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    local = run_locally(programs, folder)
+    say(f"undisturbed local run: {progress(local).get('lines', ['?'])[-1]}")
+
+    load_images(programs, folder / "images")
+    for volume in ["lab-volume-1", "lab-volume-2"]:
+        kubectl("apply", "-f", "-", input=json.dumps(cluster.make_volume(volume)), stdout=subprocess.DEVNULL)
+    manifests = render(programs, folder / "launch")
+    kubectl("apply", "-k", manifests / "lasting", stdout=subprocess.DEVNULL)
+    kubectl("apply", "-k", manifests / "one-node", stdout=subprocess.DEVNULL)
+    try:
+        disturb(local)
+    finally:
+        show_logs(folder)
+    kubectl("delete", "-k", manifests / "one-node", "--wait=true", stdout=subprocess.DEVNULL)
+    say("passed")
+
+
+def disturb(local):
+    wait("coordinator, actor and learner run", lambda: all(ready(role) for role in ["coordinator", "actor", "learner"]))
+    claim = json.loads(kubectl_output("-n", NAMESPACE, "get", "pvc", f"{RUN}-learner", "-o", "json"))
+    run_dir = cluster.VOLUMES / claim["spec"]["volumeName"] / "run"
+    check_restricted()
+
+    wait("SFT trains", lambda: in_phase(run_dir, "sft_1: train", done=8))
+    before = restarts()
+    kill_process(pods("learner", ",jobset.sigs.k8s.io/job-global-index=1")[0])
+    say("killed the process of rank 1")
+    wait("JobSet restarts all ranks", lambda: restarts() > before)
+
+    wait("round 1 samples", lambda: in_phase(run_dir, "round 1: sample", done=8))
+    kubectl("-n", NAMESPACE, "scale", "deployment", f"{RUN}-actor", "--replicas=3", stdout=subprocess.DEVNULL)
+    wait("three actors run", lambda: ready("actor") == 3)
+    kill_process(pods("actor")[0])
+    say("killed the process of an actor")
+    victim = name_of(pods("actor")[1])
+    kubectl("-n", NAMESPACE, "delete", "pod", victim, "--wait=false", stdout=subprocess.DEVNULL)
+    say(f"deleted the pod {victim}")
+    kubectl("-n", NAMESPACE, "delete", "pod", f"{RUN}-coordinator-0", "--wait=false", stdout=subprocess.DEVNULL)
+    say("deleted the coordinator's pod")
+    wait("the coordinator is back", lambda: ready("coordinator") == 1)
+    wait("three actors run", lambda: ready("actor") == 3)
+
+    wait("round 2", lambda: in_phase(run_dir, "round 2"))
+    before = restarts()
+    first = name_of(pods("learner", ",jobset.sigs.k8s.io/job-global-index=0")[0])
+    kubectl("-n", NAMESPACE, "delete", "pod", first, "--wait=false", stdout=subprocess.DEVNULL)
+    say(f"deleted the pod of rank 0, {first}")
+    wait("JobSet restarts all ranks", lambda: restarts() > before)
+    kubectl("-n", NAMESPACE, "scale", "deployment", f"{RUN}-actor", "--replicas=1", stdout=subprocess.DEVNULL)
+    say("actors: 3 -> 1")
+
+    wait("the JobSet has ended", lambda: ended() & {"Completed", "Failed"})
+    status = jobset()["status"]
+    expect("Completed" in ended(), f"the JobSet completed after {status.get('restarts', 0)} restarts, "
+           f"{status.get('restartsCountTowardsMax', 0)} of which count")
+    mine, theirs = weights(run_dir), weights(local)
+    expect(mine and mine == theirs, f"{len(theirs)} weight folders are equal bit for bit: "
+           + ", ".join(f"{name} {digest[:12]}" for name, digest in theirs.items()))
+    expect(evaluations(run_dir) == evaluations(local), f"{len(evaluations(local))} evaluations are equal")

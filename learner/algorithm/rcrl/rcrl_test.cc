@@ -1,0 +1,84 @@
+#include "learner/algorithm/rcrl/rcrl.h"
+
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/model/files/model_folder.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "learner/checkpoint/checkpoint.h"
+#include "learner/evaluate/evaluation_files.h"
+#include "tests/support/learner_harness.h"
+#include "tests/support/tiny_model.h"
+
+namespace reckon {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+
+class RcrlTest : public LearnerHarness {};
+
+TEST_F(RcrlTest, ARewardModelReranksLabelsStepsAndFilters) {
+  WriteConfig("orm", kReturnConditionedConfig);
+  LearnerOptions options = Options("a", {}, "orm");
+  absl::Status run = Run(options);
+  ASSERT_TRUE(run.ok()) << run;
+  auto evaluations = ReadEvaluations(root_ + "/a");
+  ASSERT_TRUE(evaluations.ok()) << evaluations.status();
+  std::vector<std::string> names;
+  for (const Evaluation& evaluation : *evaluations) {
+    names.push_back(absl::StrCat(evaluation.name(), "@", evaluation.version()));
+    EXPECT_EQ(evaluation.has_rerank_at_k(), evaluation.index() >= 2) << evaluation.name();
+  }
+  // The reward model is no version of the policy.
+  EXPECT_THAT(names, ElementsAre("start@0", "sft_1@1", "orm_1@1", "rcrl_1@2", "ei_1_round_1@3"));
+  EXPECT_TRUE(ReadModelFolder(root_ + "/a/orm/orm_1").ok());
+  EXPECT_EQ(coordinator_.selections().at("orm_1/round_1").rule(), "all, distinct by text");
+  // Right samples alone can pass, those that the model likes; probabilities are below 1.
+  EXPECT_EQ(coordinator_.selections().at("ei_1/round_1").rule(),
+            "reward >= 1.01, not cut, distinct by equations");
+  EXPECT_GT(coordinator_.selections().at("ei_1/round_1").keys_size(), 0);
+  for (const auto& [name, spec] : coordinator_.plans()) {
+    const bool forced = name.find("eval/3_rcrl_1") == 0;
+    EXPECT_EQ(spec.step_label_tokens_size(), forced ? 1 : 0) << name;
+    if (forced) {
+      EXPECT_EQ(spec.step_label_tokens(0), kTinyFirstByte + '^');
+    }
+  }
+  std::set<std::string> keys;
+  for (const nlohmann::json& line : Metrics("a")) {
+    for (const auto& [key, value] : line.items()) keys.insert(key);
+  }
+  for (const char* key : {"orm/auc", "orm/calibration_error", "rcrl/good_ratio", "val/rerank@K",
+                          "val/rerank_weighted@K"}) {
+    EXPECT_EQ(keys.count(key), 1u) << key;
+  }
+  // From every checkpoint the same again, that in the middle of the reward model's training too.
+  const std::vector<int64_t> steps = ListCheckpoints(root_ + "/a");
+  ASSERT_GT(steps.size(), 4u);
+  const auto weights = ReadFile(root_ + "/a/weights/ei_1_round_1/model.safetensors");
+  const auto head = ReadFile(root_ + "/a/orm/orm_1/reward_head.json");
+  for (size_t i = 0; i < steps.size(); i += 4) {
+    const int64_t step = steps[i];
+    CopyUpTo("a", step, "b");
+    LearnerOptions resumed = Options("b", {}, "orm");
+    resumed.resume = true;
+    ASSERT_TRUE(Run(resumed).ok()) << step;
+    EXPECT_EQ(ReadFile(root_ + "/b/weights/ei_1_round_1/model.safetensors"), weights) << step;
+    EXPECT_EQ(ReadFile(root_ + "/b/orm/orm_1/reward_head.json"), head) << step;
+  }
+}
+
+TEST_F(RcrlTest, LabelsOfWhichNoneIsGoodAreNotTrainedOn) {
+  WriteConfig("orm", kReturnConditionedConfig);
+  absl::Status run = Run(
+      Options("a", {"stage[2].rcrl.threshold=1", "stage[2].rcrl.include_sft_data=false"}, "orm"));
+  EXPECT_EQ(run.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(run.message(), HasSubstr("no step of selection orm_1 is labelled good"));
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,82 @@
+#include "learner/run/versions.h"
+
+#include <filesystem>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "common/model/files/model_folder.h"
+#include "common/model/weights.h"
+#include "gtest/gtest.h"
+#include "learner/checkpoint/checkpoint.h"
+#include "tests/support/learner_harness.h"
+
+namespace reckon {
+namespace {
+
+namespace fs = std::filesystem;
+
+class VersionsTest : public LearnerHarness {};
+
+// What PEFT reads from adapter/ over its base is the version, to the rounding of the base's type.
+TEST_F(VersionsTest, ARunWithAdaptersLeavesThemForPeft) {
+  const absl::Status run = Run(Options("a", {"training.lora_rank=4"}));
+  ASSERT_TRUE(run.ok()) << run;
+  for (const char* name : {"sft_1", "ei_1_round_1"}) {
+    const std::string folder = absl::StrCat(root_, "/a/weights/", name);
+    const auto merged = ReadModelFolder(folder), adapted = ReadModelFolder(folder + "/adapter");
+    ASSERT_TRUE(merged.ok()) << merged.status();
+    ASSERT_TRUE(adapted.ok()) << adapted.status();
+    ASSERT_EQ(merged->manifest.tensors_size(), adapted->manifest.tensors_size());
+    const ModelConfig shape = *ModelConfig::Parse(merged->manifest.config_json());
+    TransformerWeights a(shape, Dtype::kFp32, Backend::kCpuKernels),
+        b(shape, Dtype::kFp32, Backend::kCpuKernels);
+    ASSERT_TRUE(a.Load(merged->manifest, merged->bytes->bytes(), true).ok());
+    ASSERT_TRUE(b.Load(adapted->manifest, adapted->bytes->bytes(), true).ok());
+    const NamedTensors first = a.Merged(), second = b.Merged();
+    for (size_t i = 0; i < first.size(); ++i) {
+      EXPECT_TRUE(first[i].second.allclose(second[i].second, 1.0 / 128, 1e-6)) << first[i].first;
+    }
+  }
+  EXPECT_FALSE(fs::exists(root_ + "/a/weights/sft_1/adapter_config.json"));
+}
+
+TEST_F(VersionsTest, KeepsTheLastFoldersAndTheOneTheStageBeganWith) {
+  ASSERT_TRUE(Run(Options("a", {"keep_last=1"})).ok());
+  EXPECT_TRUE(fs::exists(root_ + "/a/weights/sft_1"));
+  EXPECT_FALSE(fs::exists(root_ + "/a/weights/ei_1_round_1"));
+  EXPECT_TRUE(fs::exists(root_ + "/a/weights/ei_1_round_2"));
+  EXPECT_EQ(ListCheckpoints(root_ + "/a").size(), 1u);
+}
+
+// As Answer, but evaluations find all answers of version 2 right and all others wrong.
+Rollout SecondVersionIsBest(const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+  Rollout rollout = Answer(spec, lease, sample);
+  if (!absl::StartsWith(spec.name(), "eval/") || lease.weight_version() == 2) return rollout;
+  rollout.mutable_rewards(0)->set_verdict(WRONG);
+  return rollout;
+}
+
+TEST_F(VersionsTest, KeepsTheBestEvaluatedVersionOrAllOfThem) {
+  for (const char* keep : {"BEST", "ALL", "NONE"}) {
+    Cluster cluster(SecondVersionIsBest);
+    const LearnerOptions options = Options(
+        keep, {"keep_last=1", "stage[1].ei.rounds=3", absl::StrCat("keep_evaluated=", keep)});
+    const absl::Status run = cluster.Run(options, stop_.get_token());
+    ASSERT_TRUE(run.ok()) << run;
+    const bool none = keep == std::string("NONE"), all = keep == std::string("ALL");
+    const std::string weights = options.run_dir + "/weights/";
+    EXPECT_TRUE(fs::exists(weights + "sft_1")) << "the stage began with it";
+    EXPECT_EQ(fs::exists(weights + "ei_1_round_1"), !none) << keep;
+    EXPECT_EQ(fs::exists(weights + "ei_1_round_2"), all) << keep;
+    EXPECT_TRUE(fs::exists(weights + "ei_1_round_3")) << keep;
+    std::error_code no_link;
+    EXPECT_EQ(fs::read_symlink(options.run_dir + "/best", no_link),
+              keep == std::string("BEST") ? "weights/ei_1_round_1" : "");
+    if (!none && !all) {
+      EXPECT_TRUE(ReadModelFolder(options.run_dir + "/best").ok());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,151 @@
+"""`reckon launch --slurm` on a real Slurm of three nodes.
+
+  undisturbed   with `reckon train`: the weights that the others must end with, bit for bit
+  disturbed     an actor task is cancelled and replaced; the number of actors goes from 1 to 3, 0 and 1;
+                the learner's job is told that its time is up, saves a checkpoint and requeues itself;
+                it is preempted on its node and resumes on another
+  one job       slurm.actors: HETEROGENEOUS, with two learner ranks on two nodes
+
+Exits 77 without root or Slurm.
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+
+from harness import BIN, Train, expect, final_weights, tiny_model, write_config
+from slurm_cluster import SlurmCluster, missing
+
+LONGER = ["--set", "stage[1].ei.rounds=4"]
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+
+class SlurmRun(Train):
+    """A run that Slurm has; `process` is the launch, which has ended."""
+
+    def __init__(self, cluster, config, *options):
+        self.cluster = cluster
+        self.run_dir = config.parent / "runs" / config.stem
+        self.log = open(config.parent / f"{config.stem}.out", "ab")
+        self.process = subprocess.Popen([BIN / "reckon", "launch", config, "--slurm", *options],
+                                        stdout=self.log, stderr=subprocess.STDOUT)
+        expect(self.process.wait(240) == 0, "launch --slurm failed", self)
+        self.job = (self.run_dir / "slurm" / "job").read_text().strip()
+
+    def actors(self):
+        """{index: (task, state)} of the array."""
+        return {int(index): (task, state) for task, (name, state, _, index) in
+                self.cluster.queue().items() if name.endswith(f"-actors-{self.job}")}
+
+    def running(self, count):
+        tasks = self.actors()
+        return sorted(tasks) == list(range(count)) and all(s == "RUNNING" for _, s in tasks.values())
+
+    def until(self, what, ready, timeout=240):
+        deadline = time.time() + timeout
+        while not ready():
+            if time.time() > deadline:
+                print(subprocess.run(["squeue"], capture_output=True, text=True).stdout, file=sys.stderr)
+                expect(False, f"not within {timeout} s: {what}", self)
+            time.sleep(0.05)
+
+    def node(self):
+        return self.cluster.queue().get(self.job, ("", "", "", ""))[2]
+
+    def metrics(self):
+        """Names of the processes that Prometheus would find, and that answer."""
+        names = set()
+        for file in (self.run_dir / "slurm" / "targets").glob("*.json"):
+            try:
+                target = json.loads(file.read_text())[0]
+                page = urllib.request.urlopen(f"http://{target['targets'][0]}/metrics", timeout=5).read()
+            except (OSError, ValueError):
+                continue
+            if b"reckon_build_info" in page:
+                names.add(target["labels"]["process"])
+        return names
+
+    def phase_has(self, word):
+        return word in self.progress().get("phase", "")
+
+    def attempts(self):
+        return len(list((self.run_dir / "logs").glob("attempt_*")))
+
+    def finish(self, timeout=400):
+        self.until("the run has left the queue", lambda: not any(
+            task == self.job or task.startswith(self.job + "+") or name.endswith(f"-actors-{self.job}")
+            for task, (name, *_) in self.cluster.queue().items()), timeout)
+        expect(self.progress().get("finished"), "the run is not finished", self)
+        return self
+
+
+def disturbed(cluster, folder, model, size, expected):
+    run_ = SlurmRun(cluster, write_config(folder, "disturbed", model, **size), *LONGER)
+    run_.until("an actor samples", lambda: run_.phase_has("round 1") and run_.running(1))
+
+    task = run_.actors()[0][0]
+    run("scancel", task)
+    run_.until("the cancelled actor is replaced",
+               lambda: run_.actors().get(0, (task,))[0] != task and run_.running(1))
+
+    wanted = run_.run_dir / "slurm" / "actors"
+    wanted.write_text("3\n")
+    run_.until("three actors run", lambda: run_.running(3))
+
+    run_.until("five processes serve metrics", lambda: run_.metrics() == {
+        "coordinator", "learner-0", "actor-0", "actor-1", "actor-2"})
+
+    run("scancel", "--signal=USR1", "--batch", run_.job)  # what --signal sends before the time limit
+    run_.until("a second attempt", lambda: run_.attempts() == 2 and
+               (run_.run_dir / "coordinator.addr").exists())
+    wanted.write_text("0\n")
+    run_.until("no actor is left", lambda: not run_.actors())  # so the run cannot end before the next
+
+    # The whole of the node for a job of a higher tier: Slurm requeues what runs there.
+    node = run_.node()
+    urgent = run("sbatch", "--parsable", "--partition=urgent", "--exclusive", f"--nodelist={node}",
+                 "--output=/dev/null", "--wrap=sleep 600").strip()
+    run_.until("a third attempt on another node",
+               lambda: run_.attempts() == 3 and run_.node() not in ("", node))
+    run("scancel", urgent)
+    wanted.write_text("1\n")
+    run_.finish()
+    expect(final_weights(run_.run_dir) == expected, "a disturbed run gave other weights", run_)
+    log = (run_.run_dir / "logs" / "attempt_1" / "job.log").read_text()
+    expect("requeueing job" in log, "the first attempt did not requeue itself", run_)
+    expect("resumed from" in "".join(run_.progress().get("lines", [])), "nothing was resumed", run_)
+    latest = os.readlink(run_.run_dir / "logs" / "latest")
+    expect(latest == "attempt_3", f"logs/latest is {latest}", run_)
+
+
+def main():
+    why = missing()
+    if why:
+        print(f"skipped: {why}")
+        sys.exit(77)
+    os.environ["RECKON_CHECK_SECONDS"] = "1"
+    with tempfile.TemporaryDirectory(prefix="reckon_slurm_") as temporary:
+        folder = pathlib.Path(temporary)
+        model = tiny_model(folder / "model")
+        size = {"problems": 64, "new_tokens": 64}
+        whole = Train(write_config(folder, "whole", model, **size), *LONGER).finish()
+        expected = final_weights(whole.run_dir)
+        with SlurmCluster(folder / "slurm") as cluster:
+            disturbed(cluster, folder, model, size, expected)
+            config = write_config(folder, "one_job", model, actors=2, ranks=2)
+            one = SlurmRun(cluster, config, "--set", "slurm.actors=HETEROGENEOUS",
+                           "--set", "resources.learner_nodes=2").finish()
+            expect((one.run_dir / "logs" / "attempt_1" / "learner-1.log").exists(), "no rank 1", one)
+    print("passed")
+
+
+if __name__ == "__main__":
+    main()
