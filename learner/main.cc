@@ -124,8 +124,9 @@ int Main() {
   StopOnSignals(stop);
   const absl::Status status = Learn(stop.get_token());
   if (status.ok()) return 0;
-  // The run is not finished: a scheduler that saw 0 would take the work for done.
-  if (stop.stop_requested()) return kExitMayHeal;
+  // The run is not finished: a scheduler that saw 0 of the leader would take the work for done. The
+  // other ranks end first, and srun would kill a leader that saves if their status were an error.
+  if (stop.stop_requested()) return absl::GetFlag(FLAGS_rank) == 0 ? kExitMayHeal : 0;
   std::cerr << "reckon-learner: " << status.message() << std::endl;
   return ExitStatus(status);
 }

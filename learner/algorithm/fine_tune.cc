@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "learner/parallel/c10d_work.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 #include "learner/update/policy_update.h"
@@ -114,8 +115,11 @@ absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, S
       result = update.Step(batch, LearningRate(training, step, total), loss);
     }
     if (!result.ok()) {
-      // A step that failed, e.g. in an all-reduce that the stop interrupted, changed no parameter.
-      if (run.stop.stop_requested() && step > 0) RETURN_IF_ERROR(save());
+      // A step that failed, e.g. in an all-reduce that the stop interrupted or of which a rank is
+      // gone, changed no parameter. The ranks of a group that is stopped end one after another, so
+      // a leader may see the end of another before its own.
+      const bool intact = run.stop.stop_requested() || IsCollectiveError(result.status());
+      if (intact && step > 0) RETURN_IF_ERROR(save());
       return result.status();
     }
     RETURN_IF_ERROR(Report(run, *result, batch.size(), step, total,

@@ -258,6 +258,8 @@ absl::Status Membership::End(absl::Status status) {
   while (!Beat(failure, planned) && absl::Now() < give_up) {
     absl::SleepFor(absl::Milliseconds(100));
   }
+  // The coordinator knows which rank had left.
+  if (!planned && IsCollectiveError(status)) (void)Check();
   if (const absl::Status why = cause(); !why.ok() && !status.ok() && !planned) return why;
   return status;
 }

@@ -72,7 +72,8 @@ class Membership {
   //   UNAVAILABLE    the term has ended: "rank 2 on node-7 has not been heard of for 15.2 s"
   //   ABORTED        another learner group has taken over
   //   another        `status`, the first cause, which the other ranks are told
-  // A collective that broke is given the time that the coordinator needs to miss a rank.
+  // A collective that broke is given the time that the coordinator needs to miss a rank; when none
+  // is missed, UNAVAILABLE names one that had left.
   absl::Status End(absl::Status status);
 
  private:

@@ -51,7 +51,7 @@ def main():
     with tempfile.TemporaryDirectory(prefix="reckon_ranks_") as temporary:
         folder = pathlib.Path(temporary)
         model = tiny_model(folder / "model")
-        soon = ["--set", "coordinator.rank_timeout_ms=2000"]
+        soon = ["--set", "coordinator.rank_timeout_ms=3000"]
 
         whole = Train(write_config(folder, "whole", model, ranks=2), *soon).finish()
         expect("starting the learner again" not in output(whole), "a rank was missed", whole)
@@ -61,6 +61,8 @@ def main():
         disturb(hurt, 1, signal.SIGKILL)
         hurt.wait_phase("ei_1 round 1")
         disturb(hurt, 1, signal.SIGSTOP)
+        hurt.wait_phase("ei_1 round 1: train")
+        disturb(hurt, 1, signal.SIGTERM)  # as when one machine is drained
         hurt.wait_phase("ei_1 round 2")
         stopped = disturb(hurt, 0, signal.SIGSTOP)
         hurt.finish()
@@ -68,6 +70,7 @@ def main():
         host = os.uname().nodename
         for named in ["learner-1 killed by signal 9",
                       f": rank 1 on {host} has not been heard of for ",
+                      f"; rank 1 on {host} had left",
                       f": rank 0 on {host} has not been heard of for "]:
             expect(named in output(hurt), f"'{named}' was not said", hurt)
         expect(final_weights(hurt.run_dir) == final_weights(whole.run_dir),
