@@ -3,6 +3,7 @@
 
     ./dev lab kubernetes up      builds Kubernetes from its Go modules once (minutes), starts the cluster
     ./dev lab kubernetes test    up, then the trial of trial.py: a run with faults beside an undisturbed one
+    ./dev lab kubernetes pods    the pods alone, started by containerd as the manifests say: pods.py; seconds
     ./dev lab kubernetes down    ends what up started, and removes its folder
 
 Needs root, Debian 12, Go 1.24 or newer and a Go module proxy. docs/kubernetes.md says what is tested.
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import binaries
 import cluster
+import pods
 import trial
 
 sys.path.insert(0, str(trial.ROOT / "deploy/docker"))
@@ -52,6 +54,8 @@ def main():
     elif verb == "test":
         up()
         trial.test(trial.ROOT / "build/bin")
+    elif verb == "pods":
+        pods.test(trial.ROOT / "build/bin")
     elif verb == "down":
         cluster.down()
     else:
