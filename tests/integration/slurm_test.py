@@ -132,7 +132,7 @@ def main():
         print(f"skipped: {why}")
         sys.exit(77)
     os.environ["RECKON_CHECK_SECONDS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="reckon_slurm_") as temporary:
+    with tempfile.TemporaryDirectory(prefix="reckon_slurm_", ignore_cleanup_errors=True) as temporary:
         folder = pathlib.Path(temporary)
         model = tiny_model(folder / "model")
         size = {"problems": 64, "new_tokens": 64}
