@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
@@ -26,13 +29,30 @@ std::string VersionFolder(const RunState& run, uint64_t version) {
   return absl::StrCat(run.run_dir, "/weights/", run.cursor.folders(static_cast<int>(version) - 1));
 }
 
-// The folder of the weights that the model's adapters are trained over; empty: it has none, or
-// these weights are themselves an adapter that was merged when it was read, and in no folder.
-std::string AdaptedFolder(const RunState& run) {
+// A run over an adapter trains further adapters over the merged model, which is in no folder: PEFT
+// stacks no adapter upon another.
+constexpr char kMergedBase[] = "/weights/merged_base";
+
+// The folder of the weights that the model's adapters are trained over; empty: it has none.
+absl::StatusOr<std::string> AdaptedFolder(const RunState& run) {
   if (!run.model->adapted()) return "";
   if (run.cursor.adapted_version() > 0) return VersionFolder(run, run.cursor.adapted_version());
-  const std::string folder = BaseModelFolder(run.config, run.run_dir);
-  return AdapterFolder::Is(folder) ? "" : folder;
+  std::string folder = BaseModelFolder(run.config, run.run_dir);
+  if (!AdapterFolder::Is(folder)) return folder;
+  folder = run.run_dir + kMergedBase;
+  if (std::filesystem::exists(folder)) return folder;
+  RETURN_IF_ERROR(
+      WriteModelFolder(folder, run.base.manifest, run.base.bytes->bytes(), run.base.side_files));
+  return folder;
+}
+
+// The name of the folder over which PEFT applies the adapter beside a version; empty: none.
+std::string AdapterBase(const std::string& version_folder) {
+  const std::string path = version_folder + "/adapter/adapter_config.json";
+  const absl::StatusOr<std::string> text = ReadFile(path);
+  if (!text.ok()) return "";
+  const absl::StatusOr<AdapterConfig> config = AdapterConfig::Parse(path, *text);
+  return config.ok() ? std::filesystem::path(config->base).filename().string() : "";
 }
 
 }  // namespace
@@ -79,7 +99,8 @@ absl::Status WriteVersion(LeaderContext& leader) {
   const uint32_t end = additions.end_ids.front();
   const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
   if (tokenizer.TokenId(spelled) == end) additions.end_token = spelled;
-  if (const std::string base = AdaptedFolder(run); !base.empty()) {
+  ASSIGN_OR_RETURN(const std::string base, AdaptedFolder(run));
+  if (!base.empty()) {
     const TrainingSettings& training = run.stage().training();
     additions.files =
         AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters());
@@ -116,14 +137,23 @@ absl::Status KeepEvaluated(LeaderContext& leader) {
 void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
   const Cursor& cursor = leader.run.cursor;
   const uint64_t keep = std::max<uint64_t>(1, leader.run.config.keep_last());
-  for (uint64_t version = 1; version + keep <= cursor.version(); ++version) {
-    if (version == cursor.stage_version() || version == saved.version() ||
-        version == cursor.adapted_version() || version == saved.adapted_version() ||
-        leader.kept_versions.contains(version)) {
-      continue;
+  std::vector<uint64_t> dropped;
+  std::set<std::string> adapted;  // names of the folders that adapters of kept ones need
+  for (uint64_t version = 1; version <= cursor.version(); ++version) {
+    if (version + keep > cursor.version() || version == cursor.stage_version() ||
+        version == saved.version() || version == cursor.adapted_version() ||
+        version == saved.adapted_version() || leader.kept_versions.contains(version)) {
+      adapted.insert(AdapterBase(VersionFolder(leader.run, version)));
+    } else {
+      dropped.push_back(version);
     }
+  }
+  for (uint64_t version : dropped) {
+    std::filesystem::path folder = VersionFolder(leader.run, version);
+    // As a base its own adapter, whose base may be gone, is not needed.
+    if (adapted.contains(folder.filename().string())) folder /= "adapter";
     std::error_code error;  // what cannot be deleted costs space and nothing else
-    std::filesystem::remove_all(VersionFolder(leader.run, version), error);
+    std::filesystem::remove_all(folder, error);
   }
 }
 

@@ -30,7 +30,9 @@ void AttachAdapters(RunState& run, uint64_t version);
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
 // Writes the model as version cursor.version, adapters merged into the weights and, for PEFT,
-// beside them in the subfolder adapter/. Not published yet. Not written when the term is over.
+// beside them in the subfolder adapter/, which names the folder that they were trained over: the
+// model, a version, or, for a run over an adapter, the merged model, written once as
+// weights/merged_base. Not published yet. Not written when the term is over.
 absl::Status WriteVersion(LeaderContext& leader);
 
 // Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes
@@ -43,8 +45,8 @@ absl::Status PublishNewest(LeaderContext& leader);
 absl::Status KeepEvaluated(LeaderContext& leader);
 
 // Deletes old folders, all but: the newest keep_last, leader.kept_versions, the one that the stage
-// began with (a KL penalty and restart_from refer to it), and what a restart from the checkpoint of
-// `saved` reads.
+// began with (a KL penalty and restart_from refer to it), what a restart from the checkpoint of
+// `saved` reads, and those over which PEFT applies the adapters of all these.
 void DropOldFolders(LeaderContext& leader, const Cursor& saved);
 
 }  // namespace reckon

@@ -1,9 +1,12 @@
 #include "learner/run/versions.h"
 
 #include <filesystem>
+#include <nlohmann/json.hpp>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/files.h"
+#include "common/model/config.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/weights.h"
 #include "gtest/gtest.h"
@@ -17,27 +20,53 @@ namespace fs = std::filesystem;
 
 class VersionsTest : public LearnerHarness {};
 
-// What PEFT reads from adapter/ over its base is the version, to the rounding of the base's type.
+// Whether the adapter beside a version, over the base that it names, is the version, to the
+// rounding of the base's type.
+void ExpectAdapterGives(const std::string& folder) {
+  const auto merged = ReadModelFolder(folder), adapted = ReadModelFolder(folder + "/adapter");
+  ASSERT_TRUE(merged.ok()) << merged.status();
+  ASSERT_TRUE(adapted.ok()) << adapted.status();
+  ASSERT_EQ(merged->manifest.tensors_size(), adapted->manifest.tensors_size());
+  const ModelConfig shape = *ModelConfig::Parse(merged->manifest.config_json());
+  TransformerWeights a(shape, Dtype::kFp32, Backend::kCpuKernels),
+      b(shape, Dtype::kFp32, Backend::kCpuKernels);
+  ASSERT_TRUE(a.Load(merged->manifest, merged->bytes->bytes(), true).ok());
+  ASSERT_TRUE(b.Load(adapted->manifest, adapted->bytes->bytes(), true).ok());
+  const NamedTensors first = a.Merged(), second = b.Merged();
+  for (size_t i = 0; i < first.size(); ++i) {
+    EXPECT_TRUE(first[i].second.allclose(second[i].second, 1.0 / 128, 1e-6)) << first[i].first;
+  }
+}
+
 TEST_F(VersionsTest, ARunWithAdaptersLeavesThemForPeft) {
   const absl::Status run = Run(Options("a", {"training.lora_rank=4"}));
   ASSERT_TRUE(run.ok()) << run;
   for (const char* name : {"sft_1", "ei_1_round_1"}) {
-    const std::string folder = absl::StrCat(root_, "/a/weights/", name);
-    const auto merged = ReadModelFolder(folder), adapted = ReadModelFolder(folder + "/adapter");
-    ASSERT_TRUE(merged.ok()) << merged.status();
-    ASSERT_TRUE(adapted.ok()) << adapted.status();
-    ASSERT_EQ(merged->manifest.tensors_size(), adapted->manifest.tensors_size());
-    const ModelConfig shape = *ModelConfig::Parse(merged->manifest.config_json());
-    TransformerWeights a(shape, Dtype::kFp32, Backend::kCpuKernels),
-        b(shape, Dtype::kFp32, Backend::kCpuKernels);
-    ASSERT_TRUE(a.Load(merged->manifest, merged->bytes->bytes(), true).ok());
-    ASSERT_TRUE(b.Load(adapted->manifest, adapted->bytes->bytes(), true).ok());
-    const NamedTensors first = a.Merged(), second = b.Merged();
-    for (size_t i = 0; i < first.size(); ++i) {
-      EXPECT_TRUE(first[i].second.allclose(second[i].second, 1.0 / 128, 1e-6)) << first[i].first;
-    }
+    ExpectAdapterGives(absl::StrCat(root_, "/a/weights/", name));
   }
   EXPECT_FALSE(fs::exists(root_ + "/a/weights/sft_1/adapter_config.json"));
+}
+
+// Adapters that each round trains over the round before, of a run whose model is an adapter itself.
+TEST_F(VersionsTest, TheBaseOfAKeptAdapterIsKept) {
+  ASSERT_TRUE(Run(Options("a", {"training.lora_rank=4"})).ok());
+  fs::rename(root_ + "/model", root_ + "/first_model");
+  fs::rename(root_ + "/a/weights/sft_1/adapter", root_ + "/model");
+  auto config = nlohmann::json::parse(*ReadFile(root_ + "/model/adapter_config.json"));
+  config["base_model_name_or_path"] = root_ + "/first_model";
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/model/adapter_config.json", config.dump()).ok());
+  Cluster other;
+  const absl::Status run =
+      other.Run(Options("b", {"training.lora_rank=4", "keep_last=1", "stage[1].ei.rounds=3",
+                              "stage[1].ei.restart_from=PREVIOUS", "keep_evaluated=NONE"}),
+                stop_.get_token());
+  ASSERT_TRUE(run.ok()) << run;
+  const std::string weights = root_ + "/b/weights/";
+  ExpectAdapterGives(weights + "ei_1_round_3");
+  EXPECT_FALSE(fs::exists(weights + "ei_1_round_1"));
+  EXPECT_TRUE(fs::exists(weights + "ei_1_round_2/model.safetensors"));
+  EXPECT_FALSE(fs::exists(weights + "ei_1_round_2/adapter"));
+  ExpectAdapterGives(weights + "sft_1");  // with which the stage began
 }
 
 TEST_F(VersionsTest, KeepsTheLastFoldersAndTheOneTheStageBeganWith) {
