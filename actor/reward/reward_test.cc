@@ -111,16 +111,14 @@ TEST(RewardTest, AFailedScoringIsAnErrorAndNeverAZero) {
   Rollout rollout;
   PlanSpec unknown;
   *unknown.add_rewards() = Spec("orm", RewardSpec::ORM, 1);
-  const absl::Status status =
-      ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
+  const absl::Status status = ScoreRollout(Verifier(), unknown, Item(), Letters(), &rollout);
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
   EXPECT_THAT(std::string(status.message()), HasSubstr("'orm'"));
 
   PlanSpec infinite;
   *infinite.add_rewards() =
       Spec("strict", RewardSpec::EXACT_MATCH_STRICT, std::numeric_limits<double>::infinity());
-  EXPECT_FALSE(
-      ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
+  EXPECT_FALSE(ScoreRollout(Verifier(), infinite, Item(), Letters(), &rollout).ok());
 }
 
 }  // namespace
