@@ -137,12 +137,17 @@ absl::Status KeepEvaluated(LeaderContext& leader) {
 void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
   const Cursor& cursor = leader.run.cursor;
   const uint64_t keep = std::max<uint64_t>(1, leader.run.config.keep_last());
+  const auto name = [&](uint64_t version) {
+    return std::filesystem::path(VersionFolder(leader.run, version)).filename().string();
+  };
   std::vector<uint64_t> dropped;
-  std::set<std::string> adapted;  // names of the folders that adapters of kept ones need
+  std::set<std::string> adapted;  // names of the folders that adapters are trained over
+  for (uint64_t version : {cursor.adapted_version(), saved.adapted_version()}) {
+    if (version > 0) adapted.insert(name(version));
+  }
   for (uint64_t version = 1; version <= cursor.version(); ++version) {
     if (version + keep > cursor.version() || version == cursor.stage_version() ||
-        version == saved.version() || version == cursor.adapted_version() ||
-        version == saved.adapted_version() || leader.kept_versions.contains(version)) {
+        version == saved.version() || leader.kept_versions.contains(version)) {
       adapted.insert(AdapterBase(VersionFolder(leader.run, version)));
     } else {
       dropped.push_back(version);
@@ -151,7 +156,7 @@ void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
   for (uint64_t version : dropped) {
     std::filesystem::path folder = VersionFolder(leader.run, version);
     // As a base its own adapter, whose base may be gone, is not needed.
-    if (adapted.contains(folder.filename().string())) folder /= "adapter";
+    if (adapted.contains(name(version))) folder /= "adapter";
     std::error_code error;  // what cannot be deleted costs space and nothing else
     std::filesystem::remove_all(folder, error);
   }

@@ -16,9 +16,9 @@ namespace reckon {
 class TableTokenizer : public Tokenizer {
  public:
   explicit TableTokenizer(std::vector<std::string> texts) : texts_(std::move(texts)) {}
-  // `count` tokens that have the letters in turn.
+  // `count` tokens that have the letters in turn; 259 is the vocabulary of FakeModelRunner.
   static TableTokenizer OfLetters(absl::string_view letters = "abcdefghijklmnopqrstuvwxyz",
-                                  size_t count = 256) {
+                                  size_t count = 259) {
     std::vector<std::string> texts;
     for (size_t i = 0; i < count; ++i) texts.emplace_back(1, letters[i % letters.size()]);
     return TableTokenizer(std::move(texts));
