@@ -20,8 +20,6 @@
 namespace reckon {
 namespace {
 
-constexpr double kGiB = double{1 << 30};
-
 // Prints one line for each check and counts those that fail.
 class Checks {
  public:

@@ -7,6 +7,8 @@
 
 namespace reckon {
 
+inline constexpr double kGiB = double{1 << 30};  // bytes
+
 // Properties of this machine, from /proc and statvfs; memory and cores are in
 // common/base/machine_limits.h. 0 or empty when they cannot be read.
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "cli/commands/machine.h"
 #include "cli/commands/memory_estimate.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/role_commands.h"
@@ -14,7 +15,6 @@
 namespace reckon {
 namespace {
 
-constexpr double kGiB = 1 << 30;
 constexpr uint32_t kCoordinatorCpus = 2;
 // Its store's caches, and the rollouts of the groups that are not yet durable.
 constexpr uint32_t kCoordinatorGib = 4;

@@ -178,17 +178,18 @@ absl::StatusOr<CertifiedKey> MakeCertificate(const CertifiedKey& authority, absl
     return absl::InvalidArgumentError("this is no authority's certificate and key");
   }
   ASSIGN_OR_RETURN(const KeyPtr key, NewKey());
-  ASSIGN_OR_RETURN(const X509Ptr certificate,
-                   NewCertificate(key.get(), uri.substr(uri.rfind('/') + 1), validity));
+  const absl::string_view role = uri.substr(uri.rfind('/') + 1);
+  ASSIGN_OR_RETURN(const X509Ptr certificate, NewCertificate(key.get(), role, validity));
   X509* self = certificate.get();
-  const bool sound = X509_set_issuer_name(self, X509_get_subject_name(issuer)) == 1 &&
-                     AddExtension(self, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
-                     AddExtension(self, issuer, NID_key_usage, "critical,digitalSignature") &&
-                     AddExtension(self, issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
-                     AddExtension(self, issuer, NID_subject_key_identifier, "hash") &&
-                     AddExtension(self, issuer, NID_authority_key_identifier, "keyid:always") &&
-                     AddExtension(self, issuer, NID_subject_alt_name, absl::StrCat("URI:", uri)) &&
-                     X509_sign(self, issuer_key.get(), EVP_sha256()) > 0;
+  const bool sound =
+      X509_set_issuer_name(self, X509_get_subject_name(issuer)) == 1 &&
+      AddExtension(self, issuer, NID_basic_constraints, "critical,CA:FALSE") &&
+      AddExtension(self, issuer, NID_key_usage, "critical,digitalSignature") &&
+      AddExtension(self, issuer, NID_ext_key_usage, "serverAuth,clientAuth") &&
+      AddExtension(self, issuer, NID_subject_key_identifier, "hash") &&
+      AddExtension(self, issuer, NID_authority_key_identifier, "keyid:always") &&
+      AddExtension(self, issuer, NID_subject_alt_name, absl::StrCat("URI:", uri, ",DNS:", role)) &&
+      X509_sign(self, issuer_key.get(), EVP_sha256()) > 0;
   if (!sound) return OpenSslError("cannot make a certificate");
   return ToPem(self, key.get());
 }

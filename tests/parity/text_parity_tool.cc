@@ -61,9 +61,9 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
 
 // The texts of a manifest, from single files.
 absl::Status ReadTexts(const char* tokenizer_path, const char* config_path, WeightManifest* out) {
-  const bool is_model = absl::EndsWith(tokenizer_path, ".model");
-  ASSIGN_OR_RETURN(is_model ? *out->mutable_tokenizer_model() : *out->mutable_tokenizer_json(),
-                   ReadFile(tokenizer_path));
+  std::string& text = absl::EndsWith(tokenizer_path, ".model") ? *out->mutable_tokenizer_model()
+                                                               : *out->mutable_tokenizer_json();
+  ASSIGN_OR_RETURN(text, ReadFile(tokenizer_path));
   ASSIGN_OR_RETURN(*out->mutable_tokenizer_config_json(), ReadFile(config_path));
   return absl::OkStatus();
 }
