@@ -29,8 +29,8 @@ SIDE_FILES = {"LICENSE": "as it is\n", "README.md": "# A card\n", "chat_template
 
 
 def families():
-    from transformers import (CwmConfig, LlamaConfig, MinistralConfig, MistralConfig, Qwen2Config, Qwen3Config,
-                              SeedOssConfig, SmolLM3Config)
+    from transformers import (CwmConfig, LlamaConfig, MinistralConfig, MistralConfig, Phi3Config, Qwen2Config,
+                              Qwen3Config, SeedOssConfig, SmolLM3Config)
     yield "Llama 2", LlamaConfig(**SHAPE, tie_word_embeddings=False)
     yield "Llama 3.1", LlamaConfig(**SHAPE, rope_parameters=LLAMA3, tie_word_embeddings=False)
     yield "SmolLM2", LlamaConfig(**SHAPE, rope_parameters=LINEAR, tie_word_embeddings=True)
@@ -38,7 +38,8 @@ def families():
     yield "Mistral, window", MistralConfig(**SHAPE, sliding_window=256)
     yield "Ministral", MinistralConfig(**SHAPE, head_dim=32, sliding_window=256, layer_types=[
         "sliding_attention", "full_attention"] * 2)
-    yield "CWM", CwmConfig(**SHAPE, head_dim=32, sliding_window=256, pad_token_id=None)
+    yield "CWM", CwmConfig(**SHAPE, head_dim=32, sliding_window=256)
+    yield "Phi-3", Phi3Config(**SHAPE, sliding_window=256)
     yield "Qwen2.5", Qwen2Config(**SHAPE, tie_word_embeddings=True)
     yield "Qwen3", Qwen3Config(**SHAPE, head_dim=32, tie_word_embeddings=False)
     yield "SmolLM3", SmolLM3Config(**SHAPE)
