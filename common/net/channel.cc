@@ -1,12 +1,23 @@
 #include "common/net/channel.h"
 
 #include <chrono>
+#include <cstdlib>
 
 #include "absl/strings/match.h"
 #include "absl/strings/string_view.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
+namespace {
+
+// A channel makes progress while a thread polls. Between the attempts of a retried call none does
+// but gRPC's own, every five seconds unless this says otherwise, and a TLS handshake takes several
+// rounds: a learner then needed half a minute to find a coordinator that had been started again.
+// gRPC reads it when it starts, hence before main.
+[[maybe_unused]] const int kPolling =
+    ::setenv("GRPC_CLIENT_CHANNEL_BACKUP_POLL_INTERVAL_MS", "100", /*overwrite=*/0);
+
+}  // namespace
 namespace {
 
 constexpr int kMaxCallsPerConnection = 256;
