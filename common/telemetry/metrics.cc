@@ -13,6 +13,7 @@
 #include "absl/strings/str_split.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/telemetry/event_file.h"
 #include "common/text/json.h"
@@ -85,8 +86,7 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
   ASSIGN_OR_RETURN(auto lines, AppendFile::Open(lines_path));
 
   bool restart = !std::filesystem::is_empty(folder);
-  char host[256] = "localhost";
-  (void)::gethostname(host, sizeof(host) - 1);
+  const std::string host = MachineName();
   double now = UnixNow();
   // TensorBoard reads the files of a folder in the order of their names: whole seconds first.
   std::string name = absl::StrCat("events.out.tfevents.", absl::ToUnixSeconds(absl::Now()), ".",

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
+#include "common/base/host_port.h"
 #include "common/base/log.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
@@ -27,12 +28,6 @@ constexpr absl::Duration kLookForLeavers = absl::Milliseconds(500);
 constexpr uint32_t kMeetWaitMs = 1000;  // how long the coordinator holds one WAIT
 constexpr size_t kMaxFailure = 2000;    // bytes of a failure that are reported
 
-std::string HostName() {
-  char name[256] = {};
-  if (::gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0') return "an unnamed host";
-  return Printable(name, 100);
-}
-
 std::string ReadyKey(int rank) { return absl::StrCat("ready/", rank); }
 
 }  // namespace
@@ -43,7 +38,7 @@ Membership::Membership(std::shared_ptr<Coordinator::StubInterface> stub, Members
       options_(std::move(options)),
       program_stop_(stop),
       waiting_for_(std::move(waiting_for)),
-      host_(HostName()),
+      host_(Printable(MachineName(), 100)),
       forward_stop_(stop, RequestStop{&stop_}) {}
 
 Membership::~Membership() = default;
