@@ -23,9 +23,9 @@
 #include "common/config/config.h"
 #include "common/net/channel.h"
 #include "common/telemetry/operator_ports.h"
+#include "learner/learner.h"
 #include "learner/parallel/network_interface.h"
 #include "learner/report/learner_metrics.h"
-#include "learner/run/learner.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
 ABSL_FLAG(std::string, config, "",

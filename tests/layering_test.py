@@ -35,6 +35,10 @@ LAW = {
     "cli": BASE | {"common/net", "common/text", "common/task", "common/model", "common/model/init",
                    "common/telemetry", "common/config"},
 }
+# The folders of learner/ from the bottom: each includes those before it. What is in learner/ itself
+# may include all.
+LEARNER = ["report", "parallel", "data", "update", "checkpoint", "publish", "context", "experience",
+           "loss", "sampling", "evaluate", "run", "algorithm"]
 # LibTorch: the half of common/model that computes, and the roles that compute. The other half
 # (config, sampling, files, transfer, init) stays free of it, for the command line and for tests.
 TORCH = {"common/model", "actor", "learner"}
@@ -75,6 +79,25 @@ def includes(text):
             yield number, match.group(1)
 
 
+def learner_folder(path):
+    """Its place in LEARNER; the end of it for learner/ itself; None outside of learner/."""
+    parts = path.split("/")
+    if parts[0] != "learner":
+        return None
+    if len(parts) == 2:
+        return len(LEARNER)
+    return LEARNER.index(parts[1]) if parts[1] in LEARNER else -1
+
+
+def learner_offence(name, include):
+    own, target = learner_folder(name), learner_folder(include)
+    if own is None or target is None or own >= target >= 0:
+        return None
+    if min(own, target) < 0:
+        return "LEARNER in tests/layering_test.py does not say where that folder is in the order"
+    return f"learner/{LEARNER[own]} is below it in the order of the learner's folders"
+
+
 def include_offence(name, include):
     """Why the file may not include this; None if it may."""
     part, test = part_of(name), TEST_FILE.search(name) is not None
@@ -84,6 +107,9 @@ def include_offence(name, include):
         return None
     if TORCH_HEADER.match(include) and (part not in TORCH or NO_TORCH.match(name)):
         return f"{part} must not use LibTorch"
+    why = learner_offence(name, include) if not test else None
+    if why is not None:
+        return why
     target = part_of(include)
     if target == "common/model" and part not in TORCH and not NO_TORCH.match(include):
         return f"{part} must not use LibTorch"

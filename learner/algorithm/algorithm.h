@@ -8,8 +8,8 @@
 #include "absl/status/status.h"
 #include "common/config/stage_info.h"
 #include "common/model/config.h"
+#include "learner/context/context.h"
 #include "learner/data/run_data.h"
-#include "learner/run/context.h"
 #include "learner/sampling/selection.h"
 
 namespace reckon {

@@ -4,8 +4,8 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "learner/context/context.h"
 #include "learner/data/training_sequence.h"
-#include "learner/run/context.h"
 #include "proto/config.pb.h"
 
 namespace reckon {

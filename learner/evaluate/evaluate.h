@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "learner/run/context.h"
+#include "learner/context/context.h"
 #include "proto/report.pb.h"
 
 namespace reckon {

@@ -5,7 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
-#include "learner/loss/kl.h"
+#include "learner/experience/kl.h"
 
 namespace reckon {
 

@@ -5,9 +5,9 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "learner/context/context.h"
 #include "learner/experience/experience.h"
 #include "learner/experience/reward_model.h"
-#include "learner/run/context.h"
 #include "proto/config.pb.h"
 #include "proto/rollout.pb.h"
 

@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "learner/loss/kl.h"
+#include "learner/experience/kl.h"
 
 namespace reckon {
 namespace {

@@ -9,8 +9,8 @@
 
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "learner/experience/kl.h"
 #include "learner/loss/advantage.h"
-#include "learner/loss/kl.h"
 #include "learner/loss/policy_loss.h"
 #include "learner/loss/value_loss.h"
 

@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "absl/status/statusor.h"
-#include "learner/run/context.h"
+#include "learner/context/context.h"
 #include "learner/update/policy_update.h"
 
 namespace reckon {

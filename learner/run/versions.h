@@ -5,7 +5,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/model/files/model_folder.h"
-#include "learner/run/context.h"
+#include "learner/context/context.h"
 
 namespace reckon {
 

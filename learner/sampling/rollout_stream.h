@@ -11,7 +11,7 @@
 
 #include "absl/status/statusor.h"
 #include "common/net/plan_watch.h"
-#include "learner/run/context.h"
+#include "learner/context/context.h"
 #include "learner/sampling/backtracking.h"
 #include "learner/sampling/prompt_replay.h"
 #include "proto/config.pb.h"

@@ -9,8 +9,8 @@
 #include "common/net/plan_run.h"
 #include "common/task/dataset/problem.h"
 #include "common/task/prompt/prompt_format.h"
+#include "learner/context/context.h"
 #include "learner/experience/orm_rewards.h"
-#include "learner/run/context.h"
 #include "proto/rollout.pb.h"
 
 namespace reckon {

@@ -9,8 +9,8 @@
 
 #include "absl/status/status.h"
 #include "common/task/prompt/prompt_format.h"
+#include "learner/context/context.h"
 #include "learner/experience/orm_rewards.h"
-#include "learner/run/context.h"
 #include "proto/config.pb.h"
 #include "proto/rollout.pb.h"
 

@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "common/testing/temp_folder.h"
-#include "learner/run/learner.h"
+#include "learner/learner.h"
 #include "tests/support/in_process_coordinator.h"
 #include "tests/support/scripted_actor.h"
 

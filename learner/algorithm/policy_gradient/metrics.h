@@ -8,8 +8,8 @@
 
 #include "absl/status/status.h"
 #include "absl/time/time.h"
+#include "learner/context/context.h"
 #include "learner/experience/experience.h"
-#include "learner/run/context.h"
 
 namespace reckon {
 

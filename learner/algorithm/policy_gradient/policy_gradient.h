@@ -12,7 +12,7 @@
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/policy_gradient/metrics.h"
 #include "learner/experience/experience.h"
-#include "learner/loss/kl.h"
+#include "learner/experience/kl.h"
 #include "learner/sampling/rollout_stream.h"
 #include "learner/update/critic.h"
 #include "learner/update/policy_update.h"

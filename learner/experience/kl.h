@@ -1,5 +1,5 @@
-#ifndef RECKON_LEARNER_LOSS_KL_H_
-#define RECKON_LEARNER_LOSS_KL_H_
+#ifndef RECKON_LEARNER_EXPERIENCE_KL_H_
+#define RECKON_LEARNER_EXPERIENCE_KL_H_
 
 #include "ATen/core/Tensor.h"
 #include "proto/config.pb.h"
@@ -49,4 +49,4 @@ class KlCoefficient {
 
 }  // namespace reckon
 
-#endif  // RECKON_LEARNER_LOSS_KL_H_
+#endif  // RECKON_LEARNER_EXPERIENCE_KL_H_

@@ -9,7 +9,7 @@
 #include "common/config/config.h"
 #include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
-#include "learner/run/learner.h"
+#include "learner/learner.h"
 #include "tests/support/in_process_coordinator.h"
 #include "tests/support/scripted_actor.h"
 #include "tests/support/tiny_model.h"

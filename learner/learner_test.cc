@@ -1,4 +1,4 @@
-#include "learner/run/learner.h"
+#include "learner/learner.h"
 
 #include <filesystem>
 #include <nlohmann/json.hpp>

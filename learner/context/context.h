@@ -1,5 +1,5 @@
-#ifndef RECKON_LEARNER_RUN_CONTEXT_H_
-#define RECKON_LEARNER_RUN_CONTEXT_H_
+#ifndef RECKON_LEARNER_CONTEXT_CONTEXT_H_
+#define RECKON_LEARNER_CONTEXT_CONTEXT_H_
 
 #include <cstdint>
 #include <map>
@@ -90,4 +90,4 @@ NamedTensors AllParameters(const RunState& run);
 
 }  // namespace reckon
 
-#endif  // RECKON_LEARNER_RUN_CONTEXT_H_
+#endif  // RECKON_LEARNER_CONTEXT_CONTEXT_H_

@@ -1,4 +1,4 @@
-#include "learner/run/context.h"
+#include "learner/context/context.h"
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"

@@ -1,4 +1,4 @@
-#include "learner/run/learner.h"
+#include "learner/learner.h"
 
 #include <ATen/Parallel.h>
 
@@ -20,6 +20,7 @@
 #include "common/telemetry/progress.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
+#include "learner/context/context.h"
 #include "learner/data/checks.h"
 #include "learner/evaluate/evaluate.h"
 #include "learner/parallel/gloo_parallel.h"
@@ -28,7 +29,6 @@
 #include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
 #include "learner/report/learner_metrics.h"
-#include "learner/run/context.h"
 #include "learner/run/inputs.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"

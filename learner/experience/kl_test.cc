@@ -1,4 +1,4 @@
-#include "learner/loss/kl.h"
+#include "learner/experience/kl.h"
 
 #include <ATen/ops/tensor.h>
 

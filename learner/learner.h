@@ -1,5 +1,5 @@
-#ifndef RECKON_LEARNER_RUN_LEARNER_H_
-#define RECKON_LEARNER_RUN_LEARNER_H_
+#ifndef RECKON_LEARNER_LEARNER_H_
+#define RECKON_LEARNER_LEARNER_H_
 
 #include <cstdint>
 #include <memory>
@@ -52,4 +52,4 @@ absl::Status RunLearner(const LearnerOptions& options,
 
 }  // namespace reckon
 
-#endif  // RECKON_LEARNER_RUN_LEARNER_H_
+#endif  // RECKON_LEARNER_LEARNER_H_
