@@ -241,7 +241,8 @@ def start_jobset():
     source = binaries.jobset_source()
     kubectl("apply", "--server-side", "-f", source / "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml",
             stdout=subprocess.DEVNULL)
-    kubectl("wait", "--for=condition=Established", "crd/jobsets.jobset.x-k8s.io", stdout=subprocess.DEVNULL)
+    wait("the API server serves no JobSets", lambda: quiet(
+        binaries.BIN / "kubectl", "--kubeconfig", KUBECONFIG, "get", "jobsets").returncode == 0)
     certificate = make_certificate(STATE / "jobset-certificate")
     write("jobset.yaml", json.dumps({
         "apiVersion": "config.jobset.x-k8s.io/v1alpha1", "kind": "Configuration",
@@ -302,9 +303,10 @@ def make_volume(name, gib=4):
 def up(pause_image, pause_archive):
     if os.getuid() != 0:
         raise SystemExit("lab kubernetes: needs root")
-    if running("kubelet"):
+    if running("jobset"):
         print("the cluster is up", flush=True)
         return
+    down()  # what an earlier start left that did not come this far
     STATE.mkdir(parents=True, exist_ok=True)
     before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     write("ip_forward", before)
