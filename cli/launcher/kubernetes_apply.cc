@@ -80,7 +80,8 @@ absl::Status ApplyManifests(const RunConfig& config, const std::string& folder, 
                  config.kubernetes().namespace_(), "--ignore-not-found", "--cascade=foreground"},
                 log));
   }
-  return Kubectl({"apply", "-k", folder + "/base"}, log);
+  const bool overlay = std::filesystem::exists(folder + "/overlay/kustomization.yaml");
+  return Kubectl({"apply", "-k", folder + (overlay ? "/overlay" : "/base")}, log);
 }
 
 }  // namespace reckon

@@ -22,9 +22,9 @@ absl::StatusOr<std::map<std::string, std::vector<RenderedFile>>> ReadRoleCertifi
 absl::Status WriteManifests(const std::vector<RenderedFile>& files, const std::string& folder);
 
 // Hands the manifests in `folder` to the cluster of kubectl's current context: lasting/, then
-// base/. With `resume` the learner's JobSet is deleted first, since a JobSet cannot be changed; the
-// run's volume stays. NOT_FOUND: there is no kubectl. INTERNAL: kubectl failed; the message ends
-// with its last lines.
+// base/, or overlay/ where a user has put a kustomization over base/ there. With `resume` the
+// learner's JobSet is deleted first, since a JobSet cannot be changed; the run's volume stays.
+// NOT_FOUND: there is no kubectl. INTERNAL: kubectl failed; the message ends with its last lines.
 absl::Status ApplyManifests(const RunConfig& config, const std::string& folder, bool resume);
 
 }  // namespace reckon

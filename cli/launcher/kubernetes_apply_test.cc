@@ -50,6 +50,16 @@ TEST_F(KubernetesApplyTest, AppliesWhatLastsFirst) {
   EXPECT_EQ(Calls(), absl::StrCat("apply -k ", folder_, "/lasting\napply -k ", folder_, "/base\n"));
 }
 
+TEST_F(KubernetesApplyTest, AUsersOverlayTakesThePlaceOfTheBaseAndStaysWhenItIsWrittenAgain) {
+  MakeKubectl(absl::StrCat("echo \"$@\" >>", folder_, "/calls\n"));
+  ASSERT_TRUE(MakeFolders(folder_ + "/overlay").ok());
+  ASSERT_TRUE(WriteFileAtomically(folder_ + "/overlay/kustomization.yaml", "resources").ok());
+  ASSERT_TRUE(WriteManifests({{"base/actor.yaml", "a"}}, folder_).ok());
+  ASSERT_TRUE(ApplyManifests(config_, folder_, false).ok());
+  EXPECT_EQ(Calls(),
+            absl::StrCat("apply -k ", folder_, "/lasting\napply -k ", folder_, "/overlay\n"));
+}
+
 TEST_F(KubernetesApplyTest, AResumedRunGetsANewJobSet) {
   MakeKubectl(absl::StrCat("echo \"$@\" >>", folder_, "/calls\n"));
   ASSERT_TRUE(ApplyManifests(config_, folder_, true).ok());

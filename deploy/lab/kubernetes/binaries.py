@@ -19,6 +19,7 @@ PACKAGES = ["etcd-server", "containerd", "runc", "containernetworking-plugins", 
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "reckon" / "kubernetes"
 BIN = CACHE / "bin"
+JOBSET_MODULE = CACHE / "src" / "jobset"
 OF_KUBERNETES = ["kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet",
                  "kube-proxy"]
 
@@ -76,8 +77,10 @@ def build_jobset():
     if (BIN / "jobset").exists():
         return
     print(f"building jobset {JOBSET}", flush=True)
-    run_go(["install", "-ldflags=-s -w", f"sigs.k8s.io/jobset@{JOBSET}"], CACHE,
-           GOBIN=str(BIN), GOFLAGS="-p=1 -buildvcs=false")
+    # Of a module of our own as well: `go install` of a version asks the proxy for the list of all versions.
+    JOBSET_MODULE.mkdir(parents=True, exist_ok=True)
+    (JOBSET_MODULE / "go.mod").write_text(f"module lab\n\ngo 1.24.0\n\nrequire sigs.k8s.io/jobset {JOBSET}\n")
+    run_go(["build", "-ldflags=-s -w", "-o", str(BIN / "jobset"), "sigs.k8s.io/jobset"], JOBSET_MODULE)
 
 
 def install_kubectl():
@@ -91,10 +94,10 @@ def install_kubectl():
 
 
 def jobset_source():
-    """The folder of JobSet's module: its CRD and rules are applied to the lab's cluster."""
-    reply = subprocess.run([go(), "mod", "download", "-json", f"sigs.k8s.io/jobset@{JOBSET}"], cwd=CACHE,
+    """The folder of JobSet's module: its CRD is applied to the lab's cluster."""
+    reply = subprocess.run([go(), "list", "-mod=mod", "-m", "-f={{.Dir}}", "sigs.k8s.io/jobset"], cwd=JOBSET_MODULE,
                            capture_output=True, text=True, check=True).stdout
-    return Path(re.search(r'"Dir": "([^"]+)"', reply).group(1))
+    return Path(reply.strip())
 
 
 def install_packages():

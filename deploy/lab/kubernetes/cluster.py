@@ -127,11 +127,11 @@ def write(name, text):
     return path
 
 
-def make_certificate(folder):
-    """Of JobSet's webhook, for 127.0.0.1; returns the certificate, which is its own authority."""
+def make_certificate(folder, subject="/CN=lab"):
+    """For 127.0.0.1, its own authority; returns the certificate."""
     folder.mkdir(parents=True, exist_ok=True)
-    quiet("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", "/CN=lab",
-          "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", folder / "tls.key", "-out", folder / "tls.crt")
+    quiet("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "30", "-subj", subject, "-addext",
+          "subjectAltName=IP:127.0.0.1", "-keyout", folder / "tls.key", "-out", folder / "tls.crt")
     return (folder / "tls.crt").read_bytes()
 
 
@@ -146,12 +146,17 @@ def start_control_plane():
     tokens.chmod(0o600)
     for user in USERS:
         kubeconfig(user)
+    # What the API server shows the kubelet, for `kubectl logs`.
+    client = STATE / "kubelet-client"
+    make_certificate(client, "/O=system:masters/CN=apiserver")
     bin = binaries.BIN
     start("apiserver", bin / "kube-apiserver", "--etcd-servers=http://127.0.0.1:12379",
           "--service-account-issuer=https://kubernetes.default.svc", f"--service-account-key-file={key}",
           f"--service-account-signing-key-file={key}", "--service-cluster-ip-range=10.96.0.0/16",
           "--secure-port=16443", "--bind-address=127.0.0.1", "--advertise-address=127.0.0.1",
           f"--cert-dir={STATE / 'apiserver'}", f"--token-auth-file={tokens}", "--authorization-mode=Node,RBAC",
+          f"--kubelet-client-certificate={client / 'tls.crt'}", f"--kubelet-client-key={client / 'tls.key'}",
+          "--kubelet-preferred-address-types=InternalIP",
           "--endpoint-reconciler-type=none", "--enable-admission-plugins=NodeRestriction")
     wait("the API server is not ready", lambda: quiet(
         bin / "kubectl", "--kubeconfig", KUBECONFIG, "get", "--raw=/readyz").stdout == "ok")
@@ -198,7 +203,10 @@ enforceNodeAllocatable: []
 failSwapOn: false
 failCgroupV1: false
 containerRuntimeEndpoint: unix://{SOCKET}
-authentication: {{anonymous: {{enabled: false}}, webhook: {{enabled: true}}}}
+authentication:
+  anonymous: {{enabled: false}}
+  webhook: {{enabled: true}}
+  x509: {{clientCAFile: {STATE}/kubelet-client/tls.crt}}
 authorization: {{mode: Webhook}}
 clusterDNS: [{DNS}]
 clusterDomain: cluster.local
@@ -233,6 +241,8 @@ def start_jobset():
     source = binaries.jobset_source()
     kubectl("apply", "--server-side", "-f", source / "config/components/crd/bases/jobset.x-k8s.io_jobsets.yaml",
             stdout=subprocess.DEVNULL)
+    wait("the API server serves no JobSets", lambda: quiet(
+        binaries.BIN / "kubectl", "--kubeconfig", KUBECONFIG, "get", "jobsets").returncode == 0)
     certificate = make_certificate(STATE / "jobset-certificate")
     write("jobset.yaml", json.dumps({
         "apiVersion": "config.jobset.x-k8s.io/v1alpha1", "kind": "Configuration",
@@ -293,9 +303,10 @@ def make_volume(name, gib=4):
 def up(pause_image, pause_archive):
     if os.getuid() != 0:
         raise SystemExit("lab kubernetes: needs root")
-    if running("kubelet"):
+    if running("jobset"):
         print("the cluster is up", flush=True)
         return
+    down()  # what an earlier start left that did not come this far
     STATE.mkdir(parents=True, exist_ok=True)
     before = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     write("ip_forward", before)
@@ -321,18 +332,27 @@ def down():
                 quiet("ctr", "--address", SOCKET, "-n", "k8s.io", "containers", "rm", container)
     for name in ["containerd", "proxy", "apiserver", "etcd"]:
         stop(name)
-    if (binaries.BIN / "kube-proxy").exists():
-        quiet(binaries.BIN / "kube-proxy", "--cleanup")
+    for family in ["iptables", "ip6tables"]:
+        remove_rules(family)
     quiet("ip", "address", "delete", f"{DNS}/32", "dev", "lo")
     mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for mount in sorted((m for m in mounts if m.startswith(str(STATE))), reverse=True):
         quiet("umount", "--lazy", mount)
-    # Network namespaces of pods, and what the plugin wrote for their addresses.
-    for line in quiet("iptables-save", "-t", "nat").stdout.splitlines():
-        if 'name: "lab"' in line and line.startswith("-A POSTROUTING"):
-            quiet("sh", "-c", f"iptables -t nat -D{line[2:]}")
     if (STATE / "ip_forward").exists():
         Path("/proc/sys/net/ipv4/ip_forward").write_text((STATE / "ip_forward").read_text())
     for namespace in Path("/var/run/netns").glob("cni-*"):
         quiet("ip", "netns", "delete", namespace.name)
+    for group in Path("/sys/fs/cgroup").glob("*/k8s.io"):
+        for folder in sorted(filter(Path.is_dir, group.rglob("*")), reverse=True) + [group]:
+            quiet("rmdir", folder)
     shutil.rmtree(STATE, ignore_errors=True)
+
+
+def remove_rules(family):
+    """Takes the chains of kubelet, kube-proxy and the network plugin out of the rules, and what names them."""
+    lines = quiet(f"{family}-save").stdout.splitlines()
+    chains = {chain for line in lines if 'name: \\"lab\\"' in line for chain in re.findall(r" (CNI-\w+)", line)}
+    chains |= {chain for line in lines for chain in re.findall(r"\bKUBE-[\w-]+", line)}
+    kept = [line for line in lines if not chains & set(re.findall(r"[\w-]+", line))]
+    if kept != lines:
+        run(f"{family}-restore", input="\n".join(kept) + "\n")

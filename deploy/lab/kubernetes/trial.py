@@ -2,11 +2,13 @@
 faults, beside the same run undisturbed on this machine. Both must end with the same weights, bit for bit.
 
     1  the local run
-    2  images, volumes, manifests of `reckon launch --kubernetes`, applied with the component one-node-cpu
+    2  images, volumes; `reckon launch --kubernetes --apply`, with an overlay of the component one-node-cpu
     3  SFT: rank 1 is killed; the learner group restarts as a whole
-    4  round 1: actors 1 -> 3; one actor is killed, one actor pod is deleted; the coordinator pod is deleted
-    5  round 2: the pod of rank 0 is deleted; actors 3 -> 1
-    6  the JobSet completes; weights, evaluations and counts are compared; the restricted level is checked
+    4  round 1: the actor is killed; actors 1 -> 3; an actor's pod and the coordinator's pod are deleted
+    5  round 2: actors 3 -> 1 while they sample; the pod of rank 0 is deleted
+    6  the JobSet completes; weights, evaluations and the ledgers of both coordinators are compared
+
+The restricted level of Pod Security is checked while everything runs.
 """
 
 import hashlib
@@ -16,6 +18,7 @@ import re
 import shutil
 import subprocess
 import time
+import urllib.request
 from pathlib import Path
 
 import binaries
@@ -25,6 +28,7 @@ from cluster import ctr, kubectl, kubectl_output
 ROOT = Path(__file__).resolve().parents[3]
 RUN = "lab"
 NAMESPACE = "reckon"
+ATTEMPT = "jobset.sigs.k8s.io/restart-attempt"
 BEGIN = time.monotonic()
 SECONDS = int(os.environ.get("RECKON_LAB_SECONDS", "1800"))  # of any one wait
 
@@ -57,7 +61,15 @@ def progress(run_dir):
 
 def in_phase(run_dir, text, done=0):
     now = progress(run_dir)
-    return now.get("finished", False) or (text in now.get("phase", "") and int(now.get("done", 0)) >= done)
+    if now.get("finished", False):
+        raise SystemExit(f"lab kubernetes: FAILED: the run was over before its phase '{text}' was seen")
+    return text in now.get("phase", "") and int(now.get("done", 0)) >= done
+
+
+def tell(run_dir, text):
+    """A fault, and what it hit."""
+    now = progress(run_dir)
+    say(f"{text}, at {now.get('phase')} {now.get('done', 0):.0f}/{now.get('total', 0):.0f}")
 
 
 def weights(run_dir):
@@ -69,11 +81,11 @@ def weights(run_dir):
 def evaluations(run_dir):
     """The metrics of each evaluation; times differ from run to run."""
     return {path.name: {key: value for key, value in json.loads(path.read_text()).items()
-                        if "second" not in key.lower()} for path in sorted((run_dir / "eval").glob("*.json"))}
+                        if "second" not in key.lower()} for path in sorted((run_dir / "eval").glob("[0-9]*.json"))}
 
 
 def pods(role, extra=""):
-    selector = f"app.kubernetes.io/component={role}{extra}"
+    selector = f"app.kubernetes.io/component={role},{extra}".rstrip(",")
     items = json.loads(kubectl_output("-n", NAMESPACE, "get", "pods", "-l", selector, "-o", "json"))["items"]
     return [pod for pod in items if "deletionTimestamp" not in pod["metadata"]]
 
@@ -82,9 +94,9 @@ def name_of(pod):
     return pod["metadata"]["name"]
 
 
-def ready(role):
+def ready(role, extra=""):
     return sum(any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
-               for pod in pods(role))
+               for pod in pods(role, extra))
 
 
 def kill_process(pod):
@@ -95,10 +107,6 @@ def kill_process(pod):
 
 def jobset():
     return json.loads(kubectl_output("-n", NAMESPACE, "get", "jobset", f"{RUN}-learner", "-o", "json"))
-
-
-def restarts():
-    return int(jobset().get("status", {}).get("restarts", 0))
 
 
 def ended():
@@ -121,18 +129,64 @@ def load_images(programs, folder):
         ctr("images", "import", folder / f"reckon-{role}.tar", stdout=subprocess.DEVNULL)
 
 
-def render(programs, folder):
-    """The manifests that `reckon launch --kubernetes` writes, and a kustomization over them."""
+def launch(programs, folder, *options):
+    """`reckon launch --kubernetes`, as a user calls it; kubectl and its context are in the environment."""
     subprocess.run([programs / "reckon", "launch", ROOT / "deploy/lab/kubernetes/run.textproto", "--kubernetes",
-                    "--set", f"output_dir={folder}"], check=True, stdout=subprocess.DEVNULL)
-    manifests = folder / RUN / "kubernetes"
+                    "--set", f"output_dir={folder}", *options], check=True, stdout=subprocess.DEVNULL,
+                   env=os.environ | {"PATH": f"{binaries.BIN}:{os.environ['PATH']}",
+                                     "KUBECONFIG": str(cluster.KUBECONFIG)})
+    return folder / RUN / "kubernetes"
+
+
+def write_overlay(manifests):
+    """What all pods on one node need: docs/kubernetes.md."""
     shutil.copytree(ROOT / "deploy/kubernetes/components", manifests / "components")
-    overlay = manifests / "one-node"
-    overlay.mkdir()
-    (overlay / "kustomization.yaml").write_text(
+    (manifests / "overlay").mkdir()
+    (manifests / "overlay/kustomization.yaml").write_text(
         "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n"
         "resources: [../base]\ncomponents: [../components/one-node-cpu]\n")
-    return manifests
+
+
+def totals(address):
+    """The ledger of a coordinator, from its metrics."""
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as reply:
+        lines = dict(line.rsplit(" ", 1) for line in reply.read().decode().splitlines() if line[:1] != "#")
+    names = {"leased": "reckon_leased_samples_total", "outstanding": "reckon_leased_samples",
+             "expired": "reckon_lease_expired_total", "returned": "reckon_lease_returned_total",
+             "set aside": "reckon_set_aside_samples_total", "mismatched": "reckon_mismatched_rollouts_total"}
+    outcomes = {outcome: f'reckon_rollouts_total{{outcome="{outcome}"}}'
+                for outcome in ["accepted", "duplicate", "late", "rejected"]}
+    return {name: int(float(lines[metric])) for name, metric in (names | outcomes).items()}
+
+
+def totals_of_store(programs, store):
+    """The same of a run that is over: a coordinator on its store tells them."""
+    address = "127.0.0.1:17099"
+    process = subprocess.Popen([programs / "reckon-coordinator", f"--run={RUN}", f"--store={store}",
+                                "--listen=127.0.0.1:0", f"--metrics_listen={address}"], stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(100):
+            try:
+                found = totals(address)
+            except OSError:
+                found = {}
+            if found.get("accepted"):
+                return found
+            time.sleep(0.2)
+        raise SystemExit(f"lab kubernetes: FAILED: the coordinator of {store} shows no rollouts")
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def check_ledger(undisturbed):
+    found = totals(f"{pods('coordinator')[0]['status']['podIP']}:7090")
+    say("ledger: " + ", ".join(f"{count} {name}" for name, count in found.items()))
+    expect(found["leased"] == sum(found[name] for name in ["accepted", "expired", "returned", "set aside", "outstanding"]),
+           "every leased sample was accepted, expired or returned")
+    expect(found["accepted"] == undisturbed["accepted"] and not any(
+        found[name] for name in ["outstanding", "set aside", "mismatched", "rejected"]),
+        f"{found['accepted']} samples were accepted, as in the local run; none was lost, given up or made twice unequally")
 
 
 def check_restricted():
@@ -155,6 +209,15 @@ def check_restricted():
                    f"{name_of(pod)} runs as user 10001, without capabilities, no_new_privs, under seccomp")
 
 
+def check_overlays():
+    """The API server checks every shipped manifest and stores nothing."""
+    for folder in [ROOT / "deploy/kubernetes/base", *sorted((ROOT / "deploy/kubernetes/overlays").iterdir())]:
+        answer = subprocess.run([binaries.BIN / "kubectl", "--kubeconfig", cluster.KUBECONFIG, "apply",
+                                 "--dry-run=server", "-k", folder], capture_output=True, text=True)
+        expect(answer.returncode == 0 and "Warning" not in answer.stderr, f"the API server accepts {folder.name} "
+               f"without a warning: {answer.stdout.count('(server dry run)')} objects{answer.stderr}")
+
+
 def show_logs(folder):
     for path in sorted((cluster.STATE / "pod-logs").rglob("*.log")):
         target = folder / "pod-logs" / (path.parent.parent.name + "." + path.name)
@@ -173,55 +236,60 @@ def test(programs):
     load_images(programs, folder / "images")
     for volume in ["lab-volume-1", "lab-volume-2"]:
         kubectl("apply", "-f", "-", input=json.dumps(cluster.make_volume(volume)), stdout=subprocess.DEVNULL)
-    manifests = render(programs, folder / "launch")
-    kubectl("apply", "-k", manifests / "lasting", stdout=subprocess.DEVNULL)
-    kubectl("apply", "-k", manifests / "one-node", stdout=subprocess.DEVNULL)
+    manifests = launch(programs, folder / "launch")
+    write_overlay(manifests)
+    launch(programs, folder / "launch", "--apply")
     try:
         disturb(local)
+        check_ledger(totals_of_store(programs, local / "store"))
+        check_overlays()
     finally:
         show_logs(folder)
-    kubectl("delete", "-k", manifests / "one-node", "--wait=true", stdout=subprocess.DEVNULL)
+    kubectl("delete", "-k", manifests / "overlay", "--wait=true", stdout=subprocess.DEVNULL)
     say("passed")
 
 
 def disturb(local):
-    wait("coordinator, actor and learner run", lambda: all(ready(role) for role in ["coordinator", "actor", "learner"]))
-    claim = json.loads(kubectl_output("-n", NAMESPACE, "get", "pvc", f"{RUN}-learner", "-o", "json"))
-    run_dir = cluster.VOLUMES / claim["spec"]["volumeName"] / "run"
-    check_restricted()
+    def volume():
+        claim = json.loads(kubectl_output("-n", NAMESPACE, "get", "pvc", f"{RUN}-learner", "-o", "json"))
+        return claim["spec"].get("volumeName")
+
+    wait("the run has its volume", volume)
+    run_dir = cluster.VOLUMES / volume() / "run"
 
     wait("SFT trains", lambda: in_phase(run_dir, "sft_1: train", done=8))
-    before = restarts()
-    kill_process(pods("learner", ",jobset.sigs.k8s.io/job-global-index=1")[0])
-    say("killed the process of rank 1")
-    wait("JobSet restarts all ranks", lambda: restarts() > before)
+    kill_process(pods("learner", "jobset.sigs.k8s.io/job-global-index=1")[0])
+    tell(run_dir, "killed the process of rank 1")
+    wait("all ranks are back, as the second attempt", lambda: ready("learner", f"{ATTEMPT}=1") == 2)
 
     wait("round 1 samples", lambda: in_phase(run_dir, "round 1: sample", done=8))
-    kubectl("-n", NAMESPACE, "scale", "deployment", f"{RUN}-actor", "--replicas=3", stdout=subprocess.DEVNULL)
-    wait("three actors run", lambda: ready("actor") == 3)
     kill_process(pods("actor")[0])
-    say("killed the process of an actor")
+    tell(run_dir, "killed the process of the actor")
+    kubectl("-n", NAMESPACE, "scale", "deployment", f"{RUN}-actor", "--replicas=3", stdout=subprocess.DEVNULL)
+    tell(run_dir, "actors: 1 -> 3")
+    wait("three actors run", lambda: ready("actor") == 3)
     victim = name_of(pods("actor")[1])
     kubectl("-n", NAMESPACE, "delete", "pod", victim, "--wait=false", stdout=subprocess.DEVNULL)
-    say(f"deleted the pod {victim}")
+    tell(run_dir, f"deleted the pod {victim}")
     kubectl("-n", NAMESPACE, "delete", "pod", f"{RUN}-coordinator-0", "--wait=false", stdout=subprocess.DEVNULL)
-    say("deleted the coordinator's pod")
+    tell(run_dir, "deleted the coordinator's pod")
     wait("the coordinator is back", lambda: ready("coordinator") == 1)
     wait("three actors run", lambda: ready("actor") == 3)
+    check_restricted()
 
-    wait("round 2", lambda: in_phase(run_dir, "round 2"))
-    before = restarts()
-    first = name_of(pods("learner", ",jobset.sigs.k8s.io/job-global-index=0")[0])
-    kubectl("-n", NAMESPACE, "delete", "pod", first, "--wait=false", stdout=subprocess.DEVNULL)
-    say(f"deleted the pod of rank 0, {first}")
-    wait("JobSet restarts all ranks", lambda: restarts() > before)
+    wait("round 2 samples", lambda: in_phase(run_dir, "round 2: sample", done=8))
     kubectl("-n", NAMESPACE, "scale", "deployment", f"{RUN}-actor", "--replicas=1", stdout=subprocess.DEVNULL)
-    say("actors: 3 -> 1")
+    tell(run_dir, "actors: 3 -> 1")
+    wait("round 2 trains", lambda: in_phase(run_dir, "round 2: train", done=8))
+    first = name_of(pods("learner", "jobset.sigs.k8s.io/job-global-index=0")[0])
+    kubectl("-n", NAMESPACE, "delete", "pod", first, "--wait=false", stdout=subprocess.DEVNULL)
+    tell(run_dir, f"deleted the pod of rank 0, {first}")
+    wait("all ranks are back, as the third attempt", lambda: ready("learner", f"{ATTEMPT}=2") == 2)
 
     wait("the JobSet has ended", lambda: ended() & {"Completed", "Failed"})
     status = jobset()["status"]
-    expect("Completed" in ended(), f"the JobSet completed after {status.get('restarts', 0)} restarts, "
-           f"{status.get('restartsCountTowardsMax', 0)} of which count")
+    expect("Completed" in ended() and status["restarts"] == 2 and status["restartsCountTowardsMax"] == 1,
+           "the JobSet completed after 2 restarts; the killed rank's counts, that of the deleted pod does not")
     mine, theirs = weights(run_dir), weights(local)
     expect(mine and mine == theirs, f"{len(theirs)} weight folders are equal bit for bit: "
            + ", ".join(f"{name} {digest[:12]}" for name, digest in theirs.items()))
