@@ -94,11 +94,18 @@ void AddConfigOptions(CLI::App* command, LaunchOptions* options, const std::stri
   command->add_flag("--resume", options->resume, "continue the run of this config");
 }
 
+CLI::Option* AddMetrics(CLI::App* command, LaunchOptions* options) {
+  return command->add_flag("--metrics", options->metrics,
+                           "serve each process's metrics to Prometheus, which RUN/targets tells "
+                           "(docs/metrics.md); a cluster's always do");
+}
+
 void AddTrain(CLI::App* app, LaunchOptions* options) {
   CLI::App* command = app->add_subcommand(
       "train", "Train a model as a config describes, on this machine (launch --local)");
   AddConfigOptions(command, options,
                    "print config, stages, memory and disk space, and start nothing");
+  AddMetrics(command, options);
   command->footer(
       "Examples:\n"
       "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
@@ -123,6 +130,7 @@ void AddLaunch(CLI::App* app, LaunchOptions* options) {
   command->add_flag("--apply", options->apply, "give the manifests to kubectl")->needs(kubernetes);
   local->excludes(slurm)->excludes(kubernetes);
   slurm->excludes(kubernetes);
+  AddMetrics(command, options)->excludes(slurm)->excludes(kubernetes);
   command->footer(
       "The config's `resources` say how many processes there are and what each gets.\n"
       "Examples:\n"

@@ -31,7 +31,7 @@ std::string ResumeCommand(const LaunchOptions& options) {
       absl::StrCat(options.target == Target::kSlurm ? "reckon launch --slurm " : "reckon train ",
                    ShellQuoted(options.config));
   for (const std::string& set : options.set) absl::StrAppend(&command, " --set ", ShellQuoted(set));
-  return command + " --resume";
+  return command + (options.metrics ? " --metrics --resume" : " --resume");
 }
 
 // The shape of the model, if its folder can be read here.
@@ -86,7 +86,11 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
   switch (options.target) {
     case Target::kLocal:
       if (options.dry_run) return DryRun(config);
-      return TrainConfig(std::move(config), options.resume, ResumeCommand(options), stop);
+      return TrainConfig(std::move(config),
+                         {.resume = options.resume,
+                          .metrics = options.metrics,
+                          .resume_command = ResumeCommand(options)},
+                         stop);
     case Target::kSlurm:
       return LaunchOnSlurm(options, std::move(config));
     case Target::kKubernetes: {

@@ -16,7 +16,8 @@ struct LaunchOptions {
   Target target = Target::kLocal;
   bool dry_run = false;
   bool resume = false;
-  bool apply = false;  // with kKubernetes: give the manifests to kubectl
+  bool metrics = false;  // with kLocal: serve each process's metrics; elsewhere they always are
+  bool apply = false;    // with kKubernetes: give the manifests to kubectl
 };
 
 // `reckon launch`, and `reckon train`, which is it with kLocal: loads the config, checks its memory

@@ -58,10 +58,11 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
 absl::Status Sft(const SftOptions& options, std::stop_token stop) {
   ASSIGN_OR_RETURN(RunConfig config, MakeConfig(options));
   return TrainConfig(
-      std::move(config), options.resume,
-      absl::StrCat("reckon sft --model ", ShellQuoted(options.model), " --data ",
-                   ShellQuoted(options.data), " --output ", ShellQuoted(options.output),
-                   " ... --resume (with the same options)"),
+      std::move(config),
+      {.resume = options.resume,
+       .resume_command = absl::StrCat(
+           "reckon sft --model ", ShellQuoted(options.model), " --data ", ShellQuoted(options.data),
+           " --output ", ShellQuoted(options.output), " ... --resume (with the same options)")},
       stop);
 }
 

@@ -52,7 +52,7 @@ class RunReader {
       if (RefreshStatus().ok() && status_.run() == config_.name()) return absl::OkStatus();
     }
     config_.mutable_coordinator()->set_listen("127.0.0.1:0");
-    LocalRoles roles(config_, run_dir_, run_dir_ + "/logs");
+    LocalRoles roles(config_, {.run_dir = run_dir_, .logs = run_dir_ + "/logs"});
     ASSIGN_OR_RETURN(std::string address, roles.StartCoordinator(&supervisor_, stop_));
     RETURN_IF_ERROR(UseAddress(address));
     return RefreshStatus();

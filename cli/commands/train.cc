@@ -2,15 +2,19 @@
 
 #include <unistd.h>
 
+#include <cstdlib>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <utility>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "cli/commands/resource_plan.h"
+#include "cli/launcher/local_gpus.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/rank_watch.h"
@@ -35,11 +39,11 @@ Progress ProgressOf(const RunDir& run_dir) {
 }
 
 // Starts the roles and keeps them running until the learners have finished.
-absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, Supervisor* supervisor,
-                      ProgressDisplay* display, std::stop_token stop) {
-  ASSIGN_OR_RETURN(const std::string logs, run_dir.NextLogs());
+absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, LocalPlace place,
+                      Supervisor* supervisor, ProgressDisplay* display, std::stop_token stop) {
+  ASSIGN_OR_RETURN(place.logs, run_dir.NextLogs());
   RETURN_IF_ERROR(EnsureRunCertificates(run_dir.path(), config.name()).status());
-  LocalRoles roles(config, run_dir.path(), logs);
+  LocalRoles roles(config, std::move(place));
   supervisor->on_event = [display](const std::string& event) { display->Print(event); };
   ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
   // For `reckon show`, and for actors that the user starts.
@@ -100,12 +104,13 @@ absl::StatusOr<bool> HasWork(const RunDir& run_dir) {
   return false;
 }
 
-absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
-                         std::stop_token stop) {
+absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::stop_token stop) {
   MakePathsAbsolute(&config);
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
-  ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
+  ASSIGN_OR_RETURN(const LocalGpus gpus,
+                   AssignGpus(config, FindGpus(std::getenv("CUDA_VISIBLE_DEVICES"))));
+  ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, options.resume));
   const Progress earlier = ProgressOf(*run_dir);
   ASSIGN_OR_RETURN(const bool has_work, HasWork(*run_dir));
   if (!has_work) return absl::OkStatus();
@@ -118,14 +123,26 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
 
   Supervisor supervisor{Supervisor::Options()};
   const absl::Time began = absl::Now();
-  absl::Status status = RunRoles(config, *run_dir, &supervisor, &display, stop);
+  LocalPlace place = {.run_dir = run_dir->path(), .logs = "", .targets = "", .gpus = gpus};
+  // A process that was killed has left its file.
+  const std::string targets = run_dir->path() + "/targets";
+  const absl::Cleanup forget_targets = [&targets] {
+    std::error_code ignored;
+    std::filesystem::remove_all(targets, ignored);
+  };
+  if (options.metrics) {
+    RETURN_IF_ERROR(MakeFolders(targets));
+    place.targets = targets;
+  }
+  absl::Status status = RunRoles(config, *run_dir, std::move(place), &supervisor, &display, stop);
   if (absl::IsCancelled(status)) {
-    return absl::CancelledError(absl::StrCat("stopped; to resume, run: ", resume_command));
+    return absl::CancelledError(absl::StrCat("stopped; to resume, run: ", options.resume_command));
   }
   if (!status.ok()) {
     const bool one_line = !absl::StrContains(status.message(), '\n');
-    return absl::Status(status.code(), absl::StrCat(status.message(), one_line ? "; " : "\n",
-                                                    "fix that, then run: ", resume_command));
+    return absl::Status(status.code(),
+                        absl::StrCat(status.message(), one_line ? "; " : "\n",
+                                     "fix that, then run: ", options.resume_command));
   }
   display.Print(absl::StrCat(
       "finished in ", FormatSeconds(absl::ToDoubleSeconds(absl::Now() - began)), "; models in ",

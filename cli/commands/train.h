@@ -19,10 +19,15 @@ absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config);
 // whose config asks for more is marked as not finished.
 absl::StatusOr<bool> HasWork(const RunDir& run_dir);
 
-// Runs a valid config in its run directory with all roles on this machine. `resume_command` is what
-// the user types to resume, for messages.
-absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resume_command,
-                         std::stop_token stop);
+struct TrainOptions {
+  bool resume = false;
+  // Every process serves /metrics on a free loopback port, which <run_dir>/targets tells.
+  bool metrics = false;
+  std::string resume_command;  // what the user types to resume, for messages
+};
+
+// Runs a valid config in its run directory with all roles on this machine.
+absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::stop_token stop);
 
 }  // namespace reckon
 

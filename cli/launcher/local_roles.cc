@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "cli/launcher/role_commands.h"
 #include "common/base/files.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
@@ -48,32 +47,41 @@ std::string ProgramsFolder() {
   return folder != nullptr && *folder != '\0' ? folder : ProgramFolder();
 }
 
-LocalRoles::LocalRoles(RunConfig config, std::string run_dir, std::string logs)
-    : config_(std::move(config)),
-      run_dir_(std::move(run_dir)),
-      logs_(std::move(logs)),
-      programs_(ProgramsFolder()) {}
+LocalRoles::LocalRoles(RunConfig config, LocalPlace place)
+    : config_(std::move(config)), place_(std::move(place)), programs_(ProgramsFolder()) {}
 
 Command LocalRoles::MakeCommand(const std::string& program, const std::string& name,
-                                std::vector<std::string> arguments) const {
+                                std::vector<std::string> arguments,
+                                const std::vector<std::string>& gpus, uint32_t index) const {
   Command command = {
-      name, {absl::StrCat(programs_, "/", program)}, absl::StrCat(logs_, "/", name, ".log")};
+      name, {absl::StrCat(programs_, "/", program)}, absl::StrCat(place_.logs, "/", name, ".log")};
   std::move(arguments.begin(), arguments.end(), std::back_inserter(command.argv));
+  if (!gpus.empty()) {
+    command.environment.push_back(absl::StrCat("CUDA_VISIBLE_DEVICES=", gpus[index]));
+  }
   return command;
 }
 
 std::string LocalRoles::CertificatesFor(Role role) const {
-  return CertificatesOf(run_dir_ + "/certificates", role);
+  return CertificatesOf(place_.run_dir + "/certificates", role);
+}
+
+RolePorts LocalRoles::PortsOf(Role role, const std::string& name) const {
+  RolePorts ports = {.certificates = CertificatesFor(role)};
+  if (!place_.targets.empty()) {
+    ports.metrics_listen = "127.0.0.1:0";
+    ports.metrics_target = absl::StrCat(place_.targets, "/", name, ".json");
+  }
+  return ports;
 }
 
 Command LocalRoles::Coordinator(const std::string& listen) const {
   return MakeCommand(
       "reckon-coordinator", "coordinator",
-      CoordinatorArguments(config_,
-                           {.store = run_dir_ + "/store",
-                            .listen = listen,
-                            .port_file = port_file(),
-                            .ports = {.certificates = CertificatesFor(Role::kCoordinator)}}));
+      CoordinatorArguments(config_, {.store = place_.run_dir + "/store",
+                                     .listen = listen,
+                                     .port_file = port_file(),
+                                     .ports = PortsOf(Role::kCoordinator, "coordinator")}));
 }
 
 Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const {
@@ -83,12 +91,12 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
     threads = std::max(1u, static_cast<uint32_t>(UsableCores()) / actors);
   }
   const std::string name = absl::StrCat("actor-", index);
-  return MakeCommand(
-      "reckon-actor", name,
-      ActorArguments(config_, {.coordinator = coordinator,
-                               .name = name,
-                               .threads = threads,
-                               .ports = {.certificates = CertificatesFor(Role::kActor)}}));
+  return MakeCommand("reckon-actor", name,
+                     ActorArguments(config_, {.coordinator = coordinator,
+                                              .name = name,
+                                              .threads = threads,
+                                              .ports = PortsOf(Role::kActor, name)}),
+                     place_.gpus.actors, index);
 }
 
 std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const std::string& nonce,
@@ -96,17 +104,19 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
   std::vector<Command> commands;
   const uint32_t ranks = config_.resources().learner_ranks();
   for (uint32_t rank = 0; rank < ranks; ++rank) {
+    const std::string name = absl::StrCat("learner-", rank);
     commands.push_back(MakeCommand(
-        "reckon-learner", absl::StrCat("learner-", rank),
+        "reckon-learner", name,
         LearnerArguments({.coordinator = coordinator,
                           // The others get them from rank 0.
-                          .config = rank == 0 ? run_dir_ + "/config.textproto" : "",
-                          .run_dir = rank == 0 ? run_dir_ : "",
+                          .config = rank == 0 ? place_.run_dir + "/config.textproto" : "",
+                          .run_dir = rank == 0 ? place_.run_dir : "",
                           .rank = rank,
                           .world_size = ranks,
                           .nonce = nonce,
                           .resume = rank == 0 && resume,
-                          .ports = {.certificates = CertificatesFor(Role::kLearner)}})));
+                          .ports = PortsOf(Role::kLearner, name)}),
+        place_.gpus.ranks, rank));
   }
   return commands;
 }

@@ -5,13 +5,23 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "cli/launcher/local_gpus.h"
 #include "cli/launcher/process.h"
+#include "cli/launcher/role_commands.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/stop.h"
 #include "common/net/identity.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
+
+struct LocalPlace {
+  std::string run_dir;
+  std::string logs;  // folder
+  std::string
+      targets;  // folder of the files that tell Prometheus of each process; empty: no metrics
+  LocalGpus gpus = {};
+};
 
 // The command lines of the processes of one run on this machine, made from its config. Logs go to
 // <logs>/<name>.log, where the names are coordinator, actor-0, learner-0, ... All have
@@ -20,7 +30,7 @@ namespace reckon {
 class LocalRoles {
  public:
   // The programs are taken from ProgramsFolder().
-  LocalRoles(RunConfig config, std::string run_dir, std::string logs);
+  LocalRoles(RunConfig config, LocalPlace place);
 
   Command Coordinator(const std::string& listen) const;
   Command Actor(const std::string& coordinator, uint32_t index) const;
@@ -37,13 +47,15 @@ class LocalRoles {
   absl::Status StartActors(Supervisor* supervisor, const std::string& coordinator) const;
 
  private:
+  // `gpus`: those of all processes of the role; empty: it sees what this process sees.
   Command MakeCommand(const std::string& program, const std::string& name,
-                      std::vector<std::string> arguments) const;
-  std::string port_file() const { return run_dir_ + "/coordinator.port"; }
+                      std::vector<std::string> arguments, const std::vector<std::string>& gpus = {},
+                      uint32_t index = 0) const;
+  RolePorts PortsOf(Role role, const std::string& name) const;
+  std::string port_file() const { return place_.run_dir + "/coordinator.port"; }
 
   RunConfig config_;
-  std::string run_dir_;
-  std::string logs_;
+  LocalPlace place_;
   std::string programs_;
 };
 

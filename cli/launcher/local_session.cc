@@ -148,7 +148,7 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
 
 void LocalSession::Supervise(const RunConfig& config) {
   Supervisor supervisor{Supervisor::Options()};
-  LocalRoles roles(config, folder_, folder_ + "/logs");
+  LocalRoles roles(config, {.run_dir = folder_, .logs = folder_ + "/logs"});
   absl::StatusOr<std::string> address = roles.StartCoordinator(&supervisor, stop_);
   absl::Status status = address.status();
   if (status.ok()) status = roles.StartActors(&supervisor, *address);

@@ -13,6 +13,7 @@
 #include <fstream>
 #include <utility>
 
+#include "absl/algorithm/container.h"
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -39,9 +40,32 @@ std::string Tail(const std::string& path) {
   return text;
 }
 
+// Pointers to the texts, as exec takes them.
+std::vector<char*> ForExec(const std::vector<std::string>& texts) {
+  std::vector<char*> pointers;
+  for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
+  pointers.push_back(nullptr);
+  return pointers;
+}
+
+// This process's environment with `changes`.
+std::vector<std::string> ChangedEnvironment(const std::vector<std::string>& changes) {
+  std::vector<std::string> all = changes;
+  for (char** entry = environ; *entry != nullptr; ++entry) {
+    const absl::string_view text = *entry;
+    const absl::string_view name = text.substr(0, text.find('='));
+    const bool changed = absl::c_any_of(changes, [&](absl::string_view change) {
+      return change.substr(0, change.find('=')) == name;
+    });
+    if (!changed) all.emplace_back(text);
+  }
+  return all;
+}
+
 // Makes only calls that are async-signal-safe, as it must between fork and exec in a program with
 // threads.
-[[noreturn]] void RunChild(char* const* argv, int in, int out, pid_t parent) {
+[[noreturn]] void RunChild(char* const* argv, char* const* environment, int in, int out,
+                           pid_t parent) {
   ::setpgid(0, 0);
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(127);  // the parent ended before prctl
@@ -51,7 +75,7 @@ std::string Tail(const std::string& path) {
   ::dup2(in, 0);
   ::dup2(out, 1);
   ::dup2(out, 2);
-  ::execv(argv[0], argv);
+  ::execve(argv[0], argv, environment);
   const char* why = ::strerror(errno);
   (void)!::write(2, argv[0], ::strlen(argv[0]));
   (void)!::write(2, ": ", 2);
@@ -73,16 +97,17 @@ absl::StatusOr<Process> Process::Start(const Command& command) {
   int out = ::open(command.log_path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
   if (out < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", command.log_path));
   absl::Cleanup close_out = [out] { ::close(out); };
-  std::string head = absl::StrCat(kStartOfLog, absl::StrJoin(command.argv, " "), "\n");
+  std::vector<std::string> words = command.environment;
+  words.insert(words.end(), command.argv.begin(), command.argv.end());
+  std::string head = absl::StrCat(kStartOfLog, absl::StrJoin(words, " "), "\n");
   (void)!::write(out, head.data(), head.size());
 
-  std::vector<char*> argv;
-  for (const std::string& arg : command.argv) argv.push_back(const_cast<char*>(arg.c_str()));
-  argv.push_back(nullptr);
+  const std::vector<std::string> environment = ChangedEnvironment(command.environment);
+  const std::vector<char*> argv = ForExec(command.argv), envp = ForExec(environment);
   pid_t parent = ::getpid();
   pid_t pid = ::fork();
   if (pid < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot start ", command.name));
-  if (pid == 0) RunChild(argv.data(), in, out, parent);
+  if (pid == 0) RunChild(argv.data(), envp.data(), in, out, parent);
   return Process(pid);
 }
 

@@ -19,6 +19,8 @@ struct Command {
   std::string name;               // for humans: "actor-0"
   std::vector<std::string> argv;  // argv[0] is the path of the program
   std::string log_path;           // stdout and stderr are appended to it
+  // "NAME=VALUE", in place of those of this process.
+  std::vector<std::string> environment = {};
 };
 
 // A child process. It has a process group of its own, so that Ctrl-C in the terminal does not reach

@@ -24,6 +24,7 @@ class Arguments {
     IfSet("certificates", ports.certificates);
     IfSet("health_listen", ports.health_listen);
     IfSet("metrics_listen", ports.metrics_listen);
+    IfSet("metrics_target", ports.metrics_target);
   }
   void Add(const std::string& argument) { all_.push_back(argument); }
   std::vector<std::string> Take() { return std::move(all_); }

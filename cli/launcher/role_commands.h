@@ -21,6 +21,7 @@ struct RolePorts {
   std::string certificates;    // folder with ca.crt, tls.crt, tls.key, token; empty: plain text
   std::string health_listen;   // HOST:PORT of the gRPC health service
   std::string metrics_listen;  // HOST:PORT of /metrics
+  std::string metrics_target;  // the file that tells Prometheus where that is
 };
 
 struct CoordinatorPlace {

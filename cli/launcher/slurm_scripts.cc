@@ -34,25 +34,9 @@ outside() { (
 ) }
 # A signal ends the wait, unlike a sleep.
 pause() { sleep "$1" & wait $! || true; }
-# tell_metrics NAME LOG FROM: writes where a program serves its metrics, which its log says from that
-# byte on, into a file for Prometheus (file_sd_configs).
-export run
-targets=$run/slurm/targets
+# Where programs serve their metrics, one file each for Prometheus (file_sd_configs).
+targets=$run/targets
 mkdir -p "$targets"
-tell_metrics() {
-  local port host=$announce
-  [[ $host != *:* ]] || host="[$host]"
-  for ((i = 0; i < 150; i++)); do
-    port=$(tail -c "+$(($3 + 1))" "$2" 2>/dev/null | sed -n 's|.*metrics at http://.*:\([0-9]*\)/metrics.*|\1|p' | head -n 1) || port=
-    if [ -n "$port" ]; then
-      echo "[{\"targets\": [\"$host:$port\"], \"labels\": {\"process\": \"$1\"}}]" >"$run/slurm/targets/.$1"
-      mv "$run/slurm/targets/.$1" "$run/slurm/targets/$1.json"
-      return
-    fi
-    sleep 0.2
-  done
-}
-export -f tell_metrics
 )sh";
 
 constexpr char kLearner[] = R"sh(
@@ -103,21 +87,19 @@ count_failure() {
 
 rm -f "$address_file"
 "$programs/reckon-coordinator" {COORDINATOR} \
-  --announce="$announce" --port_file="$address_file" >"$logs/coordinator.log" 2>&1 &
+  --announce="$announce" --port_file="$address_file" --metrics_target="$targets/coordinator.json" >"$logs/coordinator.log" 2>&1 &
 coordinator=$!
-tell_metrics coordinator "$logs/coordinator.log" 0 &
 until [ -s "$address_file" ] || [ -n "$stopping" ] || ! alive "$coordinator"; do pause 0.2; done
 
 if [ -s "$address_file" ]; then
   address=$(cat "$address_file")
   say "the coordinator is at $address"
-  export RECKON_LOGS=$logs
+  export RECKON_LOGS=$logs RECKON_TARGETS=$targets
   # A rank's own exit status is kept, because srun's is that of the rank which it killed.
   srun {LEARNER_STEP} --mpi=none --kill-on-bad-exit=1 --output="${logs//%/%%}/learner-%t.log" bash -c '
     trap : TERM
     announce=${RECKON_ANNOUNCE:-$(hostname)}
-    tell_metrics "learner-$SLURM_PROCID" "$RECKON_LOGS/learner-$SLURM_PROCID.log" 0 &
-    "$@" --rank="$SLURM_PROCID" --announce="$announce"
+    "$@" --rank="$SLURM_PROCID" --announce="$announce" --metrics_target="$RECKON_TARGETS/learner-$SLURM_PROCID.json"
     code=$?
     echo $code >"$RECKON_LOGS/learner-$SLURM_PROCID.exit"
     exit $code' rank "$programs/reckon-learner" {LEARNER} \
@@ -130,6 +112,7 @@ while alive "$ranks" && alive "$coordinator" && { [ -z "$actors" ] || alive "$ac
 for part in "$ranks" "$coordinator" "$actors"; do
   [ -n "$part" ] && ! alive "$part" || continue
   code=0; wait "$part" || code=$?
+  [ "$code" != 78 ] || echo 78 >"$logs/part.exit"
   say "the $([ "$part" = "$ranks" ] && echo learner || { [ "$part" = "$coordinator" ] && echo coordinator || echo actors; }) ended with status $code"
 done
 [ -n "$stopping" ] || end "$ranks"
@@ -219,10 +202,9 @@ while [ -z "$stopping" ]; do
     continue
   fi
   log=$(readlink -f "$run/logs/latest")/actor-$index.log
-  begins=$(stat -c %s "$log" 2>/dev/null || echo 0)
-  "$programs/reckon-actor" {ACTOR} --coordinator="$address" --name="actor-$index" >>"$log" 2>&1 &
+  "$programs/reckon-actor" {ACTOR} --coordinator="$address" --name="actor-$index" \
+    --metrics_target="$targets/actor-$index.json" >>"$log" 2>&1 &
   actor=$!
-  tell_metrics "actor-$index" "$log" "$begins" &
   # Until it ends, or the coordinator is elsewhere, or the run is over.
   while alive "$actor"; do
     now=$(cat "$address_file" 2>/dev/null || true)

@@ -57,6 +57,16 @@ class SupervisorTest : public ::testing::Test {
   std::stop_source stop_;
 };
 
+TEST_F(SupervisorTest, AProcessHasItsOwnEnvironmentBesideOurs) {
+  Command command = Script("role", "echo $CUDA_VISIBLE_DEVICES $PATH >seen");
+  command.environment = {"CUDA_VISIBLE_DEVICES=3"};
+  Supervisor supervisor(options_);
+  ASSERT_TRUE(supervisor.StartDaemon(command).ok());
+  ASSERT_TRUE(WaitFor([&] { return !Lines("seen").empty(); }));
+  EXPECT_EQ(Lines("seen").front(), absl::StrCat("3 ", std::getenv("PATH")));
+  EXPECT_THAT(Lines("role.log").front(), HasSubstr("$ CUDA_VISIBLE_DEVICES=3 /bin/sh"));
+}
+
 TEST_F(SupervisorTest, TheGroupsCleanEndIsTheEnd) {
   Supervisor supervisor(options_);
   ASSERT_TRUE(supervisor.StartDaemon(Script("coordinator", "sleep 100")).ok());

@@ -203,7 +203,7 @@ class ReportPage {
             "then; evaluations are not counted, nor what a start has drawn. Bold: the highest "
             "mean of a column.",
             "soft"));
-    std::vector<std::string> head = {"arm", "evaluation", "finished", "samples"};
+    std::vector<std::string> head = {"arm"};
     std::map<std::string, double> best;
     for (const std::string& metric : metrics_) {
       head.push_back(metric);
@@ -213,14 +213,12 @@ class ReportPage {
         best[metric] = std::max(best.try_emplace(metric, mean).first->second, mean);
       }
     }
+    head.insert(head.end(), {"samples", "evaluation", "finished"});
     std::vector<std::vector<std::string>> rows;
     for (size_t i = 0; i < arms_.size(); ++i) {
       const ArmResults& arm = arms_[i];
       std::vector<std::string> row = {
-          absl::StrCat(SvgKey(static_cast<int>(i)), " ", EscapeHtml(arm.label)),
-          arm.last() == nullptr ? "-" : EscapeHtml(arm.last()->name),
-          absl::StrCat(arm.finished, "/", arm.runs),
-          arm.last() == nullptr ? "-" : FormatCount(arm.last()->samples.mean)};
+          absl::StrCat(SvgKey(static_cast<int>(i)), " ", EscapeHtml(arm.label))};
       for (const std::string& metric : metrics_) {
         if (arm.last() == nullptr || !arm.last()->metrics.contains(metric)) {
           row.push_back("-");
@@ -230,6 +228,9 @@ class ReportPage {
         row.push_back(Tag("span", WithInterval(value, true),
                           arms_.size() > 1 && value.mean == best[metric] ? "best" : ""));
       }
+      row.push_back(arm.last() == nullptr ? "-" : FormatCount(arm.last()->samples.mean));
+      row.push_back(arm.last() == nullptr ? "-" : EscapeHtml(arm.last()->name));
+      row.push_back(absl::StrCat(arm.finished, "/", arm.runs));
       rows.push_back(std::move(row));
     }
     Table(head, rows);
@@ -403,12 +404,17 @@ class ReportPage {
       lines[label].push_back(&arm);
     }
     if (lines.empty()) return;
-    Chart throughput = {.title = speed.what, .x_label = speed.x_label, .from_zero = true};
+    Chart throughput = {
+        .title = speed.what, .x_label = speed.x_label, .whole_x = true, .from_zero = true};
     Chart efficiency = {.title = absl::StrCat("Efficiency of ", speed.x_label),
                         .x_label = speed.x_label,
+                        .whole_x = true,
                         .percent = true,
                         .from_zero = true};
-    Chart time = {.title = "Seconds of the run", .x_label = speed.x_label, .from_zero = true};
+    Chart time = {.title = "Seconds of the run",
+                  .x_label = speed.x_label,
+                  .whole_x = true,
+                  .from_zero = true};
     std::vector<std::vector<std::string>> rows;
     std::vector<std::pair<std::string, int>> legend;
     for (auto& [label, arms] : lines) {

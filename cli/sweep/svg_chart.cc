@@ -38,7 +38,8 @@ std::string Short(double value) {
 // An axis: values to positions, and its ticks.
 class ChartAxis {
  public:
-  static ChartAxis Linear(double low, double high, double from, double to, int ticks) {
+  static ChartAxis Linear(double low, double high, double from, double to, int ticks,
+                          double least_step = 0) {
     ChartAxis axis;
     axis.from_ = from;
     axis.to_ = to;
@@ -47,7 +48,7 @@ class ChartAxis {
       low -= room;
       high += room;
     }
-    const double step = NiceStep(high - low, ticks);
+    const double step = std::max(NiceStep(high - low, ticks), least_step);
     axis.low_ = std::floor(low / step + 1e-9) * step;
     axis.high_ = std::ceil(high / step - 1e-9) * step;
     for (double t = axis.low_; t < axis.high_ + step / 2; t += step) {
@@ -213,8 +214,12 @@ std::string SvgChart(const Chart& chart) {
   for (const ChartSeries& series : chart.series) {
     for (const ChartSeries::Point& p : series.points) {
       if (!Finite(p)) continue;
-      y_low = std::min({y_low, p.y, p.high > p.low ? p.low : p.y});
-      y_high = std::max({y_high, p.y, p.high > p.low ? p.high : p.y});
+      const bool interval = p.high > p.low;
+      // An interval by t may leave the range of a proportion.
+      y_low =
+          std::min({y_low, p.y, interval ? (chart.percent ? std::max(p.low, 0.) : p.low) : p.y});
+      y_high =
+          std::max({y_high, p.y, interval ? (chart.percent ? std::min(p.high, 1.) : p.high) : p.y});
       if (chart.log_x && p.x <= 0) {
         zero = true;
         continue;
@@ -223,16 +228,13 @@ std::string SvgChart(const Chart& chart) {
       x_high = std::max(x_high, p.x);
     }
   }
-  if (chart.percent) {  // an interval by t may leave the range of a proportion
-    y_low = std::max(y_low, 0.0);
-    y_high = std::min(y_high, 1.0);
-  }
   if (chart.from_zero) y_low = std::min(y_low, 0.0);
   if (!(x_low <= x_high)) x_low = x_high = 1;
   if (!(y_low <= y_high)) y_low = 0, y_high = 1;
   const double right = kWidth - kRight, bottom = kHeight - kBottom;
   const ChartAxis x = chart.log_x ? ChartAxis::Log(x_low, x_high, zero, kLeft + 6, right - 6)
-                                  : ChartAxis::Linear(x_low, x_high, kLeft + 6, right - 6, 6);
+                                  : ChartAxis::Linear(x_low, x_high, kLeft + 6, right - 6, 6,
+                                                      chart.whole_x ? 1 : 0);
   const ChartAxis y = ChartAxis::Linear(y_low, y_high, bottom, kTop, 5);
 
   std::string out = absl::StrFormat(
@@ -254,7 +256,9 @@ std::string SvgChart(const Chart& chart) {
                   absl::StrFormat("<text class=\"name\" x=\"%.1f\" y=\"%.1f\" "
                                   "text-anchor=\"middle\">%s</text>",
                                   (kLeft + right) / 2, kHeight - 8, EscapeHtml(chart.x_label)));
-  for (const ChartSeries& series : chart.series) absl::StrAppend(&out, Drawn(series, chart, x, y));
+  for (auto series = chart.series.rbegin(); series != chart.series.rend(); ++series) {
+    absl::StrAppend(&out, Drawn(*series, chart, x, y));
+  }
   return out + "</svg>";
 }
 

@@ -22,10 +22,11 @@ struct ChartSeries {
 
 struct Chart {
   std::string title, x_label;
-  bool log_x = false;      // an x of 0 has a place of its own, left of the others
-  bool percent = false;    // y is a proportion
-  bool from_zero = false;  // the y axis begins at 0
-  std::vector<ChartSeries> series;
+  bool log_x = false;               // an x of 0 has a place of its own, left of the others
+  bool whole_x = false;             // x are whole numbers, and so are the ticks
+  bool percent = false;             // y is a proportion; an interval is drawn between 0 and 1
+  bool from_zero = false;           // the y axis begins at 0
+  std::vector<ChartSeries> series;  // the first is drawn last, above those that equal it
 };
 
 // An <svg> element for an HTML page, with the classes that kChartStyle defines. It scales with the

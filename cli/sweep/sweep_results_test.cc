@@ -206,6 +206,23 @@ TEST(SvgChartTest, ZeroHasAPlaceOnALogarithmicAxis) {
                  Not(HasSubstr("nan")), Not(HasSubstr("inf"))));
 }
 
+TEST(SvgChartTest, AnEfficiencyMayBeAboveOneAndProcessesAreWhole) {
+  Chart chart = {.title = "t", .x_label = "actors", .whole_x = true, .percent = true};
+  chart.series = {{.label = "a", .points = {{1, 1}, {2, 1.3}}}};
+  EXPECT_THAT(SvgChart(chart), AllOf(HasSubstr(">130%</text>"), HasSubstr(">2</text>"),
+                                     Not(HasSubstr(">1.5</text>"))));
+  chart.series[0].points[1] = {.x = 2, .y = 0.9, .low = 0.5, .high = 1.3};
+  EXPECT_THAT(SvgChart(chart), Not(HasSubstr(">110%</text>"))) << "an interval ends at 100 %";
+}
+
+TEST(SvgChartTest, WhatEqualsAnEarlierLineIsBelowIt) {
+  Chart chart = {.title = "t", .x_label = "x"};
+  chart.series = {{.label = "a", .style = 0, .points = {{1, 1}, {2, 2}}},
+                  {.label = "b", .style = 1, .points = {{1, 1}, {2, 2}}}};
+  const std::string svg = SvgChart(chart);
+  EXPECT_LT(svg.find("line s1"), svg.find("line s0"));
+}
+
 TEST(SvgChartTest, OneValueAndNoneAreCharts) {
   for (const auto& points : std::vector<std::vector<ChartSeries::Point>>{
            {}, {{5, 0, 0, 0}}, {{5, 3, 3, 3}}, {{5, std::nan(""), 0, 0}}}) {

@@ -108,6 +108,7 @@ void SweepRunner::StopAll() {
   const absl::Time deadline = absl::Now() + options_.stop_timeout;
   for (auto& [index, task] : tasks_) (void)task.AwaitEnd(deadline - absl::Now());
   tasks_.clear();  // kills what still runs
+  on_end();
 }
 
 void SweepRunner::Show() const {

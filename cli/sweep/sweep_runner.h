@@ -39,7 +39,7 @@ class SweepRunner {
   SweepRunner(const SweepPlan& plan, Options options, SweepDisplay* display)
       : plan_(plan), options_(std::move(options)), display_(display) {}
 
-  // Called after every run that finished or failed.
+  // Called after every run that finished or failed, and when all were stopped.
   std::function<void()> on_end = [] {};
 
   // OK when every run has finished or failed. CANCELLED: stopped; the children have ended.

@@ -181,6 +181,7 @@ while :; do sleep 0.01; done)");
   });
   EXPECT_TRUE(absl::IsCancelled(Run(1, stop.get_token())));
   EXPECT_TRUE(fs::exists(folder_ + "/saved"));
+  EXPECT_EQ(ends_, 1) << "the report is to say what was interrupted";
   EXPECT_THAT(failures_, IsEmpty());
   Script("finish");
   ASSERT_TRUE(Run().ok());

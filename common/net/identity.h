@@ -17,17 +17,16 @@ absl::string_view RoleName(Role role);
 // Who a certificate says that its owner is: the only URI among its subject alternative names, which
 // is a SPIFFE ID. Two forms are known.
 //
-//   spiffe://<trust domain>/.../role/<role>      group: what is before "/role/"
-//   spiffe://<trust domain>/...reckon-<role>     group: what is before "reckon-<role>"
+//   spiffe://<trust domain>/.../role/<role>      run: what is before "/role/"
+//   spiffe://<trust domain>/...reckon-<role>     run: what is before "reckon-<role>"
 //
 // The first is what `reckon certs` writes, spiffe://reckon/run/<run>/role/<role>. The second is how
 // names of others become roles, as those that a cluster gives to its service accounts:
 // spiffe://cluster.local/ns/training/sa/reckon-actor, or .../sa/<run>-reckon-actor where several
 // runs share a namespace. In the second form, "reckon-<role>" follows a '/' or a '-'.
 //
-// Two identities belong to one run when their groups are equal.
 struct Identity {
-  std::string group;
+  std::string run;  // the URI up to the role: equal for the members of one run
   Role role = Role::kUser;
 
   bool operator==(const Identity&) const = default;

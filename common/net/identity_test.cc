@@ -28,7 +28,7 @@ TEST(IdentityTest, GroupsOfOtherRunsNamespacesAndTrustDomainsDiffer) {
   for (const char* other :
        {"spiffe://cluster.local/ns/b/sa/reckon-actor", "spiffe://other/ns/a/sa/reckon-actor",
         "spiffe://cluster.local/ns/a/sa/x-reckon-actor", "spiffe://reckon/run/a/role/actor"}) {
-    EXPECT_NE(ParseIdentity(other)->group, own.group) << other;
+    EXPECT_NE(ParseIdentity(other)->run, own.run) << other;
   }
 }
 

@@ -60,18 +60,18 @@ bool MayServe(Role role, Service service) {
   return false;
 }
 
-// Whether the only URI in a peer's certificate is an identity of the run `group`.
+// Whether the only URI in a peer's certificate is an identity of that run.
 absl::StatusOr<Identity> IdentityOf(const std::vector<grpc::string_ref>& uris,
-                                    const std::string& group) {
+                                    const std::string& run) {
   if (uris.size() != 1) {
     return absl::UnauthenticatedError(
         absl::StrCat("the certificate has ", uris.size(), " URIs among its names, not one"));
   }
   absl::StatusOr<Identity> identity = ParseIdentity(View(uris.front()));
   if (!identity.ok()) return absl::UnauthenticatedError(identity.status().message());
-  if (identity->group != group) {
+  if (identity->run != run) {
     return absl::UnauthenticatedError(
-        absl::StrCat("the certificate is of ", identity->group, ", not of this run, ", group));
+        absl::StrCat("the certificate is of ", identity->run, ", not of this run, ", run));
   }
   return identity;
 }
@@ -118,7 +118,7 @@ class Security::CallCheck : public grpc::AuthMetadataProcessor {
   grpc::Status Process(const InputMetadata& metadata, grpc::AuthContext* peer,
                        OutputMetadata* consumed, OutputMetadata*) override {
     const absl::StatusOr<Identity> caller =
-        IdentityOf(peer->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME), files_->own.group);
+        IdentityOf(peer->FindPropertyValues(GRPC_PEER_URI_PROPERTY_NAME), files_->own.run);
     if (!caller.ok()) return Refuse(grpc::StatusCode::UNAUTHENTICATED, caller.status().message());
     // A service must not see the token, nor write it into a log.
     for (auto [token, end] = metadata.equal_range(kTokenHeader); token != end; ++token) {
@@ -159,11 +159,11 @@ class Security::CallCheck : public grpc::AuthMetadataProcessor {
 // What a client asks of a server, after TLS has found that an authority vouches for it.
 class Security::ServerCheck : public ExternalCertificateVerifier {
  public:
-  ServerCheck(std::string group, Service service) : group_(std::move(group)), service_(service) {}
+  ServerCheck(std::string run, Service service) : run_(std::move(run)), service_(service) {}
 
   bool Verify(TlsCustomVerificationCheckRequest* request, std::function<void(grpc::Status)>,
               grpc::Status* status) override {
-    const absl::StatusOr<Identity> server = IdentityOf(request->uri_names(), group_);
+    const absl::StatusOr<Identity> server = IdentityOf(request->uri_names(), run_);
     if (!server.ok()) {
       *status =
           grpc::Status(grpc::StatusCode::UNAUTHENTICATED, std::string(server.status().message()));
@@ -178,7 +178,7 @@ class Security::ServerCheck : public ExternalCertificateVerifier {
   void Cancel(TlsCustomVerificationCheckRequest*) override {}
 
  private:
-  const std::string group_;
+  const std::string run_;
   const Service service_;
 };
 
@@ -230,7 +230,7 @@ absl::StatusOr<std::shared_ptr<grpc::ChannelCredentials>> Security::ForChannel(
   // Certificates name roles, not hosts: ServerCheck takes the place of the check of the host.
   options.set_check_call_host(false);
   options.set_certificate_verifier(
-      ExternalCertificateVerifier::Create<ServerCheck>(files_->own.group, service));
+      ExternalCertificateVerifier::Create<ServerCheck>(files_->own.run, service));
   return grpc::CompositeChannelCredentials(
       grpc::experimental::TlsCredentials(options),
       grpc::MetadataCredentialsFromPlugin(std::make_unique<TokenSender>(files_)));

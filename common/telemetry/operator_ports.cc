@@ -9,6 +9,8 @@
 ABSL_FLAG(
     std::string, metrics_listen, "",
     "HOST:PORT to serve Prometheus metrics on, at /metrics; port 0: any free one; empty: none");
+ABSL_FLAG(std::string, metrics_target, "",
+          "file to tell Prometheus (file_sd_configs) where the metrics are; empty: none");
 ABSL_FLAG(std::string, health_listen, "",
           "HOST:PORT to serve gRPC health on: services startup, liveness, readiness; empty: none");
 
@@ -30,6 +32,11 @@ absl::StatusOr<std::unique_ptr<OperatorPorts>> OperatorPorts::Open(const std::st
     if (!server.ok()) return OfFlag("metrics_listen", server.status());
     ports->metrics_ = *std::move(server);
     LOG(INFO) << "metrics at http://" << ports->metrics_->address() << "/metrics";
+    if (const std::string file = absl::GetFlag(FLAGS_metrics_target); !file.empty()) {
+      auto target = MetricsTarget::Write(file, role, ports->metrics_->address());
+      if (!target.ok()) return OfFlag("metrics_target", target.status());
+      ports->target_ = *std::move(target);
+    }
   }
   if (const std::string listen = absl::GetFlag(FLAGS_health_listen); !listen.empty()) {
     auto server = HealthServer::Start(listen, activity);

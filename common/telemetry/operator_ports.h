@@ -8,6 +8,7 @@
 #include "common/telemetry/activity.h"
 #include "common/telemetry/health_server.h"
 #include "common/telemetry/metrics_server.h"
+#include "common/telemetry/metrics_target.h"
 #include "common/telemetry/process_metrics.h"
 
 namespace reckon {
@@ -16,6 +17,7 @@ namespace reckon {
 // role's program that open them:
 //
 //   --metrics_listen=HOST:PORT  /metrics of Registry::Process()   (metrics_server.h)
+//   --metrics_target=FILE       tells Prometheus where that is     (metrics_target.h)
 //   --health_listen=HOST:PORT   gRPC health of the main loop      (health_server.h)
 //
 // Both are read-only, in plain text, and without data of the run. Owned by the role's main, which
@@ -32,6 +34,7 @@ class OperatorPorts {
 
   std::unique_ptr<ProcessMetrics> process_;
   std::unique_ptr<MetricsServer> metrics_;
+  std::unique_ptr<MetricsTarget> target_;
   std::unique_ptr<HealthServer> health_;
 };
 

@@ -46,7 +46,10 @@ class Model {
   void Finish() {
     ending_ = true;
     for (int i = 0; i < 20000 && !::testing::Test::HasFailure() && Unfinished(); ++i) {
-      for (const Lease& lease : core_.LeaseWork("last", 64)) pool_.push_back(lease);
+      for (const Lease& lease : core_.LeaseWork("last", 64)) {
+        pool_.push_back(lease);
+        owner_[lease.id()] = "last";
+      }
       for (const Lease& lease : pool_) {
         for (uint32_t sample : lease.samples()) Submit(lease, sample);
       }
@@ -137,7 +140,7 @@ class Model {
   void Submit(const Lease& lease, uint32_t sample) {
     const Sample id(lease.plan(), lease.item().group(), sample);
     const Ack ack = core_.Submit(
-        owner_.count(lease.id()) ? owner_[lease.id()] : "last", lease.id(),
+        owner_[lease.id()], lease.id(),
         MakeRollout(lease.plan(), lease.item().group(), sample, lease.weight_version()));
     if (ack.outcome() == Ack::ACCEPTED) {
       EXPECT_TRUE(accepted_.insert(id).second) << "accepted twice";
@@ -156,7 +159,7 @@ class Model {
     if (Below(12) == 0) {
       Rollout bad = MakeRollout(lease.plan(), lease.item().group(), 0, lease.weight_version());
       bad.mutable_spans(1)->add_tokens(1);
-      EXPECT_EQ(core_.Submit("x", lease.id(), bad).outcome(), Ack::REJECTED);
+      EXPECT_EQ(core_.Submit(owner_[lease.id()], lease.id(), bad).outcome(), Ack::REJECTED);
       return;
     }
     Submit(lease, lease.samples(static_cast<int>(Below(lease.samples_size()))));
@@ -175,7 +178,8 @@ class Model {
     }
     Rollout rollout;
     ASSERT_TRUE(rollout.ParseFromString(*stored));
-    EXPECT_EQ(core_.Submit("again", lease_of_[*it], rollout).outcome(), Ack::DUPLICATE)
+    const uint64_t lease = lease_of_[*it];
+    EXPECT_EQ(core_.Submit(owner_[lease], lease, rollout).outcome(), Ack::DUPLICATE)
         << plan << "/" << group << "/" << sample;
   }
 

@@ -156,6 +156,23 @@ TEST_F(CoreWork, ALateSampleThatIsStillWantedIsAcceptedAndItsNewHolderIsADuplica
   EXPECT_EQ(core->ledger().mismatched(), 0);
 }
 
+TEST_F(CoreWork, ARolloutComesFromTheActorThatHoldsItsLease) {
+  Open(MakeSpec("p", 1, 1), 1);
+  Publish(0);
+  const Lease first = core.LeaseWork("a", 1).at(0);
+  const SubmitReply::Ack thief = core.Submit("b", first.id(), MakeRollout("p", 0, 0, 0));
+  EXPECT_EQ(thief.outcome(), Ack::REJECTED);
+  EXPECT_EQ(thief.message(), "the lease is held by another actor");
+  EXPECT_EQ(core->ledger().rejected(), 1);
+  EXPECT_EQ(core->ledger().outstanding(), 1) << "the holder still owes its sample";
+  core.Advance(absl::Seconds(61));
+  const Lease second = core.LeaseWork("b", 1).at(0);
+  EXPECT_EQ(core.Submit("a", second.id(), MakeRollout("p", 0, 0, 0)).outcome(), Ack::REJECTED);
+  core.Finish("b", second);
+  EXPECT_EQ(core.Submit("a", first.id(), MakeRollout("p", 0, 0, 0)).outcome(), Ack::DUPLICATE)
+      << "a former holder is late, and no thief";
+}
+
 TEST_F(CoreWork, ADuplicateAtTheSameVersionThatDiffersIsCounted) {
   Open(MakeSpec("p", 1, 1), 1);
   Publish(0);

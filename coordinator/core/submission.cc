@@ -50,6 +50,11 @@ absl::Status CheckSubmission(const CoreState& state, const SubmitRequest& reques
   if (lease != nullptr && (lease->plan != key.plan() || lease->group != key.group())) {
     return BadRequest("the lease is for another group");
   }
+  // Certificates name roles, so the name is what the actor says of itself: this finds an actor that
+  // is confused, not one that lies.
+  if (lease != nullptr && lease->actor != request.actor()) {
+    return BadRequest("the lease is held by another actor");
+  }
   RETURN_IF_ERROR(CheckRollout(plan.spec(), rollout));
 
   const GroupState* group = plan.Find(key.group());

@@ -6,9 +6,10 @@
 3. A real Prometheus scrapes the roles and evaluates the recording rules and alerts of deploy/metrics;
    every query of the dashboard, rules and alerts is executed through its HTTP API and must parse,
    and those that a healthy run feeds must return data.
+4. `reckon train --metrics` serves the metrics of every process and tells Prometheus where.
 
-The third part needs Debian's prometheus, which `./dev setup --oracle` unpacks into RECKON_PROMETHEUS
-(default ~/.cache/reckon/prometheus); without it the test is skipped after the first two.
+The queries of 3 and 4 need Debian's prometheus, which `./dev setup --oracle` unpacks into RECKON_PROMETHEUS
+(default ~/.cache/reckon/prometheus); without it they are left out and the test is skipped at its end.
 """
 
 import json
@@ -36,6 +37,7 @@ CONFIG = """
 base: "{root}/recipes/tiny_ppo.textproto"
 name: "secret_run_name"
 output_dir: "{out}"
+resources {{ actors: {actors} }}
 data {{ builtin {{ train_problems: 512 eval_problems: 8 }} }}
 eval {{ samples: 2 max_new_tokens: 16 bootstrap: 50 }}
 stage {{ init {{ hidden_size: 64 intermediate_size: 128 num_hidden_layers: 2 }} }}
@@ -72,37 +74,22 @@ def check(condition, message):
         raise AssertionError(message)
 
 
-class Run:
-    """The three roles, started without a launcher, and Prometheus beside them."""
+class Processes:
+    """A run, and Prometheus beside it."""
 
     def __init__(self, folder):
         self.folder = folder
         self.processes = {}
-        self.metrics = {role: f"127.0.0.1:{free_port()}" for role in ROLES}
-        self.health = {role: f"127.0.0.1:{free_port()}" for role in ROLES}
         self.run_dir = folder / "runs/secret_run_name"
-        self.run_dir.mkdir(parents=True)
+
+    def write_config(self, actors):
+        config = self.folder / "config.textproto"
+        config.write_text(CONFIG.format(root=ROOT, out=self.folder / "runs", actors=actors))
+        return config
 
     def start(self, name, *argv):
         log = open(self.folder / f"{name}.log", "ab")
         self.processes[name] = subprocess.Popen([str(a) for a in argv], stdout=log, stderr=log)
-
-    def start_role(self, role, *argv):
-        self.start(role, BIN / f"reckon-{role}", *argv, f"--metrics_listen={self.metrics[role]}",
-                   f"--health_listen={self.health[role]}")
-
-    def start_roles(self):
-        config = self.folder / "config.textproto"
-        config.write_text(CONFIG.format(root=ROOT, out=self.folder / "runs"))
-        port_file = self.folder / "port"
-        self.start_role("coordinator", "--run=secret_run_name", f"--store={self.folder}/store",
-                        f"--port_file={port_file}")
-        address = self.await_value("the coordinator's port",
-                                   lambda: port_file.exists() and port_file.read_text().strip())
-        self.start_role("actor", f"--coordinator={address}", "--name=secret_actor", "--threads=1",
-                        "--compute=fp32", "--max_batch=16", "--kv_cache_mib=64")
-        self.start_role("learner", f"--coordinator={address}", f"--config={config}",
-                        f"--run_dir={self.run_dir}")
 
     def await_value(self, what, probe, seconds=120):
         deadline = time.time() + seconds
@@ -115,13 +102,16 @@ class Run:
             time.sleep(0.1)
         raise AssertionError(f"no {what} within {seconds} s")
 
-    def page(self, role):
-        return get(f"http://{self.metrics[role]}/metrics")
-
-    def probe(self, role, service):
-        tool = BIN.parent / "tests/reckon-health-probe"
-        return subprocess.run([tool, self.health[role], service], capture_output=True, text=True,
-                              timeout=30).stdout.strip()
+    def start_prometheus(self, text):
+        """Its API, with a configuration that scrapes every second."""
+        for name in ("rules.yml", "alerts.yml"):
+            (self.folder / name).write_text((DEPLOY / name).read_text())
+        config = self.folder / "prometheus.yml"
+        config.write_text(text.replace("15s", "1s"))
+        listen = f"127.0.0.1:{free_port()}"
+        self.start("prometheus", PROMETHEUS / "prometheus", f"--config.file={config}",
+                   f"--storage.tsdb.path={self.folder}/prometheus", f"--web.listen-address={listen}")
+        return f"http://{listen}/api/v1"
 
     def stop(self):
         for process in self.processes.values():
@@ -131,6 +121,40 @@ class Run:
                 process.wait(20)
             except subprocess.TimeoutExpired:
                 process.kill()
+
+
+class Run(Processes):
+    """The three roles, started without a launcher."""
+
+    def __init__(self, folder):
+        super().__init__(folder)
+        self.metrics = {role: f"127.0.0.1:{free_port()}" for role in ROLES}
+        self.health = {role: f"127.0.0.1:{free_port()}" for role in ROLES}
+        self.run_dir.mkdir(parents=True)
+
+    def start_role(self, role, *argv):
+        self.start(role, BIN / f"reckon-{role}", *argv, f"--metrics_listen={self.metrics[role]}",
+                   f"--health_listen={self.health[role]}")
+
+    def start_roles(self):
+        config = self.write_config(actors=1)
+        port_file = self.folder / "port"
+        self.start_role("coordinator", "--run=secret_run_name", f"--store={self.folder}/store",
+                        f"--port_file={port_file}")
+        address = self.await_value("the coordinator's port",
+                                   lambda: port_file.exists() and port_file.read_text().strip())
+        self.start_role("actor", f"--coordinator={address}", "--name=secret_actor", "--threads=1",
+                        "--compute=fp32", "--max_batch=16", "--kv_cache_mib=64")
+        self.start_role("learner", f"--coordinator={address}", f"--config={config}",
+                        f"--run_dir={self.run_dir}")
+
+    def page(self, role):
+        return get(f"http://{self.metrics[role]}/metrics")
+
+    def probe(self, role, service):
+        tool = BIN.parent / "tests/reckon-health-probe"
+        return subprocess.run([tool, self.health[role], service], capture_output=True, text=True,
+                              timeout=30).stdout.strip()
 
 
 # ---- 1. names ----
@@ -218,15 +242,7 @@ def start_prometheus(run):
         text, n = re.subn(rf"(job_name: reckon-{role}\n.*\n +- targets: )\[.*\]",
                           rf'\1["{run.metrics[role]}"]', text)
         check(n == 1, f"prometheus.yml has no job reckon-{role}")
-    text = text.replace("15s", "1s")
-    for name in ("rules.yml", "alerts.yml"):
-        (run.folder / name).write_text((DEPLOY / name).read_text())
-    config = run.folder / "prometheus.yml"
-    config.write_text(text)
-    listen = f"127.0.0.1:{free_port()}"
-    run.start("prometheus", PROMETHEUS / "prometheus", f"--config.file={config}",
-              f"--storage.tsdb.path={run.folder}/prometheus", f"--web.listen-address={listen}")
-    return f"http://{listen}/api/v1"
+    return run.start_prometheus(text)
 
 
 def query(api, expr):
@@ -240,12 +256,16 @@ def query(api, expr):
     return data["result"] if data["resultType"] == "vector" else [data["result"]]
 
 
-def has_samples(api):
+def is_ready(api):
     try:
         get(api.removesuffix("api/v1") + "-/ready")
     except OSError:  # it starts
         return False
-    return bool(query(api, "reckon_generated_tokens_total"))
+    return True
+
+
+def has_samples(api):
+    return is_ready(api) and bool(query(api, "reckon_generated_tokens_total"))
 
 
 def promtool(*arguments, **options):
@@ -255,7 +275,8 @@ def promtool(*arguments, **options):
 
 
 def check_prometheus(run, api):
-    promtool("check", "config", DEPLOY / "prometheus.yml")
+    for name in ("prometheus.yml", "prometheus_run.yml"):
+        promtool("check", "config", DEPLOY / name)
     promtool("test", "rules", DEPLOY / "rules_test.yml")
     for role in ROLES:  # names, units and help; the leader's scalars keep the names of metrics.jsonl
         if role != "learner":
@@ -281,10 +302,47 @@ def check_prometheus(run, api):
     print(f"{len(queries())} queries of the dashboard and {len(rules)} rules: data everywhere")
 
 
+# ---- 4. reckon train --metrics ----
+
+TRAIN = {"coordinator": "coordinator", "actor-0": "actor", "actor-1": "actor", "learner-0": "learner"}
+
+
+def told_targets(run):
+    """{process: (role, whether it answers)} of the files that Prometheus reads."""
+    found = {}
+    for file in (run.run_dir / "targets").glob("*.json"):
+        (target,) = json.loads(file.read_text())
+        page = get(f"http://{target['targets'][0]}/metrics")
+        role = target["labels"]["job"].removeprefix("reckon-")
+        found[target["labels"]["process"]] = (role, f'role="{role}"' in page)
+    return found
+
+
+def check_train(run, have_prometheus):
+    config = run.write_config(actors=2)
+    run.start("train", BIN / "reckon", "train", config, "--metrics")
+    run.await_value("targets of all processes", lambda: told_targets(run) == {
+        name: (role, True) for name, role in TRAIN.items()})
+    if have_prometheus:
+        text = (DEPLOY / "prometheus_run.yml").read_text()
+        check("/runs/my_run/" in text, "prometheus_run.yml has another example of a folder")
+        api = run.start_prometheus(text.replace("/runs/my_run/", f"{run.run_dir}/"))
+        up = lambda: {(s["metric"]["job"], s["metric"]["process"])
+                      for s in query(api, 'up{run="secret_run_name"} == 1')}
+        run.await_value("scrape of all processes", lambda: is_ready(api) and up() == {
+            (f"reckon-{role}", name) for name, role in TRAIN.items()})
+    train = run.processes.pop("train")
+    train.send_signal(signal.SIGINT)
+    train.wait(120)
+    check(not (run.run_dir / "targets").exists(), "a run that has ended is still told to Prometheus")
+
+
 def main():
     have_prometheus = (PROMETHEUS / "prometheus").exists()
     with tempfile.TemporaryDirectory(prefix="reckon_metrics_") as temporary:
-        run = Run(pathlib.Path(temporary))
+        run = Run(pathlib.Path(temporary) / "roles")
+        train = Processes(pathlib.Path(temporary) / "train")
+        train.folder.mkdir()
         try:
             run.start_roles()
             if have_prometheus:
@@ -297,14 +355,17 @@ def main():
             check_health(run)
             if have_prometheus:
                 check_prometheus(run, api)
+            run.stop()
+            check_train(train, have_prometheus)
         except AssertionError as error:
-            for log in sorted(run.folder.glob("*.log")):
+            for log in sorted(pathlib.Path(temporary).glob("*/*.log")):
                 print(f"--- {log.name}", *log.read_text(errors="replace").splitlines()[-15:], sep="\n",
                       file=sys.stderr)
             print(f"FAILED: {error}", file=sys.stderr)
             sys.exit(1)
         finally:
             run.stop()
+            train.stop()
     if not have_prometheus:
         print(f"skipped the queries: no {PROMETHEUS}/prometheus; run ./dev setup --oracle")
         sys.exit(77)

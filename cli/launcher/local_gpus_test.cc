@@ -1,0 +1,73 @@
+#include "cli/launcher/local_gpus.h"
+
+#include "common/base/files.h"
+#include "common/testing/temp_folder.h"
+#include "gmock/gmock.h"
+#include "google/protobuf/text_format.h"
+#include "gtest/gtest.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+
+RunConfig WithResources(const std::string& text) {
+  RunConfig config;
+  EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &config));
+  return config;
+}
+
+TEST(LocalGpusTest, AreThoseThatTheParentMaySee) {
+  EXPECT_THAT(FindGpus("2, GPU-5f,MIG-7"), ElementsAre("2", "GPU-5f", "MIG-7"));
+  EXPECT_THAT(FindGpus("3,-1,4"), ElementsAre("3")) << "as CUDA reads it";
+  EXPECT_THAT(FindGpus(""), IsEmpty());
+}
+
+TEST(LocalGpusTest, AreAllOfTheMachineWhenTheParentMaySeeAll) {
+  const TempFolder folder;
+  for (const char* name : {"nvidia0", "nvidia2", "nvidiactl", "nvidia-uvm", "null"}) {
+    ASSERT_TRUE(WriteFileAtomically(folder.path() + "/" + name, "").ok());
+  }
+  EXPECT_THAT(FindGpus(nullptr, folder.path()), ElementsAre("0", "1"));
+  EXPECT_THAT(FindGpus(nullptr, folder.path() + "/none"), IsEmpty());
+}
+
+TEST(LocalGpusTest, EachProcessHasItsOwn) {
+  const std::vector<std::string> gpus = {"4", "5", "6", "7"};
+  auto both = AssignGpus(
+      WithResources(
+          "resources { learner_ranks: 2 actors: 1 learner { gpus: 1 } actor { gpus: 1 } }"),
+      gpus);
+  ASSERT_TRUE(both.ok()) << both.status();
+  EXPECT_THAT(both->ranks, ElementsAre("4", "5"));
+  EXPECT_THAT(both->actors, ElementsAre("6"));
+  auto one = AssignGpus(WithResources("resources { actors: 2 actor { gpus: 1 } }"), gpus);
+  ASSERT_TRUE(one.ok()) << one.status();
+  EXPECT_THAT(one->ranks, ElementsAre("")) << "it must not take an actor's";
+  EXPECT_THAT(one->actors, ElementsAre("4", "5"));
+  auto none = AssignGpus(WithResources("resources { actors: 2 }"), gpus);
+  ASSERT_TRUE(none.ok()) << none.status();
+  EXPECT_THAT(none->ranks, IsEmpty());
+  EXPECT_THAT(none->actors, IsEmpty());
+}
+
+TEST(LocalGpusTest, TooFewAreRefused) {
+  const absl::Status few =
+      AssignGpus(
+          WithResources(
+              "resources { learner_ranks: 2 actors: 3 learner { gpus: 1 } actor { gpus: 1 } }"),
+          {"0", "1", "2", "3"})
+          .status();
+  EXPECT_EQ(few.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(few.message()),
+              HasSubstr("2 learner ranks and 3 actors ask for a GPU each, and 4 can be used here"));
+  const absl::Status half =
+      AssignGpus(WithResources("model { device: CUDA } resources { learner { gpus: 1 } }"), {"0"})
+          .status();
+  EXPECT_THAT(std::string(half.message()), HasSubstr("resources.actor.gpus is 0"));
+}
+
+}  // namespace
+}  // namespace reckon
