@@ -6,6 +6,7 @@
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "cli/bench/coordinator_bench.h"
 #include "cli/commands/certs.h"
 #include "cli/commands/doctor.h"
 #include "cli/commands/eval.h"
@@ -300,6 +301,33 @@ void AddSweep(CLI::App* app, SweepOptions* options) {
       "  reckon sweep recipes/sweeps/tiny_compare.textproto --report-only");
 }
 
+void AddBench(CLI::App* app, CoordinatorBenchOptions* coordinator) {
+  CLI::App* bench = app->add_subcommand("bench", "Measure how fast a part of Reckon is");
+  bench->require_subcommand(1);
+  CLI::App* command = bench->add_subcommand(
+      "coordinator", "Offer rollouts to a coordinator at a fixed rate: latency, CPU and memory");
+  command->add_option("--rate", coordinator->rate, "rollouts per second, over all streams")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--streams", coordinator->streams, "streams, one for each actor")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--bytes", coordinator->rollout_bytes, "bytes of a rollout")
+      ->check(CLI::Range(512, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--seconds", coordinator->seconds, "how long rollouts are offered")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->capture_default_str();
+  command->add_option("--folder", coordinator->folder, "folder on the disk to measure")
+      ->capture_default_str();
+  command->add_option("--retention", coordinator->retention, "as coordinator.retention");
+  command->add_flag("--json", coordinator->json, "print one JSON object");
+  command->footer(
+      "Latency is from the time that a rollout was due to its acknowledgement.\nExamples:\n"
+      "  reckon bench coordinator\n"
+      "  reckon bench coordinator --rate 5000 --seconds 60 --json");
+}
+
 bool IsCommand(const CLI::App& app, const std::string& name) {
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
     if (command->get_name() == name) return true;
@@ -321,6 +349,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   ShowOptions show;
   CertsOptions certs;
   SweepOptions sweep;
+  CoordinatorBenchOptions bench_coordinator;
   AddTrain(&app, &train);
   AddLaunch(&app, &launch);
   AddSft(&app, &sft);
@@ -329,6 +358,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   AddShow(&app, &show);
   AddCerts(&app, &certs);
   AddSweep(&app, &sweep);
+  AddBench(&app, &bench_coordinator);
   app.add_subcommand("doctor", "Check whether this machine can run Reckon")
       ->footer("Example:\n  reckon doctor");
   try {
@@ -336,9 +366,9 @@ int Main(int argc, char** argv, std::stop_token stop) {
   } catch (const CLI::ParseError& error) {  // --help and --version are such errors as well
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
-      std::cerr
-          << "reckon: no command '" << argv[1]
-          << "'; the commands are train, launch, sft, eval, score, show, certs, sweep and doctor\n";
+      std::cerr << "reckon: no command '" << argv[1]
+                << "'; the commands are train, launch, sft, eval, score, show, certs, sweep, bench "
+                   "and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
@@ -354,6 +384,7 @@ int Main(int argc, char** argv, std::stop_token stop) {
   if (app.got_subcommand("show")) status = Show(show, stop);
   if (app.got_subcommand("certs")) status = Certs(certs);
   if (app.got_subcommand("sweep")) status = RunSweep(sweep, stop);
+  if (app.got_subcommand("bench")) status = BenchCoordinator(bench_coordinator, stop);
   if (app.got_subcommand("doctor")) status = Doctor(stop);
   if (status.ok()) return 0;
   std::cerr << "reckon: " << status.message() << std::endl;

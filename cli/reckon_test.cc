@@ -111,8 +111,8 @@ TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
 }
 
 TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
-  for (const char* command :
-       {"train", "launch", "sft", "eval", "score", "show", "certs", "doctor"}) {
+  for (const char* command : {"train", "launch", "sft", "eval", "score", "show", "certs", "doctor",
+                              "bench coordinator"}) {
     Result result = Run(absl::StrCat(command, " --help"));
     EXPECT_EQ(result.code, 0);
     EXPECT_THAT(result.out,
@@ -512,6 +512,18 @@ TEST_F(ReckonTest, CertsMakesRenewsAndRotatesTheFilesOfOneRun) {
   EXPECT_THAT(Run(certs + "a --rotate trust").out, HasSubstr("then do step 'use'"));
   EXPECT_EQ(Run(certs + "a --days 0").code, 2);
   EXPECT_EQ(Run("certs --run a/b --out " + folder_ + "/d").code, 1);
+}
+
+TEST_F(ReckonTest, ABenchOfTheCoordinatorAccountsForEveryRollout) {
+  const Result result = Run(absl::StrCat("bench coordinator --rate 400 --streams 2 --seconds 1 ",
+                                         "--retention SELECTED --json --folder ", folder_));
+  ASSERT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr(R"("offered": 400.0)"), HasSubstr(R"("sent": 400)"),
+                                HasSubstr(R"("acknowledged": 400)"), HasSubstr(R"("refused": 0)"),
+                                HasSubstr(R"("seconds": [{"cores": )")));
+  for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
+    EXPECT_THAT(entry.path().string(), Not(HasSubstr("reckon-bench"))) << "left behind";
+  }
 }
 
 TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {

@@ -1,0 +1,146 @@
+#include "cli/bench/load_actor.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/time/clock.h"
+#include "common/net/channel.h"
+
+namespace reckon {
+namespace {
+
+constexpr uint32_t kLeaseSamples = 256;  // in one call: the slots of a large engine
+constexpr double kSecondsAhead = 0.5;    // of samples in hand
+constexpr absl::Duration kLeaseTimeout = absl::Seconds(30);
+
+}  // namespace
+
+LoadActor::LoadActor(Coordinator::StubInterface* stub, const LoadPlan* plan, Options options)
+    : stub_(stub),
+      plan_(plan),
+      options_(std::move(options)),
+      ahead_(std::max<size_t>(kLeaseSamples, static_cast<size_t>(options_.rate * kSecondsAhead))) {
+  leasing_ = std::thread([this] { Lease(); });
+}
+
+LoadActor::~LoadActor() {
+  {
+    absl::MutexLock lock(&mu_);
+    stopped_ = true;
+  }
+  context_.TryCancel();
+  for (std::thread* thread : {&sending_, &reading_, &leasing_}) {
+    if (thread->joinable()) thread->join();
+  }
+}
+
+bool LoadActor::WaitForWork(absl::Duration timeout) {
+  absl::MutexLock lock(&mu_);
+  return mu_.AwaitWithTimeout(absl::Condition(this, &LoadActor::HasAhead), timeout);
+}
+
+void LoadActor::Start(absl::Time start) {
+  stream_ = stub_->Submit(&context_);
+  reading_ = std::thread([this] { Read(); });
+  sending_ = std::thread([this, start] { Send(start); });
+}
+
+LoadActor::Result LoadActor::Finish(absl::Time deadline) {
+  {
+    absl::MutexLock lock(&mu_);
+    mu_.AwaitWithDeadline(absl::Condition(this, &LoadActor::IsDone), deadline);
+    stopped_ = true;
+  }
+  context_.TryCancel();
+  sending_.join();
+  reading_.join();
+  const grpc::Status status = stream_->Finish();
+  absl::MutexLock lock(&mu_);
+  // A stream that was acknowledged to its end is ended by the cancellation above.
+  if (result_.latencies.size() + result_.refused < options_.rollouts) {
+    result_.status = FromGrpc(status);
+  }
+  return std::move(result_);
+}
+
+void LoadActor::Lease() {
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      mu_.Await(absl::Condition(this, &LoadActor::WantsWork));
+      if (stopped_) return;
+    }
+    LeaseRequest request;
+    request.set_actor(options_.name);
+    request.set_max_samples(kLeaseSamples);
+    request.set_wait_ms(200);
+    LeaseReply reply;
+    grpc::ClientContext context;
+    SetDeadline(&context, kLeaseTimeout);
+    if (!stub_->Lease(&context, request, &reply).ok()) {
+      absl::SleepFor(absl::Milliseconds(50));
+      continue;
+    }
+    absl::MutexLock lock(&mu_);
+    for (const reckon::Lease& lease : reply.leases()) {
+      for (uint32_t sample : lease.samples()) {
+        samples_.push_back({.lease = lease.id(), .group = lease.item().group(), .sample = sample});
+      }
+    }
+  }
+}
+
+bool LoadActor::TakeSample(Sample* sample) {
+  absl::MutexLock lock(&mu_);
+  mu_.Await(absl::Condition(this, &LoadActor::HasWork));
+  if (stopped_) return false;
+  *sample = samples_.front();
+  samples_.pop_front();
+  return true;
+}
+
+void LoadActor::Send(absl::Time start) {
+  SubmitRequest request;
+  request.set_actor(options_.name);
+  Sample sample;
+  for (uint64_t i = 0; i < options_.rollouts; ++i) {
+    const absl::Time due = start + absl::Seconds(static_cast<double>(i) / options_.rate);
+    if (const absl::Duration early = due - absl::Now(); early > absl::ZeroDuration()) {
+      absl::SleepFor(early);
+    }
+    if (!TakeSample(&sample)) return;
+    request.set_lease(sample.lease);
+    request.set_rollout(plan_->RolloutOf(sample.group, sample.sample));
+    {
+      absl::MutexLock lock(&mu_);
+      if (stopped_) return;
+      due_.push_back(due);
+      ++result_.sent;
+      result_.lateness = std::max(result_.lateness, absl::ToDoubleSeconds(absl::Now() - due));
+    }
+    if (!stream_->Write(request)) return;
+  }
+}
+
+void LoadActor::Read() {
+  SubmitReply reply;
+  while (stream_->Read(&reply)) {
+    absl::MutexLock lock(&mu_);
+    const absl::Time now = absl::Now();
+    for (const SubmitReply::Ack& ack : reply.acks()) {
+      if (due_.empty()) break;
+      if (ack.outcome() == SubmitReply::Ack::ACCEPTED) {
+        result_.latencies.push_back(static_cast<float>(absl::ToDoubleSeconds(now - due_.front())));
+      } else {
+        ++result_.refused;
+      }
+      due_.pop_front();
+    }
+    done_ = result_.latencies.size() + result_.refused == options_.rollouts;
+    if (done_) return;
+  }
+  absl::MutexLock lock(&mu_);
+  done_ = true;
+}
+
+}  // namespace reckon
