@@ -71,6 +71,18 @@ TEST_F(Eviction, ADurableBatchKeepsWhatASelectionNames) {
   EXPECT_THAT(core.Batch("p", 0), ElementsAre(0, 1)) << "the record of the batch stays";
 }
 
+TEST_F(Eviction, ARepeatedMarkAsksForNothingAgain) {
+  CoreHarness core(&store, Options(CoordinatorSettings::SELECTED));
+  RunPlan(core, "p", 2);
+  ASSERT_TRUE(MarkDurable(core, "p", 1).ok());
+  for (int i = 0; i < 4; ++i) core.Commit();
+  EXPECT_EQ(Stored(), 0u);
+  ASSERT_TRUE(MarkDurable(core, "p", 0).ok());
+  ASSERT_TRUE(MarkDurable(core, "p", 1).ok());
+  core.Commit();
+  EXPECT_EQ(CountKeys(store, "v"), 0u);
+}
+
 TEST_F(Eviction, WithRetentionAllNothingIsDeleted) {
   CoreHarness core(&store, Options(CoordinatorSettings::ALL));
   RunPlan(core, "p", 2);

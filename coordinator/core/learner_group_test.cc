@@ -119,6 +119,14 @@ TEST_F(LearnerGroupTest, AFailureNamesARankThatHadLeft) {
             "rank 0 on node-0 failed: connection closed by peer; rank 1 on node-1 had left");
 }
 
+TEST_F(LearnerGroupTest, ARankThatLeavesBecauseItFailsIsNamedOnce) {
+  HeartbeatRequest failure = Beat(0);
+  failure.set_leaving(true);
+  failure.set_failure("out of memory");
+  ASSERT_TRUE(Call(failure).ok());
+  EXPECT_EQ(TermEnd(), "rank 0 on node-0 failed: out of memory");
+}
+
 TEST_F(LearnerGroupTest, AfterARestartTheRanksHaveTimeToCallAgain) {
   ASSERT_TRUE(Call(Beat(0)).ok());
   ASSERT_TRUE(Call(Beat(1)).ok());

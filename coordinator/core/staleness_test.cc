@@ -39,6 +39,12 @@ TEST(Staleness, OnlyAsManyPlacesAreReservedAsLaterBatchesLack) {
   EXPECT_EQ(ChooseGroups(3, 2, started, {late}), kWaits);
 }
 
+TEST(Staleness, AGroupThatIsOverdueIsDueNow) {
+  const CompleteGroup overdue = {.group = 1, .deadline = 2}, one = {.group = 9, .deadline = 5},
+                      other = {.group = 8, .deadline = 5};
+  EXPECT_THAT(ChooseGroups(3, 2, {2, 5, 5}, {one, other, overdue}), Optional(ElementsAre(1, 9)));
+}
+
 // Groups that start by the rule of admission and complete in any order never miss their deadline.
 TEST(Staleness, NoGroupMissesItsDeadlineWhateverTheOrderOfCompletion) {
   std::mt19937 random(5);
