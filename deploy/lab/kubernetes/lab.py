@@ -3,6 +3,7 @@
 
     ./dev lab kubernetes up      builds Kubernetes from its Go modules once (minutes), starts the cluster
     ./dev lab kubernetes test    up, then the trial of trial.py: a run with faults beside an undisturbed one
+    ./dev lab kubernetes operations  after test: stop, resume, drain, upgrade, restore, one rank less: operations.py
     ./dev lab kubernetes pods    the pods alone, started by containerd as the manifests say: pods.py; seconds
     ./dev lab kubernetes down    ends what up started, and removes its folder
 
@@ -16,6 +17,7 @@ from pathlib import Path
 
 import binaries
 import cluster
+import operations
 import pods
 import trial
 
@@ -54,6 +56,9 @@ def main():
     elif verb == "test":
         up()
         trial.test(trial.ROOT / "build/bin")
+    elif verb == "operations":
+        up()
+        operations.test(trial.ROOT / "build/bin")
     elif verb == "pods":
         pods.test(trial.ROOT / "build/bin")
     elif verb == "down":

@@ -226,19 +226,54 @@ def show_logs(folder):
     say(f"logs of the pods: {folder}/pod-logs")
 
 
-def test(programs):
-    folder = binaries.CACHE / "trial"
+def clear(folder):
+    """Removes what an earlier trial left in `folder` and in the cluster, its volumes too."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
-    local = run_locally(programs, folder)
-    say(f"undisturbed local run: {progress(local).get('lines', ['?'])[-1]}")
+    kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", stdout=subprocess.DEVNULL)
+    kubectl("delete", "persistentvolume", "--all", stdout=subprocess.DEVNULL)
+    shutil.rmtree(cluster.VOLUMES, ignore_errors=True)
 
+
+def begin(programs, folder):
+    """Images, volumes and an applied run; returns the folder of its manifests."""
     load_images(programs, folder / "images")
     for volume in ["lab-volume-1", "lab-volume-2"]:
         kubectl("apply", "-f", "-", input=json.dumps(cluster.make_volume(volume)), stdout=subprocess.DEVNULL)
     manifests = launch(programs, folder / "launch")
     write_overlay(manifests)
     launch(programs, folder / "launch", "--apply")
+    return manifests
+
+
+def wait_for_volume():
+    """The run's folder, once the claim of rank 0 has a volume."""
+    def volume():
+        claim = json.loads(kubectl_output("-n", NAMESPACE, "get", "pvc", f"{RUN}-learner", "-o", "json"))
+        return claim["spec"].get("volumeName")
+
+    wait("the run has its volume", volume)
+    return cluster.VOLUMES / volume() / "run"
+
+
+def wait_for_end():
+    wait("the JobSet has ended", lambda: ended() & {"Completed", "Failed"})
+    return jobset()["status"]
+
+
+def compare(run_dir, local):
+    mine, theirs = weights(run_dir), weights(local)
+    expect(mine and mine == theirs, f"{len(theirs)} weight folders are equal bit for bit: "
+           + ", ".join(f"{name} {digest[:12]}" for name, digest in theirs.items()))
+    expect(evaluations(run_dir) == evaluations(local), f"{len(evaluations(local))} evaluations are equal")
+
+
+def test(programs):
+    folder = binaries.CACHE / "trial"
+    clear(folder)
+    local = run_locally(programs, folder)
+    say(f"undisturbed local run: {progress(local).get('lines', ['?'])[-1].rstrip()}")
+    manifests = begin(programs, folder)
     try:
         disturb(local)
         check_ledger(totals_of_store(programs, local / "store"))
@@ -250,13 +285,7 @@ def test(programs):
 
 
 def disturb(local):
-    def volume():
-        claim = json.loads(kubectl_output("-n", NAMESPACE, "get", "pvc", f"{RUN}-learner", "-o", "json"))
-        return claim["spec"].get("volumeName")
-
-    wait("the run has its volume", volume)
-    run_dir = cluster.VOLUMES / volume() / "run"
-
+    run_dir = wait_for_volume()
     wait("SFT trains", lambda: in_phase(run_dir, "sft_1: train", done=8))
     kill_process(pods("learner", "jobset.sigs.k8s.io/job-global-index=1")[0])
     tell(run_dir, "killed the process of rank 1")
@@ -286,11 +315,7 @@ def disturb(local):
     tell(run_dir, f"deleted the pod of rank 0, {first}")
     wait("all ranks are back, as the third attempt", lambda: ready("learner", f"{ATTEMPT}=2") == 2)
 
-    wait("the JobSet has ended", lambda: ended() & {"Completed", "Failed"})
-    status = jobset()["status"]
+    status = wait_for_end()
     expect("Completed" in ended() and status["restarts"] == 2 and status["restartsCountTowardsMax"] == 1,
            "the JobSet completed after 2 restarts; the killed rank's counts, that of the deleted pod does not")
-    mine, theirs = weights(run_dir), weights(local)
-    expect(mine and mine == theirs, f"{len(theirs)} weight folders are equal bit for bit: "
-           + ", ".join(f"{name} {digest[:12]}" for name, digest in theirs.items()))
-    expect(evaluations(run_dir) == evaluations(local), f"{len(evaluations(local))} evaluations are equal")
+    compare(run_dir, local)
