@@ -42,7 +42,7 @@ figcaption{font-weight:600;margin:0 0 4px 4px}
 .legend span{white-space:nowrap}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--rule);border-radius:8px}
 table{border-collapse:collapse;width:100%}
-th,td{padding:7px 12px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule);font-variant-numeric:tabular-nums}
+th,td{padding:7px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule);font-variant-numeric:tabular-nums}
 th{font-weight:600;color:var(--soft)}
 tr:last-child td{border-bottom:0}
 th:first-child,td:first-child,.text{text-align:left}
