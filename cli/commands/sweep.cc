@@ -129,7 +129,11 @@ void PrintArms(const SweepPlan& plan, const std::vector<RunOutcome>& outcomes) {
       if (arm.last() != nullptr && arm.last()->metrics.contains(metric)) {
         const SeedEstimate& value = arm.last()->metrics.at(metric);
         cell = absl::StrFormat("%.1f", 100 * value.mean);
-        if (value.seeds > 1) absl::StrAppendFormat(&cell, " +- %.1f", 100 * value.half);
+        if (value.is_range()) {
+          absl::StrAppendFormat(&cell, " (%.1f-%.1f)", 100 * value.low(), 100 * value.high());
+        } else if (value.seeds > 1) {
+          absl::StrAppendFormat(&cell, " +- %.1f", 100 * value.half);
+        }
       }
       std::cout << absl::StrFormat(" %18s", cell);
     }

@@ -18,8 +18,8 @@ namespace reckon {
 struct LocalPlace {
   std::string run_dir;
   std::string logs;  // folder
-  std::string
-      targets;  // folder of the files that tell Prometheus of each process; empty: no metrics
+  // Folder of the files that tell Prometheus of each process; empty: no metrics are served.
+  std::string targets = "";
   LocalGpus gpus = {};
 };
 

@@ -42,7 +42,7 @@ figcaption{font-weight:600;margin:0 0 4px 4px}
 .legend span{white-space:nowrap}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--rule);border-radius:8px}
 table{border-collapse:collapse;width:100%}
-th,td{padding:7px 12px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule);font-variant-numeric:tabular-nums}
+th,td{padding:7px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule);font-variant-numeric:tabular-nums}
 th{font-weight:600;color:var(--soft)}
 tr:last-child td{border-bottom:0}
 th:first-child,td:first-child,.text{text-align:left}
@@ -66,14 +66,15 @@ ChartSeries::Point At(const SeedEstimate& x, const SeedEstimate& y) {
 
 std::string WithInterval(const SeedEstimate& estimate, bool percent) {
   if (estimate.seeds == 0) return "-";
-  if (percent) {
-    return estimate.seeds == 1
-               ? absl::StrFormat("%.1f", 100 * estimate.mean)
-               : absl::StrFormat("%.1f ± %.1f", 100 * estimate.mean, 100 * estimate.half);
+  const auto text = [percent](double value) {
+    return percent ? absl::StrFormat("%.1f", 100 * value) : FormatValue(value, false);
+  };
+  if (estimate.seeds == 1) return text(estimate.mean);
+  if (estimate.is_range()) {
+    return absl::StrCat(text(estimate.mean), " (", text(estimate.low()), "–", text(estimate.high()),
+                        ")");
   }
-  return estimate.seeds == 1 ? FormatValue(estimate.mean, false)
-                             : absl::StrCat(FormatValue(estimate.mean, false), " ± ",
-                                            FormatValue(estimate.half, false));
+  return absl::StrCat(text(estimate.mean), " ± ", text(estimate.half));
 }
 
 // Whether every key that the axis sets says how much a run computes with, not what.
@@ -150,7 +151,8 @@ class ReportPage {
                              ? " seed: there are no intervals over seeds."
                              : " seeds. A value is the mean over seeds; ± and bands are its 95 % "
                                "interval by Student's t, which takes the seeds as independent "
-                               "and near normal."),
+                               "and near normal. Two seeds are too few for it: brackets and bands "
+                               "are the lower and the higher."),
             "soft"));
     Add(Tag("p", absl::StrCat("Repeat it: ", Tag("code", EscapeHtml(command_))), "soft"));
   }

@@ -23,6 +23,10 @@ SeedEstimate EstimateOverSeeds(const std::vector<double>& values) {
   const double n = static_cast<double>(values.size());
   for (const double value : values) out.mean += value / n;
   if (values.size() < 2) return out;
+  if (out.is_range()) {
+    out.half = std::fabs(values[0] - values[1]) / 2;
+    return out;
+  }
   double squares = 0;
   for (const double value : values) squares += (value - out.mean) * (value - out.mean);
   out.half = StudentT975(values.size() - 1) * std::sqrt(squares / (n - 1) / n);

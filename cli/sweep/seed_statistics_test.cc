@@ -14,6 +14,12 @@ TEST(SeedStatisticsTest, TheIntervalIsThatOfStudentsT) {
   EXPECT_NEAR(three.high(), 4.4841377, 1e-4);
 }
 
+TEST(SeedStatisticsTest, TwoSeedsHaveARange) {
+  const SeedEstimate two = EstimateOverSeeds({3, 1});
+  EXPECT_EQ(two.low(), 1);
+  EXPECT_EQ(two.high(), 3);
+}
+
 TEST(SeedStatisticsTest, OneSeedHasNoInterval) {
   const SeedEstimate one = EstimateOverSeeds({0.25});
   EXPECT_EQ(one.mean, 0.25);
