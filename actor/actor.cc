@@ -44,7 +44,7 @@ absl::Status OfVersion(uint64_t version, const absl::Status& status) {
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
-             const Rewarder* rewarder, std::stop_token stop)
+             const Rewarder* rewarder, std::stop_token stop, std::unique_ptr<WeightServer> server)
     : options_(std::move(options)),
       rewarder_(rewarder),
       stop_(std::move(stop)),
@@ -52,7 +52,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
       report_at_(absl::Now() + options_.report_every),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(stub, options_.security, [this] { Wake(); }) {}
+      weights_(stub, options_.security, [this] { Wake(); }, std::move(server)) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);
@@ -303,9 +303,9 @@ absl::Status Actor::RunPass() {
     return absl::OkStatus();
   }
   failures_ = 0;
-  if (!sampled_ && engine_->stats().sampled_tokens > 0) {
-    sampled_ = true;
-    LOG(INFO) << "first token sampled";
+  if (sampled_ != model_->version && engine_->stats().sampled_tokens > 0) {
+    sampled_ = model_->version;
+    LOG(INFO) << "first token sampled with version " << model_->version;
   }
   for (FinishedSample& sample : *finished) Upload(std::move(sample));
   return absl::OkStatus();

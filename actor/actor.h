@@ -59,9 +59,10 @@ struct ActorOptions {
 // The actor ends with an error only after kMaxFailures failed passes in a row.
 class Actor {
  public:
-  // `stub` and `rewarder` must outlive the actor.
+  // `stub` and `rewarder` must outlive the actor. `server` serves its versions to other actors.
   Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
-        const Rewarder* rewarder, std::stop_token stop);
+        const Rewarder* rewarder, std::stop_token stop,
+        std::unique_ptr<WeightServer> server = nullptr);
 
   // Works until a stop is requested. Then sends what is finished and returns the other leases.
   absl::Status Run();
@@ -118,10 +119,10 @@ class Actor {
   std::optional<Refusal> refusal_;  // the last one
   // After a version failed to load: no demand before this time.
   absl::Time pause_until_ = absl::InfinitePast();
-  int failures_ = 0;  // passes that failed, in a row
-  bool sampled_ = false;
-  EngineStats former_stats_;  // of the engines before the present one
-  EngineStats counted_;       // in metrics_
+  int failures_ = 0;                 // passes that failed, in a row
+  std::optional<uint64_t> sampled_;  // the version of the last sampled token
+  EngineStats former_stats_;         // of the engines before the present one
+  EngineStats counted_;              // in metrics_
   EngineStats reported_;
   absl::Time report_at_;
 

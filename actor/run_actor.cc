@@ -28,6 +28,12 @@ ABSL_FLAG(std::string, certificates, "",
           "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
 ABSL_FLAG(std::string, name, "",
           "name of this actor, unique in the run; default: host name and process id");
+ABSL_FLAG(
+    std::string, listen, "",
+    "host:port at which this actor serves the weights it has to other actors, port 0: any free "
+    "one; empty: it serves none");
+ABSL_FLAG(std::string, announce, "",
+          "host at which other actors reach --listen; default: its host");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(int, max_batch, 64, "samples generated at once");
 ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
@@ -87,9 +93,14 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   ASSIGN_OR_RETURN(const auto channel,
                    MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
   const std::unique_ptr<Coordinator::Stub> stub = Coordinator::NewStub(channel);
+  std::unique_ptr<WeightServer> server;
+  if (const std::string& listen = absl::GetFlag(FLAGS_listen); !listen.empty()) {
+    ASSIGN_OR_RETURN(server,
+                     WeightServer::Start(listen, options.security, absl::GetFlag(FLAGS_announce)));
+  }
   Actor actor(
       options, stub.get(), [&maker](const Weights& weights) { return maker.Make(weights); },
-      &rewarder, stop);
+      &rewarder, stop, std::move(server));
   return actor.Run();
 }
 

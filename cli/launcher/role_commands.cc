@@ -59,6 +59,8 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.IfSet("coordinator", place.coordinator);
   arguments.IfSet("name", place.name);
   arguments.IfSet("threads", place.threads);
+  arguments.IfSet("listen", place.listen);
+  arguments.IfSet("announce", place.announce);
   arguments.Always("max_batch", settings.max_batch());
   arguments.Always("kv_cache_mib", settings.kv_cache_mib());
   arguments.Always("compute", config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16");

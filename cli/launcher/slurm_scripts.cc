@@ -220,7 +220,8 @@ while [ -z "$stopping" ]; do
   fi
   log=$(readlink -f "$run/logs/latest")/actor-$index.log
   begins=$(stat -c %s "$log" 2>/dev/null || echo 0)
-  "$programs/reckon-actor" {ACTOR} --coordinator="$address" --name="actor-$index" >>"$log" 2>&1 &
+  "$programs/reckon-actor" {ACTOR} --coordinator="$address" --name="actor-$index" \
+    --announce="${RECKON_ANNOUNCE:-$(hostname)}" >>"$log" 2>&1 &
   actor=$!
   tell_metrics "actor-$index" "$log" "$begins" &
   # Until it ends, or the coordinator is elsewhere, or the run is over.
@@ -419,6 +420,7 @@ class Scripts {
             {{"{ON_REFUSAL}", on_refusal},
              {"{REQUEUE_ACTOR}", heterogeneous() ? "exit 0" : "scontrol requeue \"$SLURM_JOB_ID\""},
              {"{ACTOR}", Quoted(ActorArguments(config_, {.threads = ClusterCpus(resources),
+                                                         .listen = "[::]:0",
                                                          .ports = Ports("actor")}))}}));
   }
 

@@ -7,9 +7,105 @@
 #include "absl/types/span.h"
 #include "common/base/host_port.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/manifest.h"
+#include "common/model/transfer/wire.h"
 #include "common/net/channel.h"
+#include "google/protobuf/io/coded_stream.h"
 
 namespace reckon {
+
+namespace {
+
+// A WeightChunk in wire format whose data is a reference to the version's memory.
+grpc::ByteBuffer Message(uint64_t index, const std::shared_ptr<WeightBytes>& owner,
+                         absl::Span<const char> data) {
+  using google::protobuf::io::CodedOutputStream;
+  uint8_t head[24];
+  uint8_t* end = head;
+  *end++ = kIndexTag;
+  end = CodedOutputStream::WriteVarint64ToArray(index, end);
+  *end++ = kDataTag;
+  end = CodedOutputStream::WriteVarint64ToArray(data.size(), end);
+  const grpc::Slice slices[] = {
+      grpc::Slice(head, static_cast<size_t>(end - head)),
+      grpc::Slice(
+          const_cast<char*>(data.data()), data.size(),
+          [](void* held) { delete static_cast<std::shared_ptr<WeightBytes>*>(held); },
+          new std::shared_ptr<WeightBytes>(owner))};
+  return grpc::ByteBuffer(slices, 2);
+}
+
+}  // namespace
+
+// One call. It deletes itself when gRPC is done with it. Two owners: gRPC, until OnDone, and a wait
+// for a chunk that has not arrived, which may end after a cancelled call.
+class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
+                             public std::enable_shared_from_this<Stream> {
+ public:
+  static Stream* Begin(std::shared_ptr<const Held> held, const FetchChunksRequest& request,
+                       const absl::Status& status, std::atomic<uint64_t>* bytes_sent) {
+    std::shared_ptr<Stream> stream(new Stream(std::move(held), request, bytes_sent));
+    stream->self_ = stream;
+    if (status.ok()) {
+      stream->Next();
+    } else {
+      stream->End(status);
+    }
+    return stream.get();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return End(absl::CancelledError("the caller has gone"));
+    *bytes_sent_ += ChunkSize(held_->weights.manifest, next_);
+    ++next_;
+    Next();
+  }
+  void OnCancel() override { End(absl::CancelledError("cancelled")); }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  Stream(std::shared_ptr<const Held> held, const FetchChunksRequest& request,
+         std::atomic<uint64_t>* bytes_sent)
+      : held_(std::move(held)),
+        next_(request.first_chunk()),
+        end_(request.first_chunk() + request.num_chunks()),
+        bytes_sent_(bytes_sent) {}
+
+  void Next() {
+    if (next_ == end_) return End(absl::OkStatus());
+    if (held_->arrivals != nullptr) {
+      switch (held_->arrivals->Ask(next_, [stream = shared_from_this()] { stream->Next(); })) {
+        case ChunkArrivals::State::kAwaited:
+          return;
+        case ChunkArrivals::State::kLost:
+          return End(absl::UnavailableError("the chunk has not arrived here"));
+        case ChunkArrivals::State::kHere:
+          break;
+      }
+    }
+    const WeightManifest& manifest = held_->weights.manifest;
+    message_ = Message(next_, held_->weights.bytes,
+                       held_->weights.bytes->bytes().subspan(next_ * manifest.chunk_bytes(),
+                                                             ChunkSize(manifest, next_)));
+    absl::MutexLock lock(&mu_);
+    if (!ended_) StartWrite(&message_);
+  }
+
+  void End(const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    if (std::exchange(ended_, true)) return;
+    Finish(ToGrpc(status));
+  }
+
+  const std::shared_ptr<const Held> held_;  // in memory until its last reader is done
+  uint64_t next_;
+  const uint64_t end_;
+  std::atomic<uint64_t>* const bytes_sent_;
+  grpc::ByteBuffer message_;  // the write in progress
+  absl::Mutex mu_;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<Stream> self_;
+};
 
 absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
     const std::string& listen, const std::shared_ptr<const Security>& security,
@@ -44,12 +140,18 @@ absl::Status WeightServer::Listen(const std::string& listen,
 }
 
 void WeightServer::Add(uint64_t version, Weights weights) {
+  AddArriving(version, std::move(weights), nullptr);
+}
+
+void WeightServer::AddArriving(uint64_t version, Weights weights,
+                               std::shared_ptr<ChunkArrivals> arrivals) {
+  auto held = std::make_shared<const Held>(Held{std::move(weights), std::move(arrivals)});
   absl::MutexLock lock(&mu_);
-  versions_[version] = std::make_shared<const Weights>(std::move(weights));
+  versions_[version].swap(held);
 }
 
 void WeightServer::Drop(uint64_t version) {
-  std::shared_ptr<const Weights> last;  // before the lock: freeing gigabytes takes time
+  std::shared_ptr<const Held> last;  // before the lock: freeing gigabytes takes time
   absl::MutexLock lock(&mu_);
   auto found = versions_.find(version);
   if (found == versions_.end()) return;
@@ -57,38 +159,29 @@ void WeightServer::Drop(uint64_t version) {
   versions_.erase(found);
 }
 
-grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
-                                       const FetchChunksRequest* request,
-                                       grpc::ServerWriter<WeightChunk>* writer) {
-  // Shared, so that a version which is dropped during the transfer stays in memory until its last
-  // reader is done.
-  const std::shared_ptr<const Weights> weights = Find(request->version());
-  if (!weights) {
-    return ToGrpc(absl::NotFoundError(
-        absl::StrCat("weight version ", request->version(), " is not held here")));
+grpc::ServerWriteReactor<grpc::ByteBuffer>* WeightServer::FetchChunks(
+    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
+  FetchChunksRequest wanted;
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(request));
+  absl::Status status;
+  std::shared_ptr<const Held> held;
+  if (!wanted.ParseFromZeroCopyStream(&reader)) {
+    status = absl::InvalidArgumentError("the request is malformed");
+  } else if (held = Find(wanted.version()); held == nullptr) {
+    status =
+        absl::NotFoundError(absl::StrCat("weight version ", wanted.version(), " is not held here"));
+  } else if (const uint64_t chunks = Chunks(held->weights.manifest);
+             // By subtraction, because the sum of two numbers from the network may overflow.
+             wanted.first_chunk() >= chunks ||
+             wanted.num_chunks() > chunks - wanted.first_chunk()) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("version ", wanted.version(), " has ", chunks, " chunks; the request is for ",
+                     wanted.num_chunks(), " from ", wanted.first_chunk()));
   }
-  const absl::Span<const char> bytes = weights->bytes->bytes();
-  const uint64_t size = weights->manifest.chunk_bytes();
-  const uint64_t chunks = weights->manifest.chunk_sha256_size();
-  // By subtraction, because the sum of two numbers from the network may overflow.
-  if (request->first_chunk() >= chunks || request->num_chunks() > chunks - request->first_chunk()) {
-    return ToGrpc(absl::InvalidArgumentError(absl::StrCat(
-        "version ", request->version(), " has ", chunks, " chunks; the request is for ",
-        request->num_chunks(), " from ", request->first_chunk())));
-  }
-  WeightChunk chunk;
-  for (uint64_t i = 0; i < request->num_chunks(); ++i) {
-    const uint64_t index = request->first_chunk() + i;
-    const absl::Span<const char> part = bytes.subspan(index * size, size);
-    chunk.set_index(index);
-    chunk.set_data(part.data(), part.size());
-    if (context->IsCancelled() || !writer->Write(chunk)) break;
-    bytes_sent_ += part.size();
-  }
-  return grpc::Status::OK;
+  return Stream::Begin(std::move(held), wanted, status, &bytes_sent_);
 }
 
-std::shared_ptr<const Weights> WeightServer::Find(uint64_t version) {
+std::shared_ptr<const WeightServer::Held> WeightServer::Find(uint64_t version) {
   absl::MutexLock lock(&mu_);
   auto found = versions_.find(version);
   return found == versions_.end() ? nullptr : found->second;
