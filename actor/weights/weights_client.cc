@@ -72,6 +72,15 @@ std::optional<WeightsClient::Fetched> WeightsClient::TakeFetched() {
   return std::exchange(newest_result_, std::nullopt);
 }
 
+std::optional<WeightsClient::Fetched> WeightsClient::TakeNewerThan(uint64_t version) {
+  absl::MutexLock lock(&mu_);
+  if (!newest_result_.has_value() || !newest_result_->weights.ok() ||
+      newest_result_->version <= version) {
+    return std::nullopt;
+  }
+  return std::exchange(newest_result_, std::nullopt);
+}
+
 std::optional<WeightsClient::Trouble> WeightsClient::trouble() {
   absl::MutexLock lock(&mu_);
   if (fetching_.has_value() && absl::Now() - fetching_->moved > kStalled) {
@@ -161,11 +170,7 @@ absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) 
     absl::MutexLock lock(&mu_);
     fetching_ = Fetching{manifest.version(), source, absl::Now()};
   };
-  // One version, so that serving costs no memory beyond that of the bytes as fetched.
-  if (served_.has_value() && served_ != manifest.version()) {
-    server_->Drop(*served_);
-    served_.reset();
-  }
+  if (held_.has_value() && held_->manifest.term() == manifest.term()) options.older = &*held_;
   options.relay = server_.get();
   options.relays.assign(reply.relays().begin(), reply.relays().end());
   absl::StatusOr<Weights> weights = FetchWeights(manifest, security_, stop_.get_token(), options);
@@ -175,7 +180,12 @@ absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) 
   }
   if (!weights.ok()) return weights;
   maps_ = weights->bytes->mapped();
-  if (server_ != nullptr && !maps_) served_ = manifest.version();
+  // Of what was fetched one version is kept.
+  if (server_ != nullptr && held_.has_value() && held_->manifest.version() != manifest.version()) {
+    server_->Drop(held_->manifest.version());
+  }
+  held_.reset();
+  if (!maps_) held_ = Weights{manifest, weights->bytes};
   return weights;
 }
 

@@ -63,6 +63,8 @@ class WeightsClient {
   void Request(uint64_t version);
   // Returns the requested version if it is there, or else the newest one.
   std::optional<Fetched> TakeFetched();
+  // The newest one, if it is there, whole, and newer than this.
+  std::optional<Fetched> TakeNewerThan(uint64_t version);
 
   // Nothing while versions can be fetched, and before the first attempt has failed. A source that
   // has sent nothing for three seconds is a trouble as well, of which `notify` does not tell.
@@ -114,7 +116,9 @@ class WeightsClient {
   uint64_t checked_term_ = 0;       // term of the learner at the last CheckTerm
   std::optional<uint64_t> term_;    // term in which the newest manifest was published
   std::string newest_digests_;      // of version newest_fetched_
-  std::optional<uint64_t> served_;  // by server_, until the next one is fetched
+  // What was fetched last, until the next one is there: served by server_, and what that one's
+  // differences are against.
+  std::optional<Weights> held_;
   // The learner's memory can be mapped, so others on other hosts get versions from the learner.
   bool maps_ = false;
 

@@ -98,8 +98,7 @@ TEST_F(CoreTest, WhoServesOthersIsToldWhoIsAboveIt) {
   GetManifestRequest bad;
   bad.set_source("no address");
   EXPECT_EQ(core->GetManifest(bad).status().code(), absl::StatusCode::kInvalidArgument);
-  Begin("n2");
-  ASSERT_TRUE(core->PublishWeights(PublishRequest(0, 2)).ok());
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(0, Begin("n"))).ok());
   EXPECT_EQ(relays("c:1"), 0) << "what others hold is of another learner";
 }
 

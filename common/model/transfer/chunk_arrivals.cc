@@ -8,12 +8,18 @@ void ChunkArrivals::Mark(uint64_t chunk) {
   std::vector<std::function<void()>> told;
   {
     absl::MutexLock lock(&mu_);
+    if (!here_[chunk]) --missing_;
     here_[chunk] = true;
     const auto [first, last] = waiting_.equal_range(chunk);
     for (auto it = first; it != last; ++it) told.push_back(std::move(it->second));
     waiting_.erase(first, last);
   }
   for (const std::function<void()>& then : told) then();
+}
+
+bool ChunkArrivals::complete() {
+  absl::MutexLock lock(&mu_);
+  return missing_ == 0;
 }
 
 void ChunkArrivals::End() {

@@ -24,6 +24,7 @@ class ChunkArrivals {
   void Mark(uint64_t chunk);
   // The fetch has ended: what is not there will not come.
   void End();
+  bool complete();
   // kAwaited: `then` is called once, on the thread of the Mark or End that decides. Otherwise it is
   // never called. It must not block.
   State Ask(uint64_t chunk, std::function<void()> then);
@@ -31,6 +32,7 @@ class ChunkArrivals {
  private:
   absl::Mutex mu_;
   std::vector<bool> here_ ABSL_GUARDED_BY(mu_);
+  uint64_t missing_ ABSL_GUARDED_BY(mu_) = here_.size();
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   std::multimap<uint64_t, std::function<void()>> waiting_ ABSL_GUARDED_BY(mu_);  // by chunk
 };

@@ -1,6 +1,7 @@
 #include "common/model/transfer/chunk_streams.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -8,6 +9,7 @@
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/manifest.h"
+#include "common/model/transfer/chunk_delta.h"
 #include "common/model/transfer/wire.h"
 #include "common/net/channel.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -73,6 +75,7 @@ class ChunkStreams::Call final
  private:
   Call(ChunkStreams* streams, size_t connection, Range range)
       : streams_(streams),
+        older_(streams->older_),
         connection_(connection),
         stub_(streams->channels_[connection]),
         range_(range),
@@ -81,6 +84,7 @@ class ChunkStreams::Call final
     request.set_version(streams_->manifest_.version());
     request.set_first_chunk(range.first);
     request.set_num_chunks(range.end - range.first);
+    if (older_ != nullptr) request.set_held_version(older_->manifest.version());
     const grpc::Slice slice(request.SerializeAsString());
     request_ = grpc::ByteBuffer(&slice, 1);
     SetDeadline(context_.get(), kCallTimeout);
@@ -94,20 +98,28 @@ class ChunkStreams::Call final
     const WeightManifest& manifest = streams_->manifest_;
     const uint64_t size = ChunkSize(manifest, next_);
     char* const place = streams_->buffer_ + next_ * manifest.chunk_bytes();
+    const absl::Status wrong =
+        absl::DataLossError(absl::StrCat("chunk ", next_, " has the wrong index or size"));
     grpc::ProtoBufferReader bytes(&message_);
     google::protobuf::io::CodedInputStream in(&bytes);
     uint64_t index = 0;  // absent: zero
     uint32_t length = 0;
     uint32_t tag = in.ReadTag();
     if (tag == kIndexTag && in.ReadVarint64(&index)) tag = in.ReadTag();
-    if (tag != kDataTag || !in.ReadVarint32(&length) || index != next_ || length != size ||
-        !in.ReadRaw(place, static_cast<int>(size))) {
-      return absl::DataLossError(absl::StrCat("chunk ", next_, " has the wrong index or size"));
+    if (index != next_ || !in.ReadVarint32(&length) || length > size) return wrong;
+    if (tag == kDeltaTag && older_ != nullptr) {
+      std::string delta;
+      if (!in.ReadString(&delta, static_cast<int>(length))) return wrong;
+      std::memcpy(place, older_->bytes->bytes().data() + (place - streams_->buffer_), size);
+      RETURN_IF_ERROR(ApplyDelta(delta, absl::MakeSpan(place, size)));
+    } else if (tag != kDataTag || length != size || !in.ReadRaw(place, static_cast<int>(size))) {
+      return wrong;
     }
     return CheckChunk(manifest, next_, {place, size});
   }
 
   ChunkStreams* const streams_;
+  const Weights* const older_;
   const size_t connection_;
   grpc::GenericStub stub_;
   const Range range_;
@@ -117,10 +129,11 @@ class ChunkStreams::Call final
   grpc::ByteBuffer request_, message_;
 };
 
-ChunkStreams::ChunkStreams(const WeightManifest& manifest, std::shared_ptr<const Security> security,
-                           std::stop_token stop, char* buffer,
-                           std::function<void(uint64_t)> arrived)
+ChunkStreams::ChunkStreams(const WeightManifest& manifest, const Weights* older,
+                           std::shared_ptr<const Security> security, std::stop_token stop,
+                           char* buffer, std::function<void(uint64_t)> arrived)
     : manifest_(manifest),
+      older_(older),
       security_(std::move(security)),
       stop_(std::move(stop)),
       buffer_(buffer),

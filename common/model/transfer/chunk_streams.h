@@ -8,12 +8,14 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/model/files/model_folder.h"
 #include "common/net/security.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/weights.pb.h"
@@ -31,9 +33,14 @@ namespace reckon {
 // Made for one fetch (fetch.cc), which calls From for one source after another. One thread.
 class ChunkStreams {
  public:
-  // `buffer` has manifest.total_bytes. `arrived` is called on gRPC's threads, once for each chunk.
-  ChunkStreams(const WeightManifest& manifest, std::shared_ptr<const Security> security,
-               std::stop_token stop, char* buffer, std::function<void(uint64_t)> arrived);
+  // `buffer` has manifest.total_bytes. `older`: a version of the same size, against which a source
+  // may send differences; null: none. `arrived` is called on gRPC's threads, once for each chunk.
+  ChunkStreams(const WeightManifest& manifest, const Weights* older,
+               std::shared_ptr<const Security> security, std::stop_token stop, char* buffer,
+               std::function<void(uint64_t)> arrived);
+
+  // Fetches no differences from now on; false: it did not before.
+  bool ForgetOlder() { return std::exchange(older_, nullptr) != nullptr; }
 
   // Fetches until nothing is missing, or the source fails: it refuses, sends what does not match
   // its digest, or sends nothing for `silence`.
@@ -54,6 +61,7 @@ class ChunkStreams {
   bool Over() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return running_ == 0; }
 
   const WeightManifest& manifest_;
+  const Weights* older_;
   const std::shared_ptr<const Security> security_;
   const std::stop_token stop_;
   char* const buffer_;

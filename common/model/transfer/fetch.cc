@@ -87,7 +87,9 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
   auto arrivals = std::make_shared<ChunkArrivals>(Chunks(manifest));
   if (options.relay != nullptr) options.relay->AddArriving(manifest.version(), weights, arrivals);
   std::string source;
-  ChunkStreams streams(manifest, security, stop, buffer->data(), [&](uint64_t chunk) {
+  const Weights* older = options.older;
+  if (older != nullptr && older->manifest.total_bytes() != manifest.total_bytes()) older = nullptr;
+  ChunkStreams streams(manifest, older, security, stop, buffer->data(), [&](uint64_t chunk) {
     arrivals->Mark(chunk);
     options.progress(source);
   });
@@ -105,6 +107,8 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
       last = absl::Status(status.code(),
                           absl::StrCat(what, " from ", source, ": ", PlainReason(status)));
       if (absl::IsDataLoss(status)) damage = last;
+      // Perhaps the source has other weights under the older number.
+      if (absl::IsDataLoss(status)) retry |= streams.ForgetOlder();
       retry |= IsTransient(status);
     }
     if (stop.stop_requested()) break;

@@ -23,6 +23,9 @@ struct FetchOptions {
   WeightServer* relay = nullptr;
   // Actors that hold the version or are fetching it, tried before the manifest's sources.
   std::vector<std::string> relays = {};
+  // A version that this process holds, of the same term; a source that holds it too sends what has
+  // changed since, where that is less. Null: none.
+  const Weights* older = nullptr;
 };
 
 // Fetches a weight version: maps the publisher's memory where this process can reach it, or else

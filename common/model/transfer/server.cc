@@ -8,6 +8,7 @@
 #include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/manifest.h"
+#include "common/model/transfer/chunk_delta.h"
 #include "common/model/transfer/wire.h"
 #include "common/net/channel.h"
 #include "google/protobuf/io/coded_stream.h"
@@ -16,35 +17,80 @@ namespace reckon {
 
 namespace {
 
-// A WeightChunk in wire format whose data is a reference to the version's memory.
-grpc::ByteBuffer Message(uint64_t index, const std::shared_ptr<WeightBytes>& owner,
-                         absl::Span<const char> data) {
+// A WeightChunk in wire format whose data is a reference to memory that `owner` keeps.
+grpc::ByteBuffer Message(uint64_t index, uint8_t tag, absl::Span<const char> data,
+                         std::shared_ptr<const void> owner) {
   using google::protobuf::io::CodedOutputStream;
   uint8_t head[24];
   uint8_t* end = head;
   *end++ = kIndexTag;
   end = CodedOutputStream::WriteVarint64ToArray(index, end);
-  *end++ = kDataTag;
+  *end++ = tag;
   end = CodedOutputStream::WriteVarint64ToArray(data.size(), end);
   const grpc::Slice slices[] = {
       grpc::Slice(head, static_cast<size_t>(end - head)),
       grpc::Slice(
           const_cast<char*>(data.data()), data.size(),
-          [](void* held) { delete static_cast<std::shared_ptr<WeightBytes>*>(held); },
-          new std::shared_ptr<WeightBytes>(owner))};
+          [](void* held) { delete static_cast<std::shared_ptr<const void>*>(held); },
+          new std::shared_ptr<const void>(std::move(owner)))};
   return grpc::ByteBuffer(slices, 2);
 }
 
 }  // namespace
+
+// A version, and the differences of its chunks to one older version that were asked for.
+class WeightServer::Held {
+ public:
+  Held(Weights weights, std::shared_ptr<ChunkArrivals> arrivals)
+      : weights_(std::move(weights)), arrivals_(std::move(arrivals)) {}
+
+  const WeightManifest& manifest() const { return weights_.manifest; }
+  const std::shared_ptr<WeightBytes>& bytes() const { return weights_.bytes; }
+  ChunkArrivals* arrivals() const { return arrivals_.get(); }  // null: all chunks are there
+  absl::Span<const char> Chunk(uint64_t chunk) const {
+    return bytes()->bytes().subspan(chunk * manifest().chunk_bytes(), ChunkSize(manifest(), chunk));
+  }
+
+  bool HasDeltasTo(const Held& older) const {
+    return (older.arrivals() == nullptr || older.arrivals()->complete()) &&
+           older.manifest().total_bytes() == manifest().total_bytes() &&
+           older.manifest().chunk_bytes() == manifest().chunk_bytes();
+  }
+  // Empty: the chunk itself is shorter.
+  std::shared_ptr<const std::string> Delta(const Held& older, uint64_t chunk) const {
+    const uint64_t version = older.manifest().version();
+    {
+      absl::MutexLock lock(&mu_);
+      const auto found = deltas_.find({version, chunk});
+      if (found != deltas_.end()) return found->second;
+    }
+    auto delta = std::make_shared<const std::string>(ChunkDelta(older.Chunk(chunk), Chunk(chunk)));
+    absl::MutexLock lock(&mu_);
+    // Actors that keep up all have the same one.
+    if (!deltas_.empty() && deltas_.begin()->first.first != version) deltas_.clear();
+    deltas_[{version, chunk}] = delta;
+    return delta;
+  }
+
+ private:
+  const Weights weights_;
+  const std::shared_ptr<ChunkArrivals> arrivals_;
+  mutable absl::Mutex mu_;
+  mutable std::map<std::pair<uint64_t, uint64_t>, std::shared_ptr<const std::string>> deltas_
+      ABSL_GUARDED_BY(mu_);  // by older version and chunk
+};
 
 // One call. It deletes itself when gRPC is done with it. Two owners: gRPC, until OnDone, and a wait
 // for a chunk that has not arrived, which may end after a cancelled call.
 class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
                              public std::enable_shared_from_this<Stream> {
  public:
-  static Stream* Begin(std::shared_ptr<const Held> held, const FetchChunksRequest& request,
-                       const absl::Status& status, std::atomic<uint64_t>* bytes_sent) {
-    std::shared_ptr<Stream> stream(new Stream(std::move(held), request, bytes_sent));
+  // `older`: what the caller has; null: nothing that is held here.
+  static Stream* Begin(std::shared_ptr<const Held> held, std::shared_ptr<const Held> older,
+                       const FetchChunksRequest& request, const absl::Status& status,
+                       std::atomic<uint64_t>* bytes_sent) {
+    std::shared_ptr<Stream> stream(
+        new Stream(std::move(held), std::move(older), request, bytes_sent));
     stream->self_ = stream;
     if (status.ok()) {
       stream->Next();
@@ -56,7 +102,7 @@ class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
   void OnWriteDone(bool ok) override {
     if (!ok) return End(absl::CancelledError("the caller has gone"));
-    *bytes_sent_ += ChunkSize(held_->weights.manifest, next_);
+    *bytes_sent_ += sending_;
     ++next_;
     Next();
   }
@@ -64,17 +110,18 @@ class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
   void OnDone() override { self_.reset(); }
 
  private:
-  Stream(std::shared_ptr<const Held> held, const FetchChunksRequest& request,
-         std::atomic<uint64_t>* bytes_sent)
+  Stream(std::shared_ptr<const Held> held, std::shared_ptr<const Held> older,
+         const FetchChunksRequest& request, std::atomic<uint64_t>* bytes_sent)
       : held_(std::move(held)),
+        older_(std::move(older)),
         next_(request.first_chunk()),
         end_(request.first_chunk() + request.num_chunks()),
         bytes_sent_(bytes_sent) {}
 
   void Next() {
     if (next_ == end_) return End(absl::OkStatus());
-    if (held_->arrivals != nullptr) {
-      switch (held_->arrivals->Ask(next_, [stream = shared_from_this()] { stream->Next(); })) {
+    if (held_->arrivals() != nullptr) {
+      switch (held_->arrivals()->Ask(next_, [stream = shared_from_this()] { stream->Next(); })) {
         case ChunkArrivals::State::kAwaited:
           return;
         case ChunkArrivals::State::kLost:
@@ -83,10 +130,15 @@ class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
           break;
       }
     }
-    const WeightManifest& manifest = held_->weights.manifest;
-    message_ = Message(next_, held_->weights.bytes,
-                       held_->weights.bytes->bytes().subspan(next_ * manifest.chunk_bytes(),
-                                                             ChunkSize(manifest, next_)));
+    std::shared_ptr<const std::string> delta;
+    if (older_ != nullptr) delta = held_->Delta(*older_, next_);
+    if (delta != nullptr && !delta->empty()) {
+      message_ = Message(next_, kDeltaTag, {delta->data(), delta->size()}, delta);
+      sending_ = delta->size();
+    } else {
+      message_ = Message(next_, kDataTag, held_->Chunk(next_), held_->bytes());
+      sending_ = held_->Chunk(next_).size();
+    }
     absl::MutexLock lock(&mu_);
     if (!ended_) StartWrite(&message_);
   }
@@ -97,11 +149,12 @@ class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
     Finish(ToGrpc(status));
   }
 
-  const std::shared_ptr<const Held> held_;  // in memory until its last reader is done
+  const std::shared_ptr<const Held> held_, older_;  // in memory until the last reader is done
   uint64_t next_;
   const uint64_t end_;
   std::atomic<uint64_t>* const bytes_sent_;
   grpc::ByteBuffer message_;  // the write in progress
+  uint64_t sending_ = 0;      // bytes of it
   absl::Mutex mu_;
   bool ended_ ABSL_GUARDED_BY(mu_) = false;
   std::shared_ptr<Stream> self_;
@@ -145,7 +198,7 @@ void WeightServer::Add(uint64_t version, Weights weights) {
 
 void WeightServer::AddArriving(uint64_t version, Weights weights,
                                std::shared_ptr<ChunkArrivals> arrivals) {
-  auto held = std::make_shared<const Held>(Held{std::move(weights), std::move(arrivals)});
+  auto held = std::make_shared<const Held>(std::move(weights), std::move(arrivals));
   absl::MutexLock lock(&mu_);
   versions_[version].swap(held);
 }
@@ -170,7 +223,7 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* WeightServer::FetchChunks(
   } else if (held = Find(wanted.version()); held == nullptr) {
     status =
         absl::NotFoundError(absl::StrCat("weight version ", wanted.version(), " is not held here"));
-  } else if (const uint64_t chunks = Chunks(held->weights.manifest);
+  } else if (const uint64_t chunks = Chunks(held->manifest());
              // By subtraction, because the sum of two numbers from the network may overflow.
              wanted.first_chunk() >= chunks ||
              wanted.num_chunks() > chunks - wanted.first_chunk()) {
@@ -178,7 +231,10 @@ grpc::ServerWriteReactor<grpc::ByteBuffer>* WeightServer::FetchChunks(
         absl::StrCat("version ", wanted.version(), " has ", chunks, " chunks; the request is for ",
                      wanted.num_chunks(), " from ", wanted.first_chunk()));
   }
-  return Stream::Begin(std::move(held), wanted, status, &bytes_sent_);
+  std::shared_ptr<const Held> older;
+  if (status.ok() && wanted.has_held_version()) older = Find(wanted.held_version());
+  if (older != nullptr && !held->HasDeltasTo(*older)) older = nullptr;
+  return Stream::Begin(std::move(held), std::move(older), wanted, status, &bytes_sent_);
 }
 
 std::shared_ptr<const WeightServer::Held> WeightServer::Find(uint64_t version) {

@@ -26,7 +26,8 @@ namespace reckon {
 //   Start -> address() goes into the manifest's sources -> Add(version) -> FetchChunks .. -> Drop
 //
 // A call has no thread of its own: gRPC's threads send the next chunk when the last one has left.
-// The message holds the version's own memory, not a copy.
+// The message holds the version's own memory, not a copy; or the difference to the version that the
+// caller has, if that is held here too and the difference is short (chunk_delta.h).
 class WeightServer
     : private WeightSource::WithRawCallbackMethod_FetchChunks<WeightSource::Service> {
  public:
@@ -51,10 +52,7 @@ class WeightServer
   void Drop(uint64_t version);
 
  private:
-  struct Held {
-    Weights weights;
-    std::shared_ptr<ChunkArrivals> arrivals;  // null: all chunks are there
-  };
+  class Held;
   class Stream;
 
   WeightServer() = default;

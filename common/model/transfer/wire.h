@@ -9,6 +9,7 @@ namespace reckon {
 // apart by hand, so that the chunk's bytes are neither copied into a message nor out of one.
 inline constexpr uint8_t kIndexTag = 1 << 3 | 0;  // field 1, a varint
 inline constexpr uint8_t kDataTag = 2 << 3 | 2;   // field 2, length and bytes
+inline constexpr uint8_t kDeltaTag = 3 << 3 | 2;  // field 3, the same
 
 }  // namespace reckon
 
