@@ -113,9 +113,9 @@ class WeightsClient {
   std::stop_source cancel_wait_ ABSL_GUARDED_BY(mu_);  // ends the present wait for a newer version
 
   // Used by the client's thread alone.
-  uint64_t checked_term_ = 0;       // term of the learner at the last CheckTerm
-  std::optional<uint64_t> term_;    // term in which the newest manifest was published
-  std::string newest_digests_;      // of version newest_fetched_
+  uint64_t checked_term_ = 0;     // term of the learner at the last CheckTerm
+  std::optional<uint64_t> term_;  // term in which the newest manifest was published
+  std::string newest_digests_;    // of version newest_fetched_
   // What was fetched last, until the next one is there: served by server_, and what that one's
   // differences are against.
   std::optional<Weights> held_;
