@@ -44,7 +44,7 @@ absl::Status OfVersion(uint64_t version, const absl::Status& status) {
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
-             const Rewarder* rewarder, std::stop_token stop)
+             const Rewarder* rewarder, std::stop_token stop, std::unique_ptr<WeightServer> server)
     : options_(std::move(options)),
       rewarder_(rewarder),
       stop_(std::move(stop)),
@@ -52,7 +52,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
       report_at_(absl::Now() + options_.report_every),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(stub, options_.security, [this] { Wake(); }) {}
+      weights_(stub, options_.security, [this] { Wake(); }, std::move(server)) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);
@@ -73,6 +73,7 @@ absl::Status Actor::Run() {
     HandleAcks();
     HandleLeaseUpdates();
     LoadFetchedWeights();
+    LoadInFlight();
     ChooseVersion();
     AdmitQueued();
     UpdateDemand();
@@ -154,12 +155,42 @@ void Actor::LoadFetchedWeights() {
       refusal_.reset();
       weights_.ClearInvalidated();
     }
-    if (model_ != nullptr && HasQueued(model_->version)) return;
+    if (model_ != nullptr && HasQueuedFor(*model_)) return;
     if (!queued_.empty() && models_.Find(queued_.front().lease.weight_version())) return;
     std::optional<WeightsClient::Fetched> fetched = weights_.TakeFetched();
     if (!fetched.has_value()) return;
     Load(*std::move(fetched));
   }
+}
+
+// The present model stays loaded until the engine has the newer one: of the two that ModelSet keeps
+// it was used last.
+void Actor::LoadInFlight() {
+  if (options_.weights != ActorSettings::IN_FLIGHT || EngineIsIdle() || weights_.invalidated() ||
+      !engine_->MayChangeVersion()) {
+    return;
+  }
+  std::optional<WeightsClient::Fetched> fetched = weights_.TakeNewerThan(model_->version);
+  if (!fetched.has_value()) return;
+  const ActivityScope scope(&metrics_.activity, ActorMetrics::kLoadWeights);
+  const absl::Time begin = absl::Now();
+  const absl::StatusOr<const LoadedModel*> model = models_.Add(fetched->version, *fetched->weights);
+  if (!model.ok()) {
+    Refuse(fetched->version, model.status());
+    LOG(ERROR) << "weights: cannot load version " << fetched->version << ": " << model.status();
+    return;
+  }
+  model_ = *model;
+  const absl::Status changed = engine_->ChangeRunner(
+      model_->runner.get(), model_->version, options_.old_tokens == ActorSettings::RECOMPUTE);
+  metrics_.version.Set(static_cast<double>(model_->version));
+  metrics_.load_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+  LOG(INFO) << "weights: version " << model_->version << " in use, " << engine_->running()
+            << " samples continue with it";
+  if (changed.ok()) return;
+  LOG(ERROR) << "the samples in flight cannot continue, returning their leases: " << changed;
+  engine_->Clear();
+  FailAdmitted(changed);
 }
 
 void Actor::Load(WeightsClient::Fetched fetched) {
@@ -217,12 +248,13 @@ void Actor::UseModel(const LoadedModel* model) {
   metrics_.activity.SetReady(model != nullptr);
   if (model == nullptr) return;
   metrics_.version.Set(static_cast<double>(model->version));
-  engine_ = std::make_unique<Engine>(model->runner.get(), model->tokenizer.get(), options_.engine);
+  engine_ = std::make_unique<Engine>(model->runner.get(), model->tokenizer.get(), options_.engine,
+                                     model->version);
 }
 
 void Actor::ChooseVersion() {
   if (!EngineIsIdle() || queued_.empty()) return;
-  if (model_ != nullptr && HasQueued(model_->version)) return;
+  if (model_ != nullptr && HasQueuedFor(*model_)) return;
   const uint64_t version = queued_.front().lease.weight_version();
   if (const LoadedModel* model = models_.Find(version)) {
     UseModel(model);
@@ -236,7 +268,7 @@ void Actor::AdmitQueued() {
   if (model_ == nullptr || weights_.invalidated()) return;
   std::deque<GrantedLease> others;
   for (GrantedLease& queued : std::exchange(queued_, {})) {
-    if (queued.lease.weight_version() != model_->version) {
+    if (!Serves(*model_, queued)) {
       others.push_back(std::move(queued));
       continue;
     }
@@ -303,9 +335,9 @@ absl::Status Actor::RunPass() {
     return absl::OkStatus();
   }
   failures_ = 0;
-  if (!sampled_ && engine_->stats().sampled_tokens > 0) {
-    sampled_ = true;
-    LOG(INFO) << "first token sampled";
+  if (sampled_ != model_->version && engine_->stats().sampled_tokens > 0) {
+    sampled_ = model_->version;
+    LOG(INFO) << "first token sampled with version " << model_->version;
   }
   for (FinishedSample& sample : *finished) Upload(std::move(sample));
   return absl::OkStatus();
@@ -352,10 +384,16 @@ void Actor::FailAdmitted(const absl::Status& why) {
   for (uint64_t id : failed) FailLease(id, why);
 }
 
-bool Actor::HasQueued(uint64_t version) const {
-  return std::any_of(queued_.begin(), queued_.end(), [version](const GrantedLease& queued) {
-    return queued.lease.weight_version() == version;
-  });
+bool Actor::Serves(const LoadedModel& model, const GrantedLease& queued) const {
+  const uint64_t version = queued.lease.weight_version();
+  if (version == model.version) return true;
+  return options_.weights == ActorSettings::IN_FLIGHT && version < model.version &&
+         !queued.plan->has_pinned_version() && !queued.plan->score_forced();
+}
+
+bool Actor::HasQueuedFor(const LoadedModel& model) const {
+  return std::any_of(queued_.begin(), queued_.end(),
+                     [&](const GrantedLease& queued) { return Serves(model, queued); });
 }
 
 EngineStats Actor::TotalStats() const {

@@ -1,6 +1,8 @@
 #include "actor/actor.h"
 
+#include <algorithm>
 #include <atomic>
+#include <optional>
 #include <thread>
 
 #include "absl/strings/match.h"
@@ -47,16 +49,17 @@ class ActorTest : public testing::Test {
     coordinator_.Publish(weights.manifest);
   }
 
-  // Adds a plan at `version`; the prompts of its groups are {first_token + group, 11}. Its groups
-  // get the next lease ids, from 1.
-  void AddPlan(const std::string& name, int groups, int samples, uint64_t version, int max_new = 12,
-               uint32_t first_token = 10) {
+  // Adds a plan at `version`, or at none; the prompts of its groups are {first_token + group, 11}.
+  // Its groups get the next lease ids, from 1.
+  void AddPlan(const std::string& name, int groups, int samples, std::optional<uint64_t> version,
+               int max_new = 12, uint32_t first_token = 10) {
     PlanSpec plan;
     plan.set_name(name);
     plan.set_samples_per_group(samples);
     plan.set_groups_per_batch(16);
     plan.set_max_open_batches(2);
-    plan.set_pinned_version(version);
+    if (version.has_value()) plan.set_pinned_version(*version);
+    for (uint32_t id : stop_ids_) plan.add_stop_token_ids(id);
     plan.mutable_sampling()->set_temperature(1);
     plan.mutable_sampling()->set_top_p(1);
     plan.mutable_sampling()->set_max_new_tokens(max_new);
@@ -77,6 +80,7 @@ class ActorTest : public testing::Test {
       ActorOptions options;
       options.name = "a";
       options.engine.max_batch = 4;
+      options.weights = weights_;
       Actor actor(
           options, stub_.get(),
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
@@ -86,8 +90,13 @@ class ActorTest : public testing::Test {
             FakeModelRunner::Options fake;
             fake.salt = weights.manifest.version() + 1;
             fake.pass_time = pass_time_;
+            fake.max_positions = max_positions_;
+            fake.total_pages = std::max<int64_t>(1000, max_positions_);
+            // Tokens from 200 on are drawn by later versions alone.
+            if (weights.manifest.version() == 0) fake.vocab_size = first_vocab_;
             ++built_;
-            auto runner = std::make_unique<FakeModelRunner>(fake);
+            auto runner = std::make_unique<FakeModelRunner>(fake, cache_);
+            cache_ = runner->cache();
             if (weights.manifest.version() == overflowing_version_) {
               runner->FailNextPass(absl::DataLossError("the logits are not finite"));
             }
@@ -118,6 +127,10 @@ class ActorTest : public testing::Test {
   std::unique_ptr<const Rewarder> rewarder_ = std::make_unique<Verifier>();
   std::stop_source stop_;
   std::atomic<int> built_ = 0;
+  int64_t first_vocab_ = 259, max_positions_ = 256;
+  std::vector<uint32_t> stop_ids_;
+  ActorSettings::Weights weights_ = ActorSettings::DRAIN;
+  std::shared_ptr<FakeModelRunner::Cache> cache_;  // of the runners of all versions
   absl::Duration pass_time_;
   std::optional<uint64_t> refused_version_, overflowing_version_;
   absl::Status status_;
@@ -173,6 +186,31 @@ TEST_F(ActorTest, CountsRolloutsThatItCannotScore) {
   Stop();
   EXPECT_EQ(metrics.reward_errors.Value() - errors, 1);
   EXPECT_EQ(metrics.failed_leases.Value() - failed, 1);
+}
+
+TEST_F(ActorTest, SamplesInFlightContinueWithANewerVersion) {
+  // What version 0 draws never ends, and what version 1 draws ends soon.
+  weights_ = ActorSettings::IN_FLIGHT;
+  first_vocab_ = 200;
+  for (uint32_t id = 200; id < 259; ++id) stop_ids_.push_back(id);
+  max_positions_ = 1 << 20;
+  pass_time_ = absl::Milliseconds(5);
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 3, std::nullopt, /*max_new=*/100000);
+  ASSERT_TRUE(Await([&] { return ActorMetrics::Process().running.Value() > 0; }));
+  Publish(1);
+  ASSERT_TRUE(AwaitReceived(3));
+  for (const auto& [key, rollout] : received()) {
+    EXPECT_EQ(rollout.finish(), FINISH_STOP);
+    ASSERT_EQ(rollout.spans_size(), 3);
+    EXPECT_EQ(rollout.spans(1).weight_version(), 0u);
+    EXPECT_EQ(rollout.spans(2).weight_version(), 1u);
+  }
+  Stop();
+  EXPECT_TRUE(status_.ok());
+  EXPECT_TRUE(coordinator_.returned().empty());
+  EXPECT_EQ(coordinator_.status().ledger().rejected(), 0u);
 }
 
 TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {

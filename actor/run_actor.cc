@@ -28,9 +28,21 @@ ABSL_FLAG(std::string, certificates, "",
           "folder with ca.crt, tls.crt, tls.key and token; empty: plain text, on loopback only");
 ABSL_FLAG(std::string, name, "",
           "name of this actor, unique in the run; default: host name and process id");
+ABSL_FLAG(
+    std::string, listen, "",
+    "host:port at which this actor serves the weights it has to other actors, port 0: any free "
+    "one; empty: it serves none");
+ABSL_FLAG(std::string, announce, "",
+          "host at which other actors reach --listen; default: its host");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(int, max_batch, 64, "samples generated at once");
 ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
+ABSL_FLAG(
+    std::string, weights, "DRAIN",
+    "when a newer version comes: DRAIN, samples are finished with theirs; IN_FLIGHT, they continue "
+    "with the newer one");
+ABSL_FLAG(std::string, old_tokens, "KEEP",
+          "with IN_FLIGHT, keys and values of the tokens before: KEEP or RECOMPUTE");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "where to compute: AUTO, CPU or CUDA");
 
@@ -59,6 +71,14 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_kv_cache_mib) < 1) {
     return OutOfRange("kv_cache_mib", absl::GetFlag(FLAGS_kv_cache_mib), "1 or more");
   }
+  ActorSettings::Weights weights;
+  if (!ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &weights)) {
+    return OutOfRange("weights", absl::GetFlag(FLAGS_weights), "DRAIN or IN_FLIGHT");
+  }
+  ActorSettings::OldTokens old_tokens;
+  if (!ActorSettings::OldTokens_Parse(absl::GetFlag(FLAGS_old_tokens), &old_tokens)) {
+    return OutOfRange("old_tokens", absl::GetFlag(FLAGS_old_tokens), "KEEP or RECOMPUTE");
+  }
   const std::string compute = absl::GetFlag(FLAGS_compute);
   if (compute != "bf16" && compute != "fp32") return OutOfRange("compute", compute, "bf16 or fp32");
   return absl::OkStatus();
@@ -82,14 +102,21 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   ActorOptions options;
   options.name = absl::GetFlag(FLAGS_name).empty() ? DefaultName() : absl::GetFlag(FLAGS_name);
   options.engine.max_batch = absl::GetFlag(FLAGS_max_batch);
+  CHECK(ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &options.weights));
+  CHECK(ActorSettings::OldTokens_Parse(absl::GetFlag(FLAGS_old_tokens), &options.old_tokens));
   ASSIGN_OR_RETURN(options.security,
                    Security::Load(absl::GetFlag(FLAGS_certificates), Role::kActor));
   ASSIGN_OR_RETURN(const auto channel,
                    MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
   const std::unique_ptr<Coordinator::Stub> stub = Coordinator::NewStub(channel);
+  std::unique_ptr<WeightServer> server;
+  if (const std::string& listen = absl::GetFlag(FLAGS_listen); !listen.empty()) {
+    ASSIGN_OR_RETURN(server,
+                     WeightServer::Start(listen, options.security, absl::GetFlag(FLAGS_announce)));
+  }
   Actor actor(
       options, stub.get(), [&maker](const Weights& weights) { return maker.Make(weights); },
-      &rewarder, stop);
+      &rewarder, stop, std::move(server));
   return actor.Run();
 }
 

@@ -244,7 +244,7 @@ class Learner {
                                       stub_.get(), run_.term, run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_, *membership_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
-    return PublishNewest(*leader_);
+    return PublishStored(*leader_);
   }
 
   absl::Status RunStages(RankContext& ranks) {
@@ -290,24 +290,22 @@ class Learner {
         saved_ = run_.cursor;
         saved_at_ = absl::Now();
       }
-      if (leader_.has_value() && algorithm.updates_policy()) {
-        RETURN_IF_ERROR(PublishNewest(*leader_));
-        DropOldFolders(*leader_, saved_);
-      }
+      if (leader_.has_value() && algorithm.updates_policy()) DropOldFolders(*leader_, saved_);
     }
     RETURN_IF_ERROR(algorithm.Published(ranks, saved));
     return algorithm.EvaluatesAfter(run_.cursor.round()) ? EvaluateAs(RoundName(run_))
                                                          : absl::OkStatus();
   }
 
-  // Counts the cursor to the next version, which the leader writes.
+  // Counts the cursor to the next version, which the leader publishes: before it is saved, so that
+  // actors load it meanwhile.
   absl::Status MakeVersion(bool show) {
     run_.cursor.set_version(run_.cursor.version() + 1);
     metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     run_.cursor.add_folders(RoundName(run_));
     if (!leader_.has_value()) return absl::OkStatus();
     if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
-    return WriteVersion(*leader_);
+    return PublishPolicy(*leader_);
   }
 
   absl::Status EvaluateAs(const std::string& name) {

@@ -158,7 +158,7 @@ absl::Status Engine::Decode(std::vector<FinishedSample>* finished) {
   size_t kept = 0;
   for (size_t i = 0; i < live_.size(); ++i) {
     LiveSample& sample = live_[i];
-    const FinishReason finish = sample.Append(drawn[i], *tokenizer_);
+    const FinishReason finish = sample.Append(drawn[i], version_, *tokenizer_);
     if (finish == FINISH_UNSPECIFIED) {
       if (kept != i) live_[kept] = std::move(sample);
       ++kept;
@@ -171,6 +171,64 @@ absl::Status Engine::Decode(std::vector<FinishedSample>* finished) {
                          sample.group(), absl::Now() - sample.begin()});
   }
   live_.erase(live_.begin() + kept, live_.end());
+  return absl::OkStatus();
+}
+
+bool Engine::MayChangeVersion() const {
+  const auto pinned = [](const PromptGroup& group) {
+    return group.plan->has_pinned_version() || group.plan->score_forced();
+  };
+  return std::none_of(waiting_.begin(), waiting_.end(),
+                      [&](const auto& group) { return pinned(*group); }) &&
+         std::none_of(live_.begin(), live_.end(),
+                      [&](const LiveSample& sample) { return pinned(*sample.group()); });
+}
+
+absl::Status Engine::ChangeRunner(ModelRunner* runner, uint64_t version, bool recompute) {
+  runner_ = runner;
+  version_ = version;
+  for (const std::shared_ptr<PromptGroup>& group : waiting_) {
+    RemoveContext(group.get());
+    group->prefilled = false;
+    group->fed = 0;
+  }
+  return recompute ? Recompute() : absl::OkStatus();
+}
+
+absl::Status Engine::Recompute() {
+  for (LiveSample& sample : live_) {
+    runner_->Remove(sample.sequence());
+    sample.set_sequence(-1);
+  }
+  // The samples of a group are neighbours, as they were launched. They share its context again, so
+  // they need the pages that they had.
+  for (size_t first = 0, end = 0; first < live_.size(); first = end) {
+    PromptGroup& group = *live_[first].group();
+    while (end < live_.size() && live_[end].group().get() == &group) ++end;
+    const int64_t shared = group.num_shared();
+    std::vector<ModelRunner::Row> rows;
+    const auto feed = [&](ModelRunner::Sequence sequence, uint32_t token) -> absl::Status {
+      rows.push_back({.sequence = sequence, .token = token});
+      if (static_cast<int64_t>(rows.size()) < options_.max_prefill_rows) return absl::OkStatus();
+      return RunContextRows(std::exchange(rows, {}), {});
+    };
+    if (shared > 0) {
+      ASSIGN_OR_RETURN(group.sequence, runner_->Add(shared));
+      for (int64_t i = 0; i < shared; ++i) {
+        RETURN_IF_ERROR(feed(group.sequence, group.context[i]));
+      }
+      if (!rows.empty()) RETURN_IF_ERROR(RunContextRows(std::exchange(rows, {}), {}));
+    }
+    for (size_t i = first; i < end; ++i) {
+      ASSIGN_OR_RETURN(const ModelRunner::Sequence sequence,
+                       shared > 0 ? runner_->Fork(group.sequence, shared, group.max_tokens())
+                                  : runner_->Add(group.max_tokens()));
+      live_[i].set_sequence(sequence);
+      for (const uint32_t token : live_[i].FedTokens()) RETURN_IF_ERROR(feed(sequence, token));
+    }
+    if (!rows.empty()) RETURN_IF_ERROR(RunContextRows(rows, {}));
+    RemoveContext(&group);
+  }
   return absl::OkStatus();
 }
 
@@ -195,7 +253,9 @@ void Engine::Drop(uint64_t lease) {
 void Engine::Clear() {
   for (const auto& group : waiting_) RemoveContext(group.get());
   waiting_.clear();
-  for (const LiveSample& sample : live_) runner_->Remove(sample.sequence());
+  for (const LiveSample& sample : live_) {
+    if (sample.sequence() >= 0) runner_->Remove(sample.sequence());
+  }
   live_.clear();
 }
 

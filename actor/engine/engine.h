@@ -39,7 +39,7 @@ struct FinishedSample {
   absl::Duration took;                       // from its start to its end
 };
 
-// Generates the samples of many prompt groups at once, at one weight version (continuous batching).
+// Generates the samples of many prompt groups at once (continuous batching).
 //
 //   Admit --> waiting --> prefilled --> in flight --> returned by RunPass as finished
 //              (groups)    (first group)  (samples)
@@ -56,11 +56,16 @@ struct FinishedSample {
 // A group starts only when the pages of its context and of at least one sample are free.
 //
 // A rollout depends on the seed, its key, the weights and the sampling parameters, never on the
-// batch around it. Used by one thread. Runner and tokenizer must outlive the engine.
+// batch around it. While samples are in flight, ChangeRunner may give the engine a newer version,
+// unless one of them is of a pinned version; then the tokens after that are the newer version's,
+// and where the change comes depends on time. Used by one thread. Runner and tokenizer must outlive
+// the engine.
 class Engine {
  public:
-  Engine(ModelRunner* runner, const Tokenizer* tokenizer, EngineOptions options)
-      : runner_(runner), tokenizer_(tokenizer), options_(options) {}
+  // `version`: of the runner's weights, for the record.
+  Engine(ModelRunner* runner, const Tokenizer* tokenizer, EngineOptions options,
+         uint64_t version = 0)
+      : runner_(runner), tokenizer_(tokenizer), options_(options), version_(version) {}
   ~Engine() { Clear(); }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -72,6 +77,14 @@ class Engine {
   // After an error of the runner, call Clear: what was in flight is lost and its leases have
   // failed.
   absl::StatusOr<std::vector<FinishedSample>> RunPass();
+
+  // Whether all that is here may continue with a newer version.
+  bool MayChangeVersion() const;
+  // Continues with another version of the weights over the same cache: `runner` knows the sequences
+  // of the present one. What is in the cache of a sample in flight is kept, or with `recompute`
+  // computed again; shared contexts are computed again when further samples start from them. After
+  // an error call Clear.
+  absl::Status ChangeRunner(ModelRunner* runner, uint64_t version, bool recompute);
 
   // Drops the unfinished samples of a lease. Does nothing when it has none.
   void Drop(uint64_t lease);
@@ -97,11 +110,14 @@ class Engine {
                               const std::vector<PromptGroup*>& scored);
   absl::Status Launch(const Start& start, std::vector<FinishedSample>* finished);
   absl::Status Decode(std::vector<FinishedSample>* finished);
+  // Gives the samples in flight new sequences, with the tokens that they have.
+  absl::Status Recompute();
   void RemoveContext(PromptGroup* group);
 
-  ModelRunner* const runner_;
+  ModelRunner* runner_;
   const Tokenizer* const tokenizer_;
   const EngineOptions options_;
+  uint64_t version_;
   // Groups with pending samples, in order of arrival. Only the first may be prefilled.
   std::deque<std::shared_ptr<PromptGroup>> waiting_;
   std::vector<LiveSample> live_;

@@ -5,6 +5,7 @@
 #include <string>
 #include <tuple>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_split.h"
 #include "common/base/rng.h"
@@ -71,7 +72,7 @@ Results RunAll(Engine* engine) {
 Results RunAll(const std::vector<Work>& works, FakeModelRunner* runner,
                EngineOptions options = {}) {
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
-  Engine engine(runner, &tokenizer, options);
+  Engine engine(runner, &tokenizer, options, 7);
   for (const Work& work : works) Admit(work, &engine);
   Results results = RunAll(&engine);
   EXPECT_EQ(runner->sequences(), 0u);
@@ -169,7 +170,7 @@ TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 2;
-  Engine engine(&runner, &tokenizer, options);
+  Engine engine(&runner, &tokenizer, options, 7);
   Admit(MakeWork(0, 1, 2), &engine);
   Admit(MakeWork(1, 3, 5), &engine);
   EXPECT_EQ(engine.waiting(), 4);
@@ -228,7 +229,7 @@ TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
     FakeModelRunner runner({});
     EngineOptions options;
     options.max_batch = max_batch;
-    Engine engine(&runner, &tokenizer, options);
+    Engine engine(&runner, &tokenizer, options, 7);
     Work work = MakeWork(2, 4, 24);
     work.plan.set_score_forced(score);
     for (uint32_t token : label) work.plan.add_step_label_tokens(token);
@@ -336,7 +337,7 @@ TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
   options.total_pages = 8;
   FakeModelRunner runner(options);
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
-  Engine engine(&runner, &tokenizer, {});
+  Engine engine(&runner, &tokenizer, {}, 7);
   auto refusal = [&](const Work& work) {
     absl::Status status = engine.Admit(work.lease, std::make_shared<const PlanSpec>(work.plan));
     return std::string(status.message());
@@ -374,7 +375,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 6;
-  Engine engine(&runner, &tokenizer, options);
+  Engine engine(&runner, &tokenizer, options, 7);
   Admit(stays, &engine);
   Admit(goes, &engine);
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.RunPass().ok());
@@ -387,7 +388,7 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
 TEST(EngineTest, AFailingPassIsReportedAndCleared) {
   FakeModelRunner runner({});
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
-  Engine engine(&runner, &tokenizer, {});
+  Engine engine(&runner, &tokenizer, {}, 7);
   Admit(MakeWork(1, 4, 10), &engine);
   ASSERT_TRUE(engine.RunPass().ok());
   runner.FailNextPass(absl::InternalError("no memory"));
@@ -413,7 +414,7 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
     std::vector<Work> works;
     size_t samples = 0;
     const TableTokenizer tokenizer = TableTokenizer::OfLetters();
-    Engine probe(&runner, &tokenizer, engine);
+    Engine probe(&runner, &tokenizer, engine, 7);
     for (uint64_t group = 0; group < 10; ++group) {
       const uint32_t number = 1 + rng.Below(7, n++);
       const Work work = MakeWork(group, number, 1 + rng.Below(20, n++));
@@ -424,6 +425,70 @@ TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
     probe.Clear();
     EXPECT_EQ(RunAll(works, &runner, engine).size(), samples);
   }
+}
+
+// The tokens of a rollout's sampled spans with the version of each.
+std::vector<std::pair<uint32_t, uint64_t>> VersionedTokens(const Rollout& rollout) {
+  std::vector<std::pair<uint32_t, uint64_t>> out;
+  for (const TokenSpan& span : rollout.spans()) {
+    if (span.kind() != TokenSpan::SAMPLED) continue;
+    for (uint32_t token : span.tokens()) out.emplace_back(token, span.weight_version());
+  }
+  return out;
+}
+
+TEST(EngineTest, ANewerVersionContinuesWhatIsInFlight) {
+  for (const bool recompute : {false, true}) {
+    FakeModelRunner older({.total_pages = 60, .salt = 1});
+    FakeModelRunner newer({.total_pages = 60, .salt = 2}, older.cache());
+    const TableTokenizer tokenizer = TableTokenizer::OfLetters();
+    EngineOptions options;
+    options.max_batch = 3;
+    options.max_prefill_rows = 4;
+    Engine engine(&older, &tokenizer, options, 7);
+    const Work work = MakeWork(3, 5, 9);  // two of five samples wait, after the change, for a slot
+    Admit(work, &engine);
+    for (int pass = 0; pass < 4; ++pass) ASSERT_TRUE(engine.RunPass().ok());
+    EXPECT_TRUE(engine.MayChangeVersion());
+    const int64_t rows = newer.rows_run();
+    ASSERT_TRUE(engine.ChangeRunner(&newer, 8, recompute).ok());
+    // The shared part of the prompt once, and for each of three its last token and three more.
+    EXPECT_EQ(newer.rows_run() - rows,
+              recompute ? work.lease.item().prompt_tokens_size() - 1 + 3 * 4 : 0);
+    const Results results = RunAll(&engine);
+    ASSERT_EQ(results.size(), 5u);
+    for (const auto& [key, rollout] : results) {
+      std::vector<uint32_t> history(work.lease.item().prompt_tokens().begin(),
+                                    work.lease.item().prompt_tokens().end());
+      const uint32_t sample = std::get<1>(key);
+      const CounterRng rng(StreamKey(5, "p", 3, sample));
+      const auto tokens = VersionedTokens(rollout);
+      ASSERT_EQ(tokens.size(), 9u);
+      for (size_t i = 0; i < tokens.size(); ++i) {
+        EXPECT_EQ(tokens[i].second, sample < 3 && i < 4 ? 7u : 8u) << sample << " " << i;
+        TokenDraw draw;
+        draw.uniform = rng.Uniform(i);
+        const FakeModelRunner& drew = tokens[i].second == 7 ? older : newer;
+        EXPECT_EQ(tokens[i].first, drew.Next(history, draw).token) << sample << " " << i;
+        history.push_back(tokens[i].first);
+      }
+    }
+    EXPECT_EQ(newer.sequences(), 0u);
+    EXPECT_EQ(newer.free_pages(), newer.total_pages());
+  }
+}
+
+TEST(EngineTest, SamplesOfAPinnedVersionAreNotContinuedByAnother) {
+  FakeModelRunner runner({});
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
+  Engine engine(&runner, &tokenizer, {}, 7);
+  EXPECT_TRUE(engine.MayChangeVersion());
+  Work work = MakeWork(3, 1, 9);
+  work.plan.set_pinned_version(7);
+  Admit(work, &engine);
+  EXPECT_FALSE(engine.MayChangeVersion()) << "it waits";
+  ASSERT_TRUE(engine.RunPass().ok());
+  EXPECT_FALSE(engine.MayChangeVersion()) << "it is in flight";
 }
 
 }  // namespace

@@ -47,7 +47,17 @@ ModelRunner::Row LiveSample::NextRow() const {
   return row;
 }
 
-FinishReason LiveSample::Append(const DrawnToken& drawn, const Tokenizer& tokenizer) {
+std::vector<uint32_t> LiveSample::FedTokens() const {
+  std::vector<uint32_t> fed;
+  if (tokens_.empty()) return fed;  // the last of the context is not in a pass yet
+  fed.push_back(group_->context.back());
+  fed.insert(fed.end(), tokens_.begin(), tokens_.end() - 1);
+  return fed;
+}
+
+FinishReason LiveSample::Append(const DrawnToken& drawn, uint64_t version,
+                                const Tokenizer& tokenizer) {
+  versions_.push_back(version);
   tokens_.push_back(drawn.token);
   logprobs_.push_back(drawn.logprob);
   forced_.push_back(label_left_ > 0);
@@ -100,13 +110,15 @@ Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample*
     TokenSpan* span = nullptr;
     for (size_t i = 0; i < sampled->tokens_.size(); ++i) {
       const bool is_forced = sampled->forced_[i];
-      // A span is a run of tokens of one kind; the learner trains on SAMPLED ones alone.
-      if (i == 0 || is_forced != sampled->forced_[i - 1]) {
+      // A span is a run of tokens of one kind and version; the learner trains on SAMPLED ones
+      // alone.
+      if (i == 0 || is_forced != sampled->forced_[i - 1] ||
+          (!is_forced && sampled->versions_[i] != sampled->versions_[i - 1])) {
         span = AddSpan(is_forced ? TokenSpan::FORCED : TokenSpan::SAMPLED, &rollout);
       }
       span->add_tokens(sampled->tokens_[i]);
       if (is_forced && !group.plan->score_forced()) continue;
-      span->set_weight_version(group.lease.weight_version());
+      span->set_weight_version(sampled->versions_[i]);
       span->add_logprobs(sampled->logprobs_[i]);
     }
     text += sampled->text_.text();

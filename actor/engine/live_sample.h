@@ -37,7 +37,12 @@ class LiveSample {
   // sample does not depend on the passes in which it was generated.
   ModelRunner::Row NextRow() const;
   // Returns FINISH_UNSPECIFIED while the sample is not finished.
-  FinishReason Append(const DrawnToken& drawn, const Tokenizer& tokenizer);
+  FinishReason Append(const DrawnToken& drawn, uint64_t version, const Tokenizer& tokenizer);
+
+  // What its sequence holds after the shared part.
+  std::vector<uint32_t> FedTokens() const;
+  // -1: none.
+  void set_sequence(ModelRunner::Sequence sequence) { sequence_ = sequence; }
 
  private:
   friend Rollout MakeRollout(const PromptGroup& group, uint32_t number, const LiveSample* sampled,
@@ -53,7 +58,8 @@ class LiveSample {
   std::vector<uint32_t> tokens_;
   std::vector<float> logprobs_;
   std::vector<bool> forced_;
-  int label_left_ = 0;  // tokens of a step label that are still to be forced
+  std::vector<uint64_t> versions_;  // that drew them
+  int label_left_ = 0;              // tokens of a step label that are still to be forced
   StopScan text_;
 };
 

@@ -3,10 +3,10 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "actor/actor_metrics.h"
 #include "common/base/stop.h"
+#include "common/model/files/manifest.h"
 #include "common/model/transfer/fetch.h"
 #include "common/net/retry.h"
 // Last.
@@ -37,17 +37,15 @@ bool IsRefusal(const absl::Status& status, int attempt) {
          absl::IsUnimplemented(status);
 }
 
-std::string Digests(const WeightManifest& manifest) {
-  return absl::StrJoin(manifest.chunk_sha256(), "");
-}
-
 }  // namespace
 
 WeightsClient::WeightsClient(Coordinator::StubInterface* stub,
-                             std::shared_ptr<const Security> security, std::function<void()> notify)
+                             std::shared_ptr<const Security> security, std::function<void()> notify,
+                             std::unique_ptr<WeightServer> server)
     : stub_(stub),
       security_(std::move(security)),
       notify_(std::move(notify)),
+      server_(std::move(server)),
       thread_([this] { Loop(); }) {}
 
 WeightsClient::~WeightsClient() {
@@ -71,6 +69,15 @@ void WeightsClient::Request(uint64_t version) {
 std::optional<WeightsClient::Fetched> WeightsClient::TakeFetched() {
   absl::MutexLock lock(&mu_);
   if (requested_result_.has_value()) return std::exchange(requested_result_, std::nullopt);
+  return std::exchange(newest_result_, std::nullopt);
+}
+
+std::optional<WeightsClient::Fetched> WeightsClient::TakeNewerThan(uint64_t version) {
+  absl::MutexLock lock(&mu_);
+  if (!newest_result_.has_value() || !newest_result_->weights.ok() ||
+      newest_result_->version <= version) {
+    return std::nullopt;
+  }
   return std::exchange(newest_result_, std::nullopt);
 }
 
@@ -129,8 +136,9 @@ void WeightsClient::Loop() {
   }
 }
 
-absl::StatusOr<WeightManifest> WeightsClient::GetManifest(std::optional<uint64_t> version) {
+absl::StatusOr<GetManifestReply> WeightsClient::GetManifest(std::optional<uint64_t> version) {
   GetManifestRequest request;
+  if (server_ != nullptr && !maps_) request.set_source(server_->address());
   std::stop_token cancel = stop_.get_token();
   if (version.has_value()) {
     request.set_version(*version);
@@ -152,37 +160,58 @@ absl::StatusOr<WeightManifest> WeightsClient::GetManifest(std::optional<uint64_t
     return absl::InternalError(
         absl::StrCat("the coordinator sent the manifest of version ", reply.manifest().version()));
   }
-  return std::move(*reply.mutable_manifest());
+  return reply;
+}
+
+absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) {
+  const WeightManifest& manifest = reply.manifest();
+  FetchOptions options;
+  options.progress = [&](const std::string& source) {
+    absl::MutexLock lock(&mu_);
+    fetching_ = Fetching{manifest.version(), source, absl::Now()};
+  };
+  if (held_.has_value() && held_->manifest.term() == manifest.term()) options.older = &*held_;
+  options.relay = server_.get();
+  options.relays.assign(reply.relays().begin(), reply.relays().end());
+  absl::StatusOr<Weights> weights = FetchWeights(manifest, security_, stop_.get_token(), options);
+  {
+    absl::MutexLock lock(&mu_);
+    fetching_.reset();
+  }
+  if (!weights.ok()) return weights;
+  maps_ = weights->bytes->mapped();
+  // Of what was fetched one version is kept.
+  if (server_ != nullptr && held_.has_value() && held_->manifest.version() != manifest.version()) {
+    server_->Drop(held_->manifest.version());
+  }
+  held_.reset();
+  if (!maps_) held_ = Weights{manifest, weights->bytes};
+  return weights;
 }
 
 bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
   ActorMetrics& metrics = ActorMetrics::Process();
-  absl::StatusOr<WeightManifest> manifest = GetManifest(requested);
+  absl::StatusOr<GetManifestReply> reply = GetManifest(requested);
   const absl::Time begin = absl::Now();
   absl::StatusOr<Weights> weights = absl::UnknownError("not fetched");
   uint64_t version = requested.value_or(0);
-  if (manifest.ok()) {
-    version = manifest->version();
-    if (!requested.has_value()) NoteTerm(*manifest);
-    weights = FetchWeights(*manifest, security_, stop_.get_token(), [&](const std::string& source) {
-      absl::MutexLock lock(&mu_);
-      fetching_ = Fetching{version, source, absl::Now()};
-    });
+  if (reply.ok()) {
+    version = reply->manifest().version();
+    if (!requested.has_value()) NoteTerm(reply->manifest());
+    weights = FetchFrom(*reply);
     if (weights.ok()) {
       metrics.fetch_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
-      metrics.received_bytes.Increment(static_cast<double>(manifest->total_bytes()));
+      metrics.received_bytes.Increment(static_cast<double>(reply->manifest().total_bytes()));
     }
-    absl::MutexLock lock(&mu_);
-    fetching_.reset();
   } else if (requested.has_value()) {
-    weights = manifest.status();
+    weights = reply.status();
   } else {
-    if (absl::IsCancelled(manifest.status())) return true;
-    if (absl::IsNotFound(manifest.status())) {
+    if (absl::IsCancelled(reply.status())) return true;
+    if (absl::IsNotFound(reply.status())) {
       CheckTerm();
       return true;
     }
-    LOG_IF(WARNING, attempt == 1) << "cannot get a manifest, trying again: " << manifest.status();
+    LOG_IF(WARNING, attempt == 1) << "cannot get a manifest, trying again: " << reply.status();
     return false;
   }
   if (stop_.stop_requested()) return true;

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/transfer/server.h"
 #include "common/net/security.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -23,7 +24,9 @@ namespace reckon {
 // other that is requested. Its thread does, again and again:
 //
 //   1. A version is requested: get its manifest. Else: wait for one newer than the last fetched.
-//   2. Fetch its chunks from the learner and check every digest.
+//   2. Map it from the learner's memory on this host, or else fetch its chunks from the actors that
+//      the coordinator names and the learner, and check every digest. With a server, others get
+//      them from here meanwhile, and until the next version is there.
 //   3. Keep the result for TakeFetched and call `notify`.
 //
 // At most one requested version and one newest version are kept, so memory is bounded. A version
@@ -49,8 +52,9 @@ class WeightsClient {
 
   // `stub` must outlive the client; `security` is for the sources of weights. `notify` is called on
   // the client's thread when there is something to take or the trouble changes; it must not block.
+  // `server` serves fetched versions to other actors; null: nobody does.
   WeightsClient(Coordinator::StubInterface* stub, std::shared_ptr<const Security> security,
-                std::function<void()> notify);
+                std::function<void()> notify, std::unique_ptr<WeightServer> server = nullptr);
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
   WeightsClient& operator=(const WeightsClient&) = delete;
@@ -59,6 +63,8 @@ class WeightsClient {
   void Request(uint64_t version);
   // Returns the requested version if it is there, or else the newest one.
   std::optional<Fetched> TakeFetched();
+  // The newest one, if it is there, whole, and newer than this.
+  std::optional<Fetched> TakeNewerThan(uint64_t version);
 
   // Nothing while versions can be fetched, and before the first attempt has failed. A source that
   // has sent nothing for three seconds is a trouble as well, of which `notify` does not tell.
@@ -75,7 +81,9 @@ class WeightsClient {
   std::optional<uint64_t> requested();
   // Without a version: waits at the coordinator for a newer one than the last fetched. NOT_FOUND:
   // there is none. CANCELLED: a version was requested meanwhile.
-  absl::StatusOr<WeightManifest> GetManifest(std::optional<uint64_t> version);
+  absl::StatusOr<GetManifestReply> GetManifest(std::optional<uint64_t> version);
+  // Fetches the version of the reply, and serves it where there is a server.
+  absl::StatusOr<Weights> FetchFrom(const GetManifestReply& reply);
   // Returns false when it has to be tried again after a pause.
   bool Fetch(std::optional<uint64_t> requested, int attempt);
   void Keep(Fetched fetched, bool was_requested);
@@ -108,7 +116,13 @@ class WeightsClient {
   uint64_t checked_term_ = 0;     // term of the learner at the last CheckTerm
   std::optional<uint64_t> term_;  // term in which the newest manifest was published
   std::string newest_digests_;    // of version newest_fetched_
+  // What was fetched last, until the next one is there: served by server_, and what that one's
+  // differences are against.
+  std::optional<Weights> held_;
+  // The learner's memory can be mapped, so others on other hosts get versions from the learner.
+  bool maps_ = false;
 
+  const std::unique_ptr<WeightServer> server_;
   std::thread thread_;  // last: it starts when all other members are initialized
 };
 

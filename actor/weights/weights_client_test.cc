@@ -104,6 +104,29 @@ TEST_F(WeightsClientTest, ASourceThatDoesNotAnswerIsTroubleThatMayHeal) {
   EXPECT_FALSE(client.trouble().has_value());
 }
 
+TEST_F(WeightsClientTest, ActorsServeWhatTheyHaveToEachOther) {
+  Publish(0, 10);
+  std::vector<std::unique_ptr<WeightsClient>> clients;
+  for (int i = 0; i < 3; ++i) {
+    // The first two get it from the publisher, the third from the first.
+    if (i == 2) source_->Drop(0);
+    clients.push_back(std::make_unique<WeightsClient>(
+        stub_.get(), Security::PlainText(), [] {},
+        *WeightServer::Start("127.0.0.1:0", Security::PlainText())));
+    const auto fetched = Next(clients.back().get());
+    ASSERT_TRUE(fetched.has_value() && fetched->weights.ok()) << i;
+    EXPECT_EQ(fetched->weights->bytes->bytes(), MakeVersion(0, 10).bytes->bytes());
+  }
+  // Without its parent an actor continues above it.
+  clients[0].reset();
+  Publish(1, 11);
+  for (int i = 1; i < 3; ++i) {
+    const auto fetched = Next(clients[i].get());
+    ASSERT_TRUE(fetched.has_value() && fetched->weights.ok()) << i;
+    EXPECT_EQ(fetched->version, 1u);
+  }
+}
+
 // A source that takes a call and sends nothing until it is cancelled.
 class SilentSource : public WeightSource::Service {
  public:

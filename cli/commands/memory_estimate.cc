@@ -166,7 +166,8 @@ MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placem
                             config.actor().max_batch() * static_cast<double>(m.vocab_size) * 4,
                             absl::StrCat("actor.max_batch ", config.actor().max_batch())});
   if (placement == Placement::kCpu) {
-    estimate.lines.push_back({"weights as fetched", copy, "before they are packed"});
+    estimate.lines.push_back({"weights as fetched", 2 * copy,
+                              "before they are packed, and those before, for what has changed"});
     estimate.lines.push_back(Program());
   }
   return estimate;

@@ -88,7 +88,7 @@ TEST(MemoryEstimate, AnActorHoldsTwoVersionsAndItsCache) {
   // In main memory the bytes as fetched and the program itself come on top.
   EXPECT_EQ(ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kCpu)
                 .total(),
-            estimate.total() + 2 * kAll + 300 * (1 << 20));
+            estimate.total() + 2 * 2 * kAll + 300 * (1 << 20));
 }
 
 }  // namespace

@@ -67,6 +67,12 @@ spec:
       {labels_of_actor}
   policyTypes: [Ingress, Egress]
   ingress:
+  - from:
+    - podSelector:
+        matchLabels:
+          {labels_of_actor}
+    ports:
+    - {port: {weights_port}}
   {metrics}
   egress:
   - to:
@@ -79,6 +85,9 @@ spec:
     - podSelector:
         matchLabels:
           {labels_of_learner}
+    - podSelector:
+        matchLabels:
+          {labels_of_actor}
     ports:
     - {port: {weights_port}}
   {dns}

@@ -120,9 +120,12 @@ spec:
         env:
         - name: POD_NAME
           valueFrom: {fieldRef: {fieldPath: metadata.name}}
+        - name: POD_IP
+          valueFrom: {fieldRef: {fieldPath: status.podIP}}
         args:
         {arguments}
         ports:
+        - {name: weights, containerPort: {weights_port}}
         - {name: health, containerPort: {health_port}}
         - {name: metrics, containerPort: {metrics_port}}
         {container}
@@ -168,6 +171,8 @@ std::string ActorYaml(const KubernetesWorkload& workload) {
       ArgumentList(ActorArguments(workload.config, {.coordinator = CoordinatorAddress(workload),
                                                     .name = "$(POD_NAME)",
                                                     .threads = resources.actor().cpus(),
+                                                    .listen = ListenOn(kWeightsPort),
+                                                    .announce = "$(POD_IP)",
                                                     .ports = PodPorts()}));
   return FillTemplate(kActorYaml, values);
 }

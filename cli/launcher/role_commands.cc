@@ -60,8 +60,12 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.IfSet("coordinator", place.coordinator);
   arguments.IfSet("name", place.name);
   arguments.IfSet("threads", place.threads);
+  arguments.IfSet("listen", place.listen);
+  arguments.IfSet("announce", place.announce);
   arguments.Always("max_batch", settings.max_batch());
   arguments.Always("kv_cache_mib", settings.kv_cache_mib());
+  arguments.Always("weights", ActorSettings::Weights_Name(settings.weights()));
+  arguments.Always("old_tokens", ActorSettings::OldTokens_Name(settings.old_tokens()));
   arguments.Always("compute", config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16");
   arguments.Always("device", ModelSettings::Device_Name(config.model().device()));
   arguments.Ports(place.ports);

@@ -36,6 +36,8 @@ struct ActorPlace {
   std::string coordinator;          // HOST:PORT
   std::string name;                 // unique in the run
   std::optional<uint32_t> threads;  // 0: the cores of the machine
+  std::string listen = "";          // HOST:PORT of its weight server; empty: it serves no others
+  std::string announce = "";        // the host that other actors reach that server by
   RolePorts ports;
 };
 

@@ -203,6 +203,7 @@ while [ -z "$stopping" ]; do
   fi
   log=$(readlink -f "$run/logs/latest")/actor-$index.log
   "$programs/reckon-actor" {ACTOR} --coordinator="$address" --name="actor-$index" \
+    --announce="${RECKON_ANNOUNCE:-$(hostname)}" \
     --metrics_target="$targets/actor-$index.json" >>"$log" 2>&1 &
   actor=$!
   # Until it ends, or the coordinator is elsewhere, or the run is over.
@@ -401,6 +402,7 @@ class Scripts {
             {{"{ON_REFUSAL}", on_refusal},
              {"{REQUEUE_ACTOR}", heterogeneous() ? "exit 0" : "scontrol requeue \"$SLURM_JOB_ID\""},
              {"{ACTOR}", Quoted(ActorArguments(config_, {.threads = ClusterCpus(resources),
+                                                         .listen = "[::]:0",
                                                          .ports = Ports("actor")}))}}));
   }
 

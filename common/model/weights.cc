@@ -65,16 +65,23 @@ TransformerWeights::TransformerWeights(const ModelConfig& config, Dtype dtype, B
 
 absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span<const char> bytes,
                                       bool trainable) {
-  ASSIGN_OR_RETURN(tensors_, Read(manifest, bytes));
+  ASSIGN_OR_RETURN(tensors_, View(manifest, bytes));
   trainable_ = trainable;
   adapters_.clear();
   for (auto& [name, tensor] : tensors_) {
+    const at::Tensor view = tensor;
     tensor = tensor.to(DeviceOf(backend_));
-    if (trainable) tensor = tensor.to(at::kFloat).set_requires_grad(true);
+    if (trainable) tensor = tensor.to(at::kFloat);
+    if (trainable && tensor.is_same(view)) tensor = tensor.clone();
+    if (trainable) tensor.set_requires_grad(true);
   }
   Bind();
   Pack();
   if (!trainable) {
+    // The caller's bytes may go.
+    for (auto& [table, source] : tables_) {
+      if (table->values.is_alias_of(source)) table->values = table->values.clone();
+    }
     // The forward pass reads the packed copies only.
     tensors_.clear();
     sources_.clear();
@@ -128,8 +135,9 @@ NamedTensors TransformerWeights::Merged() const {
   return out;
 }
 
-// Copies the tensors in canonical order, after checking that each is given once and in its shape.
-absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& manifest,
+// The tensors in canonical order, after checking that each is given once and in its shape: views of
+// `bytes`, or copies where those are not aligned.
+absl::StatusOr<NamedTensors> TransformerWeights::View(const WeightManifest& manifest,
                                                       absl::Span<const char> bytes) const {
   std::map<std::string, const TensorEntry*> given;
   for (const TensorEntry& entry : manifest.tensors()) {
@@ -164,8 +172,14 @@ absl::StatusOr<NamedTensors> TransformerWeights::Read(const WeightManifest& mani
       return absl::InvalidArgumentError(
           absl::StrCat("weights: ", entry.name(), " ends beyond the end of the buffer"));
     }
-    at::Tensor tensor = at::empty(shape, StoredAs(entry.dtype()));
-    std::memcpy(tensor.mutable_data_ptr(), bytes.data() + entry.offset(), tensor.nbytes());
+    char* const data = const_cast<char*>(bytes.data()) + entry.offset();  // never written
+    at::Tensor tensor;
+    if (reinterpret_cast<uintptr_t>(data) % *element == 0) {
+      tensor = at::from_blob(data, shape, StoredAs(entry.dtype()));
+    } else {
+      tensor = at::empty(shape, StoredAs(entry.dtype()));
+      std::memcpy(tensor.mutable_data_ptr(), data, tensor.nbytes());
+    }
     // The kernels know bf16 and fp32; fp32 holds every F16 number.
     if (tensor.scalar_type() == at::kHalf) tensor = tensor.to(at::kFloat);
     out.emplace_back(entry.name(), std::move(tensor));

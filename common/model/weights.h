@@ -84,7 +84,7 @@ class TransformerWeights {
     std::vector<at::Tensor> parts, bias;
     std::vector<Adapter> adapters;  // one a part, or none
   };
-  absl::StatusOr<NamedTensors> Read(const WeightManifest& manifest,
+  absl::StatusOr<NamedTensors> View(const WeightManifest& manifest,
                                     absl::Span<const char> bytes) const;
   void Bind();
 

@@ -54,6 +54,38 @@ TEST(LoadTest, F16IsReadExactly) {
   }
 }
 
+// Load reads the caller's bytes in place, which may be another process's memory, and keeps none.
+TEST(LoadTest, NothingRefersToTheBytesAfterwards) {
+  for (const Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    for (const bool trainable : {false, true}) {
+      RandomWeights weights = MakeRandomWeights(SmallConfig(), 3);
+      if (dtype == Dtype::kBf16) {  // as a version of a bf16 model is
+        RandomWeights half;
+        half.manifest = weights.manifest;
+        for (TensorEntry& tensor : *half.manifest.mutable_tensors()) tensor.set_dtype("BF16");
+        ASSERT_TRUE(LayOut(&half.manifest).ok());
+        half.bytes.resize(half.manifest.total_bytes());
+        ToBf16(reinterpret_cast<const float*>(weights.bytes.data()),
+               static_cast<int64_t>(half.bytes.size() / 2),
+               reinterpret_cast<uint16_t*>(half.bytes.data()));
+        weights = half;
+      }
+      Transformer model(SmallConfig(), dtype);
+      ASSERT_TRUE(model.Load(weights.manifest, weights.bytes, trainable).ok());
+      at::NoGradGuard no_grad;
+      const at::Tensor rows = Ints(Positions(0, 60));
+      const auto logits = [&] {
+        auto attention = PackedAttention(model.config(), {0, 60});
+        return model.Logits(model.Forward(rows, rows, *attention));
+      };
+      const at::Tensor before = logits();
+      std::memset(weights.bytes.data(), 0x7f, weights.bytes.size());
+      if (trainable) model.Repack();
+      EXPECT_TRUE(logits().equal(before)) << trainable;
+    }
+  }
+}
+
 struct AdapterCase {
   std::string name;
   Dtype dtype;

@@ -56,7 +56,9 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
     // Who the server is, Security checks by the role in its certificate. This is only the name that
     // the server looks for among its certificates, which gRPC logs as an error for each connection
     // when there is none: the DNS name that `reckon certs` writes.
-    args.SetSslTargetNameOverride(service == Service::kCoordinator ? "coordinator" : "learner");
+    args.SetSslTargetNameOverride(service == Service::kCoordinator    ? "coordinator"
+                                  : service == Service::kWeightSource ? "learner"
+                                                                      : "actor");
   }
   return grpc::CreateCustomChannel(peer.ToString(), credentials, args);
 }

@@ -55,7 +55,9 @@ bool MayServe(Role role, Service service) {
     case Service::kCoordinator:
       return role == Role::kCoordinator;
     case Service::kWeightSource:
-      return role != Role::kCoordinator;
+      return role == Role::kLearner || role == Role::kUser;
+    case Service::kWeightRelay:
+      return role == Role::kActor;
   }
   return false;
 }

@@ -16,7 +16,8 @@ namespace reckon {
 // The services of Reckon, by who may serve them: a client refuses a server of another role.
 enum class Service {
   kCoordinator,   // the coordinator
-  kWeightSource,  // a learner, an actor or a user, who may all hold weights
+  kWeightSource,  // a learner or a user, who publish weights
+  kWeightRelay,   // an actor, which serves what it has fetched
 };
 
 // How this process proves who it is, and what it asks of others, on every gRPC port of a run. Two

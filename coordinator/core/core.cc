@@ -76,7 +76,11 @@ absl::Status Core::PublishWeights(const PublishWeightsRequest& request) {
       pinned.insert(plan.spec().pinned_version());
     }
   }
+  const uint64_t former_term = state_.weights.newest_manifest().term();
   RETURN_IF_ERROR(state_.weights.Publish(request.manifest(), pinned, state_.writes));
+  // Another learner's versions: a number may mean other weights now.
+  if (request.manifest().term() != former_term) state_.sources = SourceTree();
+  state_.sources.Trim();
   state_.meta.set_newest_version(*state_.weights.newest());
   state_.meta.set_has_version(true);
   state_.meta_dirty = true;
@@ -87,7 +91,8 @@ absl::Status Core::PublishWeights(const PublishWeightsRequest& request) {
 }
 
 absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
-    const GetManifestRequest& request) const {
+    const GetManifestRequest& request) {
+  if (!request.source().empty()) RETURN_IF_ERROR(CheckSource(request.source()));
   if (request.has_version() && request.has_newer_than()) {
     return BadRequest("version and newer_than are both set; set one");
   }
@@ -102,12 +107,21 @@ absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
     }
     RETURN_IF_ERROR(manifest.status());
     *reply.mutable_manifest() = *std::move(manifest);
+    AddRelays(request.source(), reply);
     return reply;
   }
   if (!weights.newest().has_value()) return std::nullopt;
   if (request.has_newer_than() && *weights.newest() <= request.newer_than()) return std::nullopt;
   *reply.mutable_manifest() = weights.newest_manifest();
+  AddRelays(request.source(), reply);
   return reply;
+}
+
+void Core::AddRelays(const std::string& source, GetManifestReply& reply) {
+  if (source.empty()) return;
+  for (std::string& relay : state_.sources.Enter(reply.manifest().version(), source)) {
+    reply.add_relays(std::move(relay));
+  }
 }
 
 absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) {

@@ -61,8 +61,7 @@ class Core {
   absl::Status AppendSelection(const AppendSelectionRequest& request);
   absl::Status PublishWeights(const PublishWeightsRequest& request);
   // Without a value: not published yet.
-  absl::StatusOr<std::optional<GetManifestReply>> GetManifest(
-      const GetManifestRequest& request) const;
+  absl::StatusOr<std::optional<GetManifestReply>> GetManifest(const GetManifestRequest& request);
   absl::StatusOr<BeginTermReply> BeginTerm(const BeginTermRequest& request);
   // Without a value: GET or WAIT, keys are missing, and `last` is false.
   absl::StatusOr<std::optional<RendezvousReply>> UseRendezvous(const RendezvousRequest& request,
@@ -92,6 +91,7 @@ class Core {
   absl::Status CheckInvariants() const { return state_.CheckInvariants(); }
 
  private:
+  void AddRelays(const std::string& source, GetManifestReply& reply);
   Core(const Store* store, CoreOptions options) : state_(store, std::move(options)) {}
 
   CoreState state_;

@@ -17,6 +17,7 @@
 #include "coordinator/core/plan_state.h"
 #include "coordinator/core/rendezvous.h"
 #include "coordinator/core/selections.h"
+#include "coordinator/core/source_tree.h"
 #include "coordinator/core/weight_registry.h"
 #include "coordinator/store/store.h"
 #include "proto/config.pb.h"
@@ -79,6 +80,7 @@ struct CoreState {
   LeaseTable leases;
   Selections selections;
   WeightRegistry weights;
+  SourceTree sources;
   Rendezvous rendezvous;
   LearnerGroup group;
   Evictions evictions;

@@ -84,6 +84,24 @@ TEST_F(CoreTest, AVersionIsPublishedOnceAndWaitedFor) {
   EXPECT_EQ((*core->GetManifest(newest))->manifest().version(), 1);
 }
 
+TEST_F(CoreTest, WhoServesOthersIsToldWhoIsAboveIt) {
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(0)).ok());
+  const auto relays = [&](const std::string& source) {
+    GetManifestRequest request;
+    request.set_source(source);
+    return (*core->GetManifest(request))->relays_size();
+  };
+  EXPECT_EQ(relays("a:1"), 0);
+  EXPECT_EQ(relays("b:1"), 0);
+  EXPECT_EQ(relays("c:1"), 1);
+  EXPECT_EQ(relays(""), 0) << "serves nobody";
+  GetManifestRequest bad;
+  bad.set_source("no address");
+  EXPECT_EQ(core->GetManifest(bad).status().code(), absl::StatusCode::kInvalidArgument);
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(0, Begin("n"))).ok());
+  EXPECT_EQ(relays("c:1"), 0) << "what others hold is of another learner";
+}
+
 TEST_F(CoreTest, ADamagedManifestIsRefused) {
   const auto refused = [&](WeightManifest manifest) {
     PublishWeightsRequest request;

@@ -22,6 +22,7 @@ struct SampleState {
   uint64_t lease = 0;        // of a leased sample
   uint64_t fingerprint = 0;  // this and the following: of an accepted sample
   uint64_t version = 0;      // oldest weight version of its tokens
+  bool mixed = false;        // they are of several versions
 };
 
 // How many groups and batches wait, and for whom.

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/strings/ascii.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/config/ranges.h"
 
@@ -20,6 +21,7 @@ constexpr uint32_t kMaxOpenBatches = 1024;
 constexpr int kMaxLabelTokens = 16;
 constexpr size_t kMaxItemBytes = 1 << 20;
 constexpr size_t kMaxReportBytes = 4096;
+constexpr size_t kMaxSource = 300;        // characters
 constexpr uint64_t kMaxChunks = 1 << 18;  // their digests are 8 MiB
 
 }  // namespace
@@ -101,15 +103,23 @@ absl::Status CheckHeartbeat(const HeartbeatRequest& request, uint32_t world_size
   return absl::OkStatus();
 }
 
+absl::Status CheckSource(const std::string& address) {
+  if (address.size() > kMaxSource || !ParseHostPort(address).ok()) {
+    return BadRequest("source must be HOST:PORT, of at most ", kMaxSource, " characters");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
   if (manifest.total_bytes() == 0) return BadRequest("manifest.total_bytes is 0");
   if (manifest.chunk_bytes() == 0) return BadRequest("manifest.chunk_bytes is 0");
   // Not (total + size - 1) / size, whose sum a hostile manifest could make overflow.
   const uint64_t chunks = (manifest.total_bytes() - 1) / manifest.chunk_bytes() + 1;
   if (chunks > kMaxChunks) return BadRequest("manifest has more than ", kMaxChunks, " chunks");
-  if (static_cast<uint64_t>(manifest.chunk_sha256_size()) != chunks) {
-    return BadRequest("manifest has ", manifest.chunk_sha256_size(), " digests for ", chunks,
-                      " chunks");
+  const int digests = manifest.chunk_sha256_size() + manifest.chunk_xxh3_size();
+  if (static_cast<uint64_t>(digests) != chunks ||
+      (manifest.chunk_sha256_size() > 0 && manifest.chunk_xxh3_size() > 0)) {
+    return BadRequest("manifest has ", digests, " digests for ", chunks, " chunks");
   }
   for (const std::string& digest : manifest.chunk_sha256()) {
     if (digest.size() != 32) return BadRequest("a digest has ", digest.size(), " bytes, not 32");

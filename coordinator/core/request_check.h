@@ -30,6 +30,8 @@ absl::Status CheckLeaseRequest(const LeaseRequest& request);
 absl::Status CheckHeartbeat(const HeartbeatRequest& request, uint32_t world_size);
 // Tensors are contiguous, do not overlap and cover total_bytes; there is one digest per chunk.
 absl::Status CheckPublishedManifest(const WeightManifest& manifest);
+// The address of an actor that serves weights, which others are told.
+absl::Status CheckSource(const std::string& address);
 
 }  // namespace reckon
 

@@ -18,15 +18,16 @@ SubmitReply::Ack MakeAck(SubmitReply::Ack::Outcome outcome, absl::string_view me
   return ack;
 }
 
-// The versions that may have sampled a wanted rollout: the lease's, or any published one when the
-// lease has ended (a late sample does not know what another lease of it was asked for).
+// The versions that may have sampled a wanted rollout: the lease's and newer ones, to which an
+// actor may change in the middle of a sample, or any published one when the lease has ended (a late
+// sample does not know what another lease of it was asked for).
 absl::Status CheckVersions(const CoreState& state, const PlanState& plan, const HeldLease* lease,
                            const Rollout& rollout) {
   if (CountSampledTokens(rollout) == 0) return absl::OkStatus();
   const VersionRange versions = SampledVersions(rollout);
   uint64_t low = 0;
   uint64_t high = state.weights.newest().value_or(0);
-  if (lease != nullptr) low = high = lease->version;
+  if (lease != nullptr) low = lease->version;
   if (plan.spec().has_pinned_version()) low = high = plan.spec().pinned_version();
   if (versions.oldest >= low && versions.newest <= high) return absl::OkStatus();
   return BadRequest("sampled with weight versions ", versions.oldest, " to ", versions.newest,
@@ -69,8 +70,10 @@ absl::Status CheckSubmission(const CoreState& state, const SubmitRequest& reques
 SubmitReply::Ack AnswerDuplicate(CoreState& state, const SampleState& accepted,
                                  const Rollout& rollout) {
   const SampleState again = AcceptedSample(rollout);
-  // Two actors that sampled with different versions may differ; nothing can be said about them.
-  const bool equal = again.version != accepted.version || again.fingerprint == accepted.fingerprint;
+  // Two actors that sampled with different versions may differ, and where a version changed in the
+  // middle of a sample depended on time; nothing can be said about them. The first copy stays.
+  const bool equal = again.version != accepted.version || again.mixed || accepted.mixed ||
+                     again.fingerprint == accepted.fingerprint;
   state.ledger.Duplicate(equal);
   return MakeAck(SubmitReply::Ack::DUPLICATE,
                  equal ? "" : "differs from the accepted one at the same weight version");
@@ -134,7 +137,9 @@ SampleState AcceptedSample(const Rollout& rollout) {
   SampleState sample;
   sample.kind = SampleState::kAccepted;
   sample.fingerprint = Fingerprint(rollout);
-  sample.version = SampledVersions(rollout).oldest;
+  const VersionRange versions = SampledVersions(rollout);
+  sample.version = versions.oldest;
+  sample.mixed = versions.oldest != versions.newest;
   return sample;
 }
 

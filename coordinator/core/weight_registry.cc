@@ -17,6 +17,7 @@ std::string Content(WeightManifest manifest) {
   // A term that resumes publishes the same weights from another address; that is no other content.
   manifest.clear_term();
   manifest.clear_sources();
+  manifest.clear_memory();
   return manifest.SerializeAsString();
 }
 

@@ -71,6 +71,8 @@ struct LeaderContext {
   // them, so SaveRun marks them durable.
   std::map<std::string, uint64_t> uncovered_plans = {};
   std::set<uint64_t> kept_versions = {};  // by keep_evaluated; see KeepEvaluated
+  // The version that was published last, until it is on disk; see KeepPublished.
+  std::optional<Weights> unwritten = std::nullopt;
 };
 
 struct RankContext {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/time/time.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/net/retry.h"
 #include "learner/report/learner_metrics.h"
@@ -15,9 +16,11 @@ constexpr absl::Duration kPublishTimeout = absl::Seconds(4);
 
 }  // namespace
 
-Publisher::Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInterface* stub,
-                     uint64_t term, std::stop_token stop, OnOutage on_outage)
+Publisher::Publisher(std::unique_ptr<WeightServer> server, DigestKind digests,
+                     Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
+                     OnOutage on_outage)
     : server_(std::move(server)),
+      digests_(digests),
       stub_(stub),
       term_(term),
       stop_(stop),
@@ -33,8 +36,10 @@ absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(
     uint64_t term, std::stop_token stop, OnOutage on_outage) {
   ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server,
                    WeightServer::Start(listen, security, announce));
+  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(listen));
+  const DigestKind digests = address.is_loopback() ? DigestKind::kXxh3 : DigestKind::kSha256;
   return std::unique_ptr<Publisher>(
-      new Publisher(std::move(server), stub, term, stop, std::move(on_outage)));
+      new Publisher(std::move(server), digests, stub, term, stop, std::move(on_outage)));
 }
 
 absl::Status Publisher::Publish(uint64_t version, Weights weights) {
@@ -42,6 +47,10 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
   weights.manifest.set_term(term_);
   weights.manifest.clear_sources();
   weights.manifest.add_sources(server_->address());
+  weights.manifest.clear_memory();
+  if (!weights.bytes->where().name().empty()) {
+    *weights.manifest.mutable_memory() = weights.bytes->where();
+  }
   PublishWeightsRequest request;
   *request.mutable_manifest() = weights.manifest;
   // Before the coordinator knows of it: an actor that hears of the version asks for its chunks at

@@ -9,8 +9,10 @@
 
 #include "absl/status/statusor.h"
 #include "common/base/stop.h"
+#include "common/model/files/manifest.h"
 #include "common/model/transfer/server.h"
 #include "common/telemetry/registry.h"
+#include "learner/publish/version_buffers.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -22,12 +24,15 @@ namespace reckon {
 //   2. the coordinator gets its manifest, which names this server, and tells the actors
 //   3. versions that nobody needs any more are dropped
 //
-// A version must have been read back from the folder that it was written to, not taken from the
-// trained parameters: then the digests in the manifest are those of the file from which a restarted
-// learner publishes the same version again, damage on disk is found before an actor samples from
-// it, and the served bytes are a mapping of the file instead of one more copy in memory.
+// A version is published from memory (snapshot.h). Its digests are of what was packed, so damage
+// after that is found by whoever reads it: by actors, which check every chunk, and by a reader of
+// the folder that the same bytes may be written to. A checkpoint has digests of its own, and the
+// folder of its version, from which a restarted learner publishes the same bytes again.
 //
-// Owns the server. One thread.
+// Actors on this host map the memory itself (common/model/files/weight_bytes.h), so a version is
+// in the manifest in two forms: the server's address, and where the memory is.
+//
+// Owns the server and the buffers. One thread.
 class Publisher {
  public:
   // Starts the server; `listen` and `announce` are those of WeightServer::Start, `on_outage` is
@@ -38,16 +43,24 @@ class Publisher {
       const std::shared_ptr<const Security>& security, Coordinator::StubInterface* stub,
       uint64_t term, std::stop_token stop, OnOutage on_outage = nullptr);
 
+  // What versions are packed into, and the digests that they need: where the server listens on
+  // loopback alone, no other host can be a source.
+  VersionBuffers& buffers() { return buffers_; }
+  DigestKind digests() const { return digests_; }
+
   // Publishes `weights` as `version`; then stops serving all but the newest two, which actors may
   // still fetch, and version 0, from which every run can start again. Waits for the coordinator as
   // long as it is unreachable; CANCELLED when stopped.
   absl::Status Publish(uint64_t version, Weights weights);
 
  private:
-  Publisher(std::unique_ptr<WeightServer> server, Coordinator::StubInterface* stub, uint64_t term,
-            std::stop_token stop, OnOutage on_outage);
+  Publisher(std::unique_ptr<WeightServer> server, DigestKind digests,
+            Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
+            OnOutage on_outage);
 
+  VersionBuffers buffers_;
   const std::unique_ptr<WeightServer> server_;
+  const DigestKind digests_;
   Coordinator::StubInterface* const stub_;
   const uint64_t term_;
   const std::stop_token stop_;

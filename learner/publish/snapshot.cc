@@ -4,62 +4,88 @@
 #include <cstring>
 #include <map>
 
+#include "ATen/core/Tensor.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
-#include "common/model/files/manifest.h"
 #include "common/model/files/weight_bytes.h"
-#include "common/model/kernels/dtype.h"
 #include "learner/publish/exported_texts.h"
 
 namespace reckon {
 namespace {
 
-constexpr int64_t kBlock = 1 << 16;  // elements of one thread's share
+// One tensor and its place in the buffer.
+struct Placed {
+  at::Tensor values;  // fp32, on the host, contiguous
+  uint64_t begin = 0, end = 0;
+};
 
-// Parameters are never NaN, which ToBf16 could not round: PolicyUpdate takes no step of a gradient
-// that is not finite.
-void RoundToBf16(const at::Tensor& from, char* to) {
-  const float* source = from.const_data_ptr<float>();
-  auto* target = reinterpret_cast<uint16_t*>(to);
-  const int64_t n = from.numel();
-  ParallelFor((n + kBlock - 1) / kBlock, [&](int64_t block) {
-    const int64_t first = block * kBlock;
-    ToBf16(source + first, std::min(kBlock, n - first), target + first);
-  });
+// The parameters in the order of the manifest.
+absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, int64_t element,
+                                          const NamedTensors& parameters) {
+  const std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
+  std::vector<Placed> placed;
+  for (const TensorEntry& tensor : manifest.tensors()) {
+    const auto parameter = by_name.find(tensor.name());
+    const uint64_t next = placed.size() + 1;
+    const uint64_t end = next < static_cast<uint64_t>(manifest.tensors_size())
+                             ? manifest.tensors(static_cast<int>(next)).offset()
+                             : manifest.total_bytes();
+    if (parameter == by_name.end() ||
+        static_cast<uint64_t>(parameter->second.numel() * element) != end - tensor.offset()) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
+    }
+    placed.push_back({parameter->second.detach().to(at::kCPU).contiguous(), tensor.offset(), end});
+  }
+  return placed;
+}
+
+// Rounds what belongs into bytes [begin, end) of the buffer `to`. Parameters are never NaN, which
+// ToBf16 could not round: PolicyUpdate takes no step of a gradient that is not finite.
+void PackRange(const std::vector<Placed>& placed, bool bf16, uint64_t begin, uint64_t end,
+               char* to) {
+  auto tensor = std::partition_point(placed.begin(), placed.end(),
+                                     [begin](const Placed& p) { return p.end <= begin; });
+  const uint64_t element = bf16 ? 2 : 4;
+  for (; tensor != placed.end() && tensor->begin < end; ++tensor) {
+    const uint64_t first = std::max(begin, tensor->begin), last = std::min(end, tensor->end);
+    const float* from = tensor->values.const_data_ptr<float>() + (first - tensor->begin) / element;
+    if (bf16) {
+      ToBf16(from, static_cast<int64_t>((last - first) / element),
+             reinterpret_cast<uint16_t*>(to + first));
+    } else {
+      std::memcpy(to + first, from, last - first);
+    }
+  }
 }
 
 }  // namespace
 
-absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
-                           const NamedTensors& parameters, SnapshotAdditions additions) {
-  const bool bf16 = compute == Dtype::kBf16;
-  std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
-  WeightManifest manifest = base.manifest;
+absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& parameters,
+                                     const SnapshotOptions& options, VersionBuffers* buffers) {
+  const bool bf16 = options.compute == Dtype::kBf16;
+  Weights out = {base.manifest, nullptr, base.side_files};
+  WeightManifest& manifest = out.manifest;
   for (TensorEntry& tensor : *manifest.mutable_tensors()) tensor.set_dtype(bf16 ? "BF16" : "F32");
   RETURN_IF_ERROR(LayOut(&manifest));
-  ASSIGN_OR_RETURN(std::shared_ptr<WeightBytes> bytes, WeightBytes::OfSize(manifest.total_bytes()));
-  for (const TensorEntry& tensor : manifest.tensors()) {
-    auto parameter = by_name.find(tensor.name());
-    if (parameter == by_name.end()) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
-    }
-    const at::Tensor values = parameter->second.to(at::kCPU);
-    char* to = bytes->data() + tensor.offset();
-    if (bf16) {
-      RoundToBf16(values, to);
-    } else {
-      std::memcpy(to, values.const_data_ptr(), values.nbytes());
-    }
-  }
-  SideFiles side_files = base.side_files;
   RETURN_IF_ERROR(SetTrainedFacts({.dtype = bf16 ? "bfloat16" : "float32",
-                                   .end_ids = additions.end_ids,
-                                   .end_token = additions.end_token},
-                                  &manifest, &side_files));
-  side_files.merge(additions.files);
-  return WriteModelFolder(folder, manifest, bytes->bytes(), side_files);
+                                   .end_ids = options.end_ids,
+                                   .end_token = options.end_token},
+                                  &manifest, &out.side_files));
+  ASSIGN_OR_RETURN(const std::vector<Placed> placed,
+                   Place(manifest, BytesOf(options.compute), parameters));
+  ASSIGN_OR_RETURN(out.bytes, buffers->Take(manifest.total_bytes()));
+  BeginDigests(options.digests, &manifest);
+  ParallelFor(static_cast<int64_t>(Chunks(manifest)), [&](int64_t chunk) {
+    const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
+    PackRange(placed, bf16, begin, begin + ChunkSize(manifest, static_cast<uint64_t>(chunk)),
+              out.bytes->data());
+    // While the chunk is in the cache.
+    SetDigest(static_cast<uint64_t>(chunk), out.bytes->bytes(), &manifest);
+  });
+  out.bytes->EndFill();
+  return out;
 }
 
 }  // namespace reckon

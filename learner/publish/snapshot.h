@@ -5,27 +5,31 @@
 #include <string>
 #include <vector>
 
-#include "ATen/core/Tensor.h"
-#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "common/model/files/manifest.h"
 #include "common/model/files/model_folder.h"
-#include "common/model/transformer.h"
+#include "common/model/kernels/dtype.h"
+#include "common/model/weights.h"
+#include "learner/publish/version_buffers.h"
 
 namespace reckon {
 
 // What a snapshot has that is not of its base.
-struct SnapshotAdditions {
+struct SnapshotOptions {
+  Dtype compute = Dtype::kBf16;
+  DigestKind digests = DigestKind::kSha256;
   std::vector<uint32_t> end_ids = {};  // as TrainedFacts; empty: the base's ends are left
   std::string end_token = {};
-  SideFiles files = {};  // further files, e.g. AdapterFiles
 };
 
-// Writes fp32 parameters as a Hugging Face model folder with the tensors, their order, config,
-// tokenizer and side files of `base`, whose texts then say what was trained (exported_texts.h).
-// Values are rounded to the type that the learner's matrix products use (BF16 or F32), so that
-// actors compute with the same numbers as the learner. INVALID_ARGUMENT names a tensor of `base`
-// that is not among the parameters.
-absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
-                           const NamedTensors& parameters, SnapshotAdditions additions = {});
+// Packs fp32 parameters as a weight version with the tensors, their order, config, tokenizer and
+// side files of `base`, whose texts then say what was trained (exported_texts.h). Values are
+// rounded to the type that the learner's matrix products use (BF16 or F32), so that actors compute
+// with the same numbers as the learner. Each chunk is rounded and digested on the compute threads;
+// parameters of a GPU are copied to the host in fp32 first. INVALID_ARGUMENT names a tensor of
+// `base` that is not among the parameters, or is of another size.
+absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& parameters,
+                                     const SnapshotOptions& options, VersionBuffers* buffers);
 
 }  // namespace reckon
 

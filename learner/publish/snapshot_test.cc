@@ -36,11 +36,17 @@ class SnapshotTest : public testing::Test {
   ~SnapshotTest() override { std::filesystem::remove_all(folder_); }
 
   Weights WriteAndRead(Dtype compute) {
+    options_.compute = compute;
+    auto taken = TakeSnapshot(base_, model_->Parameters(), options_, &buffers_);
+    EXPECT_TRUE(taken.ok()) << taken.status();
+    EXPECT_TRUE(CheckManifest(taken->manifest).ok());
+    EXPECT_TRUE(CheckChunks(taken->manifest, taken->bytes->bytes()).ok());
     const absl::Status written =
-        WriteSnapshot(folder_, base_, compute, model_->Parameters(), additions_);
+        WriteModelFolder(folder_, taken->manifest, taken->bytes->bytes(), taken->side_files);
     EXPECT_TRUE(written.ok()) << written;
     auto read = ReadModelFolder(folder_);
     EXPECT_TRUE(read.ok()) << read.status();
+    EXPECT_EQ(Digests(read->manifest), Digests(taken->manifest));
     return *std::move(read);
   }
   at::Tensor Parameter(const std::string& name) {
@@ -54,7 +60,8 @@ class SnapshotTest : public testing::Test {
   const TempFolder temp_;
   const std::string folder_ = temp_.path() + "/model";
   Weights base_;
-  SnapshotAdditions additions_;
+  SnapshotOptions options_;
+  VersionBuffers buffers_;
   std::unique_ptr<Transformer> model_;
 };
 
@@ -79,7 +86,8 @@ TEST_F(SnapshotTest, SideFilesAndTheTrainedEndAreWritten) {
   base_.side_files = {{"LICENSE", "all rights"},
                       {"chat_template.jinja", "{{ x }}"},
                       {"tokenizer_config.json", R"({"eos_token": "<|im_end|>"})"}};
-  additions_ = {{0, 2}, "<|endoftext|>", {{"adapter/adapter_config.json", "{}"}}};
+  options_.end_ids = {0, 2};
+  options_.end_token = "<|endoftext|>";
   const Weights read = WriteAndRead(Dtype::kFp32);
   EXPECT_EQ(nlohmann::json::parse(read.manifest.config_json())["eos_token_id"], 0);
   EXPECT_EQ(nlohmann::json::parse(read.manifest.generation_config_json())["eos_token_id"],
@@ -88,7 +96,6 @@ TEST_F(SnapshotTest, SideFilesAndTheTrainedEndAreWritten) {
   EXPECT_EQ(*ReadFile(folder_ + "/chat_template.jinja"), "{{ x }}");
   EXPECT_EQ(nlohmann::json::parse(*ReadFile(folder_ + "/tokenizer_config.json")),
             nlohmann::json({{"eos_token", "<|endoftext|>"}}));
-  EXPECT_EQ(*ReadFile(folder_ + "/adapter/adapter_config.json"), "{}");
 }
 
 TEST_F(SnapshotTest, Bf16IsTheNearestAndTiesGoToTheEvenOne) {
@@ -107,10 +114,39 @@ TEST_F(SnapshotTest, RefusesParametersThatLackATensor) {
   NamedTensors parameters = model_->Parameters();
   const std::string lacking = parameters.back().first;
   parameters.pop_back();
-  const absl::Status status = WriteSnapshot(folder_, base_, Dtype::kFp32, parameters);
+  const absl::Status status = TakeSnapshot(base_, parameters, options_, &buffers_).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(status.message()), HasSubstr(lacking));
-  EXPECT_FALSE(std::filesystem::exists(folder_));
+}
+
+TEST_F(SnapshotTest, AVersionStaysAsItIsWhileAnybodyReadsIt) {
+  options_.digests = DigestKind::kXxh3;
+  const auto take = [&] {
+    auto taken = TakeSnapshot(base_, model_->Parameters(), options_, &buffers_);
+    EXPECT_TRUE(taken.ok()) << taken.status();
+    return *std::move(taken);
+  };
+  Weights first = take();
+  EXPECT_EQ(first.manifest.chunk_sha256_size(), 0);
+  const uint64_t size = first.manifest.total_bytes();
+  auto reader = WeightBytes::Map(first.bytes->where(), size);  // as another process does
+  ASSERT_TRUE(reader.ok()) << reader.status();
+  for (auto& [name, parameter] : model_->Parameters()) parameter.detach().add_(1);
+  EXPECT_NE(take().bytes->where().name(), first.bytes->where().name()) << "this process reads it";
+  const HostMemory where = first.bytes->where();
+  first.bytes.reset();
+  const Weights second = take();
+  const Weights third = take();
+  EXPECT_NE(second.bytes->where().name(), where.name()) << "another process reads it";
+  EXPECT_NE(third.bytes->where().name(), where.name());
+  EXPECT_TRUE(CheckChunks(first.manifest, (*reader)->bytes()).ok());
+  reader->reset();
+  const Weights fourth = take();
+  EXPECT_EQ(fourth.bytes->where().name(), where.name()) << "nobody reads it";
+  EXPECT_FALSE(WeightBytes::Map(where, size + 1).ok());
+  HostMemory other = where;
+  other.set_name("reckon-weights-0");  // the descriptor is another's by now
+  EXPECT_EQ(WeightBytes::Map(other, size).status().code(), absl::StatusCode::kNotFound);
 }
 
 }  // namespace

@@ -41,7 +41,7 @@ std::string ModelContent(const WeightManifest& base) {
         base.tokenizer_model(), base.generation_config_json()}) {
     absl::StrAppend(&all, part.size(), "\n", part);
   }
-  for (const std::string& digest : base.chunk_sha256()) all.append(digest);
+  all.append(Digests(base));
   return all;
 }
 

@@ -82,6 +82,7 @@ absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments) {
                          &LearnerMetrics::Process().checkpoint_seconds);
   RunState& run = leader.run;
   RETURN_IF_ERROR(leader.membership.Check());
+  RETURN_IF_ERROR(KeepPublished(leader));
   run.cursor.set_step(run.reporter->step());
   const std::vector<std::string> lines = run.reporter->lines();
   run.cursor.mutable_lines()->Assign(lines.begin(), lines.end());

@@ -17,8 +17,8 @@ namespace reckon {
 //   TRAIN    in its fine-tuning    RestoreParameters  MakePolicyUpdate  Algorithm::Round, whose
 //                                                                       FineTune continues at
 //                                                                       cursor.train_step
-//   TRAINED  trained and written,  RestoreParameters  MakePolicyUpdate  Algorithm::Published, the
-//            perhaps unpublished                      in a later round  evaluation, the next round
+//   TRAINED  trained, published    RestoreParameters  MakePolicyUpdate  Algorithm::Published, the
+//            and written                              in a later round  evaluation, the next round
 //
 //   1. FindCheckpoint     the Learner, before the model exists; the cursor is the checkpoint's.
 //                         The newest version is then published again, whatever the phase.
@@ -45,7 +45,8 @@ absl::Status RestoreParameters(RunState& run, Parallel& parallel);
 // the middle of what it does. DATA_LOSS when the checkpoint lacks them.
 absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
 
-// Saves cursor, parameters and, if not null, moments as a checkpoint, unless the term is over.
+// Saves cursor, parameters and, if not null, moments as a checkpoint, after the folder of the
+// newest version, from which a resumed run publishes it. Unless the term is over.
 absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments);
 
 }  // namespace reckon

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/log.h"
 #include "common/base/rng.h"
@@ -89,31 +90,50 @@ absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
   return absl::OkStatus();
 }
 
-absl::Status WriteVersion(LeaderContext& leader) {
-  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
+absl::Status PublishPolicy(LeaderContext& leader) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
   RunState& run = leader.run;
-  RETURN_IF_ERROR(leader.membership.Check());
-  SnapshotAdditions additions;
-  additions.end_ids = leader.data.training->StopTokenIds();
+  SnapshotOptions options;
+  options.compute = run.model->compute();
+  options.digests = leader.publisher.digests();
+  options.end_ids = leader.data.training->StopTokenIds();
   const Tokenizer& tokenizer = *leader.data.tokenizer;
-  const uint32_t end = additions.end_ids.front();
+  const uint32_t end = options.end_ids.front();
   const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
-  if (tokenizer.TokenId(spelled) == end) additions.end_token = spelled;
-  ASSIGN_OR_RETURN(const std::string base, AdaptedFolder(run));
-  if (!base.empty()) {
-    const TrainingSettings& training = run.stage().training();
-    additions.files =
-        AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters());
-  }
-  return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base, run.model->compute(),
-                       run.model->MergedWeights(), std::move(additions));
+  if (tokenizer.TokenId(spelled) == end) options.end_token = spelled;
+  const absl::Time begin = absl::Now();
+  ASSIGN_OR_RETURN(leader.unwritten, TakeSnapshot(run.base, run.model->MergedWeights(), options,
+                                                  &leader.publisher.buffers()));
+  const absl::Time packed = absl::Now();
+  RETURN_IF_ERROR(leader.publisher.Publish(run.cursor.version(), *leader.unwritten));
+  LOG(INFO) << "weights: version " << run.cursor.version() << " packed in "
+            << absl::ToDoubleSeconds(packed - begin) << " s, published in "
+            << absl::ToDoubleSeconds(absl::Now() - packed) << " s";
+  return absl::OkStatus();
 }
 
-absl::Status PublishNewest(LeaderContext& leader) {
-  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
+absl::Status PublishStored(LeaderContext& leader) {
   ASSIGN_OR_RETURN(Weights weights,
                    OpenVersion(leader.run, *MakeSingle(), leader.run.cursor.version()));
   return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
+}
+
+absl::Status KeepPublished(LeaderContext& leader) {
+  if (!leader.unwritten.has_value()) return absl::OkStatus();
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
+  RunState& run = leader.run;
+  RETURN_IF_ERROR(leader.membership.Check());
+  Weights& weights = *leader.unwritten;
+  ASSIGN_OR_RETURN(const std::string base, AdaptedFolder(run));
+  if (!base.empty()) {
+    const TrainingSettings& training = run.stage().training();
+    weights.side_files.merge(
+        AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters()));
+  }
+  RETURN_IF_ERROR(WriteModelFolder(VersionFolder(run, run.cursor.version()), weights.manifest,
+                                   weights.bytes->bytes(), weights.side_files));
+  leader.unwritten.reset();
+  return absl::OkStatus();
 }
 
 absl::Status KeepEvaluated(LeaderContext& leader) {
@@ -145,9 +165,11 @@ void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
   for (uint64_t version : {cursor.adapted_version(), saved.adapted_version()}) {
     if (version > 0) adapted.insert(name(version));
   }
-  for (uint64_t version = 1; version <= cursor.version(); ++version) {
-    if (version + keep > cursor.version() || version == cursor.stage_version() ||
-        version == saved.version() || leader.kept_versions.contains(version)) {
+  uint64_t newest = 0;
+  for (uint64_t version = cursor.version(); version > 0; --version) {
+    if (!std::filesystem::exists(VersionFolder(leader.run, version))) continue;
+    if (newest++ < keep || version == cursor.stage_version() || version == saved.version() ||
+        leader.kept_versions.contains(version)) {
       adapted.insert(AdapterBase(VersionFolder(leader.run, version)));
     } else {
       dropped.push_back(version);

@@ -10,11 +10,14 @@
 namespace reckon {
 
 // The versions of the policy, from the model to the folder to the actors and back into the model.
-// Version 0 is the model folder that the run began with; version v > 0 is in
-// <run_dir>/weights/<cursor.folders[v - 1]>, in the type that the learner computes in.
+// Version 0 is the model folder that the run began with; version v > 0 is published from memory, in
+// the type that the learner computes in. Of the versions of a run, those that a checkpoint was
+// saved with are on disk as well, in <run_dir>/weights/<cursor.folders[v - 1]>: at the ends of
+// rounds and stages, where a version is evaluated, every checkpoint_interval between, and when a
+// run is stopped.
 
 // A version on every rank: the leader reads its folder and shares it; a collective. NOT_FOUND after
-// DropOldFolders deleted it.
+// DropOldFolders deleted it, or when it was never written.
 absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uint64_t version);
 
 // Loads a version into the model, all of it trainable and without adapters. A collective.
@@ -29,24 +32,28 @@ void AttachAdapters(RunState& run, uint64_t version);
 // collective.
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
-// Writes the model as version cursor.version, adapters merged into the weights and, for PEFT,
-// beside them in the subfolder adapter/, which names the folder that they were trained over: the
-// model, a version, or, for a run over an adapter, the merged model, written once as
-// weights/merged_base. Not published yet. Not written when the term is over.
-absl::Status WriteVersion(LeaderContext& leader);
+// Packs the model as version cursor.version, adapters merged into the weights, and publishes it.
+// The model may be trained on at once.
+absl::Status PublishPolicy(LeaderContext& leader);
 
-// Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes
-// that a restart would find.
-absl::Status PublishNewest(LeaderContext& leader);
+// Publishes version cursor.version from its folder, when a learner starts.
+absl::Status PublishStored(LeaderContext& leader);
+
+// Writes the folder of the version that was published last, unless it is on disk: the bytes that
+// were published and, for PEFT, the model's adapters beside them in the subfolder adapter/, which
+// names the folder that they were trained over: the model, a version, or, for a run over an
+// adapter, the merged model, written once as weights/merged_base. Of SaveRun, before a checkpoint
+// refers to it, while the model still is that version. Not written when the term is over.
+absl::Status KeepPublished(LeaderContext& leader);
 
 // Reads the run's evaluations, sets leader.kept_versions, and with keep_evaluated: BEST makes
 // <run_dir>/best a link to the folder of the best version. After each evaluation, and when a run
 // resumes.
 absl::Status KeepEvaluated(LeaderContext& leader);
 
-// Deletes old folders, all but: the newest keep_last, leader.kept_versions, the one that the stage
-// began with (a KL penalty and restart_from refer to it), what a restart from the checkpoint of
-// `saved` reads, and those over which PEFT applies the adapters of all these.
+// Deletes old folders, all but: the newest keep_last of them, leader.kept_versions, the one that
+// the stage began with (a KL penalty and restart_from refer to it), what a restart from the
+// checkpoint of `saved` reads, and those over which PEFT applies the adapters of all these.
 void DropOldFolders(LeaderContext& leader, const Cursor& saved);
 
 }  // namespace reckon

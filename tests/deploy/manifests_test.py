@@ -188,9 +188,10 @@ class Checks:
 
         self.holds(peers(role["coordinator"]["ingress"], "from") == {("actor", 7070), ("learner", 7070)},
                    "actors and learners call the coordinator")
-        self.holds(peers(role["actor"]["ingress"], "from") == set(), "no member calls an actor")
-        self.holds(peers(role["actor"]["egress"], "to") == {("coordinator", 7070), ("learner", 7071)},
-                   "an actor calls the coordinator and the source of weights")
+        self.holds(peers(role["actor"]["ingress"], "from") == {("actor", 7071)},
+                   "an actor is called by actors alone, for weights")
+        self.holds(peers(role["actor"]["egress"], "to") == {("coordinator", 7070), ("learner", 7071), ("actor", 7071)},
+                   "an actor calls the coordinator and the sources of weights")
         self.holds(peers(role["learner"]["egress"], "to") == {("coordinator", 7070), ("learner", None)},
                    "a learner calls the coordinator and the other ranks")
         self.holds(all(rule.get(key) for p in policies for rules, key in (("ingress", "from"), ("egress", "to"))

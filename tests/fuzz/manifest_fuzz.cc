@@ -13,17 +13,16 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const TensorEntry& tensor : manifest.tensors()) bytes += *TensorBytes(tensor);
   CHECK(bytes == manifest.total_bytes());
 
-  const uint64_t last = manifest.chunk_sha256_size() - 1;
+  const uint64_t last = Chunks(manifest) - 1;
   const uint64_t last_bytes = bytes - last * manifest.chunk_bytes();
   CHECK(last_bytes >= 1 && last_bytes <= manifest.chunk_bytes());
-  WeightChunk chunk;
-  chunk.set_index(last);
-  chunk.mutable_data()->assign(last_bytes, 'x');
-  manifest.set_chunk_sha256(static_cast<int>(last), Sha256(chunk.data()));
+  std::string chunk(last_bytes, 'x');
+  if (manifest.chunk_sha256_size() == 0) BeginDigests(DigestKind::kSha256, &manifest);
+  manifest.set_chunk_sha256(static_cast<int>(last), Sha256(chunk));
   CHECK(CheckChunk(manifest, last, chunk).ok());
-  chunk.mutable_data()->back() = 'y';
+  chunk.back() = 'y';
   CheckRefusal(CheckChunk(manifest, last, chunk));
-  chunk.mutable_data()->push_back('x');
+  chunk.push_back('x');
   CheckRefusal(CheckChunk(manifest, last, chunk));
   return 0;
 }

@@ -455,7 +455,9 @@ TEST_F(SecurityTest, AClientTellsItsTokenOnlyToTheServerOfItsService) {
   const std::vector<Server> servers = {
       {ours + "coordinator", true, Service::kCoordinator, true},
       {ours + "learner", true, Service::kWeightSource, true},
-      {ours + "actor", true, Service::kWeightSource, true},
+      {ours + "actor", true, Service::kWeightSource, false},
+      {ours + "actor", true, Service::kWeightRelay, true},
+      {ours + "learner", true, Service::kWeightRelay, false},
       {ours + "user", true, Service::kWeightSource, true},
       {ours + "actor", true, Service::kCoordinator, false},
       {ours + "learner", true, Service::kCoordinator, false},

@@ -11,21 +11,37 @@
 
 namespace reckon {
 
+struct FakeModelRunner::Cache {
+  int64_t free_pages = 0;
+  std::map<Sequence, Entry> sequences;
+  std::map<int64_t, int> page_users;
+  int64_t next_page = 0;
+  Sequence next_sequence = 0;
+};
+
+FakeModelRunner::FakeModelRunner(Options options, std::shared_ptr<Cache> cache)
+    : options_(options), cache_(cache != nullptr ? std::move(cache) : std::make_shared<Cache>()) {
+  if (cache_->sequences.empty()) cache_->free_pages = options.total_pages;
+}
+
+int64_t FakeModelRunner::free_pages() const { return cache_->free_pages; }
+size_t FakeModelRunner::sequences() const { return cache_->sequences.size(); }
+
 int64_t FakeModelRunner::PagesFor(int64_t prefix, int64_t tokens) const {
   const int64_t page = options_.page_tokens;
   return (tokens + page - 1) / page - prefix / page;
 }
 
 absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Insert(Entry entry, int64_t new_pages) {
-  if (new_pages > free_pages_) return absl::ResourceExhaustedError("out of pages");
-  for (int64_t page : entry.pages) ++page_users_[page];
+  if (new_pages > cache_->free_pages) return absl::ResourceExhaustedError("out of pages");
+  for (int64_t page : entry.pages) ++cache_->page_users[page];
   for (int64_t i = 0; i < new_pages; ++i) {
-    entry.pages.push_back(next_page_);
-    page_users_[next_page_++] = 1;
+    entry.pages.push_back(cache_->next_page);
+    cache_->page_users[cache_->next_page++] = 1;
   }
-  free_pages_ -= new_pages;
-  sequences_[next_sequence_] = std::move(entry);
-  return next_sequence_++;
+  cache_->free_pages -= new_pages;
+  cache_->sequences[cache_->next_sequence] = std::move(entry);
+  return cache_->next_sequence++;
 }
 
 absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Add(int64_t max_tokens) {
@@ -36,7 +52,7 @@ absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Add(int64_t max_tokens) {
 
 absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Fork(Sequence parent, int64_t prefix,
                                                             int64_t max_tokens) {
-  const Entry& from = sequences_.at(parent);
+  const Entry& from = cache_->sequences.at(parent);
   CHECK_LE(prefix, static_cast<int64_t>(from.tokens.size()));
   Entry entry;
   entry.max_tokens = max_tokens;
@@ -46,13 +62,13 @@ absl::StatusOr<ModelRunner::Sequence> FakeModelRunner::Fork(Sequence parent, int
 }
 
 void FakeModelRunner::Remove(Sequence sequence) {
-  for (int64_t page : sequences_.at(sequence).pages) {
-    if (--page_users_[page] == 0) {
-      page_users_.erase(page);
-      ++free_pages_;
+  for (int64_t page : cache_->sequences.at(sequence).pages) {
+    if (--cache_->page_users[page] == 0) {
+      cache_->page_users.erase(page);
+      ++cache_->free_pages;
     }
   }
-  sequences_.erase(sequence);
+  cache_->sequences.erase(sequence);
 }
 
 DrawnToken FakeModelRunner::Next(absl::Span<const uint32_t> history, const TokenDraw& draw) const {
@@ -92,7 +108,7 @@ absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::RunPass(absl::Span<cons
   widest_pass_ = std::max(widest_pass_, rows.size());
   std::vector<DrawnToken> drawn;
   for (const Row& row : rows) {
-    Entry& entry = sequences_.at(row.sequence);
+    Entry& entry = cache_->sequences.at(row.sequence);
     entry.tokens.push_back(row.token);
     CHECK_LE(static_cast<int64_t>(entry.tokens.size()), entry.max_tokens);
     if (row.draws) drawn.push_back(Next(entry.tokens, row.draw));

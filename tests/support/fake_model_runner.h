@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -24,12 +25,15 @@ class FakeModelRunner : public ModelRunner {
     absl::Duration pass_time;  // RunPass takes at least this long
   };
 
-  explicit FakeModelRunner(Options options) : options_(options), free_pages_(options.total_pages) {}
+  // Sequences and pages. Runners of several versions may have one cache, as the real ones do.
+  struct Cache;
+
+  explicit FakeModelRunner(Options options, std::shared_ptr<Cache> cache = nullptr);
 
   int64_t vocab_size() const override { return options_.vocab_size; }
   int64_t max_positions() const override { return options_.max_positions; }
   int64_t total_pages() const override { return options_.total_pages; }
-  int64_t free_pages() const override { return free_pages_; }
+  int64_t free_pages() const override;
   int64_t PagesFor(int64_t prefix, int64_t tokens) const override;
   absl::StatusOr<Sequence> Add(int64_t max_tokens) override;
   absl::StatusOr<Sequence> Fork(Sequence parent, int64_t prefix, int64_t max_tokens) override;
@@ -39,7 +43,8 @@ class FakeModelRunner : public ModelRunner {
   // What is drawn after `history`, computed from scratch: the oracle of the engine's tests.
   DrawnToken Next(absl::Span<const uint32_t> history, const TokenDraw& draw) const;
 
-  size_t sequences() const { return sequences_.size(); }
+  const std::shared_ptr<Cache>& cache() const { return cache_; }
+  size_t sequences() const;
   int64_t rows_run() const { return rows_run_; }
   size_t widest_pass() const { return widest_pass_; }
   void FailNextPass(absl::Status status) { next_status_ = std::move(status); }
@@ -54,11 +59,7 @@ class FakeModelRunner : public ModelRunner {
   absl::StatusOr<Sequence> Insert(Entry entry, int64_t new_pages);
 
   const Options options_;
-  int64_t free_pages_;
-  std::map<Sequence, Entry> sequences_;
-  std::map<int64_t, int> page_users_;
-  int64_t next_page_ = 0;
-  Sequence next_sequence_ = 0;
+  const std::shared_ptr<Cache> cache_;
   int64_t rows_run_ = 0;
   size_t widest_pass_ = 0;
   absl::Status next_status_;

@@ -1,6 +1,8 @@
 #include "common/model/files/manifest.h"
 
 #include <openssl/evp.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
 
 #include <algorithm>
 #include <atomic>
@@ -8,6 +10,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/machine_limits.h"
 #include "common/base/printable.h"
@@ -26,6 +29,28 @@ std::string Sha256(absl::string_view bytes) {
   CHECK(ok == 1 && size == 32) << "OpenSSL has no SHA-256";
   return digest;
 }
+
+namespace {
+
+absl::string_view ChunkOf(const WeightManifest& manifest, uint64_t index,
+                          absl::Span<const char> bytes) {
+  const auto chunk = bytes.subspan(index * manifest.chunk_bytes(), manifest.chunk_bytes());
+  return {chunk.data(), chunk.size()};
+}
+
+void OnAllCores(uint64_t chunks, absl::FunctionRef<void(uint64_t)> work_on) {
+  std::atomic<uint64_t> next = 0;
+  auto work = [&] {
+    for (uint64_t i = next++; i < chunks; i = next++) work_on(i);
+  };
+  std::vector<std::thread> threads;
+  const auto cores = static_cast<uint64_t>(UsableCores());
+  for (uint64_t i = 1; i < std::min(cores, chunks); ++i) threads.emplace_back(work);
+  work();
+  for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
 
 absl::Status LayOut(WeightManifest* manifest) {
   absl::flat_hash_set<absl::string_view> names;
@@ -46,24 +71,44 @@ absl::Status LayOut(WeightManifest* manifest) {
   return absl::OkStatus();
 }
 
-void Digest(absl::Span<const char> bytes, WeightManifest* manifest) {
+uint64_t Chunks(const WeightManifest& manifest) {
+  return static_cast<uint64_t>(manifest.chunk_sha256_size() + manifest.chunk_xxh3_size());
+}
+
+std::string Digests(const WeightManifest& manifest) {
+  std::string out;
+  for (const std::string& digest : manifest.chunk_sha256()) out += digest;
+  for (const uint64_t digest : manifest.chunk_xxh3()) absl::StrAppend(&out, digest, " ");
+  return out;
+}
+
+void BeginDigests(DigestKind kind, WeightManifest* manifest) {
   manifest->set_chunk_bytes(kChunkBytes);
-  size_t chunks = (bytes.size() + kChunkBytes - 1) / kChunkBytes;
-  std::vector<std::string> digests(chunks);
-  std::atomic<size_t> next = 0;
-  auto work = [&] {
-    for (size_t i = next++; i < chunks; i = next++) {
-      auto chunk = bytes.subspan(i * kChunkBytes, kChunkBytes);
-      digests[i] = Sha256({chunk.data(), chunk.size()});
-    }
-  };
-  std::vector<std::thread> threads;
-  const auto cores = static_cast<size_t>(UsableCores());
-  for (size_t i = 1; i < std::min(cores, chunks); ++i) threads.emplace_back(work);
-  work();
-  for (std::thread& thread : threads) thread.join();
   manifest->clear_chunk_sha256();
-  for (std::string& digest : digests) manifest->add_chunk_sha256(std::move(digest));
+  manifest->clear_chunk_xxh3();
+  const uint64_t chunks = (manifest->total_bytes() + kChunkBytes - 1) / kChunkBytes;
+  for (uint64_t i = 0; i < chunks; ++i) {
+    if (kind == DigestKind::kXxh3) {
+      manifest->add_chunk_xxh3(0);
+    } else {
+      manifest->add_chunk_sha256();
+    }
+  }
+}
+
+void SetDigest(uint64_t chunk, absl::Span<const char> bytes, WeightManifest* manifest) {
+  const auto index = static_cast<int>(chunk);
+  const absl::string_view data = ChunkOf(*manifest, chunk, bytes);
+  if (manifest->chunk_xxh3_size() > 0) {
+    manifest->set_chunk_xxh3(index, XXH3_64bits(data.data(), data.size()));
+  } else {
+    manifest->set_chunk_sha256(index, Sha256(data));
+  }
+}
+
+void Digest(absl::Span<const char> bytes, WeightManifest* manifest, DigestKind kind) {
+  BeginDigests(kind, manifest);
+  OnAllCores(Chunks(*manifest), [&](uint64_t i) { SetDigest(i, bytes, manifest); });
 }
 
 absl::Status CheckManifest(const WeightManifest& manifest) {
@@ -90,8 +135,9 @@ absl::Status CheckManifest(const WeightManifest& manifest) {
   }
   uint64_t chunks = manifest.total_bytes() / manifest.chunk_bytes() +
                     (manifest.total_bytes() % manifest.chunk_bytes() != 0 ? 1 : 0);
-  if (static_cast<uint64_t>(manifest.chunk_sha256_size()) != chunks) {
-    return invalid(manifest.chunk_sha256_size(), " digests for ", chunks, " chunks");
+  if (Chunks(manifest) != chunks ||
+      (manifest.chunk_sha256_size() > 0 && manifest.chunk_xxh3_size() > 0)) {
+    return invalid(Chunks(manifest), " digests for ", chunks, " chunks");
   }
   for (const std::string& digest : manifest.chunk_sha256()) {
     if (digest.size() != 32) return invalid("a digest has ", digest.size(), " bytes");
@@ -99,16 +145,29 @@ absl::Status CheckManifest(const WeightManifest& manifest) {
   return absl::OkStatus();
 }
 
-absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, const WeightChunk& chunk) {
-  const uint64_t offset = index * manifest.chunk_bytes();
-  if (chunk.index() != index ||
-      chunk.data().size() != std::min(manifest.chunk_bytes(), manifest.total_bytes() - offset)) {
-    return absl::DataLossError(absl::StrCat("chunk ", index, " has the wrong index or size"));
+uint64_t ChunkSize(const WeightManifest& manifest, uint64_t index) {
+  return std::min(manifest.chunk_bytes(), manifest.total_bytes() - index * manifest.chunk_bytes());
+}
+
+absl::Status CheckChunk(const WeightManifest& manifest, uint64_t index, absl::string_view data) {
+  if (data.size() != ChunkSize(manifest, index)) {
+    return absl::DataLossError(absl::StrCat("chunk ", index, " has the wrong size"));
   }
-  if (Sha256(chunk.data()) != manifest.chunk_sha256(static_cast<int>(index))) {
-    return absl::DataLossError(absl::StrCat("chunk ", index, " does not match its digest"));
-  }
-  return absl::OkStatus();
+  const auto i = static_cast<int>(index);
+  const bool same = manifest.chunk_xxh3_size() > 0
+                        ? XXH3_64bits(data.data(), data.size()) == manifest.chunk_xxh3(i)
+                        : Sha256(data) == manifest.chunk_sha256(i);
+  if (same) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat("chunk ", index, " does not match its digest"));
+}
+
+absl::Status CheckChunks(const WeightManifest& manifest, absl::Span<const char> bytes) {
+  constexpr uint64_t kNone = ~uint64_t{0};
+  std::atomic<uint64_t> bad = kNone;
+  OnAllCores(Chunks(manifest), [&](uint64_t i) {
+    if (!CheckChunk(manifest, i, ChunkOf(manifest, i, bytes)).ok()) bad = i;
+  });
+  return bad == kNone ? absl::OkStatus() : CheckChunk(manifest, bad, ChunkOf(manifest, bad, bytes));
 }
 
 bool SameTokens(const WeightManifest& a, const WeightManifest& b) {

@@ -279,6 +279,7 @@ TEST(Digest, HasOneDigestAChunkAndAShortLastChunk) {
   std::string bytes(2 * kChunkBytes + 5, 'a');
   bytes[kChunkBytes] = 'b';
   WeightManifest manifest;
+  manifest.set_total_bytes(bytes.size());
   Digest(bytes, &manifest);
   ASSERT_EQ(manifest.chunk_sha256_size(), 3);
   EXPECT_EQ(manifest.chunk_sha256(1), Sha256(bytes.substr(kChunkBytes, kChunkBytes)));

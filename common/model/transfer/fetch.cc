@@ -1,103 +1,121 @@
 #include "common/model/transfer/fetch.h"
 
-#include <algorithm>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/weight_bytes.h"
+#include "common/model/transfer/chunk_arrivals.h"
+#include "common/model/transfer/chunk_streams.h"
 #include "common/net/channel.h"
 #include "common/net/retry.h"
-#include "proto/weight_source.grpc.pb.h"
 // Last.
 #include "common/base/log.h"
 
 namespace reckon {
 namespace {
 
-// A call asks for few chunks, so that its deadline detects a stall without limiting the transfer.
-constexpr uint64_t kChunksPerCall = 8;
-constexpr absl::Duration kCallTimeout = absl::Seconds(30);
 // Times that every source is tried; more than once only after transient errors.
 constexpr int kPasses = 2;
+// A source that has sent nothing for so long is given up. A parent in the tree that hangs must not
+// delay those below it for longer; the last source has the time of a call.
+constexpr absl::Duration kSilence = absl::Seconds(10);
+constexpr absl::Duration kLastSilence = absl::Seconds(30);
 
-// Fetches chunks [*next, end) into `buffer` and advances *next past each verified one.
-absl::Status FetchSome(WeightSource::Stub* stub, const WeightManifest& manifest, uint64_t end,
-                       const std::stop_token& stop, char* buffer, uint64_t* next,
-                       const std::function<void()>& progress) {
-  FetchChunksRequest request;
-  request.set_version(manifest.version());
-  request.set_first_chunk(*next);
-  request.set_num_chunks(end - *next);
-  grpc::ClientContext context;
-  SetDeadline(&context, kCallTimeout);
-  auto reader = stub->FetchChunks(&context, request);
-  const std::stop_callback cancel(stop, [&context] { context.TryCancel(); });
-  WeightChunk chunk;
-  absl::Status bad;
-  while (bad.ok() && reader->Read(&chunk)) {
-    bad = *next < end ? CheckChunk(manifest, *next, chunk)
-                      : absl::DataLossError("the source sent more chunks than requested");
-    if (!bad.ok()) break;
-    // Only verified chunks advance *next, so the next source continues where this one failed and
-    // nothing is fetched twice.
-    std::memcpy(buffer + *next * manifest.chunk_bytes(), chunk.data().data(), chunk.data().size());
-    ++*next;
-    progress();
+// The publisher's own memory, where this process can map it; null: the chunks have to be fetched.
+std::shared_ptr<WeightBytes> MapMemory(const WeightManifest& manifest) {
+  if (!manifest.has_memory()) return nullptr;
+  absl::StatusOr<std::shared_ptr<WeightBytes>> mapped =
+      WeightBytes::Map(manifest.memory(), manifest.total_bytes());
+  absl::Status status = mapped.status();
+  if (status.ok()) status = CheckChunks(manifest, (*mapped)->bytes());
+  if (status.ok()) return *std::move(mapped);
+  // It may have been filled with a later version since; then a source says so.
+  LOG_IF(WARNING, !absl::IsNotFound(status))
+      << "weight version " << manifest.version() << " from memory: " << status;
+  return nullptr;
+}
+
+struct Source {
+  std::string address;
+  Service service;
+  absl::Duration silence;
+};
+
+std::vector<Source> SourcesOf(const WeightManifest& manifest, const FetchOptions& options) {
+  std::vector<Source> out;
+  for (const std::string& relay : options.relays) {
+    out.push_back({relay, Service::kWeightRelay, kSilence});
   }
-  if (!bad.ok()) {
-    context.TryCancel();
-    // gRPC requires Finish also after a cancelled stream; the status that counts is `bad`.
-    (void)reader->Finish();
-    return bad;
+  for (const std::string& source : manifest.sources()) {
+    out.push_back({source, Service::kWeightSource, kSilence});
   }
-  RETURN_IF_ERROR(FromGrpc(reader->Finish()));
-  if (*next < end) return absl::UnavailableError("the source ended its stream early");
-  return absl::OkStatus();
+  out.back().silence = kLastSilence;
+  return out;
+}
+
+absl::Status FetchFrom(const WeightManifest& manifest, const Source& source,
+                       ChunkStreams* streams) {
+  ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(source.address));
+  if (manifest.chunk_xxh3_size() > 0 && !address.is_loopback()) {
+    return absl::FailedPreconditionError("not on this host, and the manifest has no SHA-256");
+  }
+  return streams->From(source.address, source.service, source.silence);
 }
 
 }  // namespace
 
 absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
                                      const std::shared_ptr<const Security>& security,
-                                     std::stop_token stop, const FetchProgress& progress) {
+                                     std::stop_token stop, const FetchOptions& options) {
   RETURN_IF_ERROR(CheckManifest(manifest));
   std::string what = absl::StrCat("weight version ", manifest.version());
   if (manifest.sources().empty()) {
     return absl::FailedPreconditionError(what + ": the manifest names no source");
   }
+  if (std::shared_ptr<WeightBytes> mapped = MapMemory(manifest); mapped != nullptr) {
+    return Weights{manifest, std::move(mapped)};
+  }
   ASSIGN_OR_RETURN(std::shared_ptr<WeightBytes> buffer,
                    WeightBytes::OfSize(manifest.total_bytes()));
-  const uint64_t chunks = manifest.chunk_sha256_size();
-  uint64_t next = 0;
+  const Weights weights = {manifest, buffer};
+  auto arrivals = std::make_shared<ChunkArrivals>(Chunks(manifest));
+  if (options.relay != nullptr) options.relay->AddArriving(manifest.version(), weights, arrivals);
+  std::string source;
+  const Weights* older = options.older;
+  if (older != nullptr && older->manifest.total_bytes() != manifest.total_bytes()) older = nullptr;
+  ChunkStreams streams(manifest, older, security, stop, buffer->data(), [&](uint64_t chunk) {
+    arrivals->Mark(chunk);
+    options.progress(source);
+  });
   absl::Status damage, last;
   bool retry = true;
   for (int pass = 0; pass < kPasses && retry; ++pass) {
     retry = false;  // a retry cures neither damage nor a dropped version
-    for (const std::string& source : manifest.sources()) {
-      const auto channel = MakeChannel(source, security, Service::kWeightSource);
-      progress(source);
-      absl::Status status = channel.status();
-      std::unique_ptr<WeightSource::Stub> stub;
-      if (status.ok()) stub = WeightSource::NewStub(*channel);
-      while (status.ok() && next < chunks) {
-        uint64_t end = std::min(chunks, next + kChunksPerCall);
-        status = FetchSome(stub.get(), manifest, end, stop, buffer->data(), &next,
-                           [&] { progress(source); });
-        if (stop.stop_requested()) return absl::CancelledError(what + ": stopped");
-      }
-      if (next == chunks) return Weights{manifest, std::move(buffer)};
+    for (const Source& next : SourcesOf(manifest, options)) {
+      source = next.address;
+      options.progress(source);
+      const absl::Status status = FetchFrom(manifest, next, &streams);
+      if (stop.stop_requested()) break;
+      if (status.ok()) return weights;
       LOG(WARNING) << what << " from " << source << ": " << status;
       last = absl::Status(status.code(),
                           absl::StrCat(what, " from ", source, ": ", PlainReason(status)));
       if (absl::IsDataLoss(status)) damage = last;
+      // Perhaps the source has other weights under the older number.
+      if (absl::IsDataLoss(status)) retry |= streams.ForgetOlder();
       retry |= IsTransient(status);
     }
+    if (stop.stop_requested()) break;
   }
+  arrivals->End();
+  if (options.relay != nullptr) options.relay->Drop(manifest.version());
+  if (stop.stop_requested()) return absl::CancelledError(what + ": stopped");
   // Damage outranks an unreachable source: it tells the operator which source serves wrong bytes.
   return damage.ok() ? last : damage;
 }

@@ -7,9 +7,158 @@
 #include "absl/types/span.h"
 #include "common/base/host_port.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/manifest.h"
+#include "common/model/transfer/chunk_delta.h"
+#include "common/model/transfer/wire.h"
 #include "common/net/channel.h"
+#include "google/protobuf/io/coded_stream.h"
 
 namespace reckon {
+
+namespace {
+
+// A WeightChunk in wire format whose data is a reference to memory that `owner` keeps.
+grpc::ByteBuffer Message(uint64_t index, uint8_t tag, absl::Span<const char> data,
+                         std::shared_ptr<const void> owner) {
+  using google::protobuf::io::CodedOutputStream;
+  uint8_t head[24];
+  uint8_t* end = head;
+  *end++ = kIndexTag;
+  end = CodedOutputStream::WriteVarint64ToArray(index, end);
+  *end++ = tag;
+  end = CodedOutputStream::WriteVarint64ToArray(data.size(), end);
+  const grpc::Slice slices[] = {
+      grpc::Slice(head, static_cast<size_t>(end - head)),
+      grpc::Slice(
+          const_cast<char*>(data.data()), data.size(),
+          [](void* held) { delete static_cast<std::shared_ptr<const void>*>(held); },
+          new std::shared_ptr<const void>(std::move(owner)))};
+  return grpc::ByteBuffer(slices, 2);
+}
+
+}  // namespace
+
+// A version, and the differences of its chunks to one older version that were asked for.
+class WeightServer::Held {
+ public:
+  Held(Weights weights, std::shared_ptr<ChunkArrivals> arrivals)
+      : weights_(std::move(weights)), arrivals_(std::move(arrivals)) {}
+
+  const WeightManifest& manifest() const { return weights_.manifest; }
+  const std::shared_ptr<WeightBytes>& bytes() const { return weights_.bytes; }
+  ChunkArrivals* arrivals() const { return arrivals_.get(); }  // null: all chunks are there
+  absl::Span<const char> Chunk(uint64_t chunk) const {
+    return bytes()->bytes().subspan(chunk * manifest().chunk_bytes(), ChunkSize(manifest(), chunk));
+  }
+
+  bool HasDeltasTo(const Held& older) const {
+    return (older.arrivals() == nullptr || older.arrivals()->complete()) &&
+           older.manifest().total_bytes() == manifest().total_bytes() &&
+           older.manifest().chunk_bytes() == manifest().chunk_bytes();
+  }
+  // Empty: the chunk itself is shorter.
+  std::shared_ptr<const std::string> Delta(const Held& older, uint64_t chunk) const {
+    const uint64_t version = older.manifest().version();
+    {
+      absl::MutexLock lock(&mu_);
+      const auto found = deltas_.find({version, chunk});
+      if (found != deltas_.end()) return found->second;
+    }
+    auto delta = std::make_shared<const std::string>(ChunkDelta(older.Chunk(chunk), Chunk(chunk)));
+    absl::MutexLock lock(&mu_);
+    // Actors that keep up all have the same one.
+    if (!deltas_.empty() && deltas_.begin()->first.first != version) deltas_.clear();
+    deltas_[{version, chunk}] = delta;
+    return delta;
+  }
+
+ private:
+  const Weights weights_;
+  const std::shared_ptr<ChunkArrivals> arrivals_;
+  mutable absl::Mutex mu_;
+  mutable std::map<std::pair<uint64_t, uint64_t>, std::shared_ptr<const std::string>> deltas_
+      ABSL_GUARDED_BY(mu_);  // by older version and chunk
+};
+
+// One call. It deletes itself when gRPC is done with it. Two owners: gRPC, until OnDone, and a wait
+// for a chunk that has not arrived, which may end after a cancelled call.
+class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
+                             public std::enable_shared_from_this<Stream> {
+ public:
+  // `older`: what the caller has; null: nothing that is held here.
+  static Stream* Begin(std::shared_ptr<const Held> held, std::shared_ptr<const Held> older,
+                       const FetchChunksRequest& request, const absl::Status& status,
+                       std::atomic<uint64_t>* bytes_sent) {
+    std::shared_ptr<Stream> stream(
+        new Stream(std::move(held), std::move(older), request, bytes_sent));
+    stream->self_ = stream;
+    if (status.ok()) {
+      stream->Next();
+    } else {
+      stream->End(status);
+    }
+    return stream.get();
+  }
+
+  void OnWriteDone(bool ok) override {
+    if (!ok) return End(absl::CancelledError("the caller has gone"));
+    *bytes_sent_ += sending_;
+    ++next_;
+    Next();
+  }
+  void OnCancel() override { End(absl::CancelledError("cancelled")); }
+  void OnDone() override { self_.reset(); }
+
+ private:
+  Stream(std::shared_ptr<const Held> held, std::shared_ptr<const Held> older,
+         const FetchChunksRequest& request, std::atomic<uint64_t>* bytes_sent)
+      : held_(std::move(held)),
+        older_(std::move(older)),
+        next_(request.first_chunk()),
+        end_(request.first_chunk() + request.num_chunks()),
+        bytes_sent_(bytes_sent) {}
+
+  void Next() {
+    if (next_ == end_) return End(absl::OkStatus());
+    if (held_->arrivals() != nullptr) {
+      switch (held_->arrivals()->Ask(next_, [stream = shared_from_this()] { stream->Next(); })) {
+        case ChunkArrivals::State::kAwaited:
+          return;
+        case ChunkArrivals::State::kLost:
+          return End(absl::UnavailableError("the chunk has not arrived here"));
+        case ChunkArrivals::State::kHere:
+          break;
+      }
+    }
+    std::shared_ptr<const std::string> delta;
+    if (older_ != nullptr) delta = held_->Delta(*older_, next_);
+    if (delta != nullptr && !delta->empty()) {
+      message_ = Message(next_, kDeltaTag, {delta->data(), delta->size()}, delta);
+      sending_ = delta->size();
+    } else {
+      message_ = Message(next_, kDataTag, held_->Chunk(next_), held_->bytes());
+      sending_ = held_->Chunk(next_).size();
+    }
+    absl::MutexLock lock(&mu_);
+    if (!ended_) StartWrite(&message_);
+  }
+
+  void End(const absl::Status& status) {
+    absl::MutexLock lock(&mu_);
+    if (std::exchange(ended_, true)) return;
+    Finish(ToGrpc(status));
+  }
+
+  const std::shared_ptr<const Held> held_, older_;  // in memory until the last reader is done
+  uint64_t next_;
+  const uint64_t end_;
+  std::atomic<uint64_t>* const bytes_sent_;
+  grpc::ByteBuffer message_;  // the write in progress
+  uint64_t sending_ = 0;      // bytes of it
+  absl::Mutex mu_;
+  bool ended_ ABSL_GUARDED_BY(mu_) = false;
+  std::shared_ptr<Stream> self_;
+};
 
 absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
     const std::string& listen, const std::shared_ptr<const Security>& security,
@@ -44,12 +193,18 @@ absl::Status WeightServer::Listen(const std::string& listen,
 }
 
 void WeightServer::Add(uint64_t version, Weights weights) {
+  AddArriving(version, std::move(weights), nullptr);
+}
+
+void WeightServer::AddArriving(uint64_t version, Weights weights,
+                               std::shared_ptr<ChunkArrivals> arrivals) {
+  auto held = std::make_shared<const Held>(std::move(weights), std::move(arrivals));
   absl::MutexLock lock(&mu_);
-  versions_[version] = std::make_shared<const Weights>(std::move(weights));
+  versions_[version].swap(held);
 }
 
 void WeightServer::Drop(uint64_t version) {
-  std::shared_ptr<const Weights> last;  // before the lock: freeing gigabytes takes time
+  std::shared_ptr<const Held> last;  // before the lock: freeing gigabytes takes time
   absl::MutexLock lock(&mu_);
   auto found = versions_.find(version);
   if (found == versions_.end()) return;
@@ -57,38 +212,32 @@ void WeightServer::Drop(uint64_t version) {
   versions_.erase(found);
 }
 
-grpc::Status WeightServer::FetchChunks(grpc::ServerContext* context,
-                                       const FetchChunksRequest* request,
-                                       grpc::ServerWriter<WeightChunk>* writer) {
-  // Shared, so that a version which is dropped during the transfer stays in memory until its last
-  // reader is done.
-  const std::shared_ptr<const Weights> weights = Find(request->version());
-  if (!weights) {
-    return ToGrpc(absl::NotFoundError(
-        absl::StrCat("weight version ", request->version(), " is not held here")));
+grpc::ServerWriteReactor<grpc::ByteBuffer>* WeightServer::FetchChunks(
+    grpc::CallbackServerContext*, const grpc::ByteBuffer* request) {
+  FetchChunksRequest wanted;
+  grpc::ProtoBufferReader reader(const_cast<grpc::ByteBuffer*>(request));
+  absl::Status status;
+  std::shared_ptr<const Held> held;
+  if (!wanted.ParseFromZeroCopyStream(&reader)) {
+    status = absl::InvalidArgumentError("the request is malformed");
+  } else if (held = Find(wanted.version()); held == nullptr) {
+    status =
+        absl::NotFoundError(absl::StrCat("weight version ", wanted.version(), " is not held here"));
+  } else if (const uint64_t chunks = Chunks(held->manifest());
+             // By subtraction, because the sum of two numbers from the network may overflow.
+             wanted.first_chunk() >= chunks ||
+             wanted.num_chunks() > chunks - wanted.first_chunk()) {
+    status = absl::InvalidArgumentError(
+        absl::StrCat("version ", wanted.version(), " has ", chunks, " chunks; the request is for ",
+                     wanted.num_chunks(), " from ", wanted.first_chunk()));
   }
-  const absl::Span<const char> bytes = weights->bytes->bytes();
-  const uint64_t size = weights->manifest.chunk_bytes();
-  const uint64_t chunks = weights->manifest.chunk_sha256_size();
-  // By subtraction, because the sum of two numbers from the network may overflow.
-  if (request->first_chunk() >= chunks || request->num_chunks() > chunks - request->first_chunk()) {
-    return ToGrpc(absl::InvalidArgumentError(absl::StrCat(
-        "version ", request->version(), " has ", chunks, " chunks; the request is for ",
-        request->num_chunks(), " from ", request->first_chunk())));
-  }
-  WeightChunk chunk;
-  for (uint64_t i = 0; i < request->num_chunks(); ++i) {
-    const uint64_t index = request->first_chunk() + i;
-    const absl::Span<const char> part = bytes.subspan(index * size, size);
-    chunk.set_index(index);
-    chunk.set_data(part.data(), part.size());
-    if (context->IsCancelled() || !writer->Write(chunk)) break;
-    bytes_sent_ += part.size();
-  }
-  return grpc::Status::OK;
+  std::shared_ptr<const Held> older;
+  if (status.ok() && wanted.has_held_version()) older = Find(wanted.held_version());
+  if (older != nullptr && !held->HasDeltasTo(*older)) older = nullptr;
+  return Stream::Begin(std::move(held), std::move(older), wanted, status, &bytes_sent_);
 }
 
-std::shared_ptr<const Weights> WeightServer::Find(uint64_t version) {
+std::shared_ptr<const WeightServer::Held> WeightServer::Find(uint64_t version) {
   absl::MutexLock lock(&mu_);
   auto found = versions_.find(version);
   return found == versions_.end() ? nullptr : found->second;

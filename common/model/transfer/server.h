@@ -12,6 +12,7 @@
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/transfer/chunk_arrivals.h"
 #include "common/net/security.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/weight_source.grpc.pb.h"
@@ -19,10 +20,16 @@
 namespace reckon {
 
 // Serves weight versions by the WeightSource service, on a port of its own. Owned by the learner's
-// publisher and by `reckon eval`; actors fetch from it (fetch.h). Thread-safe.
+// publisher, by `reckon eval`, and by an actor that serves others; actors fetch from it (fetch.h).
+// Thread-safe.
 //
 //   Start -> address() goes into the manifest's sources -> Add(version) -> FetchChunks .. -> Drop
-class WeightServer : private WeightSource::Service {
+//
+// A call has no thread of its own: gRPC's threads send the next chunk when the last one has left.
+// The message holds the version's own memory, not a copy; or the difference to the version that the
+// caller has, if that is held here too and the difference is short (chunk_delta.h).
+class WeightServer
+    : private WeightSource::WithRawCallbackMethod_FetchChunks<WeightSource::Service> {
  public:
   // `listen` is "host:port"; port 0 is any free one. `announce` is the host at which others reach
   // it, by the rules of AnnouncedAddress. INVALID_ARGUMENT: one of them is no such text.
@@ -38,20 +45,26 @@ class WeightServer : private WeightSource::Service {
   uint64_t bytes_sent() const { return bytes_sent_; }  // of chunks
   // Holds the version in memory until Drop.
   void Add(uint64_t version, Weights weights);
+  // The same for a version of which only some chunks are there: a call waits for each until it is
+  // marked, and ends with UNAVAILABLE when it will not come.
+  void AddArriving(uint64_t version, Weights weights, std::shared_ptr<ChunkArrivals> arrivals);
   // A transfer in progress still ends; later calls get NOT_FOUND.
   void Drop(uint64_t version);
 
  private:
+  class Held;
+  class Stream;
+
   WeightServer() = default;
   absl::Status Listen(const std::string& listen, const std::shared_ptr<const Security>& security,
                       const std::string& announce);
-  grpc::Status FetchChunks(grpc::ServerContext* context, const FetchChunksRequest* request,
-                           grpc::ServerWriter<WeightChunk>* writer) override;
-  std::shared_ptr<const Weights> Find(uint64_t version);
+  grpc::ServerWriteReactor<grpc::ByteBuffer>* FetchChunks(grpc::CallbackServerContext* context,
+                                                          const grpc::ByteBuffer* request) override;
+  std::shared_ptr<const Held> Find(uint64_t version);
 
   std::atomic<uint64_t> bytes_sent_ = 0;
   absl::Mutex mu_;
-  std::map<uint64_t, std::shared_ptr<const Weights>> versions_ ABSL_GUARDED_BY(mu_);
+  std::map<uint64_t, std::shared_ptr<const Held>> versions_ ABSL_GUARDED_BY(mu_);
   std::string address_;                   // set by Listen
   std::unique_ptr<grpc::Server> server_;  // last: its calls end before the versions are freed
 };

@@ -1,11 +1,14 @@
 #include <atomic>
+#include <cstring>
 #include <string>
 #include <thread>
 
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/model/files/manifest.h"
+#include "common/model/transfer/chunk_delta.h"
 #include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
 #include "common/net/channel.h"
@@ -192,11 +195,183 @@ TEST_F(Transfer, StopEndsAHangingFetchAtOnce) {
 TEST_F(Transfer, TellsOfEachSourceAndChunk) {
   manifest_.add_sources("127.0.0.1:1");
   manifest_.add_sources(server_->address());
+  absl::Mutex mu;
   std::vector<std::string> told;
-  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {},
-                          [&](const std::string& source) { told.push_back(source); }));
+  FetchOptions options;
+  options.progress = [&](const std::string& source) {
+    absl::MutexLock lock(&mu);
+    told.push_back(source);
+  };
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
   const std::string good = server_->address();
   EXPECT_THAT(told, ElementsAre("127.0.0.1:1", good, good, good, good)) << "three chunks";
+}
+
+TEST_F(Transfer, AVersionOfManyCallsOverSeveralConnections) {
+  weights_ = MakeWeights(3, 11 * kChunkBytes + 4);
+  manifest_ = weights_.manifest;
+  server_->Add(3, weights_);
+  manifest_.add_sources(server_->address());
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
+  EXPECT_TRUE(Await([&] { return server_->bytes_sent() == manifest_.total_bytes(); }));
+}
+
+TEST_F(Transfer, TheMemoryOfAPublisherOnThisHostIsMapped) {
+  const auto shared = *WeightBytes::Shared(kSize);
+  std::memcpy(shared->data(), weights_.bytes->data(), kSize);
+  shared->EndFill();
+  *manifest_.mutable_memory() = shared->where();
+  manifest_.add_sources("127.0.0.1:1");
+  {
+    const absl::StatusOr<Weights> mapped = FetchWeights(manifest_, Security::PlainText(), {});
+    ExpectGood(mapped);
+    EXPECT_TRUE(mapped->bytes->mapped());
+    EXPECT_FALSE(shared->BeginFill()) << "it is read";
+  }
+  ASSERT_TRUE(shared->BeginFill());
+  EXPECT_FALSE(FetchWeights(manifest_, Security::PlainText(), {}).ok()) << "it is being filled";
+  shared->data()[5] ^= 1;
+  shared->EndFill();
+  manifest_.add_sources(server_->address());
+  const absl::StatusOr<Weights> fetched = FetchWeights(manifest_, Security::PlainText(), {});
+  ExpectGood(fetched);
+  EXPECT_FALSE(fetched->bytes->mapped()) << "it holds a later version";
+}
+
+TEST_F(Transfer, Xxh3IsForThisHostAlone) {
+  Digest(weights_.bytes->bytes(), &manifest_, DigestKind::kXxh3);
+  manifest_.add_sources("10.0.0.1:7071");
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kFailedPrecondition);
+  manifest_.add_sources(server_->address());
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
+  manifest_.set_chunk_xxh3(1, manifest_.chunk_xxh3(1) ^ 1);
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kDataLoss);
+}
+
+TEST_F(Transfer, ARelayServesWhatHasArrived) {
+  auto arrivals = std::make_shared<ChunkArrivals>(Chunks(manifest_));
+  server_->AddArriving(3, weights_, arrivals);
+  manifest_.add_sources("127.0.0.1:1");
+  std::atomic<int> told = 0;
+  FetchOptions options;
+  options.relays = {server_->address()};
+  options.progress = [&](const std::string&) { ++told; };
+  absl::StatusOr<Weights> fetched = absl::UnknownError("not fetched");
+  std::thread fetch([&] { fetched = FetchWeights(manifest_, Security::PlainText(), {}, options); });
+  arrivals->Mark(0);
+  EXPECT_TRUE(Await([&] { return told == 2; })) << "the first chunk, before the others are here";
+  arrivals->Mark(2);
+  arrivals->Mark(1);
+  fetch.join();
+  ExpectGood(fetched);
+}
+
+TEST_F(Transfer, ARelayThatFailsIsFollowedByThePublisher) {
+  auto arrivals = std::make_shared<ChunkArrivals>(Chunks(manifest_));
+  auto relay = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
+  relay->AddArriving(3, weights_, arrivals);
+  arrivals->Mark(0);
+  manifest_.add_sources(server_->address());
+  FetchOptions options;
+  options.relays = {"127.0.0.1:1", relay->address()};
+  std::thread end([&] {
+    Await([&] { return relay->bytes_sent() > 0; });
+    arrivals->End();
+  });
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
+  end.join();
+  // Counted when gRPC says so, which may be later.
+  EXPECT_TRUE(Await([&] { return relay->bytes_sent() == kChunkBytes; }));
+  EXPECT_TRUE(Await([&] { return server_->bytes_sent() == kSize - kChunkBytes; }))
+      << "nothing is fetched twice";
+}
+
+// What a step of RL does: some words of each chunk move by one, some chunks change a lot.
+Weights Stepped(const Weights& weights, uint64_t version) {
+  Weights out = MakeWeights(version, kSize);
+  std::memcpy(out.bytes->data(), weights.bytes->bytes().data(), kSize);
+  for (int64_t i = 0; i < kSize; i += 2000) out.bytes->data()[i] += i % 3 == 0 ? 1 : -1;
+  std::memset(out.bytes->data() + kChunkBytes, 7, kChunkBytes);
+  Digest(out.bytes->bytes(), &out.manifest);
+  return out;
+}
+
+TEST_F(Transfer, OnlyWhatChangedIsSentToWhoHasTheVersionBefore) {
+  const Weights older = weights_;
+  weights_ = Stepped(older, 4);
+  server_->Add(4, weights_);
+  manifest_ = weights_.manifest;
+  manifest_.add_sources(server_->address());
+  FetchOptions options;
+  options.older = &older;
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
+  EXPECT_TRUE(Await([&] { return server_->bytes_sent() > kChunkBytes; }));
+  EXPECT_LT(server_->bytes_sent(), kChunkBytes + 20000) << "the chunk that changed a lot, whole";
+  server_->Drop(3);
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));  // all of it
+  EXPECT_GT(server_->bytes_sent(), kSize);
+}
+
+TEST_F(Transfer, AnOlderVersionThatIsNotTheSourcesIsForgotten) {
+  weights_ = Stepped(weights_, 4);
+  server_->Add(4, weights_);
+  const Weights other = Stepped(MakeWeights(3, kSize), 3);  // not what the server has as version 3
+  manifest_ = weights_.manifest;
+  manifest_.add_sources(server_->address());
+  FetchOptions options;
+  options.older = &other;
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
+}
+
+TEST(ChunkDeltaTest, GivesTheNewerChunkAndIsShort) {
+  std::string older(1000, 'a'), newer = older;
+  EXPECT_EQ(ChunkDelta(older, newer).size(), 2u) << "nothing changed";
+  newer[0] = 'b';
+  newer[501] = 'z';
+  newer[999] = '`';
+  const std::string delta = ChunkDelta(older, newer);
+  EXPECT_LE(delta.size(), 12u);
+  std::string chunk = older;
+  ASSERT_TRUE(ApplyDelta(delta, absl::MakeSpan(chunk)).ok());
+  EXPECT_EQ(chunk, newer);
+  for (size_t i = 0; i < older.size(); ++i) newer[i] = static_cast<char>(i * 77);
+  EXPECT_EQ(ChunkDelta(older, newer), "") << "longer than the chunk itself";
+}
+
+TEST(ChunkDeltaTest, EveryWordAndEveryMove) {
+  std::string older(2 * 65536, '\0'), newer = older;
+  for (size_t i = 0; i < 65536; i += 37) {
+    const auto word = static_cast<uint16_t>(i), moved = static_cast<uint16_t>(i * 31);
+    std::memcpy(older.data() + 2 * i, &word, 2);
+    std::memcpy(newer.data() + 2 * i, &moved, 2);
+  }
+  std::string chunk = older;
+  ASSERT_TRUE(ApplyDelta(ChunkDelta(older, newer), absl::MakeSpan(chunk)).ok());
+  EXPECT_EQ(chunk, newer);
+}
+
+TEST(ChunkDeltaTest, HostileDeltasAreRefused) {
+  std::string chunk(16, 'a');
+  for (const std::string& delta :
+       {std::string("\x09", 1), std::string("\x00\xff\xff\x7f", 4), std::string("\x00", 1),
+        std::string("\x08\x01", 2), std::string(12, '\xff'), std::string("\x07\x02\x01\x02", 4)}) {
+    EXPECT_EQ(ApplyDelta(delta, absl::MakeSpan(chunk)).code(), absl::StatusCode::kDataLoss)
+        << delta.size();
+  }
+}
+
+TEST_F(Transfer, WhoFetchesIsARelay) {
+  auto relay = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
+  manifest_.add_sources(server_->address());
+  FetchOptions options;
+  options.relay = relay.get();
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
+  server_.reset();
+  options = {};
+  options.relays = {relay->address()};
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
 }
 
 TEST_F(Transfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {

@@ -139,8 +139,12 @@ absl::Status TrainOrm::Write(LeaderContext& leader) const {
   RunState& run = leader.run;
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
+  VersionBuffers buffers;
+  ASSIGN_OR_RETURN(const Weights weights,
+                   TakeSnapshot(run.base, run.model->MergedWeights(),
+                                {.compute = run.model->compute()}, &buffers));
   RETURN_IF_ERROR(
-      WriteSnapshot(folder, run.base, run.model->compute(), run.model->MergedWeights()));
+      WriteModelFolder(folder, weights.manifest, weights.bytes->bytes(), weights.side_files));
   RETURN_IF_ERROR(head_->Write(folder));
   run.reporter->AddLine(absl::StrCat(RoundTitle(run), ": written to ", folder));
   return absl::OkStatus();
