@@ -17,6 +17,7 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
@@ -104,6 +105,7 @@ absl::Status TrainConfig(RunConfig config, bool resume, const std::string& resum
                          std::stop_token stop) {
   MakePathsAbsolute(&config);
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
+  PlanSharding(&model.shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, resume));
   const Progress earlier = ProgressOf(*run_dir);

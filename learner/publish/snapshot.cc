@@ -45,7 +45,7 @@ absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
     }
-    const at::Tensor values = parameter->second.to(at::kCPU);
+    const at::Tensor values = parameter->second.to(at::kCPU, at::kFloat);
     char* to = bytes->data() + tensor.offset();
     if (bf16) {
       RoundToBf16(values, to);

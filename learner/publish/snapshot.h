@@ -19,11 +19,11 @@ struct SnapshotAdditions {
   SideFiles files = {};  // further files, e.g. AdapterFiles
 };
 
-// Writes fp32 parameters as a Hugging Face model folder with the tensors, their order, config,
-// tokenizer and side files of `base`, whose texts then say what was trained (exported_texts.h).
-// Values are rounded to the type that the learner's matrix products use (BF16 or F32), so that
-// actors compute with the same numbers as the learner. INVALID_ARGUMENT names a tensor of `base`
-// that is not among the parameters.
+// Writes parameters, fp32 or rounded already, as a Hugging Face model folder with the tensors,
+// their order, config, tokenizer and side files of `base`, whose texts then say what was trained
+// (exported_texts.h). Values are rounded to the type that the learner's matrix products use (BF16
+// or F32), so that actors compute with the same numbers as the learner. INVALID_ARGUMENT names a
+// tensor of `base` that is not among the parameters.
 absl::Status WriteSnapshot(const std::string& folder, const Weights& base, Dtype compute,
                            const NamedTensors& parameters, SnapshotAdditions additions = {});
 

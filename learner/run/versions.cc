@@ -89,7 +89,11 @@ absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
   return absl::OkStatus();
 }
 
-absl::Status WriteVersion(LeaderContext& leader) {
+NamedTensors WeightsForLeader(const RankContext& ranks) {
+  return HelpsWithWholeModel(ranks) ? ranks.run.model->MergedWeights() : NamedTensors();
+}
+
+absl::Status WriteVersion(LeaderContext& leader, const NamedTensors& merged) {
   const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
   RunState& run = leader.run;
   RETURN_IF_ERROR(leader.membership.Check());
@@ -106,7 +110,7 @@ absl::Status WriteVersion(LeaderContext& leader) {
         AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters());
   }
   return WriteSnapshot(VersionFolder(run, run.cursor.version()), run.base, run.model->compute(),
-                       run.model->MergedWeights(), std::move(additions));
+                       merged, std::move(additions));
 }
 
 absl::Status PublishNewest(LeaderContext& leader) {

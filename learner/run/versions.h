@@ -29,11 +29,15 @@ void AttachAdapters(RunState& run, uint64_t version);
 // collective.
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
-// Writes the model as version cursor.version, adapters merged into the weights and, for PEFT,
-// beside them in the subfolder adapter/, which names the folder that they were trained over: the
-// model, a version, or, for a run over an adapter, the merged model, written once as
+// The model's weights with their adapters merged, for the leader; of the ranks that
+// HelpsWithWholeModel. Throws StatusError.
+NamedTensors WeightsForLeader(const RankContext& ranks);
+
+// Writes `merged`, the model's, as version cursor.version, adapters merged into the weights and,
+// for PEFT, beside them in the subfolder adapter/, which names the folder that they were trained
+// over: the model, a version, or, for a run over an adapter, the merged model, written once as
 // weights/merged_base. Not published yet. Not written when the term is over.
-absl::Status WriteVersion(LeaderContext& leader);
+absl::Status WriteVersion(LeaderContext& leader, const NamedTensors& merged);
 
 // Publishes version cursor.version. It is read back from disk, so that actors get exactly the bytes
 // that a restart would find.
