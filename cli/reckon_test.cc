@@ -19,6 +19,7 @@
 #include "absl/time/clock.h"
 #include "cli/launcher/process.h"
 #include "common/base/files.h"
+#include "common/config/config.h"
 #include "common/net/channel.h"
 #include "common/testing/await.h"
 #include "common/testing/temp_folder.h"
@@ -262,6 +263,9 @@ TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
         << file;
     const bool small = entry.path().stem().string().ends_with("_smollm2");
     EXPECT_THAT(result.out, HasSubstr(small ? "in all" : "of a GPU of 80 GiB")) << file;
+    EXPECT_THAT(result.out, Not(HasSubstr("does not fit"))) << file;
+    const RunConfig config = LoadConfig(file, {}).value();
+    EXPECT_LE(config.resources().actors() + config.resources().learner_ranks(), 8) << file;
   }
   EXPECT_EQ(rows, 3 * 22);
   // A run wants what a plan does without.

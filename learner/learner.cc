@@ -104,7 +104,12 @@ class Learner {
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
     const Dtype compute =
         config.model().compute() == ModelSettings::FP32 ? Dtype::kFp32 : Dtype::kBf16;
-    model_ = std::make_unique<Transformer>(shape, compute, backend_);
+    ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
+    // AUTO is a matter of `reckon`, which knows the machines.
+    if (config.learner().sharding() == LearnerSettings::FULL) {
+      memory.shard_group = parallel_.get();
+    }
+    model_ = std::make_unique<Transformer>(shape, compute, backend_, memory);
     RETURN_IF_ERROR(model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true));
     run_.model = model_.get();
     return absl::OkStatus();
@@ -283,10 +288,11 @@ class Learner {
       RETURN_IF_ERROR(algorithm.Round(ranks));
       run_.cursor.set_phase(Cursor::TRAINED);
       run_.cursor.set_train_step(0);
-      saved = must_save || absl::Now() - saved_at_ > run_.checkpoint_interval;
-      if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(must_save));
+      const bool due = absl::Now() - saved_at_ > run_.checkpoint_interval;
+      ASSIGN_OR_RETURN(saved, AsLeader(ranks, must_save || due));
+      if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(ranks, must_save));
       if (saved) {
-        if (leader_.has_value()) RETURN_IF_ERROR(SaveRun(*leader_, algorithm.moments()));
+        if (HelpsWithWholeModel(ranks)) RETURN_IF_ERROR(SaveRun(ranks, algorithm.moments()));
         saved_ = run_.cursor;
         saved_at_ = absl::Now();
       }
@@ -299,13 +305,13 @@ class Learner {
 
   // Counts the cursor to the next version, which the leader publishes: before it is saved, so that
   // actors load it meanwhile.
-  absl::Status MakeVersion(bool show) {
+  absl::Status MakeVersion(RankContext& ranks, bool show) {
     run_.cursor.set_version(run_.cursor.version() + 1);
     metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     run_.cursor.add_folders(RoundName(run_));
-    if (!leader_.has_value()) return absl::OkStatus();
     if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
-    return PublishPolicy(*leader_);
+    const NamedTensors merged = WeightsForLeader(ranks);
+    return leader_.has_value() ? PublishPolicy(*leader_, merged) : absl::OkStatus();
   }
 
   absl::Status EvaluateAs(const std::string& name) {

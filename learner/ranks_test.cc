@@ -33,32 +33,41 @@ TEST_F(RanksTest, RanksWithoutARunFolderGiveTheSameBitsAgainAndAfterAResume) {
   )pb");
   WriteConfig("all", stages);
   const std::string last = "/weights/ppo_1_step_2/model.safetensors";
-  Cluster first;
-  RunAsRanks(first, 2, Options("a", {}, "all"));
-  const auto weights = ReadFile(root_ + "/a" + last);
-  ASSERT_TRUE(weights.ok()) << weights.status();
-  const std::vector<int64_t> steps = ListCheckpoints(root_ + "/a");
-  ASSERT_GT(steps.size(), 6u);
-  for (size_t i = 1; i < steps.size(); i += 3) {
-    CopyUpTo("a", steps[i], "b");
-    LearnerOptions resumed = Options("b", {}, "all");
-    resumed.resume = true;
-    RunAsRanks(first, 2, resumed);
-    EXPECT_EQ(ReadFile(root_ + "/b" + last), weights) << "from checkpoint " << steps[i];
+  std::vector<double> losses;
+  for (const char* sharding : {"REPLICATED", "FULL"}) {
+    const std::vector<std::string> overrides = {absl::StrCat("learner.sharding=", sharding)};
+    Cluster cluster;
+    const std::string name = absl::StrCat("a_", sharding);
+    RunAsRanks(cluster, 2, Options(name, overrides, "all"));
+    const auto weights = ReadFile(absl::StrCat(root_, "/", name, last));
+    ASSERT_TRUE(weights.ok()) << weights.status();
+    const std::vector<int64_t> steps = ListCheckpoints(absl::StrCat(root_, "/", name));
+    ASSERT_GT(steps.size(), 6u);
+    for (size_t i = 1; i < steps.size(); i += 3) {
+      CopyUpTo(name, steps[i], "b");
+      LearnerOptions resumed = Options("b", overrides, "all");
+      resumed.resume = true;
+      RunAsRanks(cluster, 2, resumed);
+      EXPECT_EQ(ReadFile(root_ + "/b" + last), weights) << sharding << " from " << steps[i];
+    }
+    const std::vector<double> these = Losses(name);
+    for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(these[i], losses[i], 1e-4) << i;
+    losses = these;
   }
 }
 
 // Sums of other numbers of ranks differ by rounding, so the run is compared with its repetition.
-TEST_F(RanksTest, ARunContinuesWithOtherNumbersOfRanks) {
+TEST_F(RanksTest, ARunContinuesWithOtherNumbersOfRanksAndDividedOtherwise) {
   std::string expected;
   for (const char* name : {"x", "y"}) {
     Cluster cluster;
     const std::string at = absl::StrCat(name, "_2"), from = absl::StrCat(name, "_1"),
                       to = absl::StrCat(name, "_4");
-    RunAsRanks(cluster, 2, Options(at));
+    const std::vector<std::string> divided = {"learner.sharding=FULL"};
+    RunAsRanks(cluster, 2, Options(at, divided));
     const std::vector<int64_t> steps = ListCheckpoints(root_ + "/" + at);
     CopyUpTo(at, steps[2], from);
-    LearnerOptions one = Options(from), four = Options(to);
+    LearnerOptions one = Options(from), four = Options(to, divided);
     one.resume = four.resume = true;
     RunAsRanks(cluster, 1, one);
     CopyUpTo(from, steps[6], to);

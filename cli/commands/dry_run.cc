@@ -13,6 +13,7 @@
 #include "cli/commands/machine.h"
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
+#include "cli/commands/resource_plan.h"
 #include "cli/launcher/progress_display.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
@@ -26,7 +27,6 @@ namespace {
 // A stored rollout, i.e. tokens, log-probabilities and text, is 1 to 4 KB.
 constexpr double kRolloutBytes = 3072;
 constexpr double kCheckpointBytes = 12;  // per trained element: fp32 weight and two moments
-constexpr double kGpuBytes = 80.0 * (1 << 30);
 
 void Line(const std::string& what, double bytes, const std::string& why) {
   std::cout << absl::StrFormat("  %-44s %10s   %s\n", what, FormatBytes(bytes), why);
@@ -154,19 +154,24 @@ void PrintGpu(const std::string& what, double bytes, const std::string& remedy) 
                   : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, remedy));
 }
 
-void PrintMemory(const RunConfig& config, const ModelConfig& shape) {
+void PrintMemory(RunConfig config, const ModelConfig& shape) {
+  PlanSharding(&shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   const ModelSettings::Device device = config.model().device();
   const bool gpu = device == ModelSettings::CUDA ||
                    (device == ModelSettings::AUTO && access("/dev/nvidiactl", F_OK) == 0);
   const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
   const StageMemory learner = LearnerMemory(config, shape, placement);
-  std::cout << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
+  std::cout << "learner.sharding: " << LearnerSettings::Sharding_Name(config.learner().sharding())
+            << (config.learner().activation_checkpointing() ? ", activation_checkpointing" : "")
+            << "\n"
+            << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
   const double actor = PrintEstimate("actor", ActorMemory(config, shape, placement));
   if (gpu) PrintGpu("actor", actor, "lower actor.kv_cache_mib");
   const double rank = PrintEstimate("learner in " + learner.stage, learner.estimate);
   if (gpu) {
     PrintGpu("learner rank", rank,
-             "train adapters (training.lora_rank) or lower learner.micro_batch_tokens");
+             "raise resources.learner_ranks, train adapters (training.lora_rank) or lower "
+             "learner.micro_batch_tokens");
     return;
   }
   const double total =

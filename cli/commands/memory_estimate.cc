@@ -74,12 +74,31 @@ bool HasCritic(const StageInfo& info) {
          advantage->estimator() == PpoSettings::Advantage::GAE;
 }
 
+// What a rank holds of a sharded model beside its shards (common/model/sharded_units.h): two
+// gathered layers, one of them as kernels read it; embedding and head while a micro-batch is under
+// way; and whole gradients of a unit: the one that is computed, the one on its way to the other
+// ranks and, by Gloo, what arrives from them.
+double UnitsInUse(const ModelConfig& m, double compute, Placement placement) {
+  const double layer = LayerCount(m);
+  const double table = static_cast<double>(m.vocab_size) * Hidden(m);
+  const double gathered = 2 * layer + 2 * table;
+  const double gradients = 4 * std::max(layer, table) * (placement == Placement::kCpu ? 3 : 2);
+  return compute * gathered + CopyBytes(layer + table, compute, placement, true) + gradients;
+}
+
 MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const ModelConfig& m,
                           Placement placement) {
   const StageInfo info(stage);
   const double compute = ComputeBytes(config), all = ParameterCount(m);
   const double rank = stage.training().lora_rank();
   const double tokens = config.learner().micro_batch_tokens();
+  const LearnerSettings& learner = config.learner();
+  const bool full = learner.sharding() == LearnerSettings::FULL;
+  const double ranks = full ? config.resources().learner_ranks() : 1;
+  const auto share = [&](std::string why) {
+    return full ? absl::StrCat(why, ", divided by ", config.resources().learner_ranks(), " ranks")
+                : why;
+  };
   MemoryEstimate estimate;
   auto add = [&](std::string what, double bytes, std::string why) {
     if (bytes > 0) {
@@ -87,36 +106,47 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
     }
   };
   if (rank == 0) {
-    add("weights, gradient, AdamW", kTrained * all, "fp32, 16 bytes a parameter");
+    add("weights, gradient, AdamW", kTrained * all / ranks, share("fp32, 16 bytes a parameter"));
   } else {
-    add("frozen weights", compute * all, "under the adapters");
+    add("frozen weights", compute * all / ranks, share("under the adapters"));
     add("adapters, gradient, AdamW", kTrained * AdapterCount(m, rank),
         absl::StrCat("fp32, lora_rank ", rank));
   }
-  add("compute copies", CopyBytes(all, compute, placement, true),
-      rank == 0 ? "as matrix products read the weights" : "with the adapters merged");
+  if (full) {
+    add("units in use", UnitsInUse(m, compute, placement), "gathered layers and their gradients");
+  } else {
+    add("compute copies", CopyBytes(all, compute, placement, true),
+        rank == 0 ? "as matrix products read the weights" : "with the adapters merged");
+  }
   // With adapters the reference policy is the same weights without them.
   if (const auto* kl = info.Part<PpoSettings::Kl>(); kl != nullptr && kl->coef() > 0 && rank == 0) {
-    add("reference", CopyBytes(all, compute, placement, false), "kl.coef above 0");
+    add("reference", CopyBytes(all, compute, placement, false) / ranks, share("kl.coef above 0"));
   }
   double layers = static_cast<double>(m.num_layers);
   if (HasCritic(info)) {
     const double own = info.Part<PpoSettings::Critic>()->layers();
     const double head = 2 * Hidden(m) * Hidden(m) + 4 * Hidden(m) + 1;
     const double branch = own * LayerCount(m);
-    add("critic", kTrained * (branch + head) + CopyBytes(branch, compute, placement, true),
-        own > 0 ? absl::StrCat("critic.layers ", own, " and its head") : "its head");
+    add("critic",
+        kTrained * (branch / ranks + head) +
+            (full ? 0 : CopyBytes(branch, compute, placement, true)),
+        own > 0 ? share(absl::StrCat("critic.layers ", own, " and its head")) : "its head");
     layers += own;
   }
   if (UsesRewardModel(info)) {
     add("reward model", CopyBytes(all, compute, placement, false), "orm");
   }
-  double activations = tokens * layers * LayerActivations(m, compute, placement);
+  // Recomputed layers keep the residual stream that enters them, and one of them at a time the
+  // rest.
+  const bool recompute = full || learner.activation_checkpointing();
+  double activations = tokens * LayerActivations(m, compute, placement);
+  activations = recompute ? activations + tokens * layers * 4 * Hidden(m) : activations * layers;
   if (placement == Placement::kGpu) {
     activations += kHeadCopies * kHeadRows * static_cast<double>(m.vocab_size) * 4;
   }
   add("activations", activations,
-      absl::StrCat("learner.micro_batch_tokens ", config.learner().micro_batch_tokens()));
+      absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
+                   recompute ? ", layers recomputed" : ""));
   if (placement == Placement::kCpu) estimate.lines.push_back(Program());
   return estimate;
 }
@@ -171,6 +201,20 @@ MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placem
     estimate.lines.push_back(Program());
   }
   return estimate;
+}
+
+void ChooseSharding(const ModelConfig& model, Placement placement, double limit,
+                    RunConfig* config) {
+  LearnerSettings& learner = *config->mutable_learner();
+  if (learner.sharding() != LearnerSettings::AUTO) return;
+  const auto fits = [&] {
+    return LearnerMemory(*config, model, placement).estimate.total() <= limit;
+  };
+  learner.set_sharding(LearnerSettings::REPLICATED);
+  if (fits()) return;
+  learner.set_activation_checkpointing(true);
+  if (fits() || config->resources().learner_ranks() == 1) return;
+  learner.set_sharding(LearnerSettings::FULL);
 }
 
 StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement) {

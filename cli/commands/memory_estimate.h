@@ -35,14 +35,19 @@ enum class Placement { kCpu, kGpu };
 // One actor process. Actors on the same GPU add up.
 MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
 
-// One learner rank, in the stage that needs most memory. Every rank holds a whole model; nothing is
-// sharded. The lines are the sizes of what is allocated, except for the activations, which are an
-// estimate from what the operations of common/model keep for the backward pass.
+// One learner rank, in the stage that needs most memory. The lines are the sizes of what is
+// allocated, except for the activations, which are an estimate from what the operations of
+// common/model keep for the backward pass. learner.sharding: AUTO counts as REPLICATED.
 struct StageMemory {
   std::string stage;  // its name
   MemoryEstimate estimate;
 };
 StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
+
+// With learner.sharding: AUTO, sets it and learner.activation_checkpointing to what a rank of
+// `limit` bytes has room for, the fastest first: REPLICATED, the same with recomputed layers, FULL.
+// Where nothing fits, what takes least.
+void ChooseSharding(const ModelConfig& model, Placement placement, double limit, RunConfig* config);
 
 }  // namespace reckon
 

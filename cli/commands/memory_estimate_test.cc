@@ -73,6 +73,42 @@ TEST(MemoryEstimate, AdaptersFreezeTheWeightsAndAreTheirOwnReference) {
   EXPECT_EQ(estimate["reward model"], 2 * kAll);
 }
 
+TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndRecomputeLayers) {
+  const std::string stage =
+      "stage { ppo { critic { layers: 1 } } } resources { learner_ranks: 4 } ";
+  auto whole = Learner(stage, Placement::kGpu);
+  auto recomputed = Learner(stage + "learner { activation_checkpointing: true }", Placement::kGpu);
+  auto full = Learner(stage + "learner { sharding: FULL }", Placement::kGpu);
+  EXPECT_EQ(full["weights, gradient, AdamW"], whole["weights, gradient, AdamW"] / 4);
+  EXPECT_EQ(full["reference"], whole["reference"] / 4);
+  EXPECT_EQ(full["critic"], 16 * (592.0 / 4 + 2 * 8 * 8 + 4 * 8 + 1));
+  EXPECT_EQ(full.count("compute copies"), 0u);
+  // Two gathered layers, one of them packed; the table as embedding and as packed head; gradients.
+  EXPECT_EQ(full["units in use"], 2 * (2 * 592 + 2 * 800) + 2 * (592 + 800) + 2 * 4 * 800);
+  EXPECT_LT(recomputed["activations"], whole["activations"]);
+  EXPECT_EQ(full["activations"], recomputed["activations"]);
+}
+
+TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
+  const auto choose = [](double gib, uint32_t ranks) {
+    RunConfig config = Config("stage { sft {} }");
+    config.mutable_resources()->set_learner_ranks(ranks);
+    ModelConfig model = Shape();
+    model.num_layers = 100000;
+    ChooseSharding(model, Placement::kGpu, gib * (1 << 30), &config);
+    return std::pair(config.learner().sharding(), config.learner().activation_checkpointing());
+  };
+  EXPECT_EQ(choose(1000, 4), std::pair(LearnerSettings::REPLICATED, false));
+  EXPECT_EQ(choose(10, 4), std::pair(LearnerSettings::REPLICATED, true));
+  EXPECT_EQ(choose(0.5, 4), std::pair(LearnerSettings::FULL, true));
+  EXPECT_EQ(choose(0.5, 1), std::pair(LearnerSettings::REPLICATED, true));
+  // What the config says is not changed.
+  RunConfig config = Config("learner { sharding: REPLICATED } stage { sft {} }");
+  ChooseSharding(Shape(), Placement::kGpu, 1, &config);
+  EXPECT_EQ(config.learner().sharding(), LearnerSettings::REPLICATED);
+  EXPECT_FALSE(config.learner().activation_checkpointing());
+}
+
 TEST(MemoryEstimate, IsOfTheStageThatTakesMost) {
   EXPECT_EQ(LearnerMemory(Config("stage { name: \"a\" sft {} } stage { name: \"b\" ppo {} } "
                                  "stage { name: \"c\" ei {} }"),

@@ -1,6 +1,9 @@
 #include "cli/commands/resource_plan.h"
 
+#include <unistd.h>
+
 #include <cmath>
+#include <limits>
 #include <string>
 
 #include "absl/strings/str_cat.h"
@@ -62,6 +65,24 @@ void Fill(double bytes, RoleResources* resources) {
 
 }  // namespace
 
+void PlanSharding(const ModelConfig* shape, double machine_bytes, RunConfig* config) {
+  if (shape == nullptr) return;
+  const ResourceSettings& resources = config->resources();
+  const ModelSettings::Device device = config->model().device();
+  const bool gpu = resources.learner().gpus() > 0 || device == ModelSettings::CUDA ||
+                   (device == ModelSettings::AUTO && ::access("/dev/nvidiactl", F_OK) == 0);
+  double limit = std::numeric_limits<double>::infinity();
+  if (gpu) {
+    limit = kGpuBytes;
+  } else if (resources.learner().memory_gib() > 0) {
+    limit = resources.learner().memory_gib() * kGiB;
+  } else if (machine_bytes > 0) {
+    limit = (machine_bytes - ActorBytes(*config, *shape) * resources.actors()) /
+            resources.learner_ranks();
+  }
+  ChooseSharding(*shape, gpu ? Placement::kGpu : Placement::kCpu, limit, config);
+}
+
 absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape) {
   if (shape == nullptr) return absl::OkStatus();
   const ResourceSettings& resources = config.resources();
@@ -95,6 +116,7 @@ absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config) {
   if (coordinator.memory_gib() == 0) coordinator.set_memory_gib(kCoordinatorGib);
   actor.set_cpus(ClusterCpus(actor));
   learner.set_cpus(ClusterCpus(learner));
+  PlanSharding(shape, /*machine_bytes=*/0, config);
   if (shape == nullptr) {
     if (actor.memory_gib() > 0 && learner.memory_gib() > 0) return absl::OkStatus();
     return absl::FailedPreconditionError(

@@ -7,6 +7,15 @@
 
 namespace reckon {
 
+// The memory of one GPU that plans count with.
+inline constexpr double kGpuBytes = 80.0 * (1 << 30);
+
+// Decides learner.sharding: AUTO by the memory of a rank: of a GPU of 80 GiB, or
+// resources.learner.memory_gib, or what the actors leave of a machine with `machine_bytes` (0: not
+// known, as on a cluster). Leaves it where the shape is not known (null): learners take it for
+// REPLICATED.
+void PlanSharding(const ModelConfig* shape, double machine_bytes, RunConfig* config);
+
 // Compares the memory plan of memory_estimate.h with what the config gives to the processes. A
 // model whose shape is not known (null) is not compared.
 
@@ -15,9 +24,10 @@ namespace reckon {
 // is not counted.
 absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape);
 
-// Fills in what resources.{coordinator,actor,learner} leave open: cores and memory of a process on
-// a cluster. FAILED_PRECONDITION: memory_gib is below the plan, model.device is CUDA and a role has
-// no GPU, or the memory of a model whose shape is not known was left open.
+// Fills in what resources.{coordinator,actor,learner} leave open, cores and memory of a process on
+// a cluster, and decides learner.sharding. FAILED_PRECONDITION: memory_gib is below the plan,
+// model.device is CUDA and a role has no GPU, or the memory of a model whose shape is not known was
+// left open.
 absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config);
 
 }  // namespace reckon

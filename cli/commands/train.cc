@@ -21,6 +21,7 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
+#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
@@ -107,6 +108,7 @@ absl::StatusOr<bool> HasWork(const RunDir& run_dir) {
 absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::stop_token stop) {
   MakePathsAbsolute(&config);
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
+  PlanSharding(&model.shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
   ASSIGN_OR_RETURN(const LocalGpus gpus,
                    AssignGpus(config, FindGpus(std::getenv("CUDA_VISIBLE_DEVICES"))));

@@ -8,7 +8,9 @@
 #include "absl/strings/str_cat.h"
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
+#include "cli/commands/resource_plan.h"
 #include "cli/launcher/progress_display.h"
+#include "common/base/machine_limits.h"
 
 namespace reckon {
 namespace {
@@ -43,7 +45,9 @@ std::vector<RunMemory> PlanRunMemory(const SweepPlan& plan) {
                     (device == ModelSettings::AUTO && ::access("/dev/nvidiactl", F_OK) == 0);
     const Placement placement = memory.on_gpu ? Placement::kGpu : Placement::kCpu;
     memory.actor = ActorMemory(run.config, facts->shape, placement).total();
-    memory.rank = LearnerMemory(run.config, facts->shape, placement).estimate.total();
+    RunConfig planned = run.config;
+    PlanSharding(&facts->shape, static_cast<double>(ReadMachineLimits().memory_bytes), &planned);
+    memory.rank = LearnerMemory(planned, facts->shape, placement).estimate.total();
     memory.total = memory.actor * run.config.resources().actors() +
                    memory.rank * run.config.resources().learner_ranks();
   }

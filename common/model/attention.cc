@@ -92,10 +92,10 @@ class Packed : public AttentionSource {
 
 }  // namespace
 
-std::unique_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
+std::shared_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
                                                  std::vector<int64_t> starts, Backend backend) {
   if (backend != Backend::kCpuKernels) return TorchPackedAttention(config, std::move(starts));
-  return std::make_unique<Packed>(config, std::move(starts));
+  return std::make_shared<Packed>(config, std::move(starts));
 }
 
 }  // namespace reckon

@@ -15,8 +15,9 @@ namespace reckon {
 // only part of a forward pass that differs between its two users:
 //   KvCache::BeginPass  the actor: keys and values of earlier passes, in pages of the cache
 //   PackedAttention     the learner: whole sequences, all of whose rows are in this pass
-// The transformer calls Attend once a layer, in the order of the layers, on one thread.
-class AttentionSource {
+// The transformer calls Attend once a layer, in the order of the layers, on one thread; a model
+// that recomputes its layers also in a backward pass, for which it shares the source (RunLayers).
+class AttentionSource : public std::enable_shared_from_this<AttentionSource> {
  public:
   virtual ~AttentionSource() = default;
 
@@ -31,7 +32,7 @@ class AttentionSource {
 // Attention within packed sequences, for training and scoring. The rows of sequence s are
 // starts[s] .. starts[s+1]-1, in position order from 0; `starts` has one entry more than there are
 // sequences. Differentiable. A row's result has the same bits as through the KV cache.
-std::unique_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
+std::shared_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
                                                  std::vector<int64_t> starts,
                                                  Backend backend = Backend::kCpuKernels);
 

@@ -8,8 +8,9 @@
 
 namespace reckon {
 
-CriticLayers::CriticLayers(const ModelConfig& config, int64_t layers, Dtype dtype, Backend backend)
-    : weights_(config, dtype, backend, config.num_layers - layers) {
+CriticLayers::CriticLayers(const ModelConfig& config, int64_t layers, Dtype dtype, Backend backend,
+                           const ModelMemory& memory)
+    : weights_(config, dtype, backend, config.num_layers - layers, memory) {
   CHECK(layers > 0 && layers < config.num_layers) << layers;
 }
 

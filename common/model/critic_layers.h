@@ -18,13 +18,15 @@ namespace reckon {
 class CriticLayers {
  public:
   // 0 < layers < config.num_layers.
-  CriticLayers(const ModelConfig& config, int64_t layers, Dtype dtype, Backend backend);
+  CriticLayers(const ModelConfig& config, int64_t layers, Dtype dtype, Backend backend,
+               const ModelMemory& memory = {});
 
   // Takes the weights of these layers from those of a whole model. Errors as
   // TransformerWeights::Load.
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes);
   // fp32 leaves, named as in the whole model.
   NamedTensors Parameters() const { return weights_.Parameters(); }
+  TrainedTensors Trained() const { return weights_.Trained(); }
   // Must follow every change of the parameters.
   void Repack() { weights_.Pack(); }
 

@@ -24,7 +24,12 @@ std::string FirstLine(const std::exception& exception) {
 
 }  // namespace
 
+void ThrowIfError(const absl::Status& status) {
+  if (!status.ok()) throw StatusError(status);
+}
+
 absl::Status TorchStatus(absl::string_view what, const std::exception& exception) {
+  if (const auto* carrier = dynamic_cast<const StatusError*>(&exception)) return carrier->status();
   const std::string message = absl::StrCat(what, ": ", FirstLine(exception));
   if (dynamic_cast<const c10::OutOfMemoryError*>(&exception) != nullptr ||
       dynamic_cast<const std::bad_alloc*>(&exception) != nullptr ||

@@ -48,7 +48,8 @@ struct Tap {
 class Transformer {
  public:
   // Without weights: Load comes first.
-  Transformer(const ModelConfig& config, Dtype dtype, Backend backend = Backend::kCpuKernels);
+  Transformer(const ModelConfig& config, Dtype dtype, Backend backend = Backend::kCpuKernels,
+              const ModelMemory& memory = {});
   Transformer(const Transformer&) = delete;
   Transformer& operator=(const Transformer&) = delete;
 
@@ -62,7 +63,11 @@ class Transformer {
   void SwitchAdapters(bool on) { weights_.SwitchAdapters(on); }
   bool adapted() const { return weights_.adapted(); }
   NamedTensors Parameters() const { return weights_.Parameters(); }
+  TrainedTensors Trained() const { return weights_.Trained(); }
   NamedTensors MergedWeights() const { return weights_.Merged(); }
+  void DropPending() { weights_.DropPending(); }
+  bool sharded() const { return weights_.memory().shard_group != nullptr; }
+  const ModelMemory& memory() const { return weights_.memory(); }
   void Repack() { weights_.Pack(); }
 
   // tokens [rows] int32, positions [rows] int32, on any device. Returns hidden [rows, hidden],
@@ -86,7 +91,8 @@ class Transformer {
 };
 
 // The layers of `weights` and the final norm: x [rows, hidden] fp32, the residual stream that
-// enters the first of them -> [rows, hidden]. Without gradients, overwrites x.
+// enters the first of them -> [rows, hidden]. Without gradients, overwrites x. A model that
+// recomputes shares `attention` with the graph.
 at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x, const at::Tensor& positions,
                      AttentionSource& attention, Tap* tap = nullptr);
 

@@ -14,6 +14,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
 #include "common/base/log.h"
 #include "common/base/rng.h"
@@ -23,10 +24,12 @@
 namespace reckon {
 namespace {
 
+constexpr absl::string_view kLayers = "model.layers.";
+
 // A is uniform within 1 / sqrt(k), as torch.nn.Linear starts, and B is zero (Hu et al. 2021,
 // section 4.1; PEFT).
-Adapter NewAdapter(const at::Tensor& weight, int64_t rank, double alpha, uint64_t key) {
-  const int64_t n = weight.size(0), k = weight.size(1);
+Adapter NewAdapter(int64_t n, int64_t k, int64_t rank, double alpha, uint64_t key,
+                   c10::Device device) {
   Adapter out = {at::empty({rank, k}, at::kFloat), at::zeros({n, rank}, at::kFloat),
                  alpha / static_cast<double>(rank)};
   const CounterRng rng(key);
@@ -36,7 +39,7 @@ Adapter NewAdapter(const at::Tensor& weight, int64_t rank, double alpha, uint64_
     values[i] = static_cast<float>((2 * rng.Uniform(static_cast<uint64_t>(i)) - 1) * bound);
   }
   for (at::Tensor* leaf : {&out.a, &out.b}) {
-    *leaf = leaf->to(weight.device()).set_requires_grad(true);
+    *leaf = leaf->to(device).set_requires_grad(true);
   }
   return out;
 }
@@ -52,28 +55,69 @@ at::Tensor RopeTensor(const ModelConfig& config, Backend backend) {
       .to(DeviceOf(backend));
 }
 
+// A view of `bytes`, or a copy where those are not aligned.
+at::Tensor ViewOf(const TensorEntry& entry, absl::Span<const char> bytes) {
+  const std::vector<int64_t> shape(entry.shape().begin(), entry.shape().end());
+  const at::ScalarType type = StoredAs(entry.dtype());
+  char* const data = const_cast<char*>(bytes.data()) + entry.offset();  // never written
+  at::Tensor tensor;
+  if (reinterpret_cast<uintptr_t>(data) % c10::elementSize(type) == 0) {
+    tensor = at::from_blob(data, shape, type);
+  } else {
+    tensor = at::empty(shape, type);
+    std::memcpy(tensor.mutable_data_ptr(), data, tensor.nbytes());
+  }
+  // The kernels know bf16 and fp32; fp32 holds every F16 number.
+  return tensor.scalar_type() == at::kHalf ? tensor.to(at::kFloat) : tensor;
+}
+
+bool TakesAdapter(absl::string_view name) {
+  // All linear layers but the head, whose tensor is the embedding in models that tie them.
+  return absl::StrContains(name, "_proj.weight");
+}
+
 }  // namespace
 
+TrainedTensors WholeTensors(const NamedTensors& tensors) {
+  TrainedTensors out;
+  for (const auto& [name, values] : tensors) {
+    out.push_back({.tensors = {{name, values.sizes().vec()}}, .values = values});
+  }
+  return out;
+}
+
 TransformerWeights::TransformerWeights(const ModelConfig& config, Dtype dtype, Backend backend,
-                                       int64_t first_layer)
+                                       int64_t first_layer, const ModelMemory& memory)
     : config_(config),
       dtype_(dtype),
       backend_(backend),
       first_layer_(first_layer),
-      rope_(RopeTensor(config, backend)),
-      layers_(config.num_layers - first_layer) {}
+      memory_(memory),
+      rope_(RopeTensor(config, backend)) {
+  if (!config_.gaps.empty()) {
+    head_.masked = at::tensor(config_.gaps, at::kLong).to(DeviceOf(backend_));
+  }
+  if (memory_.shard_group == nullptr) layers_.resize(config_.num_layers - first_layer_);
+}
 
 absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span<const char> bytes,
                                       bool trainable) {
-  ASSIGN_OR_RETURN(tensors_, View(manifest, bytes));
+  ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries, Check(manifest, bytes));
   trainable_ = trainable;
   adapters_.clear();
-  for (auto& [name, tensor] : tensors_) {
-    const at::Tensor view = tensor;
-    tensor = tensor.to(DeviceOf(backend_));
+  adapters_on_ = true;
+  if (memory_.shard_group != nullptr) {
+    LoadShards(entries, bytes);
+    return absl::OkStatus();
+  }
+  tensors_.clear();
+  for (const TensorEntry& entry : entries) {
+    const at::Tensor view = ViewOf(entry, bytes);
+    at::Tensor tensor = view.to(DeviceOf(backend_));
     if (trainable) tensor = tensor.to(at::kFloat);
     if (trainable && tensor.is_same(view)) tensor = tensor.clone();
     if (trainable) tensor.set_requires_grad(true);
+    tensors_.emplace_back(entry.name(), std::move(tensor));
   }
   Bind();
   Pack();
@@ -84,23 +128,51 @@ absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span
     }
     // The forward pass reads the packed copies only.
     tensors_.clear();
-    sources_.clear();
-    tables_.clear();
+    sources_ = {};
   }
   return absl::OkStatus();
 }
 
+void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
+                                    absl::Span<const char> bytes) {
+  shards_ = std::make_unique<ShardedUnits>(memory_.shard_group, dtype_, DeviceOf(backend_));
+  for (size_t begin = 0, end = 0; begin < entries.size(); begin = end) {
+    // "model.layers.7." of a layer's tensors; every other tensor is a unit of its own.
+    const std::string& name = entries[begin].name();
+    const std::string layer =
+        absl::StartsWith(name, kLayers) ? name.substr(0, name.find('.', kLayers.size()) + 1) : name;
+    std::vector<TensorShape> tensors;
+    for (; end < entries.size() && absl::StartsWith(entries[end].name(), layer); ++end) {
+      const auto& shape = entries[end].shape();
+      tensors.push_back({entries[end].name(), {shape.begin(), shape.end()}});
+    }
+    shards_->Add(std::move(tensors), trainable_,
+                 [&, begin](size_t i) { return ViewOf(entries[begin + i], bytes); });
+  }
+}
+
 void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) {
   CHECK(trainable_);
+  const auto add = [&](const std::string& name, at::IntArrayRef sizes) {
+    if (!TakesAdapter(name)) return;
+    adapters_.emplace(name, NewAdapter(sizes[0], sizes[1], rank, alpha, StreamKey(seed, name),
+                                       DeviceOf(backend_)));
+  };
+  if (sharded()) {
+    CHECK(!adapted()) << "adapters of shards are merged by a version that is loaded";
+    shards_->Freeze();
+    for (size_t unit = 0; unit < shards_->size(); ++unit) {
+      for (const TensorShape& tensor : shards_->tensors(unit)) add(tensor.name, tensor.sizes);
+    }
+    return;
+  }
   // In fp32 and before the rounding below, so that earlier adapters count in full.
   tensors_ = Merged();
   adapters_.clear();
   adapters_on_ = true;
   for (auto& [name, tensor] : tensors_) {
     tensor = tensor.to(ScalarTypeOf(dtype_));
-    // All linear layers but the head, whose tensor is the embedding in models that tie them.
-    if (!absl::StrContains(name, "_proj.weight")) continue;
-    adapters_.emplace(name, NewAdapter(tensor, rank, alpha, StreamKey(seed, name)));
+    add(name, tensor.sizes());
   }
   Bind();
   Pack();
@@ -113,20 +185,48 @@ void TransformerWeights::SwitchAdapters(bool on) {
 }
 
 NamedTensors TransformerWeights::Parameters() const {
-  if (!trainable_ || !adapted()) return trainable_ ? tensors_ : NamedTensors();
+  if (!trainable_) return {};
+  if (!adapted()) {
+    CHECK(!sharded()) << "a rank has no whole tensors";
+    return tensors_;
+  }
   NamedTensors out;
-  for (const auto& [name, tensor] : tensors_) {
-    auto it = adapters_.find(name);
+  for (const TensorEntry& entry : config_.Tensors(first_layer_)) {
+    auto it = adapters_.find(entry.name());
     if (it == adapters_.end()) continue;
-    const std::string layer(absl::StripSuffix(name, ".weight"));
+    const std::string layer(absl::StripSuffix(entry.name(), ".weight"));
     out.emplace_back(layer + ".lora_A.weight", it->second.a);
     out.emplace_back(layer + ".lora_B.weight", it->second.b);
   }
   return out;
 }
 
+TrainedTensors TransformerWeights::Trained() const {
+  if (!trainable_ || !sharded() || adapted()) return WholeTensors(Parameters());
+  TrainedTensors out;
+  for (size_t unit = 0; unit < shards_->size(); ++unit) {
+    out.push_back({shards_->tensors(unit), shards_->shard(unit), /*sharded=*/true});
+  }
+  return out;
+}
+
 NamedTensors TransformerWeights::Merged() const {
   NamedTensors out;
+  if (sharded()) {
+    for (size_t unit = 0; unit < shards_->size(); ++unit) {
+      const NamedTensors whole = shards_->Gather(unit);
+      if (unit + 1 < shards_->size()) shards_->Prefetch(unit + 1);
+      if (shards_->rank() != 0) continue;
+      for (const auto& [name, tensor] : whole) {
+        auto it = adapters_.find(name);
+        out.emplace_back(
+            name,
+            (it != adapters_.end() ? OpsOf(backend_).MergeAdapter(tensor, it->second) : tensor)
+                .to(at::kCPU));
+      }
+    }
+    return out;
+  }
   for (const auto& [name, tensor] : tensors_) {
     auto it = adapters_.find(name);
     out.emplace_back(name, it != adapters_.end() ? OpsOf(backend_).MergeAdapter(tensor, it->second)
@@ -135,17 +235,17 @@ NamedTensors TransformerWeights::Merged() const {
   return out;
 }
 
-// The tensors in canonical order, after checking that each is given once and in its shape: views of
-// `bytes`, or copies where those are not aligned.
-absl::StatusOr<NamedTensors> TransformerWeights::View(const WeightManifest& manifest,
-                                                      absl::Span<const char> bytes) const {
+// The tensors as they were given, in canonical order, after checking that each is given once and in
+// its shape.
+absl::StatusOr<std::vector<TensorEntry>> TransformerWeights::Check(
+    const WeightManifest& manifest, absl::Span<const char> bytes) const {
   std::map<std::string, const TensorEntry*> given;
   for (const TensorEntry& entry : manifest.tensors()) {
     if (!given.emplace(entry.name(), &entry).second) {
       return absl::InvalidArgumentError(absl::StrCat("weights: ", entry.name(), " given twice"));
     }
   }
-  NamedTensors out;
+  std::vector<TensorEntry> out;
   for (const TensorEntry& expected : config_.Tensors(first_layer_)) {
     auto it = given.find(expected.name());
     if (it == given.end()) {
@@ -172,17 +272,7 @@ absl::StatusOr<NamedTensors> TransformerWeights::View(const WeightManifest& mani
       return absl::InvalidArgumentError(
           absl::StrCat("weights: ", entry.name(), " ends beyond the end of the buffer"));
     }
-    char* const data = const_cast<char*>(bytes.data()) + entry.offset();  // never written
-    at::Tensor tensor;
-    if (reinterpret_cast<uintptr_t>(data) % *element == 0) {
-      tensor = at::from_blob(data, shape, StoredAs(entry.dtype()));
-    } else {
-      tensor = at::empty(shape, StoredAs(entry.dtype()));
-      std::memcpy(tensor.mutable_data_ptr(), data, tensor.nbytes());
-    }
-    // The kernels know bf16 and fp32; fp32 holds every F16 number.
-    if (tensor.scalar_type() == at::kHalf) tensor = tensor.to(at::kFloat);
-    out.emplace_back(entry.name(), std::move(tensor));
+    out.push_back(entry);
     // What is left at the end is unexpected. A model with a tensor that nothing reads would compute
     // something else than its authors' code.
     given.erase(it);
@@ -196,64 +286,83 @@ absl::StatusOr<NamedTensors> TransformerWeights::View(const WeightManifest& mani
 
 // Assigns tensors_ to the weights of the layers, in the order of ModelConfig::Tensors.
 void TransformerWeights::Bind() {
-  const ModelConfig& c = config_;
+  sources_ = {};
+  Cursor cursor = {tensors_};
   // With adapters the tensors are frozen: gradients go to A and B alone.
-  const bool leaves = trainable_ && !adapted();
-  size_t next = 0;
-  tables_.clear();
-  sources_.clear();
-  auto table = [&](TableWeight& weight) {
-    const at::Tensor& tensor = tensors_[next++].second;
-    weight.leaf = leaves ? tensor : at::Tensor();
-    tables_.emplace_back(&weight, tensor);
-  };
-  auto add = [&](Source source) {
-    source.weight->parts = leaves ? source.parts : std::vector<at::Tensor>();
-    source.weight->bias_parts = leaves ? source.bias : std::vector<at::Tensor>();
-    source.weight->adapters = source.adapters;
-    sources_.push_back(std::move(source));
-  };
-  auto linear = [&](LinearWeight& weight, int count, bool bias = false) {
-    Source source = {&weight};
-    for (int i = 0; i < count; ++i) {
-      const auto& [name, tensor] = tensors_[next++];
-      source.parts.push_back(tensor);
-      if (adapted()) source.adapters.push_back(adapters_.at(name));
-      if (bias) source.bias.push_back(tensors_[next++].second);
-    }
-    add(std::move(source));
-  };
-  if (first_layer_ == 0) table(embedding_);
-  for (LayerWeights& layer : layers_) {
-    table(layer.input_norm);
-    linear(layer.qkv, c.fused ? 1 : 3, c.qkv_bias);
-    if (c.qk_norm) {
-      table(layer.query_norm);
-      table(layer.key_norm);
-    }
-    linear(layer.output, 1, c.output_bias);
-    table(layer.post_norm);
-    linear(layer.gate_up, c.fused ? 1 : 2, c.mlp_bias);
-    linear(layer.down, 1, c.mlp_bias);
+  if (trainable_ && !adapted()) {
+    for (const auto& [name, tensor] : tensors_) cursor.leaves.push_back(tensor);
   }
-  table(final_norm_);
+  if (first_layer_ == 0) BindTable(&cursor, &embedding_, &sources_);
+  for (LayerWeights& layer : layers_) BindLayer(&cursor, &layer, &sources_);
+  BindTable(&cursor, &final_norm_, &sources_);
   if (first_layer_ > 0) return;
-  if (!c.gaps.empty()) head_.masked = at::tensor(c.gaps, at::kLong).to(DeviceOf(backend_));
   // Tied: the head's part is the embedding's leaf itself, so both add to one gradient and the
   // optimizer steps it once.
-  add({&head_, {tensors_[c.tie_word_embeddings ? 0 : next].second}});
+  const size_t head = config_.tie_word_embeddings ? 0 : cursor.next;
+  BindHead(tensors_[head].second, cursor.leaves.empty() ? at::Tensor() : cursor.leaves[head],
+           &head_, &sources_);
+}
+
+void TransformerWeights::BindTable(Cursor* from, TableWeight* weight, Sources* to) const {
+  weight->leaf = from->leaves.empty() ? at::Tensor() : from->leaves[from->next];
+  to->tables.emplace_back(weight, from->tensors[from->next++].second);
+}
+
+void TransformerWeights::BindLinear(Cursor* from, int count, bool bias, LinearWeight* weight,
+                                    Sources* to) const {
+  Source source = {weight};
+  weight->parts.clear();
+  weight->bias_parts.clear();
+  const auto take = [&](std::vector<at::Tensor>* tensors, std::vector<at::Tensor>* leaves) {
+    if (!from->leaves.empty()) leaves->push_back(from->leaves[from->next]);
+    tensors->push_back(from->tensors[from->next++].second);
+  };
+  for (int i = 0; i < count; ++i) {
+    if (adapted()) source.adapters.push_back(adapters_.at(from->tensors[from->next].first));
+    take(&source.parts, &weight->parts);
+    if (bias) take(&source.bias, &weight->bias_parts);
+  }
+  weight->adapters = source.adapters;
+  to->linear.push_back(std::move(source));
+}
+
+void TransformerWeights::BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const {
+  const ModelConfig& c = config_;
+  BindTable(from, &layer->input_norm, to);
+  BindLinear(from, c.fused ? 1 : 3, c.qkv_bias, &layer->qkv, to);
+  if (c.qk_norm) {
+    BindTable(from, &layer->query_norm, to);
+    BindTable(from, &layer->key_norm, to);
+  }
+  BindLinear(from, 1, c.output_bias, &layer->output, to);
+  BindTable(from, &layer->post_norm, to);
+  BindLinear(from, c.fused ? 1 : 2, c.mlp_bias, &layer->gate_up, to);
+  BindLinear(from, 1, c.mlp_bias, &layer->down, to);
+}
+
+void TransformerWeights::BindHead(const at::Tensor& tensor, const at::Tensor& leaf,
+                                  LinearWeight* head, Sources* to) const {
+  head->parts.clear();
+  if (leaf.defined()) head->parts.push_back(leaf);
+  // What is not packed has no logit: it is never drawn, and no part of any softmax. Gaps are
+  // packed, so that a column stays a token's id, and masked.
+  to->linear.push_back({head, {tensor.detach().narrow(0, 0, config_.num_tokens())}, {}, {}});
 }
 
 void TransformerWeights::Pack() {
-  if (!trainable_ && sources_.empty()) return;
-  for (auto& [weight, parts, bias, adapters] : sources_) {
+  if (sharded()) {
+    shards_->Reset();
+  } else {
+    PackSources(sources_);
+  }
+}
+
+void TransformerWeights::PackSources(const Sources& sources) const {
+  for (const auto& [weight, parts, bias, adapters] : sources.linear) {
     std::vector<at::Tensor> packed = parts;
     for (size_t i = 0; i < adapters.size() && adapters_on_; ++i) {
       packed[i] = OpsOf(backend_).MergeAdapter(parts[i], adapters[i]);
     }
-    // What is not packed has no logit: it is never drawn, and no part of any softmax. Gaps are
-    // packed, so that a column stays a token's id, and masked.
-    if (weight == &head_) packed[0] = packed[0].narrow(0, 0, config_.num_tokens());
     OpsOf(backend_).Pack(packed, dtype_, trainable_, weight);
     if (bias.empty()) continue;
     std::vector<at::Tensor> rounded;
@@ -262,11 +371,88 @@ void TransformerWeights::Pack() {
     // kernels add it to fp32 sums.
     weight->bias = at::cat(rounded).to(at::kFloat);
   }
-  for (auto& [table, source] : tables_) {
+  for (const auto& [table, source] : sources.tables) {
     // Norms are rounded too, although kernels read them as fp32: actors only have rounded ones.
     at::Tensor values = source.detach().to(ScalarTypeOf(dtype_));
     table->values = source.dim() == 1 ? values.to(at::kFloat) : values;
   }
+}
+
+TableWeight TransformerWeights::Embedding() const {
+  if (!sharded()) return embedding_;
+  TableWeight out = GatherTable(kEmbedding);
+  shards_->Prefetch(UnitOf(first_layer_));
+  return out;
+}
+
+const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) const {
+  if (!sharded()) return layers_[index - first_layer_];
+  NamedTensors tensors;
+  Cursor cursor = GatherUnit(index, &tensors);
+  if (ahead >= first_layer_) {
+    shards_->Prefetch(UnitOf(ahead < config_.num_layers ? ahead : kFinalNorm));
+  }
+  Sources sources;
+  BindLayer(&cursor, &gathered_, &sources);
+  PackSources(sources);
+  return gathered_;
+}
+
+TableWeight TransformerWeights::FinalNorm() const {
+  return sharded() ? GatherTable(kFinalNorm) : final_norm_;
+}
+
+LinearWeight TransformerWeights::Head() const {
+  if (!sharded()) return head_;
+  NamedTensors tensors;
+  const Cursor cursor = GatherUnit(kHead, &tensors);
+  Sources sources;
+  LinearWeight head = head_;
+  BindHead(tensors[0].second, cursor.leaves.empty() ? at::Tensor() : cursor.leaves[0], &head,
+           &sources);
+  PackSources(sources);
+  return head;
+}
+
+size_t TransformerWeights::UnitOf(int64_t part) const {
+  if (part == kEmbedding) return 0;
+  const int64_t layers = config_.num_layers - first_layer_, before = first_layer_ == 0 ? 1 : 0;
+  if (part == kFinalNorm) return before + layers;
+  if (part == kHead) return config_.tie_word_embeddings ? 0 : before + layers + 1;
+  return before + part - first_layer_;
+}
+
+TransformerWeights::Cursor TransformerWeights::GatherUnit(int64_t part,
+                                                          NamedTensors* tensors) const {
+  *tensors = shards_->Gather(UnitOf(part));
+  return {*tensors, shards_->leaves(UnitOf(part))};
+}
+
+TableWeight TransformerWeights::GatherTable(int64_t part) const {
+  NamedTensors tensors;
+  Cursor cursor = GatherUnit(part, &tensors);
+  Sources sources;
+  TableWeight out;
+  BindTable(&cursor, &out, &sources);
+  PackSources(sources);
+  return out;
+}
+
+void TransformerWeights::BeginBackward(int64_t part) const {
+  if (!sharded()) return;
+  // What comes before the layers in a backward pass; each of them names the next.
+  if (part == kHead || part == kFinalNorm) shards_->Prefetch(UnitOf(config_.num_layers - 1));
+  shards_->BeginBackward(UnitOf(part));
+}
+
+void TransformerWeights::EndBackward(int64_t part) const {
+  if (!sharded()) return;
+  const int64_t last = first_layer_ == 0 ? kEmbedding : first_layer_;
+  shards_->EndBackward(UnitOf(part), part == last);
+}
+
+void TransformerWeights::DropPending() const {
+  if (sharded()) shards_->Reset();
 }
 
 }  // namespace reckon

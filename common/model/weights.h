@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -14,16 +15,38 @@
 #include "common/model/backend.h"
 #include "common/model/config.h"
 #include "common/model/kernels/interface.h"
+#include "common/model/rank_group.h"
+#include "common/model/sharded_units.h"
 #include "proto/weights.pb.h"
 
 namespace reckon {
-
-using NamedTensors = std::vector<std::pair<std::string, at::Tensor>>;
 
 struct LayerWeights {
   TableWeight input_norm, post_norm, query_norm, key_norm;
   LinearWeight qkv, output, gate_up, down;
 };
+
+// How much memory a model may take; less takes longer.
+struct ModelMemory {
+  // Divide the weights, and what an optimizer adds to them, among these ranks (sharded_units.h);
+  // null: all of them are here. Outlives the model.
+  RankGroup* shard_group = nullptr;
+  // Keep only what enters each layer for a backward pass, which computes the rest again (Chen et
+  // al. 2016). The graph then needs the model as it was. Always with shards, whose weights a
+  // backward pass gathers again anyway.
+  bool recompute = false;
+};
+
+// What an optimizer steps as one.
+struct TrainedTensor {
+  // One tensor, or those of a unit, whose elements follow one another.
+  std::vector<TensorShape> tensors;
+  at::Tensor values;  // fp32, contiguous: all elements, or with `sharded` this rank's shard
+  bool sharded = false;
+};
+using TrainedTensors = std::vector<TrainedTensor>;
+// Of tensors that every rank has.
+TrainedTensors WholeTensors(const NamedTensors& tensors);
 
 // The weights of a transformer, or of its top layers, in the forms that kernels/ compute with.
 //
@@ -35,15 +58,19 @@ struct LayerWeights {
 //     |              every *_proj gets fp32 matrices A and B, which are trained instead
 //     | Pack         merges the adapters, rounds to the dtype, as a published version is, and
 //     v              packs for the matrix kernels
-//   embedding(), layers(), final_norm(), head()
+//   Embedding(), Layer(), FinalNorm(), Head()
+//
+// With ModelMemory::shard_group this rank keeps its shards alone: the last four gather what they
+// return, and Pack has nothing to do. They, Merged and the two for backward passes are collectives
+// then, and throw StatusError.
 //
 // One thread; no change during a forward pass. A recorded graph keeps the packed weights it was
-// computed with.
+// computed with, unless it recomputes.
 class TransformerWeights {
  public:
   // The layers from `first_layer` on; above 0 without the embedding and the head.
   TransformerWeights(const ModelConfig& config, Dtype dtype, Backend backend,
-                     int64_t first_layer = 0);
+                     int64_t first_layer = 0, const ModelMemory& memory = {});
   TransformerWeights(const TransformerWeights&) = delete;
   TransformerWeights& operator=(const TransformerWeights&) = delete;
 
@@ -59,9 +86,12 @@ class TransformerWeights {
   // no-op.
   void SwitchAdapters(bool on);
   // What is trained, fp32, in canonical order: all tensors by their Hugging Face names or, with
-  // adapters, A and B of each by their PEFT names. Empty unless trainable.
+  // adapters, A and B of each by their PEFT names. Empty unless trainable. Not of shards.
   NamedTensors Parameters() const;
-  // All tensors with their adapters merged, fp32, in canonical order. Empty unless trainable.
+  // The same for an optimizer, with shards or without. Adapters are whole on every rank.
+  TrainedTensors Trained() const;
+  // All tensors with their adapters merged, in canonical order, fp32. Empty unless trainable. With
+  // shards: on rank 0 alone, in host memory, and rounded to the dtype unless merged.
   NamedTensors Merged() const;
   // Must follow every change of the parameters.
   void Pack();
@@ -72,10 +102,24 @@ class TransformerWeights {
   const at::Tensor& rope() const { return rope_; }  // [head_dim / 2] fp32, RopeFrequencies
   bool adapted() const { return !adapters_.empty(); }
   int64_t first_layer() const { return first_layer_; }
-  const TableWeight& embedding() const { return embedding_; }
-  const std::vector<LayerWeights>& layers() const { return layers_; }
-  const TableWeight& final_norm() const { return final_norm_; }
-  const LinearWeight& head() const { return head_; }  // [num_tokens, hidden]; tied: the embedding
+  bool sharded() const { return shards_ != nullptr; }
+  bool recomputes() const { return memory_.recompute || sharded(); }
+  const ModelMemory& memory() const { return memory_; }
+
+  TableWeight Embedding() const;
+  // Layer `index` of the whole model. With shards, valid until the next call, and `ahead`, if it is
+  // another layer of these weights, is gathered meanwhile.
+  const LayerWeights& Layer(int64_t index, int64_t ahead) const;
+  TableWeight FinalNorm() const;
+  LinearWeight Head() const;  // [num_tokens, hidden]; tied: the embedding
+
+  // A backward pass through what these functions returned is about to begin or has ended; see
+  // ShardedUnits. Without shards, no-ops.
+  enum Part { kEmbedding = -1, kFinalNorm = -2, kHead = -3 };  // or the index of a layer
+  void BeginBackward(int64_t part) const;
+  void EndBackward(int64_t part) const;
+  // Forgets what a backward pass that failed has left.
+  void DropPending() const;
 
  private:
   // A weight of kernels/ and the tensors that Pack makes it from, e.g. qkv of q, k and v.
@@ -84,24 +128,46 @@ class TransformerWeights {
     std::vector<at::Tensor> parts, bias;
     std::vector<Adapter> adapters;  // one a part, or none
   };
-  absl::StatusOr<NamedTensors> View(const WeightManifest& manifest,
-                                    absl::Span<const char> bytes) const;
+  struct Sources {
+    std::vector<Source> linear;
+    std::vector<std::pair<TableWeight*, at::Tensor>> tables;  // vectors and tables
+  };
+  // Tensors that are assigned to weights, in canonical order, and what gets their gradients.
+  struct Cursor {
+    const NamedTensors& tensors;
+    std::vector<at::Tensor> leaves;  // one a tensor; empty: frozen
+    size_t next = 0;
+  };
+  absl::StatusOr<std::vector<TensorEntry>> Check(const WeightManifest& manifest,
+                                                 absl::Span<const char> bytes) const;
+  void LoadShards(const std::vector<TensorEntry>& entries, absl::Span<const char> bytes);
   void Bind();
+  void BindTable(Cursor* from, TableWeight* weight, Sources* to) const;
+  void BindLinear(Cursor* from, int count, bool bias, LinearWeight* weight, Sources* to) const;
+  void BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const;
+  void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
+                Sources* to) const;
+  void PackSources(const Sources& sources) const;
+  size_t UnitOf(int64_t part) const;
+  Cursor GatherUnit(int64_t part, NamedTensors* tensors) const;
+  TableWeight GatherTable(int64_t part) const;
 
   const ModelConfig config_;
   const Dtype dtype_;
   const Backend backend_;
   const int64_t first_layer_;
+  const ModelMemory memory_;
   const at::Tensor rope_;
   bool trainable_ = false;
   bool adapters_on_ = true;
   TableWeight embedding_, final_norm_;
   std::vector<LayerWeights> layers_;
   LinearWeight head_;
-  NamedTensors tensors_;                     // empty unless trainable
+  NamedTensors tensors_;                     // empty unless trainable, or with shards
   std::map<std::string, Adapter> adapters_;  // by the name of the tensor
-  std::vector<Source> sources_;
-  std::vector<std::pair<TableWeight*, at::Tensor>> tables_;  // as Source, for vectors and tables
+  Sources sources_;
+  std::unique_ptr<ShardedUnits> shards_;  // in place of the weights above
+  mutable LayerWeights gathered_;         // the layer that was gathered last
 };
 
 }  // namespace reckon

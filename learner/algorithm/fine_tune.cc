@@ -99,7 +99,7 @@ absl::Status Report(RunState& run, const UpdateResult& result, size_t num_sequen
 absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, SequenceLoss* loss) {
   RunState& run = ranks.run;
   auto save = [&] {
-    return ranks.leader == nullptr ? absl::OkStatus() : SaveRun(*ranks.leader, &update.moments());
+    return HelpsWithWholeModel(ranks) ? SaveRun(ranks, &update.moments()) : absl::OkStatus();
   };
   const TrainingSettings& training = run.stage().training();
   const int64_t total = training.epochs() * batches.steps_per_epoch();
@@ -119,14 +119,15 @@ absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, S
       // gone, changed no parameter. The ranks of a group that is stopped end one after another, so
       // a leader may see the end of another before its own.
       const bool intact = run.stop.stop_requested() || IsCollectiveError(result.status());
-      if (intact && step > 0) RETURN_IF_ERROR(save());
+      if (intact && step > 0 && !run.model->sharded()) RETURN_IF_ERROR(save());
       return result.status();
     }
     RETURN_IF_ERROR(Report(run, *result, batch.size(), step, total,
                            double(step + 1) / batches.steps_per_epoch()));
     run.cursor.set_train_step(step + 1);
-    const bool due = absl::Now() - saved > run.checkpoint_interval ||
+    const bool now = absl::Now() - saved > run.checkpoint_interval ||
                      (run.checkpoint_steps > 0 && (step + 1) % run.checkpoint_steps == 0);
+    ASSIGN_OR_RETURN(const bool due, AsLeader(ranks, now));
     // The last optimizer step is not saved here: the round's own checkpoint follows it.
     if (due && step + 1 < total) {
       RETURN_IF_ERROR(save());

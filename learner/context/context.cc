@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "common/base/status_macros.h"
 
 namespace reckon {
 
@@ -14,10 +15,21 @@ std::string RoundName(const RunState& run) {
   return absl::StrReplaceAll(RoundTitle(run), {{" ", "_"}});
 }
 
-NamedTensors AllParameters(const RunState& run) {
-  NamedTensors all = run.model->Parameters();
+TrainedTensors AllTrained(const RunState& run) {
+  TrainedTensors all = run.model->Trained();
   all.insert(all.end(), run.extra.begin(), run.extra.end());
   return all;
+}
+
+bool HelpsWithWholeModel(const RankContext& ranks) {
+  return ranks.leader != nullptr || ranks.run.model->sharded();
+}
+
+absl::StatusOr<bool> AsLeader(RankContext& ranks, bool decision) {
+  if (!ranks.run.model->sharded()) return decision;
+  char byte = decision ? 1 : 0;
+  RETURN_IF_ERROR(ranks.parallel.Broadcast(absl::MakeSpan(&byte, 1)));
+  return byte != 0;
 }
 
 }  // namespace reckon

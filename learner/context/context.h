@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "common/base/stop.h"
 #include "common/model/files/model_folder.h"
@@ -48,7 +49,7 @@ struct RunState {
 
   Transformer* model = nullptr;               // the policy, or what is trained in its place
   Weights base;                               // version 0, the model folder
-  NamedTensors extra;                         // trained beside the model: heads of this stage
+  TrainedTensors extra;                       // trained beside the model: heads of this stage
   std::shared_ptr<RewardModel> reward_model;  // the one last used, see OpenRewardModel
   std::string reward_model_name;
   std::string round_word;        // "round", "step"; empty: the stage has one round
@@ -87,8 +88,14 @@ std::string RoundName(const RunState& run);
 // The same for humans: "sft_1", "ei_1 round 2", "ppo_1 step 50".
 std::string RoundTitle(const RunState& run);
 
-// The model's parameters, then those of run.extra: the order of checkpoints and of the optimizer.
-NamedTensors AllParameters(const RunState& run);
+// What is trained of the model, then run.extra: the order of checkpoints and of the optimizer.
+TrainedTensors AllTrained(const RunState& run);
+
+// Whether this rank takes part in what needs the whole model: the leader, and of a sharded model
+// all ranks, for which it is a collective.
+bool HelpsWithWholeModel(const RankContext& ranks);
+// What the leader's clock decided, on every rank that has to know it; a collective.
+absl::StatusOr<bool> AsLeader(RankContext& ranks, bool decision);
 
 }  // namespace reckon
 

@@ -68,8 +68,8 @@ Outcome OneStep(const Shape& shape, Parallel* parallel, int64_t micro_batch_toke
   critic.parameters()[2].second.detach().fill_(0.1);
   TrainingSettings training;
   training.set_max_grad_norm(0);
-  auto update = PolicyUpdate::Create(model.get(), parallel, training, micro_batch_tokens,
-                                     critic.parameters());
+  auto update =
+      PolicyUpdate::Create(model.get(), parallel, training, micro_batch_tokens, critic.Trained());
 
   std::vector<Experience> step = RandomStep();
   std::vector<const TrainingSequence*> sequences;

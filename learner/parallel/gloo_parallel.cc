@@ -1,10 +1,14 @@
 #include "learner/parallel/gloo_parallel.h"
 
+#include <ATen/ops/empty_like.h>
+
 #include <chrono>
+#include <functional>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
@@ -18,55 +22,120 @@ namespace {
 constexpr std::chrono::minutes kStepTimeout(10);
 constexpr std::chrono::hours kIdleTimeout(24 * 30);
 
+// A collective that this rank began.
+struct Begun {
+  c10::intrusive_ptr<c10d::Work> work;  // null: it could not begin
+  absl::Status failed;
+};
+
 class Gloo : public Parallel {
  public:
   Gloo(const GlooOptions& options, std::stop_token stop,
        c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
       : rank_(options.rank), world_(options.world), stop_(stop), group_(std::move(group)) {}
 
-  // Leaks a group whose last operation did not complete: its destructor would join threads that
+  // Leaks a group with an operation that did not complete: its destructor would join threads that
   // wait for ranks that are gone.
   ~Gloo() override {
-    if (broken_) group_.release();
+    if (incomplete_ > 0) group_.release();
   }
 
   int rank() const override { return rank_; }
   int world() const override { return world_; }
 
   absl::Status AllReduceSum(const at::Tensor& values) override {
-    return CatchCollectiveErrors("all-reduce", [&] {
-      std::vector<at::Tensor> tensors = {values};
-      c10d::AllreduceOptions options;
+    return Wait("all-reduce", Begin("all-reduce", [&] {
+                  std::vector<at::Tensor> tensors = {values};
+                  c10d::AllreduceOptions options;
+                  options.timeout = kStepTimeout;
+                  return group_->allreduce(tensors, options);
+                }));
+  }
+
+  std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
+                                               const at::Tensor& all) override {
+    return std::make_unique<Pending>(this, "all-gather", Begin("all-gather", [&] {
+                                       // As bytes, because Gloo does not know every type.
+                                       at::Tensor from = mine.view(at::kByte);
+                                       at::Tensor to = all.view(at::kByte);
+                                       c10d::AllgatherOptions options;
+                                       options.timeout = kStepTimeout;
+                                       return group_->_allgather_base(to, from, options);
+                                     }));
+  }
+
+  // Every rank sends each other one its part and adds the parts that it got itself, in the order of
+  // the ranks: Gloo has no reduce-scatter that does less than an all-reduce.
+  std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
+                                                      const at::Tensor& mine) override {
+    at::Tensor parts = at::empty_like(all), from = all;
+    Begun begun = Begin("reduce-scatter", [&] {
+      std::vector<int64_t> equal;
+      c10d::AllToAllOptions options;
       options.timeout = kStepTimeout;
-      return Wait(group_->allreduce(tensors, options));
+      return group_->alltoall_base(parts, from, equal, equal, options);
     });
+    return std::make_unique<Pending>(this, "reduce-scatter", std::move(begun),
+                                     [parts, mine, world = world_] {
+                                       const int64_t n = mine.numel();
+                                       mine.copy_(parts.narrow(0, 0, n));
+                                       for (int rank = 1; rank < world; ++rank) {
+                                         mine.add_(parts.narrow(0, rank * n, n));
+                                       }
+                                     });
   }
 
   absl::Status Broadcast(absl::Span<char> bytes) override {
-    return CatchCollectiveErrors("broadcast", [&] {
-      c10d::BroadcastOptions options;
-      options.rootRank = 0;
-      // Broadcast is where the other ranks wait while rank 0 samples or evaluates.
-      options.timeout = kIdleTimeout;
-      std::vector<at::Tensor> data = {
-          at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte)};
-      return Wait(group_->broadcast(data, options));
-    });
+    return Wait("broadcast", Begin("broadcast", [&] {
+                  c10d::BroadcastOptions options;
+                  options.rootRank = 0;
+                  // Broadcast is where the other ranks wait while rank 0 samples or evaluates.
+                  options.timeout = kIdleTimeout;
+                  std::vector<at::Tensor> data = {
+                      at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte)};
+                  return group_->broadcast(data, options);
+                }));
   }
 
  private:
-  absl::Status Wait(const c10::intrusive_ptr<c10d::Work>& work) {
-    broken_ = true;  // until it has completed
-    // Await also throws; then `broken_` stays true as it does when it returns an error.
-    RETURN_IF_ERROR(Await(work, stop_));
-    broken_ = false;
+  class Pending : public PendingCollective {
+   public:
+    Pending(Gloo* gloo, const char* what, Begun begun, std::function<void()> finish = nullptr)
+        : gloo_(gloo), what_(what), begun_(std::move(begun)), finish_(std::move(finish)) {}
+    absl::Status Wait() override {
+      RETURN_IF_ERROR(gloo_->Wait(what_, begun_));
+      if (finish_ != nullptr) finish_();
+      return absl::OkStatus();
+    }
+
+   private:
+    Gloo* const gloo_;
+    const char* const what_;
+    const Begun begun_;
+    const std::function<void()> finish_;
+  };
+
+  Begun Begin(const char* what, absl::FunctionRef<c10::intrusive_ptr<c10d::Work>()> begin) {
+    ++incomplete_;
+    Begun begun;
+    begun.failed = CatchCollectiveErrors(what, [&] {
+      begun.work = begin();
+      return absl::OkStatus();
+    });
+    return begun;
+  }
+
+  absl::Status Wait(const char* what, const Begun& begun) {
+    RETURN_IF_ERROR(begun.failed);
+    RETURN_IF_ERROR(CatchCollectiveErrors(what, [&] { return Await(begun.work, stop_); }));
+    --incomplete_;
     return absl::OkStatus();
   }
 
   const int rank_, world_;
   const std::stop_token stop_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
-  bool broken_ = false;
+  int incomplete_ = 0;  // operations that were begun and have not completed
 };
 
 }  // namespace

@@ -7,12 +7,32 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
 #include "learner/parallel/rendezvous_store.h"
 
 namespace reckon {
 namespace {
+
+// Orders the caller's stream after the collective's and does not wait itself. A rank that is gone
+// is noticed by the next AllReduceSum, or by the membership.
+class OnStream : public PendingCollective {
+ public:
+  OnStream(c10::intrusive_ptr<c10d::Work> work, absl::Status failed)
+      : work_(std::move(work)), failed_(std::move(failed)) {}
+  absl::Status Wait() override {
+    RETURN_IF_ERROR(failed_);
+    return CatchCollectiveErrors("collective", [&] {
+      work_->wait();
+      return absl::OkStatus();
+    });
+  }
+
+ private:
+  const c10::intrusive_ptr<c10d::Work> work_;
+  const absl::Status failed_;
+};
 
 class Nccl : public Parallel {
  public:
@@ -39,9 +59,38 @@ class Nccl : public Parallel {
     });
   }
 
+  std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
+                                               const at::Tensor& all) override {
+    if (mine.is_cpu()) return host_->AllGather(mine, all);
+    return Begin("all-gather", [&] {
+      at::Tensor from = mine, to = all;
+      return group_->_allgather_base(to, from);
+    });
+  }
+
+  std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
+                                                      const at::Tensor& mine) override {
+    if (mine.is_cpu()) return host_->ReduceScatterSum(all, mine);
+    return Begin("reduce-scatter", [&] {
+      at::Tensor from = all, to = mine;
+      return group_->_reduce_scatter_base(to, from);
+    });
+  }
+
   absl::Status Broadcast(absl::Span<char> bytes) override { return host_->Broadcast(bytes); }
 
  private:
+  // c10d runs it on a stream of its own.
+  static std::unique_ptr<PendingCollective> Begin(
+      const char* what, absl::FunctionRef<c10::intrusive_ptr<c10d::Work>()> begin) {
+    c10::intrusive_ptr<c10d::Work> work;
+    absl::Status failed = CatchCollectiveErrors(what, [&] {
+      work = begin();
+      return absl::OkStatus();
+    });
+    return std::make_unique<OnStream>(std::move(work), std::move(failed));
+  }
+
   const std::unique_ptr<Parallel> host_;
   const std::stop_token stop_;
   c10::intrusive_ptr<c10d::ProcessGroupNCCL> group_;

@@ -8,6 +8,7 @@
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
 #include "absl/types/span.h"
+#include "common/model/rank_group.h"
 
 namespace reckon {
 
@@ -16,17 +17,16 @@ namespace reckon {
 // waits in them for the others. A call that only some ranks make blocks the group until its time
 // limit.
 //
+// Those of RankGroup run while the caller computes; they too are begun by every rank in the same
+// order, and a rank may begin other collectives meanwhile.
+//
 // An error (UNAVAILABLE: a rank or the network is gone; CANCELLED: stopped) ends the group: later
 // calls fail too, and the process must end so that the group can start again under a new term.
 //
 // Implementations: Single (one rank), Gloo (CPU tensors over TCP), Nccl (GPU tensors, with a host
 // Parallel for the rest).
-class Parallel {
+class Parallel : public RankGroup {
  public:
-  virtual ~Parallel() = default;
-  virtual int rank() const = 0;
-  virtual int world() const = 0;
-
   // Replaces `values`, fp32 and contiguous, by their sum over the ranks, the same bits on every
   // rank.
   virtual absl::Status AllReduceSum(const at::Tensor& values) = 0;

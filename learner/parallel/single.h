@@ -7,7 +7,8 @@
 
 namespace reckon {
 
-// The Parallel of a group of one rank: every collective returns at once and changes nothing.
+// The Parallel of a group of one rank: every collective ends at once, with what it
+// was given.
 std::unique_ptr<Parallel> MakeSingle();
 
 }  // namespace reckon

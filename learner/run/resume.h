@@ -32,6 +32,9 @@ namespace reckon {
 // What is not in a checkpoint is recorded by the coordinator: batches and selections are served
 // again as they were.
 
+// A run whose ranks hold shards is not saved when it is stopped: ranks notice that at different
+// times, and a leader alone has no whole model. It resumes from the checkpoint before.
+//
 // Loads the newest intact checkpoint into run.resume, if `resume` of the leader and there is one.
 // The leader reads it and shares it.
 absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume);
@@ -41,13 +44,15 @@ absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume);
 // A collective.
 absl::Status RestoreParameters(RunState& run, Parallel& parallel);
 
-// The optimizer of a stage, over AllParameters, with the checkpoint's moments if the run resumes in
+// The optimizer of a stage, over AllTrained, with the checkpoint's moments if the run resumes in
 // the middle of what it does. DATA_LOSS when the checkpoint lacks them.
 absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
 
-// Saves cursor, parameters and, if not null, moments as a checkpoint, after the folder of the
-// newest version, from which a resumed run publishes it. Unless the term is over.
-absl::Status SaveRun(LeaderContext& leader, const AdamMoments* moments);
+// Saves cursor, parameters and, if not null, this rank's moments as a checkpoint, after the folder
+// of the newest version, from which a resumed run publishes it, unless the term is over. Called by
+// the ranks that HelpsWithWholeModel: shards go to the leader, one unit after another, which writes
+// what every checkpoint holds, so that any number of ranks may load it, with or without shards.
+absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments);
 
 }  // namespace reckon
 

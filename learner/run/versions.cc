@@ -90,7 +90,11 @@ absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
   return absl::OkStatus();
 }
 
-absl::Status PublishPolicy(LeaderContext& leader) {
+NamedTensors WeightsForLeader(const RankContext& ranks) {
+  return HelpsWithWholeModel(ranks) ? ranks.run.model->MergedWeights() : NamedTensors();
+}
+
+absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {
   const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
   RunState& run = leader.run;
   SnapshotOptions options;
@@ -102,8 +106,8 @@ absl::Status PublishPolicy(LeaderContext& leader) {
   const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
   if (tokenizer.TokenId(spelled) == end) options.end_token = spelled;
   const absl::Time begin = absl::Now();
-  ASSIGN_OR_RETURN(leader.unwritten, TakeSnapshot(run.base, run.model->MergedWeights(), options,
-                                                  &leader.publisher.buffers()));
+  ASSIGN_OR_RETURN(leader.unwritten,
+                   TakeSnapshot(run.base, merged, options, &leader.publisher.buffers()));
   const absl::Time packed = absl::Now();
   RETURN_IF_ERROR(leader.publisher.Publish(run.cursor.version(), *leader.unwritten));
   LOG(INFO) << "weights: version " << run.cursor.version() << " packed in "

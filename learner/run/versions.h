@@ -32,9 +32,13 @@ void AttachAdapters(RunState& run, uint64_t version);
 // collective.
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
-// Packs the model as version cursor.version, adapters merged into the weights, and publishes it.
-// The model may be trained on at once.
-absl::Status PublishPolicy(LeaderContext& leader);
+// The model's weights with their adapters merged, for the leader; of the ranks that
+// HelpsWithWholeModel. Throws StatusError.
+NamedTensors WeightsForLeader(const RankContext& ranks);
+
+// Packs `merged`, the model's, as version cursor.version and publishes it. The model may be trained
+// on at once.
+absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged);
 
 // Publishes version cursor.version from its folder, when a learner starts.
 absl::Status PublishStored(LeaderContext& leader);

@@ -8,7 +8,8 @@ namespace reckon {
 
 Critic::Critic(const Transformer& policy, int64_t layers, bool detach, uint64_t seed)
     : detach_(detach), head_(policy.config().hidden_size, seed, DeviceOf(policy.backend())) {
-  if (layers > 0) layers_.emplace(policy.config(), layers, policy.compute(), policy.backend());
+  if (layers == 0) return;
+  layers_.emplace(policy.config(), layers, policy.compute(), policy.backend(), policy.memory());
 }
 
 Critic::Critic(int64_t hidden_size, bool detach, uint64_t seed, c10::Device device)
@@ -20,7 +21,7 @@ absl::Status Critic::Load(const WeightManifest& manifest, absl::Span<const char>
 
 at::Tensor Critic::Values(const MicroBatch& micro, const TokenStates& states) {
   if (!layers_.has_value()) return head_.Forward(detach_ ? states.hidden.detach() : states.hidden);
-  std::unique_ptr<AttentionSource> attention =
+  const std::shared_ptr<AttentionSource> attention =
       PackedAttention(layers_->config(), micro.starts, layers_->backend());
   const at::Tensor hidden = layers_->Forward(detach_ ? states.residual.detach() : states.residual,
                                              micro.positions, *attention);
@@ -35,6 +36,16 @@ NamedTensors Critic::parameters() const {
   // The layers are named as in the whole model; the prefix keeps them apart from the policy's in a
   // checkpoint.
   for (auto& [name, tensor] : layers_->Parameters()) out.emplace_back("critic." + name, tensor);
+  return out;
+}
+
+TrainedTensors Critic::Trained() const {
+  TrainedTensors out = WholeTensors(head_.parameters());
+  if (!layers_.has_value()) return out;
+  for (TrainedTensor& trained : layers_->Trained()) {
+    for (TensorShape& tensor : trained.tensors) tensor.name = "critic." + tensor.name;
+    out.push_back(std::move(trained));
+  }
   return out;
 }
 

@@ -18,7 +18,8 @@ namespace reckon {
 //   L > 0   policy's residual stream before its top L layers -> own copies of these layers -> value
 //           head (4 in the paper; trlX: num_value_layers_unfrozen)
 //
-// Owned by the algorithm, which trains parameters() with the policy's. One thread.
+// Its layers take as little memory as the policy's (ModelMemory), so a forward pass may be a
+// collective. Owned by the algorithm, which trains parameters() with the policy's. One thread.
 class Critic {
  public:
   // `detach`: the critic's gradient stops where the policy's states enter it.
@@ -33,8 +34,10 @@ class Critic {
   at::Tensor Values(const MicroBatch& micro, const TokenStates& states);
   int64_t tap_layer() const { return layers_.has_value() ? layers_->first_layer() : kNoTap; }
 
-  // fp32 leaves. Call Repack after they changed.
+  // fp32 leaves, if all of them are on this rank. Call Repack after they changed.
   NamedTensors parameters() const;
+  // The same for an optimizer.
+  TrainedTensors Trained() const;
   void Repack();
 
  private:

@@ -44,6 +44,11 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
     out.counts.push_back(static_cast<int64_t>(targets.size()) - out.loss_tokens);
     out.loss_tokens = targets.size();
   }
+  if (sequences.empty()) {
+    tokens.push_back(0);
+    positions.push_back(0);
+    out.starts.push_back(1);
+  }
   out.tokens = IntTensor(tokens);
   out.positions = IntTensor(positions);
   out.targets = IntTensor(targets);
@@ -54,7 +59,7 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
 
 TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query) {
   LearnerMetrics::Process().activity.Tick();
-  std::unique_ptr<AttentionSource> attention =
+  const std::shared_ptr<AttentionSource> attention =
       PackedAttention(model.config(), batch.starts, model.backend());
   Tap tap = {query.tap_layer, {}};
   const at::Tensor hidden = model.Forward(batch.tokens, batch.positions, *attention, &tap);
@@ -84,6 +89,25 @@ std::vector<std::vector<size_t>> DivideIntoMicroBatches(
     for (size_t& i : bin) i = mine[i];
   }
   return bins;
+}
+
+std::vector<std::vector<size_t>> MicroBatchesWithLoss(
+    absl::Span<const TrainingSequence* const> batch, int rank, int world,
+    int64_t micro_batch_tokens, bool alike) {
+  const auto bins_of = [&](int of) {
+    std::vector<std::vector<size_t>> bins =
+        DivideIntoMicroBatches(batch, of, world, micro_batch_tokens);
+    std::erase_if(bins, [&](const std::vector<size_t>& bin) {
+      return std::none_of(bin.begin(), bin.end(),
+                          [&](size_t i) { return LossTokens(*batch[i]) > 0; });
+    });
+    return bins;
+  };
+  std::vector<std::vector<size_t>> mine = bins_of(rank);
+  for (int other = 0; alike && other < world; ++other) {
+    mine.resize(std::max(mine.size(), bins_of(other).size()));
+  }
+  return mine;
 }
 
 }  // namespace reckon

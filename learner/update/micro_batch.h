@@ -23,6 +23,7 @@ struct MicroBatch {
   int64_t loss_tokens = 0;
 };
 
+// Without a sequence: one row, and no loss token.
 MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences);
 
 inline constexpr int64_t kNoTap = -1;
@@ -48,6 +49,13 @@ TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const Tok
 std::vector<std::vector<size_t>> DivideIntoMicroBatches(
     absl::Span<const TrainingSequence* const> batch, int rank, int world,
     int64_t micro_batch_tokens);
+
+// The micro-batches of `rank` that have a loss token. `alike`: as many for every rank, because each
+// pass over a model that is divided among them is a collective; a rank that has fewer gets empty
+// ones at the end.
+std::vector<std::vector<size_t>> MicroBatchesWithLoss(
+    absl::Span<const TrainingSequence* const> batch, int rank, int world,
+    int64_t micro_batch_tokens, bool alike);
 
 }  // namespace reckon
 

@@ -4,6 +4,7 @@
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -39,38 +40,40 @@ class CrossEntropy : public SequenceLoss {
 }  // namespace
 
 PolicyUpdate::PolicyUpdate(Transformer* model, Parallel* parallel, const TrainingSettings& training,
-                           int64_t micro_batch_tokens, const NamedTensors& extra)
+                           int64_t micro_batch_tokens, const TrainedTensors& extra)
     : model_(*model),
       parallel_(*parallel),
       max_grad_norm_(training.max_grad_norm()),
       micro_batch_tokens_(micro_batch_tokens) {
-  NamedTensors all = model_.Parameters();
-  all.insert(all.end(), extra.begin(), extra.end());
+  parameters_ = model_.Trained();
+  parameters_.insert(parameters_.end(), extra.begin(), extra.end());
   int64_t total = 0, offset = 0;
-  for (auto& [name, parameter] : all) total += parameter.numel();
+  for (const TrainedTensor& parameter : parameters_) total += parameter.values.numel();
   gradient_ = at::zeros({total}, at::TensorOptions(at::kFloat).device(DeviceOf(model_.backend())));
-  for (auto& [name, parameter] : all) {
-    CHECK(parameter.is_contiguous() && parameter.scalar_type() == at::kFloat) << name;
+  std::vector<at::Tensor> stepped;
+  for (const TrainedTensor& parameter : parameters_) {
+    const at::Tensor& values = parameter.values;
+    CHECK(values.is_contiguous() && values.scalar_type() == at::kFloat)
+        << parameter.tensors[0].name;
     // Autograd adds in place to a gradient that is set.
-    parameter.mutable_grad() =
-        gradient_.narrow(0, offset, parameter.numel()).view(parameter.sizes());
-    parameters_.push_back(parameter);
-    offset += parameter.numel();
+    values.mutable_grad() = gradient_.narrow(0, offset, values.numel()).view(values.sizes());
+    stepped.push_back(values);
+    offset += values.numel();
   }
-  adam_ = std::make_unique<AdamW>(training, model_.backend(), parameters_);
+  adam_ = std::make_unique<AdamW>(training, model_.backend(), std::move(stepped));
 }
 
 std::unique_ptr<PolicyUpdate> PolicyUpdate::Create(Transformer* model, Parallel* parallel,
                                                    const TrainingSettings& training,
                                                    int64_t micro_batch_tokens,
-                                                   const NamedTensors& extra) {
+                                                   const TrainedTensors& extra) {
   return absl::WrapUnique(new PolicyUpdate(model, parallel, training, micro_batch_tokens, extra));
 }
 
 PolicyUpdate::~PolicyUpdate() {
   // The model outlives this object. Without the reset its parameters would keep the gradient's
   // memory alive.
-  for (at::Tensor& parameter : parameters_) parameter.mutable_grad().reset();
+  for (TrainedTensor& parameter : parameters_) parameter.values.mutable_grad().reset();
 }
 
 AdamMoments& PolicyUpdate::moments() { return adam_->moments(); }
@@ -98,13 +101,12 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
     auto loss = static_cast<float>(result.loss);
     // Every rank is here in the same order, gradient first. A rank whose share failed has returned
     // above; its process ends, and the others get UNAVAILABLE from this call.
-    RETURN_IF_ERROR(parallel_.AllReduceSum(gradient_));
+    RETURN_IF_ERROR(SumOverRanks());
     RETURN_IF_ERROR(parallel_.AllReduceSum(absl::MakeSpan(&loss, 1)));
     result.loss = loss;
   }
-  ASSIGN_OR_RETURN(result.grad_norm, CatchTorchErrors("gradient norm", [&] {
-                     return absl::StatusOr<double>(GlobalNorm(gradient_));
-                   }));
+  ASSIGN_OR_RETURN(result.grad_norm,
+                   CatchTorchErrors("gradient norm", [&] { return NormOverRanks(); }));
   // After the all-reduce, so that all ranks see the same two numbers and either all of them step or
   // none does. A NaN that reached AdamW would be in the moments for good.
   if (!std::isfinite(result.loss) || !std::isfinite(result.grad_norm)) {
@@ -130,20 +132,47 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
   return result;
 }
 
+absl::Status PolicyUpdate::SumOverRanks() {
+  for (size_t begin = 0, end = 0; begin < parameters_.size(); begin = std::max(end, begin + 1)) {
+    // What lies side by side goes in one call.
+    int64_t elements = 0;
+    for (end = begin; end < parameters_.size() && !parameters_[end].sharded; ++end) {
+      elements += parameters_[end].values.numel();
+    }
+    if (elements == 0) continue;
+    const int64_t first = parameters_[begin].values.grad().storage_offset();
+    RETURN_IF_ERROR(parallel_.AllReduceSum(gradient_.narrow(0, first, elements)));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<double> PolicyUpdate::NormOverRanks() {
+  if (parallel_.world() == 1 || !model_.sharded()) return GlobalNorm(gradient_);
+  double whole = 0, shards = 0;
+  for (const TrainedTensor& parameter : parameters_) {
+    (parameter.sharded ? shards : whole) += std::pow(GlobalNorm(parameter.values.grad()), 2);
+  }
+  // In fp32, whose rounding clipping does not notice.
+  auto sum = static_cast<float>(shards);
+  RETURN_IF_ERROR(parallel_.AllReduceSum(absl::MakeSpan(&sum, 1)));
+  return std::sqrt(whole + sum);
+}
+
 absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     absl::Span<const TrainingSequence* const> batch, SequenceLoss& loss_function) {
   // At the beginning and not after a step: what an optimizer step that failed has left is dropped
   // too.
   gradient_.zero_();
+  model_.DropPending();
   loss_function.Begin(batch);
   c10::AutoGradMode with_gradients(true);
   double loss = 0;
   for (const std::vector<size_t>& bin :
-       DivideIntoMicroBatches(batch, parallel_.rank(), parallel_.world(), micro_batch_tokens_)) {
+       MicroBatchesWithLoss(batch, parallel_.rank(), parallel_.world(), micro_batch_tokens_,
+                            /*alike=*/model_.sharded())) {
     std::vector<const TrainingSequence*> sequences;
     for (size_t i : bin) sequences.push_back(batch[i]);
     const MicroBatch micro = PackSequences(sequences);
-    if (micro.loss_tokens == 0) continue;
     const TokenStates states = ForwardTokens(model_, micro, loss_function.query());
     const at::Tensor sum = loss_function.Of(bin, micro, states);
     // Frees the activations of this micro-batch before the next is packed: memory is that of one

@@ -44,16 +44,17 @@ class SequenceLoss {
 // batch whose work the ranks divide:
 //
 //   1. forward and backward passes over this rank's micro-batches; autograd adds to one flat
-//   gradient
-//   2. all-reduce of the gradient and the loss
+//      gradient, of shards what all ranks give (ShardedUnits)
+//   2. all-reduce of the rest of the gradient and the loss
 //   3. clipping of the gradient's norm to max_grad_norm
 //   4. AdamW, then Repack of the model's compute-type weights
 //
 // The result is the same for any micro-batch size and number of ranks up to the order of fp32 sums,
 // and bit-identical for the same ones.
 //
-// Owns the gradient and AdamW's moments; borrows model and parallel. Make a new one after the
-// model's weights were loaded again. One thread.
+// With shards every rank steps its own, and AdamW's moments are those of its shards and of what is
+// whole. Owns the gradient and AdamW's moments; borrows model and parallel. Make a new one after
+// the model's weights were loaded again. One thread.
 class PolicyUpdate {
  public:
   // `extra`: parameters beside the model's. Throws what LibTorch throws, as when the gradient does
@@ -61,7 +62,7 @@ class PolicyUpdate {
   static std::unique_ptr<PolicyUpdate> Create(Transformer* model, Parallel* parallel,
                                               const TrainingSettings& training,
                                               int64_t micro_batch_tokens,
-                                              const NamedTensors& extra = {});
+                                              const TrainedTensors& extra = {});
   ~PolicyUpdate();
   PolicyUpdate(const PolicyUpdate&) = delete;
   PolicyUpdate& operator=(const PolicyUpdate&) = delete;
@@ -82,7 +83,11 @@ class PolicyUpdate {
 
  private:
   PolicyUpdate(Transformer* model, Parallel* parallel, const TrainingSettings& training,
-               int64_t micro_batch_tokens, const NamedTensors& extra);
+               int64_t micro_batch_tokens, const TrainedTensors& extra);
+  // Sums over the ranks what is not of shards.
+  absl::Status SumOverRanks();
+  // Of all parameters, shards of other ranks included.
+  absl::StatusOr<double> NormOverRanks();
   // This rank's share of the gradient; returns its part of the loss.
   absl::StatusOr<double> AccumulateGradient(absl::Span<const TrainingSequence* const> batch,
                                             SequenceLoss& loss_function);
@@ -91,7 +96,7 @@ class PolicyUpdate {
   Parallel& parallel_;
   const double max_grad_norm_;
   const int64_t micro_batch_tokens_;
-  std::vector<at::Tensor> parameters_;
+  TrainedTensors parameters_;
   at::Tensor gradient_;  // of all parameters, one after another
   std::unique_ptr<AdamW> adam_;
 };

@@ -174,6 +174,13 @@ class FailingParallel : public Parallel {
   int world() const override { return 2; }
   absl::Status AllReduceSum(const at::Tensor&) override { return status; }
   absl::Status Broadcast(absl::Span<char>) override { return status; }
+  std::unique_ptr<PendingCollective> AllGather(const at::Tensor&, const at::Tensor&) override {
+    return nullptr;
+  }
+  std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor&,
+                                                      const at::Tensor&) override {
+    return nullptr;
+  }
   absl::Status status;
 };
 

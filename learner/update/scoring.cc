@@ -47,14 +47,13 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
   std::vector<float> all_values(head ? offsets.back() : 0);
   RETURN_IF_ERROR(CatchTorchErrors("scoring", [&] {
     c10::AutoGradMode no_gradients(false);
+    // Sequences without a loss token have no place in the arrays.
     for (const std::vector<size_t>& bin :
-         DivideIntoMicroBatches(batch, parallel.rank(), parallel.world(), micro_batch_tokens)) {
+         MicroBatchesWithLoss(batch, parallel.rank(), parallel.world(), micro_batch_tokens,
+                              /*alike=*/model.sharded())) {
       std::vector<const TrainingSequence*> sequences;
       for (size_t i : bin) sequences.push_back(batch[i]);
       const MicroBatch micro = PackSequences(sequences);
-      // Sequences without a loss token have no place in the arrays. Skipping is safe on one rank
-      // alone: no collective runs inside the loop.
-      if (micro.loss_tokens == 0) continue;
       const TokenStates states = ForwardTokens(model, micro, query);
       if (query.logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
       if (head) Scatter(head(micro, states), bin, micro, offsets, &all_values);

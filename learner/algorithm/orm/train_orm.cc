@@ -49,7 +49,7 @@ std::vector<SampledRound> TrainOrm::SampledRounds(const RunData& data) const {
 absl::Status TrainOrm::Begin(RankContext& ranks) {
   const Transformer& model = *ranks.run.model;
   head_ = std::make_unique<RewardHead>(model.config().hidden_size, DeviceOf(model.backend()));
-  ranks.run.extra = head_->parameters();
+  ranks.run.extra = WholeTensors(head_->parameters());
   return absl::OkStatus();
 }
 
@@ -135,14 +135,14 @@ absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence>
                               {"orm/brier", BrierScore(predictions)}});
 }
 
-absl::Status TrainOrm::Write(LeaderContext& leader) const {
+absl::Status TrainOrm::Write(LeaderContext& leader, const NamedTensors& merged) const {
   RunState& run = leader.run;
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
   VersionBuffers buffers;
-  ASSIGN_OR_RETURN(const Weights weights,
-                   TakeSnapshot(run.base, run.model->MergedWeights(),
-                                {.compute = run.model->compute()}, &buffers));
+  ASSIGN_OR_RETURN(
+      const Weights weights,
+      TakeSnapshot(run.base, merged, {.compute = run.model->compute()}, &buffers));
   RETURN_IF_ERROR(
       WriteModelFolder(folder, weights.manifest, weights.bytes->bytes(), weights.side_files));
   RETURN_IF_ERROR(head_->Write(folder));
@@ -162,7 +162,8 @@ absl::Status TrainOrm::Round(RankContext& ranks) {
   RETURN_IF_ERROR(FineTune(ranks, std::move(labelled.learned),
                            {.restart_from = settings_.restart_from(), .loss = &loss}));
   RETURN_IF_ERROR(Measure(ranks, std::move(labelled.held_out)));
-  if (ranks.leader != nullptr) RETURN_IF_ERROR(Write(*ranks.leader));
+  const NamedTensors merged = WeightsForLeader(ranks);
+  if (ranks.leader != nullptr) RETURN_IF_ERROR(Write(*ranks.leader, merged));
   return LoadVersion(ranks.run, ranks.parallel, ranks.run.cursor.version());
 }
 

@@ -36,7 +36,7 @@ class TrainOrm : public Algorithm {
   absl::Status Sample(LeaderContext& leader, const SampledRound& round) const;
   absl::StatusOr<Labelled> Collect(LeaderContext& leader, const SampledRound& round) const;
   absl::Status Measure(RankContext& ranks, std::vector<TrainingSequence> held_out) const;
-  absl::Status Write(LeaderContext& leader) const;
+  absl::Status Write(LeaderContext& leader, const NamedTensors& merged) const;
 
   const OrmSettings& settings_;
   std::unique_ptr<RewardHead> head_;

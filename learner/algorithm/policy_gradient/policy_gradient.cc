@@ -144,10 +144,10 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
   if (ranks.leader != nullptr) {
     const int64_t step = ranks.run.cursor.round();
     absl::StatusOr<std::vector<Rollout>> next = stream_->NextBatch(step);
-    if (absl::IsCancelled(next.status()) && step > 0) {
+    if (absl::IsCancelled(next.status()) && step > 0 && !ranks.run.model->sharded()) {
       // A stop usually comes while the learner waits here: keep the steps since the last
       // checkpoint.
-      RETURN_IF_ERROR(SaveRun(*ranks.leader, &update_->moments()));
+      RETURN_IF_ERROR(SaveRun(ranks, &update_->moments()));
     }
     RETURN_IF_ERROR(next.status());
     rollouts = *std::move(next);
@@ -249,7 +249,7 @@ absl::Status PolicyGradient::Begin(RankContext& ranks) {
   const absl::Span<const char> bytes = start.bytes->bytes();
   if (HasReference() && stage().training().lora_rank() == 0) {
     reference_ = std::make_unique<Transformer>(run.model->config(), run.model->compute(),
-                                               run.model->backend());
+                                               run.model->backend(), run.model->memory());
     RETURN_IF_ERROR(reference_->Load(start.manifest, bytes, /*trainable=*/false));
   }
   if (settings_.advantage().estimator() == PpoSettings::Advantage::GAE) {
@@ -257,7 +257,7 @@ absl::Status PolicyGradient::Begin(RankContext& ranks) {
                                        settings_.critic().detach(),
                                        StreamKey(config_.seed(), "critic/" + stage().name()));
     RETURN_IF_ERROR(critic_->Load(start.manifest, bytes));
-    run.extra = critic_->parameters();
+    run.extra = critic_->Trained();
   }
   kl_.emplace(settings_.kl().coef(), settings_.kl().target(), settings_.kl().horizon());
   if (run.cursor.round() == 0 && run.cursor.phase() == Cursor::BEGIN) {

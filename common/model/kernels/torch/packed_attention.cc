@@ -39,9 +39,9 @@ class TorchPacked : public AttentionSource {
 
 }  // namespace
 
-std::unique_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
+std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       std::vector<int64_t> starts) {
-  return std::make_unique<TorchPacked>(config, std::move(starts));
+  return std::make_shared<TorchPacked>(config, std::move(starts));
 }
 
 }  // namespace reckon

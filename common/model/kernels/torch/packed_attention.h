@@ -11,7 +11,7 @@ namespace reckon {
 
 // PackedAttention by LibTorch's scaled_dot_product_attention, one sequence after the other, on the
 // device of the rows. Differentiable.
-std::unique_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
+std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       std::vector<int64_t> starts);
 
 }  // namespace reckon

@@ -1,0 +1,39 @@
+#ifndef RECKON_COMMON_MODEL_RANK_GROUP_H_
+#define RECKON_COMMON_MODEL_RANK_GROUP_H_
+
+#include <memory>
+
+#include "ATen/core/Tensor.h"
+#include "absl/status/status.h"
+
+namespace reckon {
+
+// A collective that runs while its caller computes. Whoever began it waits for it, or gives up the
+// group.
+class PendingCollective {
+ public:
+  virtual ~PendingCollective() = default;
+  // Returns when this rank may use the result, with the error if there is none. Once.
+  virtual absl::Status Wait() = 0;
+};
+
+// The ranks that divide a model among them; the learner's Parallel is one. Every rank begins the
+// same collectives in the same order. Tensors are contiguous, and stay as they are until Wait.
+class RankGroup {
+ public:
+  virtual ~RankGroup() = default;
+  virtual int rank() const = 0;
+  virtual int world() const = 0;
+
+  // all [world * n] = the `mine` [n] of every rank, in the order of the ranks; of one type.
+  virtual std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
+                                                       const at::Tensor& all) = 0;
+  // mine [n] = the sum over the ranks of elements rank * n .. of their `all` [world * n], fp32. On
+  // the CPU added in the order of the ranks.
+  virtual std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
+                                                              const at::Tensor& mine) = 0;
+};
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_RANK_GROUP_H_

@@ -1,0 +1,255 @@
+#include <ATen/TensorOperators.h>
+#include <malloc.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "common/base/rng.h"
+#include "gtest/gtest.h"
+#include "learner/parallel/single.h"
+#include "learner/update/critic.h"
+#include "learner/update/policy_update.h"
+#include "learner/update/scoring.h"
+#include "tests/support/random_weights.h"
+#include "tests/support/rank_threads.h"
+
+namespace reckon {
+namespace {
+
+struct ModelCase {
+  bool tied = true;
+  Backend backend = Backend::kCpuKernels;
+  Dtype dtype = Dtype::kFp32;
+};
+
+// Sizes that two, three and four ranks do not divide.
+ModelConfig OddConfig(bool tied) {
+  ModelConfig config = SmallConfig();
+  config.num_layers = 3;
+  config.hidden_size = config.intermediate_size = 50;
+  config.tie_word_embeddings = tied;
+  config.qkv_bias = config.qk_norm = !tied;
+  return config;
+}
+
+std::unique_ptr<Transformer> Load(const RandomWeights& weights, const ModelCase& of,
+                                  const ModelMemory& memory, bool trainable = true) {
+  auto model = std::make_unique<Transformer>(OddConfig(of.tied), of.dtype, of.backend, memory);
+  EXPECT_TRUE(model->Load(weights.manifest, weights.bytes, trainable).ok());
+  return model;
+}
+
+std::vector<TrainingSequence> SomeSequences(int count, uint64_t seed) {
+  const CounterRng rng(seed);
+  uint64_t draw = 0;
+  std::vector<TrainingSequence> sequences;
+  for (int i = 0; i < count; ++i) {
+    std::vector<uint32_t> prompt(1 + rng.Below(20, draw++)), completion(1 + rng.Below(30, draw++));
+    for (uint32_t& token : prompt) token = rng.Below(99, draw++);
+    for (uint32_t& token : completion) token = rng.Below(99, draw++);
+    sequences.push_back(MakeSequence(prompt, completion));
+  }
+  return sequences;
+}
+
+// What a policy and a critic learn together, without the sampling around it.
+class ActorCritic : public SequenceLoss {
+ public:
+  explicit ActorCritic(Critic* critic) : critic_(*critic) {}
+  void Begin(absl::Span<const TrainingSequence* const>) override { critic_.Repack(); }
+  TokenQuery query() const override { return {.tap_layer = critic_.tap_layer()}; }
+  at::Tensor Of(const std::vector<size_t>&, const MicroBatch& micro,
+                const TokenStates& states) override {
+    const at::Tensor values = critic_.Values(micro, states);
+    return states.logprobs.sum() * -0.01 + (values - 1).square().sum() * 0.01;
+  }
+
+ private:
+  Critic& critic_;
+};
+
+struct Outcome {
+  std::vector<double> losses, norms;
+  std::vector<float> weights;  // rank 0's
+  TokenValues reference, values;
+};
+
+enum Kind { kFineTuning, kPpo, kAdapters };
+
+// Three optimizer steps and, but for a fine-tuning, the scores before each of them.
+Outcome Learn(Parallel& parallel, const ModelCase& of, Kind kind, bool recompute, bool sharded,
+              int64_t micro_batch_tokens) {
+  ModelMemory memory = {.recompute = recompute};
+  if (sharded) memory.shard_group = &parallel;
+  const RandomWeights weights = MakeRandomWeights(OddConfig(of.tied), 1);
+  const std::unique_ptr<Transformer> model = Load(weights, of, memory);
+  const std::unique_ptr<Transformer> reference = Load(weights, of, memory, /*trainable=*/false);
+  if (kind == kAdapters) model->AddAdapters(3, 6, 1);
+  Critic critic(*model, 2, /*detach=*/false, 7);
+  EXPECT_TRUE(critic.Load(weights.manifest, weights.bytes).ok());
+  TrainingSettings training;
+  training.set_max_grad_norm(0.3);
+  auto update = PolicyUpdate::Create(model.get(), &parallel, training, micro_batch_tokens,
+                                     kind == kPpo ? critic.Trained() : TrainedTensors());
+  ActorCritic loss(&critic);
+  Outcome out;
+  for (int step = 0; step < 3; ++step) {
+    const std::vector<TrainingSequence> sequences = SomeSequences(7, step);
+    std::vector<const TrainingSequence*> batch;
+    for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+    if (kind == kPpo) {
+      critic.Repack();
+      const TokenHead head = [&](const MicroBatch& micro, const TokenStates& states) {
+        return critic.Values(micro, states);
+      };
+      EXPECT_TRUE(
+          ScoreTokens(*reference, parallel, batch, micro_batch_tokens, {}, &out.reference).ok());
+      EXPECT_TRUE(ScoreTokens(*model, parallel, batch, micro_batch_tokens,
+                              {.logprobs = false, .tap_layer = critic.tap_layer()}, nullptr, head,
+                              &out.values)
+                      .ok());
+    }
+    auto result = update->Step(batch, 1e-3, kind == kPpo ? &loss : nullptr);
+    EXPECT_TRUE(result.ok()) << result.status();
+    if (!result.ok()) return out;
+    out.losses.push_back(result->loss);
+    out.norms.push_back(result->grad_norm);
+  }
+  for (const auto& [name, tensor] : model->MergedWeights()) {
+    const at::Tensor values = tensor.to(at::kFloat).contiguous();
+    const float* from = values.const_data_ptr<float>();
+    out.weights.insert(out.weights.end(), from, from + values.numel());
+  }
+  return out;
+}
+
+Outcome LearnAsRanks(int world, const ModelCase& of, Kind kind, bool sharded,
+                     int64_t micro_batch_tokens) {
+  Outcome out;
+  std::stop_source stop;
+  AsRanks(world, &stop, [&](Parallel& parallel) {
+    Outcome mine = Learn(parallel, of, kind, /*recompute=*/false, sharded, micro_batch_tokens);
+    if (parallel.rank() == 0) out = std::move(mine);
+  });
+  return out;
+}
+
+double Distance(const std::vector<float>& a, const std::vector<float>& b) {
+  EXPECT_EQ(a.size(), b.size());
+  double difference = 0, norm = 0;
+  for (size_t i = 0; i < std::min(a.size(), b.size()); ++i) {
+    difference += std::pow(double{a[i]} - b[i], 2);
+    norm += std::pow(double{a[i]}, 2);
+  }
+  return std::sqrt(difference / norm);
+}
+
+void ExpectNear(const Outcome& a, const Outcome& b, double tolerance) {
+  ASSERT_EQ(a.losses.size(), 3u);
+  ASSERT_EQ(b.losses.size(), 3u);
+  for (int step = 0; step < 3; ++step) {
+    EXPECT_NEAR(a.losses[step] / b.losses[step], 1, tolerance);
+    EXPECT_NEAR(a.norms[step] / b.norms[step], 1, tolerance);
+  }
+  EXPECT_LT(Distance(a.weights, b.weights), tolerance);
+  ASSERT_EQ(a.values.size(), b.values.size());
+  EXPECT_EQ(a.reference, b.reference);
+  for (size_t i = 0; i < a.values.size(); ++i) {
+    EXPECT_LT(Distance(a.values[i], b.values[i]), tolerance * 10);
+  }
+}
+
+TEST(ShardedUpdateTest, RanksThatDivideAModelLearnAsThoseThatHoldAllOfIt) {
+  for (int world = 1; world <= 4; ++world) {
+    for (Kind kind : {kFineTuning, kPpo, kAdapters}) {
+      for (bool tied : {true, false}) {
+        SCOPED_TRACE(testing::Message() << world << " ranks, kind " << kind << ", tied " << tied);
+        const ModelCase of = {.tied = tied};
+        // A few micro-batches a rank, and not as many for each.
+        ExpectNear(LearnAsRanks(world, of, kind, /*sharded=*/true, 60),
+                   LearnAsRanks(world, of, kind, /*sharded=*/false, 60), 1e-5);
+      }
+    }
+  }
+}
+
+// Two numbers have the same sum in any order, and one micro-batch a rank is one sum.
+TEST(ShardedUpdateTest, TwoRanksGiveTheSameBitsWhereSumsAllowIt) {
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    const ModelCase of = {.tied = false, .dtype = dtype};
+    const Outcome shards = LearnAsRanks(2, of, kFineTuning, true, 10000);
+    const Outcome whole = LearnAsRanks(2, of, kFineTuning, false, 10000);
+    EXPECT_EQ(shards.losses, whole.losses);
+    if (dtype == Dtype::kBf16) {
+      EXPECT_LT(Distance(shards.weights, whole.weights), 4e-3);  // whole are not rounded
+    } else {
+      EXPECT_LT(Distance(shards.weights, whole.weights), 1e-7);  // the norm's sum is another
+    }
+  }
+}
+
+TEST(ShardedUpdateTest, RecomputedLayersGiveTheSameBits) {
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  for (Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    for (Kind kind : {kFineTuning, kPpo, kAdapters}) {
+      for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+        const ModelCase of = {.backend = backend, .dtype = dtype};
+        const Outcome kept = Learn(*single, of, kind, false, false, 60);
+        const Outcome recomputed = Learn(*single, of, kind, true, false, 60);
+        EXPECT_EQ(kept.losses, recomputed.losses);
+        EXPECT_EQ(kept.norms, recomputed.norms);
+        EXPECT_EQ(kept.weights, recomputed.weights);
+      }
+    }
+  }
+}
+
+TEST(ShardedUpdateTest, OneRankOfTheLibTorchBackendWorksToo) {
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  const ModelCase of = {.backend = Backend::kTorchCpu};
+  ExpectNear(Learn(*single, of, kPpo, false, true, 60), Learn(*single, of, kPpo, false, false, 60),
+             1e-5);
+}
+
+// Bytes that this process has allocated and not freed.
+double AllocatedBytes() {
+  const struct mallinfo2 info = ::mallinfo2();
+  return static_cast<double>(info.uordblks) + static_cast<double>(info.hblkhd);
+}
+
+// What two ranks hold after an optimizer step, in bytes of one parameter of the model.
+double BytesOfAParameter(bool sharded) {
+  ModelConfig config = SmallConfig();
+  config.hidden_size = 128;
+  config.intermediate_size = 512;
+  config.num_layers = 12;
+  const RandomWeights weights = MakeRandomWeights(config, 1);
+  const std::vector<TrainingSequence> sequences = SomeSequences(2, 1);
+  const double before = AllocatedBytes();
+  double after = 0;
+  std::stop_source stop;
+  AsRanks(2, &stop, [&](Parallel& parallel) {
+    ModelMemory memory;
+    if (sharded) memory.shard_group = &parallel;
+    Transformer model(config, Dtype::kBf16, Backend::kCpuKernels, memory);
+    ASSERT_TRUE(model.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+    auto update = PolicyUpdate::Create(&model, &parallel, TrainingSettings(), 60);
+    ASSERT_TRUE(update->Step({&sequences[0], &sequences[1]}, 1e-3).ok());
+    float one = 1;
+    for (int i = 0; i < 2; ++i) {  // nobody is in the step any more, and nobody leaves yet
+      if (i == 1 && parallel.rank() == 0) after = AllocatedBytes();
+      ASSERT_TRUE(parallel.AllReduceSum(absl::MakeSpan(&one, 1)).ok());
+    }
+  });
+  return (after - before) / (static_cast<double>(weights.bytes.size()) / 4);
+}
+
+// As cli/commands/memory_estimate.h plans: 16 bytes for what is trained, 4 for the compute copies.
+TEST(ShardedUpdateTest, TwoRanksThatDivideAModelTakeTheMemoryOfOneModelTogether) {
+  EXPECT_NEAR(BytesOfAParameter(/*sharded=*/false), 2 * 20, 4);
+  // And a packed layer of twelve on each rank.
+  EXPECT_NEAR(BytesOfAParameter(/*sharded=*/true), 16 + 2 * 4 / 12.0, 2);
+}
+
+}  // namespace
+}  // namespace reckon
