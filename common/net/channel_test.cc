@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "absl/strings/str_cat.h"
+#include "common/testing/await.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
@@ -32,7 +33,7 @@ TEST(Channel, NoChannelLeadsThroughAProxy) {
   const auto stub =
       Coordinator::NewStub(*MakeChannel(absl::StrCat("127.0.0.1:", port), Security::PlainText()));
   grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(20));
+  SetDeadline(&context, kPatience);
   GetStatusReply reply;
   EXPECT_EQ(stub->GetStatus(&context, {}, &reply).error_code(), grpc::StatusCode::UNIMPLEMENTED);
   server->Shutdown();

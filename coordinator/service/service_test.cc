@@ -61,7 +61,7 @@ class ServiceTest : public ::testing::Test {
                                                               Reply*),
                     const Request& request, Reply* reply) {
     grpc::ClientContext context;
-    SetDeadline(&context, absl::Seconds(20));
+    SetDeadline(&context, kPatience);
     return FromGrpc((stub.get()->*method)(&context, request, reply));
   }
   absl::Status Publish(uint64_t version) {
@@ -231,7 +231,7 @@ TEST_F(ServiceTest, AStreamPastItsWindowIsAcknowledgedInOrder) {
   LeaseReply leases;
   ASSERT_TRUE(Call(&Coordinator::Stub::Lease, WantLease("a", 1000), &leases).ok());
   grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(20));
+  SetDeadline(&context, kPatience);
   auto stream = stub->Submit(&context);
   std::thread writer([&] {
     for (uint32_t sample = 0; sample < 1000; ++sample) {
@@ -255,7 +255,7 @@ TEST_F(ServiceTest, AStreamPastItsWindowIsAcknowledgedInOrder) {
 
 TEST_F(ServiceTest, AStreamPastItsWindowOfBytesContinuesWhenTheyAreAcknowledged) {
   grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(60));
+  SetDeadline(&context, kPatience);
   auto stream = stub->Submit(&context);
   std::thread writer([&] {
     SubmitRequest request;
@@ -281,7 +281,7 @@ TEST_F(ServiceTest, AnActorHasFewStreams) {
   // Opens a stream of an actor; false: it was ended instead of acknowledging the first message.
   const auto open = [&](const std::string& actor) {
     Stream& stream = *streams.emplace_back(std::make_unique<Stream>());
-    SetDeadline(&stream.context, absl::Seconds(20));
+    SetDeadline(&stream.context, kPatience);
     stream.call = stub->Submit(&stream.context);
     SubmitReply reply;
     return stream.call->Write(SubmitOf(actor, 1, MakeRollout("p", 0, 0, 0))) &&
@@ -301,7 +301,7 @@ TEST_F(ServiceTest, AnActorHasFewStreams) {
 
 TEST_F(ServiceTest, AStreamIsOfOneActor) {
   grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(20));
+  SetDeadline(&context, kPatience);
   auto stream = stub->Submit(&context);
   stream->Write(SubmitOf("a", 1, MakeRollout("p", 0, 0, 0)));
   stream->Write(SubmitOf("b", 1, MakeRollout("p", 0, 0, 0)));
@@ -358,7 +358,7 @@ TEST_F(ServiceTest, AFailedSyncIsNeverAcknowledgedAndEndsTheCoordinator) {
   ASSERT_TRUE(Call(&Coordinator::Stub::Lease, WantLease("a", 1), &leases).ok());
   store.Break();
   grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(10));
+  SetDeadline(&context, kPatience);
   auto stream = stub->Submit(&context);
   stream->Write(SubmitOf("a", leases.leases(0).id(), MakeRollout("p", 0, 0, 0)));
   SubmitReply reply;

@@ -34,7 +34,7 @@ def scale(config):
     for name, process in others.items():
         process.send_signal(signal.SIGTERM)
     for name, process in others.items():
-        expect(process.wait(30) == 0, f"the {name} actor left with status {process.returncode}", train)
+        expect(process.wait(300) == 0, f"the {name} actor left with status {process.returncode}", train)
     expect(train.process.poll() is None, "the run ended before the actors left", train)
     train.finish()
     state = subprocess.run([BIN / "reckon-coordinator", "--dump_state", "--store",
@@ -85,7 +85,7 @@ def main():
             first.wait_phase("round 1", done=4)
             first.interrupt()
             refused = Train(config)
-            expect(refused.process.wait(30) != 0, "an existing run was started over", refused)
+            expect(refused.process.wait(300) != 0, "an existing run was started over", refused)
             resumed = Train(config, "--resume").finish()
             expect(final_weights(resumed.run_dir) == expected,
                    "an interrupted and resumed run gave other weights", resumed)

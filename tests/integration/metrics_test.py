@@ -64,7 +64,7 @@ def free_port():
         return s.getsockname()[1]
 
 
-def get(url, timeout=10):
+def get(url, timeout=120):
     with urllib.request.urlopen(url, timeout=timeout) as reply:
         return reply.read().decode()
 
@@ -154,7 +154,7 @@ class Run(Processes):
     def probe(self, role, service):
         tool = BIN.parent / "tests/reckon-health-probe"
         return subprocess.run([tool, self.health[role], service], capture_output=True, text=True,
-                              timeout=30).stdout.strip()
+                              timeout=120).stdout.strip()
 
 
 # ---- 1. names ----
@@ -281,16 +281,18 @@ def check_prometheus(run, api):
     for role in ROLES:  # names, units and help; the leader's scalars keep the names of metrics.jsonl
         if role != "learner":
             promtool("check", "metrics", input=run.page(role))
-    begin = time.time()
     run.await_value("two minutes' rates", lambda: query(api, 'rate(reckon_step[1m]) > 0')
                     and query(api, "reckon:waited_for:ratio_rate2m"))
-    # Rates over ten seconds need the scrapes of some of them.
-    time.sleep(max(0, 6 - (time.time() - begin)))
-    empty = []
-    for where, expr in queries():
-        if not query(api, expr) and not any(expr.startswith(name) for name in MAY_BE_EMPTY):
-            empty.append(f"{where}: {expr}")
-    check(not empty, "queries without data:\n" + "\n".join(empty))
+
+    def empty():
+        return [f"{where}: {expr}" for where, expr in queries()
+                if not query(api, expr) and not any(expr.startswith(name) for name in MAY_BE_EMPTY)]
+
+    # Rates over ten seconds need a scrape of every role at either end.
+    try:
+        run.await_value("data for every query", lambda: not empty())
+    except AssertionError as error:
+        raise AssertionError(f"{error}; queries without data:\n" + "\n".join(empty())) from error
     groups = json.loads(get(f"{api}/rules"))["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     check(len(rules) > 20, f"{len(rules)} rules are loaded")

@@ -120,7 +120,7 @@ class Run:
                  "--listen", f"{self.everywhere}:7072"),
                 ("actor0", "reckon-actor", "--coordinator", "coordinator.test:7070", "--name", "x")):
             self.start(host, program, *options)
-            expect(self.processes.pop(host).wait(30) == 78, f"{program} did not refuse plain text")
+            expect(self.processes.pop(host).wait(LIMIT) == 78, f"{program} did not refuse plain text")
             last = (self.folder / f"{host}.log").read_text().splitlines()[-1]
             expect("plain text is for loopback only" in last, f"{program} said: {last}")
 

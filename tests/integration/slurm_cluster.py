@@ -100,7 +100,7 @@ class SlurmCluster:
 
     def __exit__(self, *_):
         subprocess.run(["scancel", "--quiet", f"--user={os.geteuid()}"], stderr=subprocess.DEVNULL, timeout=120)
-        deadline = time.time() + 60
+        deadline = time.time() + 300
         while self.queue() and time.time() < deadline:
             time.sleep(0.2)
         for daemon in reversed(self.daemons):
@@ -116,7 +116,7 @@ class SlurmCluster:
         log = open(self.folder / f"{command[0]}.out", "ab")
         self.daemons.append(subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log))
 
-    def wait(self, what, ready, timeout=30):
+    def wait(self, what, ready, timeout=300):
         deadline = time.time() + timeout
         while not ready():
             if time.time() > deadline or any(daemon.poll() is not None for daemon in self.daemons):

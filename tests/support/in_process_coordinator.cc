@@ -6,6 +6,7 @@
 #include "common/net/channel.h"
 // Last.
 #include "common/base/log.h"
+#include "common/testing/await.h"
 
 namespace reckon {
 namespace {
@@ -15,7 +16,7 @@ Reply Call(Coordinator::Stub* stub,
            grpc::Status (Coordinator::Stub::*method)(grpc::ClientContext*, const Request&, Reply*),
            const Request& request) {
   grpc::ClientContext context;
-  SetDeadline(&context, absl::Seconds(20));
+  SetDeadline(&context, kPatience);
   context.set_wait_for_ready(true);
   Reply reply;
   const absl::Status status = FromGrpc((stub->*method)(&context, request, &reply));
@@ -125,7 +126,7 @@ std::map<std::string, GetSelectionReply> InProcessCoordinator::selections() {
     GetSelectionRequest request;
     request.set_name(name);
     grpc::ClientContext context;
-    SetDeadline(&context, absl::Seconds(20));
+    SetDeadline(&context, kPatience);
     auto reader = stub_->GetSelection(&context, request);
     for (GetSelectionReply part; reader->Read(&part);) {
       const bool complete = part.complete();

@@ -12,7 +12,7 @@ class InProcessCoordinatorTest : public testing::Test {
  protected:
   absl::Status AskStatus() {
     grpc::ClientContext context;
-    SetDeadline(&context, absl::Seconds(20));
+    SetDeadline(&context, kPatience);
     GetStatusReply reply;
     return FromGrpc(stub_->GetStatus(&context, {}, &reply));
   }

@@ -392,7 +392,7 @@ TEST_F(Transfer, RangesOutsideTheVersionAreInvalid) {
     request.set_first_chunk(first);
     request.set_num_chunks(count);
     grpc::ClientContext context;
-    SetDeadline(&context, absl::Seconds(10));
+    SetDeadline(&context, kPatience);
     auto reader = stub->FetchChunks(&context, request);
     WeightChunk chunk;
     EXPECT_FALSE(reader->Read(&chunk));

@@ -1,7 +1,6 @@
 #include <gtest/gtest.h>
 #include <pthread.h>
 
-#include <chrono>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "common/base/rng.h"
 #include "common/task/reward/exact_match.h"
 #include "common/task/reward/solution_steps.h"
+#include "common/testing/cpu_time.h"
 
 namespace reckon {
 namespace {
@@ -141,7 +141,7 @@ void* ScoreAll(void*) {
   EXPECT_GE(attempts.size(), 200u);
   for (const Attempt& attempt : attempts) {
     const std::string shown = attempt.completion.substr(0, 60);
-    const auto begin = std::chrono::steady_clock::now();
+    const absl::Duration begin = ThreadCpuTime();
     EXPECT_EQ(VerdictOf(RewardSpec::EXACT_MATCH_STRICT, attempt.completion, "42") == CORRECT,
               attempt.strict)
         << shown;
@@ -149,9 +149,9 @@ void* ScoreAll(void*) {
               attempt.flexible)
         << shown;
     EquationKey(attempt.completion);
-    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-    // 5 ms for each 100 KiB and each of the three, and ten times that for a busy machine.
-    EXPECT_LT(took.count(), 10 * 3 * 0.005 * (1 + attempt.completion.size() / 102400)) << shown;
+    const absl::Duration took = ThreadCpuTime() - begin;
+    // 5 ms for each 100 KiB and each of the three, and ten times that for a slow machine.
+    EXPECT_LT(took, absl::Milliseconds(150) * (1 + attempt.completion.size() / 102400)) << shown;
   }
   return nullptr;
 }
