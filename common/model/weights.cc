@@ -123,7 +123,7 @@ absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span
   Pack();
   if (!trainable) {
     // The caller's bytes may go.
-    for (auto& [table, source] : tables_) {
+    for (auto& [table, source] : sources_.tables) {
       if (table->values.is_alias_of(source)) table->values = table->values.clone();
     }
     // The forward pass reads the packed copies only.
