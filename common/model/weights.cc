@@ -390,7 +390,7 @@ const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) cons
   NamedTensors tensors;
   Cursor cursor = GatherUnit(index, &tensors);
   if (ahead >= first_layer_) {
-    shards_->Prefetch(UnitOf(ahead < config_.num_layers ? ahead : kFinalNorm));
+    shards_->Prefetch(UnitOf(ahead < config_.num_layers ? ahead : int64_t{kFinalNorm}));
   }
   Sources sources;
   BindLayer(&cursor, &gathered_, &sources);
@@ -447,7 +447,7 @@ void TransformerWeights::BeginBackward(int64_t part) const {
 
 void TransformerWeights::EndBackward(int64_t part) const {
   if (!sharded()) return;
-  const int64_t last = first_layer_ == 0 ? kEmbedding : first_layer_;
+  const int64_t last = first_layer_ == 0 ? int64_t{kEmbedding} : first_layer_;
   shards_->EndBackward(UnitOf(part), part == last);
 }
 

@@ -1,6 +1,8 @@
 #include "learner/update/policy_update.h"
 
 #include <ATen/core/Tensor.h>
+#include <ATen/ops/empty.h>
+#include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <c10/core/GradMode.h>
 
@@ -152,10 +154,15 @@ absl::StatusOr<double> PolicyUpdate::NormOverRanks() {
   for (const TrainedTensor& parameter : parameters_) {
     (parameter.sharded ? shards : whole) += std::pow(GlobalNorm(parameter.values.grad()), 2);
   }
-  // In fp32, whose rounding clipping does not notice.
-  auto sum = static_cast<float>(shards);
-  RETURN_IF_ERROR(parallel_.AllReduceSum(absl::MakeSpan(&sum, 1)));
-  return std::sqrt(whole + sum);
+  // In double precision, as the norm of a gradient in one place: clipping then gives the same bits.
+  const at::Tensor mine = at::full({1}, shards, at::kDouble);
+  const at::Tensor all = at::empty({parallel_.world()}, at::kDouble);
+  const std::unique_ptr<PendingCollective> gather = parallel_.AllGather(mine, all);
+  RETURN_IF_ERROR(gather->Wait());
+  for (int rank = 0; rank < parallel_.world(); ++rank) {
+    whole += all.const_data_ptr<double>()[rank];
+  }
+  return std::sqrt(whole);
 }
 
 absl::StatusOr<double> PolicyUpdate::AccumulateGradient(

@@ -183,7 +183,7 @@ TEST(ShardedUpdateTest, TwoRanksGiveTheSameBitsWhereSumsAllowIt) {
     if (dtype == Dtype::kBf16) {
       EXPECT_LT(Distance(shards.weights, whole.weights), 4e-3);  // whole are not rounded
     } else {
-      EXPECT_LT(Distance(shards.weights, whole.weights), 1e-7);  // the norm's sum is another
+      EXPECT_EQ(shards.weights, whole.weights);
     }
   }
 }
@@ -248,7 +248,7 @@ double BytesOfAParameter(bool sharded) {
 TEST(ShardedUpdateTest, TwoRanksThatDivideAModelTakeTheMemoryOfOneModelTogether) {
   EXPECT_NEAR(BytesOfAParameter(/*sharded=*/false), 2 * 20, 4);
   // And a packed layer of twelve on each rank.
-  EXPECT_NEAR(BytesOfAParameter(/*sharded=*/true), 16 + 2 * 4 / 12.0, 2);
+  EXPECT_NEAR(BytesOfAParameter(/*sharded=*/true), 16 + 2 * 4 / 12.0, 3);
 }
 
 }  // namespace
