@@ -320,6 +320,11 @@ void AddBench(CLI::App* app, CoordinatorBenchOptions* coordinator) {
       ->capture_default_str();
   command->add_option("--folder", coordinator->folder, "folder on the disk to measure")
       ->capture_default_str();
+  command
+      ->add_option("--durable-every", coordinator->durable_every,
+                   "batches that one checkpoint covers; with --retention SELECTED they are deleted")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   command->add_option("--retention", coordinator->retention, "as coordinator.retention");
   command->add_flag("--json", coordinator->json, "print one JSON object");
   command->footer(

@@ -16,6 +16,7 @@
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
 #include "common/telemetry/operator_ports.h"
+#include "coordinator/service/read_streams.h"
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
 #include "proto/config.pb.h"
@@ -43,12 +44,12 @@ ABSL_FLAG(uint32_t, lease_ms, Defaults().lease_ms(),
 ABSL_FLAG(uint32_t, max_attempts, Defaults().max_attempts(),
           "failed attempts after which a group is set aside");
 ABSL_FLAG(uint32_t, sync_tick_ms, Defaults().sync_tick_ms(),
-          "milliseconds that a commit waits for more events");
+          "least milliseconds between the beginnings of two commits");
 ABSL_FLAG(uint32_t, max_resident_groups, Defaults().max_resident_groups(),
           "groups of a plan that may be appended and not complete");
 ABSL_FLAG(std::string, retention,
           reckon::CoordinatorSettings::Retention_Name(Defaults().retention()),
-          "ALL: keep every rollout; SELECTED: delete those of durable batches in no selection");
+          "ALL: keep every rollout; SELECTED: delete durable ones that no selection names");
 ABSL_FLAG(uint32_t, rank_timeout_ms, Defaults().rank_timeout_ms(),
           "milliseconds without news of a learner rank after which its group must start again");
 ABSL_FLAG(bool, dump_state, false, "print the counts of the store as text and exit");
@@ -98,7 +99,9 @@ absl::Status DumpState(const Store& store, const CoreOptions& options) {
     ++rollouts;
     return true;
   }));
-  std::cout << core->Status(absl::Now()).DebugString() << "rollouts_stored: " << rollouts
+  GetStatusReply status = core->Status(absl::Now());
+  RETURN_IF_ERROR(AddFinishedPlans(store, &status));
+  std::cout << status.DebugString() << "rollouts_stored: " << rollouts
             << "\nrollouts_evicted: " << core->evicted() << std::endl;
   return core->CheckInvariants();
 }

@@ -153,7 +153,7 @@ absl::Status OfferLoad(const CoordinatorBenchOptions& options, const std::string
         grpc::CreateCustomChannel(address, grpc::InsecureChannelCredentials(), arguments)));
   }
   RETURN_IF_ERROR(PublishVersion(stubs[0].get()));
-  LoadOwner owner(stubs[0].get(), &plan);
+  LoadOwner owner(stubs[0].get(), &plan, options.durable_every);
   std::vector<std::unique_ptr<LoadActor>> actors;
   const double rate = options.rate / options.streams;
   const auto rollouts = static_cast<uint64_t>(rate * options.seconds);

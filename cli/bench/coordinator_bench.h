@@ -17,8 +17,9 @@ struct CoordinatorBenchOptions {
   uint32_t streams = 8;
   uint32_t rollout_bytes = 2048;
   double seconds = 20;
-  std::string folder = ".";  // where the store is made, and removed: the disk that is measured
-  std::string retention;     // ALL or SELECTED; empty: the default
+  std::string folder = ".";    // where the store is made, and removed: the disk that is measured
+  uint32_t durable_every = 4;  // batches that one checkpoint covers
+  std::string retention;       // ALL or SELECTED; empty: the default
   bool json = false;
 };
 

@@ -11,12 +11,14 @@ namespace {
 
 constexpr absl::Duration kPoll = absl::Milliseconds(20);  // between appends
 constexpr absl::Duration kFetchTimeout = absl::Seconds(60);
-constexpr uint64_t kDurableEvery = 4;  // batches
 
 }  // namespace
 
-LoadOwner::LoadOwner(Coordinator::StubInterface* stub, const LoadPlan* plan)
-    : stub_(stub), plan_(plan), client_(stub, /*term=*/0, stop_.get_token()) {
+LoadOwner::LoadOwner(Coordinator::StubInterface* stub, const LoadPlan* plan, uint32_t durable_every)
+    : stub_(stub),
+      plan_(plan),
+      durable_every_(durable_every),
+      client_(stub, /*term=*/0, stop_.get_token()) {
   thread_ = std::thread([this] { status_ = Run(); });
 }
 
@@ -42,7 +44,7 @@ absl::Status LoadOwner::Run() {
     RETURN_IF_ERROR(TakeBatch(batches_, &taken));
     if (!taken) continue;
     RETURN_IF_ERROR(client_.MarkApplied(spec.name(), batches_, /*version=*/0));
-    if (batches_ % kDurableEvery == kDurableEvery - 1) {
+    if (batches_ % durable_every_ == durable_every_ - 1) {
       RETURN_IF_ERROR(client_.MarkDurable(spec.name(), batches_));
     }
     ++batches_;

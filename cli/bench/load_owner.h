@@ -13,12 +13,13 @@
 namespace reckon {
 
 // The owner of a load test's plan, as a learner is: appends groups, takes each batch with its
-// rollouts, and marks it applied, and every fourth one durable. Runs on a thread of its own until
+// rollouts, and marks it applied, and some of them durable. Runs on a thread of its own until
 // Stop.
 class LoadOwner {
  public:
-  // `stub` and `plan` outlive it. Its plan is pinned to nothing; version 0 must be published.
-  LoadOwner(Coordinator::StubInterface* stub, const LoadPlan* plan);
+  // `stub` and `plan` outlive it; version 0 must be published. A checkpoint covers `durable_every`
+  // batches.
+  LoadOwner(Coordinator::StubInterface* stub, const LoadPlan* plan, uint32_t durable_every);
   ~LoadOwner();
 
   // How it ended: CANCELLED after a stop is OK.
@@ -32,6 +33,7 @@ class LoadOwner {
 
   Coordinator::StubInterface* const stub_;
   const LoadPlan* const plan_;
+  const uint32_t durable_every_;
   std::stop_source stop_;
   PlanClient client_;
   std::atomic<uint64_t> batches_ = 0, rollouts_ = 0;

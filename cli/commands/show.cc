@@ -69,7 +69,9 @@ class RunReader {
     NextBatchReply reply;
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(30));
-    RETURN_IF_ERROR(FromGrpc(stub_->NextBatch(&context, request, &reply)));
+    const absl::Status status = FromGrpc(stub_->NextBatch(&context, request, &reply));
+    if (absl::IsNotFound(status)) return std::nullopt;  // evicted: retention SELECTED
+    RETURN_IF_ERROR(status);
     if (!reply.has_header()) return std::nullopt;
     return *std::move(reply.mutable_header());
   }
@@ -107,7 +109,9 @@ class RunReader {
   absl::Status RefreshStatus() {
     grpc::ClientContext context;
     SetDeadline(&context, absl::Seconds(3));
-    return FromGrpc(stub_->GetStatus(&context, GetStatusRequest(), &status_));
+    GetStatusRequest request;
+    request.set_finished_plans(true);
+    return FromGrpc(stub_->GetStatus(&context, request, &status_));
   }
 
   const std::string run_dir_;
@@ -175,16 +179,17 @@ bool IsCorrect(const Rollout& rollout) {
   return !rollout.rewards().empty() && rollout.rewards(0).verdict() == CORRECT;
 }
 
-// The plan asked for, or else the newest that has a batch ("" when there is none).
-absl::StatusOr<std::string> ChoosePlan(const ShowOptions& options, const GetStatusReply& status) {
-  std::string plan, all;
+// The plan asked for, or else the newest that has a batch (none: no plan has).
+absl::StatusOr<PlanStatus> ChoosePlan(const ShowOptions& options, const GetStatusReply& status) {
+  PlanStatus plan;
+  std::string all;
   for (const PlanStatus& candidate : status.plans()) {
     absl::StrAppend(&all, all.empty() ? "" : ", ", candidate.name());
     const bool chosen =
         options.plan.empty() ? candidate.batches_cut() > 0 : candidate.name() == options.plan;
-    if (chosen) plan = candidate.name();
+    if (chosen) plan = candidate;
   }
-  if (!plan.empty() || options.plan.empty()) return plan;
+  if (!plan.name().empty() || options.plan.empty()) return plan;
   return absl::NotFoundError(
       absl::StrCat("--plan ", options.plan, ": the run has no such plan; it has ", all));
 }
@@ -211,13 +216,14 @@ absl::Status Show(const ShowOptions& options, std::stop_token stop) {
     }
   }
 
-  ASSIGN_OR_RETURN(const std::string plan, ChoosePlan(options, reader.status()));
-  if (plan.empty()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const PlanStatus plan, ChoosePlan(options, reader.status()));
+  if (plan.name().empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(std::unique_ptr<Tokenizer> tokenizer, reader.MakeTokenizer());
   uint64_t shown = 0;
-  for (uint64_t batch = 0; shown < options.limit && !stop.stop_requested(); ++batch) {
-    ASSIGN_OR_RETURN(std::optional<BatchHeader> header, reader.Header(plan, batch));
-    if (!header) break;
+  for (uint64_t batch = 0; batch < plan.batches_cut() && shown < options.limit; ++batch) {
+    if (stop.stop_requested()) break;
+    ASSIGN_OR_RETURN(std::optional<BatchHeader> header, reader.Header(plan.name(), batch));
+    if (!header) continue;
     std::vector<RolloutKey> keys;
     for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
     const absl::StatusOr<std::vector<Rollout>> rollouts = reader.plans().Fetch(keys);

@@ -2,21 +2,30 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <memory>
+#include <optional>
 #include <utility>
 #include <vector>
 
 #include "coordinator/core/staleness.h"
+#include "google/protobuf/arena.h"
 
 namespace reckon {
 namespace {
 
 // The next batch with these complete groups; its rollouts are in key order.
-BatchHeader MakeHeader(const PlanState& plan, std::vector<uint64_t> groups,
-                       const std::vector<uint64_t>& set_aside) {
+std::shared_ptr<const BatchHeader> MakeHeader(const PlanState& plan, std::vector<uint64_t> groups,
+                                              const std::vector<uint64_t>& set_aside) {
   // Key order, whatever the order of completion: the learner's sums run in the order of the header,
   // so the same members give the same bits.
   std::sort(groups.begin(), groups.end());
-  BatchHeader header;
+  // On an arena: a batch of 65,536 rollouts is made under the core's lock.
+  struct Held {
+    google::protobuf::Arena arena;
+    BatchHeader* header = google::protobuf::Arena::CreateMessage<BatchHeader>(&arena);
+  };
+  const auto held = std::make_shared<Held>();
+  BatchHeader& header = *held->header;
   header.set_plan(plan.spec().name());
   header.set_batch(plan.record().batches_cut());
   for (uint64_t id : groups) {
@@ -30,17 +39,17 @@ BatchHeader MakeHeader(const PlanState& plan, std::vector<uint64_t> groups,
     }
   }
   header.mutable_set_aside()->Add(set_aside.begin(), set_aside.end());
-  return header;
+  return {held, held->header};
 }
 
-std::optional<BatchHeader> CutInKeyOrder(const PlanState& plan) {
+std::shared_ptr<const BatchHeader> CutInKeyOrder(const PlanState& plan) {
   const StoredPlan& record = plan.record();
   const uint64_t size = plan.spec().groups_per_batch();
   const uint64_t first = record.batches_cut() * size;
   const uint64_t last = std::min(first + size, record.appended_groups());
   // Every group before the frontier is complete or set aside.
-  if (first >= last || plan.frontier() < last) return std::nullopt;
-  if (last < first + size && !record.end_of_plan()) return std::nullopt;
+  if (first >= last || plan.frontier() < last) return nullptr;
+  if (last < first + size && !record.end_of_plan()) return nullptr;
   std::vector<uint64_t> groups, set_aside;
   for (uint64_t id = first; id < last; ++id) {
     (plan.groups().at(id).set_aside ? set_aside : groups).push_back(id);
@@ -65,29 +74,29 @@ std::optional<std::vector<uint64_t>> ChooseCompleteGroups(const PlanState& plan)
                       complete);
 }
 
-std::optional<BatchHeader> CutInCompletionOrder(const PlanState& plan) {
+std::shared_ptr<const BatchHeader> CutInCompletionOrder(const PlanState& plan) {
   const bool all_settled = plan.frontier() >= plan.record().appended_groups();
   // Groups set aside take no place in a batch: the next one lists all of them.
   const auto& aside = plan.unreported_set_aside();
   std::vector<uint64_t> groups;
   if (plan.ready().size() >= plan.spec().groups_per_batch()) {
     std::optional<std::vector<uint64_t>> chosen = ChooseCompleteGroups(plan);
-    if (!chosen.has_value()) return std::nullopt;
+    if (!chosen.has_value()) return nullptr;
     groups = *std::move(chosen);
   } else {
     // A rest smaller than a batch is cut only when nothing can join it any more. It contains every
     // group that is left, so no deadline can be missed and (1) of staleness.h need not be tested.
     groups = plan.ready();
     const bool last = all_settled && plan.record().end_of_plan();
-    if (!last || (groups.empty() && aside.empty())) return std::nullopt;
+    if (!last || (groups.empty() && aside.empty())) return nullptr;
   }
   return MakeHeader(plan, std::move(groups), {aside.begin(), aside.end()});
 }
 
 }  // namespace
 
-std::optional<BatchHeader> CutNextBatch(const PlanState& plan) {
-  if (!plan.open()) return std::nullopt;
+std::shared_ptr<const BatchHeader> CutNextBatch(const PlanState& plan) {
+  if (!plan.open()) return nullptr;
   return plan.in_key_order() ? CutInKeyOrder(plan) : CutInCompletionOrder(plan);
 }
 

@@ -1,7 +1,7 @@
 #ifndef RECKON_COORDINATOR_CORE_BATCH_CUTTER_H_
 #define RECKON_COORDINATOR_CORE_BATCH_CUTTER_H_
 
-#include <optional>
+#include <memory>
 
 #include "coordinator/core/plan_state.h"
 
@@ -15,8 +15,8 @@ namespace reckon {
 //                        first (staleness.h). Plans with max_staleness > 0.
 //
 // The last batch of an ended plan may be short, and has no rollouts at all when every group left
-// was set aside.
-std::optional<BatchHeader> CutNextBatch(const PlanState& plan);
+// was set aside. Null: not decided yet.
+std::shared_ptr<const BatchHeader> CutNextBatch(const PlanState& plan);
 
 // True when the plan has ended or is closed, and every batch that it will have is cut.
 bool NoMoreBatches(const PlanState& plan);

@@ -21,24 +21,31 @@ absl::StatusOr<std::unique_ptr<Core>> Core::Recover(const Store* store, CoreOpti
   return core;
 }
 
-absl::StatusOr<OpenPlanReply> Core::OpenPlan(const OpenPlanRequest& request) {
-  return reckon::OpenPlan(state_, request);
+absl::StatusOr<OpenPlanReply> Core::OpenPlan(const OpenPlanRequest& request, Reads& reads) {
+  reads.Since(state_.forgotten);
+  return reckon::OpenPlan(state_, request, reads);
 }
-absl::StatusOr<AppendGroupsReply> Core::AppendGroups(const AppendGroupsRequest& request) {
-  return reckon::AppendGroups(state_, request);
+absl::StatusOr<AppendGroupsReply> Core::AppendGroups(const AppendGroupsRequest& request,
+                                                     Reads& reads) {
+  reads.Since(state_.forgotten);
+  return reckon::AppendGroups(state_, request, reads);
 }
-absl::StatusOr<std::optional<NextBatchReply>> Core::NextBatch(
-    const NextBatchRequest& request) const {
-  return reckon::NextBatch(state_, request);
+absl::StatusOr<std::optional<NextBatchAnswer>> Core::NextBatch(const NextBatchRequest& request,
+                                                               Reads& reads) {
+  reads.Since(state_.forgotten);
+  return reckon::NextBatch(state_, request, reads);
 }
-absl::Status Core::MarkApplied(const MarkAppliedRequest& request) {
-  return reckon::MarkApplied(state_, request);
+absl::Status Core::MarkApplied(const MarkAppliedRequest& request, Reads& reads) {
+  reads.Since(state_.forgotten);
+  return reckon::MarkApplied(state_, request, reads);
 }
-absl::Status Core::MarkDurable(const MarkDurableRequest& request) {
-  return reckon::MarkDurable(state_, request);
+absl::Status Core::MarkDurable(const MarkDurableRequest& request, Reads& reads) {
+  reads.Since(state_.forgotten);
+  return reckon::MarkDurable(state_, request, reads);
 }
-absl::Status Core::ClosePlan(const ClosePlanRequest& request) {
-  return reckon::ClosePlan(state_, request);
+absl::Status Core::ClosePlan(const ClosePlanRequest& request, Reads& reads) {
+  reads.Since(state_.forgotten);
+  return reckon::ClosePlan(state_, request, reads);
 }
 
 absl::StatusOr<LeaseReply> Core::Lease(const LeaseRequest& request, absl::Time now) {
@@ -51,8 +58,9 @@ absl::StatusOr<RenewLeasesReply> Core::RenewLeases(const RenewLeasesRequest& req
 absl::Status Core::ReturnLeases(const ReturnLeasesRequest& request, absl::Time now) {
   return reckon::ReturnLeases(state_, request, now);
 }
-SubmitReply::Ack Core::Submit(SubmitRequest request, absl::Time now) {
-  return SubmitRollout(state_, std::move(request), now);
+SubmitReply::Ack Core::Submit(Submission& submission, absl::Time now, Reads& reads) {
+  reads.Since(state_.forgotten);
+  return SubmitRollout(state_, submission, now, reads);
 }
 void Core::Tick(absl::Time now) {
   ExpireLeases(state_, now);
@@ -61,11 +69,29 @@ void Core::Tick(absl::Time now) {
   if (!missed.empty() && state_.meta.term_end().empty()) state_.EndTerm(std::move(missed));
 }
 
-absl::Status Core::AppendSelection(const AppendSelectionRequest& request) {
-  RETURN_IF_ERROR(state_.CheckTerm(request.term()));
-  RETURN_IF_ERROR(state_.selections.Append(request, state_.evictions, state_.writes));
+absl::Status Core::AppendSelection(const AppendSelectionRequest& request, Reads& reads) {
+  reads.Since(state_.forgotten);
+  absl::Status status = state_.CheckTerm(request.term());
+  if (status.ok()) {
+    status = state_.selections.Append(request, state_.evictions, reads, state_.writes);
+  }
+  if (reads.wanted()) {
+    // What it will have read must still be stored when it is repeated.
+    if (!reads.holds_evictions()) state_.evictions.Hold();
+    reads.set_holds_evictions(true);
+    return absl::OkStatus();
+  }
+  Abandon(reads);
+  RETURN_IF_ERROR(status);
   for (const RolloutKey& key : request.keys()) state_.evictions.AddMark(key);
   return absl::OkStatus();
+}
+
+void Core::Abandon(Reads& reads) {
+  if (!reads.holds_evictions()) return;
+  reads.set_holds_evictions(false);
+  state_.evictions.Release();
+  if (state_.evictions.ready()) state_.changed |= kEvictionsChanged;
 }
 
 absl::Status Core::PublishWeights(const PublishWeightsRequest& request) {
@@ -141,21 +167,19 @@ absl::StatusOr<BeginTermReply> Core::BeginTerm(const BeginTermRequest& request) 
                      " ranks, and another that it has ", request.world_size(),
                      "; start all of them with the same --world_size"));
   }
-  const absl::StatusOr<std::string> earlier = state_.store->Get(store_keys::Nonce(request.nonce()));
   // A learner group that hangs, is replaced and then wakes up repeats its old call. Without the
-  // record of all nonces it would take the run away from its successor.
-  if (earlier.ok()) {
+  // record of earlier nonces it would take the run away from its successor.
+  if (auto it = state_.nonces.find(request.nonce()); it != state_.nonces.end()) {
     return absl::AbortedError(
-        absl::StrCat("this nonce began term ", *earlier, ", and term ", meta.term(),
+        absl::StrCat("this nonce began term ", it->second, ", and term ", meta.term(),
                      " has begun since: another learner group has taken over"));
   }
-  if (!absl::IsNotFound(earlier.status())) return earlier.status();
   meta.set_term(meta.term() + 1);
   meta.set_term_nonce(request.nonce());
   meta.set_world_size(request.world_size());
   meta.clear_term_end();
   state_.meta_dirty = true;
-  state_.writes.Put(store_keys::Nonce(request.nonce()), absl::StrCat(meta.term()));
+  state_.AddNonce(request.nonce(), meta.term());
   // The keys describe processes of the older term. Ranks that still wait for such keys are tried
   // again because of kKeysChanged, fail the check of their term and end now instead of at their
   // deadline.
@@ -197,21 +221,7 @@ GetStatusReply Core::Status(absl::Time now) const {
   reply.set_newest_version(state_.meta.newest_version());
   *reply.mutable_ledger() = state_.ledger.counts();
   state_.group.List(now, &reply);
-  for (const auto& [name, plan] : state_.plans) {
-    const StoredPlan& record = plan.record();
-    PlanStatus* status = reply.add_plans();
-    status->set_name(name);
-    status->set_appended_groups(record.appended_groups());
-    status->set_complete_groups(record.complete_groups());
-    status->set_samples_accepted(record.samples_accepted());
-    status->set_sampled_tokens(record.sampled_tokens());
-    status->set_batches_cut(record.batches_cut());
-    status->set_batches_applied(record.batches_applied());
-    status->set_end_of_plan(record.end_of_plan());
-    status->set_closed(record.closed());
-    status->set_set_aside_groups(record.set_aside_groups());
-    status->set_last_error(record.last_error());
-  }
+  for (const auto& [name, plan] : state_.plans) *reply.add_plans() = StatusOf(plan.record());
   for (const auto& [name, actor] : state_.leases.actors()) {
     ActorStatus* status = reply.add_actors();
     status->set_name(name);
@@ -229,19 +239,26 @@ QueueCounts Core::CountQueue() const {
   return counts;
 }
 
-void Core::Evict(const EvictedBatch& batch, const std::vector<RolloutKey>& unselected) {
-  std::vector<std::string> deleted;
-  for (const RolloutKey& key : unselected) {
-    // Step 3 of evictions.h: a selection named the rollout after `unselected` was read from the
-    // store.
-    if (state_.evictions.HasUnwrittenMark(key)) continue;
-    deleted.push_back(store_keys::Rollout(key));
-    state_.writes.Delete(deleted.back());
+void Core::Evict(Eviction eviction) {
+  // Step 3 of evictions.h: selections have named rollouts after the store was read. Rare, and the
+  // only case that costs more than a few operations.
+  if (state_.evictions.has_recent_marks()) {
+    Writes kept;
+    for (Writes::Op& op : eviction.deletes.ops) {
+      if (eviction.rollouts->contains(op.key) && state_.evictions.HasRecentMark(op.key)) {
+        eviction.rollouts->erase(op.key);
+      } else {
+        kept.Delete(std::move(op.key));
+      }
+    }
+    eviction.deletes = std::move(kept);
   }
-  state_.writes.Delete(store_keys::Evict(batch.plan, batch.batch));
-  state_.evictions.Evicted(deleted);
-  state_.meta.set_evicted(state_.meta.evicted() + deleted.size());
+  state_.meta.set_evicted(state_.meta.evicted() + eviction.rollouts->size());
   state_.meta_dirty = true;
+  // In front of the other writes, which are few; nothing else of the commit has these keys.
+  eviction.deletes.Append(std::exchange(state_.writes, {}));
+  state_.writes = std::move(eviction.deletes);
+  state_.evictions.Evicted(std::move(eviction.rollouts));
 }
 
 }  // namespace reckon

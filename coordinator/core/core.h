@@ -10,6 +10,9 @@
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
 #include "coordinator/core/core_state.h"
+#include "coordinator/core/plan_events.h"
+#include "coordinator/core/reads.h"
+#include "coordinator/core/submission.h"
 #include "coordinator/store/store.h"
 #include "proto/coordinator.pb.h"
 
@@ -29,8 +32,9 @@ namespace reckon {
 //      TakeWrites()  <-----+    +----->  TakeChanged()
 //      what the disk must get            which waiting calls may have an answer now
 //
-// Because the time and the store are arguments, tests drive it through thousands of random events,
-// expiries and crashes (core_model_test.cc).
+// It never reads the store after Recover: an event that needs a record asks for it and is repeated
+// (reads.h). Because the time and the records are arguments, tests drive it through thousands of
+// random events, expiries and crashes (core_model_test.cc).
 //
 // Owned by one Committer (or a test), which calls it under its lock: not thread-safe. An event that
 // returns an error has changed nothing but the counts of received samples. What an event returns is
@@ -41,24 +45,25 @@ class Core {
   static absl::StatusOr<std::unique_ptr<Core>> Recover(const Store* store, CoreOptions options);
 
   // ---- plans: plan_events.h ----
-  absl::StatusOr<OpenPlanReply> OpenPlan(const OpenPlanRequest& request);
-  absl::StatusOr<AppendGroupsReply> AppendGroups(const AppendGroupsRequest& request);
-  absl::StatusOr<std::optional<NextBatchReply>> NextBatch(const NextBatchRequest& request) const;
-  absl::Status MarkApplied(const MarkAppliedRequest& request);
-  absl::Status MarkDurable(const MarkDurableRequest& request);
-  absl::Status ClosePlan(const ClosePlanRequest& request);
+  absl::StatusOr<OpenPlanReply> OpenPlan(const OpenPlanRequest& request, Reads& reads);
+  absl::StatusOr<AppendGroupsReply> AppendGroups(const AppendGroupsRequest& request, Reads& reads);
+  absl::StatusOr<std::optional<NextBatchAnswer>> NextBatch(const NextBatchRequest& request,
+                                                           Reads& reads);
+  absl::Status MarkApplied(const MarkAppliedRequest& request, Reads& reads);
+  absl::Status MarkDurable(const MarkDurableRequest& request, Reads& reads);
+  absl::Status ClosePlan(const ClosePlanRequest& request, Reads& reads);
 
   // ---- work: lease_events.h, submission.h ----
   absl::StatusOr<LeaseReply> Lease(const LeaseRequest& request, absl::Time now);
   absl::StatusOr<RenewLeasesReply> RenewLeases(const RenewLeasesRequest& request, absl::Time now);
   absl::Status ReturnLeases(const ReturnLeasesRequest& request, absl::Time now);
-  SubmitReply::Ack Submit(SubmitRequest request, absl::Time now);
+  SubmitReply::Ack Submit(Submission& submission, absl::Time now, Reads& reads);
   // Ends the leases whose time is over, and the term when a rank is missed. Called several times a
   // second.
   void Tick(absl::Time now);
 
   // ---- selections, weights, the learner group ----
-  absl::Status AppendSelection(const AppendSelectionRequest& request);
+  absl::Status AppendSelection(const AppendSelectionRequest& request, Reads& reads);
   absl::Status PublishWeights(const PublishWeightsRequest& request);
   // Without a value: not published yet.
   absl::StatusOr<std::optional<GetManifestReply>> GetManifest(const GetManifestRequest& request);
@@ -71,14 +76,20 @@ class Core {
   // Over all plans.
   QueueCounts CountQueue() const;
 
-  // ---- eviction, in three steps: evictions.h ----
+  // ---- eviction, in four steps: evictions.h ----
+  bool HasEviction() const { return state_.evictions.ready(); }
   std::optional<EvictedBatch> NextEviction() { return state_.evictions.Next(); }
-  // `unselected` is what ReadEviction returned for the batch of NextEviction.
-  void Evict(const EvictedBatch& batch, const std::vector<RolloutKey>& unselected);
+  // What ReadEviction returned for the batch of NextEviction.
+  void Evict(Eviction eviction);
+
+  // The event that these are of is not repeated, because the store cannot be read.
+  void Abandon(Reads& reads);
 
   // ---- commit ----
   // Everything to be written since the last call, for one atomic write.
   Writes TakeWrites() { return state_.TakeWrites(); }
+  // They are on the disk.
+  void Committed() { state_.Committed(); }
   bool HasWrites() const {
     return state_.meta_dirty || !state_.writes.empty() || !state_.dirty_plans.empty();
   }

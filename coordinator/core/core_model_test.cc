@@ -64,6 +64,7 @@ class Model {
     for (int i = 0; i < 64; ++i) Commit();  // the evictions that wait
     for (const PlanSpec& spec : specs_) CheckWhole(spec);
     CheckSelected();
+    CloseAll();
     EXPECT_FALSE(selected_.empty());
     EXPECT_GT(core_->evicted(), 0);
     EXPECT_EQ(core_->ledger().mismatched(), 0);
@@ -71,6 +72,27 @@ class Model {
     EXPECT_GT(core_->ledger().expired(), 0);
     EXPECT_GT(core_->ledger().rejected(), 0);
     EXPECT_GT(restarts_, 0);
+  }
+
+  // The run is over, and a checkpoint covers it: what is selected is left, of all plans.
+  void CloseAll() {
+    for (const PlanSpec& spec : specs_) {
+      MarkDurableRequest durable;
+      durable.set_plan(spec.name());
+      durable.set_batch(consumed_[spec.name()] - 1);
+      EXPECT_TRUE(core_->MarkDurable(durable).ok());
+      ClosePlanRequest close;
+      close.set_plan(spec.name());
+      EXPECT_TRUE(core_->ClosePlan(close).ok());
+    }
+    for (int i = 0; i < 256; ++i) Commit();
+    std::set<std::string> selected;
+    for (const RolloutKey& key : selected_) selected.insert(store_keys::Rollout(key));
+    EXPECT_EQ(CountKeys(*store_, "r"), selected.size());
+    CheckSelected();
+    EXPECT_EQ(CountKeys(*store_, "b") + CountKeys(*store_, "v"), 0u);
+    EXPECT_EQ(core_->Status(core_.now()).plans_size(), 0);
+    EXPECT_EQ(core_->ledger().accepted(), selected.size() + core_->evicted());
   }
 
   std::string Summary() { return core_->ledger().ShortDebugString(); }

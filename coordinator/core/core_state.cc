@@ -10,11 +10,15 @@
 #include "coordinator/store/store_keys.h"
 
 namespace reckon {
+namespace {
+
+constexpr size_t kNonces = 1024;
+
+}  // namespace
 
 CoreState::CoreState(const Store* store, CoreOptions options)
     : store(store),
       options(std::move(options)),
-      selections(store),
       weights(store),
       group(store, this->options.rank_timeout) {}
 
@@ -35,16 +39,19 @@ void CoreState::EndTerm(std::string why) {
   changed |= kKeysChanged;
 }
 
-absl::StatusOr<const PlanState*> CoreState::FindPlan(const std::string& name) const {
+absl::StatusOr<std::shared_ptr<PlanState>> CoreState::FindPlan(const std::string& name,
+                                                               Reads& reads) {
   auto it = plans.find(name);
-  if (it != plans.end()) return &it->second;
-  return absl::NotFoundError(absl::StrCat("no plan '", Printable(name), "'"));
-}
-
-absl::StatusOr<PlanState*> CoreState::FindPlan(const std::string& name) {
-  const absl::StatusOr<const PlanState*> plan = std::as_const(*this).FindPlan(name);
-  if (!plan.ok()) return plan.status();
-  return const_cast<PlanState*>(*plan);
+  // Not owned by the pointer.
+  if (it != plans.end()) return std::shared_ptr<PlanState>(std::shared_ptr<void>(), &it->second);
+  const std::optional<std::string>* bytes = reads.Find(store_keys::Plan(name));
+  if (bytes == nullptr) return nullptr;
+  if (!bytes->has_value()) {
+    return absl::NotFoundError(absl::StrCat("no plan '", Printable(name), "'"));
+  }
+  StoredPlan record;
+  if (!record.ParseFromString(**bytes)) return absl::DataLossError("a plan's record is damaged");
+  return std::make_shared<PlanState>(std::move(record));
 }
 
 void CoreState::WriteGroup(const PlanState& plan, const GroupState& group) {
@@ -61,11 +68,11 @@ void CoreState::WriteGroup(const PlanState& plan, const GroupState& group) {
 }
 
 void CoreState::CutBatches(PlanState& plan) {
-  while (std::optional<BatchHeader> header = CutNextBatch(plan)) {
+  while (std::shared_ptr<const BatchHeader> header = CutNextBatch(plan)) {
     // The members are recorded in the commit that also holds the rollout which completed the batch.
     // A learner that restarts is given the same members, however rollouts arrive the second time.
     writes.Put(store_keys::Batch(header->plan(), header->batch()), header->SerializeAsString());
-    plan.AddBatch(*header);
+    plan.AddBatch(std::move(header));
     MarkDirty(plan);
     changed |= kBatchesChanged;
   }
@@ -81,10 +88,42 @@ Writes CoreState::TakeWrites() {
     *meta.mutable_ledger() = ledger.counts();
     writes.Put(store_keys::kMeta, meta.SerializeAsString());
   }
+  for (const std::string& name : dirty_plans) {
+    if (plans.at(name).finished()) finishing.insert(name);
+  }
   dirty_plans.clear();
   meta_dirty = false;
   evictions.WritesTaken();
+  selections.WritesTaken();
   return std::exchange(writes, Writes());
+}
+
+void CoreState::Committed() {
+  evictions.Committed();
+  if (evictions.ready()) changed |= kEvictionsChanged;
+  forgotten += selections.Committed();
+  for (const std::string& name : std::exchange(finishing, {})) {
+    plans.erase(name);
+    plan_order.erase(std::find(plan_order.begin(), plan_order.end(), name));
+    ++forgotten;
+  }
+}
+
+void CoreState::AddNonce(const std::string& nonce, uint64_t term) {
+  nonces[nonce] = term;
+  writes.Put(store_keys::Nonce(nonce), absl::StrCat(term));
+  if (nonces.size() <= kNonces) return;
+  const auto oldest =
+      std::min_element(nonces.begin(), nonces.end(),
+                       [](const auto& a, const auto& b) { return a.second < b.second; });
+  writes.Delete(store_keys::Nonce(oldest->first));
+  nonces.erase(oldest);
+}
+
+void CoreState::RequestEviction(const std::string& plan, uint64_t batch, std::string loose) {
+  if (options.retention != CoordinatorSettings::SELECTED) return;
+  writes.Put(store_keys::Evict(plan, batch), loose);
+  evictions.Add({.plan = plan, .batch = batch, .loose = std::move(loose)});
 }
 
 absl::Status CoreState::CheckInvariants() const {

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "coordinator/core/lease_table.h"
 #include "coordinator/core/ledger.h"
 #include "coordinator/core/plan_state.h"
+#include "coordinator/core/reads.h"
 #include "coordinator/core/rendezvous.h"
 #include "coordinator/core/selections.h"
 #include "coordinator/core/source_tree.h"
@@ -36,18 +38,21 @@ struct CoreOptions {
 
 // What an event changed, as bits: decides which waiting calls are tried again.
 enum Changed : uint32_t {
-  kWorkChanged = 1,     // samples that may be leased
-  kBatchesChanged = 2,  // batches of a plan, or its end
-  kWeightsChanged = 4,  // published weight versions
-  kKeysChanged = 8,     // keys of the rendezvous
+  kWorkChanged = 1,        // samples that may be leased
+  kBatchesChanged = 2,     // batches of a plan, or its end
+  kWeightsChanged = 4,     // published weight versions
+  kKeysChanged = 8,        // keys of the rendezvous
+  kEvictionsChanged = 16,  // batches that may be evicted
 };
 
 // What the coordinator remembers of its run, and what has changed since the last commit. A plain
 // struct that Core owns and passes to the functions that handle events (plan_events.h,
 // lease_events.h, submission.h, evictions.h, recovery.h).
 //
-// Memory: groups from their append until their batch is applied, leases, and a few words for each
-// plan and selection. Everything else is read from the store when it is asked for.
+// Memory is in proportion to work in flight: groups from their append until their batch is applied,
+// leases, plans that are not finished, selections that are not complete, sixteen weight versions
+// and a thousand terms. Everything else is read from the store when it is asked for (reads.h). The
+// store itself is used by recovery and the weight registry alone.
 struct CoreState {
   CoreState(const Store* store, CoreOptions options);
 
@@ -55,9 +60,9 @@ struct CoreState {
   absl::Status CheckTerm(uint64_t term) const;
   // Ends the term: its calls are refused with `why` from now on.
   void EndTerm(std::string why);
-  // NOT_FOUND when no plan has this name.
-  absl::StatusOr<PlanState*> FindPlan(const std::string& name);
-  absl::StatusOr<const PlanState*> FindPlan(const std::string& name) const;
+  // The plan in memory, or a copy of a finished one, for which nothing is left to change. NOT_FOUND
+  // when no plan has this name. Null: its record is wanted.
+  absl::StatusOr<std::shared_ptr<PlanState>> FindPlan(const std::string& name, Reads& reads);
 
   // The plan's record must be written in the next commit.
   void MarkDirty(const PlanState& plan) { dirty_plans.insert(plan.spec().name()); }
@@ -65,8 +70,16 @@ struct CoreState {
   void WriteGroup(const PlanState& plan, const GroupState& group);
   // Cuts every batch of `plan` whose members are decided.
   void CutBatches(PlanState& plan);
+  // With retention SELECTED, asks for the eviction of what a durable or finished plan no longer
+  // needs.
+  void RequestEviction(const std::string& plan, uint64_t batch, std::string loose = "");
   // Returns everything that must reach the disk together, and starts the next commit.
   Writes TakeWrites();
+  // A term begins. Forgets the oldest of more than a thousand nonces: no call is repeated for so
+  // long.
+  void AddNonce(const std::string& nonce, uint64_t term);
+  // What TakeWrites returned is on the disk: forgets what need not be in memory any more.
+  void Committed();
   // INTERNAL unless the ledger's equations hold and leases agree with the samples they hold.
   absl::Status CheckInvariants() const;
 
@@ -75,8 +88,9 @@ struct CoreState {
 
   StoredMeta meta;  // without its ledger, which is `ledger`
   LedgerBook ledger;
-  std::map<std::string, PlanState> plans;
-  std::vector<std::string> plan_order;  // as opened; samples of earlier plans are leased first
+  std::map<std::string, PlanState> plans;  // that are not finished
+  std::vector<std::string> plan_order;     // as opened; samples of earlier plans are leased first
+  uint64_t plans_opened = 0;               // by the run
   LeaseTable leases;
   Selections selections;
   WeightRegistry weights;
@@ -84,10 +98,13 @@ struct CoreState {
   Rendezvous rendezvous;
   LearnerGroup group;
   Evictions evictions;
+  std::map<std::string, uint64_t> nonces;  // of the newest terms, with these
+  uint64_t forgotten = 0;                  // plans and selections; see Reads::Since
 
   // Since the last commit.
   Writes writes;
   std::set<std::string> dirty_plans;
+  std::set<std::string> finishing;  // plans whose last record is in the commit in progress
   bool meta_dirty = false;
   uint32_t changed = 0;  // bits of Changed
 };

@@ -12,8 +12,6 @@
 namespace reckon {
 namespace {
 
-using ::testing::ElementsAre;
-
 class Eviction : public ::testing::Test {
  protected:
   static CoreOptions Options(CoordinatorSettings::Retention retention) {
@@ -68,7 +66,8 @@ TEST_F(Eviction, ADurableBatchKeepsWhatASelectionNames) {
   EXPECT_TRUE(IsStored(Key("p", 0, 1)));
   EXPECT_EQ(core->ledger().accepted(), Stored() + core->evicted());
   EXPECT_EQ(CountKeys(store, "v"), 0u);
-  EXPECT_THAT(core.Batch("p", 0), ElementsAre(0, 1)) << "the record of the batch stays";
+  EXPECT_EQ(CountKeys(store, "b"), 0u);
+  EXPECT_EQ(core->NextBatch(BatchRequest("p", 0)).status().code(), absl::StatusCode::kNotFound);
 }
 
 TEST_F(Eviction, ARepeatedMarkAsksForNothingAgain) {
@@ -144,7 +143,7 @@ TEST_F(Eviction, ARestartRepeatsAnEvictionThatWasNotCommitted) {
   core.Commit();
   const auto batch = core->NextEviction();
   ASSERT_TRUE(batch.has_value());
-  core->Evict(*batch, *ReadEviction(store, *batch));
+  core->Evict(*ReadEviction(store, *batch));
   core.Restart();
   EXPECT_EQ(Stored(), 4u);
   core.Commit();
@@ -159,9 +158,9 @@ TEST_F(Eviction, ASelectionMadeWhileABatchIsReadKeepsItsRollout) {
   core.Commit();
   const auto batch = core->NextEviction();
   ASSERT_TRUE(batch.has_value());
-  const auto unselected = ReadEviction(store, *batch);
+  auto eviction = ReadEviction(store, *batch);
   ASSERT_TRUE(Select(core, "late", Key("p", 1, 1)).ok());
-  core->Evict(*batch, *unselected);
+  core->Evict(*std::move(eviction));
   core.Commit();
   EXPECT_EQ(Stored(), 1u);
   EXPECT_TRUE(IsStored(Key("p", 1, 1)));
@@ -175,12 +174,89 @@ TEST_F(Eviction, ARolloutWhoseDeletionIsBeingWrittenCannotBeSelected) {
   core.Commit();
   const auto batch = core->NextEviction();
   ASSERT_TRUE(batch.has_value());
-  core->Evict(*batch, *ReadEviction(store, *batch));
+  core->Evict(*ReadEviction(store, *batch));
   const Writes in_progress = core->TakeWrites();
   ASSERT_TRUE(IsStored(Key("p", 0, 0)));
   EXPECT_EQ(Select(core, "s", Key("p", 0, 0)).code(), absl::StatusCode::kInvalidArgument);
   ASSERT_TRUE(store.Write(in_progress).ok());
   EXPECT_EQ(Select(core, "s", Key("p", 0, 0)).code(), absl::StatusCode::kInvalidArgument);
+}
+
+// Three batches may be open, one is applied: when the plan is closed, two are cut and not applied,
+// and a group is not complete.
+TEST_F(Eviction, AFinishedPlanKeepsOnlyWhatIsSelected) {
+  CoreHarness core(&store, Options(CoordinatorSettings::SELECTED));
+  ASSERT_TRUE(core->OpenPlan(OpenRequest(MakeSpec("p", 2, 1, 4))).ok());
+  ASSERT_TRUE(core->AppendGroups(AppendRequest("p", 0, 4)).ok());
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(0)).ok());
+  const std::vector<Lease> leases = core.LeaseWork("a", 8);
+  ASSERT_EQ(leases.size(), 4u);
+  for (int i = 0; i < 3; ++i) core.Finish("a", leases[i]);
+  core.Submit("a", leases[3].id(), MakeRollout("p", 3, 1, 0));
+  ASSERT_TRUE(core->MarkApplied(AppliedRequest("p", 0, 0)).ok());
+  core.Commit();
+  EXPECT_EQ(Stored(), 7u);
+  ClosePlanRequest close;
+  close.set_plan("p");
+  ASSERT_TRUE(core->ClosePlan(close).ok());
+  core.Commit();
+  core.Commit();
+  EXPECT_FALSE(IsStored(Key("p", 3, 1))) << "in no batch, and never will be";
+  EXPECT_EQ(Stored(), 6u) << "no checkpoint covers the batches yet";
+  ASSERT_TRUE(Select(core, "kept", Key("p", 1, 0)).ok());
+  ASSERT_TRUE(MarkDurable(core, "p", 0).ok());
+  core.Restart();  // nothing of it was committed
+  ASSERT_TRUE(Select(core, "kept", Key("p", 1, 0)).ok());
+  ASSERT_TRUE(MarkDurable(core, "p", 0).ok());
+  for (int i = 0; i < 4; ++i) core.Commit();
+  EXPECT_EQ(Stored(), 1u);
+  EXPECT_TRUE(IsStored(Key("p", 1, 0)));
+  EXPECT_EQ(CountKeys(store, "b") + CountKeys(store, "v"), 0u);
+  EXPECT_EQ(core->evicted(), 6u);
+  EXPECT_EQ(core->MarkApplied(AppliedRequest("p", 1, 0)).code(),
+            absl::StatusCode::kFailedPrecondition);
+}
+
+TEST_F(Eviction, AChangeFromAllToSelectedEvictsWhatIsDurable) {
+  {
+    CoreHarness core(&store, Options(CoordinatorSettings::ALL));
+    RunPlan(core, "p", 3);
+    RunPlan(core, "q", 1);
+    ASSERT_TRUE(Select(core, "kept", Key("p", 0, 1)).ok());
+    ASSERT_TRUE(MarkDurable(core, "p", 1).ok());
+    core.Commit();
+  }
+  CoreHarness core(&store, Options(CoordinatorSettings::SELECTED));
+  for (int i = 0; i < 4; ++i) core.Commit();
+  EXPECT_EQ(Stored(), 1u + 4 + 4) << "one that is selected, and two batches that are not durable";
+  EXPECT_EQ(core->evicted(), 7u);
+  core.Restart();
+  for (int i = 0; i < 4; ++i) core.Commit();
+  EXPECT_EQ(core->evicted(), 7u);
+}
+
+// The selection has read that the rollout is stored when the rollout is deleted.
+TEST_F(Eviction, WhatASelectionHasReadStaysTrueUntilItIsRepeated) {
+  CoreHarness core(&store, Options(CoordinatorSettings::SELECTED));
+  RunPlan(core, "p", 2);
+  ASSERT_TRUE(MarkDurable(core, "p", 1).ok());
+  core.Commit();
+  AppendSelectionRequest request;
+  request.set_name("s");
+  *request.add_keys() = Key("p", 0, 0);
+  Reads reads;
+  do {
+    ASSERT_TRUE(core->core().AppendSelection(request, reads).ok());
+    ASSERT_TRUE(reads.Load(store).ok());
+  } while (reads.Exists(store_keys::Rollout(request.keys(0))) != true);
+  for (int i = 0; i < 4; ++i) core.Commit();
+  EXPECT_FALSE(IsStored(Key("p", 0, 0)));
+  EXPECT_EQ(Stored(), 4u) << "the next eviction waits for the selection";
+  EXPECT_EQ(core->core().AppendSelection(request, reads).code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(reads.wanted());
+  for (int i = 0; i < 2; ++i) core.Commit();
+  EXPECT_EQ(Stored(), 0u);
 }
 
 TEST_F(Eviction, AnEvictedSampleThatIsSubmittedAgainIsLate) {

@@ -24,42 +24,67 @@ absl::StatusOr<std::set<uint32_t>> SamplesUnder(const Store& store, const std::s
 
 void Evictions::Restore(EvictedBatch batch) {
   waiting_.push_back(std::move(batch));
-  written_ = waiting_.size();
+  written_ = taken_ = waiting_.size();
 }
 
 std::optional<EvictedBatch> Evictions::Next() {
-  deleted_.clear();  // no write is in progress, so they are gone from the store
-  if (written_ == 0) return std::nullopt;
+  if (!ready()) return std::nullopt;
+  reading_ = true;
   return waiting_.front();
 }
 
-void Evictions::Evicted(const std::vector<std::string>& rollouts) {
-  deleted_.insert(rollouts.begin(), rollouts.end());
+void Evictions::Evicted(std::shared_ptr<const absl::flat_hash_set<std::string>> rollouts) {
+  deleted_ = std::move(rollouts);
+  deletion_ = Deletion::kUnwritten;
   waiting_.pop_front();
   --written_;
+  --taken_;
+  reading_ = false;
 }
 
 void Evictions::AddMark(const RolloutKey& rollout) {
   unwritten_marks_.insert(store_keys::Rollout(rollout));
 }
 
-bool Evictions::HasUnwrittenMark(const RolloutKey& rollout) const {
-  return unwritten_marks_.contains(store_keys::Rollout(rollout));
+bool Evictions::HasRecentMark(const std::string& rollout_key) const {
+  return unwritten_marks_.contains(rollout_key) || recent_marks_.contains(rollout_key);
 }
 
 bool Evictions::IsDeleted(const RolloutKey& rollout) const {
-  return deleted_.contains(store_keys::Rollout(rollout));
+  return deleted_ != nullptr && deleted_->contains(store_keys::Rollout(rollout));
+}
+
+void Evictions::Release() {
+  --holds_;
+  if (holds_ == 0 && deletion_ == Deletion::kWritten) deleted_ = nullptr;
 }
 
 void Evictions::WritesTaken() {
-  written_ = waiting_.size();
-  // From here on ReadEviction finds the marks in the store.
+  taken_ = waiting_.size();
+  if (deleted_ != nullptr && deletion_ == Deletion::kUnwritten) deletion_ = Deletion::kTaken;
+  // While step 2 reads, it may see them or not.
+  if (!reading_) recent_marks_.clear();
+  recent_marks_.merge(unwritten_marks_);
   unwritten_marks_.clear();
 }
 
-absl::StatusOr<std::vector<RolloutKey>> ReadEviction(const Store& store,
-                                                     const EvictedBatch& batch) {
-  ASSIGN_OR_RETURN(const std::string bytes, store.Get(store_keys::Batch(batch.plan, batch.batch)));
+void Evictions::Committed() {
+  written_ = taken_;
+  if (!reading_) recent_marks_.clear();  // from here on step 2 finds them in the store
+  if (deleted_ == nullptr || deletion_ != Deletion::kTaken) return;
+  deletion_ = Deletion::kWritten;
+  if (holds_ == 0) deleted_ = nullptr;
+}
+
+absl::StatusOr<Eviction> ReadEviction(const Store& store, EvictedBatch batch) {
+  Eviction eviction;
+  eviction.rollouts = std::make_shared<absl::flat_hash_set<std::string>>();
+  eviction.deletes.Delete(store_keys::Evict(batch.plan, batch.batch));
+  std::string bytes = batch.loose;
+  if (bytes.empty()) {
+    ASSIGN_OR_RETURN(bytes, store.Get(store_keys::Batch(batch.plan, batch.batch)));
+    eviction.deletes.Delete(store_keys::Batch(batch.plan, batch.batch));
+  }
   BatchHeader header;
   if (!header.ParseFromString(bytes)) return absl::DataLossError("a batch's record is damaged");
   std::map<uint64_t, std::set<uint32_t>> groups;
@@ -72,20 +97,23 @@ absl::StatusOr<std::vector<RolloutKey>> ReadEviction(const Store& store,
     ASSIGN_OR_RETURN(groups[group],
                      SamplesUnder(store, store_keys::GroupRollouts(batch.plan, group)));
   }
-  std::vector<RolloutKey> unselected;
+  RolloutKey key;
+  key.set_plan(batch.plan);
   for (const auto& [group, samples] : groups) {
     // One scan a group instead of one read a rollout.
     ASSIGN_OR_RETURN(const std::set<uint32_t> marked,
                      SamplesUnder(store, store_keys::GroupMarks(batch.plan, group)));
+    key.set_group(group);
     for (uint32_t sample : samples) {
       if (marked.count(sample) > 0) continue;
-      RolloutKey& key = unselected.emplace_back();
-      key.set_plan(batch.plan);
-      key.set_group(group);
       key.set_sample(sample);
+      std::string stored = store_keys::Rollout(key);
+      eviction.deletes.Delete(stored);
+      eviction.rollouts->insert(std::move(stored));
     }
   }
-  return unselected;
+  eviction.batch = std::move(batch);
+  return eviction;
 }
 
 }  // namespace reckon

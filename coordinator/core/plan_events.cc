@@ -60,25 +60,55 @@ absl::Status CheckAppend(const CoreState& state, PlanState& plan,
   return absl::OkStatus();
 }
 
+// The plan is closed: no batch will have the rollouts of these groups.
+void EvictLoose(CoreState& state, const PlanState& plan) {
+  BatchHeader loose;
+  for (const auto& [id, group] : plan.groups()) {
+    if (group.in_batch) continue;
+    if (group.set_aside) loose.add_set_aside(id);
+    for (uint32_t sample = 0; sample < group.samples.size() && !group.set_aside; ++sample) {
+      if (group.samples[sample].kind != SampleState::kAccepted) continue;
+      RolloutKey* key = loose.add_rollouts()->mutable_key();
+      key->set_group(id);
+      key->set_sample(sample);
+    }
+  }
+  if (loose.rollouts().empty() && loose.set_aside().empty()) return;
+  state.RequestEviction(plan.spec().name(), plan.record().batches_cut(), loose.SerializeAsString());
+}
+
+// The plan is finished: nobody will take the batches that were cut and not applied.
+void EvictUnused(CoreState& state, const PlanState& plan) {
+  const StoredPlan& record = plan.record();
+  for (uint64_t batch = record.batches_applied(); batch < record.batches_cut(); ++batch) {
+    state.RequestEviction(plan.spec().name(), batch);
+  }
+}
+
 }  // namespace
 
-absl::StatusOr<OpenPlanReply> OpenPlan(CoreState& state, const OpenPlanRequest& request) {
+absl::StatusOr<OpenPlanReply> OpenPlan(CoreState& state, const OpenPlanRequest& request,
+                                       Reads& reads) {
   RETURN_IF_ERROR(state.CheckTerm(request.term()));
   RETURN_IF_ERROR(CheckPlanSpec(request.spec()));
   const std::string& name = request.spec().name();
-  auto it = state.plans.find(name);
-  if (it == state.plans.end()) {
+  absl::StatusOr<std::shared_ptr<PlanState>> plan = state.FindPlan(name, reads);
+  if (reads.wanted()) return OpenPlanReply();
+  if (absl::IsNotFound(plan.status())) {
     StoredPlan record;
     *record.mutable_spec() = request.spec();
-    record.set_opened(state.plan_order.size());
-    it = state.plans.emplace(name, PlanState(std::move(record))).first;
+    record.set_opened(state.plans_opened++);
+    PlanState& opened = state.plans.emplace(name, PlanState(std::move(record))).first->second;
     state.plan_order.push_back(name);
-    state.MarkDirty(it->second);
-  } else if (it->second.spec().SerializeAsString() != request.spec().SerializeAsString()) {
+    state.MarkDirty(opened);
+    return OpenPlanReply();
+  }
+  RETURN_IF_ERROR(plan.status());
+  const StoredPlan& record = (*plan)->record();
+  if (record.spec().SerializeAsString() != request.spec().SerializeAsString()) {
     return absl::AlreadyExistsError(
         absl::StrCat("plan '", name, "' exists with another specification"));
   }
-  const StoredPlan& record = it->second.record();
   OpenPlanReply reply;
   reply.set_appended_groups(record.appended_groups());
   reply.set_next_batch(record.batches_applied());
@@ -86,10 +116,11 @@ absl::StatusOr<OpenPlanReply> OpenPlan(CoreState& state, const OpenPlanRequest& 
   return reply;
 }
 
-absl::StatusOr<AppendGroupsReply> AppendGroups(CoreState& state,
-                                               const AppendGroupsRequest& request) {
+absl::StatusOr<AppendGroupsReply> AppendGroups(CoreState& state, const AppendGroupsRequest& request,
+                                               Reads& reads) {
   RETURN_IF_ERROR(state.CheckTerm(request.term()));
-  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  ASSIGN_OR_RETURN(const std::shared_ptr<PlanState> plan, state.FindPlan(request.plan(), reads));
+  if (plan == nullptr) return AppendGroupsReply();
   RETURN_IF_ERROR(CheckAppend(state, *plan, request));
   const uint64_t known = plan->record().appended_groups();
   const uint64_t end = request.first_group() + request.items_size();
@@ -117,37 +148,45 @@ absl::StatusOr<AppendGroupsReply> AppendGroups(CoreState& state,
   return reply;
 }
 
-absl::StatusOr<std::optional<NextBatchReply>> NextBatch(const CoreState& state,
-                                                        const NextBatchRequest& request) {
-  ASSIGN_OR_RETURN(const PlanState* plan, state.FindPlan(request.plan()));
-  NextBatchReply reply;
-  if (const BatchHeader* header = plan->UnappliedBatch(request.batch())) {
-    *reply.mutable_header() = *header;
-    return reply;
-  }
+absl::StatusOr<std::optional<NextBatchAnswer>> NextBatch(CoreState& state,
+                                                         const NextBatchRequest& request,
+                                                         Reads& reads) {
+  ASSIGN_OR_RETURN(const std::shared_ptr<PlanState> plan, state.FindPlan(request.plan(), reads));
+  if (plan == nullptr) return std::nullopt;
+  NextBatchAnswer answer = {.header = plan->UnappliedBatch(request.batch())};
+  if (answer.header != nullptr) return answer;
   if (request.batch() < plan->record().batches_cut()) {
-    const absl::StatusOr<std::string> bytes =
-        state.store->Get(store_keys::Batch(request.plan(), request.batch()));
-    // Cut and applied within the last commits: its record is still being written.
-    if (absl::IsNotFound(bytes.status())) return std::nullopt;
-    RETURN_IF_ERROR(bytes.status());
-    if (!reply.mutable_header()->ParseFromString(*bytes)) {
-      return absl::DataLossError("a batch's record is damaged");
+    const std::optional<std::string>* bytes =
+        reads.Find(store_keys::Batch(request.plan(), request.batch()));
+    if (bytes == nullptr) return std::nullopt;
+    if (!bytes->has_value()) {
+      if (plan->finished() || request.batch() < plan->record().batches_durable()) {
+        return absl::NotFoundError(
+            absl::StrCat("batch ", request.batch(), " of plan '", request.plan(), "' was evicted"));
+      }
+      // Cut and applied within the last commits: its record is still being written.
+      return std::nullopt;
     }
-    return reply;
+    const auto header = std::make_shared<BatchHeader>();
+    if (!header->ParseFromString(**bytes))
+      return absl::DataLossError("a batch's record is damaged");
+    answer.header = header;
+    return answer;
   }
   // The end is told only after every batch was cut, so a caller that counts batches up sees each of
   // them before it.
   if (!NoMoreBatches(*plan)) return std::nullopt;
-  reply.set_end_of_plan(true);
-  return reply;
+  answer.end_of_plan = true;
+  return answer;
 }
 
-absl::Status MarkApplied(CoreState& state, const MarkAppliedRequest& request) {
+absl::Status MarkApplied(CoreState& state, const MarkAppliedRequest& request, Reads& reads) {
   RETURN_IF_ERROR(state.CheckTerm(request.term()));
-  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  ASSIGN_OR_RETURN(const std::shared_ptr<PlanState> plan, state.FindPlan(request.plan(), reads));
+  if (plan == nullptr) return absl::OkStatus();
   const uint64_t applied = plan->record().batches_applied();
   if (request.batch() < applied) return absl::OkStatus();  // a repeat, or a learner's replay
+  if (plan->finished()) return absl::FailedPreconditionError("the plan is finished");
   if (request.batch() >= plan->record().batches_cut()) {
     return BadRequest("batch ", request.batch(), " is not cut yet");
   }
@@ -165,9 +204,10 @@ absl::Status MarkApplied(CoreState& state, const MarkAppliedRequest& request) {
   return absl::OkStatus();
 }
 
-absl::Status MarkDurable(CoreState& state, const MarkDurableRequest& request) {
+absl::Status MarkDurable(CoreState& state, const MarkDurableRequest& request, Reads& reads) {
   RETURN_IF_ERROR(state.CheckTerm(request.term()));
-  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
+  ASSIGN_OR_RETURN(const std::shared_ptr<PlanState> plan, state.FindPlan(request.plan(), reads));
+  if (plan == nullptr) return absl::OkStatus();
   StoredPlan& record = plan->mutable_record();
   if (request.batch() >= record.batches_applied()) {
     return BadRequest("batch ", request.batch(), " is not applied yet");
@@ -175,21 +215,19 @@ absl::Status MarkDurable(CoreState& state, const MarkDurableRequest& request) {
   if (request.batch() < record.batches_durable()) return absl::OkStatus();  // a repeat
   // Requests for eviction are written in the same commit as the number of durable batches: a
   // restart neither forgets one nor evicts a batch of which no checkpoint knows.
-  if (state.options.retention == CoordinatorSettings::SELECTED) {
-    for (uint64_t batch = record.batches_durable(); batch <= request.batch(); ++batch) {
-      state.writes.Put(store_keys::Evict(request.plan(), batch), "");
-      state.evictions.Add({.plan = request.plan(), .batch = batch});
-    }
+  for (uint64_t batch = record.batches_durable(); batch <= request.batch(); ++batch) {
+    state.RequestEviction(request.plan(), batch);
   }
   record.set_batches_durable(request.batch() + 1);
+  if (plan->finished()) EvictUnused(state, *plan);
   state.MarkDirty(*plan);
   return absl::OkStatus();
 }
 
-absl::Status ClosePlan(CoreState& state, const ClosePlanRequest& request) {
+absl::Status ClosePlan(CoreState& state, const ClosePlanRequest& request, Reads& reads) {
   RETURN_IF_ERROR(state.CheckTerm(request.term()));
-  ASSIGN_OR_RETURN(PlanState * plan, state.FindPlan(request.plan()));
-  if (!plan->open()) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::shared_ptr<PlanState> plan, state.FindPlan(request.plan(), reads));
+  if (plan == nullptr || !plan->open()) return absl::OkStatus();
   // Before Clear: the end of a lease updates its group, which must still be in memory, and the
   // ledger counts the samples as returned.
   ReleaseLeasesOfPlan(state, request.plan());
@@ -197,8 +235,10 @@ absl::Status ClosePlan(CoreState& state, const ClosePlanRequest& request) {
     state.writes.Delete(store_keys::Item(request.plan(), group));
     state.writes.Delete(store_keys::Group(request.plan(), group));
   }
+  EvictLoose(state, *plan);
   plan->Clear();
   plan->mutable_record().set_closed(true);
+  if (plan->finished()) EvictUnused(state, *plan);
   state.MarkDirty(*plan);
   state.changed |= kBatchesChanged;
   return absl::OkStatus();

@@ -1,6 +1,7 @@
 #include "coordinator/core/plan_state.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "common/base/log.h"
 
@@ -14,6 +15,22 @@ bool HasMissing(const GroupState& group) {
 }
 
 }  // namespace
+
+PlanStatus StatusOf(const StoredPlan& record) {
+  PlanStatus status;
+  status.set_name(record.spec().name());
+  status.set_appended_groups(record.appended_groups());
+  status.set_complete_groups(record.complete_groups());
+  status.set_samples_accepted(record.samples_accepted());
+  status.set_sampled_tokens(record.sampled_tokens());
+  status.set_batches_cut(record.batches_cut());
+  status.set_batches_applied(record.batches_applied());
+  status.set_end_of_plan(record.end_of_plan());
+  status.set_closed(record.closed());
+  status.set_set_aside_groups(record.set_aside_groups());
+  status.set_last_error(record.last_error());
+  return status;
+}
 
 GroupState* PlanState::Find(uint64_t group) {
   auto it = groups_.find(group);
@@ -181,7 +198,8 @@ void PlanState::AdvanceFrontier() {
   }
 }
 
-void PlanState::AddBatch(const BatchHeader& header) {
+void PlanState::AddBatch(std::shared_ptr<const BatchHeader> added) {
+  const BatchHeader& header = *added;
   std::set<uint64_t> members;
   // Linear in `ready_`, which holds at most the groups that admission lets start.
   for (const RolloutHeader& rollout : header.rollouts()) members.insert(rollout.key().group());
@@ -195,9 +213,9 @@ void PlanState::AddBatch(const BatchHeader& header) {
   for (uint64_t group : members) {
     if (GroupState* state = Find(group)) state->in_batch = true;
   }
-  unapplied_[header.batch()] = header;
   // A recovered record counts its batches already.
   record_.set_batches_cut(std::max<uint64_t>(record_.batches_cut(), header.batch() + 1));
+  unapplied_[header.batch()] = std::move(added);
 }
 
 std::vector<uint64_t> PlanState::ApplyNextBatch(uint64_t version) {
@@ -206,7 +224,7 @@ std::vector<uint64_t> PlanState::ApplyNextBatch(uint64_t version) {
   record_.set_batches_applied(record_.batches_applied() + 1);
   record_.set_applied_version(version);
   if (it == unapplied_.end()) return dropped;  // the plan is closed: no group is in memory
-  for (const RolloutHeader& rollout : it->second.rollouts()) {
+  for (const RolloutHeader& rollout : it->second->rollouts()) {
     // A header's rollouts are in key order (batch_cutter.cc), so those of one group are adjacent.
     if (dropped.empty() || dropped.back() != rollout.key().group()) {
       dropped.push_back(rollout.key().group());
@@ -215,7 +233,7 @@ std::vector<uint64_t> PlanState::ApplyNextBatch(uint64_t version) {
   for (uint64_t group : dropped) {
     if (groups_.erase(group) > 0) --live_;
   }
-  for (uint64_t group : it->second.set_aside()) {
+  for (uint64_t group : it->second->set_aside()) {
     groups_.erase(group);
     dropped.push_back(group);
   }
@@ -223,9 +241,9 @@ std::vector<uint64_t> PlanState::ApplyNextBatch(uint64_t version) {
   return dropped;
 }
 
-const BatchHeader* PlanState::UnappliedBatch(uint64_t batch) const {
+std::shared_ptr<const BatchHeader> PlanState::UnappliedBatch(uint64_t batch) const {
   auto it = unapplied_.find(batch);
-  return it == unapplied_.end() ? nullptr : &it->second;
+  return it == unapplied_.end() ? nullptr : it->second;
 }
 
 }  // namespace reckon

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -34,6 +35,9 @@ struct QueueCounts {
   uint64_t batches = 0;    // cut and not applied
 };
 
+// What GetStatus tells of a plan.
+PlanStatus StatusOf(const StoredPlan& record);
+
 // The K samples of one prompt. Its life, and who causes each step:
 //
 //   appended              AppendGroups, by the plan's owner
@@ -50,6 +54,8 @@ struct QueueCounts {
 //   durable               MarkDurable, by the owner
 //      |
 //   evicted               with retention SELECTED: what no selection names is deleted (evictions.h)
+//
+// What is in no batch that was applied when the plan is closed is evicted as well.
 //
 // And the life of each of its samples:
 //
@@ -82,6 +88,11 @@ class PlanState {
   const StoredPlan& record() const { return record_; }
   StoredPlan& mutable_record() { return record_; }
   bool open() const { return !record_.closed(); }
+  // Nothing can happen to it any more: it is closed, and a checkpoint covers what was applied. Once
+  // that is on the disk the plan leaves memory; its record is read when a late call names it.
+  bool finished() const {
+    return record_.closed() && record_.batches_durable() == record_.batches_applied();
+  }
 
   // True when a batch is the next groups in key order, false when it is the first complete ones.
   bool in_key_order() const {
@@ -121,10 +132,11 @@ class PlanState {
   void SetAside(GroupState& group);
 
   // ---- batches ----
-  void AddBatch(const BatchHeader& header);
+  void AddBatch(std::shared_ptr<const BatchHeader> header);
   // Applies the next batch at a weight version and returns the groups that have left memory.
   std::vector<uint64_t> ApplyNextBatch(uint64_t version);
-  const BatchHeader* UnappliedBatch(uint64_t batch) const;
+  // Null: not cut, or applied. Shared, so that it is copied into a reply without the core's lock.
+  std::shared_ptr<const BatchHeader> UnappliedBatch(uint64_t batch) const;
 
   // Groups that are neither complete nor set aside.
   uint64_t incomplete() const { return incomplete_; }
@@ -145,7 +157,7 @@ class PlanState {
   std::set<uint64_t> leasable_;  // groups with missing samples, admitted or not
   std::vector<uint64_t> ready_;
   std::set<uint64_t> unreported_;
-  std::map<uint64_t, BatchHeader> unapplied_;
+  std::map<uint64_t, std::shared_ptr<const BatchHeader>> unapplied_;
   uint64_t incomplete_ = 0;
   uint64_t frontier_ = 0;
   uint64_t live_ = 0;  // started groups, not set aside, batch not applied

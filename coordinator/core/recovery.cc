@@ -1,11 +1,13 @@
 #include "coordinator/core/recovery.h"
 
 #include <algorithm>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "coordinator/core/submission.h"
@@ -72,10 +74,36 @@ absl::Status RecoverGroup(const CoreState& state, const PlanState& plan, GroupSt
       });
 }
 
+// With retention SELECTED: batches that became durable while it was ALL.
+absl::Status RequestEvictions(CoreState& state, const PlanState& plan) {
+  if (state.options.retention != CoordinatorSettings::SELECTED) return absl::OkStatus();
+  const std::string& name = plan.spec().name();
+  const uint64_t end =
+      plan.finished() ? plan.record().batches_cut() : plan.record().batches_durable();
+  std::vector<uint64_t> batches;
+  RETURN_IF_ERROR(state.store->Scan(store_keys::Prefix('b', name), "",
+                                    [&](absl::string_view key, absl::string_view) {
+                                      if (store_keys::LastNumber(key) >= end) return false;
+                                      batches.push_back(store_keys::LastNumber(key));
+                                      return true;
+                                    }));
+  for (uint64_t batch : batches) {
+    const absl::Status requested = state.store->Get(store_keys::Evict(name, batch)).status();
+    if (absl::IsNotFound(requested)) {
+      state.RequestEviction(name, batch);
+    } else {
+      RETURN_IF_ERROR(requested);
+    }
+  }
+  return absl::OkStatus();
+}
+
 absl::Status RecoverPlan(CoreState& state, StoredPlan record) {
   const std::string name = record.spec().name();
+  if (PlanState plan(record); plan.finished()) return RequestEvictions(state, plan);
   PlanState& plan = state.plans.emplace(name, PlanState(std::move(record))).first->second;
   state.plan_order.push_back(name);
+  RETURN_IF_ERROR(RequestEvictions(state, plan));
   if (!plan.open()) return absl::OkStatus();
   std::vector<GroupState> groups;
   RETURN_IF_ERROR(ScanMessages<WorkItem>(*state.store, "item", store_keys::Prefix('i', name),
@@ -89,12 +117,21 @@ absl::Status RecoverPlan(CoreState& state, StoredPlan record) {
   const StoredPlan& stored = plan.record();
   for (uint64_t batch = stored.batches_applied(); batch < stored.batches_cut(); ++batch) {
     ASSIGN_OR_RETURN(const std::string bytes, state.store->Get(store_keys::Batch(name, batch)));
-    BatchHeader header;
-    RETURN_IF_ERROR(Parse("batch", bytes, header));
+    const auto header = std::make_shared<BatchHeader>();
+    RETURN_IF_ERROR(Parse("batch", bytes, *header));
     plan.AddBatch(header);
   }
   state.CutBatches(plan);
   return absl::OkStatus();
+}
+
+absl::Status RecoverNonces(CoreState& state) {
+  bool sound = true;
+  RETURN_IF_ERROR(state.store->Scan("e", "", [&](absl::string_view key, absl::string_view value) {
+    sound = absl::SimpleAtoi(value, &state.nonces[std::string(key.substr(1, key.size() - 2))]);
+    return sound;
+  }));
+  return sound ? absl::OkStatus() : absl::DataLossError("the store's nonce is damaged");
 }
 
 }  // namespace
@@ -123,23 +160,28 @@ absl::Status Recover(CoreState& state) {
   }
   state.ledger = LedgerBook::Restored(meta.ledger());
   RETURN_IF_ERROR(state.group.Restore());
-  RETURN_IF_ERROR(state.selections.Restore());
+  RETURN_IF_ERROR(state.selections.Restore(*state.store));
   RETURN_IF_ERROR(state.weights.Restore(
       meta.has_version() ? std::optional<uint64_t>(meta.newest_version()) : std::nullopt));
+  RETURN_IF_ERROR(RecoverNonces(state));
+  // Requests of the past come before those that recovery makes.
+  RETURN_IF_ERROR(state.store->Scan("v", "", [&](absl::string_view key, absl::string_view value) {
+    state.evictions.Restore({.plan = std::string(key.substr(1, key.size() - 10)),
+                             .batch = store_keys::LastNumber(key),
+                             .loose = std::string(value)});
+    return true;
+  }));
   // Collected first, because a callback of Scan must not use the store, which RecoverPlan reads.
   std::vector<StoredPlan> plans;
   RETURN_IF_ERROR(ScanMessages<StoredPlan>(*state.store, "plan", "p", [&](StoredPlan record) {
+    state.plans_opened = std::max<uint64_t>(state.plans_opened, record.opened() + 1);
     plans.push_back(std::move(record));
     return absl::OkStatus();
   }));
   std::sort(plans.begin(), plans.end(),
             [](const StoredPlan& a, const StoredPlan& b) { return a.opened() < b.opened(); });
   for (StoredPlan& record : plans) RETURN_IF_ERROR(RecoverPlan(state, std::move(record)));
-  return state.store->Scan("v", "", [&](absl::string_view key, absl::string_view) {
-    state.evictions.Restore({.plan = std::string(key.substr(1, key.size() - 10)),
-                             .batch = store_keys::LastNumber(key)});
-    return true;
-  });
+  return absl::OkStatus();
 }
 
 }  // namespace reckon

@@ -1,5 +1,7 @@
 #include "coordinator/core/submission.h"
 
+#include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -35,13 +37,9 @@ absl::Status CheckVersions(const CoreState& state, const PlanState& plan, const 
 }
 
 // INVALID_ARGUMENT unless an actor could have produced the rollout for the lease that it names.
-absl::Status CheckSubmission(const CoreState& state, const SubmitRequest& request,
-                             const Rollout& rollout) {
-  RETURN_IF_ERROR(CheckName("actor", request.actor()));
+absl::Status CheckSubmission(const CoreState& state, const PlanState& plan,
+                             const SubmitRequest& request, const Rollout& rollout) {
   const RolloutKey& key = rollout.key();
-  auto it = state.plans.find(key.plan());
-  if (it == state.plans.end()) return BadRequest("no such plan");
-  const PlanState& plan = it->second;
   if (key.group() >= plan.record().appended_groups()) return BadRequest("no such group");
   if (key.sample() >= plan.spec().samples_per_group()) return BadRequest("no such sample");
   if (request.lease() == 0 || request.lease() >= state.meta.next_lease()) {
@@ -68,8 +66,7 @@ absl::Status CheckSubmission(const CoreState& state, const SubmitRequest& reques
 }
 
 SubmitReply::Ack AnswerDuplicate(CoreState& state, const SampleState& accepted,
-                                 const Rollout& rollout) {
-  const SampleState again = AcceptedSample(rollout);
+                                 const SampleState& again) {
   // Two actors that sampled with different versions may differ, and where a version changed in the
   // middle of a sample depended on time; nothing can be said about them. The first copy stays.
   const bool equal = again.version != accepted.version || again.mixed || accepted.mixed ||
@@ -79,33 +76,44 @@ SubmitReply::Ack AnswerDuplicate(CoreState& state, const SampleState& accepted,
                  equal ? "" : "differs from the accepted one at the same weight version");
 }
 
-// A sample of a group that is no longer in memory: compares it with the stored one.
-SubmitReply::Ack AnswerFromStore(CoreState& state, const Rollout& rollout) {
-  Rollout stored;
-  const absl::StatusOr<std::string> bytes = state.store->Get(store_keys::Rollout(rollout.key()));
-  // Absent when the plan was closed before the sample arrived, or when its batch was evicted.
-  if (!bytes.ok() || !stored.ParseFromString(*bytes)) {
-    state.ledger.Late();
-    return MakeAck(SubmitReply::Ack::LATE, "the sample is no longer wanted");
-  }
-  return AnswerDuplicate(state, AcceptedSample(stored), rollout);
+SubmitReply::Ack AnswerLate(CoreState& state, absl::string_view why) {
+  state.ledger.Late();
+  return MakeAck(SubmitReply::Ack::LATE, why);
 }
 
-SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group, SubmitRequest request,
-                        const Rollout& rollout) {
-  const RolloutKey& key = rollout.key();
+SubmitReply::Ack AnswerRejected(CoreState& state, const absl::Status& why) {
+  state.ledger.Rejected();
+  return MakeAck(SubmitReply::Ack::REJECTED, why.message());
+}
+
+// A sample of a group that is no longer in memory: compares it with the stored one.
+SubmitReply::Ack AnswerFromStore(CoreState& state, const Submission& submission, Reads& reads) {
+  const std::optional<std::string>* bytes =
+      reads.Find(store_keys::Rollout(submission.rollout.key()));
+  if (bytes == nullptr) return {};
+  Rollout stored;
+  // Absent when the plan was closed before the sample arrived, or when its batch was evicted.
+  if (!bytes->has_value() || !stored.ParseFromString(**bytes)) {
+    return AnswerLate(state, "the sample is no longer wanted");
+  }
+  return AnswerDuplicate(state, AcceptedSample(stored), submission.sample);
+}
+
+SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group,
+                        Submission& submission) {
+  const RolloutKey& key = submission.rollout.key();
   const SampleState& sample = group.samples[key.sample()];
   // The lease that holds the sample now, which may be another actor's: the first rollout wins.
   const bool leased = sample.kind == SampleState::kLeased;
   if (leased) state.leases.Fulfil(sample.lease, key.sample());
   state.ledger.Accepted(leased);
-  state.leases.CountAccepted(request.actor());
+  state.leases.CountAccepted(submission.request.actor());
   StoredPlan& record = plan.mutable_record();
-  record.set_sampled_tokens(record.sampled_tokens() + CountSampledTokens(rollout));
+  record.set_sampled_tokens(record.sampled_tokens() + submission.sampled_tokens);
   // The bytes as received, so that the actor's serialization is the only one and FetchRollouts can
   // serve them without parsing.
-  state.writes.Put(store_keys::Rollout(key), std::move(*request.mutable_rollout()));
-  plan.Accept(group, key.sample(), AcceptedSample(rollout));
+  state.writes.Put(store_keys::Rollout(key), std::move(*submission.request.mutable_rollout()));
+  plan.Accept(group, key.sample(), submission.sample);
   state.MarkDirty(plan);
   // Only a group that settles can decide a batch, so the other samples of a group cost no attempt
   // to cut.
@@ -113,25 +121,36 @@ SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group, Su
   return MakeAck(SubmitReply::Ack::ACCEPTED);
 }
 
-SubmitReply::Ack AnswerSubmission(CoreState& state, SubmitRequest request, const Rollout& rollout) {
+SubmitReply::Ack AnswerSubmission(CoreState& state, Submission& submission, Reads& reads) {
+  const Rollout& rollout = submission.rollout;
+  if (!submission.readable.ok()) return AnswerRejected(state, submission.readable);
+  absl::Status status = CheckName("actor", submission.request.actor());
+  if (!status.ok()) return AnswerRejected(state, status);
+  const absl::StatusOr<std::shared_ptr<PlanState>> plan =
+      state.FindPlan(rollout.key().plan(), reads);
+  if (reads.wanted()) return {};
+  if (!plan.ok()) return AnswerRejected(state, BadRequest("no such plan"));
   // All checks come first, so that a rejected rollout has changed nothing but a count.
-  if (absl::Status status = CheckSubmission(state, request, rollout); !status.ok()) {
-    state.ledger.Rejected();
-    return MakeAck(SubmitReply::Ack::REJECTED, status.message());
-  }
-  PlanState& plan = state.plans.at(rollout.key().plan());
-  GroupState* group = plan.Find(rollout.key().group());
-  if (group == nullptr) return AnswerFromStore(state, rollout);
+  status = CheckSubmission(state, **plan, submission.request, rollout);
+  if (!status.ok()) return AnswerRejected(state, status);
+  GroupState* group = (*plan)->Find(rollout.key().group());
+  if (group == nullptr) return AnswerFromStore(state, submission, reads);
   const SampleState& sample = group->samples[rollout.key().sample()];
-  if (sample.kind == SampleState::kAccepted) return AnswerDuplicate(state, sample, rollout);
-  if (group->set_aside) {
-    state.ledger.Late();
-    return MakeAck(SubmitReply::Ack::LATE, "the group was set aside");
+  if (sample.kind == SampleState::kAccepted) {
+    return AnswerDuplicate(state, sample, submission.sample);
   }
-  return Accept(state, plan, *group, std::move(request), rollout);
+  if (group->set_aside) return AnswerLate(state, "the group was set aside");
+  return Accept(state, **plan, *group, submission);
 }
 
 }  // namespace
+
+void Submission::Parse() {
+  readable = ParseRollout(request.rollout(), &rollout);
+  if (!readable.ok()) return;
+  sample = AcceptedSample(rollout);
+  sampled_tokens = CountSampledTokens(rollout);
+}
 
 SampleState AcceptedSample(const Rollout& rollout) {
   SampleState sample;
@@ -143,20 +162,16 @@ SampleState AcceptedSample(const Rollout& rollout) {
   return sample;
 }
 
-SubmitReply::Ack SubmitRollout(CoreState& state, SubmitRequest request, absl::Time now) {
-  if (CheckName("actor", request.actor()).ok()) state.leases.ActorSeen(request.actor(), now);
+SubmitReply::Ack SubmitRollout(CoreState& state, Submission& submission, absl::Time now,
+                               Reads& reads) {
+  SubmitReply::Ack ack = AnswerSubmission(state, submission, reads);
+  if (reads.wanted()) return ack;
+  const std::string& actor = submission.request.actor();
+  if (CheckName("actor", actor).ok()) state.leases.ActorSeen(actor, now);
   state.meta_dirty = true;  // the ledger changes in every case
-  Rollout rollout;
-  SubmitReply::Ack ack;
-  if (absl::Status status = ParseRollout(request.rollout(), &rollout); status.ok()) {
-    ack = AnswerSubmission(state, std::move(request), rollout);
-  } else {
-    state.ledger.Rejected();
-    ack = MakeAck(SubmitReply::Ack::REJECTED, status.message());
-  }
   // The actor finds its rollout by this key. Acknowledgements carry no other name, because a
   // rollout may be acknowledged on another stream than the one that it was first sent on.
-  *ack.mutable_key() = rollout.key();
+  *ack.mutable_key() = submission.rollout.key();
   return ack;
 }
 

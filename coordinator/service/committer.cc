@@ -33,56 +33,71 @@ Committer::~Committer() {
   thread_.join();
 }
 
-void Committer::Do(Event event, Done done) {
-  absl::Status failure;
-  {
-    absl::MutexLock lock(&mu_);
-    failure = failure_;
-    if (failure.ok()) {
-      const absl::Time now = clock_->Now();
-      event(*core_, now);
-      WakeAfterEvent(now);
-      if (QueueReply(done)) return;
+template <typename Step>
+absl::Status Committer::WithRecords(Step step) {
+  Reads reads;
+  while (true) {
+    {
+      absl::MutexLock lock(&mu_);
+      if (!failure_.ok()) return failure_;
+      step(clock_->Now(), reads);
+      if (!reads.wanted()) return absl::OkStatus();
+    }
+    if (absl::Status loaded = reads.Load(*store_); !loaded.ok()) {
+      absl::MutexLock lock(&mu_);
+      core_->Abandon(reads);
+      return loaded;
     }
   }
-  done(failure);
+}
+
+void Committer::Do(Event event, Done done) {
+  bool queued = false;
+  const absl::Status status = WithRecords([&](absl::Time now, Reads& reads) {
+    mu_.AssertHeld();
+    event(*core_, now, reads);
+    if (reads.wanted()) return;
+    WakeAfterEvent(now);
+    queued = QueueReply(done);
+  });
+  if (!queued) done(status);
 }
 
 void Committer::Await(Changed kind, absl::Duration wait, Attempt attempt, Done done) {
-  absl::Status failure;
-  {
-    absl::MutexLock lock(&mu_);
-    failure = failure_;
-    if (failure.ok()) {
-      const absl::Time now = clock_->Now();
-      // A call that arrives during the shutdown gets the answer of a call whose time is over.
-      const bool last = wait <= absl::ZeroDuration() || waits_ended_;
-      if (!attempt(*core_, now, last)) {
-        waiters_[kind].push_back({.deadline = now + std::min(wait, kMaxWait),
-                                  .attempt = std::move(attempt),
-                                  .done = std::move(done)});
-        return;
-      }
-      WakeAfterEvent(now);
-      if (QueueReply(done)) return;
-    }
-  }
-  done(failure);
+  Try({.kind = kind,
+       .deadline = clock_->Now() + std::min(wait, kMaxWait),
+       .attempt = std::move(attempt),
+       .done = std::move(done)});
 }
 
-void Committer::Submit(SubmitRequest request, const std::shared_ptr<AckSink>& sink) {
-  absl::Status failure;
-  {
-    absl::MutexLock lock(&mu_);
-    failure = failure_;
-    if (failure.ok()) {
-      const absl::Time now = clock_->Now();
-      replies_.acks.emplace_back(sink, core_->Submit(std::move(request), now));
+void Committer::Try(Waiter waiter) {
+  bool queued = false;
+  const absl::Status status = WithRecords([&](absl::Time now, Reads& reads) {
+    mu_.AssertHeld();
+    // A call that arrives during the shutdown gets the answer of a call whose time is over.
+    const bool last = waiter.deadline <= now || waits_ended_;
+    const bool answered = waiter.attempt(*core_, now, last, reads);
+    if (reads.wanted()) return;
+    if (answered) {
       WakeAfterEvent(now);
-      return;
+      queued = QueueReply(waiter.done);
+    } else {
+      waiters_[waiter.kind].push_back(std::move(waiter));
+      queued = true;
     }
-  }
-  sink->Flush(failure);
+  });
+  if (!queued) waiter.done(status);
+}
+
+void Committer::Submit(Submission& submission, const std::shared_ptr<AckSink>& sink) {
+  const absl::Status status = WithRecords([&](absl::Time now, Reads& reads) {
+    mu_.AssertHeld();
+    SubmitReply::Ack ack = core_->Submit(submission, now, reads);
+    if (reads.wanted()) return;
+    replies_.acks.emplace_back(sink, std::move(ack));
+    WakeAfterEvent(now);
+  });
+  if (!status.ok()) sink->Flush(status);
 }
 
 void Committer::EndWaits() {
@@ -108,7 +123,18 @@ void Committer::WakeAfterEvent(absl::Time now) {
 // Batches that are applied and versions that are not the newest are read from the store. A call for
 // one whose record is still to be written waits, and no later event need concern it.
 void Committer::WakeAfterCommit() {
-  Wake(std::exchange(written_, 0) & (kBatchesChanged | kWeightsChanged), clock_->Now());
+  const uint32_t written = std::exchange(written_, 0) & (kBatchesChanged | kWeightsChanged);
+  Wake(written | core_->TakeChanged(), clock_->Now());
+}
+
+// The waiters that Wake could not answer without the store.
+void Committer::TryReading() {
+  std::list<Waiter> reading;
+  {
+    absl::MutexLock lock(&mu_);
+    reading.swap(reading_);
+  }
+  for (Waiter& waiter : reading) Try(std::move(waiter));
 }
 
 void Committer::Wake(uint32_t changed, absl::Time now) {
@@ -116,9 +142,14 @@ void Committer::Wake(uint32_t changed, absl::Time now) {
     bool try_all = (changed & kind) != 0;
     for (auto it = waiters.begin(); it != waiters.end();) {
       const bool last = it->deadline <= now;
-      if ((try_all || last) && it->attempt(*core_, clock_->Now(), last)) {
+      Reads reads;
+      if ((try_all || last) && it->attempt(*core_, clock_->Now(), last, reads) && !reads.wanted()) {
         replies_.done.push_back(std::move(it->done));
         it = waiters.erase(it);
+        continue;
+      }
+      if (reads.wanted()) {
+        reading_.splice(reading_.end(), waiters, it++);
         continue;
       }
       // Every actor asks for the same work: when the first one in line gets none, nobody does.
@@ -128,23 +159,12 @@ void Committer::Wake(uint32_t changed, absl::Time now) {
   }
 }
 
-bool Committer::HasWork() const { return stopping_ || !replies_.empty() || core_->HasWrites(); }
+bool Committer::HasWork() const {
+  return stopping_ || !replies_.empty() || !reading_.empty() || core_->HasWrites();
+}
 
 bool Committer::IsFull() const {
   return stopping_ || core_->WriteBytes() >= kFullBytes || replies_.acks.size() >= kFullAcks;
-}
-
-absl::Status Committer::EvictOneBatch() {
-  std::optional<EvictedBatch> batch;
-  {
-    absl::MutexLock lock(&mu_);
-    batch = core_->NextEviction();
-  }
-  if (!batch.has_value()) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const std::vector<RolloutKey> unselected, ReadEviction(*store_, *batch));
-  absl::MutexLock lock(&mu_);
-  core_->Evict(*batch, unselected);
-  return absl::OkStatus();
 }
 
 bool Committer::PrepareCommit(Writes* writes, Replies* replies) {
@@ -152,9 +172,11 @@ bool Committer::PrepareCommit(Writes* writes, Replies* replies) {
   // Without work the loop still runs fifty times a second: leases expire, and calls that wait get
   // their last attempt.
   mu_.AwaitWithTimeout(absl::Condition(this, &Committer::HasWork), kClockTick);
-  // Replies alone need no sync, so they do not wait for others to join.
+  // Replies alone need no sync, so they do not wait for others to join. Nor does an event after a
+  // pause, or after a write that took longer than the tick: others have joined during that.
   if (core_->HasWrites()) {
-    mu_.AwaitWithTimeout(absl::Condition(this, &Committer::IsFull), options_.sync_tick);
+    mu_.AwaitWithDeadline(absl::Condition(this, &Committer::IsFull), begun_ + options_.sync_tick);
+    begun_ = absl::Now();
   }
   const absl::Time now = clock_->Now();
   core_->Tick(now);
@@ -162,7 +184,7 @@ bool Committer::PrepareCommit(Writes* writes, Replies* replies) {
   const uint32_t changed = core_->TakeChanged();
   changed_ |= changed;
   Wake(changed, now);
-  if (stopping_ && replies_.empty() && !core_->HasWrites()) return false;
+  if (stopping_ && replies_.empty() && reading_.empty() && !core_->HasWrites()) return false;
   *writes = core_->TakeWrites();
   *replies = std::exchange(replies_, {});
   written_ = std::exchange(changed_, 0);
@@ -175,14 +197,14 @@ bool Committer::PrepareCommit(Writes* writes, Replies* replies) {
 
 void Committer::Run() {
   while (true) {
-    // No write is in progress here, as eviction needs.
-    absl::Status status = EvictOneBatch();
+    TryReading();
+    absl::Status status;
     Writes writes;
     Replies replies;
     options_.metrics->activity.Enter(CoordinatorMetrics::kIdle);
     if (!PrepareCommit(&writes, &replies)) return;
     options_.metrics->activity.Enter(CoordinatorMetrics::kCommit);
-    if (status.ok() && !writes.empty()) {
+    if (!writes.empty()) {
       const absl::Time begin = absl::Now();
       status = store_->Write(writes);
       options_.metrics->commit_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
@@ -198,6 +220,7 @@ void Committer::Run() {
     // After an error it is unknown what the store holds (store.h), so nothing more is written to
     // it; from now on Do, Await and Submit answer at once with the failure.
     if (!failure_.ok()) return;
+    core_->Committed();
     WakeAfterCommit();
   }
 }
@@ -229,6 +252,8 @@ void Committer::Fail(const absl::Status& status) {
       for (Waiter& waiter : waiters) replies.done.push_back(std::move(waiter.done));
       waiters.clear();
     }
+    for (Waiter& waiter : reading_) replies.done.push_back(std::move(waiter.done));
+    reading_.clear();
   }
   replies.Send(reply);
   if (options_.on_failure) options_.on_failure(status);

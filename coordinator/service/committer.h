@@ -38,15 +38,19 @@ class AckSink {
 //
 //   RPC threads            event, event, event ...    each runs at once, its reply waits
 //                             |
-//   committer's thread     1. waits for something to write, then sync_tick for others to join
-//                          2. expires leases, evicts one durable batch
+//   committer's thread     1. waits for something to write
+//                          2. expires leases
 //                          3. takes all writes and all replies                    (under the lock)
 //                          4. writes and syncs them as one batch                  (without it)
 //                          5. sends the replies, tries calls that waited for a record of this
 //                             commit; back to 1
 //
 // So no reply tells of anything that a crash could undo. A reply that depends on nothing unwritten
-// is sent at once.
+// is sent at once. What comes during a write is the next commit; where the disk is faster than
+// sync_tick, a commit begins no earlier than that after the one before.
+//
+// The store is read without the lock: an event that wants a record of it is repeated by its
+// caller's thread (core/reads.h).
 //
 // Calls that wait (NextBatch, Lease, GetManifest, Rendezvous) are kept in lists and tried again
 // when an event changes what they wait for; they hold no thread.
@@ -56,13 +60,13 @@ class AckSink {
 // `on_failure` runs once, so that main can end the process.
 class Committer {
  public:
-  using Event = absl::FunctionRef<void(Core& core, absl::Time now)>;
+  using Event = absl::FunctionRef<void(Core& core, absl::Time now, Reads& reads)>;
   using Done = std::function<void(const absl::Status&)>;
   // True: it has its answer. With `last` it must answer with what exists.
-  using Attempt = std::function<bool(Core& core, absl::Time now, bool last)>;
+  using Attempt = std::function<bool(Core& core, absl::Time now, bool last, Reads& reads)>;
 
   struct Options {
-    absl::Duration sync_tick = absl::Milliseconds(2);  // for how long a write waits for others
+    absl::Duration sync_tick = absl::Milliseconds(2);  // between the beginnings of two writes
     std::function<void(const absl::Status&)> on_failure;
     CoordinatorMetrics* metrics = &CoordinatorMetrics::Process();
   };
@@ -76,14 +80,15 @@ class Committer {
   // Runs `attempt` now and, until it is true, whenever `kind` changes; for the last time after
   // `wait`, 30 s at most. Then `done` as above.
   void Await(Changed kind, absl::Duration wait, Attempt attempt, Done done);
-  // Submits a rollout; its acknowledgement goes to `sink` when it is durable.
-  void Submit(SubmitRequest request, const std::shared_ptr<AckSink>& sink);
+  // Submits a rollout that was parsed; its acknowledgement goes to `sink` when it is durable.
+  void Submit(Submission& submission, const std::shared_ptr<AckSink>& sink);
 
   // Answers the waiting calls and lets no call wait any more. Events still run.
   void EndWaits();
 
  private:
   struct Waiter {
+    Changed kind;
     absl::Time deadline;
     Attempt attempt;
     Done done;
@@ -97,10 +102,14 @@ class Committer {
     void Send(const absl::Status& status);
   };
 
+  // Calls `step(now, reads)` under the lock, and again as long as it wants records. An error: the
+  // committer has failed, or a record cannot be read.
+  template <typename Step>
+  absl::Status WithRecords(Step step);
+  void Try(Waiter waiter);
   void Run();
   // Steps 1 to 3; false: it stops.
   bool PrepareCommit(Writes* writes, Replies* replies);
-  absl::Status EvictOneBatch();
   // True when `done` was queued for the next commit.
   bool QueueReply(Done& done) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mu_);
@@ -109,6 +118,7 @@ class Committer {
   void Wake(uint32_t changed, absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeAfterEvent(absl::Time now) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
   void WakeAfterCommit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  void TryReading();
   void Fail(const absl::Status& status);
 
   Store* const store_;
@@ -118,7 +128,8 @@ class Committer {
   absl::Mutex mu_;
   const std::unique_ptr<Core> core_ ABSL_PT_GUARDED_BY(mu_);
   std::map<uint32_t, std::list<Waiter>> waiters_ ABSL_GUARDED_BY(mu_);  // by Changed
-  Replies replies_ ABSL_GUARDED_BY(mu_);                                // of the next commit
+  std::list<Waiter> reading_ ABSL_GUARDED_BY(mu_);  // were tried under the lock and want a record
+  Replies replies_ ABSL_GUARDED_BY(mu_);            // of the next commit
   bool waits_ended_ ABSL_GUARDED_BY(mu_) = false;
   bool stopping_ ABSL_GUARDED_BY(mu_) = false;
   bool committing_ ABSL_GUARDED_BY(mu_) = false;  // a write is in progress
@@ -126,6 +137,7 @@ class Committer {
   uint32_t written_ ABSL_GUARDED_BY(mu_) = 0;     // by those of the commit in progress
   absl::Status failure_ ABSL_GUARDED_BY(mu_);
 
+  absl::Time begun_;  // when the last write began; of the thread
   std::thread thread_;
 };
 

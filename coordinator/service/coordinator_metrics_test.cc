@@ -16,7 +16,7 @@ class CoordinatorMetricsTest : public ::testing::Test {
  protected:
   // The line of a series on the page of /metrics.
   void Expect(const std::string& series, double value) {
-    metrics_.Show(*core_.operator->(), core_.now());
+    metrics_.Show(core_->core(), core_.now());
     EXPECT_THAT(registry_.Text(), HasSubstr(absl::StrCat("\n", series, " ", value, "\n")));
   }
   void Open(const PlanSpec& spec, uint64_t groups) {

@@ -1,5 +1,6 @@
 #include "coordinator/service/read_streams.h"
 
+#include <map>
 #include <string>
 #include <utility>
 
@@ -7,6 +8,7 @@
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
+#include "coordinator/core/plan_state.h"
 #include "coordinator/store/store_keys.h"
 #include "proto/storage.pb.h"
 
@@ -128,6 +130,23 @@ class SelectionStream : public PullStream<GetSelectionReply> {
 };
 
 }  // namespace
+
+absl::Status AddFinishedPlans(const Store& store, GetStatusReply* reply) {
+  std::map<std::string, PlanStatus> plans;
+  bool sound = true;
+  RETURN_IF_ERROR(store.Scan("p", "", [&](absl::string_view, absl::string_view value) {
+    StoredPlan record;
+    sound = record.ParseFromArray(value.data(), static_cast<int>(value.size()));
+    plans[record.spec().name()] = StatusOf(record);
+    return sound;
+  }));
+  if (!sound) return absl::DataLossError("a plan's record is damaged");
+  // Newer than the store's.
+  for (PlanStatus& plan : *reply->mutable_plans()) plans[plan.name()] = std::move(plan);
+  reply->clear_plans();
+  for (auto& [name, plan] : plans) *reply->add_plans() = std::move(plan);
+  return absl::OkStatus();
+}
 
 grpc::ServerWriteReactor<FetchRolloutsReply>* NewFetchStream(const Store* store,
                                                              const FetchRolloutsRequest& request) {

@@ -7,6 +7,11 @@
 
 namespace reckon {
 
+// What only reads the store.
+
+// Adds the plans that the core has no longer, in the order of names. DATA_LOSS: a damaged record.
+absl::Status AddFinishedPlans(const Store& store, GetStatusReply* reply);
+
 // Streams that only read the store, two megabytes a reply. They need neither the core nor its lock,
 // because clients learn of a rollout or selection only when it is durable. A reactor deletes itself
 // when its stream is done; `store` outlives the server.

@@ -25,6 +25,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   self->metrics_ = options.committer.metrics;
   self->committer_ = std::make_unique<Committer>(std::move(core), store, Clock::Real(),
                                                  std::move(options.committer));
+  self->evictor_ = std::make_unique<Evictor>(self->committer_.get(), store);
   self->service_ =
       std::make_unique<CoordinatorService>(self->committer_.get(), store, options.security);
   grpc::ServerBuilder builder;
@@ -41,7 +42,7 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
   self->address_ = address.ToString();
   self->refresh_ = Registry::Process().OnCollect([server = self.get()] {
     server->committer_->Do(
-        [server](Core& core, absl::Time now) { server->metrics_->Show(core, now); },
+        [server](Core& core, absl::Time now, Reads&) { server->metrics_->Show(core, now); },
         [](const absl::Status&) {});
   });
   self->metrics_->activity.SetStarted();
@@ -51,9 +52,10 @@ absl::StatusOr<std::unique_ptr<CoordinatorServer>> CoordinatorServer::Start(Stor
 
 CoordinatorServer::~CoordinatorServer() {
   refresh_ = nullptr;
+  if (committer_ != nullptr) committer_->EndWaits();  // else Shutdown would wait for them
+  evictor_ = nullptr;
   if (server_ == nullptr) return;
   metrics_->activity.SetReady(false);
-  committer_->EndWaits();  // else Shutdown would wait for them
   server_->Shutdown(std::chrono::system_clock::now() + std::chrono::seconds(1));
   server_->Wait();
 }

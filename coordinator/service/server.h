@@ -9,6 +9,7 @@
 #include "absl/status/statusor.h"
 #include "common/net/security.h"
 #include "coordinator/service/committer.h"
+#include "coordinator/service/evictor.h"
 #include "coordinator/service/service.h"
 
 namespace reckon {
@@ -42,6 +43,7 @@ class CoordinatorServer {
 
   std::string address_;
   std::unique_ptr<Committer> committer_;
+  std::unique_ptr<Evictor> evictor_;
   std::unique_ptr<CoordinatorService> service_;
   std::unique_ptr<grpc::Server> server_;
   CoordinatorMetrics* metrics_ = nullptr;

@@ -23,78 +23,86 @@ template <typename Event>
 grpc::ServerUnaryReactor* CoordinatorService::Now(Context* context, Event event) {
   Unary* reactor = context->DefaultReactor();
   auto result = std::make_shared<absl::Status>();
-  committer_->Do([&](Core& core, absl::Time now) { *result = event(core, now); },
-                 [reactor, result](const absl::Status& durable) {
-                   reactor->Finish(ToGrpc(durable.ok() ? *result : durable));
-                 });
-  return reactor;
-}
-
-template <typename Reply, typename Try>
-grpc::ServerUnaryReactor* CoordinatorService::Wait(Context* context, Changed kind, uint32_t wait_ms,
-                                                   Reply* reply, Try attempt) {
-  Unary* reactor = context->DefaultReactor();
-  auto result = std::make_shared<absl::Status>();
-  committer_->Await(
-      kind, absl::Milliseconds(wait_ms),
-      [=](Core& core, absl::Time now, bool last) {
-        // A lease of a caller that has disconnected would block its samples until it expires.
-        if (context->IsCancelled()) {
-          *result = absl::CancelledError("the caller has disconnected");
-          return true;
-        }
-        absl::StatusOr<std::optional<Reply>> answer = attempt(core, now, last);
-        if (!answer.ok()) {
-          *result = answer.status();
-          return true;
-        }
-        // The last attempt without an answer is answered with an empty reply, which the caller
-        // takes for "not yet" and asks again.
-        if (!answer->has_value()) return last;
-        *reply = **std::move(answer);
-        return true;
-      },
+  committer_->Do(
+      [&](Core& core, absl::Time now, Reads& reads) { *result = event(core, now, reads); },
       [reactor, result](const absl::Status& durable) {
         reactor->Finish(ToGrpc(durable.ok() ? *result : durable));
       });
   return reactor;
 }
 
-#define RECKON_EVENT(call) [=](Core& core, absl::Time now) -> absl::Status { return call; }
+template <typename Answer, typename Try, typename Fill>
+grpc::ServerUnaryReactor* CoordinatorService::Wait(Context* context, Changed kind, uint32_t wait_ms,
+                                                   Try attempt, Fill reply) {
+  Unary* reactor = context->DefaultReactor();
+  auto result = std::make_shared<absl::StatusOr<std::optional<Answer>>>(std::nullopt);
+  committer_->Await(
+      kind, absl::Milliseconds(wait_ms),
+      [=](Core& core, absl::Time now, bool last, Reads& reads) {
+        // A lease of a caller that has disconnected would block its samples until it expires.
+        if (context->IsCancelled()) {
+          *result = absl::CancelledError("the caller has disconnected");
+          return true;
+        }
+        *result = attempt(core, now, last, reads);
+        // The last attempt without an answer is answered with an empty reply, which the caller
+        // takes for "not yet" and asks again.
+        return !result->ok() || (*result)->has_value() || last;
+      },
+      [=](const absl::Status& durable) {
+        if (durable.ok() && result->ok() && (*result)->has_value()) reply(***result);
+        reactor->Finish(ToGrpc(durable.ok() ? result->status() : durable));
+      });
+  return reactor;
+}
+
+// Moves an answer that is the reply itself.
+template <typename Reply>
+auto Into(Reply* out) {
+  return [out](Reply& answer) { *out = std::move(answer); };
+}
+
+#define RECKON_EVENT(call) \
+  [=](Core& core, absl::Time now, Reads& reads) -> absl::Status { return call; }
 
 grpc::ServerUnaryReactor* CoordinatorService::OpenPlan(Context* context, const OpenPlanRequest* in,
                                                        OpenPlanReply* out) {
-  return Now(context, RECKON_EVENT(Put(core.OpenPlan(*in), out)));
+  return Now(context, RECKON_EVENT(Put(core.OpenPlan(*in, reads), out)));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::AppendGroups(Context* context,
                                                            const AppendGroupsRequest* in,
                                                            AppendGroupsReply* out) {
-  return Now(context, RECKON_EVENT(Put(core.AppendGroups(*in), out)));
+  return Now(context, RECKON_EVENT(Put(core.AppendGroups(*in, reads), out)));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::NextBatch(Context* context,
                                                         const NextBatchRequest* in,
                                                         NextBatchReply* out) {
-  return Wait(context, kBatchesChanged, in->wait_ms(), out,
-              [in](Core& core, absl::Time, bool) { return core.NextBatch(*in); });
+  return Wait<NextBatchAnswer>(
+      context, kBatchesChanged, in->wait_ms(),
+      [in](Core& core, absl::Time, bool, Reads& reads) { return core.NextBatch(*in, reads); },
+      [out](const NextBatchAnswer& answer) {
+        if (answer.header != nullptr) *out->mutable_header() = *answer.header;
+        out->set_end_of_plan(answer.end_of_plan);
+      });
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::MarkApplied(Context* context,
                                                           const MarkAppliedRequest* in,
                                                           MarkReply*) {
-  return Now(context, RECKON_EVENT(core.MarkApplied(*in)));
+  return Now(context, RECKON_EVENT(core.MarkApplied(*in, reads)));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::MarkDurable(Context* context,
                                                           const MarkDurableRequest* in,
                                                           MarkReply*) {
-  return Now(context, RECKON_EVENT(core.MarkDurable(*in)));
+  return Now(context, RECKON_EVENT(core.MarkDurable(*in, reads)));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::ClosePlan(Context* context,
                                                         const ClosePlanRequest* in, MarkReply*) {
-  return Now(context, RECKON_EVENT(core.ClosePlan(*in)));
+  return Now(context, RECKON_EVENT(core.ClosePlan(*in, reads)));
 }
 
 grpc::ServerWriteReactor<FetchRolloutsReply>* CoordinatorService::FetchRollouts(
@@ -104,14 +112,16 @@ grpc::ServerWriteReactor<FetchRolloutsReply>* CoordinatorService::FetchRollouts(
 
 grpc::ServerUnaryReactor* CoordinatorService::Lease(Context* context, const LeaseRequest* in,
                                                     LeaseReply* out) {
-  return Wait(context, kWorkChanged, in->wait_ms(), out,
-              [in](Core& core, absl::Time now, bool) -> absl::StatusOr<std::optional<LeaseReply>> {
-                absl::StatusOr<LeaseReply> reply = core.Lease(*in, now);
-                if (!reply.ok()) return reply.status();
-                // No work: waits for some instead of making the actor ask again.
-                if (reply->leases_size() == 0 && in->max_samples() > 0) return std::nullopt;
-                return *std::move(reply);
-              });
+  return Wait<LeaseReply>(
+      context, kWorkChanged, in->wait_ms(),
+      [in](Core& core, absl::Time now, bool, Reads&) -> absl::StatusOr<std::optional<LeaseReply>> {
+        absl::StatusOr<LeaseReply> reply = core.Lease(*in, now);
+        if (!reply.ok()) return reply.status();
+        // No work: waits for some instead of making the actor ask again.
+        if (reply->leases_size() == 0 && in->max_samples() > 0) return std::nullopt;
+        return *std::move(reply);
+      },
+      Into(out));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::RenewLeases(Context* context,
@@ -133,7 +143,7 @@ grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* CoordinatorService::Submit(
 grpc::ServerUnaryReactor* CoordinatorService::AppendSelection(Context* context,
                                                               const AppendSelectionRequest* in,
                                                               MarkReply*) {
-  return Now(context, RECKON_EVENT(core.AppendSelection(*in)));
+  return Now(context, RECKON_EVENT(core.AppendSelection(*in, reads)));
 }
 
 grpc::ServerWriteReactor<GetSelectionReply>* CoordinatorService::GetSelection(
@@ -150,8 +160,9 @@ grpc::ServerUnaryReactor* CoordinatorService::PublishWeights(Context* context,
 grpc::ServerUnaryReactor* CoordinatorService::GetManifest(Context* context,
                                                           const GetManifestRequest* in,
                                                           GetManifestReply* out) {
-  return Wait(context, kWeightsChanged, in->wait_ms(), out,
-              [in](Core& core, absl::Time, bool) { return core.GetManifest(*in); });
+  return Wait<GetManifestReply>(
+      context, kWeightsChanged, in->wait_ms(),
+      [in](Core& core, absl::Time, bool, Reads&) { return core.GetManifest(*in); }, Into(out));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::BeginTerm(Context* context,
@@ -163,8 +174,10 @@ grpc::ServerUnaryReactor* CoordinatorService::BeginTerm(Context* context,
 grpc::ServerUnaryReactor* CoordinatorService::Rendezvous(Context* context,
                                                          const RendezvousRequest* in,
                                                          RendezvousReply* out) {
-  return Wait(context, kKeysChanged, in->wait_ms(), out,
-              [in](Core& core, absl::Time, bool last) { return core.UseRendezvous(*in, last); });
+  return Wait<RendezvousReply>(
+      context, kKeysChanged, in->wait_ms(),
+      [in](Core& core, absl::Time, bool last, Reads&) { return core.UseRendezvous(*in, last); },
+      Into(out));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::Heartbeat(Context* context,
@@ -173,12 +186,17 @@ grpc::ServerUnaryReactor* CoordinatorService::Heartbeat(Context* context,
   return Now(context, RECKON_EVENT(Put(core.Heartbeat(*in, now), out)));
 }
 
-grpc::ServerUnaryReactor* CoordinatorService::GetStatus(Context* context, const GetStatusRequest*,
+grpc::ServerUnaryReactor* CoordinatorService::GetStatus(Context* context,
+                                                        const GetStatusRequest* in,
                                                         GetStatusReply* out) {
-  return Now(context, [=](Core& core, absl::Time now) {
-    *out = core.Status(now);
-    return absl::OkStatus();
-  });
+  Unary* reactor = context->DefaultReactor();
+  committer_->Do([&](Core& core, absl::Time now, Reads&) { *out = core.Status(now); },
+                 [=, this](const absl::Status& durable) {
+                   absl::Status status = durable;
+                   if (status.ok() && in->finished_plans()) status = AddFinishedPlans(*store_, out);
+                   reactor->Finish(ToGrpc(status));
+                 });
+  return reactor;
 }
 
 #undef RECKON_EVENT

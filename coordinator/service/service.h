@@ -51,12 +51,13 @@ class CoordinatorService final : public Coordinator::CallbackService {
   Unary* GetStatus(Context*, const GetStatusRequest*, GetStatusReply*) override;
 
  private:
-  // `event(core, now)` returns the status of the reply.
+  // `event(core, now, reads)` returns the status of the reply.
   template <typename Event>
   Unary* Now(Context* context, Event event);
-  // `attempt(core, now, last)` returns the reply, or nothing when there is none yet.
-  template <typename Reply, typename Try>
-  Unary* Wait(Context* context, Changed kind, uint32_t wait_ms, Reply* reply, Try attempt);
+  // `attempt(core, now, last, reads)` returns an answer, or nothing when there is none yet. `reply`
+  // takes the answer without the core's lock.
+  template <typename Answer, typename Try, typename Fill>
+  Unary* Wait(Context* context, Changed kind, uint32_t wait_ms, Try attempt, Fill reply);
 
   Committer* const committer_;
   const Store* const store_;

@@ -89,6 +89,24 @@ class ServiceTest : public ::testing::Test {
   std::unique_ptr<Coordinator::Stub> stub;
 };
 
+TEST_F(ServiceTest, AFinishedPlanIsListedWhenItIsAskedFor) {
+  Open(MakeSpec("a", 1, 1), 0, true);
+  Open(MakeSpec("b", 1, 1), 0, false);
+  ClosePlanRequest close;
+  close.set_plan("a");
+  MarkReply marked;
+  ASSERT_TRUE(Call(&Coordinator::Stub::ClosePlan, close, &marked).ok());
+  ASSERT_TRUE(Await([&] { return GetStatus().plans_size() == 1; }));
+  GetStatusRequest request;
+  request.set_finished_plans(true);
+  GetStatusReply all;
+  ASSERT_TRUE(Call(&Coordinator::Stub::GetStatus, request, &all).ok());
+  ASSERT_EQ(all.plans_size(), 2);
+  EXPECT_EQ(all.plans(0).name(), "a");
+  EXPECT_TRUE(all.plans(0).closed());
+  EXPECT_FALSE(all.plans(1).closed());
+}
+
 TEST_F(ServiceTest, APlanRunsFromItsItemsToItsRollouts) {
   Open(MakeSpec("p", 3, 4), 8, true);
   ASSERT_TRUE(Publish(0).ok());
@@ -393,7 +411,7 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
   absl::Notification answered;
   committer.Await(
       kWeightsChanged, absl::Seconds(30),
-      [&](Core& core, absl::Time, bool last) {
+      [&](Core& core, absl::Time, bool last, Reads&) {
         ++attempts;
         EXPECT_FALSE(last);
         return core.Status(absl::UnixEpoch()).newest_version() == 4;
@@ -403,7 +421,7 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
         answered.Notify();
       });
   EXPECT_EQ(attempts, 1);
-  const auto begin_term = [](Core& core, absl::Time) {
+  const auto begin_term = [](Core& core, absl::Time, Reads&) {
     BeginTermRequest begin;
     begin.set_learner("l");
     begin.set_world_size(1);
@@ -412,9 +430,9 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
   };
   committer.Do(begin_term, [](const absl::Status&) {});
   EXPECT_EQ(attempts, 1) << "another kind";
-  committer.Do(
-      [](Core& core, absl::Time) { EXPECT_TRUE(core.PublishWeights(PublishRequest(4, 1)).ok()); },
-      [](const absl::Status&) {});
+  committer.Do([](Core& core, absl::Time,
+                  Reads&) { EXPECT_TRUE(core.PublishWeights(PublishRequest(4, 1)).ok()); },
+               [](const absl::Status&) {});
   answered.WaitForNotification();
   EXPECT_EQ(attempts, 2);
 }
@@ -426,18 +444,16 @@ TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
   Committer committer(*Core::Recover(&store, CoreOptions()), &store, &clock, {});
   store.SetOpen(false);
   const auto publish = [&](uint64_t version) {
-    committer.Do(
-        [=](Core& core, absl::Time) {
-          EXPECT_TRUE(core.PublishWeights(PublishRequest(version)).ok());
-        },
-        [](const absl::Status&) {});
+    committer.Do([=](Core& core, absl::Time,
+                     Reads&) { EXPECT_TRUE(core.PublishWeights(PublishRequest(version)).ok()); },
+                 [](const absl::Status&) {});
   };
   publish(0);
   publish(1);
   std::atomic<bool> answered = false;
   committer.Await(
       kWeightsChanged, absl::Seconds(30),
-      [](Core& core, absl::Time, bool last) {
+      [](Core& core, absl::Time, bool last, Reads&) {
         EXPECT_FALSE(last);
         GetManifestRequest first;
         first.set_version(0);

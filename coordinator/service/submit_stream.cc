@@ -12,6 +12,8 @@
 namespace reckon {
 namespace {
 
+constexpr size_t kReusedBytes = 64 << 10;  // of a rollout whose memory the next one takes
+
 // The state of a stream. It is shared with the committer and may outlive the reactor, whose
 // callbacks run on any thread: hence the lock, and a pointer to the reactor that OnDone clears. At
 // most one read and one write are in progress. The stream finishes when a read has failed (the
@@ -33,7 +35,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
     absl::MutexLock lock(&mu_);
     open_ = opened.ok();
     if (open_) {
-      reactor_->StartRead(&request_);
+      reactor_->StartRead(&submission_.request);
     } else {
       finished_ = true;
       reactor_->Finish(ToGrpc(opened));
@@ -41,6 +43,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   }
 
   void ReadDone(bool ok) {
+    size_t bytes = 0;
     {
       absl::MutexLock lock(&mu_);
       if (ok) end_ = Admit();
@@ -49,15 +52,19 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
         Proceed();
         return;
       }
-      unacknowledged_.push_back(request_.rollout().size());
-      unacknowledged_bytes_ += unacknowledged_.back();
+      bytes = submission_.request.rollout().size();
+      unacknowledged_.push_back(bytes);
+      unacknowledged_bytes_ += bytes;
       reading_ = false;
     }
-    // No read is in progress, so nothing else uses request_.
-    committer_->Submit(std::move(request_), shared_from_this());
+    // No read is in progress, so nothing else uses submission_.
+    submission_.Parse();
+    committer_->Submit(submission_, shared_from_this());
+    // The next one is parsed into the same memory, but a stream that waits shall hold little.
+    if (bytes > kReusedBytes) submission_.rollout = Rollout();
     absl::MutexLock lock(&mu_);
     // Not at `reading_ = false` above: between the two, the committer's thread may flush and run
-    // Proceed, which must not start a read into request_ while Submit still moves out of it.
+    // Proceed, which must not start a read into submission_ while Submit still uses it.
     may_read_ = true;
     Proceed();
   }
@@ -103,11 +110,11 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
       return absl::UnavailableError("certificates or tokens have changed; open a new stream");
     }
     if (actor_.empty()) {
-      const absl::Status entered = limits_->Enter(request_.actor());
-      if (entered.ok()) actor_ = request_.actor();
+      const absl::Status entered = limits_->Enter(submission_.request.actor());
+      if (entered.ok()) actor_ = submission_.request.actor();
       return entered;
     }
-    if (request_.actor() == actor_) return absl::OkStatus();
+    if (submission_.request.actor() == actor_) return absl::OkStatus();
     return absl::InvalidArgumentError("a stream has the rollouts of one actor");
   }
 
@@ -132,7 +139,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
         unacknowledged_bytes_ < kSubmitWindowBytes) {
       may_read_ = false;
       reading_ = true;
-      reactor_->StartRead(&request_);
+      reactor_->StartRead(&submission_.request);
     }
     // A broken stream cannot send the acknowledgements that are pending.
     const size_t unsent = broken_ ? pending_.acks_size() : 0;
@@ -149,7 +156,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   SubmitLimits* const limits_;
   absl::Mutex mu_;
   Reactor* reactor_ ABSL_GUARDED_BY(mu_);
-  SubmitRequest request_;  // of the read in progress, then of ReadDone
+  Submission submission_;  // of the read in progress, then of ReadDone
   SubmitReply pending_ ABSL_GUARDED_BY(mu_);
   SubmitReply sent_;                        // of the write in progress
   std::string actor_ ABSL_GUARDED_BY(mu_);  // of the first message

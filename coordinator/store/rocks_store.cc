@@ -12,9 +12,11 @@
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "coordinator/store/wal_check.h"
+#include "rocksdb/cache.h"
 #include "rocksdb/db.h"
 #include "rocksdb/options.h"
 #include "rocksdb/rate_limiter.h"
+#include "rocksdb/table.h"
 #include "rocksdb/write_batch.h"
 
 namespace reckon {
@@ -38,6 +40,11 @@ rocksdb::Options MakeOptions() {
   options.strict_bytes_per_sync = true;
   options.rate_limiter.reset(rocksdb::NewGenericRateLimiter(100 << 20));
   options.max_total_wal_size = 256 << 20;
+  // Indexes of files are in the cache as well: with a store that grows they would grow without it.
+  rocksdb::BlockBasedTableOptions table;
+  table.block_cache = rocksdb::NewLRUCache(32 << 20);
+  table.cache_index_and_filter_blocks = true;
+  options.table_factory.reset(rocksdb::NewBlockBasedTableFactory(table));
   options.keep_log_file_num = 4;
   options.max_log_file_size = 8 << 20;
   // Accepts a torn last record, which was never acknowledged, and refuses damage before it. Logs
@@ -127,6 +134,21 @@ absl::Status RocksStore::Scan(
   }
   if (it->status().ok()) return absl::OkStatus();
   return absl::InternalError(absl::StrCat("cannot read the store: ", OneLine(it->status())));
+}
+
+absl::Status RocksStore::Compact() {
+  rocksdb::CompactRangeOptions options;
+  // Commits continue: their flushes are not held up by it.
+  options.exclusive_manual_compaction = false;
+  // Also from the newest files: what stays of each is moved, and the file is deleted.
+  options.blob_garbage_collection_policy = rocksdb::BlobGarbageCollectionPolicy::kForce;
+  options.blob_garbage_collection_age_cutoff = 1;
+  // Without it the compaction ends at the level that holds the rollouts, whose files it keeps.
+  options.bottommost_level_compaction = rocksdb::BottommostLevelCompaction::kForceOptimized;
+  const rocksdb::Slice first("r"), end("s");
+  const rocksdb::Status status = db_->CompactRange(options, &first, &end);
+  if (status.ok()) return absl::OkStatus();
+  return absl::InternalError(absl::StrCat("cannot compact the store: ", OneLine(status)));
 }
 
 }  // namespace reckon

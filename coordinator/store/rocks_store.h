@@ -28,6 +28,7 @@ class RocksStore : public Store {
   absl::Status Scan(
       absl::string_view prefix, absl::string_view from,
       const std::function<bool(absl::string_view, absl::string_view)>& each) const override;
+  absl::Status Compact() override;
 
  private:
   explicit RocksStore(std::unique_ptr<rocksdb::DB> db);

@@ -2,6 +2,7 @@
 #define RECKON_COORDINATOR_STORE_STORE_H_
 
 #include <functional>
+#include <iterator>
 #include <string>
 #include <utility>
 #include <vector>
@@ -30,6 +31,16 @@ struct Writes {
     bytes += key.size();
     ops.push_back({std::move(key), "", true});
   }
+  // Appends all of `later`; cheap when one of both is small.
+  void Append(Writes later) {
+    bytes += later.bytes;
+    if (ops.empty()) {
+      ops = std::move(later.ops);
+      return;
+    }
+    ops.insert(ops.end(), std::make_move_iterator(later.ops.begin()),
+               std::make_move_iterator(later.ops.end()));
+  }
   bool empty() const { return ops.empty(); }
 };
 
@@ -52,6 +63,10 @@ class Store {
   virtual absl::Status Scan(
       absl::string_view prefix, absl::string_view from,
       const std::function<bool(absl::string_view key, absl::string_view value)>& each) const = 0;
+
+  // Gives the room of deleted rollouts back to the disk, as far as the store has not done so by
+  // itself. Rewrites what is stored: may take minutes, beside reads and writes.
+  virtual absl::Status Compact() { return absl::OkStatus(); }
 };
 
 }  // namespace reckon

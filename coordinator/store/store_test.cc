@@ -125,6 +125,43 @@ TEST_F(StoreTest, ATornLastWriteIsDroppedAndTheRestIsThere) {
   EXPECT_EQ(CountKeys(**torn, "k"), 4u);
 }
 
+TEST_F(StoreTest, ACompactionGivesTheRoomOfDeletedRolloutsBack) {
+  auto store = Open();
+  const auto bytes = [&] {
+    uint64_t sum = 0;
+    for (const auto& entry : std::filesystem::directory_iterator(folder)) {
+      sum += entry.is_regular_file() ? entry.file_size() : 0;
+    }
+    return sum;
+  };
+  RolloutKey key;
+  key.set_plan("p");
+  const auto write = [&](uint64_t first, uint64_t last, auto op) {
+    Writes writes;
+    for (uint64_t group = first; group < last; ++group) {
+      key.set_group(group);
+      op(writes, store_keys::Rollout(key), group);
+    }
+    ASSERT_TRUE(store->Write(writes).ok());
+  };
+  for (uint64_t group = 0; group < 4000; group += 500) {
+    write(group, group + 500, [](Writes& writes, std::string key, uint64_t) {
+      writes.Put(std::move(key), std::string(4000, 'x'));
+    });
+  }
+  ASSERT_TRUE(store->Compact().ok());
+  EXPECT_GT(bytes(), 4000u * 4000);
+  // One of ten is kept, as a selection does: no file of rollouts is free of them.
+  write(0, 4000, [](Writes& writes, std::string key, uint64_t group) {
+    if (group % 10 != 0) writes.Delete(std::move(key));
+  });
+  ASSERT_TRUE(store->Compact().ok());
+  EXPECT_LT(bytes(), 4000u * 4000 / 4);
+  EXPECT_EQ(CountKeys(*store, "r"), 400u);
+  store.reset();
+  EXPECT_EQ(CountKeys(*Open(), "r"), 400u);
+}
+
 // Every byte of every record but the last, one at a time: damage is never taken for a torn tail.
 TEST_F(StoreTest, ADamagedMiddleIsRefusedWhereverItIs) {
   auto store = Open();

@@ -1,6 +1,5 @@
 // Reads the input as a sequence of valid and invalid requests, commits and restarts. The ledger's
 // equations hold after each of them, and every refusal is a message of one line.
-#include <optional>
 #include <vector>
 
 #include "coordinator/core/core.h"
@@ -147,12 +146,8 @@ class Requests {
   }
 
   void Commit() {
-    if (const std::optional<EvictedBatch> batch = core_->NextEviction()) {
-      const auto unselected = ReadEviction(store_, *batch);
-      CHECK(unselected.ok()) << unselected.status();
-      core_->Evict(*batch, *unselected);
-    }
-    CHECK(store_.Write(core_->TakeWrites()).ok());
+    const absl::Status committed = core_->Commit();
+    CHECK(committed.ok()) << committed;
   }
 
   // Loses what was not committed, as a kill does.
@@ -162,14 +157,14 @@ class Requests {
     options.max_resident_groups = 32;
     options.retention = CoordinatorSettings::SELECTED;
     core_.reset();
-    auto core = Core::Recover(&store_, options);
+    auto core = StoredCore::Recover(&store_, options);
     CHECK(core.ok()) << core.status();
     core_ = *std::move(core);
   }
 
   absl::string_view text_;
   MemoryStore store_;
-  std::unique_ptr<Core> core_;
+  std::unique_ptr<StoredCore> core_;
   absl::Time now_ = absl::FromUnixSeconds(1000);
   std::vector<Lease> leases_;
 };

@@ -10,8 +10,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
-#include "coordinator/core/core.h"
-#include "coordinator/store/store.h"
+#include "tests/support/stored_core.h"
 
 namespace reckon {
 
@@ -152,22 +151,18 @@ class CoreHarness {
     Restart();
   }
 
-  Core* operator->() { return core_.get(); }
+  StoredCore* operator->() { return core_.get(); }
   absl::Time now() const { return now_; }
 
-  // One turn of the committer's thread: evicts a batch if one waits, and makes everything durable.
+  // See StoredCore.
   void Commit() {
-    if (const std::optional<EvictedBatch> batch = core_->NextEviction()) {
-      const auto unselected = ReadEviction(*store_, *batch);
-      ASSERT_TRUE(unselected.ok()) << unselected.status();
-      core_->Evict(*batch, *unselected);
-    }
-    ASSERT_TRUE(store_->Write(core_->TakeWrites()).ok());
+    const absl::Status status = core_->Commit();
+    ASSERT_TRUE(status.ok()) << status;
   }
   // Loses what was not committed, as a kill does.
   void Restart() {
     core_.reset();
-    auto core = Core::Recover(store_, options_);
+    auto core = StoredCore::Recover(store_, options_);
     ASSERT_TRUE(core.ok()) << core.status();
     core_ = *std::move(core);
   }
@@ -211,7 +206,7 @@ class CoreHarness {
  private:
   Store* const store_;
   CoreOptions options_;
-  std::unique_ptr<Core> core_;
+  std::unique_ptr<StoredCore> core_;
   absl::Time now_ = absl::FromUnixSeconds(1000);
 };
 
