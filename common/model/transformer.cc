@@ -13,7 +13,8 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
   const ModelConfig& c = weights.config();
   const Dtype dtype = weights.dtype();
   const Ops& ops = OpsOf(weights.backend());
-  const at::Tensor positions = row_positions.to(DeviceOf(weights.backend()));
+  const at::Tensor rope = ops.RopeTable(row_positions.to(DeviceOf(weights.backend())),
+                                        weights.rope(), c.rope.magnitude);
   int64_t index = weights.first_layer();
   for (const LayerWeights& layer : weights.layers()) {
     // Without gradients AddLinear adds to the stream in place, so the tap needs a copy.
@@ -25,8 +26,7 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
                          c.head_dim, c.rms_norm_eps);
     }
     if (c.UsesRope(index)) {
-      qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope(),
-                     c.rope.magnitude);
+      qkv = ops.Rope(qkv, rope, c.num_heads + c.num_kv_heads, c.head_dim);
     }
     at::Tensor mixed = attention.Attend(index++, qkv);
     x = ops.AddLinear(x, mixed, layer.output);
