@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/product_speed.h"
 // Last.
 #include "common/base/log.h"
 
@@ -61,6 +62,7 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
                                                      weights.manifest.tokenizer_model()));
+  ASSIGN_OR_RETURN(const ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
   TorchModelRunnerOptions runner_options;
   runner_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
@@ -82,6 +84,13 @@ absl::Status Run() {
   while (!engine.idle()) RETURN_IF_ERROR(engine.RunPass().status());
   const double seconds = absl::ToDoubleSeconds(absl::Now() - loaded);
 
+  const double product =
+      ProductSpeed(runner_options.fp32 ? Dtype::kFp32 : Dtype::kBf16, options.max_batch,
+                   config.hidden_size, 2 * config.intermediate_size);
+  const auto sampled = static_cast<double>(engine.stats().sampled_tokens);
+  const double operations = 2 * ((sampled + static_cast<double>(engine.stats().prefilled_tokens)) *
+                                     static_cast<double>(LayerProducts(config)) +
+                                 sampled * static_cast<double>(HeadProducts(config)));
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   const EngineStats& stats = engine.stats();
@@ -89,6 +98,8 @@ absl::Status Run() {
             << ", \"sampled_tokens\": " << stats.sampled_tokens
             << ", \"prefilled_tokens\": " << stats.prefilled_tokens
             << ", \"decode_passes\": " << stats.decode_passes << ", \"seconds\": " << seconds
+            << ", \"product_gflop_per_s\": " << product * 1e-9
+            << ", \"product_share\": " << operations / seconds / product
             << ", \"load_seconds\": " << absl::ToDoubleSeconds(loaded - begin)
             << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
             << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""

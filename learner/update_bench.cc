@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/product_speed.h"
 #include "common/model/transformer.h"
 #include "learner/parallel/single.h"
 #include "learner/update/policy_update.h"
@@ -25,6 +26,7 @@ ABSL_FLAG(std::string, model, "", "model folder in Hugging Face layout");
 ABSL_FLAG(int, sequences, 8, "sequences of an optimizer step");
 ABSL_FLAG(int, tokens, 200, "tokens of a sequence, prompt included");
 ABSL_FLAG(int, prompt_tokens, 0, "tokens of a sequence that are not learned");
+ABSL_FLAG(int, samples, 1, "sequences that have the same prompt, as the samples of a group");
 ABSL_FLAG(int, steps, 3, "timed optimizer steps, after one to warm up");
 ABSL_FLAG(int, micro_batch_tokens, 2048, "tokens of one forward and backward pass");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
@@ -32,6 +34,13 @@ ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or 
 
 namespace reckon {
 namespace {
+
+double CpuSeconds(const rusage& usage) {
+  auto seconds = [](const timeval& t) {
+    return static_cast<double>(t.tv_sec) + 1e-6 * static_cast<double>(t.tv_usec);
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
 
 absl::Status Run() {
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
@@ -44,27 +53,42 @@ absl::Status Run() {
   auto update = PolicyUpdate::Create(model.get(), parallel.get(), TrainingSettings(),
                                      absl::GetFlag(FLAGS_micro_batch_tokens));
 
-  CounterRng rng(1);
+  const CounterRng rng(1);
   std::vector<TrainingSequence> sequences(absl::GetFlag(FLAGS_sequences));
   std::vector<const TrainingSequence*> batch;
-  uint64_t position = 0;
-  for (TrainingSequence& sequence : sequences) {
+  const int prompt = absl::GetFlag(FLAGS_prompt_tokens);
+  for (size_t s = 0; s < sequences.size(); ++s) {
     for (int i = 0; i < absl::GetFlag(FLAGS_tokens); ++i) {
-      sequence.tokens.push_back(rng.Below(config.vocab_size, position++));
-      sequence.loss.push_back(i >= absl::GetFlag(FLAGS_prompt_tokens));
+      const size_t lane =
+          i < prompt ? s / absl::GetFlag(FLAGS_samples) * absl::GetFlag(FLAGS_samples) : s;
+      sequences[s].tokens.push_back(rng.Below(config.num_tokens(), i, lane));
+      sequences[s].loss.push_back(i >= prompt && i > 0);
     }
-    batch.push_back(&sequence);
+    batch.push_back(&sequences[s]);
   }
-  double seconds = 0, tokens = 0;
+  double seconds = 0, tokens = 0, loss_tokens = 0;
+  const double product =
+      ProductSpeed(model->compute(), 1536, config.hidden_size, 2 * config.intermediate_size);
+  rusage before = {};
   for (int step = 0; step <= absl::GetFlag(FLAGS_steps); ++step) {
     ASSIGN_OR_RETURN(UpdateResult result, update->Step(batch, 1e-5));
-    if (step == 0) continue;
+    if (step == 0) {
+      getrusage(RUSAGE_SELF, &before);
+      continue;
+    }
+    loss_tokens += static_cast<double>(result.loss_tokens);
     tokens += static_cast<double>(result.tokens);
     seconds += static_cast<double>(result.tokens) / result.tokens_per_s;
   }
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
+  // What the loss needs of each weight; a head that computes its logits twice does not count more.
+  const double operations = 6 * (tokens * static_cast<double>(LayerProducts(config)) +
+                                 loss_tokens * static_cast<double>(HeadProducts(config)));
   std::cout << "{\"trained_tokens_per_s\": " << tokens / seconds << ", \"seconds\": " << seconds
+            << ", \"cpu_seconds\": " << CpuSeconds(usage) - CpuSeconds(before)
+            << ", \"product_gflop_per_s\": " << product * 1e-9
+            << ", \"product_share\": " << operations / seconds / product
             << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
             << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""
             << absl::GetFlag(FLAGS_compute) << "\"}\n";

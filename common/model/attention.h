@@ -2,6 +2,7 @@
 #define RECKON_COMMON_MODEL_ATTENTION_H_
 
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <vector>
 
@@ -29,11 +30,32 @@ class AttentionSource : public std::enable_shared_from_this<AttentionSource> {
   virtual at::Tensor Attend(int64_t layer, const at::Tensor& qkv) = 0;
 };
 
-// Attention within packed sequences, for training and scoring. The rows of sequence s are
-// starts[s] .. starts[s+1]-1, in position order from 0; `starts` has one entry more than there are
-// sequences. Differentiable. A row's result has the same bits as through the KV cache.
-std::shared_ptr<AttentionSource> PackedAttention(const ModelConfig& config,
-                                                 std::vector<int64_t> starts,
+// Which rows of a pass are whose. Segment s has rows starts[s] .. starts[s+1]-1, in position order.
+// It is a sequence of its own, from position 0 on, where after[s] is kNoSegment. Otherwise it is a
+// branch: it continues the rows of segment after[s], the stem, which is of the first kind and
+// comes earlier. So sequences that begin alike need their common rows once.
+struct RowSegments {
+  static constexpr int64_t kNoSegment = -1;
+
+  RowSegments() = default;
+  // Sequences one after another, none of which begins like another.
+  RowSegments(std::initializer_list<int64_t> starts)
+      : starts(starts), after(starts.size() - 1, kNoSegment) {}
+
+  // Appends a segment of `count` rows; returns its index.
+  int64_t Add(int64_t count, int64_t stem = kNoSegment);
+  int64_t Count(int64_t segment) const { return starts[segment + 1] - starts[segment]; }
+  int64_t size() const { return static_cast<int64_t>(after.size()); }
+  int64_t rows() const { return starts.back(); }
+
+  std::vector<int64_t> starts = {0};
+  std::vector<int64_t> after;
+};
+
+// Attention within packed sequences, for training and scoring. Differentiable. A row's result has
+// the same bits as through the KV cache, and gradients are those of sequences without common rows
+// up to the order of fp32 sums.
+std::shared_ptr<AttentionSource> PackedAttention(const ModelConfig& config, RowSegments segments,
                                                  Backend backend = Backend::kCpuKernels);
 
 }  // namespace reckon

@@ -36,13 +36,17 @@ class CpuKvPages : public KvPages {
     auto at = [&](int64_t row, int64_t head) { return from + (row * width + head * dim) * bytes; };
     // All keys and values before any row attends, because rows of one sequence in this pass attend
     // to each other.
-    for (int64_t row = 0; row < n; ++row) {
-      int64_t page = (*rows[row].pages)[rows[row].position / kPageTokens];
-      for (int64_t h = 0; h < kv_heads; ++h) {
-        WriteKv(shape_, At(page, layer, h), rows[row].position, at(row, heads + h),
-                at(row, heads + kv_heads + h));
-      }
-    }
+    ParallelFor(n, [&](int64_t row) {
+      auto write = [&](int64_t page) {
+        for (int64_t h = 0; h < kv_heads; ++h) {
+          WriteKv(shape_, At(page, layer, h), rows[row].position, at(row, heads + h),
+                  at(row, heads + kv_heads + h));
+        }
+      };
+      write((*rows[row].pages)[rows[row].position / kPageTokens]);
+      if (rows[row].copies == nullptr) return;
+      for (int64_t page : *rows[row].copies) write(page);
+    });
     at::Tensor out = at::empty({n, heads * dim}, qkv.scalar_type());
     char* to = static_cast<char*>(out.mutable_data_ptr());
     ParallelFor(n, [&](int64_t row) {

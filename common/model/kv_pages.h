@@ -13,10 +13,12 @@
 
 namespace reckon {
 
-// One row of a forward pass: the pages of its sequence and its position there.
+// One row of a forward pass: the pages of its sequence and its position there. `copies`: pages of
+// other sequences that begin with this row, or null; only the CPU kernels know them.
 struct KvRow {
   const std::vector<int64_t>* pages;
   int64_t position;
+  const std::vector<int64_t>* copies = nullptr;
 };
 
 // The memory of a KV cache: each page holds the keys and values of kPageTokens positions, for every

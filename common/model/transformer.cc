@@ -13,7 +13,7 @@ namespace reckon {
 namespace {
 
 at::Tensor RunLayer(const TransformerWeights& weights, int64_t index, const LayerWeights& layer,
-                    at::Tensor x, const at::Tensor& positions, AttentionSource& attention) {
+                    at::Tensor x, const at::Tensor& rope, AttentionSource& attention) {
   const ModelConfig& c = weights.config();
   const Dtype dtype = weights.dtype();
   const Ops& ops = OpsOf(weights.backend());
@@ -24,8 +24,7 @@ at::Tensor RunLayer(const TransformerWeights& weights, int64_t index, const Laye
                        c.head_dim, c.rms_norm_eps);
   }
   if (c.UsesRope(index)) {
-    qkv = ops.Rope(qkv, positions, c.num_heads + c.num_kv_heads, c.head_dim, weights.rope(),
-                   c.rope.magnitude);
+    qkv = ops.Rope(qkv, rope, c.num_heads + c.num_kv_heads, c.head_dim);
   }
   at::Tensor mixed = attention.Attend(index, qkv);
   x = ops.AddLinear(x, mixed, layer.output);
@@ -36,18 +35,18 @@ at::Tensor RunLayer(const TransformerWeights& weights, int64_t index, const Laye
 // The same as one operation, which keeps x alone: its backward computes the layer again, and then
 // the gradients of that.
 at::Tensor RecomputedLayer(const TransformerWeights& weights, int64_t index, const at::Tensor& x,
-                           const at::Tensor& positions, AttentionSource& attention) {
+                           const at::Tensor& rope, AttentionSource& attention) {
   GradientRecorder recorder({x});
   const at::Tensor out =
-      RunLayer(weights, index, weights.Layer(index, index + 1), x.clone(), positions, attention);
+      RunLayer(weights, index, weights.Layer(index, index + 1), x.clone(), rope, attention);
   return recorder.Record(out,
-                         [&weights, index, x, positions, attention = attention.shared_from_this()](
+                         [&weights, index, x, rope, attention = attention.shared_from_this()](
                              const at::Tensor& dy) -> Tensors {
                            c10::AutoGradMode with_gradients(true);
                            const LayerWeights layer = weights.Layer(index, index - 1);
                            weights.BeginBackward(index);
                            const at::Tensor in = x.detach().set_requires_grad(true);
-                           RunLayer(weights, index, layer, in, positions, *attention).backward(dy);
+                           RunLayer(weights, index, layer, in, rope, *attention).backward(dy);
                            weights.EndBackward(index);
                            return {in.grad()};
                          });
@@ -76,13 +75,14 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
                      const at::Tensor& row_positions, AttentionSource& attention, Tap* tap) {
   const ModelConfig& c = weights.config();
   const Ops& ops = OpsOf(weights.backend());
-  const at::Tensor positions = row_positions.to(DeviceOf(weights.backend()));
+  const at::Tensor rope = ops.RopeTable(row_positions.to(DeviceOf(weights.backend())),
+                                        weights.rope(), c.rope.magnitude);
   for (int64_t index = weights.first_layer(); index < c.num_layers; ++index) {
     // Without gradients AddLinear adds to the stream in place, so the tap needs a copy.
     if (tap != nullptr && tap->layer == index) tap->residual = x.requires_grad() ? x : x.clone();
     x = weights.recomputes() && NeedsGradient(x)
-            ? RecomputedLayer(weights, index, x, positions, attention)
-            : RunLayer(weights, index, weights.Layer(index, index + 1), std::move(x), positions,
+            ? RecomputedLayer(weights, index, x, rope, attention)
+            : RunLayer(weights, index, weights.Layer(index, index + 1), std::move(x), rope,
                        attention);
   }
   return WithPart(weights, TransformerWeights::kFinalNorm, x, [&](const at::Tensor& in) {

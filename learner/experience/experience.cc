@@ -118,7 +118,7 @@ std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& e
   if (experiences.empty()) return out;
   const auto samples = static_cast<double>(experiences.size());
   double reward = 0, squares = 0, tokens = 0, longest = 0, stale = 0, most_stale = 0;
-  double mismatch = 0, old_logprob = 0;
+  double mismatch = 0, scored_tokens = 0, scored_samples = 0, old_logprob = 0;
   std::map<uint64_t, std::pair<double, double>> spread;  // by group: least and greatest reward
   for (const Experience& e : experiences) {
     reward += e.reward;
@@ -131,6 +131,10 @@ std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& e
     most_stale = std::max(most_stale, staleness);
     out["response_length/clip_ratio"] += e.truncated / samples;
     out[absl::StrCat("verdict/", absl::AsciiStrToLower(Verdict_Name(e.verdict)))] += 1 / samples;
+    if (!e.recorded) {
+      scored_samples += 1;
+      scored_tokens += length;
+    }
     for (size_t t = 0; t < e.old_logprobs.size(); ++t) {
       // k3 of KL(actor || learner): never negative, 0 where both computed the same.
       mismatch += KlEstimate(PpoSettings::Kl::K3, e.behaviour_logprobs[t], e.old_logprobs[t]);
@@ -150,7 +154,8 @@ std::map<std::string, double> ExperienceMetrics(const std::vector<Experience>& e
   out["response_length/max"] = longest;
   out["staleness/mean"] = stale / samples;
   out["staleness/max"] = most_stale;
-  out["mismatch_kl"] = mismatch / std::max(1.0, tokens);
+  out["mismatch_kl"] = mismatch / std::max(1.0, scored_tokens);
+  out["num_samples_scored"] = scored_samples;
   // Estimated from the samples: the mean of -log p over sampled tokens.
   out["actor/entropy"] = -old_logprob / std::max(1.0, tokens);
   out["num_samples"] = samples;

@@ -31,6 +31,7 @@ struct Experience {
 
   // Added by scoring, under the policy before this step's update and under the reference policy.
   std::vector<float> old_logprobs, ref_logprobs, old_values;
+  bool recorded = false;  // old_logprobs are behaviour_logprobs, without a pass (RecordedLogProbs)
   // Added by FillAdvantages.
   std::vector<float> advantages, returns;
 

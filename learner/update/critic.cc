@@ -22,7 +22,7 @@ absl::Status Critic::Load(const WeightManifest& manifest, absl::Span<const char>
 at::Tensor Critic::Values(const MicroBatch& micro, const TokenStates& states) {
   if (!layers_.has_value()) return head_.Forward(detach_ ? states.hidden.detach() : states.hidden);
   const std::shared_ptr<AttentionSource> attention =
-      PackedAttention(layers_->config(), micro.starts, layers_->backend());
+      PackedAttention(layers_->config(), micro.segments, layers_->backend());
   const at::Tensor hidden = layers_->Forward(detach_ ? states.residual.detach() : states.residual,
                                              micro.positions, *attention);
   // The value of a token is that of the state before it, as its log-probability is: the value must

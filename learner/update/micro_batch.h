@@ -11,13 +11,15 @@
 
 namespace reckon {
 
-// Several whole sequences as one forward pass without padding: row r is one token, sequence s has
-// rows starts[s] to starts[s + 1] - 1. The loss tokens are those that a sequence's mask marks,
-// except its first, which nothing predicts; loss token i has id targets[i] and is predicted by the
-// hidden state of row predicting[i], the one before it.
+// Several sequences as one forward pass without padding: a row is one token. Adjacent sequences
+// with the same prompt (PromptOf) share its rows, as the samples of a group do. A sequence ends
+// with the row that predicts its last loss token: later rows would change nothing. The loss tokens
+// are those that a sequence's mask marks, except its first, which nothing predicts; loss token i
+// has id targets[i] and is predicted by the hidden state of row predicting[i], that of the token
+// before it.
 struct MicroBatch {
-  at::Tensor tokens, positions;    // [rows] int32
-  std::vector<int64_t> starts;     // [sequences + 1]
+  at::Tensor tokens, positions;  // [rows] int32
+  RowSegments segments;
   at::Tensor predicting, targets;  // [loss tokens] int64 rows, int32 token ids
   std::vector<int64_t> counts;     // [sequences] loss tokens
   int64_t loss_tokens = 0;
@@ -44,8 +46,9 @@ struct TokenStates {
 TokenStates ForwardTokens(Transformer& model, const MicroBatch& batch, const TokenQuery& query);
 
 // Divides a batch among `world` ranks and the share of `rank` into micro-batches of at most
-// `micro_batch_tokens` tokens (a longer sequence is alone in one): one list of indices into `batch`
-// for each micro-batch. Every sequence is in exactly one list of exactly one rank.
+// `micro_batch_tokens` rows (a longer sequence is alone in one): one list of indices into `batch`
+// for each micro-batch. Every sequence is in exactly one list of exactly one rank. Sequences with
+// the same prompt are kept together as far as a micro-batch and a rank's fair share have room.
 std::vector<std::vector<size_t>> DivideIntoMicroBatches(
     absl::Span<const TrainingSequence* const> batch, int rank, int world,
     int64_t micro_batch_tokens);

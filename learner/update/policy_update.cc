@@ -186,7 +186,11 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     // micro-batch.
     sum.backward();
     loss += sum.item<float>();
-    LearnerMetrics::Process().trained_tokens.Increment(static_cast<double>(micro.starts.back()));
+    double tokens = 0;
+    for (const TrainingSequence* sequence : sequences) {
+      tokens += static_cast<double>(sequence->tokens.size());
+    }
+    LearnerMetrics::Process().trained_tokens.Increment(tokens);
   }
   return loss;
 }

@@ -76,7 +76,7 @@ Trace Train(Parallel* parallel, int64_t micro_batch_tokens,
 }
 
 void ExpectClose(const Trace& a, const Trace& b) {
-  for (int step = 0; step < 3; ++step) {
+  for (size_t step = 0; step < a.losses.size(); ++step) {
     EXPECT_NEAR(a.losses[step] / b.losses[step], 1, 1e-5);
     EXPECT_NEAR(a.norms[step] / b.norms[step], 1, 1e-5);
   }
@@ -126,6 +126,34 @@ TEST(PolicyUpdateTest, AGradientIsOfOneStepAndGoesWithItsOwner) {
   EXPECT_DOUBLE_EQ(norm(), first);
   update.reset();
   for (auto& [name, parameter] : model->Parameters()) EXPECT_FALSE(parameter.grad().defined());
+}
+
+// Samples of one prompt share its rows in a micro-batch, and have rows of their own where each is
+// alone in one.
+TEST(PolicyUpdateTest, ASharedPromptHasTheGradientsOfItsSamples) {
+  std::vector<TrainingSequence> sequences;
+  // Prompts that end within a page of the KV cache, at its end, and in the third.
+  for (size_t prompt : {20, 64, 150}) {
+    for (uint32_t i = 0; i < 4; ++i) {
+      std::vector<uint32_t> tokens(prompt), completion(1 + 30 * i);
+      for (size_t t = 0; t < prompt; ++t) tokens[t] = (5 * t + prompt) % kTinyVocab;
+      for (size_t t = 0; t < completion.size(); ++t) completion[t] = (7 * t + i) % kTinyVocab;
+      sequences.push_back(MakeSequence(tokens, completion));
+    }
+  }
+  std::vector<const TrainingSequence*> batch;
+  for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  for (const Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    auto step = [&](int64_t micro_batch_tokens) {
+      std::unique_ptr<Transformer> model = TinyTransformer(backend);
+      auto update = PolicyUpdate::Create(model.get(), single.get(), Settings(), micro_batch_tokens);
+      auto result = update->Step(batch, 1e-3);
+      EXPECT_TRUE(result.ok()) << result.status();
+      return Trace{{result->loss}, {result->grad_norm}, update->moments().first, {}};
+    };
+    ExpectClose(step(100000), step(1));
+  }
 }
 
 TEST(PolicyUpdateTest, IsTheSameWithLibTorchsOperations) {

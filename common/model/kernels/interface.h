@@ -91,10 +91,15 @@ class Ops {
   virtual at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query,
                               const TableWeight& key, int64_t heads, int64_t kv_heads, int64_t dim,
                               double eps) const = 0;
-  // Rotates the first `heads` heads of x [rows, m] by positions [rows] int32 times frequency
-  // [dim / 2] fp32 (rotary position embedding, config.h) and multiplies them by `magnitude`.
-  virtual at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads,
-                          int64_t dim, const at::Tensor& frequency, double magnitude) const = 0;
+  // positions [rows] int32, frequency [dim / 2] fp32 -> [rows, dim] fp32: of each angle, which is
+  // position times frequency, the cosine times `magnitude`, and then the sines in the same way. The
+  // layers of a pass share it.
+  virtual at::Tensor RopeTable(const at::Tensor& positions, const at::Tensor& frequency,
+                               double magnitude) const = 0;
+  // Rotates the first `heads` heads of x [rows, m] by the angles of their rows (rotary position
+  // embedding, config.h).
+  virtual at::Tensor Rope(const at::Tensor& x, const at::Tensor& table, int64_t heads,
+                          int64_t dim) const = 0;
   // gate_up [rows, 2n] -> silu(gate) * up [rows, n].
   virtual at::Tensor SwiGlu(const at::Tensor& gate_up) const = 0;
   // hidden [rows, k] -> logits [rows, vocab] fp32, -inf where masked. Records no backward.

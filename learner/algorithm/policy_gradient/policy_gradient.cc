@@ -9,12 +9,15 @@
 #include "common/task/prompt/stop_string.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
+#include "learner/experience/recorded_logprobs.h"
 #include "learner/loss/ppo_loss.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 #include "learner/sampling/backtracking.h"
 #include "learner/update/schedule.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -46,7 +49,7 @@ double StalenessOf(const Rollout& rollout, uint64_t version) {
   return static_cast<double>(version - oldest);
 }
 
-std::vector<const TrainingSequence*> SequencesOf(absl::Span<const Experience* const> samples) {
+std::vector<const TrainingSequence*> SequencesOf(const std::vector<const Experience*>& samples) {
   std::vector<const TrainingSequence*> out;
   for (const Experience* sample : samples) out.push_back(&sample->sequence);
   return out;
@@ -163,45 +166,66 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
 }
 
 absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences) {
-  std::vector<const Experience*> samples;
-  for (const Experience& experience : *experiences) samples.push_back(&experience);
-  const std::vector<const TrainingSequence*> sequences = SequencesOf(samples);
-  TokenValues old_logprobs, ref_logprobs, values;
+  if (critic_ != nullptr) critic_->Repack();  // the last update, or a checkpoint, changed it
+  const RecordedLogProbs plan(
+      ranks.run.model->backend(), settings_.sampling().temperature(), ranks.run.cursor.version(),
+      StreamKey(config_.seed(), "check/" + RoundName(ranks.run)), experiences);
+  RETURN_IF_ERROR(ScoreSamples(ranks, plan.scored(), /*logprobs=*/true));
+  // Decided anew in each step, so that it is the same in a run that was resumed.
+  const bool agree = plan.Agree();
+  if (!agree && !std::exchange(disagreement_told_, true)) {
+    LOG(WARNING) << "actors record other log-probabilities than this learner computes, for example "
+                    "because their processors differ: the learner scores all samples itself";
+  }
+  if (!agree || critic_ != nullptr) {
+    RETURN_IF_ERROR(ScoreSamples(ranks, plan.recorded(), /*logprobs=*/!agree));
+  }
+  if (agree) plan.Adopt();
+  for (Experience& sample : *experiences) {
+    if (sample.end_in_place) sample.behaviour_logprobs.back() = sample.old_logprobs.back();
+  }
+  return HasReference() ? ScoreReference(ranks, experiences) : absl::OkStatus();
+}
+
+absl::Status PolicyGradient::ScoreSamples(RankContext& ranks, absl::Span<Experience* const> samples,
+                                          bool logprobs) {
+  if (samples.empty()) return absl::OkStatus();
   TokenHead head;
   if (critic_ != nullptr) {
-    critic_->Repack();  // the last update, or a checkpoint, changed its parameters
     head = [this](const MicroBatch& batch, const TokenStates& states) {
       return critic_->Values(batch, states);
     };
   }
-  RETURN_IF_ERROR(ScoreTokens(*ranks.run.model, ranks.parallel, sequences,
-                              config_.learner().micro_batch_tokens(),
-                              PpoQuery(settings_, critic_.get()), &old_logprobs, head, &values));
-  if (HasReference()) RETURN_IF_ERROR(ScoreReference(ranks, sequences, &ref_logprobs));
-  for (size_t i = 0; i < experiences->size(); ++i) {
-    Experience& experience = (*experiences)[i];
-    experience.old_logprobs = std::move(old_logprobs[i]);
-    if (experience.end_in_place) {
-      experience.behaviour_logprobs.back() = experience.old_logprobs.back();
-    }
-    if (critic_ != nullptr) experience.old_values = std::move(values[i]);
-    if (HasReference()) experience.ref_logprobs = std::move(ref_logprobs[i]);
+  TokenQuery query = PpoQuery(settings_, critic_.get());
+  query.logprobs = logprobs;
+  TokenValues old_logprobs, values;
+  RETURN_IF_ERROR(
+      ScoreTokens(*ranks.run.model, ranks.parallel, SequencesOf({samples.begin(), samples.end()}),
+                  config_.learner().micro_batch_tokens(), query, &old_logprobs, head, &values));
+  for (size_t i = 0; i < samples.size(); ++i) {
+    if (logprobs) samples[i]->old_logprobs = std::move(old_logprobs[i]);
+    if (critic_ != nullptr) samples[i]->old_values = std::move(values[i]);
   }
   return absl::OkStatus();
 }
 
-absl::Status PolicyGradient::ScoreReference(RankContext& ranks,
-                                            absl::Span<const TrainingSequence* const> sequences,
-                                            TokenValues* logprobs) {
+absl::Status PolicyGradient::ScoreReference(RankContext& ranks, Experiences* experiences) {
   // With adapters the model without them is the reference policy.
   Transformer& model = reference_ != nullptr ? *reference_ : *ranks.run.model;
   if (reference_ == nullptr) model.SwitchAdapters(false);
+  std::vector<const TrainingSequence*> sequences;
+  for (const Experience& experience : *experiences) sequences.push_back(&experience.sequence);
+  TokenValues logprobs;
   const absl::Status status =
       ScoreTokens(model, ranks.parallel, sequences, config_.learner().micro_batch_tokens(),
-                  PpoQuery(settings_, nullptr), logprobs);
+                  PpoQuery(settings_, nullptr), &logprobs);
   // Also after an error, so that the model is left as it was found.
   if (reference_ == nullptr) model.SwitchAdapters(true);
-  return status;
+  RETURN_IF_ERROR(status);
+  for (size_t i = 0; i < experiences->size(); ++i) {
+    (*experiences)[i].ref_logprobs = std::move(logprobs[i]);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experience*> samples,
@@ -229,7 +253,7 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
       left.remove_prefix(minibatch.size());
       loss.SetBatch({minibatch.begin(), minibatch.end()});
       ASSIGN_OR_RETURN(const UpdateResult result,
-                       update_->Step(SequencesOf(minibatch),
+                       update_->Step(SequencesOf({minibatch.begin(), minibatch.end()}),
                                      LearningRate(training, optimizer_step++, total_steps), &loss));
       grad_norm += result.grad_norm;
       minibatches += 1;

@@ -26,9 +26,9 @@ namespace reckon {
 //   1. Sample `prompts` groups from the newest policy; with filter.groups further batches, until as
 //      many groups have rewards that differ.
 //   2. Rewards: the actors' (verdicts, steps), the reward model's, the overlong penalty.
-//   3. Score the tokens under the policy as it is before the update (old), under the reference
-//   policy
-//      (the version that the stage began with), and by the critic.
+//   3. Score the tokens under the policy as it is before the update (old), unless the actors'
+//      log-probabilities are those (RecordedLogProbs); under the reference policy (the version
+//      that the stage began with); and by the critic.
 //   4. Advantages: GAE, or each sample against its group.
 //   5. For ppo_epochs passes over the shuffled samples, for each minibatch: one optimizer step on
 //      the clipped policy loss, the KL penalty and the value loss.
@@ -61,9 +61,10 @@ class PolicyGradient : public Algorithm {
   absl::StatusOr<std::vector<Rollout>> NextRollouts(RankContext& ranks);
   // Step 3.
   absl::Status Score(RankContext& ranks, Experiences* experiences);
-  absl::Status ScoreReference(RankContext& ranks,
-                              absl::Span<const TrainingSequence* const> sequences,
-                              TokenValues* logprobs);
+  // By the policy, for old log-probabilities if asked for, and by the critic if there is one.
+  absl::Status ScoreSamples(RankContext& ranks, absl::Span<Experience* const> samples,
+                            bool logprobs);
+  absl::Status ScoreReference(RankContext& ranks, Experiences* experiences);
   // Step 5.
   absl::Status Update(RankContext& ranks, std::vector<const Experience*> samples,
                       StepMetrics* metrics);
@@ -75,6 +76,7 @@ class PolicyGradient : public Algorithm {
   std::unique_ptr<PolicyUpdate> update_;    // from the first Round on, for all of them
   std::optional<KlCoefficient> kl_;
   bool progress_shown_ = false;
+  bool disagreement_told_ = false;
 };
 
 }  // namespace reckon

@@ -2,16 +2,24 @@
 #define RECKON_COMMON_MODEL_KERNELS_CPU_ATTENTION_BACKWARD_H_
 
 #include <cstdint>
+#include <vector>
 
 #include "common/model/kernels/dtype.h"
 
 namespace reckon {
 
-// The query heads of one sequence that share a kv head. Pointers are to the first row; `stride`
-// elements separate rows, and the heads of a row are adjacent.
+// Adjacent rows of a pass, in position order.
+struct RowRange {
+  int64_t first, count;
+};
+
+// The query heads that share a kv head, of one sequence or of several that begin with the same
+// rows: the stem is a sequence, and each branch continues it. Pointers are to row 0 of the pass;
+// `stride` elements separate rows, and the heads of a row are adjacent.
 struct AttentionSlice {
   Dtype dtype;
-  int64_t time;   // rows
+  RowRange stem;
+  std::vector<RowRange> branches;
   int64_t heads;  // query heads
   int64_t dim;    // of a head; even
   const void *q, *k, *v;
@@ -27,8 +35,10 @@ struct AttentionSlice {
 //   dq = dS k           dk = dS^T q
 //
 // P is computed again instead of being kept from the forward pass, and P and dS enter the products
-// rounded to the dtype, both as in FlashAttention-2 (Dao, arXiv 2307.08691). Holds [heads * time,
-// time] fp32 twice. Runs on the caller's thread; a slice's result does not depend on other slices.
+// rounded to the dtype, both as in FlashAttention-2 (Dao, arXiv 2307.08691). Works on 64 positions
+// of queries at a time and on the keys that they see; dk and dv are summed over them in fp32, in
+// order. The stem's are the sum over itself and its branches, rounded once. Runs on the caller's
+// thread; a slice's result does not depend on other slices.
 void AttentionBackward(const AttentionSlice& slice);
 
 }  // namespace reckon

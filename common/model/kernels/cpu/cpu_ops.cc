@@ -4,7 +4,9 @@
 
 #include <cstring>
 
+#include "common/base/thread_pool.h"
 #include "common/model/kernels/autograd.h"
+#include "common/model/kernels/cpu/copies.h"
 #include "common/model/kernels/cpu/gemm.h"
 #include "common/model/kernels/cpu/linear.h"
 #include "common/model/kernels/cpu/operands.h"
@@ -25,11 +27,10 @@ void* HeadOf(const at::Tensor& qkv, int64_t head, int64_t dim) {
   return static_cast<char*>(qkv.mutable_data_ptr()) + head * dim * qkv.element_size();
 }
 
-void Rotate(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-            const at::Tensor& frequency, double magnitude, bool inverse) {
-  RopeRows(x.mutable_data_ptr(), positions.const_data_ptr<int32_t>(), x.size(0), heads, dim,
-           x.stride(0), frequency.const_data_ptr<float>(), static_cast<float>(magnitude), inverse,
-           DtypeOf(x));
+void Rotate(const at::Tensor& x, const at::Tensor& table, int64_t heads, int64_t dim,
+            bool inverse) {
+  RopeRows(x.mutable_data_ptr(), table.const_data_ptr<float>(), x.size(0), heads, dim, x.stride(0),
+           inverse, DtypeOf(x));
 }
 
 class CpuKernels : public Ops {
@@ -57,9 +58,9 @@ class CpuKernels : public Ops {
     float* to = out.mutable_data_ptr<float>();
     if (DtypeOf(table.values) == Dtype::kBf16) {
       const auto* from = static_cast<const uint16_t*>(table.values.const_data_ptr());
-      for (int64_t i = 0; i < rows; ++i) {
+      ParallelFor(rows, [&](int64_t i) {
         for (int64_t j = 0; j < n; ++j) to[i * n + j] = FromBf16(from[ids[i] * n + j]);
-      }
+      });
     } else {
       const float* from = table.values.const_data_ptr<float>();
       for (int64_t i = 0; i < rows; ++i) {
@@ -112,7 +113,7 @@ class CpuKernels : public Ops {
     GradientRecorder recorder({residual, x});
     // The backward of RmsNorm keeps the residual stream that it read, so it must not change while a
     // graph exists. Without one, adding in place saves a copy of the stream a layer.
-    const at::Tensor out = recorder.recording() ? residual.clone() : residual;
+    const at::Tensor out = recorder.recording() ? Copied(residual) : residual;
     Gemm(x.const_data_ptr(), x.size(0), x.stride(0), weight.forward, out.mutable_data_ptr(),
          out.size(1), OutputMode::kAccumulateFp32);
     if (weight.bias.defined()) out.add_(weight.bias);
@@ -121,7 +122,7 @@ class CpuKernels : public Ops {
       const at::Tensor d = dy.contiguous();
       // The residual's gradient passes through unrounded; only the branch works in the model's
       // dtype.
-      return {d, LinearBackward(x, weight, d.to(x.scalar_type()))};
+      return {d, LinearBackward(x, weight, Rounded(d, DtypeOf(x)))};
     });
   }
 
@@ -129,7 +130,7 @@ class CpuKernels : public Ops {
                       int64_t heads, int64_t kv_heads, int64_t dim, double eps) const override {
     GradientRecorder recorder({qkv});
     const float e = static_cast<float>(eps);
-    const at::Tensor out = recorder.recording() ? qkv.clone() : qkv;
+    const at::Tensor out = recorder.recording() ? Copied(qkv) : qkv;
     auto forward = [&](const TableWeight& weight, int64_t first, int64_t count) {
       HeadNormRows(HeadOf(out, first, dim), out.size(0), count, dim, out.size(1),
                    weight.values.const_data_ptr<float>(), e, DtypeOf(out));
@@ -141,7 +142,7 @@ class CpuKernels : public Ops {
         out, [qkv, query, key, heads, kv_heads, dim, e](const at::Tensor& dy) -> Tensors {
           // Cloned because HeadNormRowsBackward works in place and autograd may give the same dy to
           // others. The values' part of it is the gradient already.
-          const at::Tensor d = dy.clone(at::MemoryFormat::Contiguous);
+          const at::Tensor d = Copied(dy.contiguous());
           auto backward = [&](const TableWeight& weight, int64_t first, int64_t count) {
             HeadNormRowsBackward(HeadOf(qkv, first, dim), HeadOf(d, first, dim), qkv.size(0), count,
                                  dim, qkv.size(1), weight.values.const_data_ptr<float>(), e,
@@ -153,19 +154,27 @@ class CpuKernels : public Ops {
         });
   }
 
-  at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                  const at::Tensor& frequency, double magnitude) const override {
+  at::Tensor RopeTable(const at::Tensor& positions, const at::Tensor& frequency,
+                       double magnitude) const override {
+    at::Tensor out = at::empty({positions.size(0), 2 * frequency.size(0)}, at::kFloat);
+    RopeTableRows(positions.const_data_ptr<int32_t>(), out.size(0), out.size(1),
+                  frequency.const_data_ptr<float>(), static_cast<float>(magnitude),
+                  out.mutable_data_ptr<float>());
+    return out;
+  }
+
+  at::Tensor Rope(const at::Tensor& x, const at::Tensor& table, int64_t heads,
+                  int64_t dim) const override {
     GradientRecorder recorder({x});
-    const at::Tensor out = recorder.recording() ? x.clone() : x;
-    Rotate(out, positions, heads, dim, frequency, magnitude, /*inverse=*/false);
+    const at::Tensor out = recorder.recording() ? Copied(x) : x;
+    Rotate(out, table, heads, dim, /*inverse=*/false);
     if (!recorder.recording()) return out;
-    return recorder.Record(
-        out, [positions, heads, dim, frequency, magnitude](const at::Tensor& dy) -> Tensors {
-          // The rotation is orthogonal, so its transpose is the rotation by the opposite angle.
-          const at::Tensor dx = dy.clone(at::MemoryFormat::Contiguous);
-          Rotate(dx, positions, heads, dim, frequency, magnitude, /*inverse=*/true);
-          return {dx};
-        });
+    return recorder.Record(out, [table, heads, dim](const at::Tensor& dy) -> Tensors {
+      // The rotation is orthogonal, so its transpose is the rotation by the opposite angle.
+      const at::Tensor dx = Copied(dy.contiguous());
+      Rotate(dx, table, heads, dim, /*inverse=*/true);
+      return {dx};
+    });
   }
 
   at::Tensor SwiGlu(const at::Tensor& gate_up) const override {

@@ -28,10 +28,11 @@ void MultiplyPanel(const void* a, int64_t m, int64_t lda, const PackedMatrix& b,
 }  // namespace
 
 void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_panel,
-                int64_t panels, float* c, int64_t ldc) {
+                int64_t panels, float* c, int64_t ldc, PanelOptions options) {
+  const int64_t k = options.rows > 0 ? options.rows : b.padded_k();
   for (int64_t p = 0; p < panels; ++p) {
-    MultiplyPanel(a, m, lda, b, first_panel + p, 0, b.padded_k(), c + p * kPanelColumns, ldc,
-                  /*accumulate=*/false);
+    MultiplyPanel(a, m, lda, b, first_panel + p, 0, k, c + p * kPanelColumns, ldc,
+                  options.accumulate);
   }
 }
 

@@ -37,10 +37,15 @@ void Gemm(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, void* c,
 void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_k,
               int64_t k, void* c, int64_t ldc, OutputMode mode);
 
+struct PanelOptions {
+  int64_t rows = 0;         // of B that take part, from the first on; 0: all. Even for bf16
+  bool accumulate = false;  // c += instead of c =
+};
+
 // c [m, 32 * panels] fp32 = A * columns 32 * first_panel .. of B, on the caller's thread: for
 // callers that are tasks of the thread pool themselves.
 void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_panel,
-                int64_t panels, float* c, int64_t ldc);
+                int64_t panels, float* c, int64_t ldc, PanelOptions options = {});
 
 }  // namespace reckon
 

@@ -34,42 +34,62 @@ void Transpose8x8(const uint16_t* from, int64_t ld, uint16_t* to, int64_t to_ld)
 }
 
 template <typename T>
-at::Tensor TransposedAs(const at::Tensor& x) {
-  int64_t rows = x.size(0), n = x.size(1), padded = (rows + 1) / 2 * 2;
-  at::Tensor out = at::empty({n, padded}, x.scalar_type());
-  const T* from = static_cast<const T*>(x.const_data_ptr());
-  T* to = static_cast<T*>(out.mutable_data_ptr());
+void TransposeTiles(const T* from, int64_t rows, int64_t n, int64_t ld, T* to, int64_t to_ld) {
   // Tile by tile, because either the reads or the writes of a transposition jump by a whole row;
   // within a tile the cache lines that are touched are used up.
   constexpr int64_t kTile = 32;
-  ParallelFor((n + kTile - 1) / kTile, [&](int64_t task) {
-    int64_t first = task * kTile, end = std::min(n, first + kTile);
+  for (int64_t first = 0; first < n; first += kTile) {
+    const int64_t end = std::min(n, first + kTile);
     for (int64_t row = 0; row < rows; row += kTile) {
-      int64_t row_end = std::min(rows, row + kTile);
+      const int64_t row_end = std::min(rows, row + kTile);
+      int64_t whole_row = row, whole_column = first;  // the ends of what is done by eights
       if constexpr (sizeof(T) == 2) {
-        if (row_end - row == kTile && end - first == kTile) {
-          for (int64_t i = row; i < row_end; i += 8) {
-            for (int64_t j = first; j < end; j += 8) {
-              Transpose8x8(from + i * n + j, n, to + j * padded + i, padded);
-            }
+        whole_row += (row_end - row) / 8 * 8;
+        whole_column += (end - first) / 8 * 8;
+        for (int64_t i = row; i < whole_row; i += 8) {
+          for (int64_t j = first; j < whole_column; j += 8) {
+            Transpose8x8(from + i * ld + j, ld, to + j * to_ld + i, to_ld);
           }
-          continue;
         }
       }
       for (int64_t j = first; j < end; ++j) {
-        for (int64_t i = row; i < row_end; ++i) to[j * padded + i] = from[i * n + j];
+        const int64_t begin = j < whole_column ? whole_row : row;
+        for (int64_t i = begin; i < row_end; ++i) to[j * to_ld + i] = from[i * ld + j];
       }
     }
     for (int64_t j = first; j < end; ++j) {
       // bf16 kernels read pairs along k. The partner of an odd last row must be zero and not merely
       // unused: 0 times what memory holds may be NaN.
-      for (int64_t i = rows; i < padded; ++i) to[j * padded + i] = T(0);
+      for (int64_t i = rows; i < to_ld; ++i) to[j * to_ld + i] = T(0);
     }
+  }
+}
+
+template <typename T>
+at::Tensor TransposedAs(const at::Tensor& x) {
+  const int64_t rows = x.size(0), n = x.size(1), padded = (rows + 1) / 2 * 2;
+  at::Tensor out = at::empty({n, padded}, x.scalar_type());
+  const T* from = static_cast<const T*>(x.const_data_ptr());
+  T* to = static_cast<T*>(out.mutable_data_ptr());
+  constexpr int64_t kColumnsPerTask = 32;
+  ParallelFor((n + kColumnsPerTask - 1) / kColumnsPerTask, [&](int64_t task) {
+    const int64_t first = task * kColumnsPerTask;
+    TransposeRows(from + first, rows, std::min(n - first, kColumnsPerTask), n, to + first * padded,
+                  padded);
   });
   return out;
 }
 
 }  // namespace
+
+void TransposeRows(const uint16_t* from, int64_t rows, int64_t n, int64_t ld, uint16_t* to,
+                   int64_t to_ld) {
+  TransposeTiles(from, rows, n, ld, to, to_ld);
+}
+void TransposeRows(const float* from, int64_t rows, int64_t n, int64_t ld, float* to,
+                   int64_t to_ld) {
+  TransposeTiles(from, rows, n, ld, to, to_ld);
+}
 
 at::Tensor TransposedLeft(const at::Tensor& x) {
   return DtypeOf(x) == Dtype::kBf16 ? TransposedAs<uint16_t>(x) : TransposedAs<float>(x);

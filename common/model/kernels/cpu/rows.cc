@@ -31,19 +31,22 @@ RECKON_CLONES void RmsNormRow(const float* x, const float* weight, int64_t n, fl
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * scale * weight[i];
 }
 
-RECKON_CLONES void Rotate(uint16_t* v, int64_t half, const float* cosine, const float* sine) {
+// `sign`: of the sines.
+RECKON_CLONES void Rotate(uint16_t* v, int64_t half, const float* table, float sign) {
   for (int64_t d = 0; d < half; ++d) {
     float a = FromBf16(v[d]), b = FromBf16(v[d + half]);
-    v[d] = ToBf16(a * cosine[d] - b * sine[d]);
-    v[d + half] = ToBf16(b * cosine[d] + a * sine[d]);
+    float cosine = table[d], sine = sign * table[d + half];
+    v[d] = ToBf16(a * cosine - b * sine);
+    v[d + half] = ToBf16(b * cosine + a * sine);
   }
 }
 
-RECKON_CLONES void Rotate(float* v, int64_t half, const float* cosine, const float* sine) {
+RECKON_CLONES void Rotate(float* v, int64_t half, const float* table, float sign) {
   for (int64_t d = 0; d < half; ++d) {
     float a = v[d], b = v[d + half];
-    v[d] = a * cosine[d] - b * sine[d];
-    v[d + half] = b * cosine[d] + a * sine[d];
+    float cosine = table[d], sine = sign * table[d + half];
+    v[d] = a * cosine - b * sine;
+    v[d + half] = b * cosine + a * sine;
   }
 }
 
@@ -149,26 +152,31 @@ void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, in
   }
 }
 
-void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
-              int64_t ld, const float* frequency, float magnitude, bool inverse, Dtype dtype) {
+void RopeTableRows(const int32_t* positions, int64_t rows, int64_t dim, const float* frequency,
+                   float magnitude, float* table) {
   const int64_t half = dim / 2;
   ForRows(rows, [&](int64_t row) {
-    thread_local std::vector<float> cosine, sine;
-    cosine.resize(half);
-    sine.resize(half);
+    float* to = table + row * dim;
     for (int64_t d = 0; d < half; ++d) {
       // In fp32, as transformers computes it: at long positions the product in double is another
       // angle than the one that models are trained with.
       float angle = static_cast<float>(positions[row]) * frequency[d];
-      cosine[d] = magnitude * std::cos(angle);
-      sine[d] = (inverse ? -magnitude : magnitude) * std::sin(angle);
+      to[d] = magnitude * std::cos(angle);
+      to[d + half] = magnitude * std::sin(angle);
     }
+  });
+}
+
+void RopeRows(void* x, const float* table, int64_t rows, int64_t heads, int64_t dim, int64_t ld,
+              bool inverse, Dtype dtype) {
+  const float sign = inverse ? -1.0f : 1.0f;
+  ForRows(rows, [&](int64_t row) {
     for (int64_t h = 0; h < heads; ++h) {
       const int64_t at = row * ld + h * dim;
       if (dtype == Dtype::kBf16) {
-        Rotate(static_cast<uint16_t*>(x) + at, half, cosine.data(), sine.data());
+        Rotate(static_cast<uint16_t*>(x) + at, dim / 2, table + row * dim, sign);
       } else {
-        Rotate(static_cast<float*>(x) + at, half, cosine.data(), sine.data());
+        Rotate(static_cast<float*>(x) + at, dim / 2, table + row * dim, sign);
       }
     }
   });

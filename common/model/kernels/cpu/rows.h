@@ -23,12 +23,14 @@ void RmsNormRows(const float* x, const float* weight, int64_t rows, int64_t n, f
 void RmsNormRowsBackward(const float* x, const float* weight, const void* dy, int64_t rows,
                          int64_t n, float eps, Dtype dtype, float* dx, float* dweight);
 
+// The table of Ops::RopeTable: [rows, dim] from positions [rows] and frequency [dim / 2].
+void RopeTableRows(const int32_t* positions, int64_t rows, int64_t dim, const float* frequency,
+                   float magnitude, float* table);
 // Rotary position embedding in Hugging Face's half-split convention: lanes d and d + dim/2 of a
-// head are a pair that is rotated by the angle positions[row] * frequency[d] and multiplied by
-// `magnitude`. In place, on the first `heads` heads of each row; ld is the row stride. `inverse`
-// rotates back, which is the backward.
-void RopeRows(void* x, const int32_t* positions, int64_t rows, int64_t heads, int64_t dim,
-              int64_t ld, const float* frequency, float magnitude, bool inverse, Dtype dtype);
+// head are a pair that is rotated by angle d of the row's table. In place, on the first `heads`
+// heads of each row; ld is the row stride. `inverse` rotates back, which is the backward.
+void RopeRows(void* x, const float* table, int64_t rows, int64_t heads, int64_t dim, int64_t ld,
+              bool inverse, Dtype dtype);
 
 // RMS norm of each of `heads` adjacent heads of `dim` numbers, beginning at x. In place; ld is the
 // row stride.

@@ -14,6 +14,8 @@
 #ifdef RECKON_CUDA
 #include "common/model/kernels/torch/paged_attention.h"
 #endif
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -88,7 +90,8 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
   // masked.
   at::Tensor pages_of = at::zeros({n, most}, at::kInt);
   for (int64_t i = 0; i < n; ++i) {
-    const auto& [pages, position] = rows[i];
+    const auto& [pages, position, copies] = rows[i];
+    CHECK(copies == nullptr);
     const int64_t page = (*pages)[position / kPageTokens];
     slots.mutable_data_ptr<int64_t>()[i] = page * kPageTokens + position % kPageTokens;
     positions.mutable_data_ptr<int32_t>()[i] = static_cast<int32_t>(position);

@@ -10,9 +10,9 @@
 namespace reckon {
 
 // PackedAttention by LibTorch's scaled_dot_product_attention, one sequence after the other, on the
-// device of the rows. Differentiable.
+// device of the rows. For a branch it computes the stem's rows again. Differentiable.
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
-                                                      std::vector<int64_t> starts);
+                                                      RowSegments segments);
 
 }  // namespace reckon
 

@@ -188,12 +188,18 @@ class TorchOperations : public Ops {
         .view(qkv.sizes());
   }
 
-  at::Tensor Rope(const at::Tensor& x, const at::Tensor& positions, int64_t heads, int64_t dim,
-                  const at::Tensor& frequency, double magnitude) const override {
+  at::Tensor RopeTable(const at::Tensor& positions, const at::Tensor& frequency,
+                       double magnitude) const override {
+    const at::Tensor angle = positions.to(at::kFloat).unsqueeze(1) * frequency;
+    return at::cat({angle.cos(), angle.sin()}, 1).mul_(magnitude);
+  }
+
+  at::Tensor Rope(const at::Tensor& x, const at::Tensor& table, int64_t heads,
+                  int64_t dim) const override {
     const at::Tensor all = x.view({x.size(0), -1, dim});
-    const at::Tensor angle = (positions.to(at::kFloat).unsqueeze(1) * frequency).unsqueeze(1);
+    const at::Tensor of_row = table.unsqueeze(1);
     // [rows, 1, dim / 2]
-    const at::Tensor sin = angle.sin() * magnitude, cos = angle.cos() * magnitude;
+    const at::Tensor cos = of_row.narrow(2, 0, dim / 2), sin = of_row.narrow(2, dim / 2, dim / 2);
     const at::Tensor a = all.narrow(1, 0, heads).narrow(2, 0, dim / 2).to(at::kFloat);
     const at::Tensor b = all.narrow(1, 0, heads).narrow(2, dim / 2, dim / 2).to(at::kFloat);
     const at::Tensor rotated = at::cat({a * cos - b * sin, b * cos + a * sin}, 2);

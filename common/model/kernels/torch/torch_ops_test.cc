@@ -189,9 +189,13 @@ TEST_P(TorchOpsTest, Rope) {
   const at::Tensor positions = RandomInts(33, 100, 2), frequency = Random({8}, 3);
   Compare(
       Random({33, 5 * 16}, 1).to(type()),
-      [&](const at::Tensor& x) { return cpu().Rope(x, positions, 4, 16, frequency, 1.2); },
       [&](const at::Tensor& x) {
-        return torch().Rope(x, positions.to(device()), 4, 16, frequency.to(device()), 1.2);
+        return cpu().Rope(x, cpu().RopeTable(positions, frequency, 1.2), 4, 16);
+      },
+      [&](const at::Tensor& x) {
+        const at::Tensor table =
+            torch().RopeTable(positions.to(device()), frequency.to(device()), 1.2);
+        return torch().Rope(x, table, 4, 16);
       });
 }
 
