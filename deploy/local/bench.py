@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """The speed of Reckon and of what it is compared with, on the same work, in turn: A B A B.
-Called by `./dev bench`, which builds first. Numbers of it are in docs/performance.md.
+Called by `./dev bench`, which builds first; docs/performance.md says more.
 
   rollout  64 samples of 64 tokens after prompts of 71 tokens, 4 samples a prompt   transformers
   train    optimizer steps on 8 sequences of 200 tokens                             transformers
@@ -151,10 +151,12 @@ WORK = {
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("work", nargs="*", choices=[[], *WORK], help="default: all")
+    parser.add_argument("work", nargs="*", metavar="WORK", help="of the list above; default: all")
     parser.add_argument("--rounds", type=int, default=2, help="times that each program runs (2)")
     parser.add_argument("--json", action="store_true", help="print one JSON object a kind of work, and nothing else")
     options = parser.parse_args()
+    if unknown := set(options.work) - set(WORK):
+        parser.error(f"unknown work: {', '.join(unknown)}; known: {', '.join(WORK)}")
     for work in options.work or WORK:
         unit, programs = WORK[work]
         values = {name: [] for name in programs}
