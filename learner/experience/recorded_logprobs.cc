@@ -10,16 +10,18 @@ namespace {
 constexpr uint64_t kCheckedOneOf = 32;
 
 // Whether actors record what a scoring pass would compute. Of a greedy draw they record the
-// log-probability at temperature 1 (TokenSpan).
-bool RecordsWhatIsScored(Backend backend, double temperature) {
-  return backend == Backend::kCpuKernels && temperature > 0;
+// log-probability at temperature 1 (TokenSpan). With IN_FLIGHT, tokens that the newest version drew
+// may have seen keys and values of an older one.
+bool RecordsWhatIsScored(Backend backend, double temperature, ActorSettings::Weights weights) {
+  return backend == Backend::kCpuKernels && temperature > 0 && weights == ActorSettings::DRAIN;
 }
 
 }  // namespace
 
-RecordedLogProbs::RecordedLogProbs(Backend backend, double temperature, uint64_t version,
-                                   uint64_t key, std::vector<Experience>* step) {
-  const bool comparable = RecordsWhatIsScored(backend, temperature);
+RecordedLogProbs::RecordedLogProbs(Backend backend, double temperature,
+                                   ActorSettings::Weights weights, uint64_t version, uint64_t key,
+                                   std::vector<Experience>* step) {
+  const bool comparable = RecordsWhatIsScored(backend, temperature, weights);
   std::vector<Experience*> candidates;
   for (Experience& sample : *step) {
     // No actor drew an end in the place of a stop string.

@@ -6,6 +6,7 @@
 
 #include "common/model/backend.h"
 #include "learner/experience/experience.h"
+#include "proto/config.pb.h"
 
 namespace reckon {
 
@@ -19,10 +20,11 @@ namespace reckon {
 // their old_logprobs. The same on every rank, as the samples are.
 class RecordedLogProbs {
  public:
-  // `backend`, `version`: what the learner computes with; `temperature`: of sampling. Which samples
-  // are checked depends on `key` alone: one of 32 that need no pass, and at least one.
-  RecordedLogProbs(Backend backend, double temperature, uint64_t version, uint64_t key,
-                   std::vector<Experience>* step);
+  // `backend`, `version`: what the learner computes with; `temperature`: of sampling; `weights`: of
+  // actors. Which samples are checked depends on `key` alone: one of 32 that need no pass, and at
+  // least one.
+  RecordedLogProbs(Backend backend, double temperature, ActorSettings::Weights weights,
+                   uint64_t version, uint64_t key, std::vector<Experience>* step);
 
   // Samples that need a pass, or are checked: in the order of the step, as are the others.
   const std::vector<Experience*>& scored() const { return scored_; }

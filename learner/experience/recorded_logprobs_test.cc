@@ -18,8 +18,9 @@ Experience Sampled(uint64_t version = kVersion) {
 }
 
 RecordedLogProbs Plan(std::vector<Experience>* step, uint64_t key = 1, double temperature = 1,
-                      Backend backend = Backend::kCpuKernels) {
-  return RecordedLogProbs(backend, temperature, kVersion, key, step);
+                      Backend backend = Backend::kCpuKernels,
+                      ActorSettings::Weights weights = ActorSettings::DRAIN) {
+  return RecordedLogProbs(backend, temperature, weights, kVersion, key, step);
 }
 
 // As a scoring pass that agrees with the actors does.
@@ -67,8 +68,10 @@ TEST(RecordedLogProbsTest, AStaleSampleAndAnEndThatNoActorDrewNeedAPass) {
   EXPECT_TRUE(plan.Agree());
 }
 
-TEST(RecordedLogProbsTest, OtherBackendsAndGreedyDrawsNeedAPass) {
+TEST(RecordedLogProbsTest, OtherBackendsGreedyDrawsAndVersionsThatChangeInFlightNeedAPass) {
   std::vector<Experience> step(8, Sampled());
+  const auto backend = Backend::kCpuKernels;
+  EXPECT_EQ(Plan(&step, 1, 1, backend, ActorSettings::IN_FLIGHT).scored().size(), 8u);
   EXPECT_EQ(Plan(&step, 1, /*temperature=*/0).scored().size(), 8u);
   EXPECT_EQ(Plan(&step, 1, 1, Backend::kTorchCpu).scored().size(), 8u);
 }
