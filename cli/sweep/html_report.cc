@@ -34,8 +34,7 @@ h1{font-size:26px;line-height:1.25;margin:0 0 6px;overflow-wrap:anywhere}
 h2{font-size:19px;margin:36px 0 4px}
 p{margin:4px 0 10px;max-width:86ch}
 .soft{color:var(--soft)}
-.cards{display:grid;gap:14px;grid-template-columns:repeat(auto-fit,minmax(min(100%,330px),1fr))}
-.cards figure{max-width:720px}
+.cards{display:grid;gap:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}
 figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:12px 12px 8px;min-width:0}
 figcaption{font-weight:600;margin:0 0 4px 4px}
 .legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 12px}

@@ -76,7 +76,8 @@ class ChartAxis {
         const double tick = digit * std::pow(10, power), at = std::log10(tick);
         if (decades > 2.2 && digit != 1) continue;
         if (decades > 0.8 && digit != 1 && digit != 2 && digit != 5) continue;
-        if (at > axis.low_ - 0.02 && at < axis.high_ + 0.02) axis.ticks_.push_back(tick);
+        // On the left there is room for one that is just outside.
+        if (at > axis.low_ - 0.02 && at < axis.high_ + 1e-9) axis.ticks_.push_back(tick);
       }
     }
     return axis;

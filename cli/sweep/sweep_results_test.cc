@@ -215,6 +215,12 @@ TEST(SvgChartTest, AnEfficiencyMayBeAboveOneAndProcessesAreWhole) {
   EXPECT_THAT(SvgChart(chart), Not(HasSubstr(">110%</text>"))) << "an interval ends at 100 %";
 }
 
+TEST(SvgChartTest, NoTickIsBeyondALogarithmicAxis) {
+  Chart chart = {.title = "t", .x_label = "x", .log_x = true};
+  chart.series = {{.label = "a", .points = {{0, 1}, {2048, 2}}}};
+  EXPECT_THAT(SvgChart(chart), AllOf(HasSubstr(">2,000</text>"), Not(HasSubstr(">3,000</text>"))));
+}
+
 TEST(SvgChartTest, WhatEqualsAnEarlierLineIsBelowIt) {
   Chart chart = {.title = "t", .x_label = "x"};
   chart.series = {{.label = "a", .style = 0, .points = {{1, 1}, {2, 2}}},
