@@ -176,6 +176,23 @@ TEST(FillAdvantagesTest, AGroupOfOneRewardTeachesNothingButItsKl) {
   }
 }
 
+TEST(FillAdvantagesTest, WhitenedTheyHaveMeanZeroAndVarianceOneOverTheStep) {
+  PpoSettings settings;
+  settings.mutable_advantage()->set_estimator(PpoSettings::Advantage::RLOO);
+  settings.mutable_advantage()->set_whiten(true);
+  std::vector<Experience> step = GroupsWithKl();
+  FillAdvantages(settings, 0.1, &step);
+  double sum = 0, squares = 0;
+  for (const Experience& e : step) {
+    for (const float advantage : e.advantages) {
+      sum += advantage;
+      squares += advantage * advantage;
+    }
+  }
+  EXPECT_NEAR(sum / 15, 0, 1e-6);
+  EXPECT_NEAR(squares / 15, 1, 1e-5);
+}
+
 TEST(FillAdvantagesTest, WithGaeARewardIsItsStepsThePenaltiesAndTheRestAtTheEnd) {
   PpoSettings settings;
   settings.mutable_advantage()->set_estimator(PpoSettings::Advantage::GAE);
