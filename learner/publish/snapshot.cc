@@ -36,7 +36,8 @@ absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, int64_
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
     }
-    placed.push_back({parameter->second.detach().to(at::kCPU, at::kFloat).contiguous(), tensor.offset(), end});
+    placed.push_back(
+        {parameter->second.detach().to(at::kCPU, at::kFloat).contiguous(), tensor.offset(), end});
   }
   return placed;
 }

@@ -27,7 +27,8 @@ struct SnapshotOptions {
 // (exported_texts.h). Values are rounded to the type that the learner's matrix products use (BF16
 // or F32), so that actors compute with the same numbers as the learner. Each chunk is rounded and
 // digested on the compute threads; parameters of a GPU are copied to the host in fp32 first.
-// INVALID_ARGUMENT names a tensor of `base` that is not among the parameters, or is of another size.
+// INVALID_ARGUMENT names a tensor of `base` that is not among the parameters, or is of another
+// size.
 absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& parameters,
                                      const SnapshotOptions& options, VersionBuffers* buffers);
 

@@ -196,8 +196,8 @@ TEST(ShardedUpdateTest, RecomputedLayersGiveTheSameBits) {
       for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
         SCOPED_TRACE(testing::Message() << "backend " << static_cast<int>(backend) << ", kind "
                                         << kind << ", dtype " << static_cast<int>(dtype));
-        // Without it the states that the critic taps have three gradients, and recomputing sums those
-        // of the layer first.
+        // Without it the states that the critic taps have three gradients, and recomputing sums
+        // those of the layer first.
         const ModelCase of = {.backend = backend, .dtype = dtype, .detach = true};
         const Outcome kept = Learn(*single, of, kind, false, false, 60);
         const Outcome recomputed = Learn(*single, of, kind, true, false, 60);

@@ -140,9 +140,8 @@ absl::Status TrainOrm::Write(LeaderContext& leader, const NamedTensors& merged) 
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
   VersionBuffers buffers;
-  ASSIGN_OR_RETURN(
-      const Weights weights,
-      TakeSnapshot(run.base, merged, {.compute = run.model->compute()}, &buffers));
+  ASSIGN_OR_RETURN(const Weights weights,
+                   TakeSnapshot(run.base, merged, {.compute = run.model->compute()}, &buffers));
   RETURN_IF_ERROR(
       WriteModelFolder(folder, weights.manifest, weights.bytes->bytes(), weights.side_files));
   RETURN_IF_ERROR(head_->Write(folder));

@@ -167,10 +167,10 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
 
 absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences) {
   if (critic_ != nullptr) critic_->Repack();  // the last update, or a checkpoint, changed it
-  const RecordedLogProbs plan(
-      ranks.run.model->backend(), settings_.sampling().temperature(), config_.actor().weights(),
-      ranks.run.cursor.version(), StreamKey(config_.seed(), "check/" + RoundName(ranks.run)),
-      experiences);
+  const RecordedLogProbs plan(ranks.run.model->backend(), settings_.sampling().temperature(),
+                              config_.actor().weights(), ranks.run.cursor.version(),
+                              StreamKey(config_.seed(), "check/" + RoundName(ranks.run)),
+                              experiences);
   RETURN_IF_ERROR(ScoreSamples(ranks, plan.scored(), /*logprobs=*/true));
   // Decided anew in each step, so that it is the same in a run that was resumed.
   const bool agree = plan.Agree();
