@@ -26,6 +26,13 @@ void TakeFilledIn(const RoleResources& before, RoleResources* mine) {
   if (mine->memory_gib() == 0) mine->set_memory_gib(before.memory_gib());
 }
 
+// It also decides what AUTO leaves open.
+void TakeDecided(const LearnerSettings& before, LearnerSettings* mine) {
+  if (mine->sharding() != LearnerSettings::AUTO) return;
+  mine->set_sharding(before.sharding());
+  if (before.activation_checkpointing()) mine->set_activation_checkpointing(true);
+}
+
 }  // namespace
 
 absl::StatusOr<RunState> InspectRun(const SweepRun& run) {
@@ -37,6 +44,7 @@ absl::StatusOr<RunState> InspectRun(const SweepRun& run) {
   TakeFilledIn(before.resources().coordinator(), resources.mutable_coordinator());
   TakeFilledIn(before.resources().actor(), resources.mutable_actor());
   TakeFilledIn(before.resources().learner(), resources.mutable_learner());
+  TakeDecided(before.learner(), mine.mutable_learner());
   const std::vector<FieldDifference> changes = FindDifferences(InFull(before), InFull(mine));
   if (!changes.empty() && HasBegun(folder)) {
     const FieldDifference& first = changes[0];
