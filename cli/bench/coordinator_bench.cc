@@ -28,7 +28,7 @@
 namespace reckon {
 namespace {
 
-constexpr absl::Duration kStartTimeout = absl::Seconds(30);
+constexpr absl::Duration kCoordinatorStartTimeout = absl::Seconds(30);
 constexpr absl::Duration kDrain = absl::Seconds(30);  // for acknowledgements after the last rollout
 constexpr int kSyncs = 100;                           // writes that measure the disk
 
@@ -93,7 +93,7 @@ void MeasureDisk(const std::string& folder, size_t bytes, CoordinatorBenchResult
 
 absl::StatusOr<std::string> WaitForAddress(const std::string& port_file, const std::string& log,
                                            Process* process, const std::stop_token& stop) {
-  const absl::Time give_up = absl::Now() + kStartTimeout;
+  const absl::Time give_up = absl::Now() + kCoordinatorStartTimeout;
   while (absl::Now() < give_up) {
     if (absl::StatusOr<std::string> address = ReadFile(port_file, 256); address.ok()) {
       return address;
@@ -163,7 +163,7 @@ absl::Status OfferLoad(const CoordinatorBenchOptions& options, const std::string
         LoadActor::Options{.name = absl::StrCat("actor-", i), .rate = rate, .rollouts = rollouts}));
   }
   for (auto& actor : actors) {
-    if (!actor->WaitForWork(kStartTimeout)) {
+    if (!actor->WaitForWork(kCoordinatorStartTimeout)) {
       RETURN_IF_ERROR(owner.Stop());
       return absl::DeadlineExceededError("the coordinator leases too few samples");
     }
@@ -251,7 +251,7 @@ absl::StatusOr<CoordinatorBenchResult> RunCoordinatorBench(const CoordinatorBenc
   }
   RETURN_IF_ERROR(status);
   process.Signal(SIGTERM);
-  process.Wait(kStartTimeout);
+  process.Wait(kCoordinatorStartTimeout);
   return result;
 }
 

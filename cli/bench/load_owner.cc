@@ -9,7 +9,7 @@
 namespace reckon {
 namespace {
 
-constexpr absl::Duration kPoll = absl::Milliseconds(20);  // between appends
+constexpr absl::Duration kAppendPause = absl::Milliseconds(20);  // between appends
 constexpr absl::Duration kFetchTimeout = absl::Seconds(60);
 
 }  // namespace
@@ -54,7 +54,7 @@ absl::Status LoadOwner::Run() {
 
 absl::Status LoadOwner::TakeBatch(uint64_t batch, bool* taken) {
   ASSIGN_OR_RETURN(const NextBatchReply reply,
-                   client_.PollBatch(plan_->spec().name(), batch, kPoll));
+                   client_.PollBatch(plan_->spec().name(), batch, kAppendPause));
   *taken = reply.has_header();
   if (!*taken) return absl::OkStatus();
   // The bytes are counted and not parsed, as one core serves the whole load.
