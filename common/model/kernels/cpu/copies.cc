@@ -39,10 +39,4 @@ at::Tensor Rounded(const at::Tensor& x, Dtype dtype) {
   return out;
 }
 
-void Clear(const at::Tensor& x) {
-  auto* to = static_cast<char*>(x.mutable_data_ptr());
-  ForParts(static_cast<int64_t>(x.nbytes()),
-           [&](int64_t first, int64_t count) { std::memset(to + first, 0, count); });
-}
-
 }  // namespace reckon

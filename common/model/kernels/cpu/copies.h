@@ -13,8 +13,6 @@ namespace reckon {
 at::Tensor Copied(const at::Tensor& x);
 // x contiguous, of fp32, rounded to the dtype; x itself for fp32.
 at::Tensor Rounded(const at::Tensor& x, Dtype dtype);
-// x = 0; contiguous.
-void Clear(const at::Tensor& x);
 
 }  // namespace reckon
 
