@@ -11,6 +11,11 @@
 #include "common/base/log.h"
 
 namespace reckon {
+namespace {
+
+constexpr size_t kMessageRollouts = 256;  // as SubmitRequest allows
+
+}  // namespace
 
 Uplink::Uplink(Coordinator::StubInterface* stub, std::string actor, Options options,
                std::function<void()> notify)
@@ -32,10 +37,9 @@ Uplink::~Uplink() {
 Uplink::Key Uplink::KeyOf(const RolloutKey& key) { return {key.plan(), key.group(), key.sample()}; }
 
 bool Uplink::Push(uint64_t lease, const Rollout& rollout, const std::stop_token& stop) {
-  auto request = std::make_shared<SubmitRequest>();
-  request->set_actor(actor_);
-  request->set_lease(lease);
-  request->set_rollout(rollout.SerializeAsString());
+  auto leased = std::make_shared<LeasedRollout>();
+  leased->set_lease(lease);
+  leased->set_rollout(rollout.SerializeAsString());
   // Releasing the mutex makes the waiting thread check its condition again.
   // Made before the lock is taken and destroyed after it is released: its constructor may run the
   // callback at once and its destructor waits for a callback that runs, and both would wait for
@@ -56,7 +60,7 @@ bool Uplink::Push(uint64_t lease, const Rollout& rollout, const std::stop_token&
   }
   // An idle stream is not a silent one: ack_timeout counts from the first rollout that waits.
   if (kept_.empty()) last_ack_ = absl::Now();
-  kept_[next_number_++] = std::move(request);
+  kept_[next_number_++] = std::move(leased);
   changed_.SignalAll();
   return true;
 }
@@ -109,10 +113,16 @@ bool Uplink::RunStream() {
   }
   std::unique_ptr<Stream> stream = stub_->Submit(&context);
   std::thread reader([this, &stream] { ReadAcks(stream.get()); });
-  while (std::shared_ptr<const SubmitRequest> request = NextToSend()) {
+  SubmitRequest request;
+  request.set_actor(actor_);
+  while (true) {
+    const std::vector<std::shared_ptr<const LeasedRollout>> next = NextToSend();
+    if (next.empty()) break;
+    request.clear_rollouts();
+    for (const auto& leased : next) *request.add_rollouts() = *leased;
     // Without the lock. Write blocks when the coordinator stops reading, which is how its window
     // reaches the engine: kept_ fills up and Push waits.
-    if (!stream->Write(*request)) break;
+    if (!stream->Write(request)) break;
   }
   context.TryCancel();  // ends the read of the reading thread
   reader.join();
@@ -122,17 +132,22 @@ bool Uplink::RunStream() {
   return acknowledged_;
 }
 
-std::shared_ptr<const SubmitRequest> Uplink::NextToSend() {
+std::vector<std::shared_ptr<const Uplink::LeasedRollout>> Uplink::NextToSend() {
   absl::MutexLock lock(&mu_);
   while (true) {
-    if (stop_.stop_requested() || broken_) return nullptr;
-    auto next = kept_.lower_bound(next_to_send_);
+    if (stop_.stop_requested() || broken_) return {};
+    std::vector<std::shared_ptr<const LeasedRollout>> rollouts;
+    size_t bytes = 0;
     // Acknowledged rollouts have left the map, so the next one to send is found by its number, not
     // by position.
-    if (next != kept_.end()) {
+    for (auto next = kept_.lower_bound(next_to_send_); next != kept_.end(); ++next) {
+      bytes += next->second->rollout().size();
+      const bool full = bytes > options_.message_bytes || rollouts.size() == kMessageRollouts;
+      if (full && !rollouts.empty()) break;
+      rollouts.push_back(next->second);
       next_to_send_ = next->first + 1;
-      return next->second;
     }
+    if (!rollouts.empty()) return rollouts;
     if (kept_.empty()) {
       changed_.Wait(&mu_);
       continue;
@@ -141,7 +156,7 @@ std::shared_ptr<const SubmitRequest> Uplink::NextToSend() {
     if (absl::Now() >= deadline) {
       LOG(WARNING) << "no rollout was acknowledged for " << options_.ack_timeout
                    << ", opening a new stream";
-      return nullptr;
+      return {};
     }
     changed_.WaitWithDeadline(&mu_, deadline);
   }
@@ -161,11 +176,11 @@ void Uplink::HandleReply(const SubmitReply& reply) {
     for (const SubmitReply::Ack& ack : reply.acks()) {
       auto number = number_of_.find(KeyOf(ack.key()));
       if (number == number_of_.end()) continue;  // acknowledged on an earlier stream
-      auto request = kept_.find(number->second);
+      auto leased = kept_.find(number->second);
       // The lease of the rollout that is kept, which is the newer one when the key was pushed
       // twice.
-      acks_.push_back({request->second->lease(), ack});
-      kept_.erase(request);
+      acks_.push_back({leased->second->lease(), ack});
+      kept_.erase(leased);
       number_of_.erase(number);
       acknowledged_ = true;
       last_ack_ = absl::Now();

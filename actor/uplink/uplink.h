@@ -18,8 +18,8 @@
 
 namespace reckon {
 
-// Carries finished rollouts to the coordinator over one stream, and keeps each until the
-// coordinator acknowledges that it is durable.
+// Carries finished rollouts to the coordinator over one stream, those that wait in one message, and
+// keeps each until the coordinator acknowledges that it is durable.
 //
 //   Push --> kept --[sending thread]--> stream --> coordinator
 //             ^ |                                      |
@@ -42,6 +42,8 @@ class Uplink {
     // A stream without an acknowledgement for this long is replaced by a new one. It must be longer
     // than the coordinator's slowest write, or rollouts are sent again in vain.
     absl::Duration ack_timeout = absl::Seconds(60);
+    // What waits is sent together in messages of at most so many bytes, and one rollout at least.
+    size_t message_bytes = 1 << 20;
   };
 
   // `stub` must outlive the uplink. `notify` is called on the reading thread when there are
@@ -65,14 +67,15 @@ class Uplink {
  private:
   using Stream = grpc::ClientReaderWriterInterface<SubmitRequest, SubmitReply>;
   using Key = std::tuple<std::string, uint64_t, uint32_t>;
+  using LeasedRollout = SubmitRequest::LeasedRollout;
 
   void SendLoop();
   // Sends until the stream breaks or the uplink stops. Returns whether anything was acknowledged.
   bool RunStream();
   void ReadAcks(Stream* stream);
   void HandleReply(const SubmitReply& reply);
-  // Blocks for the next request of this stream. Null: stopping, broken, or silent for ack_timeout.
-  std::shared_ptr<const SubmitRequest> NextToSend();
+  // Blocks for the next rollouts of this stream. None: stopping, broken, or silent for ack_timeout.
+  std::vector<std::shared_ptr<const LeasedRollout>> NextToSend();
   static Key KeyOf(const RolloutKey& key);
   bool IsEmpty() const ABSL_SHARED_LOCKS_REQUIRED(mu_) { return kept_.empty(); }
   bool HasWork() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {
@@ -88,7 +91,7 @@ class Uplink {
   mutable absl::Mutex mu_;
   absl::CondVar changed_;  // for the sending thread: more to send, a broken stream, a stop
   // Numbered in the order of Push. Shared with the sending thread, which writes without the lock.
-  std::map<uint64_t, std::shared_ptr<const SubmitRequest>> kept_ ABSL_GUARDED_BY(mu_);
+  std::map<uint64_t, std::shared_ptr<const LeasedRollout>> kept_ ABSL_GUARDED_BY(mu_);
   std::map<Key, uint64_t> number_of_ ABSL_GUARDED_BY(mu_);  // of each kept rollout
   uint64_t next_number_ ABSL_GUARDED_BY(mu_) = 0;
   std::vector<Ack> acks_ ABSL_GUARDED_BY(mu_);

@@ -86,6 +86,21 @@ TEST_F(UplinkTest, SurvivesACoordinatorThatRestarts) {
   EXPECT_EQ(faults().received().size(), 6u);
 }
 
+TEST_F(UplinkTest, WhatWaitsIsSentInMessagesOfBoundedSize) {
+  for (const size_t bytes : {size_t{1} << 20, size_t{1}}) {
+    coordinator_.Stop();
+    const int messages = faults().messages();
+    Uplink::Options options;
+    options.message_bytes = bytes;
+    Uplink uplink(stub_.get(), "a", options, [] {});
+    for (uint64_t group = 0; group < 10; ++group) ASSERT_TRUE(Push(&uplink, group));
+    coordinator_.Start();
+    ASSERT_TRUE(uplink.Flush(kPatience));
+    EXPECT_EQ(faults().messages() - messages, bytes == 1 ? 10 : 1);
+    EXPECT_EQ(uplink.TakeAcks().size(), 10u);
+  }
+}
+
 TEST_F(UplinkTest, KeepsNoMoreThanItsWindow) {
   faults().DropAcks(true);
   Uplink::Options options;

@@ -9,9 +9,12 @@
 namespace reckon {
 namespace {
 
+constexpr int kMessageRollouts = 256;    // at most
 constexpr uint32_t kLeaseSamples = 256;  // in one call: the slots of a large engine
 constexpr double kSecondsAhead = 0.5;    // of samples in hand
 constexpr absl::Duration kLeaseTimeout = absl::Seconds(30);
+// Between two messages: an actor's samples end in passes of its engine, which take longer.
+constexpr absl::Duration kPass = absl::Milliseconds(1);
 
 }  // namespace
 
@@ -99,26 +102,33 @@ bool LoadActor::TakeSample(Sample* sample) {
   return true;
 }
 
+bool LoadActor::Add(absl::Time due, SubmitRequest* request) {
+  Sample sample;
+  if (!TakeSample(&sample)) return false;
+  SubmitRequest::LeasedRollout& leased = *request->add_rollouts();
+  leased.set_lease(sample.lease);
+  leased.set_rollout(plan_->RolloutOf(sample.group, sample.sample));
+  absl::MutexLock lock(&mu_);
+  due_.push_back(due);
+  ++result_.sent;
+  result_.lateness = std::max(result_.lateness, absl::ToDoubleSeconds(absl::Now() - due));
+  return true;
+}
+
 void LoadActor::Send(absl::Time start) {
+  const auto due = [&](uint64_t i) {
+    return start + absl::Seconds(static_cast<double>(i) / options_.rate);
+  };
   SubmitRequest request;
   request.set_actor(options_.name);
-  Sample sample;
-  for (uint64_t i = 0; i < options_.rollouts; ++i) {
-    const absl::Time due = start + absl::Seconds(static_cast<double>(i) / options_.rate);
-    if (const absl::Duration early = due - absl::Now(); early > absl::ZeroDuration()) {
-      absl::SleepFor(early);
+  uint64_t next = 0;
+  while (next < options_.rollouts) {
+    absl::SleepFor(std::max(due(next) - absl::Now(), kPass));
+    request.clear_rollouts();
+    for (; next < options_.rollouts && due(next) <= absl::Now(); ++next) {
+      if (request.rollouts_size() == kMessageRollouts || !Add(due(next), &request)) break;
     }
-    if (!TakeSample(&sample)) return;
-    request.set_lease(sample.lease);
-    request.set_rollout(plan_->RolloutOf(sample.group, sample.sample));
-    {
-      absl::MutexLock lock(&mu_);
-      if (stopped_) return;
-      due_.push_back(due);
-      ++result_.sent;
-      result_.lateness = std::max(result_.lateness, absl::ToDoubleSeconds(absl::Now() - due));
-    }
-    if (!stream_->Write(request)) return;
+    if (request.rollouts().empty() || !stream_->Write(request)) return;
   }
 }
 

@@ -23,7 +23,7 @@ namespace reckon {
 // (an open loop: no coordinated omission).
 //
 //   leasing thread   keeps samples in hand
-//   sending thread   waits until a rollout is due and writes it
+//   sending thread   once a millisecond writes the rollouts that are due, in one message
 //   reading thread   notes each acknowledgement's latency
 //
 // Owned by CoordinatorBench. Start and Finish once each.
@@ -61,6 +61,8 @@ class LoadActor {
   void Lease();
   void Send(absl::Time start);
   void Read();
+  // Adds the rollout that was due then. False when it must end.
+  bool Add(absl::Time due, SubmitRequest* request);
   // Nothing when it must end.
   bool TakeSample(Sample* sample);
   bool WantsWork() const ABSL_SHARED_LOCKS_REQUIRED(mu_) {

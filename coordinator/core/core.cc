@@ -116,8 +116,9 @@ absl::Status Core::PublishWeights(const PublishWeightsRequest& request) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
-    const GetManifestRequest& request) {
+absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(const GetManifestRequest& request,
+                                                                  Reads& reads) {
+  reads.Since(state_.forgotten);
   if (!request.source().empty()) RETURN_IF_ERROR(CheckSource(request.source()));
   if (request.has_version() && request.has_newer_than()) {
     return BadRequest("version and newer_than are both set; set one");
@@ -125,14 +126,13 @@ absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(
   const WeightRegistry& weights = state_.weights;
   GetManifestReply reply;
   if (request.has_version()) {
-    absl::StatusOr<WeightManifest> manifest = weights.Get(request.version());
-    // Both mean "not yet" to the caller, who waits: the learner may be about to publish the
-    // version, or to publish it again after a restart.
-    if (absl::IsNotFound(manifest.status()) || absl::IsUnavailable(manifest.status())) {
-      return std::nullopt;
-    }
+    const absl::StatusOr<std::shared_ptr<const WeightManifest>> manifest =
+        weights.Get(request.version(), reads);
+    // "Not yet" to the caller, who waits: the learner may be about to publish the version, or to
+    // publish it again after a restart.
+    if (reads.wanted() || absl::IsNotFound(manifest.status())) return std::nullopt;
     RETURN_IF_ERROR(manifest.status());
-    *reply.mutable_manifest() = *std::move(manifest);
+    *reply.mutable_manifest() = **manifest;
     AddRelays(request.source(), reply);
     return reply;
   }

@@ -66,7 +66,8 @@ class Core {
   absl::Status AppendSelection(const AppendSelectionRequest& request, Reads& reads);
   absl::Status PublishWeights(const PublishWeightsRequest& request);
   // Without a value: not published yet.
-  absl::StatusOr<std::optional<GetManifestReply>> GetManifest(const GetManifestRequest& request);
+  absl::StatusOr<std::optional<GetManifestReply>> GetManifest(const GetManifestRequest& request,
+                                                              Reads& reads);
   absl::StatusOr<BeginTermReply> BeginTerm(const BeginTermRequest& request);
   // Without a value: GET or WAIT, keys are missing, and `last` is false.
   absl::StatusOr<std::optional<RendezvousReply>> UseRendezvous(const RendezvousRequest& request,

@@ -17,10 +17,7 @@ constexpr size_t kNonces = 1024;
 }  // namespace
 
 CoreState::CoreState(const Store* store, CoreOptions options)
-    : store(store),
-      options(std::move(options)),
-      weights(store),
-      group(store, this->options.rank_timeout) {}
+    : store(store), options(std::move(options)), group(store, this->options.rank_timeout) {}
 
 absl::Status CoreState::CheckTerm(uint64_t term) const {
   if (term == meta.term()) {
@@ -95,13 +92,14 @@ Writes CoreState::TakeWrites() {
   meta_dirty = false;
   evictions.WritesTaken();
   selections.WritesTaken();
+  weights.WritesTaken();
   return std::exchange(writes, Writes());
 }
 
 void CoreState::Committed() {
   evictions.Committed();
   if (evictions.ready()) changed |= kEvictionsChanged;
-  forgotten += selections.Committed();
+  forgotten += selections.Committed() + weights.Committed();
   for (const std::string& name : std::exchange(finishing, {})) {
     plans.erase(name);
     plan_order.erase(std::find(plan_order.begin(), plan_order.end(), name));

@@ -52,7 +52,7 @@ enum Changed : uint32_t {
 // Memory is in proportion to work in flight: groups from their append until their batch is applied,
 // leases, plans that are not finished, selections that are not complete, sixteen weight versions
 // and a thousand terms. Everything else is read from the store when it is asked for (reads.h). The
-// store itself is used by recovery and the weight registry alone.
+// store itself is used by recovery alone.
 struct CoreState {
   CoreState(const Store* store, CoreOptions options);
 
@@ -99,7 +99,7 @@ struct CoreState {
   LearnerGroup group;
   Evictions evictions;
   std::map<std::string, uint64_t> nonces;  // of the newest terms, with these
-  uint64_t forgotten = 0;                  // plans and selections; see Reads::Since
+  uint64_t forgotten = 0;                  // plans, selections, manifests; see Reads::Since
 
   // Since the last commit.
   Writes writes;

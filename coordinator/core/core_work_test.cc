@@ -293,8 +293,8 @@ TEST_F(CoreWork, TheStoredBytesAreTheReceivedOnes) {
   SubmitRequest request =
       SubmitOf("a", core.LeaseWork("a", 1).at(0).id(), MakeRollout("p", 0, 0, 0));
   // A field that this program does not know, and a key in two parts: no serializer writes them so.
-  const std::string bytes = "\x0a\x03\x0a\x01q" + request.rollout() + "\xf8\x3f\x01";
-  request.set_rollout(bytes);
+  const std::string bytes = "\x0a\x03\x0a\x01q" + request.rollouts(0).rollout() + "\xf8\x3f\x01";
+  request.mutable_rollouts(0)->set_rollout(bytes);
   EXPECT_EQ(core->Submit(request, core.now()).outcome(), Ack::ACCEPTED);
   core.Commit();
   EXPECT_EQ(*store.Get(store_keys::Rollout(MakeRollout("p", 0, 0, 0).key())), bytes);
@@ -302,13 +302,14 @@ TEST_F(CoreWork, TheStoredBytesAreTheReceivedOnes) {
 
 TEST_F(CoreWork, BytesThatAreNoRolloutAreRejectedUnderTheKeyThatCouldBeRead) {
   SubmitRequest request = SubmitOf("a", 1, MakeRollout("p", 3, 1, 0));
-  const std::string whole = request.rollout();
-  request.set_rollout(whole.substr(0, whole.size() - 1));
+  std::string& bytes = *request.mutable_rollouts(0)->mutable_rollout();
+  const std::string whole = bytes;
+  bytes = whole.substr(0, whole.size() - 1);
   const Ack cut = core->Submit(request, core.now());
   EXPECT_EQ(cut.outcome(), Ack::REJECTED);
   EXPECT_NE(cut.message(), "");
   EXPECT_EQ(cut.key().SerializeAsString(), MakeRollout("p", 3, 1, 0).key().SerializeAsString());
-  request.set_rollout("\x0a\x03\x0a\x01\xff");
+  bytes = "\x0a\x03\x0a\x01\xff";
   const Ack garbage = core->Submit(request, core.now());
   EXPECT_EQ(garbage.outcome(), Ack::REJECTED);
   EXPECT_EQ(garbage.key().plan(), "");

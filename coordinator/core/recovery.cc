@@ -162,6 +162,7 @@ absl::Status Recover(CoreState& state) {
   RETURN_IF_ERROR(state.group.Restore());
   RETURN_IF_ERROR(state.selections.Restore(*state.store));
   RETURN_IF_ERROR(state.weights.Restore(
+      *state.store,
       meta.has_version() ? std::optional<uint64_t>(meta.newest_version()) : std::nullopt));
   RETURN_IF_ERROR(RecoverNonces(state));
   // Requests of the past come before those that recovery makes.

@@ -38,20 +38,22 @@ absl::Status CheckVersions(const CoreState& state, const PlanState& plan, const 
 
 // INVALID_ARGUMENT unless an actor could have produced the rollout for the lease that it names.
 absl::Status CheckSubmission(const CoreState& state, const PlanState& plan,
-                             const SubmitRequest& request, const Rollout& rollout) {
+                             const Submission& submission) {
+  const Rollout& rollout = submission.rollout;
   const RolloutKey& key = rollout.key();
+  const uint64_t lease_id = submission.leased.lease();
   if (key.group() >= plan.record().appended_groups()) return BadRequest("no such group");
   if (key.sample() >= plan.spec().samples_per_group()) return BadRequest("no such sample");
-  if (request.lease() == 0 || request.lease() >= state.meta.next_lease()) {
+  if (lease_id == 0 || lease_id >= state.meta.next_lease()) {
     return BadRequest("no such lease was granted");
   }
-  const HeldLease* lease = state.leases.Find(request.lease());
+  const HeldLease* lease = state.leases.Find(lease_id);
   if (lease != nullptr && (lease->plan != key.plan() || lease->group != key.group())) {
     return BadRequest("the lease is for another group");
   }
   // Certificates name roles, so the name is what the actor says of itself: this finds an actor that
   // is confused, not one that lies.
-  if (lease != nullptr && lease->actor != request.actor()) {
+  if (lease != nullptr && lease->actor != submission.actor) {
     return BadRequest("the lease is held by another actor");
   }
   RETURN_IF_ERROR(CheckRollout(plan.spec(), rollout));
@@ -107,12 +109,12 @@ SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group,
   const bool leased = sample.kind == SampleState::kLeased;
   if (leased) state.leases.Fulfil(sample.lease, key.sample());
   state.ledger.Accepted(leased);
-  state.leases.CountAccepted(submission.request.actor());
+  state.leases.CountAccepted(submission.actor);
   StoredPlan& record = plan.mutable_record();
   record.set_sampled_tokens(record.sampled_tokens() + submission.sampled_tokens);
   // The bytes as received, so that the actor's serialization is the only one and FetchRollouts can
   // serve them without parsing.
-  state.writes.Put(store_keys::Rollout(key), std::move(*submission.request.mutable_rollout()));
+  state.writes.Put(store_keys::Rollout(key), std::move(*submission.leased.mutable_rollout()));
   plan.Accept(group, key.sample(), submission.sample);
   state.MarkDirty(plan);
   // Only a group that settles can decide a batch, so the other samples of a group cost no attempt
@@ -124,14 +126,14 @@ SubmitReply::Ack Accept(CoreState& state, PlanState& plan, GroupState& group,
 SubmitReply::Ack AnswerSubmission(CoreState& state, Submission& submission, Reads& reads) {
   const Rollout& rollout = submission.rollout;
   if (!submission.readable.ok()) return AnswerRejected(state, submission.readable);
-  absl::Status status = CheckName("actor", submission.request.actor());
+  absl::Status status = CheckName("actor", submission.actor);
   if (!status.ok()) return AnswerRejected(state, status);
   const absl::StatusOr<std::shared_ptr<PlanState>> plan =
       state.FindPlan(rollout.key().plan(), reads);
   if (reads.wanted()) return {};
   if (!plan.ok()) return AnswerRejected(state, BadRequest("no such plan"));
   // All checks come first, so that a rejected rollout has changed nothing but a count.
-  status = CheckSubmission(state, **plan, submission.request, rollout);
+  status = CheckSubmission(state, **plan, submission);
   if (!status.ok()) return AnswerRejected(state, status);
   GroupState* group = (*plan)->Find(rollout.key().group());
   if (group == nullptr) return AnswerFromStore(state, submission, reads);
@@ -146,7 +148,7 @@ SubmitReply::Ack AnswerSubmission(CoreState& state, Submission& submission, Read
 }  // namespace
 
 void Submission::Parse() {
-  readable = ParseRollout(request.rollout(), &rollout);
+  readable = ParseRollout(leased.rollout(), &rollout);
   if (!readable.ok()) return;
   sample = AcceptedSample(rollout);
   sampled_tokens = CountSampledTokens(rollout);
@@ -166,8 +168,7 @@ SubmitReply::Ack SubmitRollout(CoreState& state, Submission& submission, absl::T
                                Reads& reads) {
   SubmitReply::Ack ack = AnswerSubmission(state, submission, reads);
   if (reads.wanted()) return ack;
-  const std::string& actor = submission.request.actor();
-  if (CheckName("actor", actor).ok()) state.leases.ActorSeen(actor, now);
+  if (CheckName("actor", submission.actor).ok()) state.leases.ActorSeen(submission.actor, now);
   state.meta_dirty = true;  // the ledger changes in every case
   // The actor finds its rollout by this key. Acknowledgements carry no other name, because a
   // rollout may be acknowledged on another stream than the one that it was first sent on.

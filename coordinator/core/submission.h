@@ -1,6 +1,10 @@
 #ifndef RECKON_COORDINATOR_CORE_SUBMISSION_H_
 #define RECKON_COORDINATOR_CORE_SUBMISSION_H_
 
+#include <cstdint>
+#include <string>
+
+#include "absl/status/status.h"
 #include "absl/time/time.h"
 #include "coordinator/core/core_state.h"
 #include "coordinator/core/reads.h"
@@ -15,7 +19,8 @@ namespace reckon {
 struct Submission {
   void Parse();
 
-  SubmitRequest request;
+  std::string actor;
+  SubmitRequest::LeasedRollout leased;
   Rollout rollout;        // this and the following by Parse
   absl::Status readable;  // INVALID_ARGUMENT: no rollout, or one that is too large
   SampleState sample;     // as accepted

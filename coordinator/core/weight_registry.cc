@@ -1,6 +1,7 @@
 #include "coordinator/core/weight_registry.h"
 
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
@@ -23,15 +24,15 @@ std::string Content(WeightManifest manifest) {
 
 }  // namespace
 
-absl::Status WeightRegistry::Restore(std::optional<uint64_t> newest) {
+absl::Status WeightRegistry::Restore(const Store& store, std::optional<uint64_t> newest) {
   bool sound = true;
-  WeightManifest manifest;
-  RETURN_IF_ERROR(store_->Scan("w", "", [&](absl::string_view key, absl::string_view value) {
-    sound = manifest.ParseFromArray(value.data(), static_cast<int>(value.size()));
+  RETURN_IF_ERROR(store.Scan("w", "", [&](absl::string_view key, absl::string_view value) {
+    auto manifest = std::make_shared<WeightManifest>();
+    sound = manifest->ParseFromArray(value.data(), static_cast<int>(value.size()));
     if (!sound) return false;
-    term_of_[manifest.version()] = manifest.term();
-    if (newest == manifest.version()) {
-      newest_ = manifest;
+    versions_.insert(manifest->version());
+    if (newest == manifest->version()) {
+      newest_ = std::move(manifest);
       any_ = true;
     }
     return true;
@@ -46,34 +47,27 @@ absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
                                      const std::set<uint64_t>& pinned, Writes& writes) {
   RETURN_IF_ERROR(CheckPublishedManifest(manifest));
   const uint64_t version = manifest.version();
-  auto known = term_of_.find(version);
   // The term of the call is the current one (Core checks it), so it can only be equal or newer.
-  const bool new_term = !any_ || manifest.term() > newest_.term();
-  if (known != term_of_.end() && known->second == manifest.term()) {
-    ASSIGN_OR_RETURN(const WeightManifest stored, Get(version));
-    if (Content(stored) != Content(manifest)) {
+  const bool new_term = !any_ || manifest.term() > newest_->term();
+  if (new_term) {
+    // Only the dead learner served these; the new one will make them again.
+    for (auto it = versions_.upper_bound(version); it != versions_.end();) {
+      writes.Delete(store_keys::Manifest(*it));
+      it = versions_.erase(it);
+    }
+  } else if (version < newest_->version()) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "weight version ", version, " is older than the newest, ", newest_->version()));
+  } else if (version == newest_->version()) {
+    if (Content(*newest_) != Content(manifest)) {
       return absl::AlreadyExistsError(
           absl::StrCat("weight version ", version, " was published with other content"));
     }
-    if (stored.SerializeAsString() == manifest.SerializeAsString()) return absl::OkStatus();
-    // Only the sources changed: the learner serves the version from another address.
-    if (version == newest_.version()) newest_ = manifest;
-  } else {
-    if (!new_term && version < newest_.version()) {
-      return absl::FailedPreconditionError(absl::StrCat(
-          "weight version ", version, " is older than the newest, ", newest_.version()));
-    }
-    if (new_term) {
-      // Only the dead learner served these; the new one will make them again.
-      for (auto it = term_of_.upper_bound(version); it != term_of_.end();) {
-        writes.Delete(store_keys::Manifest(it->first));
-        it = term_of_.erase(it);
-      }
-    }
-    term_of_[version] = manifest.term();
-    newest_ = manifest;
-    any_ = true;
+    if (newest_->SerializeAsString() == manifest.SerializeAsString()) return absl::OkStatus();
   }
+  versions_.insert(version);
+  newest_ = noted_[version] = std::make_shared<WeightManifest>(manifest);
+  any_ = true;
   writes.Put(store_keys::Manifest(version), manifest.SerializeAsString());
   Forget(pinned, writes);
   return absl::OkStatus();
@@ -82,34 +76,42 @@ absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
 void WeightRegistry::Forget(const std::set<uint64_t>& pinned, Writes& writes) {
   // Oldest first. A pinned version stays, and nothing newer is forgotten in its place.
   // A version that is not pinned is wanted only by actors that have not caught up with the newest.
-  size_t extra = term_of_.size() > kKept ? term_of_.size() - kKept : 0;
-  for (auto it = term_of_.begin(); extra > 0 && it != term_of_.end(); --extra) {
-    if (pinned.count(it->first) > 0) {
+  size_t extra = versions_.size() > kKept ? versions_.size() - kKept : 0;
+  for (auto it = versions_.begin(); extra > 0 && it != versions_.end(); --extra) {
+    if (pinned.count(*it) > 0) {
       ++it;
       continue;
     }
-    writes.Delete(store_keys::Manifest(it->first));
-    it = term_of_.erase(it);
+    writes.Delete(store_keys::Manifest(*it));
+    it = versions_.erase(it);
   }
 }
 
 std::optional<uint64_t> WeightRegistry::newest() const {
   if (!any_) return std::nullopt;
-  return newest_.version();
+  return newest_->version();
 }
 
-absl::StatusOr<WeightManifest> WeightRegistry::Get(uint64_t version) const {
-  if (any_ && version == newest_.version()) return newest_;
+absl::StatusOr<std::shared_ptr<const WeightManifest>> WeightRegistry::Get(uint64_t version,
+                                                                          Reads& reads) const {
   if (!Has(version)) {
     return absl::NotFoundError(absl::StrCat("weight version ", version, " is not published"));
   }
-  const absl::StatusOr<std::string> bytes = store_->Get(store_keys::Manifest(version));
-  if (absl::IsNotFound(bytes.status()))
-    return absl::UnavailableError("the manifest is being written; try again");
-  RETURN_IF_ERROR(bytes.status());
-  WeightManifest manifest;
-  if (!manifest.ParseFromString(*bytes)) return absl::DataLossError("a manifest is damaged");
+  if (version == newest_->version()) return newest_;
+  for (const auto* manifests : {&noted_, &in_commit_}) {
+    if (auto it = manifests->find(version); it != manifests->end()) return it->second;
+  }
+  const std::optional<std::string>* bytes = reads.Find(store_keys::Manifest(version));
+  if (bytes == nullptr) return nullptr;
+  auto manifest = std::make_shared<WeightManifest>();
+  if (!bytes->has_value() || !manifest->ParseFromString(**bytes)) {
+    return absl::DataLossError(absl::StrCat("the manifest of version ", version, " is damaged"));
+  }
   return manifest;
 }
+
+void WeightRegistry::WritesTaken() { in_commit_ = std::exchange(noted_, {}); }
+
+size_t WeightRegistry::Committed() { return std::exchange(in_commit_, {}).size(); }
 
 }  // namespace reckon

@@ -89,13 +89,17 @@ void Committer::Try(Waiter waiter) {
   if (!queued) waiter.done(status);
 }
 
-void Committer::Submit(Submission& submission, const std::shared_ptr<AckSink>& sink) {
+void Committer::Submit(absl::Span<Submission> submissions, const std::shared_ptr<AckSink>& sink) {
+  // Outside of the step: where one of them wants a record, those before it are not repeated.
+  auto next = submissions.begin();
   const absl::Status status = WithRecords([&](absl::Time now, Reads& reads) {
     mu_.AssertHeld();
-    SubmitReply::Ack ack = core_->Submit(submission, now, reads);
-    if (reads.wanted()) return;
-    replies_.acks.emplace_back(sink, std::move(ack));
-    WakeAfterEvent(now);
+    for (; next != submissions.end(); ++next) {
+      SubmitReply::Ack ack = core_->Submit(*next, now, reads);
+      if (reads.wanted()) return;
+      replies_.acks.emplace_back(sink, std::move(ack));
+      WakeAfterEvent(now);
+    }
   });
   if (!status.ok()) sink->Flush(status);
 }
@@ -120,10 +124,10 @@ void Committer::WakeAfterEvent(absl::Time now) {
   }
 }
 
-// Batches that are applied and versions that are not the newest are read from the store. A call for
-// one whose record is still to be written waits, and no later event need concern it.
+// Batches that are applied are read from the store. A call for one whose record is still to be
+// written waits, and no later event need concern it.
 void Committer::WakeAfterCommit() {
-  const uint32_t written = std::exchange(written_, 0) & (kBatchesChanged | kWeightsChanged);
+  const uint32_t written = std::exchange(written_, 0) & kBatchesChanged;
   Wake(written | core_->TakeChanged(), clock_->Now());
 }
 

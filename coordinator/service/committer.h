@@ -14,6 +14,7 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "common/base/clock.h"
 #include "coordinator/core/core.h"
 #include "coordinator/service/coordinator_metrics.h"
@@ -80,8 +81,8 @@ class Committer {
   // Runs `attempt` now and, until it is true, whenever `kind` changes; for the last time after
   // `wait`, 30 s at most. Then `done` as above.
   void Await(Changed kind, absl::Duration wait, Attempt attempt, Done done);
-  // Submits a rollout that was parsed; its acknowledgement goes to `sink` when it is durable.
-  void Submit(Submission& submission, const std::shared_ptr<AckSink>& sink);
+  // Submits rollouts that were parsed; their acknowledgements go to `sink` when they are durable.
+  void Submit(absl::Span<Submission> submissions, const std::shared_ptr<AckSink>& sink);
 
   // Answers the waiting calls and lets no call wait any more. Events still run.
   void EndWaits();

@@ -162,7 +162,8 @@ grpc::ServerUnaryReactor* CoordinatorService::GetManifest(Context* context,
                                                           GetManifestReply* out) {
   return Wait<GetManifestReply>(
       context, kWeightsChanged, in->wait_ms(),
-      [in](Core& core, absl::Time, bool, Reads&) { return core.GetManifest(*in); }, Into(out));
+      [in](Core& core, absl::Time, bool, Reads& reads) { return core.GetManifest(*in, reads); },
+      Into(out));
 }
 
 grpc::ServerUnaryReactor* CoordinatorService::BeginTerm(Context* context,

@@ -252,9 +252,13 @@ TEST_F(ServiceTest, AStreamPastItsWindowIsAcknowledgedInOrder) {
   SetDeadline(&context, kPatience);
   auto stream = stub->Submit(&context);
   std::thread writer([&] {
-    for (uint32_t sample = 0; sample < 1000; ++sample) {
-      EXPECT_TRUE(
-          stream->Write(SubmitOf("a", leases.leases(0).id(), MakeRollout("p", 0, sample, 0))));
+    // One in the first message, two in the next, and so on.
+    for (uint32_t sample = 0, size = 1; sample < 1000; ++size) {
+      SubmitRequest request;
+      for (uint32_t i = 0; i < size && sample < 1000; ++i, ++sample) {
+        request.MergeFrom(SubmitOf("a", leases.leases(0).id(), MakeRollout("p", 0, sample, 0)));
+      }
+      EXPECT_TRUE(stream->Write(request));
     }
     stream->WritesDone();
   });
@@ -278,7 +282,7 @@ TEST_F(ServiceTest, AStreamPastItsWindowOfBytesContinuesWhenTheyAreAcknowledged)
   std::thread writer([&] {
     SubmitRequest request;
     request.set_actor("a");
-    request.set_rollout(std::string(kSubmitWindowBytes / 2 + 1, 'x'));
+    request.add_rollouts()->set_rollout(std::string(kSubmitWindowBytes / 2 + 1, 'x'));
     for (int i = 0; i < 5; ++i) EXPECT_TRUE(stream->Write(request));
     stream->WritesDone();
   });
@@ -315,6 +319,19 @@ TEST_F(ServiceTest, AnActorHasFewStreams) {
   streams.front()->call->WritesDone();
   EXPECT_TRUE(streams.front()->call->Finish().ok());
   EXPECT_TRUE(Await([&] { return open("a"); }));
+}
+
+TEST_F(ServiceTest, AMessageOfTooManyRolloutsEndsItsStream) {
+  grpc::ClientContext context;
+  SetDeadline(&context, kPatience);
+  auto stream = stub->Submit(&context);
+  SubmitRequest request;
+  request.set_actor("a");
+  for (int i = 0; i <= kSubmitWindow; ++i) request.add_rollouts();
+  stream->Write(request);
+  SubmitReply reply;
+  EXPECT_FALSE(stream->Read(&reply));
+  EXPECT_EQ(stream->Finish().error_code(), grpc::StatusCode::INVALID_ARGUMENT);
 }
 
 TEST_F(ServiceTest, AStreamIsOfOneActor) {
@@ -437,8 +454,7 @@ TEST(CommitterTest, AWaitIsWokenByAChangeOfItsKindAlone) {
   EXPECT_EQ(attempts, 2);
 }
 
-// A version that is not the newest is read from the store, to which it is still to be written.
-TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
+TEST(CommitterTest, AManifestThatIsNotOnTheDiskIsGivenWhenItIs) {
   GatedStore store;
   FakeClock clock;  // stays, so that no wait ends by itself
   Committer committer(*Core::Recover(&store, CoreOptions()), &store, &clock, {});
@@ -453,11 +469,11 @@ TEST(CommitterTest, AWaitForARecordThatIsBeingWrittenEndsWithItsCommit) {
   std::atomic<bool> answered = false;
   committer.Await(
       kWeightsChanged, absl::Seconds(30),
-      [](Core& core, absl::Time, bool last, Reads&) {
+      [](Core& core, absl::Time, bool last, Reads& reads) {
         EXPECT_FALSE(last);
         GetManifestRequest first;
         first.set_version(0);
-        return core.GetManifest(first)->has_value();
+        return core.GetManifest(first, reads)->has_value();
       },
       [&](const absl::Status& status) { answered = status.ok(); });
   EXPECT_FALSE(answered);

@@ -4,15 +4,17 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "common/net/channel.h"
 
 namespace reckon {
 namespace {
 
-constexpr size_t kReusedBytes = 64 << 10;  // of a rollout whose memory the next one takes
+constexpr size_t kReusedBytes = 64 << 10;  // of a message whose memory the next one takes
 
 // The state of a stream. It is shared with the committer and may outlive the reactor, whose
 // callbacks run on any thread: hence the lock, and a pointer to the reactor that OnDone clears. At
@@ -35,7 +37,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
     absl::MutexLock lock(&mu_);
     open_ = opened.ok();
     if (open_) {
-      reactor_->StartRead(&submission_.request);
+      reactor_->StartRead(&request_);
     } else {
       finished_ = true;
       reactor_->Finish(ToGrpc(opened));
@@ -43,7 +45,6 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   }
 
   void ReadDone(bool ok) {
-    size_t bytes = 0;
     {
       absl::MutexLock lock(&mu_);
       if (ok) end_ = Admit();
@@ -52,19 +53,16 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
         Proceed();
         return;
       }
-      bytes = submission_.request.rollout().size();
-      unacknowledged_.push_back(bytes);
-      unacknowledged_bytes_ += bytes;
+      for (const SubmitRequest::LeasedRollout& leased : request_.rollouts()) {
+        unacknowledged_.push_back(leased.rollout().size());
+        unacknowledged_bytes_ += leased.rollout().size();
+      }
       reading_ = false;
     }
-    // No read is in progress, so nothing else uses submission_.
-    submission_.Parse();
-    committer_->Submit(submission_, shared_from_this());
-    // The next one is parsed into the same memory, but a stream that waits shall hold little.
-    if (bytes > kReusedBytes) submission_.rollout = Rollout();
+    SubmitAll();
     absl::MutexLock lock(&mu_);
     // Not at `reading_ = false` above: between the two, the committer's thread may flush and run
-    // Proceed, which must not start a read into submission_ while Submit still uses it.
+    // Proceed, which must not start a read into request_ while SubmitAll still uses it.
     may_read_ = true;
     Proceed();
   }
@@ -104,17 +102,35 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   }
 
  private:
-  // Whether the rollout that was read may be submitted.
+  // What was read. No read is in progress, so nothing else uses the request.
+  void SubmitAll() {
+    const size_t bytes = request_.ByteSizeLong();
+    submissions_.resize(request_.rollouts_size());
+    for (size_t i = 0; i < submissions_.size(); ++i) {
+      submissions_[i].actor = request_.actor();
+      submissions_[i].leased.Swap(request_.mutable_rollouts(static_cast<int>(i)));
+      submissions_[i].Parse();
+    }
+    committer_->Submit(absl::MakeSpan(submissions_), shared_from_this());
+    // The next ones are parsed into the same memory, but a stream that waits shall hold little.
+    if (bytes > kReusedBytes) submissions_.clear();
+  }
+
+  // Whether the rollouts that were read may be submitted.
   absl::Status Admit() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
     if (security_->changes() != changes_) {
       return absl::UnavailableError("certificates or tokens have changed; open a new stream");
     }
+    if (request_.rollouts_size() > kSubmitWindow) {
+      return absl::InvalidArgumentError(absl::StrCat("a message of ", request_.rollouts_size(),
+                                                     " rollouts; the most are ", kSubmitWindow));
+    }
     if (actor_.empty()) {
-      const absl::Status entered = limits_->Enter(submission_.request.actor());
-      if (entered.ok()) actor_ = submission_.request.actor();
+      const absl::Status entered = limits_->Enter(request_.actor());
+      if (entered.ok()) actor_ = request_.actor();
       return entered;
     }
-    if (submission_.request.actor() == actor_) return absl::OkStatus();
+    if (request_.actor() == actor_) return absl::OkStatus();
     return absl::InvalidArgumentError("a stream has the rollouts of one actor");
   }
 
@@ -139,7 +155,7 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
         unacknowledged_bytes_ < kSubmitWindowBytes) {
       may_read_ = false;
       reading_ = true;
-      reactor_->StartRead(&submission_.request);
+      reactor_->StartRead(&request_);
     }
     // A broken stream cannot send the acknowledgements that are pending.
     const size_t unsent = broken_ ? pending_.acks_size() : 0;
@@ -156,7 +172,8 @@ class Stream : public AckSink, public std::enable_shared_from_this<Stream> {
   SubmitLimits* const limits_;
   absl::Mutex mu_;
   Reactor* reactor_ ABSL_GUARDED_BY(mu_);
-  Submission submission_;  // of the read in progress, then of ReadDone
+  SubmitRequest request_;                // of the read in progress, then of ReadDone
+  std::vector<Submission> submissions_;  // of ReadDone
   SubmitReply pending_ ABSL_GUARDED_BY(mu_);
   SubmitReply sent_;                        // of the write in progress
   std::string actor_ ABSL_GUARDED_BY(mu_);  // of the first message

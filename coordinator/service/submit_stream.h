@@ -9,18 +9,18 @@
 
 namespace reckon {
 
-// How many rollouts of one stream may be read without their acknowledgement being sent. At this
-// number the server stops reading, so that a fast actor waits instead of filling the coordinator's
-// memory.
+// How many rollouts of one stream may be read without their acknowledgement being sent. With the
+// message that reaches this number the server stops reading, so that a fast actor waits instead of
+// filling the coordinator's memory.
 inline constexpr int kSubmitWindow = 256;
-// The same in bytes: a rollout that reaches it is the last to be read.
+// The same in bytes: a message that reaches it is the last to be read.
 inline constexpr size_t kSubmitWindowBytes = 64 << 20;
 
 // The reactor of one Submit stream:
 //
-//   read a rollout -> Committer::Submit -> commit -> acknowledgement -> write
-//        ^                                                               |
-//        '---- while the unacknowledged ones fit into both windows <-----'
+//   read rollouts -> Committer::Submit -> commit -> acknowledgements -> write
+//        ^                                                              |
+//        '---- while the unacknowledged ones fit into both windows <----'
 //
 // Acknowledgements are in the order of the rollouts. When the committer fails, the stream ends with
 // its error and unsent acknowledgements are dropped: the actor sends those rollouts again.
@@ -29,7 +29,8 @@ inline constexpr size_t kSubmitWindowBytes = 64 << 20;
 //   UNAVAILABLE         authorities or tokens of `security` have changed since it began: the actor
 //                       opens another, if it is still a member of the run
 //   RESOURCE_EXHAUSTED  a limit of submit_limits.h
-//   INVALID_ARGUMENT    a rollout of another actor than the first
+//   INVALID_ARGUMENT    a message of another actor than the first, or of more than kSubmitWindow
+//                       rollouts
 //
 // The reactor deletes itself when the stream is done; `committer` and `limits` outlive the server.
 grpc::ServerBidiReactor<SubmitRequest, SubmitReply>* NewSubmitStream(

@@ -135,6 +135,38 @@ TEST_P(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
   }
 }
 
+TEST(PpoLossStepTest, AMinibatchComputesWithTheCriticOfTheStepBefore) {
+  Weights weights = MakeTinyModel();
+  Transformer model(*ModelConfig::Parse(weights.manifest.config_json()), Dtype::kFp32);
+  ASSERT_TRUE(model.Load(weights.manifest, weights.bytes->bytes(), true).ok());
+  Critic critic(model, /*layers=*/1, /*detach=*/true, /*seed=*/1);
+  ASSERT_TRUE(critic.Load(weights.manifest, weights.bytes->bytes()).ok());
+  critic.parameters()[2].second.detach().fill_(0.1);
+  const std::vector<Experience> step = RandomStep();
+  const auto values = [&] {
+    const auto head = [&](const MicroBatch& micro, const TokenStates& states) {
+      return critic.Values(micro, states);
+    };
+    TokenValues logprobs, values;
+    EXPECT_TRUE(ScoreTokens(model, *MakeSingle(), {&step[0].sequence}, 64,
+                            {.tap_layer = critic.tap_layer()}, &logprobs, head, &values)
+                    .ok());
+    return values[0];
+  };
+  PpoLoss loss({}, 0, &critic);
+  loss.Begin({});
+  const std::vector<float> before = values();
+  // As an optimizer does it: the parameters change in place.
+  for (auto& [name, parameter] : critic.parameters()) {
+    if (name.find("critic.") == 0) parameter.detach().mul_(1.5);
+  }
+  loss.Begin({});
+  const std::vector<float> after = values();
+  EXPECT_NE(after, before);
+  critic.Repack();
+  EXPECT_EQ(after, values());
+}
+
 // Three groups of two samples: rewards that differ, that are equal, and a sample alone.
 std::vector<Experience> GroupsWithKl() {
   std::vector<Experience> step(5);

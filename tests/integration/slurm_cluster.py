@@ -2,6 +2,7 @@
 and a socket of its own in one folder. Needs root and Debian's slurm-wlm and munge.
 """
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -9,7 +10,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+
+from harness import tiny_model
 
 NODES = ("n1", "n2", "n3")
 
@@ -136,3 +140,18 @@ class SlurmCluster:
                                capture_output=True, text=True)
         rows = (line.split("|") for line in shown.stdout.splitlines())
         return {row[0]: tuple(row[1:]) for row in rows}
+
+
+@contextlib.contextmanager
+def slurm_folder():
+    """A new folder and a tiny model in it, for a test on Slurm; ends the process with 77 where there is
+    none. What launch has started looks after its run every second.
+    """
+    why = missing()
+    if why:
+        print(f"skipped: {why}")
+        sys.exit(77)
+    os.environ["RECKON_CHECK_SECONDS"] = "1"
+    with tempfile.TemporaryDirectory(prefix="reckon_slurm_", ignore_cleanup_errors=True) as temporary:
+        folder = pathlib.Path(temporary)
+        yield folder, tiny_model(folder / "model")

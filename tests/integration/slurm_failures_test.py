@@ -16,11 +16,9 @@ Exits 77 without root or Slurm.
 
 import os
 import pathlib
-import sys
-import tempfile
 
-from harness import expect, tiny_model, write_config
-from slurm_cluster import SlurmCluster, missing
+from harness import expect, write_config
+from slurm_cluster import SlurmCluster, slurm_folder
 from slurm_run import SlurmRun
 
 # Known to all programs: their run folder and the attempt. A program that is to wait is its own process,
@@ -99,14 +97,7 @@ def check_ended(run_, attempts, words):
 
 
 def main():
-    why = missing()
-    if why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    os.environ["RECKON_CHECK_SECONDS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="reckon_slurm_", ignore_cleanup_errors=True) as temporary:
-        folder = pathlib.Path(temporary)
-        model = tiny_model(folder / "model")
+    with slurm_folder() as (folder, model):
         with SlurmCluster(folder / "slurm") as cluster:
             parts = launch(cluster, folder, "parts", model, PARTS,
                            "--set", "resources.learner_nodes=2", "--set", "slurm.actors=HETEROGENEOUS",

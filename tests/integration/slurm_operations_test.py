@@ -13,14 +13,11 @@ Exits 77 without root or Slurm.
 """
 
 import os
-import pathlib
 import re
 import shutil
-import sys
-import tempfile
 
-from harness import BIN, Train, expect, final_weights, tiny_model, write_config
-from slurm_cluster import SlurmCluster, missing
+from harness import BIN, Train, expect, final_weights, write_config
+from slurm_cluster import SlurmCluster, slurm_folder
 from slurm_run import SlurmRun, run
 
 SIZE = {"problems": 64, "new_tokens": 64}
@@ -93,14 +90,7 @@ def ranks_of(run_):
 
 
 def main():
-    why = missing()
-    if why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    os.environ["RECKON_CHECK_SECONDS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="reckon_slurm_", ignore_cleanup_errors=True) as temporary:
-        folder = pathlib.Path(temporary)
-        model = tiny_model(folder / "model")
+    with slurm_folder() as (folder, model):
         whole = Train(write_config(folder, "whole", model, **SIZE), *rounds(6)).finish()
         expected = final_weights(whole.run_dir)
         programs = folder / "programs"

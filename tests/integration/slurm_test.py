@@ -10,12 +10,9 @@ Exits 77 without root or Slurm.
 """
 
 import os
-import pathlib
-import sys
-import tempfile
 
-from harness import Train, expect, final_weights, tiny_model, write_config
-from slurm_cluster import SlurmCluster, missing
+from harness import Train, expect, final_weights, write_config
+from slurm_cluster import SlurmCluster, slurm_folder
 from slurm_run import SlurmRun, run
 
 LONGER = ["--set", "stage[1].ei.rounds=4"]
@@ -60,14 +57,7 @@ def disturbed(cluster, folder, model, size, expected):
 
 
 def main():
-    why = missing()
-    if why:
-        print(f"skipped: {why}")
-        sys.exit(77)
-    os.environ["RECKON_CHECK_SECONDS"] = "1"
-    with tempfile.TemporaryDirectory(prefix="reckon_slurm_", ignore_cleanup_errors=True) as temporary:
-        folder = pathlib.Path(temporary)
-        model = tiny_model(folder / "model")
+    with slurm_folder() as (folder, model):
         size = {"problems": 64, "new_tokens": 64}
         whole = Train(write_config(folder, "whole", model, **size), *LONGER).finish()
         expected = final_weights(whole.run_dir)

@@ -120,9 +120,10 @@ inline LeaseRequest WantLease(const std::string& actor, uint32_t samples,
 inline SubmitRequest SubmitOf(const std::string& actor, uint64_t lease, Rollout rollout) {
   SubmitRequest request;
   request.set_actor(actor);
-  request.set_lease(lease);
   rollout.set_actor(actor);
-  request.set_rollout(rollout.SerializeAsString());
+  SubmitRequest::LeasedRollout& leased = *request.add_rollouts();
+  leased.set_lease(lease);
+  leased.set_rollout(rollout.SerializeAsString());
   return request;
 }
 

@@ -114,6 +114,11 @@ std::map<FaultInjector::Key, Rollout> FaultInjector::received() const {
   return received_;
 }
 
+int FaultInjector::messages() const {
+  absl::MutexLock lock(&mu_);
+  return messages_;
+}
+
 int FaultInjector::copies(const Key& key) const {
   absl::MutexLock lock(&mu_);
   auto found = copies_.find(key);
@@ -133,13 +138,16 @@ void FaultInjector::Started(const std::string& verb) {
 
 void FaultInjector::Sent(const std::string& verb, const std::string& bytes) {
   SubmitRequest request;
-  Rollout rollout;
   if (verb != "Submit" || !request.ParseFromString(bytes)) return;
-  if (!rollout.ParseFromString(request.rollout())) return;
   absl::MutexLock lock(&mu_);
-  const Key key = KeyOf(rollout.key());
-  ++copies_[key];
-  sent_[key] = std::move(rollout);
+  ++messages_;
+  for (const SubmitRequest::LeasedRollout& leased : request.rollouts()) {
+    Rollout rollout;
+    if (!rollout.ParseFromString(leased.rollout())) continue;
+    const Key key = KeyOf(rollout.key());
+    ++copies_[key];
+    sent_[key] = std::move(rollout);
+  }
 }
 
 bool FaultInjector::EditReply(SubmitReply& reply) {

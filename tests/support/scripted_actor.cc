@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "common/net/channel.h"
+#include "tests/support/core_harness.h"
 // Last.
 #include "common/base/log.h"
 
@@ -70,15 +71,11 @@ void ScriptedActor::LeaseOnce() {
   for (const PlanSpec& plan : reply.plans()) plans[plan.name()] = &plan;
   for (const Lease& lease : reply.leases()) {
     for (uint32_t sample : lease.samples()) {
-      SubmitRequest& submit = unsent_.emplace_back();
-      submit.set_actor(name_);
-      submit.set_lease(lease.id());
       Rollout rollout = script_(*plans.at(lease.plan()), lease, sample);
-      rollout.set_actor(name_);
       rollout.mutable_key()->set_plan(lease.plan());
       rollout.mutable_key()->set_group(lease.item().group());
       rollout.mutable_key()->set_sample(sample);
-      submit.set_rollout(rollout.SerializeAsString());
+      unsent_.push_back(SubmitOf(name_, lease.id(), std::move(rollout)));
     }
   }
 }

@@ -70,11 +70,20 @@ class StoredCore {
   absl::Status ClosePlan(const ClosePlanRequest& request) {
     return Repeat([&](Reads& reads) { return core_->ClosePlan(request, reads); });
   }
+  absl::StatusOr<std::optional<GetManifestReply>> GetManifest(const GetManifestRequest& request) {
+    return Repeat([&](Reads& reads) { return core_->GetManifest(request, reads); });
+  }
+  // The acknowledgement of the last rollout.
   SubmitReply::Ack Submit(SubmitRequest request, absl::Time now) {
-    Submission submission;
-    submission.request = std::move(request);
-    submission.Parse();
-    return Repeat([&](Reads& reads) { return core_->Submit(submission, now, reads); });
+    SubmitReply::Ack ack;
+    for (SubmitRequest::LeasedRollout& leased : *request.mutable_rollouts()) {
+      Submission submission;
+      submission.actor = request.actor();
+      submission.leased = std::move(leased);
+      submission.Parse();
+      ack = Repeat([&](Reads& reads) { return core_->Submit(submission, now, reads); });
+    }
+    return ack;
   }
   absl::Status AppendSelection(const AppendSelectionRequest& request) {
     return Repeat([&](Reads& reads) { return core_->AppendSelection(request, reads); });
@@ -91,7 +100,6 @@ class StoredCore {
   auto PublishWeights(const PublishWeightsRequest& request) {
     return core_->PublishWeights(request);
   }
-  auto GetManifest(const GetManifestRequest& request) { return core_->GetManifest(request); }
   auto BeginTerm(const BeginTermRequest& request) { return core_->BeginTerm(request); }
   auto UseRendezvous(const RendezvousRequest& request, bool last) {
     return core_->UseRendezvous(request, last);
