@@ -137,7 +137,8 @@ TEST_P(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
 
 TEST(PpoLossStepTest, AMinibatchComputesWithTheCriticOfTheStepBefore) {
   Weights weights = MakeTinyModel();
-  Transformer model(*ModelConfig::Parse(weights.manifest.config_json()), Dtype::kFp32);
+  // In bf16, which products read: in fp32 they read the parameters themselves.
+  Transformer model(*ModelConfig::Parse(weights.manifest.config_json()), Dtype::kBf16);
   ASSERT_TRUE(model.Load(weights.manifest, weights.bytes->bytes(), true).ok());
   Critic critic(model, /*layers=*/1, /*detach=*/true, /*seed=*/1);
   ASSERT_TRUE(critic.Load(weights.manifest, weights.bytes->bytes()).ok());
