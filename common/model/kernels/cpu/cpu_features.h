@@ -11,6 +11,9 @@ struct CpuFeatures {
   // bf16 dot products, together with the avx512 f, bw, dq and vl that their kernels use as well:
   // Cooper Lake, Sapphire Rapids, Zen 4.
   bool avx512_bf16 = false;
+  // Matrix tiles of bf16, which the kernel has given this process the right to use, together with
+  // avx512_bf16: Sapphire Rapids and later.
+  bool amx_bf16 = false;
 
   static const CpuFeatures& OfThisCpu();
 };

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "common/base/rng.h"
+#include "common/model/kernels/cpu/gemm_amx.h"
 #include "common/model/kernels/cpu/gemm_avx512.h"
 #include "common/model/kernels/cpu/gemm_kernels.h"
 #include "common/model/kernels/cpu/gemm_portable.h"
@@ -116,6 +117,10 @@ TEST(GemmKernelsTest, EveryCpuGetsTheBestKernelThatItCanRun) {
   const GemmKernels zen4 = ChooseGemmKernels({.avx512f = true, .avx512_bf16 = true});
   EXPECT_EQ(zen4.bf16, PanelBf16Avx512);
   EXPECT_EQ(zen4.fp32, PanelFp32Avx512);
+  const GemmKernels sapphire =
+      ChooseGemmKernels({.avx512f = true, .avx512_bf16 = true, .amx_bf16 = true});
+  EXPECT_EQ(sapphire.bf16, PanelBf16Amx);
+  EXPECT_EQ(sapphire.fp32, PanelFp32Avx512);
 }
 
 // On a CPU without AVX-512 this compares the portable kernels with themselves.
