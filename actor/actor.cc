@@ -20,6 +20,9 @@ namespace {
 constexpr absl::Duration kPauseAfterRefusal = absl::Seconds(10);
 // A source that did not answer may answer soon.
 constexpr absl::Duration kPauseAfterNoAnswer = absl::Seconds(2);
+// Rewards that failed may be well again after what the user has changed, or on a machine that had
+// no memory.
+constexpr absl::Duration kPauseAfterFailing = absl::Minutes(1);
 // Between two looks at the weights client while there is no version to work with.
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
 // One failed pass may be the fault of an item; several in a row are the fault of this process.
@@ -28,6 +31,9 @@ constexpr int kMaxFailures = 3;
 constexpr absl::Duration kPauseAfterFailure = absl::Seconds(1);
 // Rollouts sent and not acknowledged, at least: small batches finish many samples per fsync.
 constexpr size_t kMinWindow = 256;
+// Samples in the engine and waiting for their rewards, as a multiple of the batch. Slow rewards
+// bound the work that is leased, and never a pass of the engine.
+constexpr int64_t kScoredBatches = 4;
 // And as a multiple of the batch: when all samples of a batch finish in one pass, three more
 // batches fit before the engine has to wait for the coordinator.
 constexpr size_t kWindowBatches = 4;
@@ -46,10 +52,14 @@ absl::Status OfVersion(uint64_t version, const absl::Status& status) {
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
              const Rewarder* rewarder, std::stop_token stop, std::unique_ptr<WeightServer> server)
     : options_(std::move(options)),
-      rewarder_(rewarder),
       stop_(std::move(stop)),
       models_(std::move(maker)),
       report_at_(absl::Now() + options_.report_every),
+      scorer_({.rewarder = rewarder,
+               .commands = options_.reward_commands,
+               .security = options_.security,
+               .notify = [this] { Wake(); },
+               .on_failure = [this](RewardFailure failure) { metrics_.CountFailure(failure); }}),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
       weights_(stub, options_.security, [this] { Wake(); }, std::move(server)) {}
@@ -76,6 +86,8 @@ absl::Status Actor::Run() {
     LoadInFlight();
     ChooseVersion();
     AdmitQueued();
+    SendScored();
+    CheckRewards();
     UpdateDemand();
     if (!EngineIsIdle()) {
       metrics_.activity.Enter(ActorMetrics::kGenerate);
@@ -85,8 +97,14 @@ absl::Status Actor::Run() {
     } else {
       const absl::Duration pause = pause_until_ - absl::Now();
       // While a version is missing, a source that has stopped sending must be noticed.
-      const bool waits = model_ == nullptr || !queued_.empty();
+      const bool waits =
+          model_ == nullptr || !queued_.empty() || forgive_at_ < absl::InfiniteFuture();
       const absl::Duration most = waits ? kLookEvery : absl::InfiniteDuration();
+      if (scorer_.pending() > 0) {
+        metrics_.activity.Enter(ActorMetrics::kWaitRewards);
+        WaitForEvent(kLookEvery);
+        continue;
+      }
       metrics_.activity.Enter(waits || pause > absl::ZeroDuration() ? ActorMetrics::kWaitWeights
                                                                     : ActorMetrics::kWaitLease);
       WaitForEvent(pause > absl::ZeroDuration() ? std::min(pause, most) : most);
@@ -96,7 +114,8 @@ absl::Status Actor::Run() {
   LOG_IF(INFO, former_stats_.finished_samples > 0)
       << "made " << former_stats_.finished_samples << " rollouts, " << former_stats_.sampled_tokens
       << " tokens";
-  LOG(INFO) << "stopping: " << open_.size() << " leases open, " << uplink_.unacknowledged()
+  LOG(INFO) << "stopping: " << open_.size() << " leases open, " << scorer_.pending()
+            << " samples not yet scored, " << uplink_.unacknowledged()
             << " samples not yet acknowledged";
   // In this order: what is finished is sent first, then leases that its acknowledgements complete
   // are closed, and only the rest is returned, so that other actors may have it at once instead of
@@ -290,9 +309,10 @@ void Actor::AdmitQueued() {
 void Actor::UpdateDemand() {
   int64_t demand = 0;
   if (model_ != nullptr && queued_.empty() && !weights_.invalidated() &&
-      absl::Now() >= pause_until_) {
+      absl::Now() >= pause_until_ && failing_.empty()) {
     const int64_t batch = options_.engine.max_batch;
-    demand = batch + batch / 8 - engine_->running() - engine_->waiting();
+    const int64_t held = engine_->running() + engine_->waiting();
+    demand = std::min(batch + batch / 8, kScoredBatches * batch - scorer_.pending()) - held;
   }
   leases_.SetReport(MakeReport());
   leases_.SetDemand(demand, model_ == nullptr ? 0 : model_->version);
@@ -300,6 +320,8 @@ void Actor::UpdateDemand() {
 
 ActorReport Actor::MakeReport() {
   ActorReport report;
+  report.set_failing_because(failing_);
+  report.set_waiting_for(scorer_.waiting_for());
   if (refusal_.has_value()) {
     report.set_refused_version(refusal_->version);
     report.set_refused_because(refusal_->why);
@@ -339,27 +361,57 @@ absl::Status Actor::RunPass() {
     sampled_ = model_->version;
     LOG(INFO) << "first token sampled with version " << model_->version;
   }
-  for (FinishedSample& sample : *finished) Upload(std::move(sample));
+  for (FinishedSample& sample : *finished) ScoreFinished(std::move(sample));
+  SendScored();
   return absl::OkStatus();
 }
 
-void Actor::Upload(FinishedSample sample) {
+void Actor::ScoreFinished(FinishedSample sample) {
   if (open_.count(sample.lease) == 0) return;  // failed since: another sample of it was refused
   sample.rollout.set_actor(options_.name);
   metrics_.CountSample(sample);
   metrics_.scored.Increment();
-  const absl::Status scored =
-      ScoreRollout(*rewarder_, *sample.group->plan, sample.group->lease.item(),
-                   engine_->tokenizer(), &sample.rollout);
-  if (!scored.ok()) {
-    metrics_.reward_errors.Increment();
-    FailLease(sample.lease, scored);
-    return;
+  ScoringJob job;
+  job.lease = sample.lease;
+  job.plan = sample.group->plan;
+  job.item = std::shared_ptr<const WorkItem>(sample.group, &sample.group->lease.item());
+  job.rollout = std::move(sample.rollout);
+  FillTexts(engine_->tokenizer(), &job);
+  scorer_.Add(std::move(job));
+}
+
+void Actor::SendScored() {
+  for (ScoringJob& job : scorer_.TakeScored()) {
+    if (open_.count(job.lease) == 0) continue;  // revoked or failed since
+    if (!job.status.ok()) {
+      metrics_.reward_errors.Increment();
+      FailLease(job.lease, job.status);
+      continue;
+    }
+    // Blocks while the window is full, and with it the engine: rollouts that the coordinator cannot
+    // take must not pile up here. Leases are renewed by another thread meanwhile.
+    const ActivityScope scope(&metrics_.activity, ActorMetrics::kWaitCoordinator);
+    uplink_.Push(job.lease, job.rollout, stop_);
   }
-  // Blocks while the window is full, and with it the engine: rollouts that the coordinator cannot
-  // take must not pile up here. Leases are renewed by another thread meanwhile.
-  const ActivityScope scope(&metrics_.activity, ActorMetrics::kWaitCoordinator);
-  uplink_.Push(sample.lease, sample.rollout, stop_);
+}
+
+void Actor::CheckRewards() {
+  if (absl::Now() >= forgive_at_) {
+    forgive_at_ = absl::InfiniteFuture();
+    failing_.clear();
+    scorer_.Forgive();
+  }
+  if (!failing_.empty()) return;
+  failing_ = scorer_.failing();
+  if (failing_.empty()) return;
+  LOG(ERROR) << failing_ << "; taking no work for " << kPauseAfterFailing;
+  forgive_at_ = absl::Now() + kPauseAfterFailing;
+  // Of no use here, and no fault of the samples: another actor may have them.
+  queued_.clear();
+  if (engine_ != nullptr) engine_->Clear();
+  std::vector<uint64_t> open;
+  for (const auto& [id, progress] : open_) open.push_back(id);
+  for (uint64_t id : open) ReturnLease(id);
 }
 
 void Actor::FailLease(uint64_t lease, const absl::Status& why) {

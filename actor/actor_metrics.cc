@@ -1,5 +1,7 @@
 #include "actor/actor_metrics.h"
 
+#include <string>
+
 #include "common/telemetry/shared_metrics.h"
 
 namespace reckon {
@@ -26,10 +28,10 @@ Counter& WeightErrors(const char* reason, Registry* registry) {
 }  // namespace
 
 ActorMetrics::ActorMetrics(Registry* registry)
-    : activity(
-          "actor",
-          {"start", "generate", "load_weights", "wait_lease", "wait_weights", "wait_coordinator"},
-          registry),
+    : activity("actor",
+               {"start", "generate", "load_weights", "wait_lease", "wait_weights", "wait_rewards",
+                "wait_coordinator"},
+               registry),
       generated_tokens(
           registry->AddCounter("reckon_generated_tokens_total", "Tokens sampled by the engine")),
       prompt_tokens(registry->AddCounter("reckon_prompt_tokens_total",
@@ -60,7 +62,14 @@ ActorMetrics::ActorMetrics(Registry* registry)
       truncated_(Samples("length", registry)),
       forced_(Samples("forced", registry)),
       refused_(WeightErrors("refused", registry)),
-      no_answer_(WeightErrors("no_answer", registry)) {}
+      no_answer_(WeightErrors("no_answer", registry)) {
+  for (RewardFailure failure : kAllRewardFailures) {
+    reward_failures_[failure] = &registry->AddCounter(
+        "reckon_reward_failures_total",
+        "Attempts to compute a reward of the user's own that failed, by the reason",
+        {{"reason", std::string(RewardFailureName(failure))}});
+  }
+}
 
 ActorMetrics& ActorMetrics::Process() {
   static ActorMetrics& metrics = *new ActorMetrics(&Registry::Process());
@@ -81,6 +90,10 @@ void ActorMetrics::CountSample(const FinishedSample& sample) {
     if (span.kind() == TokenSpan::SAMPLED) tokens += span.tokens_size();
   }
   rollout_tokens.Observe(tokens);
+}
+
+void ActorMetrics::CountFailure(RewardFailure failure) {
+  reward_failures_.at(failure)->Increment();
 }
 
 void ActorMetrics::CountWeightError(bool refused) { (refused ? refused_ : no_answer_).Increment(); }

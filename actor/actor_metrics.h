@@ -1,8 +1,11 @@
 #ifndef RECKON_ACTOR_ACTOR_METRICS_H_
 #define RECKON_ACTOR_ACTOR_METRICS_H_
 
+#include <map>
+
 #include "absl/status/status.h"
 #include "actor/engine/engine.h"
+#include "common/reward/outcome.h"
 #include "common/telemetry/activity.h"
 #include "common/telemetry/registry.h"
 
@@ -20,8 +23,18 @@ struct ActorMetrics {
   void CountSample(const FinishedSample& sample);
   // A version that could not be used: because of its content, or its source does not answer.
   void CountWeightError(bool refused);
+  // An attempt to compute a reward of the user's own.
+  void CountFailure(RewardFailure failure);
 
-  enum State { kStart, kGenerate, kLoadWeights, kWaitLease, kWaitWeights, kWaitCoordinator };
+  enum State {
+    kStart,
+    kGenerate,
+    kLoadWeights,
+    kWaitLease,
+    kWaitWeights,
+    kWaitRewards,
+    kWaitCoordinator
+  };
   Activity activity;
 
   Counter &generated_tokens, &prompt_tokens;
@@ -35,6 +48,7 @@ struct ActorMetrics {
  private:
   Counter &stopped_, &truncated_, &forced_;  // samples
   Counter &refused_, &no_answer_;            // weight versions
+  std::map<RewardFailure, Counter*> reward_failures_;
 };
 
 }  // namespace reckon

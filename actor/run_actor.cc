@@ -6,20 +6,26 @@
 #include <iostream>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "actor/actor.h"
+#include "actor/replay.h"
 #include "actor/runner/torch_model_runner.h"
 #include "common/base/exit_status.h"
+#include "common/base/files.h"
 #include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
+#include "common/model/files/model_folder.h"
 #include "common/net/channel.h"
 #include "common/telemetry/operator_ports.h"
+#include "common/text/json.h"
+#include "common/text/tokenizer.h"
 // Last.
 #include "common/base/log.h"
 
@@ -36,15 +42,28 @@ ABSL_FLAG(std::string, announce, "",
           "host at which other actors reach --listen; default: its host");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(int, max_batch, 64, "samples generated at once");
-ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
+ABSL_FLAG(int, kv_cache_mib, 0,
+          "memory for keys and values, in MiB; 0: 1024 on a CPU, on a GPU what is left");
 ABSL_FLAG(
     std::string, weights, "DRAIN",
     "when a newer version comes: DRAIN, samples are finished with theirs; IN_FLIGHT, they continue "
     "with the newer one");
 ABSL_FLAG(std::string, old_tokens, "KEEP",
           "with IN_FLIGHT, keys and values of the tokens before: KEEP or RECOMPUTE");
+ABSL_FLAG(
+    std::string, reward_commands, "",
+    "commands that rewards of kind PROCESS may have, as a JSON array of texts; a plan's other "
+    "commands are not run");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "where to compute: AUTO, CPU or CUDA");
+
+// For `reckon replay`: no coordinator.
+ABSL_FLAG(std::string, replay, "",
+          "file with a lease and its plan: generate its samples from --model, write them to "
+          "--replay_out and end");
+ABSL_FLAG(std::string, replay_out, "", "file for the rollouts of --replay");
+ABSL_FLAG(std::string, model, "", "model folder for --replay");
+ABSL_FLAG(std::string, base, "", "folder of the base model, if --model is an adapter folder");
 
 namespace reckon {
 namespace {
@@ -56,11 +75,13 @@ absl::Status OutOfRange(absl::string_view flag, const Value& value, absl::string
 }
 
 absl::Status CheckFlags() {
-  if (absl::GetFlag(FLAGS_coordinator).empty()) {
-    return absl::InvalidArgumentError("--coordinator=HOST:PORT is missing");
-  }
-  if (const absl::Status s = ParseHostPort(absl::GetFlag(FLAGS_coordinator)).status(); !s.ok()) {
-    return absl::InvalidArgumentError(absl::StrCat("--coordinator: ", s.message()));
+  if (absl::GetFlag(FLAGS_replay).empty()) {
+    if (absl::GetFlag(FLAGS_coordinator).empty()) {
+      return absl::InvalidArgumentError("--coordinator=HOST:PORT is missing");
+    }
+    if (const absl::Status s = ParseHostPort(absl::GetFlag(FLAGS_coordinator)).status(); !s.ok()) {
+      return absl::InvalidArgumentError(absl::StrCat("--coordinator: ", s.message()));
+    }
   }
   if (absl::GetFlag(FLAGS_threads) < 0) {
     return OutOfRange("threads", absl::GetFlag(FLAGS_threads), "0 or more");
@@ -68,8 +89,8 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_max_batch) < 1 || absl::GetFlag(FLAGS_max_batch) > 65536) {
     return OutOfRange("max_batch", absl::GetFlag(FLAGS_max_batch), "1 to 65536");
   }
-  if (absl::GetFlag(FLAGS_kv_cache_mib) < 1) {
-    return OutOfRange("kv_cache_mib", absl::GetFlag(FLAGS_kv_cache_mib), "1 or more");
+  if (absl::GetFlag(FLAGS_kv_cache_mib) < 0) {
+    return OutOfRange("kv_cache_mib", absl::GetFlag(FLAGS_kv_cache_mib), "0 or more");
   }
   ActorSettings::Weights weights;
   if (!ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &weights)) {
@@ -84,7 +105,38 @@ absl::Status CheckFlags() {
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::vector<std::string>> RewardCommands() {
+  std::vector<std::string> commands;
+  const std::string text = absl::GetFlag(FLAGS_reward_commands);
+  if (text.empty()) return commands;
+  const absl::StatusOr<nlohmann::json> list = ParseJson(text);
+  bool texts = list.ok() && list->is_array();
+  for (size_t i = 0; texts && i < list->size(); ++i) {
+    texts = (*list)[i].is_string();
+    if (texts) commands.push_back((*list)[i].get<std::string>());
+  }
+  if (!texts) return OutOfRange("reward_commands", text, "a JSON array of texts");
+  return commands;
+}
+
 std::string DefaultName() { return absl::StrCat(MachineName(), "-", getpid()); }
+
+absl::Status Replay(TorchModelRunnerMaker* maker, const std::stop_token& stop) {
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(absl::GetFlag(FLAGS_replay)));
+  LeaseReply work;
+  if (!work.ParseFromString(bytes)) return absl::InvalidArgumentError("--replay: no lease");
+  ASSIGN_OR_RETURN(const Weights weights,
+                   ReadModelFolder(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_base)));
+  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
+                                                           weights.manifest.tokenizer_model()));
+  ASSIGN_OR_RETURN(const auto runner, maker->Make(weights));
+  Engine engine(runner.get(), tokenizer.get(), {.max_batch = absl::GetFlag(FLAGS_max_batch)},
+                work.leases_size() > 0 ? work.leases(0).weight_version() : 0);
+  ASSIGN_OR_RETURN(const std::vector<Rollout> rollouts, GenerateLease(work, &engine, stop));
+  FetchRolloutsReply out;
+  for (const Rollout& rollout : rollouts) out.add_rollouts(rollout.SerializeAsString());
+  return WriteFileAtomically(absl::GetFlag(FLAGS_replay_out), out.SerializeAsString());
+}
 
 absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   RETURN_IF_ERROR(CheckFlags());
@@ -98,12 +150,14 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
                    OperatorPorts::Open("actor", &ActorMetrics::Process().activity));
   ASSIGN_OR_RETURN(runner.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   TorchModelRunnerMaker maker(runner);
+  if (!absl::GetFlag(FLAGS_replay).empty()) return Replay(&maker, stop);
 
   ActorOptions options;
   options.name = absl::GetFlag(FLAGS_name).empty() ? DefaultName() : absl::GetFlag(FLAGS_name);
   options.engine.max_batch = absl::GetFlag(FLAGS_max_batch);
   CHECK(ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &options.weights));
   CHECK(ActorSettings::OldTokens_Parse(absl::GetFlag(FLAGS_old_tokens), &options.old_tokens));
+  ASSIGN_OR_RETURN(options.reward_commands, RewardCommands());
   ASSIGN_OR_RETURN(options.security,
                    Security::Load(absl::GetFlag(FLAGS_certificates), Role::kActor));
   ASSIGN_OR_RETURN(const auto channel,

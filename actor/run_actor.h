@@ -1,7 +1,7 @@
 #ifndef RECKON_ACTOR_RUN_ACTOR_H_
 #define RECKON_ACTOR_RUN_ACTOR_H_
 
-#include "actor/reward/reward.h"
+#include "common/reward/verifier.h"
 
 namespace reckon {
 

@@ -11,10 +11,15 @@
 #include "cli/commands/doctor.h"
 #include "cli/commands/eval.h"
 #include "cli/commands/launch.h"
+#include "cli/commands/replay.h"
+#include "cli/commands/report.h"
+#include "cli/commands/rollouts.h"
 #include "cli/commands/score.h"
+#include "cli/commands/score_rewards.h"
 #include "cli/commands/sft.h"
 #include "cli/commands/show.h"
 #include "cli/commands/sweep.h"
+#include "cli/commands/watch.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
 #include "proto/config.pb.h"
@@ -71,12 +76,19 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
                       "key of text that is put before the question");
   command->add_option("--answer-key", options->answer_key, "key of the answer in --data")
       ->capture_default_str();
+  command
+      ->add_option("--answers", options->answers,
+                   "numbers: '#### N'; boxed: the last \\boxed{}, as MATH writes answers")
+      ->check(CLI::IsMember({"numbers", "boxed"}))
+      ->capture_default_str();
   command->add_option("--threads", options->threads, "compute threads; 0: all cores")
       ->check(Allowed<RoleResources>("cpus"));
   command->add_option("--max-batch", options->max_batch, "samples generated at once")
       ->check(Allowed<ActorSettings>("max_batch"))
       ->capture_default_str();
-  command->add_option("--kv-cache-mib", options->kv_cache_mib, "size of the KV cache, MiB")
+  command
+      ->add_option("--kv-cache-mib", options->kv_cache_mib,
+                   "size of the KV cache, MiB; 0: 1024, on a GPU what is left")
       ->check(Allowed<ActorSettings>("kv_cache_mib"))
       ->capture_default_str();
   command->add_flag("--fp32", options->fp32, "compute in fp32 instead of bf16");
@@ -101,12 +113,18 @@ CLI::Option* AddMetrics(CLI::App* command, LaunchOptions* options) {
                            "(docs/metrics.md); a cluster's always do");
 }
 
+CLI::Option* AddVerbose(CLI::App* command, LaunchOptions* options) {
+  return command->add_flag("--verbose", options->verbose,
+                           "a line for each step; always where the output is no terminal");
+}
+
 void AddTrain(CLI::App* app, LaunchOptions* options) {
   CLI::App* command = app->add_subcommand(
       "train", "Train a model as a config describes, on this machine (launch --local)");
   AddConfigOptions(command, options,
                    "print config, stages, memory and disk space, and start nothing");
   AddMetrics(command, options);
+  AddVerbose(command, options);
   command->footer(
       "Examples:\n"
       "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
@@ -132,6 +150,7 @@ void AddLaunch(CLI::App* app, LaunchOptions* options) {
   local->excludes(slurm)->excludes(kubernetes);
   slurm->excludes(kubernetes);
   AddMetrics(command, options)->excludes(slurm)->excludes(kubernetes);
+  AddVerbose(command, options)->excludes(slurm)->excludes(kubernetes);
   command->footer(
       "The config's `resources` say how many processes there are and what each gets.\n"
       "Examples:\n"
@@ -220,6 +239,42 @@ void AddScore(CLI::App* app, ScoreOptions* options) {
       "  reckon score --model models/smollm2-135m --data builtin > scores.jsonl");
 }
 
+void AddScoreRewards(CLI::App* app, ScoreRewardsOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "score-rewards", "Try rewards on answers that are there already, before a run");
+  command
+      ->add_option("what", options->what,
+                   "config (.textproto), or data: a JSONL, JSON or CSV file, or builtin")
+      ->required();
+  command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
+  command->add_flag("--train", options->train, "of a config: data.train, not data.eval");
+  command->add_option("--command", options->command,
+                      "with data: a program of your own, as in \"python3 my_reward.py\"");
+  command
+      ->add_option("--reward", options->rewards,
+                   "with data: a reward as in a config, may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--completions", options->completions,
+                      "JSONL file of answers: {\"completion\": TEXT, \"index\": PROBLEM}; default: "
+                      "the worked solutions of the data");
+  command->add_option("--certificates", options->certificates,
+                      "with kind SERVICE: folder of the run's role user");
+  command->add_option("--question-key", options->question_key, "with data: key of the question")
+      ->capture_default_str();
+  command->add_option("--answer-key", options->answer_key, "with data: key of the answer")
+      ->capture_default_str();
+  command->add_option("--limit", options->limit, "score this many answers only; 0: all");
+  command->add_flag("--each", options->each, "print a JSON line for each answer and reward");
+  command->add_flag("--json", options->json, "print one JSON object, with the answers a second");
+  command->footer(
+      "Examples:\n"
+      "  reckon score-rewards test.jsonl --command \"python3 my_reward.py\"\n"
+      "  reckon score-rewards my_run.textproto --train --limit 500 --json\n"
+      "  reckon score-rewards test.jsonl --completions answers.jsonl \\\n"
+      "      --reward 'kind: EXACT_MATCH_FLEXIBLE' --reward 'kind: PROCESS command: \"./mine\"'");
+}
+
 void AddShow(CLI::App* app, ShowOptions* options) {
   CLI::App* command = app->add_subcommand(
       "show", "Show rollouts of a run: prompt, completion, rewards and verdicts");
@@ -233,6 +288,57 @@ void AddShow(CLI::App* app, ShowOptions* options) {
       "Examples:\n"
       "  reckon show runs/quickstart\n"
       "  reckon show runs/quickstart --plan eval/0_start/greedy --wrong --limit 20");
+}
+
+void AddReport(CLI::App* app, ReportOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "report", "Write one HTML file of runs: results, curves, time, and a browser of rollouts");
+  command->add_option("run", options->runs, "run directories")->required();
+  command->add_option("-o,--output", options->output,
+                      "file to write; default: report.html in the first run's directory");
+  command->footer(
+      "Examples:\n"
+      "  reckon report runs/quickstart\n"
+      "  reckon report runs/ei runs/ppo -o compared.html");
+}
+
+void AddRollouts(CLI::App* app, RolloutsOptions* options) {
+  CLI::App* command =
+      app->add_subcommand("rollouts", "List the rollouts of a run, or print them as JSON lines");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_flag("--jsonl", options->jsonl,
+                    "one JSON object a line, with tokens and log-probabilities (docs/looking.md)");
+  command->add_option("--plan", options->plan, "of this plan only");
+  command->add_option("--limit", options->limit, "rollouts to print; 0: all")
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  reckon rollouts runs/quickstart --plan eval/0_start/greedy\n"
+      "  reckon rollouts runs/quickstart --jsonl > rollouts.jsonl");
+}
+
+void AddWatch(CLI::App* app, WatchOptions* options) {
+  CLI::App* command =
+      app->add_subcommand("watch", "Serve the report of a run to a browser, kept up to date");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_option("--port", options->port, "port on 127.0.0.1; 0: any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  command->footer(
+      "Read-only, and for this machine alone. From elsewhere: ssh -L 8000:127.0.0.1:8000 HOST\n"
+      "Example:\n"
+      "  reckon watch runs/quickstart --port 8000");
+}
+
+void AddReplay(CLI::App* app, ReplayOptions* options) {
+  CLI::App* command = app->add_subcommand(
+      "replay", "Generate a rollout again from its key, and say whether it is the same");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_option("--rollout", options->key, "PLAN/GROUP/SAMPLE, as in ppo_1/12/3")->required();
+  command->footer(
+      "The folder of the weight version must have been kept (keep_last, keep_evaluated).\n"
+      "Example:\n"
+      "  reckon replay runs/quickstart --rollout eval/0_start/greedy/12/0");
 }
 
 void AddCerts(CLI::App* app, CertsOptions* options) {
@@ -351,7 +457,12 @@ int Main(int argc, char** argv, std::stop_token stop) {
   SftOptions sft;
   EvalOptions eval;
   ScoreOptions score;
+  ScoreRewardsOptions score_rewards;
   ShowOptions show;
+  ReportOptions report;
+  RolloutsOptions rollouts;
+  ReplayOptions replay;
+  WatchOptions watch;
   CertsOptions certs;
   SweepOptions sweep;
   CoordinatorBenchOptions bench_coordinator;
@@ -360,7 +471,12 @@ int Main(int argc, char** argv, std::stop_token stop) {
   AddSft(&app, &sft);
   AddEval(&app, &eval);
   AddScore(&app, &score);
+  AddScoreRewards(&app, &score_rewards);
   AddShow(&app, &show);
+  AddReport(&app, &report);
+  AddRollouts(&app, &rollouts);
+  AddReplay(&app, &replay);
+  AddWatch(&app, &watch);
   AddCerts(&app, &certs);
   AddSweep(&app, &sweep);
   AddBench(&app, &bench_coordinator);
@@ -372,8 +488,9 @@ int Main(int argc, char** argv, std::stop_token stop) {
     if (error.get_exit_code() == 0) return app.exit(error);
     if (argc > 1 && argv[1][0] != '-' && !IsCommand(app, argv[1])) {
       std::cerr << "reckon: no command '" << argv[1]
-                << "'; the commands are train, launch, sft, eval, score, show, certs, sweep, bench "
-                   "and doctor\n";
+                << "'; the commands are train, launch, sft, eval, score, score-rewards, show, "
+                   "report, rollouts, "
+                   "replay, watch, certs, sweep, bench and doctor\n";
       return kUsageError;
     }
     std::cerr << "reckon: " << error.what() << "; see reckon --help or reckon COMMAND --help\n";
@@ -386,7 +503,12 @@ int Main(int argc, char** argv, std::stop_token stop) {
   if (app.got_subcommand("sft")) status = Sft(sft, stop);
   if (app.got_subcommand("eval")) status = Eval(eval, stop);
   if (app.got_subcommand("score")) status = Score(score, stop);
+  if (app.got_subcommand("score-rewards")) status = ScoreRewards(score_rewards, stop);
   if (app.got_subcommand("show")) status = Show(show, stop);
+  if (app.got_subcommand("report")) status = Report(report, stop);
+  if (app.got_subcommand("rollouts")) status = Rollouts(rollouts, &std::cout, stop);
+  if (app.got_subcommand("replay")) status = ReplayRollout(replay, stop);
+  if (app.got_subcommand("watch")) status = Watch(watch, stop);
   if (app.got_subcommand("certs")) status = Certs(certs);
   if (app.got_subcommand("sweep")) status = RunSweep(sweep, stop);
   if (app.got_subcommand("bench")) status = BenchCoordinator(bench_coordinator, stop);

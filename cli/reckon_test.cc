@@ -112,8 +112,9 @@ TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
 }
 
 TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
-  for (const char* command : {"train", "launch", "sft", "eval", "score", "show", "certs", "doctor",
-                              "bench coordinator"}) {
+  for (const char* command :
+       {"train", "launch", "sft", "eval", "score", "show", "report", "rollouts", "replay", "watch",
+        "certs", "doctor", "bench coordinator"}) {
     Result result = Run(absl::StrCat(command, " --help"));
     EXPECT_EQ(result.code, 0);
     EXPECT_THAT(result.out,

@@ -102,17 +102,26 @@ class Learner {
     saved_ = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
-    const Dtype compute =
-        config.model().compute() == ModelSettings::FP32 ? Dtype::kFp32 : Dtype::kBf16;
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
     // AUTO is a matter of `reckon`, which knows the machines.
     if (config.learner().sharding() == LearnerSettings::FULL) {
       memory.shard_group = parallel_.get();
     }
-    model_ = std::make_unique<Transformer>(shape, compute, backend_, memory);
-    RETURN_IF_ERROR(model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true));
+    model_ = std::make_unique<Transformer>(shape, ComputeType(config), backend_, memory);
     run_.model = model_.get();
-    return absl::OkStatus();
+    if (BeginsWithAdapters()) return absl::OkStatus();
+    return model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true);
+  }
+
+  // Whether the first stage to train loads what it trains itself, frozen: the weights in fp32 might
+  // not fit.
+  bool BeginsWithAdapters() const {
+    if (run_.resume.has_value() && !run_.cursor.has_adapted_version()) return false;
+    for (auto i = static_cast<int>(run_.cursor.stage()); i < run_.config.stage_size(); ++i) {
+      if (MakeAlgorithm(run_.config, i) == nullptr) continue;
+      return run_.config.stage(i).training().lora_rank() > 0;
+    }
+    return false;
   }
 
   absl::Status UseMachine() {
@@ -249,7 +258,17 @@ class Learner {
                                       stub_.get(), run_.term, run_.stop, show_outage));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_, *membership_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
-    return PublishStored(*leader_);
+    return PublishStored(*leader_, StoredAdaptersContinue());
+  }
+
+  // Whether the run resumes from adapters that its next round trains on, with which a version is
+  // published as it would be without the interruption.
+  bool StoredAdaptersContinue() const {
+    const Cursor& cursor = run_.cursor;
+    if (!run_.resume.has_value() || !cursor.has_adapted_version()) return false;
+    const int64_t done = cursor.round() - (cursor.phase() == Cursor::TRAINED ? 0 : 1);
+    return done >= 0 &&
+           MakeAlgorithm(run_.config, static_cast<int>(cursor.stage()))->ContinuesAfter(done);
   }
 
   absl::Status RunStages(RankContext& ranks) {
@@ -290,7 +309,7 @@ class Learner {
       run_.cursor.set_train_step(0);
       const bool due = absl::Now() - saved_at_ > run_.checkpoint_interval;
       ASSIGN_OR_RETURN(saved, AsLeader(ranks, must_save || due));
-      if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(ranks, must_save));
+      if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(ranks, algorithm));
       if (saved) {
         if (HelpsWithWholeModel(ranks)) RETURN_IF_ERROR(SaveRun(ranks, algorithm.moments()));
         saved_ = run_.cursor;
@@ -304,12 +323,20 @@ class Learner {
   }
 
   // Counts the cursor to the next version, which the leader publishes: before it is saved, so that
-  // actors load it meanwhile.
-  absl::Status MakeVersion(RankContext& ranks, bool show) {
+  // actors load it meanwhile. As adapters alone only while these are trained on, so that the
+  // version that a later stage or round begins with is whole.
+  absl::Status MakeVersion(RankContext& ranks, const Algorithm& algorithm) {
+    const int64_t round = run_.cursor.round();
     run_.cursor.set_version(run_.cursor.version() + 1);
     metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     run_.cursor.add_folders(RoundName(run_));
-    if (show) run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
+    if (algorithm.SavesAfter(round)) {
+      run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
+    }
+    run_.published_adapters = run_.model->adapted() && algorithm.ContinuesAfter(round);
+    if (run_.published_adapters) {
+      return leader_.has_value() ? PublishAdapters(*leader_) : absl::OkStatus();
+    }
     const NamedTensors merged = WeightsForLeader(ranks);
     return leader_.has_value() ? PublishPolicy(*leader_, merged) : absl::OkStatus();
   }

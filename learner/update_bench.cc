@@ -29,6 +29,7 @@ ABSL_FLAG(int, prompt_tokens, 0, "tokens of a sequence that are not learned");
 ABSL_FLAG(int, samples, 1, "sequences that have the same prompt, as the samples of a group");
 ABSL_FLAG(int, steps, 3, "timed optimizer steps, after one to warm up");
 ABSL_FLAG(int, micro_batch_tokens, 2048, "tokens of one forward and backward pass");
+ABSL_FLAG(int, lora_rank, 0, "rank of adapters that are trained; 0: the weights are");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 
@@ -47,7 +48,12 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   auto model = std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16);
-  RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
+  if (const int rank = absl::GetFlag(FLAGS_lora_rank); rank > 0) {
+    RETURN_IF_ERROR(
+        model->LoadUnderAdapters(weights.manifest, weights.bytes->bytes(), rank, rank, 1));
+  } else {
+    RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
+  }
   weights.bytes = nullptr;
   auto parallel = MakeSingle();
   auto update = PolicyUpdate::Create(model.get(), parallel.get(), TrainingSettings(),
@@ -83,8 +89,10 @@ absl::Status Run() {
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   // What the loss needs of each weight; a head that computes its logits twice does not count more.
-  const double operations = 6 * (tokens * static_cast<double>(LayerProducts(config)) +
-                                 loss_tokens * static_cast<double>(HeadProducts(config)));
+  // Frozen weights have no gradient of their own.
+  const double each = absl::GetFlag(FLAGS_lora_rank) > 0 ? 4 : 6;
+  const double operations = each * (tokens * static_cast<double>(LayerProducts(config)) +
+                                    loss_tokens * static_cast<double>(HeadProducts(config)));
   std::cout << "{\"trained_tokens_per_s\": " << tokens / seconds << ", \"seconds\": " << seconds
             << ", \"cpu_seconds\": " << CpuSeconds(usage) - CpuSeconds(before)
             << ", \"product_gflop_per_s\": " << product * 1e-9

@@ -24,16 +24,17 @@ LAW = {
     "common/config": BASE | {"common/text"},
     "common/telemetry": BASE | {"common/text"},
     "common/task": BASE | {"common/text"},
+    "common/reward": BASE | {"common/net", "common/text", "common/task"},
     "common/model": BASE | {"common/net", "common/text"},
     "common/model/init": BASE | {"common/text", "common/task", "common/model"},
     "common/testing": BASE,
     "coordinator": BASE | {"common/net", "common/config", "common/telemetry"},
-    "actor": BASE | {"common/net", "common/config", "common/text", "common/task", "common/model",
-                     "common/telemetry"},
+    "actor": BASE | {"common/net", "common/config", "common/text", "common/task", "common/reward",
+                     "common/model", "common/telemetry"},
     "learner": BASE | {"common/net", "common/text", "common/task", "common/model",
                        "common/model/init", "common/telemetry", "common/config"},
-    "cli": BASE | {"common/net", "common/text", "common/task", "common/model", "common/model/init",
-                   "common/telemetry", "common/config"},
+    "cli": BASE | {"common/net", "common/text", "common/task", "common/reward", "common/model",
+                   "common/model/init", "common/telemetry", "common/config"},
 }
 # The folders of learner/ from the bottom: each includes those before it. What is in learner/ itself
 # may include all.

@@ -94,6 +94,8 @@ class Engine {
   const Tokenizer& tokenizer() const { return *tokenizer_; }
   bool idle() const { return waiting_.empty() && live_.empty(); }
   int64_t running() const { return live_.size(); }
+  // The samples in flight, between two passes.
+  const std::vector<LiveSample>& live() const { return live_; }
   int64_t waiting() const;  // samples that were admitted and have not started
   const EngineStats& stats() const { return stats_; }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "absl/time/time.h"
@@ -32,6 +33,10 @@ class LiveSample {
   uint32_t number() const { return number_; }
   ModelRunner::Sequence sequence() const { return sequence_; }
   absl::Time begin() const { return begin_; }
+  // After the context, so far.
+  const std::vector<uint32_t>& tokens() const { return tokens_; }
+  const std::vector<float>& logprobs() const { return logprobs_; }
+  const std::string& text() const { return text_.text(); }
 
   // The counter of the random stream is the position of the drawn token in the completion, so a
   // sample does not depend on the passes in which it was generated.

@@ -6,11 +6,13 @@
 #include <c10/core/InferenceMode.h>
 
 #include <algorithm>
+#include <map>
 #include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/files/manifest.h"
 #include "common/model/kernels/cpu/attention.h"
 #include "common/model/kv_cache.h"
 #include "common/model/model_shape.h"
@@ -23,8 +25,10 @@ namespace {
 
 class TorchModelRunner : public ModelRunner {
  public:
-  TorchModelRunner(std::unique_ptr<Transformer> model, std::shared_ptr<KvCache> cache)
-      : model_(std::move(model)), cache_(std::move(cache)) {}
+  // `base`: what the model's adapters are over, so that the next ones find it; or null.
+  TorchModelRunner(std::shared_ptr<Transformer> model, std::shared_ptr<const Transformer> base,
+                   std::shared_ptr<KvCache> cache)
+      : model_(std::move(model)), base_(std::move(base)), cache_(std::move(cache)) {}
 
   int64_t vocab_size() const override { return model_->config().num_tokens(); }
   int64_t max_positions() const override { return model_->config().max_positions; }
@@ -87,7 +91,8 @@ class TorchModelRunner : public ModelRunner {
     return Sample(*model_, hidden, draws);
   }
 
-  const std::unique_ptr<Transformer> model_;
+  const std::shared_ptr<Transformer> model_;
+  const std::shared_ptr<const Transformer> base_;
   const std::shared_ptr<KvCache> cache_;
 };
 
@@ -99,6 +104,8 @@ struct TorchModelRunnerMaker::SharedCache {
   // Of the last version: most have the same texts, and the tokenizer takes long to load.
   std::string texts;
   ModelConfig shape;
+  // The models of whole weights that some runner still uses, by Digests: adapters may be over them.
+  std::map<std::string, std::weak_ptr<Transformer>> whole;
 
   absl::StatusOr<ModelConfig> ShapeOf(const WeightManifest& manifest) {
     std::string now =
@@ -110,6 +117,22 @@ struct TorchModelRunnerMaker::SharedCache {
     }
     return shape;
   }
+
+  // Of whole weights.
+  absl::StatusOr<std::shared_ptr<Transformer>> Load(const Weights& weights,
+                                                    std::shared_ptr<Transformer> model) {
+    RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
+    std::erase_if(whole, [](const auto& entry) { return entry.second.expired(); });
+    whole[Digests(weights.manifest)] = model;
+    return model;
+  }
+  // The model under adapters, which is loaded unless a runner has it.
+  absl::StatusOr<std::shared_ptr<Transformer>> Base(const Weights& weights,
+                                                    std::shared_ptr<Transformer> model) {
+    const auto known = whole.find(Digests(weights.manifest));
+    std::shared_ptr<Transformer> loaded = known == whole.end() ? nullptr : known->second.lock();
+    return loaded != nullptr ? loaded : Load(weights, std::move(model));
+  }
 };
 
 TorchModelRunnerMaker::TorchModelRunnerMaker(TorchModelRunnerOptions options)
@@ -118,21 +141,32 @@ TorchModelRunnerMaker::~TorchModelRunnerMaker() = default;
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
   return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
-    const std::string& json = weights.manifest.config_json();
-    ASSIGN_OR_RETURN(const ModelConfig config, shared_->ShapeOf(weights.manifest));
+    const std::string& json = weights.texts().config_json();
+    ASSIGN_OR_RETURN(const ModelConfig config, shared_->ShapeOf(weights.texts()));
     const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
-    auto model = std::make_unique<Transformer>(config, compute, options_.backend);
     // Before the cache is replaced: weights that do not load leave the old version usable.
-    RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
+    const auto make = [&] {
+      return std::make_shared<Transformer>(config, compute, options_.backend);
+    };
+    std::shared_ptr<Transformer> model, base;
+    if (weights.base == nullptr) {
+      ASSIGN_OR_RETURN(model, shared_->Load(weights, make()));
+    } else {
+      ASSIGN_OR_RETURN(base, shared_->Base(*weights.base, make()));
+      model = make();
+      RETURN_IF_ERROR(model->LoadAdapters(*base, weights.manifest, weights.bytes->bytes()));
+    }
     if (shared_->cache == nullptr || shared_->config_json != json) {
       shared_->cache = nullptr;  // release the old one first: both may not fit
-      shared_->cache =
-          std::make_shared<KvCache>(config, compute, options_.kv_cache_bytes, options_.backend);
+      const int64_t bytes = options_.kv_cache_bytes > 0
+                                ? options_.kv_cache_bytes
+                                : KvCache::DefaultBytes(config, compute, options_.backend);
+      shared_->cache = std::make_shared<KvCache>(config, compute, bytes, options_.backend);
       // Only after the allocation succeeded. After an exception the cache is null, and the next
       // Make tries again.
       shared_->config_json = json;
     }
-    return std::make_unique<TorchModelRunner>(std::move(model), shared_->cache);
+    return std::make_unique<TorchModelRunner>(std::move(model), std::move(base), shared_->cache);
   });
 }
 

@@ -13,8 +13,9 @@ namespace reckon {
 
 struct TorchModelRunnerOptions {
   bool fp32 = false;  // arithmetic of matrix products; false: bf16
-  // Memory for keys and values. A sample that needs more is refused by the engine.
-  int64_t kv_cache_bytes = int64_t{1} << 30;
+  // Memory for keys and values; 0: KvCache::DefaultBytes. A sample that needs more is refused by
+  // the engine.
+  int64_t kv_cache_bytes = 0;
   Backend backend = Backend::kCpuKernels;
 };
 
@@ -22,7 +23,8 @@ struct TorchModelRunnerOptions {
 //
 // All runners of a maker share one KV cache as long as the model config stays the same, because a
 // cache for each version would multiply the largest block of memory. Hence only one runner may have
-// sequences at a time. Runners may outlive the maker. Not thread-safe.
+// sequences at a time. Runners of adapters share the packed weights under them with one another,
+// and with the runner of that version. Runners may outlive the maker. Not thread-safe.
 class TorchModelRunnerMaker {
  public:
   explicit TorchModelRunnerMaker(TorchModelRunnerOptions options);

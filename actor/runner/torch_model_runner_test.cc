@@ -129,6 +129,30 @@ TEST_P(TorchModelRunnerTest, WhatWasSampledScoresTheSameBitForBit) {
   }
 }
 
+// A version that is adapters alone, of a model that has been loaded by a runner, or has not.
+TEST_P(TorchModelRunnerTest, AdaptersAreLoadedOverTheirBase) {
+  Weights adapters = MakeTinyAdapters(/*base_version=*/0);
+  adapters.base = std::make_shared<const Weights>(weights_);
+  std::unique_ptr<ModelRunner> base = Make();
+  auto shared = maker_.Make(adapters);
+  ASSERT_TRUE(shared.ok()) << shared.status();
+  base.reset();
+  auto second = maker_.Make(adapters);  // finds the base by the first
+  ASSERT_TRUE(second.ok()) << second.status();
+  second->reset();
+  const Results first = Run(shared->get(), {MakeLease(2, 3)}, MakePlan(), {});
+  shared->reset();
+  auto alone = maker_.Make(adapters);
+  ASSERT_TRUE(alone.ok()) << alone.status();
+  const Results again = Run(alone->get(), {MakeLease(2, 3)}, MakePlan(), {});
+  alone->reset();
+  const Results before = Run(Make().get(), {MakeLease(2, 3)}, MakePlan(), {});
+  for (const auto& [key, rollout] : first) {
+    EXPECT_EQ(rollout.SerializeAsString(), again.at(key).SerializeAsString());
+    EXPECT_NE(rollout.SerializeAsString(), before.at(key).SerializeAsString());
+  }
+}
+
 TEST_P(TorchModelRunnerTest, WeightsThatDoNotFitAreRefused) {
   Weights wrong = weights_;
   wrong.manifest.mutable_tensors(3)->set_name("model.stranger.weight");

@@ -16,7 +16,7 @@ const LoadedModel* ModelSet::Find(uint64_t version) {
 }
 
 absl::StatusOr<const LoadedModel*> ModelSet::Add(uint64_t version, const Weights& weights) {
-  ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, TokenizerFor(weights.manifest));
+  ASSIGN_OR_RETURN(std::shared_ptr<const Tokenizer> tokenizer, TokenizerFor(weights.texts()));
   // Unload before loading: memory may not suffice for one version more.
   models_.remove_if([version](const LoadedModel& m) { return m.version == version; });
   while (models_.size() >= capacity_) models_.pop_back();

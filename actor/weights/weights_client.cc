@@ -163,6 +163,58 @@ absl::StatusOr<GetManifestReply> WeightsClient::GetManifest(std::optional<uint64
   return reply;
 }
 
+absl::StatusOr<Weights> WeightsClient::FetchVersion(const GetManifestReply& reply) {
+  const WeightManifest& manifest = reply.manifest();
+  if (manifest.has_base_version()) {
+    ASSIGN_OR_RETURN(std::shared_ptr<const Weights> base, BaseOf(manifest));
+    ASSIGN_OR_RETURN(Weights weights, FetchFrom(reply));
+    weights.base = std::move(base);
+    return weights;
+  }
+  ASSIGN_OR_RETURN(Weights weights, FetchFrom(reply));
+  if (base_ != nullptr && base_->manifest.version() < manifest.version()) {
+    const uint64_t former = std::exchange(base_, nullptr)->manifest.version();
+    StopServing(former);
+  }
+  return weights;
+}
+
+absl::StatusOr<std::shared_ptr<const Weights>> WeightsClient::BaseOf(
+    const WeightManifest& adapters) {
+  const uint64_t version = adapters.base_version();
+  const auto is_base = [&](const WeightManifest& manifest) {
+    return manifest.version() == version && manifest.term() == adapters.term();
+  };
+  if (base_ != nullptr && is_base(base_->manifest)) return base_;
+  ASSIGN_OR_RETURN(const GetManifestReply reply, GetManifest(version));
+  if (reply.manifest().has_base_version()) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "weight version ", adapters.version(), " is adapters over adapters, version ", version));
+  }
+  std::shared_ptr<const Weights> base;
+  // A learner that was started again publishes the same weights in its own term.
+  const Weights* const held = held_.has_value() ? &*held_ : nullptr;
+  for (const Weights* have : {base_.get(), held}) {
+    if (have == nullptr || have->manifest.version() != version) continue;
+    if (Digests(have->manifest) != Digests(reply.manifest())) continue;
+    base = std::make_shared<const Weights>(Weights{reply.manifest(), have->bytes});
+  }
+  if (base == nullptr) {
+    ASSIGN_OR_RETURN(Weights fetched, FetchFrom(reply));
+    base = std::make_shared<const Weights>(std::move(fetched));
+  }
+  const std::shared_ptr<const Weights> former = std::exchange(base_, base);
+  if (former != nullptr) StopServing(former->manifest.version());
+  return base;
+}
+
+void WeightsClient::StopServing(uint64_t version) {
+  if (server_ == nullptr) return;
+  if (held_.has_value() && held_->manifest.version() == version) return;
+  if (base_ != nullptr && base_->manifest.version() == version) return;
+  server_->Drop(version);
+}
+
 absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) {
   const WeightManifest& manifest = reply.manifest();
   FetchOptions options;
@@ -180,12 +232,12 @@ absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) 
   }
   if (!weights.ok()) return weights;
   maps_ = weights->bytes->mapped();
-  // Of what was fetched one version is kept.
-  if (server_ != nullptr && held_.has_value() && held_->manifest.version() != manifest.version()) {
-    server_->Drop(held_->manifest.version());
-  }
-  held_.reset();
+  // Of what was fetched one version is kept, and what adapters are over.
+  const std::optional<Weights> former = std::exchange(held_, std::nullopt);
   if (!maps_) held_ = Weights{manifest, weights->bytes};
+  if (former.has_value() && former->manifest.version() != manifest.version()) {
+    StopServing(former->manifest.version());
+  }
   return weights;
 }
 
@@ -198,7 +250,7 @@ bool WeightsClient::Fetch(std::optional<uint64_t> requested, int attempt) {
   if (reply.ok()) {
     version = reply->manifest().version();
     if (!requested.has_value()) NoteTerm(reply->manifest());
-    weights = FetchFrom(*reply);
+    weights = FetchVersion(*reply);
     if (weights.ok()) {
       metrics.fetch_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
       metrics.received_bytes.Increment(static_cast<double>(reply->manifest().total_bytes()));
@@ -273,9 +325,10 @@ void WeightsClient::NoteTerm(const WeightManifest& manifest) {
   if (!first && manifest.term() <= *term_) return;
   term_ = manifest.term();
   absl::MutexLock lock(&mu_);
-  if (first || (newest_fetched_ == manifest.version() && newest_digests_ == Digests(manifest))) {
-    return;
-  }
+  // Equal adapters may be over another base.
+  const bool same = newest_fetched_ == manifest.version() && !manifest.has_base_version() &&
+                    newest_digests_ == Digests(manifest);
+  if (first || same) return;
   LOG(INFO) << "weights: a new learner (term " << manifest.term()
             << ") publishes, discarding the versions of the former one";
   invalidated_ = true;

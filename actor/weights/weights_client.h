@@ -26,7 +26,9 @@ namespace reckon {
 //   1. A version is requested: get its manifest. Else: wait for one newer than the last fetched.
 //   2. Map it from the learner's memory on this host, or else fetch its chunks from the actors that
 //      the coordinator names and the learner, and check every digest. With a server, others get
-//      them from here meanwhile, and until the next version is there.
+//      them from here meanwhile, and until the next version is there. Of adapters, first the
+//      version that they are over in the same way, unless it is here: it stays as long as adapters
+//      over it come.
 //   3. Keep the result for TakeFetched and call `notify`.
 //
 // At most one requested version and one newest version are kept, so memory is bounded. A version
@@ -82,8 +84,14 @@ class WeightsClient {
   // Without a version: waits at the coordinator for a newer one than the last fetched. NOT_FOUND:
   // there is none. CANCELLED: a version was requested meanwhile.
   absl::StatusOr<GetManifestReply> GetManifest(std::optional<uint64_t> version);
-  // Fetches the version of the reply, and serves it where there is a server.
+  // Fetches the version of the reply, with the base of adapters.
+  absl::StatusOr<Weights> FetchVersion(const GetManifestReply& reply);
+  // The whole weights under these adapters.
+  absl::StatusOr<std::shared_ptr<const Weights>> BaseOf(const WeightManifest& adapters);
+  // Fetches what the manifest of the reply lists, and serves it where there is a server.
   absl::StatusOr<Weights> FetchFrom(const GetManifestReply& reply);
+  // Serves a version no more that is neither held_ nor base_.
+  void StopServing(uint64_t version);
   // Returns false when it has to be tried again after a pause.
   bool Fetch(std::optional<uint64_t> requested, int attempt);
   void Keep(Fetched fetched, bool was_requested);
@@ -119,6 +127,7 @@ class WeightsClient {
   // What was fetched last, until the next one is there: served by server_, and what that one's
   // differences are against.
   std::optional<Weights> held_;
+  std::shared_ptr<const Weights> base_;  // of the adapters that were fetched last
   // The learner's memory can be mapped, so others on other hosts get versions from the learner.
   bool maps_ = false;
 

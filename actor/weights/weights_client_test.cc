@@ -24,8 +24,15 @@ Weights MakeVersion(uint64_t version, uint64_t seed) {
 class WeightsClientTest : public testing::Test {
  protected:
   void Publish(uint64_t version, uint64_t seed, uint64_t term = 1) {
-    Weights weights = MakeVersion(version, seed);
     while (coordinator_.status().term() < term) coordinator_.BeginTerm();
+    Serve(version, MakeVersion(version, seed));
+  }
+  void PublishAdapters(uint64_t version, uint64_t base) {
+    Weights weights = MakeTinyAdapters(base, version);
+    weights.manifest.set_version(version);
+    Serve(version, std::move(weights));
+  }
+  void Serve(uint64_t version, Weights weights) {
     source_->Drop(version);
     source_->Add(version, weights);
     weights.manifest.add_sources(source_->address());
@@ -125,6 +132,68 @@ TEST_F(WeightsClientTest, ActorsServeWhatTheyHaveToEachOther) {
     ASSERT_TRUE(fetched.has_value() && fetched->weights.ok()) << i;
     EXPECT_EQ(fetched->version, 1u);
   }
+}
+
+// Adapters come with the version that they are over, which is fetched once, and which another actor
+// can have from this one.
+TEST_F(WeightsClientTest, AdaptersComeWithTheirBase) {
+  Publish(1, 10);
+  std::vector<std::unique_ptr<WeightsClient>> clients;
+  const auto add = [&] {
+    clients.push_back(std::make_unique<WeightsClient>(
+        stub_.get(), Security::PlainText(), [] {},
+        *WeightServer::Start("127.0.0.1:0", Security::PlainText())));
+  };
+  const auto expect_adapters = [&](WeightsClient* client) {
+    const auto fetched = Next(client);
+    ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+    EXPECT_EQ(fetched->version, 2u);
+    ASSERT_NE(fetched->weights->base, nullptr);
+    EXPECT_EQ(fetched->weights->base->bytes->bytes(), MakeVersion(1, 10).bytes->bytes());
+    EXPECT_EQ(fetched->weights->bytes->bytes(), MakeTinyAdapters(1, 2).bytes->bytes());
+    EXPECT_FALSE(fetched->weights->texts().config_json().empty());
+  };
+  for (int i = 0; i < 2; ++i) {
+    add();
+    ASSERT_TRUE(Next(clients[i].get()).has_value());
+  }
+  PublishAdapters(2, /*base=*/1);
+  expect_adapters(clients[0].get());
+  expect_adapters(clients[1].get());
+  // One that comes late: the first has both.
+  source_->Drop(1);
+  source_->Drop(2);
+  add();
+  expect_adapters(clients[2].get());
+}
+
+TEST_F(WeightsClientTest, AdaptersOverAnotherBaseReplaceIt) {
+  Publish(0, 10);
+  PublishAdapters(1, /*base=*/0);
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {});
+  auto fetched = Next(&client);
+  ASSERT_TRUE(fetched.has_value() && fetched->weights.ok()) << fetched->weights.status();
+  EXPECT_EQ(fetched->weights->base->bytes->bytes(), MakeVersion(0, 10).bytes->bytes());
+  PublishAdapters(2, /*base=*/0);
+  const auto* base = fetched->weights->base.get();
+  fetched = Next(&client);
+  ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+  EXPECT_EQ(fetched->weights->base.get(), base);  // not fetched again
+  Publish(3, 13);
+  ASSERT_TRUE(Next(&client).has_value());
+  PublishAdapters(4, /*base=*/3);
+  fetched = Next(&client);
+  ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+  EXPECT_EQ(fetched->weights->base->bytes->bytes(), MakeVersion(3, 13).bytes->bytes());
+  // A new learner publishes other weights under the number of the base.
+  Publish(3, 14, /*term=*/2);
+  PublishAdapters(4, /*base=*/3);
+  do {
+    fetched = Next(&client);
+    ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+  } while (fetched->version != 4);
+  EXPECT_TRUE(client.invalidated());
+  EXPECT_EQ(fetched->weights->base->bytes->bytes(), MakeVersion(3, 14).bytes->bytes());
 }
 
 // A source that takes a call and sends nothing until it is cancelled.

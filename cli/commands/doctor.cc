@@ -12,10 +12,10 @@
 #include "cli/commands/machine.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/process.h"
-#include "cli/launcher/progress_display.h"
 #include "common/base/machine_limits.h"
 #include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {

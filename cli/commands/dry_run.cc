@@ -14,12 +14,12 @@
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/commands/resource_plan.h"
-#include "cli/launcher/progress_display.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/stage_info.h"
 #include "common/model/init/init_model.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {

@@ -1,7 +1,5 @@
 #include "cli/commands/eval.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -54,7 +52,7 @@ Rollout Stripped(const Rollout& rollout) {
 class Evaluator {
  public:
   Evaluator(LocalSession* session, std::stop_token stop)
-      : session_(*session), stop_(stop), display_(&std::cerr, ::isatty(2) == 1) {
+      : session_(*session), stop_(stop), display_(&std::cerr, ProgressDisplay::OptionsOf(2)) {
     for (const std::string& note : session_.notes()) display_.Print(note);
   }
   ~Evaluator() { display_.Finish(); }
@@ -62,7 +60,7 @@ class Evaluator {
   // `scorer`: null, or scores all samples.
   absl::StatusOr<EvalOutcome> Run(const PlanSpec& spec, const std::string& phase,
                                   OrmScorer* scorer) {
-    EvalOutcome outcome;
+    EvalOutcome outcome{.metrics = GroupMetrics(spec.rewards(0).kind())};
     Groups groups;
     ASSIGN_OR_RETURN(Progress progress, RunPlan(spec, phase, scorer, &groups, &outcome));
     progress.set_elapsed_s(outcome.seconds);
@@ -149,6 +147,10 @@ absl::Status CheckOptions(const EvalOptions& options) {
         absl::StrCat("--temperature: 0 makes the ", options.samples,
                      " samples of a problem equal; set it above 0, or --samples to 0"));
   }
+  if (options.answers == "boxed" && options.reward == "flexible") {
+    return absl::InvalidArgumentError(
+        "--reward: flexible compares numbers; remove it, or set --answers numbers");
+  }
   if (options.orm.empty()) return absl::OkStatus();
   if (options.samples == 0) {
     return absl::InvalidArgumentError(
@@ -170,6 +172,12 @@ OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
                             absl::StrCat("--compute=", options.fp32 ? "fp32" : "bf16")});
 }
 
+RewardSpec::Kind RewardKind(const EvalOptions& options) {
+  if (options.answers == "boxed") return RewardSpec::ANSWER_BOXED;
+  return options.reward == "flexible" ? RewardSpec::EXACT_MATCH_FLEXIBLE
+                                      : RewardSpec::EXACT_MATCH_STRICT;
+}
+
 PlanSpec MakeSpec(const EvalOptions& options, const LocalSession& session, const std::string& name,
                   uint32_t samples, double temperature) {
   PlanSpec spec = session.MakeSpec(name);
@@ -178,8 +186,7 @@ PlanSpec MakeSpec(const EvalOptions& options, const LocalSession& session, const
   spec.mutable_sampling()->set_max_new_tokens(options.max_new_tokens);
   spec.set_seed(options.seed);
   RewardSpec* reward = spec.add_rewards();
-  const bool flexible = options.reward == "flexible";
-  reward->set_kind(flexible ? RewardSpec::EXACT_MATCH_FLEXIBLE : RewardSpec::EXACT_MATCH_STRICT);
+  reward->set_kind(RewardKind(options));
   reward->set_name(RewardName(*reward));
   return spec;
 }

@@ -89,6 +89,7 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
       return TrainConfig(std::move(config),
                          {.resume = options.resume,
                           .metrics = options.metrics,
+                          .verbose = options.verbose,
                           .resume_command = ResumeCommand(options)},
                          stop);
     case Target::kSlurm:

@@ -17,6 +17,7 @@ struct LaunchOptions {
   bool dry_run = false;
   bool resume = false;
   bool metrics = false;  // with kLocal: serve each process's metrics; elsewhere they always are
+  bool verbose = false;  // with kLocal: a line for each step on a terminal too
   bool apply = false;    // with kKubernetes: give the manifests to kubectl
 };
 

@@ -108,15 +108,21 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   if (rank == 0) {
     add("weights, gradient, AdamW", kTrained * all / ranks, share("fp32, 16 bytes a parameter"));
   } else {
-    add("frozen weights", compute * all / ranks, share("under the adapters"));
-    add("adapters, gradient, AdamW", kTrained * AdapterCount(m, rank),
+    // The table is packed once more, as the head.
+    const double table = static_cast<double>(m.vocab_size) * Hidden(m);
+    add("frozen weights",
+        full ? compute * all / ranks : CopyBytes(all, compute, placement, true) + compute * table,
+        share("under the adapters, as matrix products read them"));
+    const double adapters = AdapterCount(m, rank);
+    add("adapters, gradient, AdamW",
+        kTrained * adapters + CopyBytes(adapters, compute, placement, true),
         absl::StrCat("fp32, lora_rank ", rank));
   }
   if (full) {
     add("units in use", UnitsInUse(m, compute, placement), "gathered layers and their gradients");
-  } else {
+  } else if (rank == 0) {
     add("compute copies", CopyBytes(all, compute, placement, true),
-        rank == 0 ? "as matrix products read the weights" : "with the adapters merged");
+        "as matrix products read the weights");
   }
   // With adapters the reference policy is the same weights without them.
   if (const auto* kl = info.Part<PpoSettings::Kl>(); kl != nullptr && kl->coef() > 0 && rank == 0) {
@@ -185,13 +191,15 @@ double MemoryEstimate::total() const {
 
 MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placement placement) {
   const double copy = CopyBytes(ParameterCount(m), ComputeBytes(config), placement, false);
-  const double kv = config.actor().kv_cache_mib() * double{1 << 20};
+  const uint32_t mib = config.actor().kv_cache_mib();
+  const double kv = (mib > 0 ? mib : 1024) * double{1 << 20};
   const double token = 2 * KeyValue(m) * static_cast<double>(m.num_layers) * ComputeBytes(config);
   MemoryEstimate estimate;
   estimate.lines.push_back({"weights", 2 * copy, "the version in use and the next one"});
   estimate.lines.push_back(
       {"KV cache", kv,
-       absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens")});
+       absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens",
+                    mib == 0 && placement == Placement::kGpu ? "; takes what is left" : "")});
   estimate.lines.push_back({"logits",
                             config.actor().max_batch() * static_cast<double>(m.vocab_size) * 4,
                             absl::StrCat("actor.max_batch ", config.actor().max_batch())});

@@ -66,8 +66,9 @@ TEST(MemoryEstimate, AdaptersFreezeTheWeightsAndAreTheirOwnReference) {
       "} } }",
       Placement::kGpu);
   EXPECT_EQ(estimate.count("weights, gradient, AdamW"), 0u);
-  EXPECT_EQ(estimate["frozen weights"], 2 * kAll);
-  EXPECT_EQ(estimate["adapters, gradient, AdamW"], 16 * AdapterCount(Shape(), 2));
+  EXPECT_EQ(estimate["frozen weights"], 2 * (kAll + 800));  // the table twice
+  EXPECT_EQ(estimate.count("compute copies"), 0u);
+  EXPECT_EQ(estimate["adapters, gradient, AdamW"], (16 + 2) * AdapterCount(Shape(), 2));
   EXPECT_EQ(estimate.count("reference"), 0u);
   EXPECT_EQ(estimate["critic"], 16 * (592 + 2 * 8 * 8 + 4 * 8 + 1) + 2 * 592);
   EXPECT_EQ(estimate["reward model"], 2 * kAll);

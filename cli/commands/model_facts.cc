@@ -20,6 +20,7 @@
 #include "common/task/prompt/model_text.h"
 #include "common/task/prompt/overlong.h"
 #include "common/task/prompt/prompt_format.h"
+#include "common/task/reward/own_rewards.h"
 #include "common/text/chat_template.h"
 #include "common/text/tokenizer.h"
 
@@ -118,8 +119,9 @@ absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config) {
 
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
   DataFacts facts;
-  ASSIGN_OR_RETURN(facts.train_problems, LoadProblems(config.data(), Split::kTrain));
-  ASSIGN_OR_RETURN(facts.eval_problems, LoadProblems(config.data(), Split::kEval));
+  const bool own_rewards = !OwnRewards(config).empty();
+  ASSIGN_OR_RETURN(facts.train_problems, LoadProblems(config.data(), Split::kTrain, own_rewards));
+  ASSIGN_OR_RETURN(facts.eval_problems, LoadProblems(config.data(), Split::kEval, own_rewards));
   const size_t limit = config.eval().limit();
   if (limit > 0 && facts.eval_problems.size() > limit) facts.eval_problems.resize(limit);
   facts.train = static_cast<int64_t>(facts.train_problems.size());

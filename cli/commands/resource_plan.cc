@@ -10,10 +10,10 @@
 #include "absl/strings/string_view.h"
 #include "cli/commands/machine.h"
 #include "cli/commands/memory_estimate.h"
-#include "cli/launcher/progress_display.h"
 #include "cli/launcher/role_commands.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {

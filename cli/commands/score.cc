@@ -64,7 +64,9 @@ absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
   ASSIGN_OR_RETURN(std::unique_ptr<LocalSession> session, LocalSession::Start(options, need, stop));
   // Standard output is the result. Where it goes to the terminal as well, a bar that is redrawn in
   // place would be in its way.
-  ProgressDisplay display(&std::cerr, ::isatty(2) == 1 && ::isatty(1) == 0);
+  ProgressDisplay::Options look = ProgressDisplay::OptionsOf(2);
+  look.terminal &= ::isatty(1) == 0;  // else it would be among the results
+  ProgressDisplay display(&std::cerr, std::move(look));
   for (const std::string& note : session->notes()) display.Print(note);
   for (const Problem& problem : session->overlong()) {
     display.Print(absl::StrCat("reckon: ", problem.source,

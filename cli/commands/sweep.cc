@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -22,6 +21,7 @@
 #include "common/base/files.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {
@@ -141,11 +141,6 @@ void PrintArms(const SweepPlan& plan, const std::vector<RunOutcome>& outcomes) {
   }
 }
 
-int TerminalColumns() {
-  winsize size{};
-  return ::ioctl(1, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
 // Writes and prints what there is.
 absl::Status WriteAndPrint(const SweepFile& file, const SweepPlan& plan,
                            const SweepOptions& options,
@@ -162,7 +157,7 @@ absl::Status Execute(const SweepFile& file, const SweepPlan& plan, const SweepOp
                      size_t parallel, std::stop_token stop) {
   ASSIGN_OR_RETURN(const int lock, LockSweep(file.folder()));
   absl::Cleanup unlock = [lock] { ::close(lock); };
-  SweepDisplay display(&std::cout, ::isatty(1) == 1, TerminalColumns());
+  SweepDisplay display(&std::cout, ::isatty(1) == 1, TerminalColumns(1));
   SweepRunner runner(
       plan,
       {.task = {.engine = options.engine, .logs = file.folder() + "/logs"}, .parallel = parallel},

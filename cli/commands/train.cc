@@ -1,7 +1,5 @@
 #include "cli/commands/train.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <iostream>
@@ -45,7 +43,7 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, LocalPlace
   ASSIGN_OR_RETURN(place.logs, run_dir.NextLogs());
   RETURN_IF_ERROR(EnsureRunCertificates(run_dir.path(), config.name()).status());
   LocalRoles roles(config, std::move(place));
-  supervisor->on_event = [display](const std::string& event) { display->Print(event); };
+  supervisor->on_event = [display](const std::string& event) { display->Warn(event); };
   ASSIGN_OR_RETURN(std::string coordinator, roles.StartCoordinator(supervisor, stop));
   // For `reckon show`, and for actors that the user starts.
   RETURN_IF_ERROR(WriteFileAtomically(run_dir.path() + "/coordinator.addr", coordinator + "\n"));
@@ -63,7 +61,7 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, LocalPlace
     ranks.NewGroup();
     return roles.Learner(coordinator, MakeNonce(), attempt > 0 || run_dir.resumed());
   };
-  learner.progress = [&] { return static_cast<int64_t>(ProgressOf(run_dir).lines().size()); };
+  learner.progress = [&] { return static_cast<int64_t>(ProgressOf(run_dir).step()); };
   learner.finished = [&] { return ProgressOf(run_dir).finished(); };
   supervisor->SetGroup(std::move(learner));
 
@@ -117,7 +115,9 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   ASSIGN_OR_RETURN(const bool has_work, HasWork(*run_dir));
   if (!has_work) return absl::OkStatus();
 
-  ProgressDisplay display(&std::cout, ::isatty(1) == 1);
+  ProgressDisplay::Options look = ProgressDisplay::OptionsOf(1);
+  look.verbose = options.verbose;
+  ProgressDisplay display(&std::cout, std::move(look));
   display.Forget(earlier);
   for (const std::string& note : model.notes) display.Print(note);
   display.Print(

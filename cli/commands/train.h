@@ -23,6 +23,7 @@ struct TrainOptions {
   bool resume = false;
   // Every process serves /metrics on a free loopback port, which <run_dir>/targets tells.
   bool metrics = false;
+  bool verbose = false;        // a terminal shows a line for each step
   std::string resume_command;  // what the user types to resume, for messages
 };
 

@@ -1,7 +1,5 @@
 #include "cli/launcher/local_session.h"
 
-#include <unistd.h>
-
 #include <cstdlib>
 #include <filesystem>
 #include <utility>
@@ -28,19 +26,13 @@ namespace {
 constexpr uint32_t kGroupsPerBatch = 16;
 constexpr uint32_t kOpenBatches = 64;
 
-absl::StatusOr<std::string> MakeTemporaryFolder() {
-  const char* base = std::getenv("TMPDIR");
-  std::string path =
-      absl::StrCat(base != nullptr && *base != '\0' ? base : "/tmp", "/reckon.XXXXXX");
-  if (::mkdtemp(path.data()) == nullptr) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot create the folder ", path));
-  }
-  return path;
-}
-
 // LoadProblems names config keys in errors; here the file was given by a flag.
 absl::Status AsFlag(const absl::Status& status, absl::string_view flag) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", status.message()));
+}
+
+DataSettings::Answers AnswersOf(const ProblemOptions& options) {
+  return options.answers == "boxed" ? DataSettings::BOXED : DataSettings::NUMBERS;
 }
 
 absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const std::string& path,
@@ -51,6 +43,7 @@ absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const s
   data.set_question_key(options.question_key);
   data.set_answer_key(options.answer_key);
   if (!options.body_key.empty()) data.set_body_key(options.body_key);
+  data.set_answers(AnswersOf(options));
   absl::StatusOr<std::vector<Problem>> problems = LoadProblems(data, split);
   if (!problems.ok()) return AsFlag(problems.status(), flag);
   if (at_most > 0 && problems->size() > at_most) problems->resize(at_most);
@@ -105,6 +98,7 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
         "problems");
 
   settings.set_format(format);
+  settings.set_answers(AnswersOf(options));
   settings.set_system_prompt(options.system_prompt);
   settings.set_chat_template_kwargs(options.chat_template_kwargs);
   ASSIGN_OR_RETURN(text_, LoadModelText(weights_.manifest, settings));

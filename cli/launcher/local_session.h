@@ -36,6 +36,7 @@ struct ProblemOptions {
   std::string question_key = DataSettings().question_key();
   std::string answer_key = DataSettings().answer_key();
   std::string body_key;
+  std::string answers = "numbers";  // or "boxed"; see DataSettings
   uint32_t few_shot = DataSettings().few_shot_examples();
   uint32_t limit = 0;  // number of problems used; 0: all
   // What happens to problems that do not fit into the model's context: "refuse", or "count-wrong".

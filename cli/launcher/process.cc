@@ -153,15 +153,6 @@ void Process::Signal(int signal) {
   if (pid_ > 0 && !Poll()) ::kill(pid_, signal);
 }
 
-std::string DescribeExit(int wait_status) {
-  if (WIFSIGNALED(wait_status)) {
-    int signal = WTERMSIG(wait_status);
-    return absl::StrCat("killed by signal ", signal, " (", ::strsignal(signal), ")",
-                        signal == SIGKILL ? ", perhaps by the kernel for lack of memory" : "");
-  }
-  return absl::StrCat("exited with code ", WEXITSTATUS(wait_status));
-}
-
 std::string LastLines(const std::string& path, int lines) {
   const std::string text = Tail(path);
   std::vector<absl::string_view> all = absl::StrSplit(text, '\n', absl::SkipEmpty());

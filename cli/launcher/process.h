@@ -11,6 +11,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/exit_status.h"  // DescribeExit, of what Poll and Wait return
 
 namespace reckon {
 
@@ -53,9 +54,6 @@ class Process {
   std::optional<int> ended_;
   int64_t peak_memory_ = 0;
 };
-
-// "exited with code 1", "killed by signal 9 (Killed)".
-std::string DescribeExit(int wait_status);
 
 // Up to `lines` lines from the end of a log, for error messages; "" when there is no such file.
 std::string LastLines(const std::string& path, int lines);

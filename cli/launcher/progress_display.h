@@ -1,57 +1,66 @@
 #ifndef RECKON_CLI_LAUNCHER_PROGRESS_DISPLAY_H_
 #define RECKON_CLI_LAUNCHER_PROGRESS_DISPLAY_H_
 
+#include <functional>
 #include <ostream>
 #include <set>
 #include <string>
 
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
+#include "common/telemetry/figures.h"
 #include "common/telemetry/progress.h"
 
 namespace reckon {
 
-// Shows the progress of a run. On a terminal: one bar for each phase, redrawn in place, below the
-// summary lines. Elsewhere: plain lines, with the numbers of the bar every `plain_every`, and at
-// once when what the run waits for changes. Not thread-safe.
+// Shows the progress of a run. On a terminal: the results, and below them one line of the phase
+// that is redrawn in place. Elsewhere: plain lines, those of the steps too, with the numbers of the
+// phase every `plain_every`, and at once when what the run waits for changes. Not thread-safe.
 class ProgressDisplay {
  public:
-  ProgressDisplay(std::ostream* out, bool terminal, absl::Duration plain_every = absl::Seconds(20));
+  struct Options {
+    bool terminal = false;
+    bool verbose = false;                               // a terminal shows the steps' lines too
+    std::function<int()> columns = [] { return 100; };  // of the terminal, now
+    absl::Duration plain_every = absl::Seconds(20);
+  };
+  ProgressDisplay(std::ostream* out, Options options);
+  // For a file descriptor of this process.
+  static Options OptionsOf(int file);
 
   // Does not show the lines of an earlier attempt again.
   void Forget(const Progress& progress);
   void Show(const Progress& progress, absl::Time now);
-  // Prints a line above the bar.
+  // Prints a line above that of the phase.
   void Print(absl::string_view line);
-  // Ends the line of the last bar, which stays visible.
+  // The same, of something that went wrong: a terminal highlights it.
+  void Warn(absl::string_view line);
+  // Removes the line of the phase.
   void Finish();
 
  private:
-  void ClearBar();
+  void ClearLine();
+  void PrintOnce(const std::string& line);
 
   std::ostream* const out_;
-  const bool terminal_;
-  const absl::Duration plain_every_;
+  const Options options_;
   std::set<std::string> shown_lines_;  // a restarted learner reports its lines again
   std::string phase_;
   std::string waiting_for_;
-  std::string bar_;  // visible on the terminal now
+  std::string line_;  // of the phase, visible on the terminal now
   absl::Time next_plain_ = absl::InfinitePast();
 };
 
 // "ei round 1: sample  [#####     ]  512/1024 samples  340 tok/s  1:23 left", and then "  waiting
-// for: no actor is connected", of which a line with a bar shows 80 characters. No bar when
-// `bar_width` is 0.
+// for: no actor is connected". No bar when `bar_width` is 0.
 std::string FormatProgress(const Progress& progress, int bar_width);
 
-// "0:05", "1:02:03".
-std::string FormatSeconds(double seconds);
+// The same with the phase's figure and its trend, in at most `columns` columns: what does not fit
+// is left out, the bar first.
+std::string FormatLiveLine(const Progress& progress, int columns);
 
-// "1.5 GiB", "900 B".
-std::string FormatBytes(double bytes);
-
-// "1,234".
-std::string FormatCount(double count);
+// Columns of the terminal that a file descriptor is of; 0: of none.
+int TerminalColumns(int file);
 
 }  // namespace reckon
 

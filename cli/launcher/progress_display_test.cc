@@ -32,19 +32,55 @@ TEST(FormatProgress, ShowsShareSpeedAndTimeLeft) {
   EXPECT_EQ(FormatProgress(nothing, 10), "starting");
 }
 
+// A phase with steps, and the reward of the last ones.
+Progress Steps() {
+  Progress progress = Half("ppo_1");
+  progress.set_unit("steps");
+  progress.set_figure("reward");
+  for (const double value : {0.1, 0.3, 0.2, 0.5}) progress.add_trend(value);
+  return progress;
+}
+
+void AddStep(const std::string& text, Progress* progress) {
+  Progress::StepLine& step = *progress->add_step_lines();
+  step.set_text(text);
+  step.set_after(progress->lines_size());
+}
+
+ProgressDisplay::Options Terminal(int columns) {
+  ProgressDisplay::Options options;
+  options.terminal = true;
+  options.columns = [columns] { return columns; };
+  return options;
+}
+
 TEST(FormatProgress, SaysWhatTheRunWaitsFor) {
   Progress progress = Half("sample");
   progress.set_waiting_for("no actor is connected");
   EXPECT_EQ(FormatProgress(progress, 0),
             "sample  512/1,024 samples  1,340 tok/s  waiting for: no actor is connected");
+}
+
+TEST(FormatLiveLine, ShowsFigureAndTrendAndABarWhereThereIsRoom) {
+  EXPECT_EQ(FormatLiveLine(Steps(), 100),
+            "ppo_1  [############            ]  512/1,024 steps  reward 0.5 ▁▄▂█  1,340 tok/s  "
+            "1:23 left");
+  EXPECT_EQ(FormatLiveLine(Steps(), 70),
+            "ppo_1  512/1,024 steps  reward 0.5 ▁▄▂█  1,340 tok/s  1:23 left");
+  EXPECT_EQ(FormatLiveLine(Steps(), 50), "ppo_1  512/1,024 steps  reward 0.5 ▁▄▂█  1:23 left");
+  EXPECT_EQ(FormatLiveLine(Steps(), 20), "ppo_1  512/1,024 ...");
+}
+
+TEST(FormatLiveLine, AWaitIsCutToTheTerminal) {
+  Progress progress = Steps();
   progress.set_waiting_for(std::string(500, 'x'));
-  EXPECT_LT(FormatProgress(progress, 24).size(), 200u) << "a bar must not wrap";
-  EXPECT_GT(FormatProgress(progress, 0).size(), 500u);
+  EXPECT_EQ(FormatLiveLine(progress, 80).size(), 80u);
+  EXPECT_THAT(FormatLiveLine(progress, 80), HasSubstr("waiting for: xxx"));
 }
 
 TEST(ProgressDisplay, PlainLinesTellOfAWaitAtOnceAndOnce) {
   std::ostringstream out;
-  ProgressDisplay display(&out, false);
+  ProgressDisplay display(&out, {});
   const absl::Time now = absl::Now();
   Progress progress = Half("sample");
   display.Show(progress, now);
@@ -58,35 +94,56 @@ TEST(ProgressDisplay, PlainLinesTellOfAWaitAtOnceAndOnce) {
   EXPECT_THAT(text, HasSubstr("waiting for: no actor is connected\n"));
 }
 
-TEST(Format, SecondsBytesAndCounts) {
-  EXPECT_EQ(FormatSeconds(3723), "1:02:03");
-  EXPECT_EQ(FormatSeconds(-1), "?");
-  EXPECT_EQ(FormatBytes(900), "900 B");
-  EXPECT_EQ(FormatBytes(1.5 * (1 << 30)), "1.5 GiB");
-  EXPECT_EQ(FormatCount(-1234567), "-1,234,567");
-  EXPECT_EQ(FormatCount(123), "123");
-}
-
-TEST(ProgressDisplay, ATerminalKeepsOneBarAPhaseBelowTheLines) {
+TEST(ProgressDisplay, ATerminalHasOneLineOfThePhaseBelowTheResults) {
   std::ostringstream out;
-  ProgressDisplay display(&out, true);
-  Progress progress = Half("one");
+  ProgressDisplay display(&out, Terminal(100));
+  Progress progress = Steps();
+  AddStep("step 1", &progress);
   display.Show(progress, absl::Now());
-  EXPECT_THAT(out.str(), HasSubstr("one  [####"));
+  EXPECT_THAT(out.str(), testing::StartsWith("ppo_1  [####"));
+  EXPECT_THAT(out.str(), testing::Not(HasSubstr("step 1")));
   out.str("");
   display.Show(progress, absl::Now());
   EXPECT_EQ(out.str(), "") << "nothing has changed";
-  progress.add_lines("step 1");
+  progress.add_lines("ppo_1: 4/4 steps");
+  progress.set_phase("two");
   display.Show(progress, absl::Now());
-  EXPECT_THAT(out.str(), HasSubstr("\r\x1b[Kstep 1\none  ["));
-  out.str("");
-  display.Show(Half("two"), absl::Now());
-  EXPECT_THAT(out.str(), testing::StartsWith("\ntwo"));
+  const std::string text = out.str();
+  EXPECT_THAT(text, testing::StartsWith("\r\x1b[Kppo_1: 4/4 steps\n"));
+  EXPECT_THAT(text.substr(text.rfind('K')), testing::StartsWith("Ktwo  ["))
+      << "the bar of the phase that ended is gone";
+}
+
+TEST(ProgressDisplay, StepsAreShownWhenAskedForAndWhereThereIsNoTerminal) {
+  ProgressDisplay::Options verbose = Terminal(100);
+  verbose.verbose = true;
+  for (const ProgressDisplay::Options& options : {verbose, ProgressDisplay::Options()}) {
+    std::ostringstream out;
+    ProgressDisplay display(&out, options);
+    Progress progress;
+    progress.add_lines("first");
+    AddStep("step 1", &progress);
+    progress.add_lines("second");
+    AddStep("step 2", &progress);
+    display.Show(progress, absl::Now());
+    display.Show(progress, absl::Now());
+    EXPECT_EQ(out.str(), "first\nstep 1\nsecond\nstep 2\n");
+  }
+}
+
+TEST(ProgressDisplay, WarningsStandOutOnATerminalAlone) {
+  std::ostringstream out, plain;
+  ProgressDisplay(&out, Terminal(80)).Warn("actor-0 has ended");
+  ProgressDisplay(&plain, {}).Warn("actor-0 has ended");
+  EXPECT_EQ(out.str(), "\x1b[1;33mactor-0 has ended\x1b[0m\n");
+  EXPECT_EQ(plain.str(), "actor-0 has ended\n");
 }
 
 TEST(ProgressDisplay, ElsewhereItPrintsPlainLines) {
   std::ostringstream out;
-  ProgressDisplay display(&out, false, absl::Seconds(10));
+  ProgressDisplay::Options options;
+  options.plain_every = absl::Seconds(10);
+  ProgressDisplay display(&out, options);
   absl::Time now = absl::UnixEpoch();
   Progress progress = Half("one");
   display.Show(progress, now);
@@ -103,7 +160,7 @@ TEST(ProgressDisplay, ElsewhereItPrintsPlainLines) {
 TEST(ProgressDisplay, AFinishedRunHasNoBar) {
   for (bool terminal : {false, true}) {
     std::ostringstream out;
-    ProgressDisplay display(&out, terminal);
+    ProgressDisplay display(&out, terminal ? Terminal(80) : ProgressDisplay::Options());
     Progress progress = Half("one");
     progress.add_lines("table");
     progress.set_finished(true);
@@ -114,7 +171,7 @@ TEST(ProgressDisplay, AFinishedRunHasNoBar) {
 
 TEST(ProgressDisplay, LinesOfAnEarlierAttemptAreNotShownAgain) {
   std::ostringstream out;
-  ProgressDisplay display(&out, false);
+  ProgressDisplay display(&out, {});
   Progress progress;
   progress.add_lines("old");
   display.Forget(progress);

@@ -2,6 +2,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
+#include "common/task/reward/own_rewards.h"
+#include "common/text/json.h"
 
 namespace reckon {
 namespace {
@@ -66,6 +68,9 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.Always("kv_cache_mib", settings.kv_cache_mib());
   arguments.Always("weights", ActorSettings::Weights_Name(settings.weights()));
   arguments.Always("old_tokens", ActorSettings::OldTokens_Name(settings.old_tokens()));
+  if (const std::vector<std::string> commands = RewardCommands(config); !commands.empty()) {
+    arguments.Always("reward_commands", nlohmann::json(commands).dump());
+  }
   arguments.Always("compute", config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16");
   arguments.Always("device", ModelSettings::Device_Name(config.model().device()));
   arguments.Ports(place.ports);

@@ -23,7 +23,7 @@ TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
             Contains("--announce=c"), Contains("--lease_ms=3000"), Contains("--retention=ALL")));
   EXPECT_THAT(ActorArguments(config, {.coordinator = "c:1", .name = "a", .threads = 0}),
               ElementsAre("--coordinator=c:1", "--name=a", "--threads=0", "--max_batch=64",
-                          "--kv_cache_mib=1024", "--weights=DRAIN", "--old_tokens=KEEP",
+                          "--kv_cache_mib=0", "--weights=DRAIN", "--old_tokens=KEEP",
                           "--compute=fp32", "--device=AUTO"));
 }
 

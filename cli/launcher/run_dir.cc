@@ -52,7 +52,8 @@ absl::Status CheckDataFiles(const std::string& run_dir) {
   return absl::OkStatus();
 }
 
-// The cursor of the newest checkpoint whose manifest can be read; empty if there is none.
+}  // namespace
+
 Cursor NewestCursor(const std::string& run_dir) {
   std::map<int64_t, std::string> manifests;  // by step
   std::error_code error;
@@ -75,8 +76,6 @@ Cursor NewestCursor(const std::string& run_dir) {
   return Cursor();
 }
 
-}  // namespace
-
 bool HasBegun(const std::string& run_dir) {
   std::error_code error;
   for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
@@ -93,6 +92,16 @@ std::string AbsolutePath(const std::string& path) {
   std::string out = std::filesystem::absolute(expanded).lexically_normal().string();
   if (out.size() > 1 && out.back() == '/') out.pop_back();
   return out;
+}
+
+absl::StatusOr<std::string> MakeTemporaryFolder() {
+  const char* base = std::getenv("TMPDIR");
+  std::string path =
+      absl::StrCat(base != nullptr && *base != '\0' ? base : "/tmp", "/reckon.XXXXXX");
+  if (::mkdtemp(path.data()) == nullptr) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot create the folder ", path));
+  }
+  return path;
 }
 
 void MakePathsAbsolute(RunConfig* config) {
@@ -119,6 +128,15 @@ absl::Status LockError(int error, const std::string& path) {
   }
 }
 
+absl::StatusOr<int> LockRun(const std::string& path) {
+  const int lock = ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  if (lock < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path, "/lock"));
+  if (::flock(lock, LOCK_EX | LOCK_NB) == 0) return lock;
+  const int error = errno;
+  ::close(lock);
+  return LockError(error, path);
+}
+
 absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bool resume) {
   std::string path = absl::StrCat(config.output_dir(), "/", config.name());
   std::string config_path = path + "/config.textproto";
@@ -131,10 +149,8 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   for (const char* folder : {"/logs", "/store"}) {
     RETURN_IF_ERROR(MakeFolders(path + folder));
   }
-  int lock = ::open((path + "/lock").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
-  if (lock < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path, "/lock"));
+  ASSIGN_OR_RETURN(const int lock, LockRun(path));
   auto run_dir = absl::WrapUnique(new RunDir(path, lock, exists));
-  if (::flock(lock, LOCK_EX | LOCK_NB) != 0) return LockError(errno, path);
   if (exists) {
     absl::StatusOr<RunConfig> before = LoadConfig(config_path, {});
     if (!before.ok()) return before.status();

@@ -6,12 +6,15 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "proto/checkpoint.pb.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
 
 // An absolute path; "~/x" is in the home folder. "builtin" and "" are returned as they are.
 std::string AbsolutePath(const std::string& path);
+// A new folder in $TMPDIR or /tmp, for the caller to delete.
+absl::StatusOr<std::string> MakeTemporaryFolder();
 // Makes the paths of a config absolute (text options PATH and REWARD_MODEL), so that a run can be
 // resumed from any working directory.
 void MakePathsAbsolute(RunConfig* config);
@@ -20,10 +23,17 @@ void MakePathsAbsolute(RunConfig* config);
 // has not begun may start with any config.
 bool HasBegun(const std::string& run_dir);
 
+// The cursor of the newest checkpoint whose manifest can be read; empty if there is none.
+Cursor NewestCursor(const std::string& run_dir);
+
 // The error of a flock that failed with `error`, an errno. FAILED_PRECONDITION: another process
 // holds the lock (EWOULDBLOCK). UNIMPLEMENTED: the file system of `path` has no locks, as some
 // network file systems and FUSE mounts. Else that of the errno.
 absl::Status LockError(int error, const std::string& path);
+
+// Takes the lock of a run's directory, without waiting. A file to close, which releases it; or
+// LockError.
+absl::StatusOr<int> LockRun(const std::string& path);
 
 // The directory of a run:
 //

@@ -10,54 +10,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "cli/launcher/progress_display.h"
-#include "cli/sweep/svg_chart.h"
+#include "cli/page/html_page.h"
+#include "cli/page/svg_chart.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {
-
-// The policy lets the page load nothing at all.
-constexpr const char* kPageHead = R"(<!doctype html>
-<html lang="en"><head><meta charset="utf-8">
-<meta name="viewport" content="width=device-width,initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none';style-src 'unsafe-inline'">
-)";
-
-constexpr const char* kPageStyle = R"(
-:root{--page:#f5f6f8;--card:#fff;--ink:#16191f;--soft:#59616e;--rule:#e1e4e9;--good:#14804a;--bad:#b3261e;--code:#f0f2f5}
-@media(prefers-color-scheme:dark){:root{--page:#14161a;--card:#1d2026;--ink:#e8eaee;--soft:#a0a7b3;--rule:#343942;--good:#5fd39b;--bad:#ff8a80;--code:#272b33}}
-*{box-sizing:border-box}
-body{margin:0;background:var(--page);color:var(--ink);font:15px/1.5 system-ui,-apple-system,"Segoe UI",sans-serif}
-main{max-width:1440px;margin:0 auto;padding:24px 20px 64px}
-h1{font-size:26px;line-height:1.25;margin:0 0 6px;overflow-wrap:anywhere}
-h2{font-size:19px;margin:36px 0 4px}
-p{margin:4px 0 10px;max-width:86ch}
-.soft{color:var(--soft)}
-.cards{display:grid;gap:14px;grid-template-columns:repeat(auto-fill,minmax(min(100%,330px),1fr))}
-figure{margin:0;background:var(--card);border:1px solid var(--rule);border-radius:8px;padding:12px 12px 8px;min-width:0}
-figcaption{font-weight:600;margin:0 0 4px 4px}
-.legend{display:flex;flex-wrap:wrap;gap:4px 18px;margin:8px 0 12px}
-.legend span{white-space:nowrap}
-.wide{overflow-x:auto;background:var(--card);border:1px solid var(--rule);border-radius:8px}
-table{border-collapse:collapse;width:100%}
-th,td{padding:7px 10px;text-align:right;white-space:nowrap;border-bottom:1px solid var(--rule);font-variant-numeric:tabular-nums}
-th{font-weight:600;color:var(--soft)}
-tr:last-child td{border-bottom:0}
-th:first-child,td:first-child,.text{text-align:left}
-.best{font-weight:700}
-.finished{color:var(--good)}.failed{color:var(--bad)}
-details{background:var(--card);border:1px solid var(--rule);border-radius:8px;margin:8px 0;padding:8px 12px}
-summary{cursor:pointer;font-weight:600}
-code{font:13px/1.5 ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;background:var(--code);border-radius:4px;padding:2px 5px;overflow-wrap:anywhere}
-pre{margin:6px 0 12px;white-space:pre-wrap;overflow-wrap:anywhere;background:var(--code);border-radius:6px;padding:8px 10px}
-pre code{padding:0;background:none}
-)";
-
-std::string Tag(const char* tag, const std::string& inner, const char* kind = "") {
-  const std::string attribute = *kind == '\0' ? "" : absl::StrCat(" class=\"", kind, "\"");
-  return absl::StrCat("<", tag, attribute, ">", inner, "</", tag, ">");
-}
 
 ChartSeries::Point At(const SeedEstimate& x, const SeedEstimate& y) {
   return {.x = x.mean, .y = y.mean, .low = y.low(), .high = y.high()};
@@ -119,8 +77,6 @@ class ReportPage {
 
   std::string Text() {
     const std::string title = sweep_.has_title() ? sweep_.title() : sweep_.name();
-    out_ = absl::StrCat(kPageHead, "<title>", EscapeHtml(title), "</title><style>", kPageStyle,
-                        kChartStyle, "</style></head><body><main>");
     Head(title);
     Results();
     SampleComplexity();
@@ -128,22 +84,21 @@ class ReportPage {
     for (int i = 0; i < sweep_.grid_size(); ++i) AgainstAxis(i);
     Scaling();
     Runs();
-    return out_ + "</main></body></html>\n";
+    return page_.Text({.title = title});
   }
 
  private:
-  void Add(const std::string& text) { out_ += text; }
-
   void Head(const std::string& title) {
-    Add(Tag("h1", EscapeHtml(title)));
-    if (sweep_.has_description()) Add(Tag("p", EscapeHtml(sweep_.description())));
+    page_.Add(Tag("h1", EscapeHtml(title)));
+    if (sweep_.has_description()) page_.Add(Tag("p", EscapeHtml(sweep_.description())));
     std::map<std::string, int> states;
     for (const RunOutcome& outcome : outcomes_) states[outcome.state] += 1;
     std::string counts;
     for (const auto& [state, count] : states) {
       absl::StrAppend(&counts, counts.empty() ? "" : ", ", count, " ", state);
     }
-    Add(Tag("p",
+    page_.Add(
+        Tag("p",
             absl::StrCat(outcomes_.size(), " runs: ", EscapeHtml(counts), ". ", plan_.arms.size(),
                          plan_.arms.size() == 1 ? " arm, " : " arms, ", sweep_.seed_size(),
                          sweep_.seed_size() == 1
@@ -153,53 +108,21 @@ class ReportPage {
                                "and near normal. Two seeds are too few for it: brackets and bands "
                                "are the lower and the higher."),
             "soft"));
-    Add(Tag("p", absl::StrCat("Repeat it: ", Tag("code", EscapeHtml(command_))), "soft"));
+    page_.Add(Tag("p", absl::StrCat("Repeat it: ", Tag("code", EscapeHtml(command_))), "soft"));
   }
 
-  void Legend(const std::vector<std::pair<std::string, int>>& lines) {
-    std::string inner;
-    for (const auto& [label, style] : lines) {
-      absl::StrAppend(&inner, Tag("span", absl::StrCat(SvgKey(style), " ", EscapeHtml(label))));
-    }
-    Add(Tag("div", inner, "legend"));
-  }
   void LegendOfArms() {
     std::vector<std::pair<std::string, int>> lines;
     for (size_t i = 0; i < arms_.size(); ++i) {
       if (arms_[i].last() != nullptr) lines.emplace_back(arms_[i].label, static_cast<int>(i));
     }
-    Legend(lines);
-  }
-
-  // Charts side by side. One without a point is left out.
-  void Charts(const std::vector<Chart>& charts) {
-    std::string inner;
-    for (const Chart& chart : charts) {
-      size_t points = 0;
-      for (const ChartSeries& series : chart.series) points += series.points.size();
-      if (points == 0) continue;
-      absl::StrAppend(&inner, Tag("figure", absl::StrCat(Tag("figcaption", EscapeHtml(chart.title)),
-                                                         SvgChart(chart))));
-    }
-    Add(Tag("div", inner, "cards"));
-  }
-
-  void Table(const std::vector<std::string>& head,
-             const std::vector<std::vector<std::string>>& rows) {
-    std::string inner = "<tr>";
-    for (const std::string& cell : head) absl::StrAppend(&inner, Tag("th", cell));
-    inner += "</tr>";
-    for (const auto& row : rows) {
-      inner += "<tr>";
-      for (const std::string& cell : row) absl::StrAppend(&inner, Tag("td", cell));
-      inner += "</tr>";
-    }
-    Add(Tag("div", Tag("table", inner), "wide"));
+    page_.Legend(lines);
   }
 
   void Results() {
-    Add(Tag("h2", "Results"));
-    Add(Tag("p",
+    page_.Heading("Results");
+    page_.Add(
+        Tag("p",
             "The last evaluation of each arm, in %. Samples are those drawn for training until "
             "then; evaluations are not counted, nor what a start has drawn. Bold: the highest "
             "mean of a column.",
@@ -234,13 +157,14 @@ class ReportPage {
       row.push_back(absl::StrCat(arm.finished, "/", arm.runs));
       rows.push_back(std::move(row));
     }
-    Table(head, rows);
+    page_.Table(head, rows);
   }
 
   void SampleComplexity() {
     if (metrics_.empty()) return;
-    Add(Tag("h2", "Sample complexity"));
-    Add(Tag("p",
+    page_.Heading("Sample complexity");
+    page_.Add(
+        Tag("p",
             "Each metric against the samples drawn for training, on a logarithmic axis; 0 is the "
             "evaluation before any.",
             "soft"));
@@ -262,7 +186,7 @@ class ReportPage {
         }
       }
     }
-    Charts(charts);
+    page_.Charts(charts);
   }
 
   void LearningCurves() {
@@ -290,13 +214,14 @@ class ReportPage {
       }
     }
     if (points == 0) return;
-    Add(Tag("h2", "Learning curves"));
-    Add(Tag("p",
+    page_.Heading("Learning curves");
+    page_.Add(
+        Tag("p",
             "One point for each round or step of sampling, and for each evaluation. Time counts "
             "while the run was running.",
             "soft"));
     LegendOfArms();
-    Charts(charts);
+    page_.Charts(charts);
   }
 
   // The arm without the axes for which `leave_out` holds, as a label.
@@ -345,12 +270,13 @@ class ReportPage {
       for (auto& [label, line] : lines) AddSorted(std::move(line), &chart);
     }
     if (styles.empty()) return;
-    Add(Tag("h2", EscapeHtml(absl::StrCat("Against ", axis.name()))));
-    Add(Tag("p",
+    page_.Heading(absl::StrCat("Against ", axis.name()));
+    page_.Add(
+        Tag("p",
             EscapeHtml(absl::StrCat("The last evaluation of each arm against ", axis.field(), ".")),
             "soft"));
-    if (styles.size() > 1) Legend({styles.begin(), styles.end()});
-    Charts(charts);
+    if (styles.size() > 1) page_.Legend({styles.begin(), styles.end()});
+    page_.Charts(charts);
   }
 
   static void AddSorted(ChartSeries line, Chart* chart) {
@@ -371,8 +297,9 @@ class ReportPage {
 
   void Scaling() {
     if (!many_actors_ && !many_ranks_) return;
-    Add(Tag("h2", "Throughput and efficiency"));
-    Add(Tag("p",
+    page_.Heading("Throughput and efficiency");
+    page_.Add(
+        Tag("p",
             "Sampled tokens/s: tokens of training samples by the time that the learner waited for "
             "them. "
             "Trained tokens/s: tokens by the time of updates. Speed-up is against the arm with "
@@ -444,16 +371,17 @@ class ReportPage {
                         WithInterval(arm->seconds, false)});
       }
     }
-    Legend(legend);
-    Charts({throughput, efficiency, time});
-    Add("<p></p>");
-    Table({"arm", speed.x_label, speed.what, "speed-up", "efficiency", "seconds"}, rows);
-    Add("<p></p>");
+    page_.Legend(legend);
+    page_.Charts({throughput, efficiency, time});
+    page_.Add("<p></p>");
+    page_.Table({"arm", speed.x_label, speed.what, "speed-up", "efficiency", "seconds"}, rows);
+    page_.Add("<p></p>");
   }
 
   void Runs() {
-    Add(Tag("h2", "Runs and their commands"));
-    Add(Tag("p",
+    page_.Heading("Runs and their commands");
+    page_.Add(
+        Tag("p",
             "Typed in the folder in which the sweep was started. A run that begins from a start "
             "needs that one first.",
             "soft"));
@@ -468,8 +396,8 @@ class ReportPage {
       if (!outcome.error.empty())
         absl::StrAppend(&inner, Tag("p", EscapeHtml(outcome.error), "failed"));
       absl::StrAppend(&inner, Tag("pre", Tag("code", EscapeHtml(RunCommandLine(run, engine_)))));
-      Add(absl::StrCat(outcome.error.empty() ? "<details>" : "<details open>", inner,
-                       "</details>"));
+      page_.Add(absl::StrCat(outcome.error.empty() ? "<details>" : "<details open>", inner,
+                             "</details>"));
     }
   }
 
@@ -482,7 +410,7 @@ class ReportPage {
   std::vector<std::string> metrics_;  // that any arm has
   std::vector<bool> of_resources_;    // by axis
   bool many_actors_ = false, many_ranks_ = false;
-  std::string out_;
+  HtmlPage page_;
 };
 
 }  // namespace

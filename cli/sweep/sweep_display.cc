@@ -6,7 +6,7 @@
 namespace reckon {
 namespace {
 
-constexpr int kBar = 16;
+constexpr int kRunBar = 16;
 
 }  // namespace
 
@@ -51,7 +51,7 @@ void SweepDisplay::Show(const std::vector<std::pair<std::string, Progress>>& run
   for (const auto& [name, progress] : running) {
     lines.push_back(absl::StrCat(
         name, ": ",
-        progress.phase().empty() ? "starting" : FormatProgress(progress, terminal_ ? kBar : 0)));
+        progress.phase().empty() ? "starting" : FormatProgress(progress, terminal_ ? kRunBar : 0)));
   }
   lines.push_back(counts.Text());
   if (lines == lines_) return;

@@ -9,8 +9,8 @@
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/commands/resource_plan.h"
-#include "cli/launcher/progress_display.h"
 #include "common/base/machine_limits.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
-#include "cli/sweep/run_results.h"
+#include "cli/report/run_results.h"
 #include "cli/sweep/seed_statistics.h"
 #include "cli/sweep/sweep_plan.h"
 

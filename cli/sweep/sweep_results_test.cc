@@ -5,8 +5,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
+#include "cli/page/svg_chart.h"
 #include "cli/sweep/html_report.h"
-#include "cli/sweep/svg_chart.h"
 #include "common/base/files.h"
 #include "common/config/config.h"
 #include "common/telemetry/metrics.h"

@@ -1,5 +1,12 @@
 #include "common/base/exit_status.h"
 
+#include <sys/wait.h>
+
+#include <csignal>
+#include <cstring>
+
+#include "absl/strings/str_cat.h"
+
 namespace reckon {
 
 int ExitStatus(const absl::Status& status) {
@@ -18,6 +25,15 @@ int ExitStatus(const absl::Status& status) {
     default:
       return kExitMayHeal;
   }
+}
+
+std::string DescribeExit(int wait_status) {
+  if (WIFSIGNALED(wait_status)) {
+    int signal = WTERMSIG(wait_status);
+    return absl::StrCat("killed by signal ", signal, " (", ::strsignal(signal), ")",
+                        signal == SIGKILL ? ", perhaps by the kernel for lack of memory" : "");
+  }
+  return absl::StrCat("exited with code ", WEXITSTATUS(wait_status));
 }
 
 }  // namespace reckon

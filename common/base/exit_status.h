@@ -1,6 +1,8 @@
 #ifndef RECKON_COMMON_BASE_EXIT_STATUS_H_
 #define RECKON_COMMON_BASE_EXIT_STATUS_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 
 namespace reckon {
@@ -16,6 +18,9 @@ inline constexpr int kExitRecurs = 78;   // EX_CONFIG: another start ends the sa
 // term and so take the run from the group that has taken over, which would then do the same.
 // kExitMayHeal for every other error, and 0 for OK.
 int ExitStatus(const absl::Status& status);
+
+// A wait status (waitpid) for humans: "exited with code 1", "killed by signal 9 (Killed)".
+std::string DescribeExit(int wait_status);
 
 }  // namespace reckon
 

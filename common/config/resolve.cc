@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "common/config/answers.h"
 #include "common/config/fields.h"
 #include "common/config/stage_info.h"
 #include "google/protobuf/descriptor.h"
@@ -54,6 +55,7 @@ void ResolveConfig(RunConfig* config) {
     ResolveRewards(kind, &stage);
     ResolveStage(&stage);
   }
+  ResolveAnswers(config);
 }
 
 }  // namespace reckon

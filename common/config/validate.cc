@@ -5,6 +5,7 @@
 
 #include "common/base/host_port.h"
 #include "common/base/status_macros.h"
+#include "common/config/answers.h"
 #include "common/config/ranges.h"
 #include "common/config/stage_info.h"
 #include "common/config/validate_stage.h"
@@ -119,6 +120,7 @@ absl::Status ValidateConfig(const RunConfig& config) {
   shared.clear_stage();
   RETURN_IF_ERROR(CheckTexts(config, shared, "", config.stage_size()));
   RETURN_IF_ERROR(CheckData(config.data()));
+  RETURN_IF_ERROR(CheckAnswers(config));
   const std::string& listen = config.coordinator().listen();
   if (const absl::Status status = ParseHostPort(listen).status(); !status.ok()) {
     return InvalidKey("coordinator.listen", status.message());

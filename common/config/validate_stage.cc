@@ -7,6 +7,8 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/command_words.h"
+#include "common/base/host_port.h"
 #include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
 #include "common/config/validate.h"
@@ -24,15 +26,7 @@ absl::Status CheckRewards(const std::string& prefix, const StageInfo& info) {
       return InvalidKey(key + ".name", "'", RewardName(reward),
                         "' is the name of an earlier reward as well; choose another");
     }
-    if (reward.kind() == RewardSpec::ORM) {
-      if (reward.orm().empty()) {
-        return InvalidKey(key + ".orm", "is required with kind ORM; set it to the name of an ",
-                          "earlier orm stage, or to the folder that one wrote");
-      }
-    } else if (reward.has_orm() || reward.dense()) {
-      return InvalidKey(key, "orm and dense are fields of kind ORM only; remove them, or set ",
-                        "kind: ORM");
-    }
+    RETURN_IF_ERROR(CheckRewardFields(key, reward));
     if (reward.dense() && !info.traits().online()) {
       return InvalidKey(key + ".dense", "only online stages (",
                         KindsWith([](const StageKind& kind) { return kind.online(); }),
@@ -144,12 +138,48 @@ absl::Status CheckRcrl(const std::string& prefix, const RcrlSettings& rcrl) {
 
 }  // namespace
 
+absl::Status CheckRewardFields(const std::string& key, const RewardSpec& reward) {
+  const bool process = reward.kind() == RewardSpec::PROCESS;
+  const bool service = reward.kind() == RewardSpec::SERVICE;
+  if (reward.kind() == RewardSpec::ORM) {
+    if (reward.orm().empty()) {
+      return InvalidKey(key + ".orm", "is required with kind ORM; set it to the name of an ",
+                        "earlier orm stage, or to the folder that one wrote");
+    }
+  } else if (reward.has_orm() || reward.dense()) {
+    return InvalidKey(key, "orm and dense are fields of kind ORM only; remove them, or set ",
+                      "kind: ORM");
+  }
+  if (process) {
+    const absl::Status split = SplitCommand(reward.command()).status();
+    if (!split.ok())
+      return InvalidKey(key + ".command", "'", reward.command(), "' ", split.message());
+  } else if (!reward.command().empty()) {
+    return InvalidKey(key + ".command", "is a field of kind PROCESS only; remove it, or set ",
+                      "kind: PROCESS");
+  }
+  if (service) {
+    const absl::StatusOr<HostPort> address = ParseHostPort(reward.address());
+    if (!address.ok()) return InvalidKey(key + ".address", address.status().message());
+    if (reward.plain_text() && !address->is_loopback()) {
+      return InvalidKey(key + ".plain_text", "is for services on loopback, and ", reward.address(),
+                        " is not; remove it, and start the service with the run's certificates");
+    }
+  } else if (!reward.address().empty() || reward.plain_text()) {
+    return InvalidKey(key, "address and plain_text are fields of kind SERVICE only; remove them, ",
+                      "or set kind: SERVICE");
+  }
+  return absl::OkStatus();
+}
+
 absl::Status CheckVerdictReward(absl::string_view key, const RewardSpec& reward) {
   const auto* kinds = RewardSpec::Kind_descriptor();
   std::vector<std::string> tell_right;
   for (int i = 0; i < kinds->value_count(); ++i) {
     if (!kinds->value(i)->options().GetExtension(tells_right)) continue;
-    if (kinds->value(i)->number() == reward.kind()) return absl::OkStatus();
+    if (kinds->value(i)->number() == reward.kind()) {
+      return CheckRewardFields(std::string(key), reward);
+    }
     tell_right.push_back(kinds->value(i)->name());
   }
   return InvalidKey(absl::StrCat(key, ".kind"), RewardSpec::Kind_Name(reward.kind()),

@@ -14,6 +14,9 @@ namespace reckon {
 // "stage[1]".
 absl::Status CheckStage(const std::string& key, const Stage& stage);
 
+// Checks the fields that only some kinds of a reward have.
+absl::Status CheckRewardFields(const std::string& key, const RewardSpec& reward);
+
 // Checks a reward that must tell right from wrong (evaluation, labels of a reward model).
 absl::Status CheckVerdictReward(absl::string_view key, const RewardSpec& reward);
 

@@ -1,5 +1,7 @@
 #include "common/model/kv_cache.h"
 
+#include <c10/core/CachingDeviceAllocator.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -45,6 +47,23 @@ KvCache::KvCache(const ModelConfig& config, Dtype dtype, int64_t max_bytes, Back
       references_(std::max<int64_t>(max_bytes / KvPages::BytesPerPage(config, dtype, layers_), 0)),
       pages_(KvPages::Make(config, dtype, layers_, total_pages(), backend)) {
   for (int64_t p = total_pages(); p-- > 0;) free_.push_back(p);
+}
+
+int64_t KvCache::DefaultBytes(const ModelConfig& config, Dtype dtype, Backend backend) {
+  if (backend != Backend::kTorchCuda) return int64_t{1} << 30;
+  // What LibTorch holds and does not use counts as free.
+  const c10::Device device = DeviceOf(backend);
+  c10::DeviceAllocator* const allocator = at::getDeviceAllocator(device.type());
+  allocator->emptyCache();
+  int64_t next_version = 0;
+  for (const TensorEntry& tensor : config.Tensors()) {
+    int64_t elements = 1;
+    for (int64_t size : tensor.shape()) elements *= size;
+    next_version += elements * BytesOf(dtype);
+  }
+  const int64_t free = static_cast<int64_t>(allocator->getMemoryInfo(device.index()).first);
+  // A tenth is for activations, logits and CUDA's libraries.
+  return std::max<int64_t>(free - next_version, 0) / 10 * 9;
 }
 
 int64_t KvCache::PagesFor(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }

@@ -44,6 +44,10 @@ class KvCache {
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 
+  // The size of a cache for which the config names none: 1 GiB; on a GPU nine tenths of what is
+  // free there when a second version of the weights is loaded.
+  static int64_t DefaultBytes(const ModelConfig& config, Dtype dtype, Backend backend);
+
   int64_t total_pages() const { return static_cast<int64_t>(references_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
   // Pages of a sequence of so many tokens: ceil(tokens / kPageTokens). Fork(parent, prefix, n)

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/cpu/softmax.h"
 
@@ -127,25 +128,35 @@ bool AreFinite(const float* logits, int64_t n, const std::vector<int64_t>& gaps)
 
 }  // namespace
 
+absl::StatusOr<std::vector<DrawnToken>> DrawFromLogits(const at::Tensor& logits,
+                                                       const std::vector<int64_t>& gaps,
+                                                       absl::Span<const TokenDraw> rows) {
+  std::vector<DrawnToken> out(rows.size());
+  std::atomic<bool> finite = true;
+  const int64_t n = logits.size(1);
+  const float* data = logits.const_data_ptr<float>();
+  ParallelFor(logits.size(0), [&](int64_t i) {
+    thread_local Scratch scratch;
+    if (!AreFinite(data + i * n, n, gaps)) {
+      finite = false;
+      return;
+    }
+    out[i] = SampleOne(data + i * n, n, rows[i], scratch);
+  });
+  if (!finite) return absl::DataLossError("the model's logits are not finite numbers");
+  return out;
+}
+
 absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Tensor& hidden,
                                                absl::Span<const TokenDraw> rows) {
   at::NoGradGuard no_grad;
-  std::vector<DrawnToken> out(rows.size());
-  std::atomic<bool> finite = true;
+  std::vector<DrawnToken> out;
   for (int64_t first = 0; first < hidden.size(0); first += kRows) {
     const int64_t count = std::min(kRows, hidden.size(0) - first);
-    at::Tensor logits = model.Logits(hidden.narrow(0, first, count)).to(at::kCPU);
-    const int64_t n = logits.size(1);
-    const float* data = logits.const_data_ptr<float>();
-    ParallelFor(count, [&](int64_t i) {
-      thread_local Scratch scratch;
-      if (!AreFinite(data + i * n, n, model.config().gaps)) {
-        finite = false;
-        return;
-      }
-      out[first + i] = SampleOne(data + i * n, n, rows[first + i], scratch);
-    });
-    if (!finite) return absl::DataLossError("the model's logits are not finite numbers");
+    ASSIGN_OR_RETURN(const std::vector<DrawnToken> drawn,
+                     DrawFromLogits(model.Logits(hidden.narrow(0, first, count)).to(at::kCPU),
+                                    model.config().gaps, rows.subspan(first, count)));
+    out.insert(out.end(), drawn.begin(), drawn.end());
   }
   return out;
 }

@@ -1,6 +1,7 @@
 #ifndef RECKON_COMMON_MODEL_SAMPLER_H_
 #define RECKON_COMMON_MODEL_SAMPLER_H_
 
+#include <cstdint>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -20,6 +21,12 @@ namespace reckon {
 // activations have left the range of their type; no token means anything then.
 absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Tensor& hidden,
                                                absl::Span<const TokenDraw> rows);
+
+// The same from logits [rows, vocab] fp32 in host memory, of which those of `gaps`, ascending, are
+// minus infinity.
+absl::StatusOr<std::vector<DrawnToken>> DrawFromLogits(const at::Tensor& logits,
+                                                       const std::vector<int64_t>& gaps,
+                                                       absl::Span<const TokenDraw> rows);
 
 }  // namespace reckon
 

@@ -57,12 +57,21 @@ class Transformer {
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes, bool trainable) {
     return weights_.Load(manifest, bytes, trainable);
   }
+  absl::Status LoadUnderAdapters(const WeightManifest& manifest, absl::Span<const char> bytes,
+                                 int64_t rank, double alpha, uint64_t seed) {
+    return weights_.LoadUnderAdapters(manifest, bytes, rank, alpha, seed);
+  }
   void AddAdapters(int64_t rank, double alpha, uint64_t seed) {
     weights_.AddAdapters(rank, alpha, seed);
+  }
+  absl::Status LoadAdapters(const Transformer& base, const WeightManifest& manifest,
+                            absl::Span<const char> bytes) {
+    return weights_.LoadAdapters(base.weights_, manifest, bytes);
   }
   void SwitchAdapters(bool on) { weights_.SwitchAdapters(on); }
   bool adapted() const { return weights_.adapted(); }
   NamedTensors Parameters() const { return weights_.Parameters(); }
+  NamedTensors ScaledAdapters() const { return weights_.ScaledAdapters(); }
   TrainedTensors Trained() const { return weights_.Trained(); }
   NamedTensors MergedWeights() const { return weights_.Merged(); }
   void DropPending() { weights_.DropPending(); }

@@ -71,6 +71,12 @@ at::Tensor ViewOf(const TensorEntry& entry, absl::Span<const char> bytes) {
   return tensor.scalar_type() == at::kHalf ? tensor.to(at::kFloat) : tensor;
 }
 
+// The PEFT name of a tensor's A or B.
+std::string LoraName(absl::string_view name, char half) {
+  return absl::StrCat(absl::StripSuffix(name, ".weight"), ".lora_", std::string(1, half),
+                      ".weight");
+}
+
 bool TakesAdapter(absl::string_view name) {
   // All linear layers but the head, whose tensor is the embedding in models that tie them.
   return absl::StrContains(name, "_proj.weight");
@@ -102,39 +108,58 @@ TransformerWeights::TransformerWeights(const ModelConfig& config, Dtype dtype, B
 
 absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span<const char> bytes,
                                       bool trainable) {
-  ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries, Check(manifest, bytes));
+  RETURN_IF_ERROR(LoadAs(manifest, bytes, trainable, /*whole=*/trainable));
+  if (trainable || sharded()) return absl::OkStatus();
+  // The caller's bytes may go.
+  for (auto& [table, source] : sources_.tables) {
+    if (table->values.is_alias_of(source)) table->values = table->values.clone();
+  }
+  // The forward pass reads the packed copies only.
+  tensors_.clear();
+  sources_ = {};
+  return absl::OkStatus();
+}
+
+absl::Status TransformerWeights::LoadUnderAdapters(const WeightManifest& manifest,
+                                                   absl::Span<const char> bytes, int64_t rank,
+                                                   double alpha, uint64_t seed) {
+  RETURN_IF_ERROR(LoadAs(manifest, bytes, /*trainable=*/true, /*whole=*/false));
+  AddAdapters(rank, alpha, seed);
+  return absl::OkStatus();
+}
+
+absl::Status TransformerWeights::LoadAs(const WeightManifest& manifest,
+                                        absl::Span<const char> bytes, bool trainable, bool whole) {
+  ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries,
+                   Check(config_.Tensors(first_layer_), manifest, bytes));
   trainable_ = trainable;
   adapters_.clear();
   adapters_on_ = true;
   if (memory_.shard_group != nullptr) {
-    LoadShards(entries, bytes);
+    LoadShards(entries, bytes, whole);
     return absl::OkStatus();
   }
+  // Both would not fit where one does. Graphs keep what they need.
+  sources_ = {};
   tensors_.clear();
   for (const TensorEntry& entry : entries) {
-    const at::Tensor view = ViewOf(entry, bytes);
-    at::Tensor tensor = view.to(DeviceOf(backend_));
-    if (trainable) tensor = tensor.to(at::kFloat);
-    if (trainable && tensor.is_same(view)) tensor = tensor.clone();
-    if (trainable) tensor.set_requires_grad(true);
+    at::Tensor tensor = ViewOf(entry, bytes);
+    if (whole) {
+      tensor = tensor.to(DeviceOf(backend_), at::kFloat, /*non_blocking=*/false, /*copy=*/true);
+      tensor.set_requires_grad(true);
+    } else if (trainable && !TakesAdapter(entry.name())) {
+      // What is not kept in packed form alone.
+      tensor = tensor.to(DeviceOf(backend_), ScalarTypeOf(dtype_), false, /*copy=*/true);
+    }
     tensors_.emplace_back(entry.name(), std::move(tensor));
   }
   Bind();
-  Pack();
-  if (!trainable) {
-    // The caller's bytes may go.
-    for (auto& [table, source] : sources_.tables) {
-      if (table->values.is_alias_of(source)) table->values = table->values.clone();
-    }
-    // The forward pass reads the packed copies only.
-    tensors_.clear();
-    sources_ = {};
-  }
+  PackSources(&sources_);
   return absl::OkStatus();
 }
 
 void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
-                                    absl::Span<const char> bytes) {
+                                    absl::Span<const char> bytes, bool whole) {
   shards_ = std::make_unique<ShardedUnits>(memory_.shard_group, dtype_, DeviceOf(backend_));
   for (size_t begin = 0, end = 0; begin < entries.size(); begin = end) {
     // "model.layers.7." of a layer's tensors; every other tensor is a unit of its own.
@@ -146,42 +171,85 @@ void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
       const auto& shape = entries[end].shape();
       tensors.push_back({entries[end].name(), {shape.begin(), shape.end()}});
     }
-    shards_->Add(std::move(tensors), trainable_,
+    shards_->Add(std::move(tensors), whole,
                  [&, begin](size_t i) { return ViewOf(entries[begin + i], bytes); });
   }
 }
 
 void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) {
-  CHECK(trainable_);
+  CHECK(trainable_ && !adapted());
   const auto add = [&](const std::string& name, at::IntArrayRef sizes) {
     if (!TakesAdapter(name)) return;
     adapters_.emplace(name, NewAdapter(sizes[0], sizes[1], rank, alpha, StreamKey(seed, name),
                                        DeviceOf(backend_)));
   };
   if (sharded()) {
-    CHECK(!adapted()) << "adapters of shards are merged by a version that is loaded";
     shards_->Freeze();
     for (size_t unit = 0; unit < shards_->size(); ++unit) {
       for (const TensorShape& tensor : shards_->tensors(unit)) add(tensor.name, tensor.sizes);
     }
     return;
   }
-  // In fp32 and before the rounding below, so that earlier adapters count in full.
-  tensors_ = Merged();
-  adapters_.clear();
-  adapters_on_ = true;
   for (auto& [name, tensor] : tensors_) {
-    tensor = tensor.to(ScalarTypeOf(dtype_));
     add(name, tensor.sizes());
+    // What was packed last stands for it.
+    tensor = TakesAdapter(name) ? at::Tensor() : tensor.detach().to(ScalarTypeOf(dtype_));
   }
   Bind();
-  Pack();
+  PackTables(&sources_);
+  PackAdapters(&sources_);
+}
+
+absl::Status TransformerWeights::LoadAdapters(const TransformerWeights& base,
+                                              const WeightManifest& manifest,
+                                              absl::Span<const char> bytes) {
+  std::vector<TensorEntry> wanted;
+  // Every adapter has the rank of the first.
+  const int64_t rank = manifest.tensors_size() > 0 && manifest.tensors(0).shape_size() > 0
+                           ? manifest.tensors(0).shape(0)
+                           : 0;
+  NamedTensors tensors;
+  for (const TensorEntry& entry : config_.Tensors(first_layer_)) {
+    tensors.emplace_back(entry.name(), at::Tensor());
+    if (!TakesAdapter(entry.name())) continue;
+    TensorEntry& a = wanted.emplace_back();
+    a.set_name(LoraName(entry.name(), 'A'));
+    a.add_shape(rank);
+    a.add_shape(entry.shape(1));
+    TensorEntry& b = wanted.emplace_back();
+    b.set_name(LoraName(entry.name(), 'B'));
+    b.add_shape(entry.shape(0));
+    b.add_shape(rank);
+  }
+  ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries, Check(wanted, manifest, bytes));
+  trainable_ = false;
+  adapters_on_ = true;
+  adapters_.clear();
+  embedding_ = base.embedding_;
+  layers_ = base.layers_;
+  final_norm_ = base.final_norm_;
+  head_ = base.head_;
+  size_t next = 0;
+  for (const auto& [name, unread] : tensors) {
+    if (!TakesAdapter(name)) continue;
+    const at::Tensor a = ViewOf(entries[next++], bytes).to(DeviceOf(backend_));
+    const at::Tensor b = ViewOf(entries[next++], bytes).to(DeviceOf(backend_));
+    adapters_.emplace(name, Adapter{a, b, /*scale=*/1});
+  }
+  tensors_ = std::move(tensors);
+  Bind();
+  PackAdapters(&sources_);
+  // The caller's bytes may go, and the forward pass reads packed copies only.
+  tensors_.clear();
+  adapters_.clear();
+  sources_ = {};
+  return absl::OkStatus();
 }
 
 void TransformerWeights::SwitchAdapters(bool on) {
   if (!adapted() || adapters_on_ == on) return;
   adapters_on_ = on;
-  Pack();
+  for (Source& source : sources_.linear) source.weight->adapters = on ? source.packed : nullptr;
 }
 
 NamedTensors TransformerWeights::Parameters() const {
@@ -194,9 +262,20 @@ NamedTensors TransformerWeights::Parameters() const {
   for (const TensorEntry& entry : config_.Tensors(first_layer_)) {
     auto it = adapters_.find(entry.name());
     if (it == adapters_.end()) continue;
-    const std::string layer(absl::StripSuffix(entry.name(), ".weight"));
-    out.emplace_back(layer + ".lora_A.weight", it->second.a);
-    out.emplace_back(layer + ".lora_B.weight", it->second.b);
+    out.emplace_back(LoraName(entry.name(), 'A'), it->second.a);
+    out.emplace_back(LoraName(entry.name(), 'B'), it->second.b);
+  }
+  return out;
+}
+
+NamedTensors TransformerWeights::ScaledAdapters() const {
+  NamedTensors out;
+  for (const TensorEntry& entry : config_.Tensors(first_layer_)) {
+    auto it = adapters_.find(entry.name());
+    if (it == adapters_.end()) continue;
+    const auto& [a, b, scale] = it->second;
+    out.emplace_back(LoraName(entry.name(), 'A'), a.detach());
+    out.emplace_back(LoraName(entry.name(), 'B'), b.detach().mul(scale));
   }
   return out;
 }
@@ -227,10 +306,20 @@ NamedTensors TransformerWeights::Merged() const {
     }
     return out;
   }
+  std::map<std::string, at::Tensor> merged;
+  for (const Source& source : sources_.linear) {
+    if (source.adapters.empty()) continue;
+    const at::Tensor frozen = OpsOf(backend_).Unpack(*source.weight);
+    int64_t first = 0;
+    for (size_t i = 0; i < source.adapters.size(); ++i) {
+      const int64_t rows = source.adapters[i].b.size(0);
+      merged[source.names[i]] =
+          OpsOf(backend_).MergeAdapter(frozen.narrow(0, first, rows), source.adapters[i]);
+      first += rows;
+    }
+  }
   for (const auto& [name, tensor] : tensors_) {
-    auto it = adapters_.find(name);
-    out.emplace_back(name, it != adapters_.end() ? OpsOf(backend_).MergeAdapter(tensor, it->second)
-                                                 : tensor.detach().to(at::kFloat));
+    out.emplace_back(name, tensor.defined() ? tensor.detach().to(at::kFloat) : merged.at(name));
   }
   return out;
 }
@@ -238,7 +327,8 @@ NamedTensors TransformerWeights::Merged() const {
 // The tensors as they were given, in canonical order, after checking that each is given once and in
 // its shape.
 absl::StatusOr<std::vector<TensorEntry>> TransformerWeights::Check(
-    const WeightManifest& manifest, absl::Span<const char> bytes) const {
+    const std::vector<TensorEntry>& wanted, const WeightManifest& manifest,
+    absl::Span<const char> bytes) const {
   std::map<std::string, const TensorEntry*> given;
   for (const TensorEntry& entry : manifest.tensors()) {
     if (!given.emplace(entry.name(), &entry).second) {
@@ -246,18 +336,17 @@ absl::StatusOr<std::vector<TensorEntry>> TransformerWeights::Check(
     }
   }
   std::vector<TensorEntry> out;
-  for (const TensorEntry& expected : config_.Tensors(first_layer_)) {
+  for (const TensorEntry& expected : wanted) {
     auto it = given.find(expected.name());
     if (it == given.end()) {
       return absl::InvalidArgumentError(absl::StrCat("weights: missing ", expected.name()));
     }
     const TensorEntry& entry = *it->second;
     std::vector<int64_t> shape(entry.shape().begin(), entry.shape().end());
-    std::vector<int64_t> wanted(expected.shape().begin(), expected.shape().end());
-    if (shape != wanted) {
+    if (!std::equal(shape.begin(), shape.end(), expected.shape().begin(), expected.shape().end())) {
       return absl::InvalidArgumentError(
           absl::StrCat("weights: ", entry.name(), " has shape [", absl::StrJoin(shape, ", "),
-                       "], config.json asks for [", absl::StrJoin(wanted, ", "), "]"));
+                       "], config.json asks for [", absl::StrJoin(expected.shape(), ", "), "]"));
     }
     const std::optional<uint64_t> element = DtypeBytes(entry.dtype());
     if (!element) {
@@ -289,7 +378,7 @@ void TransformerWeights::Bind() {
   sources_ = {};
   Cursor cursor = {tensors_};
   // With adapters the tensors are frozen: gradients go to A and B alone.
-  if (trainable_ && !adapted()) {
+  if (tensors_[0].second.defined() && tensors_[0].second.requires_grad()) {
     for (const auto& [name, tensor] : tensors_) cursor.leaves.push_back(tensor);
   }
   if (first_layer_ == 0) BindTable(&cursor, &embedding_, &sources_);
@@ -313,16 +402,19 @@ void TransformerWeights::BindLinear(Cursor* from, int count, bool bias, LinearWe
   Source source = {weight};
   weight->parts.clear();
   weight->bias_parts.clear();
+  weight->adapters = nullptr;
   const auto take = [&](std::vector<at::Tensor>* tensors, std::vector<at::Tensor>* leaves) {
     if (!from->leaves.empty()) leaves->push_back(from->leaves[from->next]);
     tensors->push_back(from->tensors[from->next++].second);
   };
   for (int i = 0; i < count; ++i) {
-    if (adapted()) source.adapters.push_back(adapters_.at(from->tensors[from->next].first));
+    if (adapted()) {
+      source.names.push_back(from->tensors[from->next].first);
+      source.adapters.push_back(adapters_.at(source.names.back()));
+    }
     take(&source.parts, &weight->parts);
     if (bias) take(&source.bias, &weight->bias_parts);
   }
-  weight->adapters = source.adapters;
   to->linear.push_back(std::move(source));
 }
 
@@ -346,34 +438,52 @@ void TransformerWeights::BindHead(const at::Tensor& tensor, const at::Tensor& le
   if (leaf.defined()) head->parts.push_back(leaf);
   // What is not packed has no logit: it is never drawn, and no part of any softmax. Gaps are
   // packed, so that a column stays a token's id, and masked.
-  to->linear.push_back({head, {tensor.detach().narrow(0, 0, config_.num_tokens())}, {}, {}});
+  Source source = {head};
+  if (tensor.defined()) source.parts.push_back(tensor.detach().narrow(0, 0, config_.num_tokens()));
+  to->linear.push_back(std::move(source));
 }
 
 void TransformerWeights::Pack() {
   if (sharded()) {
     shards_->Reset();
+  } else if (adapted()) {
+    PackAdapters(&sources_);
   } else {
-    PackSources(sources_);
+    PackSources(&sources_);
   }
 }
 
-void TransformerWeights::PackSources(const Sources& sources) const {
-  for (const auto& [weight, parts, bias, adapters] : sources.linear) {
-    std::vector<at::Tensor> packed = parts;
-    for (size_t i = 0; i < adapters.size() && adapters_on_; ++i) {
-      packed[i] = OpsOf(backend_).MergeAdapter(parts[i], adapters[i]);
-    }
-    OpsOf(backend_).Pack(packed, dtype_, trainable_, weight);
-    if (bias.empty()) continue;
+void TransformerWeights::PackSources(Sources* sources) const {
+  for (const Source& source : sources->linear) {
+    // To the device one layer after another: of the model there is no second copy.
+    std::vector<at::Tensor> parts;
+    for (const at::Tensor& part : source.parts) parts.push_back(part.to(DeviceOf(backend_)));
+    OpsOf(backend_).Pack(parts, dtype_, trainable_, source.weight);
+    if (source.bias.empty()) continue;
     std::vector<at::Tensor> rounded;
-    for (const at::Tensor& part : bias) rounded.push_back(part.detach().to(ScalarTypeOf(dtype_)));
+    for (const at::Tensor& part : source.bias) {
+      rounded.push_back(part.detach().to(ScalarTypeOf(dtype_)));
+    }
     // Rounded like the weights, because a published version is, and widened again, because the
     // kernels add it to fp32 sums.
-    weight->bias = at::cat(rounded).to(at::kFloat);
+    source.weight->bias = at::cat(rounded).to(DeviceOf(backend_), at::kFloat);
   }
-  for (const auto& [table, source] : sources.tables) {
+  PackTables(sources);
+  PackAdapters(sources);
+}
+
+void TransformerWeights::PackAdapters(Sources* sources) const {
+  for (Source& source : sources->linear) {
+    if (source.adapters.empty()) continue;
+    source.packed = OpsOf(backend_).PackAdapters(source.adapters, dtype_, trainable_);
+    source.weight->adapters = adapters_on_ ? source.packed : nullptr;
+  }
+}
+
+void TransformerWeights::PackTables(Sources* sources) const {
+  for (const auto& [table, source] : sources->tables) {
     // Norms are rounded too, although kernels read them as fp32: actors only have rounded ones.
-    at::Tensor values = source.detach().to(ScalarTypeOf(dtype_));
+    at::Tensor values = source.detach().to(DeviceOf(backend_), ScalarTypeOf(dtype_));
     table->values = source.dim() == 1 ? values.to(at::kFloat) : values;
   }
 }
@@ -394,7 +504,7 @@ const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) cons
   }
   Sources sources;
   BindLayer(&cursor, &gathered_, &sources);
-  PackSources(sources);
+  PackSources(&sources);
   return gathered_;
 }
 
@@ -410,7 +520,7 @@ LinearWeight TransformerWeights::Head() const {
   LinearWeight head = head_;
   BindHead(tensors[0].second, cursor.leaves.empty() ? at::Tensor() : cursor.leaves[0], &head,
            &sources);
-  PackSources(sources);
+  PackSources(&sources);
   return head;
 }
 
@@ -434,7 +544,7 @@ TableWeight TransformerWeights::GatherTable(int64_t part) const {
   Sources sources;
   TableWeight out;
   BindTable(&cursor, &out, &sources);
-  PackSources(sources);
+  PackSources(&sources);
   return out;
 }
 

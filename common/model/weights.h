@@ -54,10 +54,11 @@ TrainedTensors WholeTensors(const NamedTensors& tensors);
 //     | Load         not trainable: kept only in packed form
 //     |              trainable: fp32 tensors that require gradients, in the canonical order of
 //     |              ModelConfig::Tensors; the optimizer changes them in place
-//     | AddAdapters  merges earlier adapters, rounds the tensors to the dtype and freezes them;
-//     |              every *_proj gets fp32 matrices A and B, which are trained instead
-//     | Pack         merges the adapters, rounds to the dtype, as a published version is, and
-//     v              packs for the matrix kernels
+//     | AddAdapters  freezes the tensors, rounded to the dtype; every *_proj, which from now on is
+//     |              kept in packed form alone, gets fp32 matrices A and B, which are trained
+//     instead. |              LoadUnderAdapters does both, without the fp32 tensors in between |
+//     Pack         rounds to the dtype, as a published version is, and packs for the matrix v
+//     kernels: all tensors or, with adapters, these alone
 //   Embedding(), Layer(), FinalNorm(), Head()
 //
 // With ModelMemory::shard_group this rank keeps its shards alone: the last four gather what they
@@ -79,15 +80,26 @@ class TransformerWeights {
   // config.json asks for. With first_layer > 0, tensors of other layers are ignored.
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes, bool trainable);
   // Freezes the weights and adds adapters (Hu et al. 2021) of this rank to all linear layers but
-  // the head; the weights must be trainable. Where A starts depends on the seed and the tensor's
-  // name; B starts at zero, so that nothing changes at first.
+  // the head; the weights must be trainable and without adapters. Where A starts depends on the
+  // seed and the tensor's name; B starts at zero, so that nothing changes at first.
   void AddAdapters(int64_t rank, double alpha, uint64_t seed);
+  // Load and AddAdapters.
+  absl::Status LoadUnderAdapters(const WeightManifest& manifest, absl::Span<const char> bytes,
+                                 int64_t rank, double alpha, uint64_t seed);
+  // The packed weights of `base`, of the same config, which are shared and not copied, with the
+  // adapters of `manifest`: those of a model's ScaledAdapters, rounded. Not trainable. Errors as
+  // those of Load.
+  absl::Status LoadAdapters(const TransformerWeights& base, const WeightManifest& manifest,
+                            absl::Span<const char> bytes);
   // false: computes with the frozen weights alone, as a reference policy does. Without adapters, a
   // no-op.
   void SwitchAdapters(bool on);
   // What is trained, fp32, in canonical order: all tensors by their Hugging Face names or, with
   // adapters, A and B of each by their PEFT names. Empty unless trainable. Not of shards.
   NamedTensors Parameters() const;
+  // The adapters as a version has them: A and scale * B, in the order and by the names of
+  // Parameters. Rounded to the dtype they are what passes compute with.
+  NamedTensors ScaledAdapters() const;
   // The same for an optimizer, with shards or without. Adapters are whole on every rank.
   TrainedTensors Trained() const;
   // All tensors with their adapters merged, in canonical order, fp32. Empty unless trainable. With
@@ -125,8 +137,10 @@ class TransformerWeights {
   // A weight of kernels/ and the tensors that Pack makes it from, e.g. qkv of q, k and v.
   struct Source {
     LinearWeight* weight;
-    std::vector<at::Tensor> parts, bias;
-    std::vector<Adapter> adapters;  // one a part, or none
+    std::vector<at::Tensor> parts, bias;  // undefined where frozen under adapters
+    std::vector<std::string> names;       // of the parts, if they have adapters
+    std::vector<Adapter> adapters;        // one a part, or none
+    std::shared_ptr<const PackedAdapters> packed = nullptr;
   };
   struct Sources {
     std::vector<Source> linear;
@@ -138,16 +152,23 @@ class TransformerWeights {
     std::vector<at::Tensor> leaves;  // one a tensor; empty: frozen
     size_t next = 0;
   };
-  absl::StatusOr<std::vector<TensorEntry>> Check(const WeightManifest& manifest,
+  absl::StatusOr<std::vector<TensorEntry>> Check(const std::vector<TensorEntry>& wanted,
+                                                 const WeightManifest& manifest,
                                                  absl::Span<const char> bytes) const;
-  void LoadShards(const std::vector<TensorEntry>& entries, absl::Span<const char> bytes);
+  // What Load does to the weights. Those that are `whole` get gradients.
+  absl::Status LoadAs(const WeightManifest& manifest, absl::Span<const char> bytes, bool trainable,
+                      bool whole);
+  void LoadShards(const std::vector<TensorEntry>& entries, absl::Span<const char> bytes,
+                  bool whole);
   void Bind();
   void BindTable(Cursor* from, TableWeight* weight, Sources* to) const;
   void BindLinear(Cursor* from, int count, bool bias, LinearWeight* weight, Sources* to) const;
   void BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const;
   void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
                 Sources* to) const;
-  void PackSources(const Sources& sources) const;
+  void PackSources(Sources* sources) const;
+  void PackTables(Sources* sources) const;
+  void PackAdapters(Sources* sources) const;
   size_t UnitOf(int64_t part) const;
   Cursor GatherUnit(int64_t part, NamedTensors* tensors) const;
   TableWeight GatherTable(int64_t part) const;

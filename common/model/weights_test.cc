@@ -104,6 +104,21 @@ class AdapterTest : public testing::TestWithParam<AdapterCase> {
     const at::Tensor rows = Ints(Positions(0, 60));
     return model.LogProb(model.Forward(rows, rows, *attention), rows, 1.0);
   }
+  // A version of these tensors, in the model's type.
+  RandomWeights Version(const NamedTensors& tensors) {
+    RandomWeights out;
+    for (const auto& [name, values] : tensors) {
+      TensorEntry& entry = *out.manifest.add_tensors();
+      entry.set_name(name);
+      entry.set_dtype(GetParam().dtype == Dtype::kFp32 ? "F32" : "BF16");
+      entry.mutable_shape()->Assign(values.sizes().begin(), values.sizes().end());
+      entry.set_offset(out.bytes.size());
+      const at::Tensor rounded = values.to(ScalarTypeOf(GetParam().dtype)).contiguous();
+      const auto* from = static_cast<const char*>(rounded.const_data_ptr());
+      out.bytes.insert(out.bytes.end(), from, from + rounded.nbytes());
+    }
+    return out;
+  }
   // As after a few optimizer steps: B is no longer zero.
   void Move(Transformer& model) {
     at::NoGradGuard no_grad;
@@ -130,6 +145,31 @@ TEST_P(AdapterTest, ChangeNothingAtFirst) {
   EXPECT_EQ(adapted->Parameters()[1].first, "model.layers.0.self_attn.q_proj.lora_B.weight");
 }
 
+TEST_P(AdapterTest, LoadedWithTheWeightsAreThoseThatAreAddedLater) {
+  RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
+  auto added = Make(weights);
+  added->AddAdapters(4, 8, 1);
+  auto loaded = std::make_unique<Transformer>(SmallConfig(), GetParam().dtype, GetParam().backend);
+  ASSERT_TRUE(loaded->LoadUnderAdapters(weights.manifest, weights.bytes, 4, 8, 1).ok());
+  std::memset(weights.bytes.data(), 0x7f, weights.bytes.size());  // they may go
+  Move(*added);
+  Move(*loaded);
+  const NamedTensors merged = added->MergedWeights(), other = loaded->MergedWeights();
+  ASSERT_EQ(merged.size(), other.size());
+  for (size_t i = 0; i < merged.size(); ++i) {
+    EXPECT_EQ(merged[i].first, other[i].first);
+    EXPECT_TRUE(merged[i].second.equal(other[i].second)) << merged[i].first;
+  }
+  const at::Tensor first = LogProbs(*added), second = LogProbs(*loaded);
+  EXPECT_TRUE(first.equal(second));
+  first.mean().backward();
+  second.mean().backward();
+  const NamedTensors a = added->Parameters(), b = loaded->Parameters();
+  for (size_t i = 0; i < a.size(); ++i) {
+    EXPECT_TRUE(a[i].second.grad().equal(b[i].second.grad())) << a[i].first;
+  }
+}
+
 TEST_P(AdapterTest, SwitchedOffLeaveTheModelThatTheyWereAddedTo) {
   auto model = Make(MakeRandomWeights(SmallConfig(), 1));
   model->AddAdapters(4, 8, 1);
@@ -144,8 +184,48 @@ TEST_P(AdapterTest, SwitchedOffLeaveTheModelThatTheyWereAddedTo) {
   EXPECT_TRUE(LogProbs(*model).equal(moved));
 }
 
-// Actors load the merged weights and must compute the learner's bits.
-TEST_P(AdapterTest, ComputeTheBitsOfAModelOfTheMergedWeights) {
+// An actor is sent the adapters alone, has the weights under them packed once, and must compute the
+// learner's bits. A rank that is odd is padded.
+TEST_P(AdapterTest, ComputeTheSameBitsInAnActorThatHasTheBase) {
+  for (const int64_t rank : {4, 3}) {
+    const RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
+    auto model = Make(weights), base = Make(weights);
+    model->AddAdapters(rank, 8, 1);
+    Move(*model);
+    Transformer actor(SmallConfig(), GetParam().dtype, GetParam().backend);
+    {
+      RandomWeights version = Version(model->ScaledAdapters());
+      const absl::Status loaded = actor.LoadAdapters(*base, version.manifest, version.bytes);
+      ASSERT_TRUE(loaded.ok()) << loaded;
+      version.bytes.assign(version.bytes.size(), 0);  // the buffer may be used again
+    }
+    at::NoGradGuard no_grad;
+    EXPECT_TRUE(LogProbs(actor).equal(LogProbs(*model))) << rank;
+    EXPECT_FALSE(LogProbs(actor).equal(LogProbs(*base))) << rank;
+  }
+}
+
+TEST_P(AdapterTest, OfAnActorThatDoNotFitAreNamed) {
+  const RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
+  auto model = Make(weights), base = Make(weights);
+  model->AddAdapters(4, 8, 1);
+  Transformer actor(SmallConfig(), GetParam().dtype, GetParam().backend);
+  RandomWeights version = Version(model->ScaledAdapters());
+  WeightManifest missing = version.manifest;
+  missing.mutable_tensors()->RemoveLast();
+  EXPECT_EQ(actor.LoadAdapters(*base, missing, version.bytes).message(),
+            "weights: missing model.layers.1.mlp.down_proj.lora_B.weight");
+  WeightManifest shape = version.manifest;
+  shape.mutable_tensors(2)->set_shape(0, 3);
+  EXPECT_NE(std::string(actor.LoadAdapters(*base, shape, version.bytes).message()).find("k_proj"),
+            std::string::npos);
+  EXPECT_EQ(actor.LoadAdapters(*base, WeightManifest(), {}).code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_FALSE(actor.LoadAdapters(*base, weights.manifest, weights.bytes).ok());
+}
+
+// To rounding; the merged weights are what is exported.
+TEST_P(AdapterTest, ComputeWhatTheMergedWeightsCompute) {
   auto model = Make(MakeRandomWeights(SmallConfig(), 1));
   model->AddAdapters(4, 8, 1);
   Move(*model);
@@ -158,11 +238,10 @@ TEST_P(AdapterTest, ComputeTheBitsOfAModelOfTheMergedWeights) {
                 tensors[i].second.nbytes());
   }
   at::NoGradGuard no_grad;
-  EXPECT_TRUE(LogProbs(*Make(merged)).equal(LogProbs(*model)));
-  // New adapters start from the merged old ones, rounded as a published version is.
-  const at::Tensor before = LogProbs(*model);
-  model->AddAdapters(2, 8, 1);
-  EXPECT_TRUE(LogProbs(*model).equal(before));
+  const at::Tensor expected = LogProbs(*Make(merged)), got = LogProbs(*model);
+  const bool fp32 = GetParam().dtype == Dtype::kFp32;
+  EXPECT_LT((got - expected).norm().item<double>() / expected.norm().item<double>(),
+            fp32 ? 1e-5 : 1e-2);
 }
 
 TEST_P(AdapterTest, HaveTheGradientsThatFollowFromTheFullWeights) {
@@ -182,7 +261,8 @@ TEST_P(AdapterTest, HaveTheGradientsThatFollowFromTheFullWeights) {
   LogProbs(*full).mean().backward();
   std::map<std::string, at::Tensor> whole;
   for (auto& [name, tensor] : full->Parameters()) whole[name] = tensor.grad();
-  const double tolerance = GetParam().dtype == Dtype::kFp32 ? 1e-5 : 0.02;
+  // In bf16 x A is rounded before it meets B.
+  const double tolerance = GetParam().dtype == Dtype::kFp32 ? 1e-5 : 0.04;
   const NamedTensors parameters = adapted->Parameters();
   for (size_t i = 0; i < parameters.size(); i += 2) {
     const std::string& name = parameters[i].first;

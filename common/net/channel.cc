@@ -58,6 +58,7 @@ absl::StatusOr<std::shared_ptr<grpc::Channel>> MakeChannel(
     // when there is none: the DNS name that `reckon certs` writes.
     args.SetSslTargetNameOverride(service == Service::kCoordinator    ? "coordinator"
                                   : service == Service::kWeightSource ? "learner"
+                                  : service == Service::kReward       ? "user"
                                                                       : "actor");
   }
   return grpc::CreateCustomChannel(peer.ToString(), credentials, args);

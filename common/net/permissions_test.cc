@@ -73,7 +73,7 @@ TEST(PermissionsTest, TheCoordinatorCallsNobody) {
 
 TEST(PermissionsTest, WhatHasNoRowIsOpenToNobody) {
   for (const char* verb : {"", "Lease", "/reckon.Coordinator/lease", "/reckon.Coordinator/Lease/",
-                           "/reckon.Coordinator/Drop", "/grpc.health.v1.Health/Check"}) {
+                           "/reckon.Coordinator/Drop", "/grpc.health.v1.Health/Watch"}) {
     EXPECT_FALSE(HasRow(verb)) << verb;
     for (const Role role : kAllRoles) EXPECT_FALSE(MayCall(role, verb)) << verb;
   }

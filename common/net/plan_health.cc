@@ -69,7 +69,8 @@ void PlanHealth::NoteActors(const GetStatusReply& status, absl::Time now) {
     if (absl::Milliseconds(actor.idle_ms()) >= kActorGone) continue;
     live.push_back(&actor);
     const ActorReport& report = actor.report();
-    if (!report.refused_because().empty() && report.refused_version() == needed) {
+    if ((!report.refused_because().empty() && report.refused_version() == needed) ||
+        !report.failing_because().empty()) {
       refusing.push_back(&actor);
     } else if (!report.waiting_for().empty()) {
       waiting.push_back(&actor);
@@ -92,8 +93,12 @@ void PlanHealth::NoteActors(const GetStatusReply& status, absl::Time now) {
   }
   if (!refused_since_.has_value()) refused_since_ = now;
   const ActorStatus& first = *refusing.front();
-  waiting_for_ = absl::StrCat(first.name(), " refuses weight version ", needed, ": ",
-                              first.report().refused_because(), AndOthers(refusing.size() - 1));
+  waiting_for_ =
+      first.report().failing_because().empty()
+          ? absl::StrCat(first.name(), " refuses weight version ", needed, ": ",
+                         first.report().refused_because(), AndOthers(refusing.size() - 1))
+          : absl::StrCat(first.name(), " takes no work: ", first.report().failing_because(),
+                         AndOthers(refusing.size() - 1));
   if (now - *refused_since_ >= kRefusedFor) failure_ = absl::FailedPreconditionError(waiting_for_);
 }
 

@@ -22,7 +22,8 @@ inline constexpr absl::Duration kActorGone = absl::Seconds(4);
 //
 //   what the status shows                                  conclusion
 //   a newer learner term has begun                         failure: ABORTED
-//   every live actor refuses the version for two seconds   failure: an actor's reason
+//   every live actor refuses the version, or takes no      failure: an actor's reason
+//   work because its rewards fail, for two seconds
 //   no group is complete, and as many as a batch holds,    failure: the error of the last attempt
 //   or all of an ended plan, were set aside
 //   no status for 1.5 seconds                              waits: the coordinator does not answer

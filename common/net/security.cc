@@ -58,6 +58,8 @@ bool MayServe(Role role, Service service) {
       return role == Role::kLearner || role == Role::kUser;
     case Service::kWeightRelay:
       return role == Role::kActor;
+    case Service::kReward:
+      return role == Role::kUser;
   }
   return false;
 }
@@ -173,7 +175,9 @@ class Security::ServerCheck : public ExternalCertificateVerifier {
       *status = grpc::Status(
           grpc::StatusCode::UNAUTHENTICATED,
           absl::StrCat("the server has the role '", RoleName(server->role), "', which may not ",
-                       service_ == Service::kCoordinator ? "be the coordinator" : "serve weights"));
+                       service_ == Service::kCoordinator ? "be the coordinator"
+                       : service_ == Service::kReward    ? "be a reward"
+                                                         : "serve weights"));
     }
     return true;  // decided at once
   }

@@ -18,6 +18,7 @@ enum class Service {
   kCoordinator,   // the coordinator
   kWeightSource,  // a learner or a user, who publish weights
   kWeightRelay,   // an actor, which serves what it has fetched
+  kReward,        // a user, whose own reward it is
 };
 
 // How this process proves who it is, and what it asks of others, on every gRPC port of a run. Two

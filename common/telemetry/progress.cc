@@ -1,5 +1,6 @@
 #include "common/telemetry/progress.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "absl/strings/str_cat.h"
@@ -20,7 +21,12 @@ absl::Status WriteProgress(const std::string& run_dir, const Progress& progress)
   // JSON has neither NaN nor strings that are not UTF-8, and the launcher must be able to parse
   // every write.
   if (!std::isfinite(clean.tokens_per_s())) clean.clear_tokens_per_s();
+  auto& trend = *clean.mutable_trend();
+  trend.erase(
+      std::remove_if(trend.begin(), trend.end(), [](double v) { return !std::isfinite(v); }),
+      trend.end());
   for (std::string& line : *clean.mutable_lines()) line = RepairUtf8(line);
+  for (auto& step : *clean.mutable_step_lines()) step.set_text(RepairUtf8(step.text()));
   clean.set_waiting_for(RepairUtf8(clean.waiting_for()));
   return WriteFileAtomically(PathIn(run_dir), MessageToJson(clean));
 }

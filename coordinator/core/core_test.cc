@@ -167,6 +167,44 @@ TEST_F(CoreTest, OnlyTheNewestAndThePinnedManifestsAreKept) {
   EXPECT_FALSE((*core->GetManifest(request)).has_value());
 }
 
+TEST_F(CoreTest, TheBaseOfAdaptersIsKeptAsLongAsTheyAre) {
+  const auto publish = [&](uint64_t version, uint64_t base, uint64_t of_term = 0) {
+    PublishWeightsRequest request = PublishRequest(version, of_term);
+    request.mutable_manifest()->set_base_version(base);
+    return core->PublishWeights(request).code();
+  };
+  EXPECT_EQ(publish(4, 3), absl::StatusCode::kFailedPrecondition) << "nobody has the base";
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(3)).ok());
+  EXPECT_EQ(publish(3, 3), absl::StatusCode::kFailedPrecondition);
+  for (uint64_t version = 4; version < 40; ++version) {
+    ASSERT_EQ(publish(version, 3), absl::StatusCode::kOk);
+    core.Commit();
+  }
+  EXPECT_EQ(publish(40, 39), absl::StatusCode::kFailedPrecondition) << "adapters over adapters";
+  GetManifestRequest base;
+  base.set_version(3);
+  core.Restart();
+  EXPECT_TRUE((*core->GetManifest(base)).has_value());
+  EXPECT_EQ(publish(40, 3), absl::StatusCode::kOk);
+  core.Commit();
+  EXPECT_TRUE((*core->GetManifest(base)).has_value());
+  // Another learner has other sources, and perhaps other weights under the number.
+  ASSERT_EQ(Begin("again"), 1);
+  EXPECT_EQ(publish(40, 3, 1), absl::StatusCode::kFailedPrecondition);
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(3, 1)).ok());
+  EXPECT_EQ(publish(40, 3, 1), absl::StatusCode::kOk);
+  core.Commit();
+  // With adapters over another, the old base is nothing that anybody needs.
+  ASSERT_TRUE(core->PublishWeights(PublishRequest(41, 1)).ok());
+  core.Commit();
+  for (uint64_t version = 42; version < 80; ++version) {
+    ASSERT_EQ(publish(version, 41, 1), absl::StatusCode::kOk);
+    core.Commit();
+  }
+  EXPECT_FALSE((*core->GetManifest(base)).has_value());
+  EXPECT_LE(CountKeys(store, "w"), 17u);
+}
+
 TEST_F(CoreTest, RanksFindEachOthersKeys) {
   term = Begin("x");
   EXPECT_FALSE((*core->UseRendezvous(KeyRequest(RendezvousRequest::GET, "k"), false)).has_value());

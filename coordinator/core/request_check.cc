@@ -67,6 +67,7 @@ absl::Status CheckPlanSpec(const PlanSpec& spec) {
     if (reward.kind() == RewardSpec::ORM || !reward.unknown_fields().empty()) {
       return BadRequest("reward ", reward.name(), " is of a kind that no actor computes");
     }
+    RETURN_IF_ERROR(CheckRanges(reward, "reward"));
     if (!std::isfinite(reward.weight()))
       return BadRequest("reward ", reward.name(), " has weight ", reward.weight(),
                         ", which is not finite");
@@ -86,7 +87,8 @@ absl::Status CheckWorkItem(const WorkItem& item) {
 absl::Status CheckLeaseRequest(const LeaseRequest& request) {
   RETURN_IF_ERROR(CheckName("actor", request.actor()));
   const ActorReport& report = request.report();
-  if (std::max(report.waiting_for().size(), report.refused_because().size()) > kMaxReportBytes) {
+  if (std::max({report.waiting_for().size(), report.refused_because().size(),
+                report.failing_because().size()}) > kMaxReportBytes) {
     return BadRequest("report has a text above ", kMaxReportBytes, " bytes");
   }
   return absl::OkStatus();

@@ -30,7 +30,7 @@ absl::Status WeightRegistry::Restore(const Store& store, std::optional<uint64_t>
     auto manifest = std::make_shared<WeightManifest>();
     sound = manifest->ParseFromArray(value.data(), static_cast<int>(value.size()));
     if (!sound) return false;
-    versions_.insert(manifest->version());
+    versions_[manifest->version()] = Known::Of(*manifest);
     if (newest == manifest->version()) {
       newest_ = std::move(manifest);
       any_ = true;
@@ -43,16 +43,36 @@ absl::Status WeightRegistry::Restore(const Store& store, std::optional<uint64_t>
   return absl::OkStatus();
 }
 
+WeightRegistry::Known WeightRegistry::Known::Of(const WeightManifest& manifest) {
+  Known out = {manifest.term()};
+  if (manifest.has_base_version()) out.base = manifest.base_version();
+  return out;
+}
+
+// Actors ask for the base by its number alone.
+absl::Status WeightRegistry::CheckBase(const WeightManifest& manifest) const {
+  if (!manifest.has_base_version()) return absl::OkStatus();
+  const auto base = versions_.find(manifest.base_version());
+  if (base != versions_.end() && base->second.term == manifest.term() &&
+      !base->second.base.has_value() && base->first < manifest.version()) {
+    return absl::OkStatus();
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "weight version ", manifest.version(), " is adapters over version ", manifest.base_version(),
+      ", which this term has not published as whole weights"));
+}
+
 absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
                                      const std::set<uint64_t>& pinned, Writes& writes) {
   RETURN_IF_ERROR(CheckPublishedManifest(manifest));
+  RETURN_IF_ERROR(CheckBase(manifest));
   const uint64_t version = manifest.version();
   // The term of the call is the current one (Core checks it), so it can only be equal or newer.
   const bool new_term = !any_ || manifest.term() > newest_->term();
   if (new_term) {
     // Only the dead learner served these; the new one will make them again.
     for (auto it = versions_.upper_bound(version); it != versions_.end();) {
-      writes.Delete(store_keys::Manifest(*it));
+      writes.Delete(store_keys::Manifest(it->first));
       it = versions_.erase(it);
     }
   } else if (version < newest_->version()) {
@@ -65,7 +85,7 @@ absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
     }
     if (newest_->SerializeAsString() == manifest.SerializeAsString()) return absl::OkStatus();
   }
-  versions_.insert(version);
+  versions_[version] = Known::Of(manifest);
   newest_ = noted_[version] = std::make_shared<WeightManifest>(manifest);
   any_ = true;
   writes.Put(store_keys::Manifest(version), manifest.SerializeAsString());
@@ -74,15 +94,19 @@ absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
 }
 
 void WeightRegistry::Forget(const std::set<uint64_t>& pinned, Writes& writes) {
-  // Oldest first. A pinned version stays, and nothing newer is forgotten in its place.
+  std::set<uint64_t> kept = pinned;
+  for (const auto& [version, known] : versions_) {
+    if (known.base.has_value()) kept.insert(*known.base);
+  }
+  // Oldest first. A version that is kept stays, and nothing newer is forgotten in its place.
   // A version that is not pinned is wanted only by actors that have not caught up with the newest.
   size_t extra = versions_.size() > kKept ? versions_.size() - kKept : 0;
   for (auto it = versions_.begin(); extra > 0 && it != versions_.end(); --extra) {
-    if (pinned.count(*it) > 0) {
+    if (kept.count(it->first) > 0) {
       ++it;
       continue;
     }
-    writes.Delete(store_keys::Manifest(*it));
+    writes.Delete(store_keys::Manifest(it->first));
     it = versions_.erase(it);
   }
 }

@@ -17,9 +17,9 @@
 namespace reckon {
 
 // Which weight versions exist: their manifests, never their bytes. In the store are the manifests
-// of the newest sixteen versions and of those that open plans are pinned to; in memory the
-// numbers of all, the newest manifest, and those that are not on the disk yet. Part of CoreState;
-// not thread-safe.
+// of the newest sixteen versions, of those that open plans are pinned to, and of those that
+// adapters among them are over; in memory what Known has of each, the newest manifest, and those
+// that are not on the disk yet. Part of CoreState; not thread-safe.
 //
 // "Newest" is the version published last. A learner that resumes from a checkpoint publishes an
 // older version again, under its new term; versions above it, which only the dead learner served,
@@ -30,7 +30,8 @@ class WeightRegistry {
 
   // `pinned`: versions of open plans, which are kept. The newest version again is a no-op, or
   // changes its sources. ALREADY_EXISTS: the term published other content under this version.
-  // FAILED_PRECONDITION: the version is below the newest of its term.
+  // FAILED_PRECONDITION: the version is below the newest of its term, or is adapters over one that
+  // this term has not published.
   absl::Status Publish(const WeightManifest& manifest, const std::set<uint64_t>& pinned,
                        Writes& writes);
 
@@ -46,9 +47,15 @@ class WeightRegistry {
   size_t Committed();
 
  private:
+  struct Known {
+    static Known Of(const WeightManifest& manifest);
+    uint64_t term = 0;             // that published it
+    std::optional<uint64_t> base;  // of adapters
+  };
+  absl::Status CheckBase(const WeightManifest& manifest) const;
   void Forget(const std::set<uint64_t>& pinned, Writes& writes);
 
-  std::set<uint64_t> versions_;
+  std::map<uint64_t, Known> versions_;
   bool any_ = false;
   std::shared_ptr<const WeightManifest> newest_ = std::make_shared<WeightManifest>();
   // To be written, and being written.

@@ -137,12 +137,18 @@ absl::Status AddFinishedPlans(const Store& store, GetStatusReply* reply) {
   RETURN_IF_ERROR(store.Scan("p", "", [&](absl::string_view, absl::string_view value) {
     StoredPlan record;
     sound = record.ParseFromArray(value.data(), static_cast<int>(value.size()));
-    plans[record.spec().name()] = StatusOf(record);
+    PlanStatus& plan = plans[record.spec().name()];
+    plan = StatusOf(record);
+    *plan.mutable_spec() = std::move(*record.mutable_spec());
     return sound;
   }));
   if (!sound) return absl::DataLossError("a plan's record is damaged");
   // Newer than the store's.
-  for (PlanStatus& plan : *reply->mutable_plans()) plans[plan.name()] = std::move(plan);
+  for (PlanStatus& plan : *reply->mutable_plans()) {
+    PlanStatus& stored = plans[plan.name()];
+    *plan.mutable_spec() = std::move(*stored.mutable_spec());
+    stored = std::move(plan);
+  }
   reply->clear_plans();
   for (auto& [name, plan] : plans) *reply->add_plans() = std::move(plan);
   return absl::OkStatus();

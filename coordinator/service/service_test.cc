@@ -105,6 +105,8 @@ TEST_F(ServiceTest, AFinishedPlanIsListedWhenItIsAskedFor) {
   EXPECT_EQ(all.plans(0).name(), "a");
   EXPECT_TRUE(all.plans(0).closed());
   EXPECT_FALSE(all.plans(1).closed());
+  EXPECT_EQ(all.plans(0).spec().samples_per_group(), MakeSpec("a", 1, 1).samples_per_group());
+  EXPECT_EQ(all.plans(1).spec().name(), "b");
 }
 
 TEST_F(ServiceTest, APlanRunsFromItsItemsToItsRollouts) {

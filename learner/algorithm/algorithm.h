@@ -45,6 +45,9 @@ class Algorithm {
   // the round's version is evaluated.
   virtual bool SavesAfter(int64_t round) const { return true; }
   virtual bool EvaluatesAfter(int64_t round) const { return true; }
+  // Whether the next round trains the parameters on as they are: adapters stay over the same
+  // weights, so the round's version can be published as these adapters.
+  virtual bool ContinuesAfter(int64_t round) const { return false; }
 
   // What would fail later, found before the run samples: settings that the model's shape does not
   // allow, problems that the stage cannot use. One line that names the setting or the problem.

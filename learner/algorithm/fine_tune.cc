@@ -33,9 +33,7 @@ absl::Status CheckTokens(const std::vector<TrainingSequence>& sequences, const M
 absl::Status LoadStart(RunState& run, Parallel& parallel, Stage::RestartFrom restart_from) {
   if (restart_from == Stage::PREVIOUS) return ContinueFromNewest(run, parallel);
   const uint64_t version = restart_from == Stage::BASE ? 0 : run.cursor.stage_version();
-  RETURN_IF_ERROR(LoadVersion(run, parallel, version));
-  AttachAdapters(run, version);
-  return absl::OkStatus();
+  return LoadForStage(run, parallel, version);
 }
 
 // Which sequences each optimizer step gets: a function of (seed, round, epoch), so that a resumed
@@ -88,9 +86,11 @@ absl::Status Report(RunState& run, const UpdateResult& result, size_t num_sequen
                            {"num_tokens", double(result.tokens)},
                            {"perf/throughput", result.tokens_per_s},
                            {"timing_s/update_policy", result.tokens / result.tokens_per_s}}));
-  run.reporter->AddLine(absl::StrFormat(
-      "%s: step %d/%d  loss %.4f  grad_norm %.3f  lr %.2e  %.0f tok/s", RoundTitle(run), step + 1,
-      total, result.loss, result.grad_norm, result.learning_rate, result.tokens_per_s));
+  run.reporter->AddStep(
+      absl::StrFormat("%s: step %d/%d  loss %.4f  grad_norm %.3f  lr %.2e  %.0f tok/s",
+                      RoundTitle(run), step + 1, total, result.loss, result.grad_norm,
+                      result.learning_rate, result.tokens_per_s),
+      "loss", result.loss);
   run.reporter->Update(step + 1, result.tokens_per_s);
   return absl::OkStatus();
 }

@@ -15,6 +15,10 @@ std::string RoundName(const RunState& run) {
   return absl::StrReplaceAll(RoundTitle(run), {{" ", "_"}});
 }
 
+Dtype ComputeType(const RunConfig& config) {
+  return config.model().compute() == ModelSettings::FP32 ? Dtype::kFp32 : Dtype::kBf16;
+}
+
 TrainedTensors AllTrained(const RunState& run) {
   TrainedTensors all = run.model->Trained();
   all.insert(all.end(), run.extra.begin(), run.extra.end());

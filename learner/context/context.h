@@ -49,6 +49,7 @@ struct RunState {
 
   Transformer* model = nullptr;               // the policy, or what is trained in its place
   Weights base;                               // version 0, the model folder
+  bool published_adapters = false;            // the newest version, as MakeVersion has decided
   TrainedTensors extra;                       // trained beside the model: heads of this stage
   std::shared_ptr<RewardModel> reward_model;  // the one last used, see OpenRewardModel
   std::string reward_model_name;
@@ -72,7 +73,9 @@ struct LeaderContext {
   // them, so SaveRun marks them durable.
   std::map<std::string, uint64_t> uncovered_plans = {};
   std::set<uint64_t> kept_versions = {};  // by keep_evaluated; see KeepEvaluated
-  // The version that was published last, until it is on disk; see KeepPublished.
+  // The version that was published last, until it is on disk; see KeepPublished. Empty for one that
+  // was published as adapters.
+  bool on_disk = true;
   std::optional<Weights> unwritten = std::nullopt;
 };
 
@@ -87,6 +90,9 @@ struct RankContext {
 std::string RoundName(const RunState& run);
 // The same for humans: "sft_1", "ei_1 round 2", "ppo_1 step 50".
 std::string RoundTitle(const RunState& run);
+
+// What the matrix products of the run's models are computed in.
+Dtype ComputeType(const RunConfig& config);
 
 // What is trained of the model, then run.extra: the order of checkpoints and of the optimizer.
 TrainedTensors AllTrained(const RunState& run);

@@ -4,14 +4,16 @@
 
 #include "common/base/status_macros.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/reward/own_rewards.h"
 
 namespace reckon {
 
 absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
                                                      const WeightManifest& model) {
   auto data = std::make_unique<RunData>();
-  ASSIGN_OR_RETURN(data->train, LoadProblems(config.data(), Split::kTrain));
-  ASSIGN_OR_RETURN(data->eval, LoadProblems(config.data(), Split::kEval));
+  const bool own_rewards = !OwnRewards(config).empty();
+  ASSIGN_OR_RETURN(data->train, LoadProblems(config.data(), Split::kTrain, own_rewards));
+  ASSIGN_OR_RETURN(data->eval, LoadProblems(config.data(), Split::kEval, own_rewards));
   size_t limit = config.eval().limit();
   if (limit > 0 && data->eval.size() > limit) data->eval.resize(limit);
   ASSIGN_OR_RETURN(static_cast<ModelText&>(*data), LoadModelText(model, config.data()));

@@ -79,7 +79,7 @@ absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
                               const std::vector<uint32_t>& step_label, Evaluation* evaluation) {
   leader.run.reporter->BeginPhase(absl::StrCat("evaluate ", evaluation->name(), ": greedy"),
                                   static_cast<double>(leader.data.eval.size()), "samples");
-  GroupMetrics metrics;
+  GroupMetrics metrics(leader.run.config.eval().reward().kind());
   RETURN_IF_ERROR(RunEvalPlan(leader, EvalPlan(leader, plan + "/greedy", step_label, 0, 1), nullptr,
                               &metrics, evaluation));
   evaluation->set_problems(static_cast<uint32_t>(metrics.groups()));
@@ -101,7 +101,7 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
       absl::StrCat("evaluate ", evaluation->name(), ": ", samples, " samples"),
       static_cast<double>(leader.data.eval.size()) * samples, "samples");
   ASSIGN_OR_RETURN(RewardModel* const reranker, Reranker(leader));
-  GroupMetrics metrics;
+  GroupMetrics metrics(settings.reward().kind());
   RETURN_IF_ERROR(RunEvalPlan(
       leader, EvalPlan(leader, plan + "/samples", step_label, settings.temperature(), samples),
       reranker, &metrics, evaluation));

@@ -2,13 +2,16 @@
 
 #include <algorithm>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/telemetry/figures.h"
 
 namespace reckon {
 namespace {
 
-constexpr char kRow[] = "%-20s %-20s %-20s %-20s %-20s";
+// Within 100 columns.
+constexpr char kRow[] = "%-16s %-19s %-19s %-19s %-19s";
 
 std::string Percent(const Estimate& e) {
   return absl::StrFormat("%5.1f%% [%4.1f, %4.1f]", 100 * e.value(), 100 * e.low(), 100 * e.high());
@@ -59,16 +62,22 @@ std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation) {
 
 std::string EvaluationLine(const Evaluation& evaluation) {
   const uint32_t k = evaluation.samples();
-  std::string line =
-      absl::StrFormat("evaluate %s: maj@1 %s", evaluation.name(), Percent(evaluation.maj_at_1()));
-  if (k > 0) {
-    absl::StrAppend(&line, "  maj@", k, " ", Percent(evaluation.maj_at_k()), "  pass@", k, " ",
-                    Percent(evaluation.pass_at_k()));
+  std::string line = absl::StrCat("evaluate ", evaluation.name(), ": maj@1 ");
+  // Where one interval does not fit, all are in the table at the end of the run.
+  const auto add = [&](absl::string_view metric, const Estimate& e) {
+    absl::StrAppendFormat(&line, "%s%.1f%%", metric, 100 * e.value());
+  };
+  if (k == 0) {
+    absl::StrAppend(&line, Percent(evaluation.maj_at_1()));
+  } else {
+    add("", evaluation.maj_at_1());
+    add(absl::StrCat("  maj@", k, " "), evaluation.maj_at_k());
+    if (evaluation.has_rerank_at_k()) {
+      add(absl::StrCat("  rerank@", k, " "), evaluation.rerank_at_k());
+    }
+    add(absl::StrCat("  pass@", k, " "), evaluation.pass_at_k());
   }
-  if (evaluation.has_rerank_at_k()) {
-    absl::StrAppend(&line, "  rerank@", k, " ", Percent(evaluation.rerank_at_k()), "  weighted ",
-                    Percent(evaluation.rerank_weighted_at_k()));
-  }
+  absl::StrAppend(&line, "  in ", FormatSeconds(evaluation.seconds()));
   if (evaluation.overlong() > 0) absl::StrAppend(&line, "  ", Overlong(evaluation));
   return line;
 }
@@ -90,6 +99,7 @@ std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluati
         cell(e.samples() > 0, e.pass_at_k()), cell(e.has_rerank_at_k(), e.rerank_at_k())));
     if (e.overlong() > 0) absl::StrAppend(&rows.back(), " ", Overlong(e));
   }
+  for (std::string& row : rows) absl::StripTrailingAsciiWhitespace(&row);
   return rows;
 }
 

@@ -81,10 +81,9 @@ TEST(EvaluationReportTest, SamplesAndARewardModelAddTheirs) {
 }
 
 TEST(EvaluationReportTest, TheLineNamesK) {
-  EXPECT_EQ(EvaluationLine(Greedy("start")), "evaluate start: maj@1  25.0% [12.5, 50.0]");
+  EXPECT_EQ(EvaluationLine(Greedy("start")), "evaluate start: maj@1  25.0% [12.5, 50.0]  in 0:02");
   EXPECT_THAT(EvaluationLine(Reranked("sft_1")),
-              AllOf(HasSubstr("maj@4  37.5%"), HasSubstr("pass@4  50.0%"),
-                    HasSubstr("rerank@4  12.5%"), HasSubstr("weighted  43.8%")));
+              HasSubstr("maj@4 37.5%  rerank@4 12.5%  pass@4 50.0%  in 0:02"));
   EXPECT_THAT(EvaluationLine(Sampled("sft_1")), Not(HasSubstr("rerank")));
 }
 
@@ -97,6 +96,19 @@ TEST(EvaluationReportTest, TheTableHasARowAnEvaluationAndNoColumnWithoutFigures)
   EXPECT_THAT(rows[1], AllOf(HasSubstr("37.5% ["), HasSubstr("50.0% [")));
   EXPECT_THAT(EvaluationTable({Greedy("start")})[0], Not(HasSubstr("pass@")));
   EXPECT_EQ(EvaluationTable({}).size(), 1u);
+}
+
+TEST(EvaluationReportTest, LinesFitInto100Columns) {
+  Evaluation evaluation = Reranked("ei_1_round_12");
+  for (Estimate* e : {evaluation.mutable_maj_at_1(), evaluation.mutable_maj_at_k(),
+                      evaluation.mutable_pass_at_k(), evaluation.mutable_rerank_at_k()}) {
+    e->set_value(1);
+    e->set_low(0.999);
+    e->set_high(1);
+  }
+  evaluation.set_samples(96);
+  EXPECT_LE(EvaluationLine(evaluation).size(), 100u);
+  for (const std::string& row : EvaluationTable({evaluation})) EXPECT_LE(row.size(), 100u) << row;
 }
 
 TEST(EvaluationReportTest, ProblemsThatWereTooLongAreNamed) {

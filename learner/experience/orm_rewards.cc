@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/config/stage_info.h"
 #include "common/task/prompt/stop_string.h"
 #include "learner/experience/solution.h"
 #include "learner/parallel/shared_weights.h"
@@ -44,6 +45,13 @@ absl::StatusOr<RewardModel*> KeepRewardModel(RunState& run, const std::string& n
                                        run.model->compute(), run.model->backend()));
   run.reward_model_name = name;
   return run.reward_model.get();
+}
+
+// For the metrics and readers of this reward alone.
+void AddValue(const RewardSpec& reward, double score, Rollout* rollout) {
+  RewardValue* value = rollout->add_rewards();
+  value->set_name(RewardName(reward));
+  value->set_value(score);
 }
 
 }  // namespace
@@ -110,27 +118,29 @@ absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
     for (size_t i = 0; i < rollouts->size(); ++i) {
       Rollout& rollout = (*rollouts)[i];
       rollout.set_reward(rollout.reward() + reward.weight() * scores[i]);
+      AddValue(reward, scores[i], &rollout);
     }
   }
   return absl::OkStatus();
 }
 
 absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards,
-                                   const std::vector<Rollout>& rollouts,
+                                   std::vector<Rollout>* rollouts,
                                    std::vector<Experience>* experiences) {
   for (const RewardSpec& reward : rewards) {
     if (reward.kind() != RewardSpec::ORM) continue;
     ASSIGN_OR_RETURN(RewardModel * model, AllRanksOpenRewardModel(ranks, reward.orm()));
-    const std::vector<Solution> solutions = SolutionsOf(rollouts);
+    const std::vector<Solution> solutions = SolutionsOf(*rollouts);
     ASSIGN_OR_RETURN(
         const TokenValues probabilities,
         model->Score(ranks.parallel, solutions, ranks.run.config.learner().micro_batch_tokens()));
-    for (size_t i = 0; i < rollouts.size(); ++i) {
+    for (size_t i = 0; i < rollouts->size(); ++i) {
+      AddValue(reward, probabilities[i].back(), &(*rollouts)[i]);
       Experience& experience = (*experiences)[i];
       if (reward.dense()) {
         AddDenseReward(reward.weight(),
                        model->steps().EndsOf(solutions[i].tokens, solutions[i].prompt),
-                       probabilities[i], SampledIndices(rollouts[i]), &experience);
+                       probabilities[i], SampledIndices((*rollouts)[i]), &experience);
       } else {
         experience.reward += reward.weight() * probabilities[i].back();
       }

@@ -39,17 +39,19 @@ absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const s
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
                                                   std::vector<Rollout> rollouts);
 
-// Adds the rewards of kind ORM to Rollout.reward, computed on the leader alone.
+// Adds the rewards of kind ORM to Rollout.reward, and each to Rollout.rewards, computed on the
+// leader alone.
 absl::Status AddOrmRewards(LeaderContext& leader, const RewardList& rewards,
                            std::vector<Rollout>* rollouts);
 
-// Adds the rewards of kind ORM to the experiences made of these rollouts, on every rank; the ranks
-// divide the work. A dense reward is given at the end of each solution step, as the rise of the
-// probability since the end of the step before (from 0 before the first). Its sum over the steps is
-// that of a sparse one, and steps that change nothing earn nothing. (As far as known the paper
-// gives the probability itself at each step, which pays for the number of steps.)
+// Adds the rewards of kind ORM to the experiences made of these rollouts, and each to
+// Rollout.rewards, on every rank; the ranks divide the work. A dense reward is given at the end of
+// each solution step, as the rise of the probability since the end of the step before (from 0
+// before the first). Its sum over the steps is that of a sparse one, and steps that change nothing
+// earn nothing. (As far as known the paper gives the probability itself at each step, which pays
+// for the number of steps.)
 absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards,
-                                   const std::vector<Rollout>& rollouts,
+                                   std::vector<Rollout>* rollouts,
                                    std::vector<Experience>* experiences);
 
 }  // namespace reckon

@@ -13,11 +13,6 @@
 #include "learner/experience/kl.h"
 
 namespace reckon {
-namespace {
-
-double Sum(const at::Tensor& values) { return values.sum().item<double>(); }
-
-}  // namespace
 
 PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PpoSettings::Clip& clip) {
   PolicyLoss out;
@@ -30,22 +25,22 @@ PolicyLoss ClippedPolicyLoss(const PolicyLossInput& input, const PpoSettings::Cl
   const at::Tensor clipped =
       -advantages * at::clamp(ratio, 1 - clip.ratio_low(), 1 + clip.ratio_high());
   at::Tensor losses = at::maximum(unclipped, clipped);
-  out.clipped = Sum(clipped.gt(unclipped).detach());
+  out.clipped = clipped.gt(unclipped).sum();
   if (clip.ratio_c() > 0) {
     const at::Tensor bound = -advantages * clip.ratio_c();
     const at::Tensor negative = advantages.lt(0);
-    out.clipped_lower = Sum(negative.logical_and(losses.gt(bound)).detach());
+    out.clipped_lower = negative.logical_and(losses.gt(bound)).sum();
     losses = at::where(negative, at::minimum(losses, bound), losses);
   }
   if (clip.importance_cap() > 0) {
     const at::Tensor mismatch = input.old_logprobs - input.behaviour_logprobs;
     const at::Tensor importance = at::clamp(ClampedRatio(mismatch), 0, clip.importance_cap());
     clamped = clamped.logical_or(IsClamped(mismatch));
-    out.importance = Sum(importance);
+    out.importance = importance.sum();
     losses = losses * importance;
   }
-  out.clamped = Sum(clamped);
-  out.kl = -Sum(difference.detach());
+  out.clamped = clamped.sum();
+  out.kl = -difference.detach().sum();
   out.loss = (losses * input.weights).sum();
   return out;
 }

@@ -21,12 +21,13 @@ struct PolicyLossInput {
 
 struct PolicyLoss {
   at::Tensor loss;  // scalar; the losses of the parts of a batch add up to the batch's loss
-  // Sums over tokens, for the caller to divide.
-  double clipped = 0;        // tokens whose gain was cut
-  double clipped_lower = 0;  // tokens that ratio_c bounded
-  double clamped = 0;        // tokens with a log-ratio beyond kMaxLogRatio (kl.h)
-  double kl = 0;             // K1 estimates of KL(old || policy)
-  double importance = 0;     // weights of truncated importance sampling
+  // Sums over tokens, for the caller to divide: scalars on the device, because reading one waits
+  // for it. Undefined: the settings do not ask for it.
+  at::Tensor clipped;        // tokens whose gain was cut
+  at::Tensor clipped_lower;  // tokens that ratio_c bounded
+  at::Tensor clamped;        // tokens with a log-ratio beyond kMaxLogRatio (kl.h)
+  at::Tensor kl;             // K1 estimates of KL(old || policy)
+  at::Tensor importance;     // weights of truncated importance sampling
 };
 
 // The clipped policy loss, with r = exp(log policy - log old), A the advantage, w the token's

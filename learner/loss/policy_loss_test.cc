@@ -49,8 +49,8 @@ TEST(PolicyLossTest, InsideTheClipRangeItIsMinusRatioTimesAdvantage) {
   const PolicyLossInput input = Ratio(1.1, {2});
   const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 0.2));
   EXPECT_NEAR(loss.loss.item<float>(), -2.2, 1e-6);
-  EXPECT_EQ(loss.clipped, 0);
-  EXPECT_NEAR(loss.kl, -std::log(1.1), 1e-6);
+  EXPECT_EQ(loss.clipped.item<double>(), 0);
+  EXPECT_NEAR(loss.kl.item<double>(), -std::log(1.1), 1e-6);
   EXPECT_NEAR(Gradient(input, loss), -2.2, 1e-6);
 }
 
@@ -60,7 +60,7 @@ TEST(PolicyLossTest, AGainOutsideTheClipRangeHasNoGradient) {
     const PolicyLossInput input = Ratio(ratio, {advantage});
     const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.1, 0.3));
     EXPECT_NEAR(loss.loss.item<float>(), -bound * advantage, 1e-6);
-    EXPECT_EQ(loss.clipped, 1);
+    EXPECT_EQ(loss.clipped.item<double>(), 1);
     EXPECT_EQ(Gradient(input, loss), 0);
   }
 }
@@ -71,7 +71,7 @@ TEST(PolicyLossTest, ALossOutsideTheClipRangeKeepsItsGradient) {
     const PolicyLossInput input = Ratio(ratio, {advantage});
     const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.1, 0.3));
     EXPECT_NEAR(loss.loss.item<float>(), -ratio * advantage, 1e-6);
-    EXPECT_EQ(loss.clipped, 0);
+    EXPECT_EQ(loss.clipped.item<double>(), 0);
     EXPECT_NEAR(Gradient(input, loss), -ratio * advantage, 1e-6);
   }
 }
@@ -80,7 +80,7 @@ TEST(PolicyLossTest, DualClipBoundsTheLossOfNegativeAdvantagesAlone) {
   const PolicyLossInput input = Ratio(5, {-2, 0.5f});
   const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 10, 3));
   EXPECT_NEAR(loss.loss.item<float>(), 3 * 2 - 5 * 0.5, 1e-5);
-  EXPECT_EQ(loss.clipped_lower, 1);
+  EXPECT_EQ(loss.clipped_lower.item<double>(), 1);
   EXPECT_EQ(Gradient(input, loss), 0);
 }
 
@@ -88,7 +88,7 @@ TEST(PolicyLossTest, DualClipLeavesSmallRatiosAndPositiveAdvantagesAlone) {
   const PolicyLossInput input = Ratio(1.1, {0.5f, -2});
   const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 0.2, 3));
   EXPECT_NEAR(loss.loss.item<float>(), -1.1 * 0.5 + 1.1 * 2, 1e-5);
-  EXPECT_EQ(loss.clipped_lower, 0);
+  EXPECT_EQ(loss.clipped_lower.item<double>(), 0);
   EXPECT_NEAR(Gradient(input, loss), -1.1 * 0.5, 1e-5);
 }
 
@@ -102,7 +102,7 @@ TEST(PolicyLossTest, TruncatedImportanceWeighsByOldOverBehaviour) {
   PolicyLossInput input = Ratio(1, {1, 1});
   input.behaviour_logprobs = input.old_logprobs - Tensor({0.5f, 2});
   const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 0.2, 0, 2));
-  EXPECT_NEAR(loss.importance, std::exp(0.5) + 2, 1e-5);
+  EXPECT_NEAR(loss.importance.item<double>(), std::exp(0.5) + 2, 1e-5);
   EXPECT_NEAR(loss.loss.item<float>(), -(std::exp(0.5) + 2), 1e-5);
   EXPECT_NEAR(Gradient(input, loss), -std::exp(0.5), 1e-5);
 }
@@ -120,8 +120,9 @@ TEST(PolicyLossTest, LogRatiosBeyondTwentyAreClampedAndCounted) {
   input.logprobs = (input.old_logprobs + Tensor({0, 30, -19})).detach().set_requires_grad(true);
   input.behaviour_logprobs = input.old_logprobs + Tensor({500, 0, -19});
   const PolicyLoss loss = ClippedPolicyLoss(input, Clip(0.2, 0.2, 0, 2));
-  EXPECT_EQ(loss.clamped, 2);  // the first by its importance, the second by its ratio
-  EXPECT_NEAR(loss.importance, std::exp(-20) + 1 + 2, 1e-5);
+  EXPECT_EQ(loss.clamped.item<double>(),
+            2);  // the first by its importance, the second by its ratio
+  EXPECT_NEAR(loss.importance.item<double>(), std::exp(-20) + 1 + 2, 1e-5);
   EXPECT_TRUE(std::isfinite(loss.loss.item<float>()));
 }
 

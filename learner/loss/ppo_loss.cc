@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -141,19 +142,20 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
   input.weights = at::tensor(weights).to(device);
   const PolicyLoss policy = ClippedPolicyLoss(input, settings_.clip());
   at::Tensor loss = policy.loss;
-  sums_[kTokens] += static_cast<float>(micro.loss_tokens);
-  sums_[kPolicy] += policy.loss.item<float>();
-  sums_[kClipped] += static_cast<float>(policy.clipped);
-  sums_[kClippedLower] += static_cast<float>(policy.clipped_lower);
-  sums_[kClamped] += static_cast<float>(policy.clamped);
-  sums_[kKl] += static_cast<float>(policy.kl);
-  sums_[kImportance] += static_cast<float>(policy.importance);
+  if (!sums_.defined()) sums_ = at::zeros({kSums}, states.logprobs.options().requires_grad(false));
+  sums_.select(0, kTokens).add_(micro.loss_tokens);
+  Add(kPolicy, policy.loss);
+  Add(kClipped, policy.clipped);
+  Add(kClippedLower, policy.clipped_lower);
+  Add(kClamped, policy.clamped);
+  Add(kKl, policy.kl);
+  Add(kImportance, policy.importance);
   if (kl_coef_ > 0 && settings_.kl().place() == PpoSettings::Kl::LOSS) {
     const at::Tensor reference = gather(&Experience::ref_logprobs);
     const at::Tensor kl = KlEstimate(settings_.kl().estimator(), states.logprobs, reference);
     const at::Tensor kl_loss = (kl * input.weights).sum();
-    sums_[kKlClamped] += IsClamped(states.logprobs - reference).sum().item<float>();
-    sums_[kKlLoss] += kl_loss.item<float>();
+    Add(kKlClamped, IsClamped(states.logprobs - reference).sum());
+    Add(kKlLoss, kl_loss);
     loss = loss + kl_loss * kl_coef_;
   }
   if (critic_ != nullptr) {
@@ -161,33 +163,42 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
     const ValueLoss value = ClippedValueLoss(
         {values, gather(&Experience::old_values), gather(&Experience::returns), input.weights},
         settings_.critic().value_clip());
-    sums_[kValue] += value.loss.item<float>();
-    sums_[kValueClipped] += static_cast<float>(value.clipped);
+    Add(kValue, value.loss);
+    Add(kValueClipped, value.clipped);
     loss = loss + value.loss * settings_.critic().vf_coef();
   }
   return loss;
 }
 
+void PpoLoss::Add(Sum sum, const at::Tensor& value) {
+  if (value.defined()) sums_.select(0, sum).add_(value.detach());
+}
+
 absl::Status PpoLoss::Metrics(Parallel& parallel, std::map<std::string, double>* out) {
-  if (parallel.world() > 1) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(sums_)));
-  const double tokens = std::max(1.0f, sums_[kTokens]), batches = std::max(1.0, minibatches_);
-  (*out)["actor/pg_loss"] = sums_[kPolicy] / batches;
-  (*out)["actor/pg_clipfrac"] = sums_[kClipped] / tokens;
-  (*out)["actor/ratio_clampfrac"] = sums_[kClamped] / tokens;
-  (*out)["actor/ppo_kl"] = sums_[kKl] / tokens;
+  std::vector<float> sums(kSums);
+  if (sums_.defined()) {
+    const at::Tensor host = sums_.to(at::kCPU);
+    std::copy_n(host.const_data_ptr<float>(), sums.size(), sums.begin());
+  }
+  if (parallel.world() > 1) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(sums)));
+  const double tokens = std::max(1.0f, sums[kTokens]), batches = std::max(1.0, minibatches_);
+  (*out)["actor/pg_loss"] = sums[kPolicy] / batches;
+  (*out)["actor/pg_clipfrac"] = sums[kClipped] / tokens;
+  (*out)["actor/ratio_clampfrac"] = sums[kClamped] / tokens;
+  (*out)["actor/ppo_kl"] = sums[kKl] / tokens;
   if (settings_.clip().ratio_c() > 0) {
-    (*out)["actor/pg_clipfrac_lower"] = sums_[kClippedLower] / tokens;
+    (*out)["actor/pg_clipfrac_lower"] = sums[kClippedLower] / tokens;
   }
   if (settings_.clip().importance_cap() > 0) {
-    (*out)["actor/importance_weight"] = sums_[kImportance] / tokens;
+    (*out)["actor/importance_weight"] = sums[kImportance] / tokens;
   }
   if (kl_coef_ > 0 && settings_.kl().place() == PpoSettings::Kl::LOSS) {
-    (*out)["actor/kl_loss"] = sums_[kKlLoss] / batches;
-    (*out)["actor/kl_clampfrac"] = sums_[kKlClamped] / tokens;
+    (*out)["actor/kl_loss"] = sums[kKlLoss] / batches;
+    (*out)["actor/kl_clampfrac"] = sums[kKlClamped] / tokens;
   }
   if (critic_ != nullptr) {
-    (*out)["critic/vf_loss"] = sums_[kValue] / batches;
-    (*out)["critic/vf_clipfrac"] = sums_[kValueClipped] / tokens;
+    (*out)["critic/vf_loss"] = sums[kValue] / batches;
+    (*out)["critic/vf_clipfrac"] = sums[kValueClipped] / tokens;
   }
   return absl::OkStatus();
 }

@@ -75,12 +75,15 @@ class PpoLoss : public SequenceLoss {
     kSums
   };
 
+  void Add(Sum sum, const at::Tensor& value);  // an undefined value is none
+
   const PpoSettings& settings_;
   const double kl_coef_;
   Critic* const critic_;
   std::vector<const Experience*> batch_;
   std::vector<float> weights_;  // of a token of each sequence
-  std::vector<float> sums_ = std::vector<float>(kSums);
+  // [kSums] fp32 on the device of the model, where the sums of a step add up; undefined at first.
+  at::Tensor sums_;
   double minibatches_ = 0;
 };
 

@@ -12,7 +12,7 @@ ValueLoss ClippedValueLoss(const ValueLossInput& input, double clip) {
   if (clip > 0) {
     const at::Tensor moved = at::clamp(input.values - input.old_values, -clip, clip);
     const at::Tensor clipped = (input.old_values + moved - input.returns).square();
-    out.clipped = clipped.gt(losses).sum().item<double>();
+    out.clipped = clipped.gt(losses).sum();
     losses = at::maximum(losses, clipped);
   }
   out.loss = (losses * input.weights).sum() * 0.5;

@@ -15,7 +15,7 @@ struct ValueLossInput {
 
 struct ValueLoss {
   at::Tensor loss;     // scalar; the losses of the parts of a batch add up to the batch's loss
-  double clipped = 0;  // tokens where the clipped error was the larger one
+  at::Tensor clipped;  // scalar: tokens where the clipped error was the larger; undefined: no clip
 };
 
 // The clipped value loss of trlX, TRL and verl, with v the value, R the return, w the weight:

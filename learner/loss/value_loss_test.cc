@@ -21,7 +21,7 @@ TEST(ValueLossTest, IsHalfTheWeightedSquaredError) {
   const ValueLossInput input = Input({1, 3}, {0, 0}, {2, 1});
   const ValueLoss loss = ClippedValueLoss(input, 0);
   EXPECT_FLOAT_EQ(loss.loss.item<float>(), 0.5f * 0.5f * (1 + 4));
-  EXPECT_EQ(loss.clipped, 0);
+  EXPECT_FALSE(loss.clipped.defined());
   loss.loss.backward();
   EXPECT_FLOAT_EQ(input.values.grad()[0].item<float>(), 0.5f * (1 - 2));
   EXPECT_FLOAT_EQ(input.values.grad()[1].item<float>(), 0.5f * (3 - 1));
@@ -32,7 +32,7 @@ TEST(ValueLossTest, AMoveBeyondTheClipRangeTeachesNothingMore) {
   const ValueLossInput input = Input({1, 1}, {0, 0}, {2, 0.25f});
   const ValueLoss loss = ClippedValueLoss(input, 0.2);
   EXPECT_FLOAT_EQ(loss.loss.item<float>(), 0.25f * (1.8f * 1.8f + 0.75f * 0.75f));
-  EXPECT_EQ(loss.clipped, 1);
+  EXPECT_EQ(loss.clipped.item<double>(), 1);
   loss.loss.backward();
   EXPECT_EQ(input.values.grad()[0].item<float>(), 0);
   EXPECT_FLOAT_EQ(input.values.grad()[1].item<float>(), 0.5f * 0.75f);
@@ -41,7 +41,7 @@ TEST(ValueLossTest, AMoveBeyondTheClipRangeTeachesNothingMore) {
 TEST(ValueLossTest, TheClipRangeIsTheSameOnBothSidesAndAMoveWithinItIsNotClipped) {
   const ValueLoss loss = ClippedValueLoss(Input({-1, 0.1f}, {0, 0}, {-2, 1}), 0.2);
   EXPECT_NEAR(loss.loss.item<float>(), 0.25 * (1.8 * 1.8 + 0.9 * 0.9), 1e-6);
-  EXPECT_EQ(loss.clipped, 1);
+  EXPECT_EQ(loss.clipped.item<double>(), 1);
 }
 
 }  // namespace

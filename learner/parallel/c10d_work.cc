@@ -1,6 +1,7 @@
 #include "learner/parallel/c10d_work.h"
 
 #include <algorithm>
+#include <exception>
 
 #include "common/model/torch_status.h"
 #include "learner/report/learner_metrics.h"
@@ -32,7 +33,10 @@ absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const std::stop_t
     if (WaitForStop(stop, pause)) return absl::CancelledError("stopped");
     pause = std::min(pause * 2, absl::Milliseconds(5));
   }
-  work->wait();  // throws the error, if it ended with one
+  // NCCL's wait() does not throw: it only orders streams, and its isCompleted() is true of a
+  // collective that has failed.
+  if (const std::exception_ptr error = work->exception()) std::rethrow_exception(error);
+  work->wait();
   return absl::OkStatus();
 }
 

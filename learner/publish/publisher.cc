@@ -1,5 +1,7 @@
 #include "learner/publish/publisher.h"
 
+#include <iterator>
+#include <set>
 #include <utility>
 
 #include "absl/time/time.h"
@@ -62,14 +64,20 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
                                 [&](grpc::ClientContext* context) {
                                   return stub_->PublishWeights(context, request, &reply);
                                 }));
-  served_.insert(version);
+  const WeightManifest& manifest = request.manifest();
+  served_[version] = manifest.has_base_version() ? manifest.base_version() : version;
   // After the coordinator has the new version, so that an actor which was told of the one before
   // can still fetch it.
-  while (served_.size() - served_.count(0) > 2) {
-    auto oldest = served_.upper_bound(0);
-    server_->Drop(*oldest);
-    served_.erase(oldest);
+  std::set<uint64_t> kept = {0};
+  for (auto it = served_.rbegin(); it != served_.rend() && std::distance(served_.rbegin(), it) < 2;
+       ++it) {
+    kept.insert({it->first, it->second});
   }
+  std::erase_if(served_, [&](const auto& served) {
+    if (kept.contains(served.first)) return false;
+    server_->Drop(served.first);
+    return true;
+  });
   return absl::OkStatus();
 }
 

@@ -3,8 +3,8 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 
 #include "absl/status/statusor.h"
@@ -49,7 +49,8 @@ class Publisher {
   DigestKind digests() const { return digests_; }
 
   // Publishes `weights` as `version`; then stops serving all but the newest two, which actors may
-  // still fetch, and version 0, from which every run can start again. Waits for the coordinator as
+  // still fetch, those that these are adapters over, and version 0, from which every run can start
+  // again. Waits for the coordinator as
   // long as it is unreachable; CANCELLED when stopped.
   absl::Status Publish(uint64_t version, Weights weights);
 
@@ -65,8 +66,8 @@ class Publisher {
   const uint64_t term_;
   const std::stop_token stop_;
   const OnOutage on_outage_;
-  std::set<uint64_t> served_;  // versions
-  Registry::Handle refresh_;   // counts the bytes that the server has sent
+  std::map<uint64_t, uint64_t> served_;  // versions, each with its base or, if whole, itself
+  Registry::Handle refresh_;             // counts the bytes that the server has sent
 };
 
 }  // namespace reckon

@@ -79,6 +79,28 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
   EXPECT_THAT(fetched, ElementsAre(0, 3, 4));
 }
 
+TEST(PublisherTest, ServesWhatItsAdaptersAreOver) {
+  ManifestCoordinator coordinator(0);
+  const auto stub = coordinator.NewStub();
+  auto publisher =
+      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  for (uint64_t version = 0; version < 8; ++version) {
+    // Whole are 0, 1 and 2; then adapters over 2.
+    ASSERT_TRUE((*publisher)
+                    ->Publish(version, version < 3 ? MakeTinyModel(version + 1)
+                                                   : MakeTinyAdapters(2, version))
+                    .ok());
+  }
+  std::vector<uint64_t> fetched;
+  for (const WeightManifest& manifest : coordinator.manifests()) {
+    if (FetchWeights(manifest, Security::PlainText(), std::stop_token()).ok()) {
+      fetched.push_back(manifest.version());
+    }
+  }
+  EXPECT_THAT(fetched, ElementsAre(0, 2, 6, 7));
+}
+
 TEST(PublisherTest, AnOlderTermIsAnErrorAtOnce) {
   ManifestCoordinator coordinator(1, grpc::StatusCode::ABORTED);
   const auto stub = coordinator.NewStub();

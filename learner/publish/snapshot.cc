@@ -61,31 +61,59 @@ void PackRange(const std::vector<Placed>& placed, bool bf16, uint64_t begin, uin
   }
 }
 
+// Gives the tensors of a manifest, whose names and shapes are set, their type and places.
+absl::Status LayOutAs(Dtype compute, WeightManifest* manifest) {
+  for (TensorEntry& tensor : *manifest->mutable_tensors()) {
+    tensor.set_dtype(compute == Dtype::kBf16 ? "BF16" : "F32");
+  }
+  return LayOut(manifest);
+}
+
+// Packs the parameters of a manifest that is laid out.
+absl::Status Fill(const NamedTensors& parameters, const SnapshotOptions& options,
+                  VersionBuffers* buffers, Weights* out) {
+  WeightManifest& manifest = out->manifest;
+  ASSIGN_OR_RETURN(const std::vector<Placed> placed,
+                   Place(manifest, BytesOf(options.compute), parameters));
+  ASSIGN_OR_RETURN(out->bytes, buffers->Take(manifest.total_bytes()));
+  BeginDigests(options.digests, &manifest);
+  ParallelFor(static_cast<int64_t>(Chunks(manifest)), [&](int64_t chunk) {
+    const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
+    PackRange(placed, options.compute == Dtype::kBf16, begin,
+              begin + ChunkSize(manifest, static_cast<uint64_t>(chunk)), out->bytes->data());
+    // While the chunk is in the cache.
+    SetDigest(static_cast<uint64_t>(chunk), out->bytes->bytes(), &manifest);
+  });
+  out->bytes->EndFill();
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& parameters,
                                      const SnapshotOptions& options, VersionBuffers* buffers) {
   const bool bf16 = options.compute == Dtype::kBf16;
   Weights out = {base.manifest, nullptr, base.side_files};
-  WeightManifest& manifest = out.manifest;
-  for (TensorEntry& tensor : *manifest.mutable_tensors()) tensor.set_dtype(bf16 ? "BF16" : "F32");
-  RETURN_IF_ERROR(LayOut(&manifest));
+  RETURN_IF_ERROR(LayOutAs(options.compute, &out.manifest));
   RETURN_IF_ERROR(SetTrainedFacts({.dtype = bf16 ? "bfloat16" : "float32",
                                    .end_ids = options.end_ids,
                                    .end_token = options.end_token},
-                                  &manifest, &out.side_files));
-  ASSIGN_OR_RETURN(const std::vector<Placed> placed,
-                   Place(manifest, BytesOf(options.compute), parameters));
-  ASSIGN_OR_RETURN(out.bytes, buffers->Take(manifest.total_bytes()));
-  BeginDigests(options.digests, &manifest);
-  ParallelFor(static_cast<int64_t>(Chunks(manifest)), [&](int64_t chunk) {
-    const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
-    PackRange(placed, bf16, begin, begin + ChunkSize(manifest, static_cast<uint64_t>(chunk)),
-              out.bytes->data());
-    // While the chunk is in the cache.
-    SetDigest(static_cast<uint64_t>(chunk), out.bytes->bytes(), &manifest);
-  });
-  out.bytes->EndFill();
+                                  &out.manifest, &out.side_files));
+  RETURN_IF_ERROR(Fill(parameters, options, buffers, &out));
+  return out;
+}
+
+absl::StatusOr<Weights> TakeAdapters(uint64_t base_version, const NamedTensors& adapters,
+                                     const SnapshotOptions& options, VersionBuffers* buffers) {
+  Weights out;
+  out.manifest.set_base_version(base_version);
+  for (const auto& [name, values] : adapters) {
+    TensorEntry& entry = *out.manifest.add_tensors();
+    entry.set_name(name);
+    entry.mutable_shape()->Assign(values.sizes().begin(), values.sizes().end());
+  }
+  RETURN_IF_ERROR(LayOutAs(options.compute, &out.manifest));
+  RETURN_IF_ERROR(Fill(adapters, options, buffers, &out));
   return out;
 }
 

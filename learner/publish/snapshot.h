@@ -32,6 +32,10 @@ struct SnapshotOptions {
 absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& parameters,
                                      const SnapshotOptions& options, VersionBuffers* buffers);
 
+// The same for the ScaledAdapters of a model over this version: they alone, without texts.
+absl::StatusOr<Weights> TakeAdapters(uint64_t base_version, const NamedTensors& adapters,
+                                     const SnapshotOptions& options, VersionBuffers* buffers);
+
 }  // namespace reckon
 
 #endif  // RECKON_LEARNER_PUBLISH_SNAPSHOT_H_

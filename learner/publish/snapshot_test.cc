@@ -110,6 +110,29 @@ TEST_F(SnapshotTest, Bf16IsTheNearestAndTiesGoToTheEvenOne) {
   }
 }
 
+TEST_F(SnapshotTest, AdaptersAreRoundedInTheirOrderAndSayWhatTheyAreOver) {
+  model_->AddAdapters(3, 12, 1);
+  const NamedTensors adapters = model_->ScaledAdapters();
+  for (const auto& [name, parameter] : model_->Parameters()) parameter.detach().fill_(1 / 3.0);
+  options_.compute = Dtype::kBf16;
+  const auto taken = TakeAdapters(7, model_->ScaledAdapters(), options_, &buffers_);
+  ASSERT_TRUE(taken.ok()) << taken.status();
+  EXPECT_TRUE(CheckManifest(taken->manifest).ok());
+  EXPECT_TRUE(CheckChunks(taken->manifest, taken->bytes->bytes()).ok());
+  EXPECT_EQ(taken->manifest.base_version(), 7u);
+  ASSERT_EQ(taken->manifest.tensors_size(), static_cast<int>(adapters.size()));
+  for (int i = 0; i < taken->manifest.tensors_size(); ++i) {
+    const TensorEntry& tensor = taken->manifest.tensors(i);
+    EXPECT_EQ(tensor.name(), adapters[i].first);
+    EXPECT_EQ(tensor.dtype(), "BF16");
+    // The scale, 12 / 3, is in B.
+    const float wanted = (i % 2 == 0 ? 1.0f : 4.0f) / 3.0f;
+    uint16_t got;
+    std::memcpy(&got, taken->bytes->bytes().data() + tensor.offset(), sizeof(got));
+    EXPECT_EQ(got, ToBf16(wanted)) << tensor.name();
+  }
+}
+
 TEST_F(SnapshotTest, RefusesParametersThatLackATensor) {
   NamedTensors parameters = model_->Parameters();
   const std::string lacking = parameters.back().first;

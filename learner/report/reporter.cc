@@ -2,19 +2,35 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
+#include "common/telemetry/figures.h"
 #include "common/telemetry/metrics_file.h"
 #include "learner/report/learner_metrics.h"
 
 namespace reckon {
+namespace {
+
+// Steps are shown by who looks a few times a second.
+constexpr int kStepLines = 256, kTrend = 32;
+
+// Keeps the newest `most` of a repeated field.
+template <typename Field>
+void KeepNewest(int most, Field* field) {
+  if (field->size() > most) field->erase(field->begin(), field->end() - most);
+}
+
+}  // namespace
 
 Reporter::Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics, int64_t step,
                    std::vector<std::string> lines)
     : run_dir_(std::move(run_dir)), metrics_(std::move(metrics)), step_(step), begin_(absl::Now()) {
   absl::MutexLock lock(&mu_);
   progress_.mutable_lines()->Assign(lines.begin(), lines.end());
+  progress_.set_step(static_cast<uint32_t>(step));
   phase_begin_ = begin_;
   shown_ = absl::InfinitePast();
 }
@@ -39,6 +55,7 @@ absl::StatusOr<std::unique_ptr<Reporter>> Reporter::Create(const std::string& ru
 
 void Reporter::BeginPhase(const std::string& phase, double total, const std::string& unit) {
   absl::MutexLock lock(&mu_);
+  EndPhase();
   progress_.set_phase(phase);
   progress_.set_done(0);
   progress_.set_total(total);
@@ -69,8 +86,32 @@ void Reporter::AddLine(const std::string& line) {
   Show(true);
 }
 
+void Reporter::AddStep(const std::string& line, const std::string& figure, double value) {
+  absl::MutexLock lock(&mu_);
+  progress_.set_figure(figure);
+  progress_.add_trend(value);
+  KeepNewest(kTrend, progress_.mutable_trend());
+  Progress::StepLine& step = *progress_.add_step_lines();
+  step.set_text(line);
+  step.set_after(progress_.lines_size());
+  KeepNewest(kStepLines, progress_.mutable_step_lines());
+}
+
+void Reporter::EndPhase() {
+  if (progress_.figure().empty()) return;
+  progress_.add_lines(
+      absl::StrCat(progress_.phase(), ": ", FormatCount(progress_.done()), "/",
+                   FormatCount(progress_.total()), " ", progress_.unit(), "  ", progress_.figure(),
+                   absl::StrFormat(" %.4g", *progress_.trend().rbegin()), "  ",
+                   FormatCount(progress_.tokens_per_s()), " tok/s  in ",
+                   FormatSeconds(absl::ToDoubleSeconds(absl::Now() - phase_begin_))));
+  progress_.clear_figure();
+  progress_.clear_trend();
+}
+
 void Reporter::Finish() {
   absl::MutexLock lock(&mu_);
+  EndPhase();
   progress_.set_phase("finished");
   progress_.set_done(progress_.total());
   progress_.set_finished(true);
@@ -92,6 +133,8 @@ absl::Status Reporter::Write(const std::map<std::string, double>& values) {
     LearnerMetrics::Process().ShowLine(step_, all);
   }
   ++step_;
+  absl::MutexLock lock(&mu_);
+  progress_.set_step(static_cast<uint32_t>(step_));
   return absl::OkStatus();
 }
 
@@ -103,7 +146,7 @@ std::vector<std::string> Reporter::lines() const {
 void Reporter::Show(bool at_once) {
   if (run_dir_.empty()) return;
   const absl::Time time = absl::Now();
-  if (!at_once && time - shown_ < absl::Milliseconds(300)) return;
+  if (!at_once && time - shown_ < absl::Milliseconds(50)) return;
   shown_ = time;
   progress_.set_elapsed_s(absl::ToDoubleSeconds(time - phase_begin_));
   const absl::Status written = WriteProgress(run_dir_, progress_);

@@ -30,14 +30,17 @@ class Reporter {
   static absl::StatusOr<std::unique_ptr<Reporter>> Create(const std::string& run_dir, int64_t step,
                                                           std::vector<std::string> lines);
 
-  // Starts a bar from 0 to `total`.
+  // Starts a bar from 0 to `total`. The phase before it, if it had steps, leaves a line with its
+  // last figure and its time.
   void BeginPhase(const std::string& phase, double total, const std::string& unit);
-  // Moves the bar. Written to progress.json at most every 300 ms.
+  // Moves the bar. Written to progress.json at most every 50 ms.
   void Update(double done, double tokens_per_s);
   // What the run cannot go further without; empty: nothing. Shown at once.
   void SetWaitingFor(const std::string& what);
-  // Adds a summary line that stays above the bar.
+  // Adds the line of a result, which is shown again when the run is resumed.
   void AddLine(const std::string& line);
+  // What a step of the phase says: a line, and the figure that the phase is about.
+  void AddStep(const std::string& line, const std::string& figure, double value);
   // Marks the run as finished: `reckon train` ends.
   void Finish();
 
@@ -54,7 +57,8 @@ class Reporter {
  private:
   Reporter(std::string run_dir, std::unique_ptr<MetricsWriter> metrics, int64_t step,
            std::vector<std::string> lines);
-  // Writes progress.json: at once, or when the last time is 300 ms ago.
+  void EndPhase() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
+  // Writes progress.json: at once, or when the last time is 50 ms ago.
   void Show(bool at_once) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_);
 
   const std::string run_dir_;                     // empty: silent

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/telemetry/metrics_file.h"
@@ -64,7 +65,7 @@ TEST_F(ReporterTest, APhaseStartsAtZeroAndAFastUpdateWaitsForTheNextWrite) {
   reporter->BeginPhase("one", 4, "samples");
   reporter->Update(3, 100);
   const double done = Shown().done();
-  if (absl::Now() - begin < absl::Milliseconds(300)) {  // else the disk is slow
+  if (absl::Now() - begin < absl::Milliseconds(50)) {  // else the disk is slow
     EXPECT_EQ(done, 0);
   }
   reporter->AddLine("summary");  // written at once, with the update
@@ -84,6 +85,33 @@ TEST_F(ReporterTest, LinesFollowThoseOfTheEarlierAttempt) {
   reporter->AddLine("later");
   EXPECT_THAT(reporter->lines(), ElementsAre("earlier", "later"));
   EXPECT_THAT(Shown().lines(), ElementsAre("earlier", "later"));
+}
+
+TEST_F(ReporterTest, APhaseWithStepsLeavesALineWithItsFigure) {
+  const auto reporter = Open();
+  reporter->BeginPhase("sft_1: train", 2, "steps");
+  reporter->AddStep("step 1", "loss", 2.5);
+  reporter->AddStep("step 2", "loss", 1.25);
+  reporter->Update(2, 100);
+  reporter->BeginPhase("evaluate", 4, "samples");  // written at once
+  EXPECT_THAT(reporter->lines(),
+              ElementsAre("sft_1: train: 2/2 steps  loss 1.25  100 tok/s  in 0:00"));
+  EXPECT_EQ(Shown().figure(), "");
+  ASSERT_EQ(Shown().step_lines_size(), 2);
+  EXPECT_EQ(Shown().step_lines(1).text(), "step 2");
+  EXPECT_EQ(Shown().step_lines(1).after(), 0u);
+  reporter->Finish();
+  EXPECT_EQ(reporter->lines().size(), 1u) << "the evaluation has no steps";
+}
+
+TEST_F(ReporterTest, StepsAreKeptWithinABound) {
+  const auto reporter = Open();
+  reporter->BeginPhase("one", 4, "steps");
+  for (int i = 0; i < 1000; ++i) reporter->AddStep(absl::StrCat("step ", i), "loss", i);
+  reporter->AddLine("line");
+  EXPECT_LT(Shown().step_lines_size(), 300);
+  EXPECT_EQ(Shown().step_lines().rbegin()->text(), "step 999");
+  EXPECT_EQ(*Shown().trend().rbegin(), 999);
 }
 
 TEST_F(ReporterTest, AFinishedRunIsFullAndSaysSo) {

@@ -32,9 +32,7 @@ absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume) {
 absl::Status RestoreParameters(RunState& run, Parallel& parallel) {
   Checkpoint& checkpoint = *run.resume;
   if (checkpoint.cursor.has_adapted_version()) {
-    const uint64_t version = checkpoint.cursor.adapted_version();
-    RETURN_IF_ERROR(LoadVersion(run, parallel, version));
-    AttachAdapters(run, version);
+    RETURN_IF_ERROR(LoadForStage(run, parallel, checkpoint.cursor.adapted_version()));
   }
   size_t next = 0;
   bool same = true;
@@ -87,7 +85,7 @@ absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
         absl::StrCat("checkpoint ", run.resume->path,
                      " lacks the optimizer's moments; delete it to resume from an older one"));
   }
-  AdamMoments& to = update->moments();
+  AdamMoments& to = update->mutable_moments();
   to.steps = moments->steps;
   int64_t from = 0, at = 0;
   for (const TrainedTensor& trained : all) {
@@ -109,9 +107,13 @@ absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments) {
                          &LearnerMetrics::Process().checkpoint_seconds);
   RunState& run = ranks.run;
   LeaderContext* const leader = ranks.leader;
+  NamedTensors merged;  // of a version that was published as adapters
+  if (run.published_adapters && (run.model->sharded() || !leader->on_disk)) {
+    merged = WeightsForLeader(ranks);
+  }
   if (leader != nullptr) {
     RETURN_IF_ERROR(leader->membership.Check());
-    RETURN_IF_ERROR(KeepPublished(*leader));
+    RETURN_IF_ERROR(KeepPublished(*leader, merged));
     run.cursor.set_step(run.reporter->step());
     const std::vector<std::string> lines = run.reporter->lines();
     run.cursor.mutable_lines()->Assign(lines.begin(), lines.end());

@@ -1,5 +1,7 @@
 #include "learner/run/versions.h"
 
+#include <ATen/ops/empty.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <set>
@@ -7,6 +9,8 @@
 #include <utility>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
@@ -56,6 +60,54 @@ std::string AdapterBase(const std::string& version_folder) {
   return config.ok() ? std::filesystem::path(config->base).filename().string() : "";
 }
 
+// How a whole version is packed.
+SnapshotOptions WholeOptions(const LeaderContext& leader) {
+  SnapshotOptions options;
+  options.compute = leader.run.model->compute();
+  options.digests = leader.publisher.digests();
+  options.end_ids = leader.data.training->StopTokenIds();
+  const Tokenizer& tokenizer = *leader.data.tokenizer;
+  const uint32_t end = options.end_ids.front();
+  const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
+  if (tokenizer.TokenId(spelled) == end) options.end_token = spelled;
+  return options;
+}
+
+// Publishes what `pack` makes as the newest version, which is not on disk yet.
+absl::Status PublishPacked(LeaderContext& leader,
+                           absl::FunctionRef<absl::StatusOr<Weights>()> pack) {
+  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
+  const uint64_t version = leader.run.cursor.version();
+  const absl::Time begin = absl::Now();
+  leader.on_disk = false;
+  ASSIGN_OR_RETURN(Weights weights, pack());
+  const absl::Time packed = absl::Now();
+  const uint64_t bytes = weights.manifest.total_bytes();
+  RETURN_IF_ERROR(leader.publisher.Publish(version, std::move(weights)));
+  LOG(INFO) << "weights: version " << version << ", " << bytes / 1000000 << " MB, packed in "
+            << absl::ToDoubleSeconds(packed - begin) << " s, published in "
+            << absl::ToDoubleSeconds(absl::Now() - packed) << " s";
+  return absl::OkStatus();
+}
+
+// What ScaledAdapters of the model gave when the checkpoint that the run resumes from was saved.
+NamedTensors StoredAdapters(const RunState& run) {
+  const TrainingSettings& training = run.stage().training();
+  const auto rank = static_cast<int64_t>(training.lora_rank());
+  NamedTensors out;
+  for (const auto& [name, values] : run.resume->parameters) {
+    const bool is_b = absl::StrContains(name, ".lora_B.");
+    if (!is_b && !absl::StrContains(name, ".lora_A.")) continue;  // of a head beside the model
+    const auto elements = static_cast<int64_t>(values.size());
+    at::Tensor tensor = at::empty({elements}, at::kFloat);
+    std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<float>());
+    tensor = is_b ? tensor.view({elements / rank, rank}).mul_(training.lora_alpha() / rank)
+                  : tensor.view({rank, elements / rank});
+    out.emplace_back(name, tensor);
+  }
+  return out;
+}
+
 }  // namespace
 
 absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uint64_t version) {
@@ -74,20 +126,23 @@ absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version) {
   return run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
 }
 
-void AttachAdapters(RunState& run, uint64_t version) {
+absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version) {
   const TrainingSettings& training = run.stage().training();
-  if (training.lora_rank() == 0) return;
-  run.model->AddAdapters(training.lora_rank(), training.lora_alpha(),
-                         StreamKey(run.config.seed(), "lora/" + RoundName(run)));
+  if (training.lora_rank() == 0) return LoadVersion(run, parallel, version);
+  ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, parallel, version));
+  RETURN_IF_ERROR(run.model->LoadUnderAdapters(
+      weights.manifest, weights.bytes->bytes(), training.lora_rank(), training.lora_alpha(),
+      StreamKey(run.config.seed(), "lora/" + RoundName(run))));
   run.cursor.set_adapted_version(version);
+  return absl::OkStatus();
 }
 
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
   // Adapters of the round before were merged into the version that was written; new ones are
   // attached to that.
-  if (run.model->adapted()) RETURN_IF_ERROR(LoadVersion(run, parallel, run.cursor.version()));
-  AttachAdapters(run, run.cursor.version());
-  return absl::OkStatus();
+  const bool adapts = run.stage().training().lora_rank() > 0;
+  if (!adapts && !run.model->adapted()) return absl::OkStatus();
+  return LoadForStage(run, parallel, run.cursor.version());
 }
 
 NamedTensors WeightsForLeader(const RankContext& ranks) {
@@ -95,38 +150,49 @@ NamedTensors WeightsForLeader(const RankContext& ranks) {
 }
 
 absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {
-  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().publish_seconds);
-  RunState& run = leader.run;
-  SnapshotOptions options;
-  options.compute = run.model->compute();
-  options.digests = leader.publisher.digests();
-  options.end_ids = leader.data.training->StopTokenIds();
-  const Tokenizer& tokenizer = *leader.data.tokenizer;
-  const uint32_t end = options.end_ids.front();
-  const std::string spelled = tokenizer.Decode({end}, /*skip_special=*/false);
-  if (tokenizer.TokenId(spelled) == end) options.end_token = spelled;
-  const absl::Time begin = absl::Now();
-  ASSIGN_OR_RETURN(leader.unwritten,
-                   TakeSnapshot(run.base, merged, options, &leader.publisher.buffers()));
-  const absl::Time packed = absl::Now();
-  RETURN_IF_ERROR(leader.publisher.Publish(run.cursor.version(), *leader.unwritten));
-  LOG(INFO) << "weights: version " << run.cursor.version() << " packed in "
-            << absl::ToDoubleSeconds(packed - begin) << " s, published in "
-            << absl::ToDoubleSeconds(absl::Now() - packed) << " s";
-  return absl::OkStatus();
+  return PublishPacked(leader, [&]() -> absl::StatusOr<Weights> {
+    ASSIGN_OR_RETURN(leader.unwritten, TakeSnapshot(leader.run.base, merged, WholeOptions(leader),
+                                                    &leader.publisher.buffers()));
+    return *leader.unwritten;
+  });
 }
 
-absl::Status PublishStored(LeaderContext& leader) {
+absl::Status PublishAdapters(LeaderContext& leader) {
+  leader.unwritten.reset();
+  return PublishPacked(leader, [&] {
+    const RunState& run = leader.run;
+    return TakeAdapters(run.cursor.adapted_version(), run.model->ScaledAdapters(),
+                        {.compute = run.model->compute(), .digests = leader.publisher.digests()},
+                        &leader.publisher.buffers());
+  });
+}
+
+absl::Status PublishStored(LeaderContext& leader, bool as_adapters) {
+  const Cursor& cursor = leader.run.cursor;
+  const auto publish_whole = [&](uint64_t version) -> absl::Status {
+    ASSIGN_OR_RETURN(Weights weights, OpenVersion(leader.run, *MakeSingle(), version));
+    return leader.publisher.Publish(version, std::move(weights));
+  };
+  if (!as_adapters) return publish_whole(cursor.version());
+  RETURN_IF_ERROR(publish_whole(cursor.adapted_version()));
   ASSIGN_OR_RETURN(Weights weights,
-                   OpenVersion(leader.run, *MakeSingle(), leader.run.cursor.version()));
-  return leader.publisher.Publish(leader.run.cursor.version(), std::move(weights));
+                   TakeAdapters(cursor.adapted_version(), StoredAdapters(leader.run),
+                                {.compute = ComputeType(leader.run.config),
+                                 .digests = leader.publisher.digests()},
+                                &leader.publisher.buffers()));
+  return leader.publisher.Publish(cursor.version(), std::move(weights));
 }
 
-absl::Status KeepPublished(LeaderContext& leader) {
-  if (!leader.unwritten.has_value()) return absl::OkStatus();
+absl::Status KeepPublished(LeaderContext& leader, const NamedTensors& merged) {
+  if (leader.on_disk) return absl::OkStatus();
   const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
   RunState& run = leader.run;
   RETURN_IF_ERROR(leader.membership.Check());
+  if (!leader.unwritten.has_value()) {
+    VersionBuffers buffer;
+    ASSIGN_OR_RETURN(leader.unwritten,
+                     TakeSnapshot(run.base, merged, WholeOptions(leader), &buffer));
+  }
   Weights& weights = *leader.unwritten;
   ASSIGN_OR_RETURN(const std::string base, AdaptedFolder(run));
   if (!base.empty()) {
@@ -137,6 +203,7 @@ absl::Status KeepPublished(LeaderContext& leader) {
   RETURN_IF_ERROR(WriteModelFolder(VersionFolder(run, run.cursor.version()), weights.manifest,
                                    weights.bytes->bytes(), weights.side_files));
   leader.unwritten.reset();
+  leader.on_disk = true;
   return absl::OkStatus();
 }
 

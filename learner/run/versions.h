@@ -11,10 +11,11 @@ namespace reckon {
 
 // The versions of the policy, from the model to the folder to the actors and back into the model.
 // Version 0 is the model folder that the run began with; version v > 0 is published from memory, in
-// the type that the learner computes in. Of the versions of a run, those that a checkpoint was
-// saved with are on disk as well, in <run_dir>/weights/<cursor.folders[v - 1]>: at the ends of
-// rounds and stages, where a version is evaluated, every checkpoint_interval between, and when a
-// run is stopped.
+// the type that the learner computes in: whole, or as the adapters over a version that actors have.
+// A folder holds whole weights, into which adapters are merged. Of the versions of a run, those
+// that a checkpoint was saved with are on disk as well, in <run_dir>/weights/<cursor.folders[v -
+// 1]>: at the ends of rounds and stages, where a version is evaluated, every checkpoint_interval
+// between, and when a run is stopped.
 
 // A version on every rank: the leader reads its folder and shares it; a collective. NOT_FOUND after
 // DropOldFolders deleted it, or when it was never written.
@@ -23,9 +24,9 @@ absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uin
 // Loads a version into the model, all of it trainable and without adapters. A collective.
 absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version);
 
-// Adds the stage's LoRA adapters to the model, which holds `version`; does nothing for a stage that
-// trains the weights themselves.
-void AttachAdapters(RunState& run, uint64_t version);
+// Loads a version into the model as the stage trains it: the same or, with LoRA, frozen under new
+// adapters of the stage. A collective.
+absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version);
 
 // Prepares the model to be trained from the newest version. A model that neither had nor gets
 // adapters keeps its fp32 parameters, which are more precise than the version that was published. A
@@ -40,15 +41,20 @@ NamedTensors WeightsForLeader(const RankContext& ranks);
 // on at once.
 absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged);
 
-// Publishes version cursor.version from its folder, when a learner starts.
-absl::Status PublishStored(LeaderContext& leader);
+// Publishes the model's adapters as version cursor.version, over cursor.adapted_version.
+absl::Status PublishAdapters(LeaderContext& leader);
+
+// Publishes version cursor.version from its folder, when a learner starts; or `as_adapters`, those
+// of the checkpoint, after the version that they are over.
+absl::Status PublishStored(LeaderContext& leader, bool as_adapters);
 
 // Writes the folder of the version that was published last, unless it is on disk: the bytes that
-// were published and, for PEFT, the model's adapters beside them in the subfolder adapter/, which
-// names the folder that they were trained over: the model, a version, or, for a run over an
-// adapter, the merged model, written once as weights/merged_base. Of SaveRun, before a checkpoint
-// refers to it, while the model still is that version. Not written when the term is over.
-absl::Status KeepPublished(LeaderContext& leader);
+// were published or, of adapters, `merged`, the model's weights with them, and, for PEFT, the
+// model's adapters beside them in the subfolder adapter/, which names the folder that they were
+// trained over: the model, a version, or, for a run over an adapter, the merged model, written once
+// as weights/merged_base. Of SaveRun, before a checkpoint refers to it, while the model still is
+// that version. Not written when the term is over.
+absl::Status KeepPublished(LeaderContext& leader, const NamedTensors& merged);
 
 // Reads the run's evaluations, sets leader.kept_versions, and with keep_evaluated: BEST makes
 // <run_dir>/best a link to the folder of the best version. After each evaluation, and when a run

@@ -4,6 +4,7 @@
 #include <optional>
 #include <utility>
 
+#include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
 #include "common/net/plan_watch.h"
 #include "learner/report/learner_metrics.h"
@@ -45,6 +46,7 @@ WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, 
   item.mutable_prompt_tokens()->Add(prompt.begin(), prompt.end());
   item.mutable_reference()->set_answer(problem.answer);
   item.mutable_reference()->set_solution(problem.solution);
+  item.mutable_reference()->set_columns(problem.columns);
   item.set_source(problem.source);
   return item;
 }

@@ -12,8 +12,10 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
+#include "common/telemetry/figures.h"
 #include "learner/data/selected_rollouts.h"
 #include "learner/report/learner_metrics.h"
+#include "learner/report/reward_metrics.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -26,6 +28,7 @@ struct RoundCounts {
   uint64_t samples = 0, tokens = 0, truncated = 0, accepted = 0, kept = 0, set_aside = 0;
   uint64_t prompts = 0, solved = 0;
   double reward = 0;
+  RewardMetrics rewards;
 };
 
 uint64_t SampledTokens(const Rollout& rollout) {
@@ -44,6 +47,7 @@ void SelectFromGroup(const std::vector<Rollout>& group, const SelectionRule& rul
     ++counts->samples;
     counts->tokens += SampledTokens(rollout);
     counts->reward += rollout.reward();
+    counts->rewards.Add(rollout);
     const bool truncated = rollout.finish() == FINISH_LENGTH;
     if (truncated) ++counts->truncated;
     if (rollout.reward() < rule.threshold || (truncated && !rule.keep_truncated)) continue;
@@ -61,24 +65,25 @@ void SelectFromGroup(const std::vector<Rollout>& group, const SelectionRule& rul
 absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
   const double samples = std::max<double>(1, c.samples), prompts = std::max<double>(1, c.prompts);
   run.reporter->AddLine(absl::StrFormat(
-      "%s: %d samples of %d prompts  accepted %.1f%%  distinct %d  prompts solved %.1f%%  "
-      "%.0f tokens each  %.0f tok/s",
-      RoundTitle(run), c.samples, c.prompts, 100 * c.accepted / samples, c.kept,
-      100 * c.solved / prompts, c.tokens / samples, c.tokens / seconds));
+      "%s: %d samples  accepted %.1f%%  distinct %d  solved %.1f%%  %.0f tok/s  in %s",
+      RoundTitle(run), c.samples, 100 * c.accepted / samples, c.kept, 100 * c.solved / prompts,
+      c.tokens / seconds, FormatSeconds(seconds)));
   run.reporter->CountSamples(double(c.samples), double(c.tokens));
-  return run.reporter->Write({{"num_samples", double(c.samples)},
-                              {"num_tokens", double(c.tokens)},
-                              {"reward", c.reward / samples},
-                              {"response_length/mean", c.tokens / samples},
-                              {"response_length/clip_ratio", c.truncated / samples},
-                              {"sample/accepted", double(c.accepted)},
-                              {"sample/accepted_ratio", c.accepted / samples},
-                              {"sample/distinct", double(c.kept)},
-                              {"sample/distinct_per_prompt", c.kept / prompts},
-                              {"sample/solved_ratio", c.solved / prompts},
-                              {"sample/set_aside", double(c.set_aside)},
-                              {"perf/throughput", c.tokens / seconds},
-                              {"timing_s/gen", seconds}});
+  std::map<std::string, double> values = c.rewards.Values();
+  values.merge(std::map<std::string, double>{{"num_samples", double(c.samples)},
+                                             {"num_tokens", double(c.tokens)},
+                                             {"reward", c.reward / samples},
+                                             {"response_length/mean", c.tokens / samples},
+                                             {"response_length/clip_ratio", c.truncated / samples},
+                                             {"sample/accepted", double(c.accepted)},
+                                             {"sample/accepted_ratio", c.accepted / samples},
+                                             {"sample/distinct", double(c.kept)},
+                                             {"sample/distinct_per_prompt", c.kept / prompts},
+                                             {"sample/solved_ratio", c.solved / prompts},
+                                             {"sample/set_aside", double(c.set_aside)},
+                                             {"perf/throughput", c.tokens / seconds},
+                                             {"timing_s/gen", seconds}});
+  return run.reporter->Write(values);
 }
 
 // The coordinator compares this text with that of the recorded selection, so a run that resumes

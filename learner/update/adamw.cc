@@ -5,6 +5,8 @@
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/norm.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
 
 #include <algorithm>
 #include <cmath>
@@ -27,11 +29,13 @@ struct Coefficients {
 };
 
 // `__restrict` lets the compiler vectorize: the four arrays never overlap. Each element is computed
-// from its own numbers alone, so blocks may run in any order on any thread.
-void StepBlock(const Coefficients& c, int64_t n, float* __restrict p, const float* __restrict g,
+// from its own numbers alone, so blocks may run in any order on any thread. The gradient is zeroed
+// while it is in the cache.
+void StepBlock(const Coefficients& c, int64_t n, float* __restrict p, float* __restrict g,
                float* __restrict m, float* __restrict v) {
   for (int64_t i = 0; i < n; ++i) {
     float gradient = g[i] * c.scale;
+    g[i] = 0;
     m[i] = c.beta1 * m[i] + (1 - c.beta1) * gradient;
     v[i] = c.beta2 * v[i] + (1 - c.beta2) * gradient * gradient;
     float denominator = std::sqrt(v[i]) * c.inverse_correction2 + c.epsilon;
@@ -47,10 +51,14 @@ at::Tensor HostView(std::vector<float>& values) {
 
 AdamW::AdamW(const TrainingSettings& training, Backend backend, std::vector<at::Tensor> parameters)
     : training_(training), backend_(backend), parameters_(std::move(parameters)) {
-  int64_t elements = 0;
-  for (const at::Tensor& parameter : parameters_) elements += parameter.numel();
-  moments_.first.resize(elements);
-  moments_.second.resize(elements);
+  for (const at::Tensor& parameter : parameters_) elements_ += parameter.numel();
+  if (backend_ == Backend::kCpuKernels) {
+    moments_.first.resize(elements_);
+    moments_.second.resize(elements_);
+  } else {
+    first_ = at::zeros({elements_}, at::TensorOptions(at::kFloat).device(DeviceOf(backend_)));
+    second_ = at::zeros_like(first_);
+  }
 }
 
 void AdamW::Step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
@@ -77,7 +85,7 @@ void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double l
   for (at::Tensor& parameter : parameters_) {
     const int64_t n = parameter.numel();
     float* p = parameter.data_ptr<float>();
-    const float* g = gradient.const_data_ptr<float>() + offset;
+    float* g = gradient.mutable_data_ptr<float>() + offset;
     float* m = moments_.first.data() + offset;
     float* v = moments_.second.data() + offset;
     ParallelFor((n + kBlock - 1) / kBlock, [&](int64_t block) {
@@ -89,17 +97,13 @@ void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double l
 }
 
 void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
-  // The moments stay on the device between optimizer steps. Two arrays as large as the model are
-  // copied there only after moments() gave a caller the host's, which it may have changed.
-  if (host_is_newest_) {
-    const c10::Device device = gradient.device();
-    first_ = HostView(moments_.first).to(device, at::kFloat, /*non_blocking=*/false, /*copy=*/true);
-    second_ = HostView(moments_.second).to(device, at::kFloat, false, true);
-    host_is_newest_ = false;
+  if (newest_ == Newest::kHost) {
+    first_.copy_(HostView(moments_.first));
+    second_.copy_(HostView(moments_.second));
   }
+  newest_ = Newest::kDevice;
   ++moments_.steps;
-  // In place, because a scaled copy would be one more array as large as the model. The gradient is
-  // zeroed before its next use.
+  // In place, because a scaled copy would be one more array as large as the model.
   const at::Tensor scaled = gradient.mul_(gradient_scale);
   std::vector<at::Tensor> parameters, gradients, first, second, steps;
   const at::Tensor step =
@@ -119,14 +123,23 @@ void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, doubl
   at::_fused_adamw_(parameters, gradients, first, second, /*max_exp_avg_sqs=*/{}, steps,
                     learning_rate, training_.beta1(), training_.beta2(), training_.weight_decay(),
                     training_.epsilon(), /*amsgrad=*/false, /*maximize=*/false);
+  gradient.zero_();
 }
 
-AdamMoments& AdamW::moments() {
-  if (!host_is_newest_) {
+const AdamMoments& AdamW::moments() {
+  if (backend_ != Backend::kCpuKernels && newest_ == Newest::kDevice) {
+    moments_.first.resize(elements_);
+    moments_.second.resize(elements_);
     HostView(moments_.first).copy_(first_);
     HostView(moments_.second).copy_(second_);
-    host_is_newest_ = true;
+    newest_ = Newest::kBoth;
   }
+  return moments_;
+}
+
+AdamMoments& AdamW::mutable_moments() {
+  moments();
+  newest_ = Newest::kHost;
   return moments_;
 }
 

@@ -31,12 +31,14 @@ class AdamW {
   // `parameters`: contiguous fp32, all on the device of `backend`. Changed in place by Step.
   AdamW(const TrainingSettings& training, Backend backend, std::vector<at::Tensor> parameters);
 
-  // One step. gradient [elements] fp32 on the same device, in the order of the parameters; LibTorch
-  // scales it in place.
+  // One step. gradient [elements] fp32 on the same device, in the order of the parameters; zeros
+  // afterwards, which costs no pass of its own.
   void Step(const at::Tensor& gradient, double gradient_scale, double learning_rate);
 
-  // In host memory. The next Step starts from what the caller leaves in it.
-  AdamMoments& moments();
+  // In host memory; until the next Step.
+  const AdamMoments& moments();
+  // The same, and the next Step starts from what the caller leaves in it.
+  AdamMoments& mutable_moments();
 
  private:
   void StepOnCpu(const at::Tensor& gradient, float gradient_scale, double learning_rate);
@@ -45,10 +47,12 @@ class AdamW {
   const TrainingSettings training_;
   const Backend backend_;
   std::vector<at::Tensor> parameters_;
+  int64_t elements_ = 0;
   AdamMoments moments_;
-  // LibTorch only: the moments on the device [elements], valid unless host_is_newest_.
+  // LibTorch only: the moments on the device [elements]. They stay there: the host has a copy only
+  // once a caller has asked for it.
   at::Tensor first_, second_;
-  bool host_is_newest_ = true;
+  enum class Newest { kDevice, kBoth, kHost } newest_ = Newest::kDevice;
 };
 
 // Euclidean norm of a gradient of all parameters, fp32 and contiguous. On the CPU in double

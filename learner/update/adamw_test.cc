@@ -1,6 +1,7 @@
 #include "learner/update/adamw.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
@@ -62,7 +63,9 @@ TEST(AdamWTest, AgreesWithTheTextbookLoop) {
   for (int t = 1; t <= 5; ++t) {
     const at::Tensor gradient = Random(total, 100 + t);
     double rate = 1e-3 / t;
-    adam.Step(gradient, 0.5, rate);
+    const at::Tensor given = gradient.clone();
+    adam.Step(given, 0.5, rate);
+    EXPECT_EQ(given.count_nonzero().item<int64_t>(), 0);
     for (int64_t i = 0; i < total; ++i) {
       double g = 0.5 * gradient.const_data_ptr<float>()[i];
       m[i] = 0.9 * m[i] + 0.1 * g;
@@ -85,7 +88,7 @@ TEST(AdamWTest, DoesNotDependOnTheNumberOfThreads) {
     std::vector<at::Tensor> parameters =
         Parameters(Random(300000, 1), {300000}, Backend::kCpuKernels);
     AdamW adam(Settings(), Backend::kCpuKernels, parameters);
-    for (int t = 0; t < 3; ++t) adam.Step(gradient, 1, 1e-3);
+    for (int t = 0; t < 3; ++t) adam.Step(gradient.clone(), 1, 1e-3);
     results[threads - 1] = Values(parameters);
     norms[threads - 1] = GlobalNorm(gradient);
   }
@@ -106,11 +109,15 @@ TEST_P(AdamWByTorchTest, StepsAsTheCpuKernelsAlsoFromMomentsThatWereChanged) {
   AdamW own(Settings(), Backend::kCpuKernels, wanted), adam(Settings(), GetParam(), parameters);
   for (int t = 1; t <= 6; ++t) {
     const at::Tensor gradient = Random(1704, 100 + t);
-    own.Step(gradient, 0.5, 1e-2 / t);
-    adam.Step(gradient.clone().to(DeviceOf(GetParam())), 0.5, 1e-2 / t);
+    own.Step(gradient.clone(), 0.5, 1e-2 / t);
+    const at::Tensor given = gradient.clone().to(DeviceOf(GetParam()));
+    adam.Step(given, 0.5, 1e-2 / t);
+    EXPECT_EQ(given.count_nonzero().item<int64_t>(), 0);
     if (t == 3) {
       EXPECT_EQ(adam.moments().steps, 3);
-      for (AdamMoments* moments : {&own.moments(), &adam.moments()}) {
+      // To read them changes nothing.
+      EXPECT_EQ(adam.moments().first.size(), 1704u);
+      for (AdamMoments* moments : {&own.mutable_moments(), &adam.mutable_moments()}) {
         for (float& m : moments->first) m *= 0.5f;
       }
     }

@@ -78,7 +78,8 @@ PolicyUpdate::~PolicyUpdate() {
   for (TrainedTensor& parameter : parameters_) parameter.values.mutable_grad().reset();
 }
 
-AdamMoments& PolicyUpdate::moments() { return adam_->moments(); }
+const AdamMoments& PolicyUpdate::moments() { return adam_->moments(); }
+AdamMoments& PolicyUpdate::mutable_moments() { return adam_->mutable_moments(); }
 
 absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequence* const> batch,
                                                 double learning_rate, SequenceLoss* loss_function) {
@@ -123,6 +124,7 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
   // From here on parameters change, so an error must not reach a caller who would save them.
   const absl::Status applied = CatchTorchErrors("optimizer step", [&] {
     adam_->Step(gradient_, scale, learning_rate);
+    gradient_is_zero_ = true;
     model_.Repack();
     return absl::OkStatus();
   });
@@ -167,13 +169,13 @@ absl::StatusOr<double> PolicyUpdate::NormOverRanks() {
 
 absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     absl::Span<const TrainingSequence* const> batch, SequenceLoss& loss_function) {
-  // At the beginning and not after a step: what an optimizer step that failed has left is dropped
-  // too.
-  gradient_.zero_();
+  // What an optimizer step that failed has left is dropped.
+  if (!std::exchange(gradient_is_zero_, false)) gradient_.zero_();
   model_.DropPending();
   loss_function.Begin(batch);
   c10::AutoGradMode with_gradients(true);
-  double loss = 0;
+  // On the device: a read of each micro-batch's loss would wait for it.
+  const at::Tensor loss = at::zeros({}, gradient_.options().dtype(at::kDouble));
   for (const std::vector<size_t>& bin :
        MicroBatchesWithLoss(batch, parallel_.rank(), parallel_.world(), micro_batch_tokens_,
                             /*alike=*/model_.sharded())) {
@@ -185,14 +187,14 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     // Frees the activations of this micro-batch before the next is packed: memory is that of one
     // micro-batch.
     sum.backward();
-    loss += sum.item<float>();
+    loss.add_(sum.detach());
     double tokens = 0;
     for (const TrainingSequence* sequence : sequences) {
       tokens += static_cast<double>(sequence->tokens.size());
     }
     LearnerMetrics::Process().trained_tokens.Increment(tokens);
   }
-  return loss;
+  return loss.item<double>();
 }
 
 }  // namespace reckon

@@ -79,7 +79,8 @@ class PolicyUpdate {
   absl::StatusOr<UpdateResult> Step(absl::Span<const TrainingSequence* const> batch,
                                     double learning_rate, SequenceLoss* loss = nullptr);
 
-  AdamMoments& moments();
+  const AdamMoments& moments();    // of the optimizer, in host memory, until the next Step
+  AdamMoments& mutable_moments();  // the next Step starts from what the caller leaves in them
 
  private:
   PolicyUpdate(Transformer* model, Parallel* parallel, const TrainingSettings& training,
@@ -97,7 +98,8 @@ class PolicyUpdate {
   const double max_grad_norm_;
   const int64_t micro_batch_tokens_;
   TrainedTensors parameters_;
-  at::Tensor gradient_;  // of all parameters, one after another
+  at::Tensor gradient_;  // of all parameters, one after another; zeros between two optimizer steps
+  bool gradient_is_zero_ = true;  // or an optimizer step has failed
   std::unique_ptr<AdamW> adam_;
 };
 

@@ -267,6 +267,23 @@ TEST(PolicyUpdateTest, AStepThatFailsChangesNeitherParametersNorMoments) {
   }
 }
 
+TEST(PolicyUpdateTest, NothingOfAStepThatFailedIsInTheNext) {
+  std::unique_ptr<Parallel> single = MakeSingle();
+  std::unique_ptr<Transformer> model = TinyTransformer();
+  auto update = PolicyUpdate::Create(model.get(), single.get(), Settings(), 256);
+  const std::vector<TrainingSequence> sequences = RandomSequences(2, 1);
+  FaultyLoss loss;
+  const auto step = [&] { return update->Step({&sequences[0], &sequences[1]}, 0, &loss); };
+  const auto first = step();
+  ASSERT_TRUE(first.ok()) << first.status();
+  loss.fault = FaultyLoss::kNan;
+  EXPECT_FALSE(step().ok());
+  loss.fault = FaultyLoss::kNone;
+  const auto second = step();
+  ASSERT_TRUE(second.ok()) << second.status();
+  EXPECT_DOUBLE_EQ(second->grad_norm, first->grad_norm);
+}
+
 TEST(PolicyUpdateTest, RefusesABatchThatTeachesNothing) {
   std::unique_ptr<Parallel> single = MakeSingle();
   std::unique_ptr<Transformer> model = TinyTransformer();

@@ -53,7 +53,7 @@ def main():
         (root / "data.jsonl").write_text(8 * (json.dumps({"question": "Why?", "answer": "#### 1"}) + "\n"))
         source = pathlib.Path(__file__).parents[2] / "common/task/prompt/prompt_format.cc"
         instruction = "".join(line.strip().strip(";").strip('"') for line in
-                              source.read_text().split("kInstruction =")[1].split(";\n")[0].splitlines())
+                              source.read_text().split("kNumberInstruction =")[1].split(";\n")[0].splitlines())
         for form, end, name in (("chat", 2, "<|im_end|>"), ("plain", 0, "<|endoftext|>")):
             before, _, _ = generated(base, form == "chat")
             output = root / form

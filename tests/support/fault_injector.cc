@@ -1,5 +1,6 @@
 #include "tests/support/fault_injector.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -114,9 +115,9 @@ std::map<FaultInjector::Key, Rollout> FaultInjector::received() const {
   return received_;
 }
 
-int FaultInjector::messages() const {
+int FaultInjector::largest_message() const {
   absl::MutexLock lock(&mu_);
-  return messages_;
+  return largest_message_;
 }
 
 int FaultInjector::copies(const Key& key) const {
@@ -140,7 +141,7 @@ void FaultInjector::Sent(const std::string& verb, const std::string& bytes) {
   SubmitRequest request;
   if (verb != "Submit" || !request.ParseFromString(bytes)) return;
   absl::MutexLock lock(&mu_);
-  ++messages_;
+  largest_message_ = std::max(largest_message_, request.rollouts_size());
   for (const SubmitRequest::LeasedRollout& leased : request.rollouts()) {
     Rollout rollout;
     if (!rollout.ParseFromString(leased.rollout())) continue;

@@ -60,8 +60,8 @@ class FaultInjector {
   std::map<Key, Rollout> received() const;
   // How often a rollout was sent.
   int copies(const Key& key) const;
-  // Messages with rollouts that arrived.
-  int messages() const;
+  // Rollouts of the largest message that was sent.
+  int largest_message() const;
 
  private:
   class Factory;
@@ -85,7 +85,7 @@ class FaultInjector {
   std::map<Key, Rollout> sent_ ABSL_GUARDED_BY(mu_);
   std::map<Key, Rollout> received_ ABSL_GUARDED_BY(mu_);
   std::map<Key, int> copies_ ABSL_GUARDED_BY(mu_);
-  int messages_ ABSL_GUARDED_BY(mu_) = 0;
+  int largest_message_ ABSL_GUARDED_BY(mu_) = 0;
 };
 
 }  // namespace reckon

@@ -50,6 +50,8 @@ std::string MetricRow(std::string name) {
   for (const char* prefix : {"verdict/", "val/greedy/", "val/samples/"}) {
     if (absl::StartsWith(name, prefix)) return absl::StrCat("| `", prefix, "<verdict>` |");
   }
+  if (absl::StartsWith(name, "reward/")) return "| `reward/<name>` |";
+  if (absl::StartsWith(name, "reward_failures/")) return "| `reward_failures/<failure>` |";
   const std::string pass = "val/pass@";
   if (absl::StartsWith(name, pass) && name != pass + "K") name = pass + "<k>";
   return absl::StrCat("| `", name, "` |");

@@ -23,7 +23,10 @@ ModelConfig TinyConfig();
 // Version and sources are not set.
 Weights MakeTinyModel(uint64_t seed = 1);
 
-// The same as a Hugging Face folder.
+// Adapters of rank 4, in fp32, over a version of that shape. Version and sources are not set.
+Weights MakeTinyAdapters(uint64_t base_version, uint64_t seed = 1);
+
+// The same model as a Hugging Face folder.
 absl::Status WriteTinyModel(const std::string& folder, uint64_t seed = 1);
 
 }  // namespace reckon

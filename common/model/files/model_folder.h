@@ -20,6 +20,11 @@ struct Weights {
   std::shared_ptr<WeightBytes> bytes;   // manifest.total_bytes of them
   SideFiles side_files = {};            // of the folder that it was read from; never sent
   std::vector<std::string> notes = {};  // what of that folder was left out or renamed, a line each
+  // Of adapters (manifest.base_version): the whole weights that they are over.
+  std::shared_ptr<const Weights> base = nullptr;
+
+  // The manifest with the model's config and tokenizer.
+  const WeightManifest& texts() const { return base != nullptr ? base->manifest : manifest; }
 };
 
 // A model folder as Hugging Face's transformers reads and writes it:

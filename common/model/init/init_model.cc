@@ -10,6 +10,7 @@
 #include "common/model/init/new_tokenizer.h"
 #include "common/model/init/random_model.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/reward/own_rewards.h"
 #include "common/text/tokenizer.h"
 
 namespace reckon {
@@ -41,7 +42,8 @@ std::string BaseModelFolder(const RunConfig& config, const std::string& run_dir)
 
 absl::StatusOr<WeightManifest> InitManifest(const RunConfig& config) {
   const InitSettings& init = config.stage(0).init();
-  ASSIGN_OR_RETURN(const std::vector<Problem> problems, LoadProblems(config.data(), Split::kTrain));
+  ASSIGN_OR_RETURN(const std::vector<Problem> problems,
+                   LoadProblems(config.data(), Split::kTrain, !OwnRewards(config).empty()));
   std::vector<std::string> texts;
   for (const Problem& problem : problems) {
     texts.push_back(problem.question);

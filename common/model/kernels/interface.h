@@ -2,6 +2,7 @@
 #define RECKON_COMMON_MODEL_KERNELS_INTERFACE_H_
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -12,12 +13,28 @@
 namespace reckon {
 
 // A low-rank adapter of a linear layer (Hu et al. 2021): its weight is W + scale * B A, with W
-// frozen. The sum is formed when the weight is packed. So a forward pass costs the same with and
-// without adapters, and an actor, which is sent the sum, computes the same bits as the learner.
+// frozen. A pass never forms the sum, on neither side: it computes x W^T + (x A^T) (scale * B)^T.
+// So a version is its adapters alone, and the weights under them are packed once.
 struct Adapter {
-  at::Tensor a;      // [rank, k] fp32 leaf
-  at::Tensor b;      // [n, rank] fp32 leaf
+  at::Tensor a;      // [rank, k], of the learner an fp32 leaf
+  at::Tensor b;      // [n, rank], the same
   double scale = 0;  // alpha / rank
+};
+
+// The adapters of a LinearWeight, one a part, as a pass reads them: rounded to the dtype, which is
+// how a version has them. Written by Ops::PackAdapters, which fills only what its own
+// implementation reads. R = ends.size() * rank.
+struct PackedAdapters {
+  std::vector<Adapter> parts;  // what a backward pass adds gradients to; empty unless trainable
+  std::vector<int64_t> ends;   // of the parts, in columns of the layer's output
+  int64_t rank = 0;   // of each part: that of A, and for the CPU kernels rounded up to even
+  PackedMatrix down;  // CPU kernels: A^T side by side, k x R
+  PackedMatrix up;    // CPU kernels: scale * B^T, R x n; zero where rows and columns are of
+                      // different parts
+  PackedMatrix down_backward;             // CPU kernels: A, R x k; only if trainable, as the next
+  std::vector<PackedMatrix> up_backward;  // CPU kernels: scale * B of a part, n_i x rank
+  at::Tensor torch_down;                  // LibTorch: A, [R, k]
+  std::vector<at::Tensor> torch_up;       // LibTorch: scale * B of a part, [n_i, rank]
 };
 
 // The weight of one or more linear layers that read the same input, side by side: W is [n, k] with
@@ -34,7 +51,8 @@ struct LinearWeight {
   // rows than n (ModelConfig::unused_rows), which get no gradient.
   std::vector<at::Tensor> parts;       // [n_i, k] fp32 leaves
   std::vector<at::Tensor> bias_parts;  // [n_i] fp32 leaves
-  std::vector<Adapter> adapters;       // one a part, trained in place of `parts`
+  // Trained in place of `parts`; null: there are none, or they are switched off.
+  std::shared_ptr<const PackedAdapters> adapters;
 };
 
 // A vector or table. Cheap to copy.
@@ -73,6 +91,11 @@ class Ops {
   // (bf16 or fp32), rounded to `dtype`. Keeps the memory of an earlier Pack if no graph holds it.
   virtual void Pack(const std::vector<at::Tensor>& parts, Dtype dtype, bool trainable,
                     LinearWeight* weight) const = 0;
+  // The weight [n, k] that was packed last, of its dtype. May share its memory.
+  virtual at::Tensor Unpack(const LinearWeight& weight) const = 0;
+  // Adapters of the same rank.
+  virtual std::shared_ptr<const PackedAdapters> PackAdapters(const std::vector<Adapter>& parts,
+                                                             Dtype dtype, bool trainable) const = 0;
   // weight [n, k] of any dtype -> weight + scale * B A in fp32, without a gradient.
   virtual at::Tensor MergeAdapter(const at::Tensor& weight, const Adapter& adapter) const = 0;
 
@@ -81,7 +104,7 @@ class Ops {
   // x [rows, n] fp32 -> [rows, n] of `dtype`: x / sqrt(mean(x^2) + eps) * weight.
   virtual at::Tensor RmsNorm(const at::Tensor& x, const TableWeight& weight, double eps,
                              Dtype dtype) const = 0;
-  // x [rows, k] -> x W^T + bias [rows, n], of x's dtype.
+  // x [rows, k] -> x W^T + bias [rows, n], of x's dtype. Here and below W has its adapters.
   virtual at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight) const = 0;
   // residual [rows, n] fp32 + x [rows, k] W^T + bias -> [rows, n] fp32.
   virtual at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,

@@ -15,6 +15,8 @@
 #include "common/base/printable.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "common/task/answer/boxed.h"
+#include "common/task/answer/math_answer.h"
 #include "common/task/builtin/builtin.h"
 #include "common/task/dataset/record_reader.h"
 #include "common/task/dataset/word_problem.h"
@@ -28,6 +30,7 @@ constexpr absl::string_view kBuiltin = "builtin";
 constexpr absl::string_view kTrainSetting = "data.train";
 constexpr absl::string_view kAnswerMark = "####";
 constexpr size_t kShownAnswers = 8;  // in a warning
+constexpr size_t kMaxColumnBytes = 256 << 10;
 
 absl::Status Bad(absl::string_view what) { return absl::InvalidArgumentError(what); }
 
@@ -59,6 +62,12 @@ absl::StatusOr<std::string> Text(const nlohmann::json& record, const std::string
 absl::Status ReadAnswerText(const std::string& text, Problem* problem) {
   const absl::string_view trimmed = absl::StripAsciiWhitespace(text);
   if (trimmed.empty()) return Bad("the answer is empty");
+  if (const auto boxed = FindBoxed(trimmed); boxed.has_value()) {
+    if (boxed->empty()) return Bad("the answer's \\boxed{} is empty");
+    problem->solution = std::string(trimmed);
+    problem->answer = std::string(*boxed);
+    return absl::OkStatus();
+  }
   const size_t mark = trimmed.rfind(kAnswerMark);
   if (mark == absl::string_view::npos) {
     problem->answer = std::string(trimmed);
@@ -102,6 +111,12 @@ absl::StatusOr<Problem> ReadByKeys(const DataSettings& data, const nlohmann::jso
   return problem;
 }
 
+// Whether equality with the answer can be decided.
+bool Decidable(const DataSettings& data, const std::string& answer) {
+  if (data.answers() == DataSettings::NUMBERS) return CanonicalNumber(answer).has_value();
+  return ReadMathAnswer(answer).kind != MathAnswer::kOpaque;
+}
+
 bool HasEquation(const nlohmann::json& record) { return IsSvamp(record) || IsMawps(record); }
 
 absl::StatusOr<Problem> ReadRecord(const DataSettings& data, const nlohmann::json& record) {
@@ -121,7 +136,17 @@ struct Source {
   absl::string_view setting;
   std::optional<bool> held_out;  // only these problems of the file
   uint64_t limit = std::numeric_limits<uint64_t>::max();
+  bool own_rewards = false;
 };
+
+// A work item holds them, and its size is bounded.
+absl::Status KeepColumns(const nlohmann::json& record, Problem* problem) {
+  problem->columns =
+      record.dump(-1, ' ', /*ensure_ascii=*/false, nlohmann::json::error_handler_t::replace);
+  if (problem->columns.size() <= kMaxColumnBytes) return absl::OkStatus();
+  return Bad(absl::StrCat("the record has ", problem->columns.size(),
+                          " bytes, of which a reward of your own can be told ", kMaxColumnBytes));
+}
 
 absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const Source& source) {
   const std::string& path = source.path;
@@ -133,12 +158,15 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
   const std::string file = std::filesystem::path(path).filename().string();
   const bool train = source.setting == kTrainSetting;
   std::vector<Problem> problems;
-  std::vector<std::string> left_out, no_number;
+  std::vector<std::string> left_out, undecided;
   bool any = false;
   while (problems.size() < source.limit) {
     ASSIGN_OR_RETURN(const std::optional<Record> record, (*reader)->Next());
     if (!record.has_value()) break;
     absl::StatusOr<Problem> problem = ReadRecord(data, record->fields);
+    if (problem.ok() && source.own_rewards) {
+      if (absl::Status kept = KeepColumns(record->fields, &*problem); !kept.ok()) problem = kept;
+    }
     if (!problem.ok()) {
       return Bad(absl::StrCat(path, ":", record->line, ": ", problem.status().message()));
     }
@@ -150,8 +178,8 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
       left_out.push_back(problem->source);
       continue;
     }
-    if (!CanonicalNumber(problem->answer).has_value()) {
-      no_number.push_back(
+    if (!source.own_rewards && !Decidable(data, problem->answer)) {
+      undecided.push_back(
           absl::StrCat(problem->source, " \"", Printable(problem->answer, 40), "\""));
     }
     problems.push_back(*std::move(problem));
@@ -170,18 +198,21 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
     return Bad(absl::StrCat("data.validation_fraction: ", data.validation_fraction(), " of ", path,
                             " leaves no problems for ", source.setting));
   }
-  if (no_number.size() == problems.size()) {
+  if (data.answers() == DataSettings::NUMBERS && undecided.size() == problems.size()) {
     return Bad(absl::StrCat(path, ":1: none of the ", problems.size(),
                             " answers is a number or ends in \"#### N\", so no completion could "
                             "ever be right (data.answer_key is \"",
-                            data.answer_key(), "\"); the first: ", no_number.front()));
+                            data.answer_key(), "\"; data.answers: BOXED takes others); the first: ",
+                            undecided.front()));
   }
-  if (!no_number.empty()) {
-    const size_t count = no_number.size();
-    no_number.resize(std::min(count, kShownAnswers));
+  if (!undecided.empty()) {
+    const size_t count = undecided.size();
+    undecided.resize(std::min(count, kShownAnswers));
     LOG(WARNING) << path << ": " << count << " of " << problems.size()
-                 << " answers are no number as a whole, so no completion is right there "
-                 << "(verdict reference_unparsable): " << absl::StrJoin(no_number, ", ")
+                 << (data.answers() == DataSettings::NUMBERS
+                         ? " answers are no number as a whole, so no completion is right there "
+                         : " answers cannot be compared, so only the same text is right there ")
+                 << "(verdict reference_unparsable): " << absl::StrJoin(undecided, ", ")
                  << (count > kShownAnswers ? ", ..." : "");
   }
   return problems;
@@ -189,7 +220,8 @@ absl::StatusOr<std::vector<Problem>> LoadFile(const DataSettings& data, const So
 
 }  // namespace
 
-absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split) {
+absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split,
+                                                  bool own_rewards) {
   const bool train = split == Split::kTrain;
   const bool hold_out = data.eval().empty() && data.validation_fraction() > 0;
   Source source{train ? data.train() : data.eval(), train ? kTrainSetting : "data.eval"};
@@ -202,6 +234,7 @@ absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Spli
         source.setting, " is not set; set it to a JSONL, JSON or CSV file or to builtin"));
   }
   if (hold_out) source.held_out = !train;
+  source.own_rewards = own_rewards;
   if (train && data.limit_train() > 0) source.limit = data.limit_train();
   if (source.path == kBuiltin) {
     const uint64_t count = train ? data.builtin().train_problems() : data.builtin().eval_problems();

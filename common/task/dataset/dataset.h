@@ -20,7 +20,11 @@ enum class Split { kTrain, kEval };
 // problems are added. limit_train counts the training problems that remain. Training problems whose
 // equation contradicts their answer are skipped with a warning; more than one in twenty is an
 // error.
-absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split);
+//
+// `own_rewards`: for rewards of the user's own (own_rewards.h). Problems keep all columns of their
+// records, and their answers need not be numbers.
+absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split,
+                                                  bool own_rewards = false);
 
 }  // namespace reckon
 

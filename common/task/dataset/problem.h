@@ -6,12 +6,14 @@
 namespace reckon {
 
 // One question with its reference. `answer` is the final answer alone ("18"); `solution` is the
-// worked solution that ends in "#### 18", empty where the data has none.
+// worked solution with it ("#### 18" or \boxed{18}), empty where the data has none.
 struct Problem {
   std::string question;
   std::string answer;
   std::string solution;
   std::string source;  // "train.jsonl:17" or "builtin:train:17"
+  // The whole record, a JSON object; empty unless it was asked for, and of generated problems.
+  std::string columns;
 };
 
 }  // namespace reckon

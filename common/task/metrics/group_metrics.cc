@@ -8,7 +8,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "common/base/log.h"
 #include "common/base/rng.h"
-#include "common/task/reward/number.h"
+#include "common/task/reward/exact_match.h"
 #include "common/task/reward/solution_steps.h"
 
 namespace reckon {
@@ -19,14 +19,15 @@ Verdict VerdictOf(const Rollout& sample) {
 }
 
 // Whether the answer with the most votes is correct. Sample i has weights[i] votes, or one.
-bool MajorityCorrect(const std::vector<Rollout>& samples, const std::vector<double>& weights) {
+bool MajorityCorrect(RewardSpec::Kind kind, const std::vector<Rollout>& samples,
+                     const std::vector<double>& weights) {
   absl::flat_hash_map<std::string, double> votes;
   double most = 0;
   bool correct = false;
   for (size_t i = 0; i < samples.size(); ++i) {
     const Verdict verdict = VerdictOf(samples[i]);
     if (verdict != CORRECT && verdict != WRONG) continue;
-    auto answer = CanonicalNumber(samples[i].rewards(0).extracted());
+    auto answer = CanonicalAnswer(kind, samples[i].rewards(0).extracted());
     if (!answer.has_value()) continue;
     const double count = votes[*std::move(answer)] += weights.empty() ? 1 : weights[i];
     // Strictly more, so that of equal counts the first one reached wins.
@@ -96,8 +97,8 @@ void GroupMetrics::AddGroup(const std::vector<Rollout>& samples,
     texts.insert(sample.completion());
     equations.insert(EquationKey(sample.completion()));
   }
-  groups_.push_back({MajorityCorrect(samples, {}), BestCorrect(samples, scores),
-                     MajorityCorrect(samples, scores), samples.size(), correct, texts.size(),
+  groups_.push_back({MajorityCorrect(kind_, samples, {}), BestCorrect(samples, scores),
+                     MajorityCorrect(kind_, samples, scores), samples.size(), correct, texts.size(),
                      equations.size()});
 }
 

@@ -21,6 +21,8 @@ namespace reckon {
 //   rerank@K  the sample that a reward model scores highest is correct.
 class GroupMetrics {
  public:
+  // `kind`: of the first reward, whose rule says which answers are equal.
+  explicit GroupMetrics(RewardSpec::Kind kind = RewardSpec::EXACT_MATCH_STRICT) : kind_(kind) {}
   // `samples`: all samples of one prompt in sample order. The verdict and the extracted answer are
   // those of the first reward; only correct samples need their completion. `scores`: a reward
   // model's probability for each sample, or empty.
@@ -64,6 +66,7 @@ class GroupMetrics {
   template <typename Value>
   std::vector<double> OfGroups(Value value) const;
 
+  RewardSpec::Kind kind_;
   std::vector<Group> groups_;
   std::map<Verdict, uint64_t> verdicts_;
   uint64_t overlong_ = 0;  // samples

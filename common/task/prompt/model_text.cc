@@ -13,6 +13,7 @@ absl::StatusOr<ModelText> LoadModelText(const WeightManifest& model, const DataS
                    Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));
   ASSIGN_OR_RETURN(text.ends, FindEndTokens(model, *text.tokenizer));
   text.system_prompt = settings.system_prompt();
+  text.answers = settings.answers();
   if (settings.format() != DataSettings::CHAT) return text;
   ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Create(model.tokenizer_config_json(),
                                                            settings.chat_template_kwargs()));
@@ -23,7 +24,7 @@ absl::StatusOr<ModelText> LoadModelText(const WeightManifest& model, const DataS
 absl::StatusOr<PromptFormatter> MakeFormatter(const ModelText& text, DataSettings::Format format,
                                               std::vector<Problem> examples) {
   return PromptFormatter::Create(format, text.tokenizer.get(), text.chat.get(), std::move(examples),
-                                 text.ends, text.system_prompt);
+                                 text.ends, text.system_prompt, text.answers);
 }
 
 std::vector<Problem> FirstExamples(const DataSettings& settings,

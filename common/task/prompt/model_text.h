@@ -24,9 +24,11 @@ struct ModelText {
   std::unique_ptr<const ChatTemplate> chat;  // null unless the format of the settings is CHAT
   EndTokens ends;                            // of the model's files
   std::string system_prompt;                 // of CHAT
+  DataSettings::Answers answers = DataSettings::NUMBERS;
 };
 
-// Reads the model's files by `settings`: format, chat_template_kwargs and system_prompt. Errors
+// Reads the model's files by `settings`: format, chat_template_kwargs, system_prompt and answers.
+// Errors
 // name the file and the field, or the setting.
 absl::StatusOr<ModelText> LoadModelText(const WeightManifest& model, const DataSettings& settings);
 

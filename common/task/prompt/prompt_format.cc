@@ -10,9 +10,12 @@
 namespace reckon {
 namespace {
 
-constexpr absl::string_view kInstruction =
+constexpr absl::string_view kNumberInstruction =
     "Solve the problem step by step, one step a line. Then write the final answer, a number alone, "
     "on a last line that starts with ####, like this: #### 42";
+// Of many published evaluations on MATH.
+constexpr absl::string_view kBoxedInstruction =
+    "Please reason step by step, and put your final answer within \\boxed{}.";
 
 std::string Ask(const Problem& problem) {
   return absl::StrCat("Question: ", problem.question, "\nAnswer:");
@@ -22,7 +25,8 @@ std::string Ask(const Problem& problem) {
 
 absl::StatusOr<PromptFormatter> PromptFormatter::Create(
     DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
-    std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt) {
+    std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt,
+    DataSettings::Answers answers) {
   if (format == DataSettings::CHAT && chat == nullptr) {
     return absl::FailedPreconditionError(
         "data.format CHAT needs a model with a chat template; use PLAIN or FEW_SHOT");
@@ -45,7 +49,8 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(
         "data.system_prompt is for data.format CHAT; remove it, or set CHAT");
   }
   PromptFormatter made(format, tokenizer, chat, std::move(examples), std::move(end_ids),
-                       std::move(system_prompt));
+                       std::move(system_prompt),
+                       answers == DataSettings::BOXED ? kBoxedInstruction : kNumberInstruction);
   made.lead_ = " ";
   if (format == DataSettings::CHAT) {
     absl::StatusOr<std::string> prompt = made.ChatPrompt("");
@@ -74,7 +79,7 @@ absl::Status PromptFormatter::Check(const std::vector<Problem>& problems) const 
 absl::StatusOr<std::string> PromptFormatter::ChatPrompt(absl::string_view question) const {
   std::vector<ChatMessage> messages;
   if (!system_prompt_.empty()) messages.push_back({"system", system_prompt_});
-  messages.push_back({"user", absl::StrCat(question, "\n\n", kInstruction)});
+  messages.push_back({"user", absl::StrCat(question, "\n\n", instruction_)});
   return chat_->Render(messages, /*add_generation_prompt=*/true);
 }
 
@@ -100,7 +105,7 @@ absl::StatusOr<std::vector<uint32_t>> PromptFormatter::TryPrompt(const Problem& 
   // The question spells a special token. Encode the template around a placeholder with its special
   // tokens, and the question between them as plain text. The template contains the question once.
   ASSIGN_OR_RETURN(const std::string around, ChatPrompt("@"));
-  const size_t head = around.find(absl::StrCat("@\n\n", kInstruction));
+  const size_t head = around.find(absl::StrCat("@\n\n", instruction_));
   if (head == std::string::npos) {
     return absl::InvalidArgumentError(
         "the question spells a special token, and the chat template changes the question, so it "

@@ -22,7 +22,8 @@ namespace reckon {
 //
 //   PLAIN     "Question: ...\nAnswer:", then " " and the solution (lm-evaluation-harness's layout)
 //   FEW_SHOT  worked examples in that layout, separated by blank lines, then the question
-//   CHAT      the model's own chat template around the question and an instruction
+//   CHAT      the model's own chat template around the question and an instruction, which says
+//             how the answer is given
 //
 // Prompt and completion are encoded separately, so no token spans both. The text of a problem is
 // never read as special tokens, even if it spells one. Immutable and thread-safe. Tokenizer and
@@ -36,7 +37,8 @@ class PromptFormatter {
   // template refuses such messages.
   static absl::StatusOr<PromptFormatter> Create(
       DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
-      std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt = "");
+      std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt = "",
+      DataSettings::Answers answers = DataSettings::NUMBERS);
 
   // Whether prompt and worked solution of each problem can be rendered and encoded. The functions
   // below need that. INVALID_ARGUMENT names the first problem that cannot.
@@ -56,13 +58,14 @@ class PromptFormatter {
  private:
   PromptFormatter(DataSettings::Format format, const Tokenizer* tokenizer, const ChatTemplate* chat,
                   std::vector<Problem> examples, std::vector<uint32_t> end_ids,
-                  std::string system_prompt)
+                  std::string system_prompt, absl::string_view instruction)
       : format_(format),
         tokenizer_(tokenizer),
         chat_(chat),
         examples_(std::move(examples)),
         end_ids_(std::move(end_ids)),
-        system_prompt_(std::move(system_prompt)) {}
+        system_prompt_(std::move(system_prompt)),
+        instruction_(instruction) {}
 
   absl::StatusOr<std::string> ChatPrompt(absl::string_view question) const;
   absl::StatusOr<std::string> TryPromptText(const Problem& problem) const;
@@ -75,6 +78,7 @@ class PromptFormatter {
   std::vector<Problem> examples_;
   std::vector<uint32_t> end_ids_;  // completions end with the first
   std::string system_prompt_;      // of CHAT; empty: none
+  absl::string_view instruction_;  // of CHAT, a constant
   std::string lead_;               // before a solution
 };
 

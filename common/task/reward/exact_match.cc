@@ -2,8 +2,12 @@
 
 #include <utility>
 
+#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
+#include "common/task/answer/boxed.h"
+#include "common/task/answer/math_answer.h"
 #include "common/task/reward/number.h"
 
 namespace reckon {
@@ -181,9 +185,38 @@ std::optional<FoundAnswer> FindFlexible(absl::string_view completion) {
   return Found(completion, *part);
 }
 
+namespace {
+
+RewardValue ScoreBoxed(absl::string_view completion, bool truncated,
+                       absl::string_view reference_answer) {
+  RewardValue value;
+  const std::optional<absl::string_view> found = FindBoxed(completion);
+  if (!found.has_value() || found->empty()) {
+    value.set_verdict(truncated ? TRUNCATED : UNPARSABLE);
+    return value;
+  }
+  value.set_extracted(std::string(*found));
+  const MathAnswer reference = ReadMathAnswer(reference_answer);
+  const std::optional<bool> same = SameAnswer(ReadMathAnswer(*found), reference);
+  if (same.has_value()) {
+    value.set_verdict(*same ? CORRECT : WRONG);
+    value.set_value(*same ? 1 : 0);
+  } else {
+    value.set_verdict(reference.kind == MathAnswer::kOpaque ? REFERENCE_UNPARSABLE : UNPARSABLE);
+  }
+  return value;
+}
+
+}  // namespace
+
 RewardValue ScoreAnswer(const RewardSpec& spec, absl::string_view completion, bool truncated,
                         absl::string_view reference_answer) {
   RewardValue value;
+  if (spec.kind() == RewardSpec::ANSWER_BOXED) {
+    value = ScoreBoxed(completion, truncated, reference_answer);
+    value.set_name(spec.name());
+    return value;
+  }
   value.set_name(spec.name());
   const std::optional<std::string> reference = CanonicalNumber(reference_answer);
   const std::optional<FoundAnswer> found = spec.kind() == RewardSpec::EXACT_MATCH_FLEXIBLE
@@ -205,6 +238,17 @@ RewardValue ScoreAnswer(const RewardSpec& spec, absl::string_view completion, bo
     value.set_verdict(WRONG);
   }
   return value;
+}
+
+std::optional<std::string> CanonicalAnswer(RewardSpec::Kind kind, absl::string_view extracted) {
+  if (kind == RewardSpec::PROCESS || kind == RewardSpec::SERVICE) {
+    const absl::string_view text = absl::StripAsciiWhitespace(extracted);
+    if (text.empty()) return std::nullopt;
+    return std::string(text);
+  }
+  if (kind != RewardSpec::ANSWER_BOXED) return CanonicalNumber(extracted);
+  const MathAnswer answer = ReadMathAnswer(extracted);
+  return absl::StrCat(static_cast<int>(answer.kind), " ", answer.form);
 }
 
 }  // namespace reckon

@@ -50,8 +50,16 @@ std::optional<FoundAnswer> FindFlexible(absl::string_view completion);
 // right by a part of a number: an expression (see FindStrict), and a number that the length limit
 // cut ("#### 1" of "#### 12"). In addition, other spellings of the same number are right ("18.0",
 // "018" or "36/2" for "18").
+//
+// With kind ANSWER_BOXED the answer is that of the last \boxed{} (FindBoxed), compared by
+// SameAnswer. An answer that cannot be compared is UNPARSABLE; a reference that cannot is
+// REFERENCE_UNPARSABLE, unless the answer is the same text.
 RewardValue ScoreAnswer(const RewardSpec& spec, absl::string_view completion, bool truncated,
                         absl::string_view reference_answer);
+
+// The answer that a reward of this kind extracted, in a form that is equal for equal answers: what
+// samples of one prompt vote with. nullopt: no answer.
+std::optional<std::string> CanonicalAnswer(RewardSpec::Kind kind, absl::string_view extracted);
 
 }  // namespace reckon
 

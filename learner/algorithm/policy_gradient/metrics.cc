@@ -34,13 +34,13 @@ absl::Status StepMetrics::Report(RunState& run, int64_t steps) {
   const double seconds = absl::ToDoubleSeconds(absl::Now() - begin_);
   values_["timing_s/step"] = seconds;
   values_["perf/throughput"] = Get("num_tokens") / seconds;
-  run.reporter->AddLine(absl::StrFormat(
-      "%s/%d: reward %.3f  kl %.4f  entropy %.3f  pg_loss %.4f  clipfrac %.3f  length %.0f  "
-      "truncated %.1f%%  staleness %.1f  mismatch_kl %.1e  %.0f tok/s",
-      RoundTitle(run), steps, Get("reward"), Get("actor/reward_kl_penalty"), Get("actor/entropy"),
-      Get("actor/pg_loss"), Get("actor/pg_clipfrac"), Get("response_length/mean"),
-      100 * Get("response_length/clip_ratio"), Get("staleness/mean"), Get("mismatch_kl"),
-      Get("perf/throughput")));
+  run.reporter->AddStep(
+      absl::StrFormat(
+          "%s/%d: reward %.3f  kl %.4f  entropy %.3f  length %.0f  cut %.1f%%  %.0f tok/s",
+          RoundTitle(run), steps, Get("reward"), Get("actor/reward_kl_penalty"),
+          Get("actor/entropy"), Get("response_length/mean"),
+          100 * Get("response_length/clip_ratio"), Get("perf/throughput")),
+      "reward", Get("reward"));
   run.reporter->Update(static_cast<double>(run.cursor.round() + 1), Get("perf/throughput"));
   run.reporter->CountSamples(Get("num_samples"), Get("num_tokens"));
   return run.reporter->Write(values_);

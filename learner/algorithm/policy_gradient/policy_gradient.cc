@@ -80,6 +80,7 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   RETURN_IF_ERROR(Score(ranks, &experiences));
   const TokenKl token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
   metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
+  metrics.Add(std::exchange(reward_metrics_, {}).Values());
   if (critic_ != nullptr) metrics.AddValues(experiences);
   if (HasReference()) {
     metrics["actor/reward_kl_penalty"] = token_kl.mean;
@@ -122,7 +123,7 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::Sample(RankContext& 
 }
 
 absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankContext& ranks) {
-  ASSIGN_OR_RETURN(const std::vector<Rollout> rollouts, NextRollouts(ranks));
+  ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, NextRollouts(ranks));
   const RewardList actor_rewards = ActorRewards(settings_.reward());
   const ModelConfig& model = ranks.run.model->config();
   Experiences batch;
@@ -136,7 +137,8 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankCont
                                                      model.num_tokens()));
     }
   }
-  RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), rollouts, &batch));
+  RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), &rollouts, &batch));
+  for (const Rollout& rollout : rollouts) reward_metrics_.Add(rollout);
   return batch;
 }
 

@@ -13,6 +13,7 @@
 #include "learner/algorithm/policy_gradient/metrics.h"
 #include "learner/experience/experience.h"
 #include "learner/experience/kl.h"
+#include "learner/report/reward_metrics.h"
 #include "learner/sampling/rollout_stream.h"
 #include "learner/update/critic.h"
 #include "learner/update/policy_update.h"
@@ -44,6 +45,7 @@ class PolicyGradient : public Algorithm {
   std::string round_word() const override { return "step"; }
   bool SavesAfter(int64_t round) const override { return EvaluatesAfter(round); }
   bool EvaluatesAfter(int64_t round) const override;
+  bool ContinuesAfter(int64_t round) const override { return round + 1 < rounds(); }
   absl::Status Check(const ModelConfig& model, const RunData& data) const override;
 
   absl::Status Begin(RankContext& ranks) override;
@@ -75,6 +77,7 @@ class PolicyGradient : public Algorithm {
   std::unique_ptr<Critic> critic_;          // with GAE
   std::unique_ptr<PolicyUpdate> update_;    // from the first Round on, for all of them
   std::optional<KlCoefficient> kl_;
+  RewardMetrics reward_metrics_;  // of the step's rollouts
   bool progress_shown_ = false;
   bool disagreement_told_ = false;
 };

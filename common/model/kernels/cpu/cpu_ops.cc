@@ -40,11 +40,17 @@ class CpuKernels : public Ops {
     PackLinear(parts, dtype, trainable, weight);
   }
 
+  at::Tensor Unpack(const LinearWeight& weight) const override { return UnpackLinear(weight); }
+
+  std::shared_ptr<const PackedAdapters> PackAdapters(const std::vector<Adapter>& parts, Dtype dtype,
+                                                     bool trainable) const override {
+    return PackLinearAdapters(parts, dtype, trainable);
+  }
+
   at::Tensor MergeAdapter(const at::Tensor& weight, const Adapter& adapter) const override {
     const at::Tensor a = adapter.a.detach(), b = adapter.b.detach().mul(adapter.scale);
     at::Tensor out = weight.detach().to(at::kFloat).clone();
-    // In fp32, as the sum is rounded to the dtype only when it is packed: a version that actors get
-    // is rounded once, from the same sum.
+    // In fp32: an exported version is rounded once, from this sum.
     Gemm(b.const_data_ptr(), b.size(0), b.size(1), PackedRows(a), out.mutable_data_ptr(),
          out.size(1), OutputMode::kAccumulateFp32);
     return out;
@@ -101,10 +107,11 @@ class CpuKernels : public Ops {
 
   at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight) const override {
     GradientRecorder recorder({x});
-    const at::Tensor out = LinearForward(x, weight);
+    const at::Tensor low = LowRank(x, weight);
+    const at::Tensor out = LinearForward(x, low, weight);
     if (!recorder.recording()) return out;
-    return recorder.Record(out, [x, weight](const at::Tensor& dy) -> Tensors {
-      return {LinearBackward(x, weight, dy.contiguous())};
+    return recorder.Record(out, [x, low, weight](const at::Tensor& dy) -> Tensors {
+      return {LinearBackward(x, low, weight, dy.contiguous())};
     });
   }
 
@@ -114,15 +121,14 @@ class CpuKernels : public Ops {
     // The backward of RmsNorm keeps the residual stream that it read, so it must not change while a
     // graph exists. Without one, adding in place saves a copy of the stream a layer.
     const at::Tensor out = recorder.recording() ? Copied(residual) : residual;
-    Gemm(x.const_data_ptr(), x.size(0), x.stride(0), weight.forward, out.mutable_data_ptr(),
-         out.size(1), OutputMode::kAccumulateFp32);
-    if (weight.bias.defined()) out.add_(weight.bias);
+    const at::Tensor low = LowRank(x, weight);
+    AddLinearForward(x, low, weight, out);
     if (!recorder.recording()) return out;
-    return recorder.Record(out, [x, weight](const at::Tensor& dy) -> Tensors {
+    return recorder.Record(out, [x, low, weight](const at::Tensor& dy) -> Tensors {
       const at::Tensor d = dy.contiguous();
       // The residual's gradient passes through unrounded; only the branch works in the model's
       // dtype.
-      return {d, LinearBackward(x, weight, Rounded(d, DtypeOf(x)))};
+      return {d, LinearBackward(x, low, weight, Rounded(d, DtypeOf(x)))};
     });
   }
 

@@ -25,6 +25,21 @@ void MultiplyPanel(const void* a, int64_t m, int64_t lda, const PackedMatrix& b,
   }
 }
 
+// c += rows first .. of the second product, in the columns of one panel of B.
+void AddProduct(const AddedProduct& added, int64_t first, int64_t m, int64_t panel, float* c,
+                int64_t ldc) {
+  const int64_t column = panel * kPanelColumns;
+  const int64_t last = std::min(column + kPanelColumns, added.b->n()) - 1;
+  const auto part_of = [&](int64_t j) {
+    return std::upper_bound(added.ends.begin(), added.ends.end(), j) - added.ends.begin();
+  };
+  const int64_t first_k = part_of(column) * added.rows;
+  const int64_t k = (part_of(last) + 1) * added.rows - first_k;
+  const int64_t at = (first * added.lda + first_k) * BytesOf(added.b->dtype());
+  MultiplyPanel(static_cast<const char*>(added.a) + at, m, added.lda, *added.b, panel, first_k, k,
+                c, ldc, /*accumulate=*/true);
+}
+
 }  // namespace
 
 void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_panel,
@@ -37,14 +52,15 @@ void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, in
 }
 
 void Gemm(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, void* c, int64_t ldc,
-          OutputMode mode) {
-  GemmRows(a, m, lda, b, 0, b.padded_k(), c, ldc, mode);
+          OutputMode mode, const AddedProduct& added) {
+  GemmRows(a, m, lda, b, 0, b.padded_k(), c, ldc, mode, added);
 }
 
 void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_k,
-              int64_t k, void* c, int64_t ldc, OutputMode mode) {
+              int64_t k, void* c, int64_t ldc, OutputMode mode, const AddedProduct& added) {
   CHECK(lda >= k && first_k + k <= b.padded_k());
   if (b.dtype() == Dtype::kBf16) CHECK(first_k % 2 == 0 && k % 2 == 0);
+  if (added.b != nullptr) CHECK(added.b->dtype() == b.dtype() && added.b->n() == b.n());
   const int64_t row_tasks = (m + kRowsPerTask - 1) / kRowsPerTask;
   // Tasks of one panel are neighbours, so threads that run at the same time read the same panel of
   // B.
@@ -57,6 +73,9 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
       MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k,
                     static_cast<float*>(c) + first * ldc + column, ldc,
                     mode == OutputMode::kAccumulateFp32);
+      if (added.b != nullptr) {
+        AddProduct(added, first, rows, panel, static_cast<float*>(c) + first * ldc + column, ldc);
+      }
       return;
     }
     // The kernels write 32 columns of fp32: rounding, and a last panel of fewer columns, go through
@@ -64,6 +83,7 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
     alignas(64) float tile[kRowsPerTask * kPanelColumns];
     MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k, tile, kPanelColumns,
                   /*accumulate=*/false);
+    if (added.b != nullptr) AddProduct(added, first, rows, panel, tile, kPanelColumns);
     for (int64_t i = 0; i < rows; ++i) {
       const float* from = tile + i * kPanelColumns;
       const int64_t at = (first + i) * ldc + column;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "absl/types/span.h"
 #include "common/model/kernels/cpu/packed_matrix.h"
 
 namespace reckon {
@@ -28,14 +29,27 @@ enum class OutputMode {
   kAccumulateFp32,  // C is fp32: C += A * B, each sum added to C once
 };
 
+// A second product, a [m, R] * b [R, n], of the dtype of the first: each of its sums, again over R
+// in increasing order, is added to that of the first before the result is rounded. For low-rank
+// adapters, whose b is block diagonal.
+struct AddedProduct {
+  const void* a = nullptr;
+  int64_t lda = 0;
+  const PackedMatrix* b = nullptr;  // null: there is no second product
+  // Columns below ends[p], and not below ends[p - 1], are zero but for rows p * rows and the `rows`
+  // - 1 after it. R = rows * ends.size(); for bf16 `rows` is even.
+  absl::Span<const int64_t> ends = {};
+  int64_t rows = 0;
+};
+
 // C [m, n] = A [m, k] * B. A has B's dtype and row stride lda >= b.padded_k(), with zeros in the
 // columns beyond k; the row stride of C is ldc. Uses the thread pool.
 void Gemm(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, void* c, int64_t ldc,
-          OutputMode mode);
+          OutputMode mode, const AddedProduct& added = {});
 
 // C [m, n] = A [m, k] * rows first_k .. first_k+k-1 of B. For bf16 first_k and k are even.
 void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_k,
-              int64_t k, void* c, int64_t ldc, OutputMode mode);
+              int64_t k, void* c, int64_t ldc, OutputMode mode, const AddedProduct& added = {});
 
 struct PanelOptions {
   int64_t rows = 0;         // of B that take part, from the first on; 0: all. Even for bf16

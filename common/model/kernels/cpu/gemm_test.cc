@@ -103,6 +103,63 @@ TEST_P(GemmTest, ARowDoesNotDependOnTheOtherRows) {
   }
 }
 
+// Of a block diagonal second operand, whose zeros are not read; its rows have the bits of any pass.
+TEST_P(GemmTest, ASecondProductIsAddedBeforeRounding) {
+  auto [k, n] = GetParam();
+  const int64_t m = 200, rank = 4;
+  const std::vector<int64_t> ends =
+      n > 2 ? std::vector<int64_t>{n / 3, n} : std::vector<int64_t>{n};
+  const auto ranks = static_cast<int64_t>(ends.size()) * rank;
+  auto a = Random(m * k, 11), w = Random(n * k, 12), low = Random(m * ranks, 13);
+  auto up = Random(n * ranks, 14);
+  for (int64_t j = 0; j < n; ++j) {
+    const int64_t part = j < ends[0] ? 0 : 1;
+    for (int64_t p = 0; p < ranks; ++p) {
+      if (p / rank != part) up[j * ranks + p] = 0;
+    }
+  }
+  PackedMatrix b, second;
+  b.Reset(Dtype::kFp32, k, n);
+  b.PackTransposed(w.data(), n, 0);
+  second.Reset(Dtype::kFp32, ranks, n);
+  second.PackTransposed(up.data(), n, 0);
+  const auto product = [&](int64_t first, int64_t rows, OutputMode mode, std::vector<float> c) {
+    Gemm(a.data() + first * k, rows, k, b, c.data(), n, mode,
+         {low.data() + first * ranks, ranks, &second, ends, rank});
+    return c;
+  };
+  const std::vector<float> sum = product(0, m, OutputMode::kFp32, std::vector<float>(m * n));
+  const std::vector<float> more =
+      product(0, m, OutputMode::kAccumulateFp32, std::vector<float>(m * n, 2.0f));
+  for (int64_t i = 0; i < m; ++i) {
+    for (int64_t j = 0; j < n; ++j) {
+      double wanted = 0;
+      for (int64_t p = 0; p < k; ++p) wanted += double{a[i * k + p]} * w[j * k + p];
+      for (int64_t p = 0; p < ranks; ++p) wanted += double{low[i * ranks + p]} * up[j * ranks + p];
+      ASSERT_NEAR(sum[i * n + j], wanted, 1e-4) << i << "," << j;
+      ASSERT_NEAR(more[i * n + j], wanted + 2, 1e-4) << i << "," << j;
+    }
+  }
+  const std::vector<float> part = product(190, 7, OutputMode::kFp32, std::vector<float>(7 * n));
+  EXPECT_TRUE(std::equal(part.begin(), part.end(), sum.begin() + 190 * n));
+}
+
+TEST_P(GemmTest, WhatIsPackedCanBeUnpacked) {
+  auto [k, n] = GetParam();
+  auto w = Random(n * k, 15), again = std::vector<float>(n * k);
+  PackedMatrix b;
+  b.Reset(Dtype::kFp32, k, n);
+  b.PackTransposed(w.data(), n, 0);
+  b.UnpackTransposed(again.data());
+  EXPECT_EQ(again, w);
+  std::vector<uint16_t> rounded(n * k), again16(n * k);
+  ToBf16(w.data(), n * k, rounded.data());
+  b.Reset(Dtype::kBf16, k, n);
+  b.PackTransposed(w.data(), n, 0);
+  b.UnpackTransposed(again16.data());
+  EXPECT_EQ(again16, rounded);
+}
+
 INSTANTIATE_TEST_SUITE_P(Shapes, GemmTest,
                          testing::Values(Shape{64, 96}, Shape{48, 33}, Shape{576, 192},
                                          Shape{2, 1}));

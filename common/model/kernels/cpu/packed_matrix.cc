@@ -127,6 +127,29 @@ void PackedMatrix::PackRowsFrom(const T* w, int64_t k, int64_t first_row, int64_
   });
 }
 
+template <typename T>
+void PackedMatrix::UnpackTransposedTo(T* w) const {
+  constexpr int64_t kPerUnit = sizeof(Unit) / sizeof(T);
+  ParallelFor(panels(), [&](int64_t index) {
+    const T* from = static_cast<const T*>(panel(index));
+    const int64_t first = index * kPanelColumns, columns = std::min(kPanelColumns, n_ - first);
+    for (int64_t j = 0; j < columns; ++j) {
+      for (int64_t row = 0; row < k_; ++row) {
+        w[(first + j) * k_ + row] =
+            from[(row / kPerUnit * kPanelColumns + j) * kPerUnit + row % kPerUnit];
+      }
+    }
+  });
+}
+
+void PackedMatrix::UnpackTransposed(void* w) const {
+  if (dtype_ == Dtype::kBf16) {
+    UnpackTransposedTo(static_cast<uint16_t*>(w));
+  } else {
+    UnpackTransposedTo(static_cast<float*>(w));
+  }
+}
+
 void PackedMatrix::PackTransposed(const float* w, int64_t n, int64_t first_column) {
   PackTransposedFrom(w, n, first_column);
 }

@@ -39,6 +39,9 @@ class PackedMatrix {
   void PackRows(const float* w, int64_t k, int64_t first_row, int64_t ld);
   void PackRows(const uint16_t* w, int64_t k, int64_t first_row, int64_t ld);
 
+  // The inverse of PackTransposed: w [n, k], row-major, of this dtype.
+  void UnpackTransposed(void* w) const;
+
   Dtype dtype() const { return dtype_; }
   int64_t k() const { return k_; }
   int64_t n() const { return n_; }
@@ -52,6 +55,8 @@ class PackedMatrix {
   void PackTransposedFrom(const T* w, int64_t n, int64_t first_column);
   template <typename T>
   void PackRowsFrom(const T* w, int64_t k, int64_t first_row, int64_t ld);
+  template <typename T>
+  void UnpackTransposedTo(T* w) const;
   int64_t panel_bytes() const { return padded_k() * kPanelColumns * BytesOf(dtype_); }
   char* MutablePanel(int64_t index) { return data_.get() + index * panel_bytes(); }
 

@@ -11,7 +11,7 @@
 namespace reckon {
 
 // KvPages as two tensors on a device. Attention runs by the CUDA kernel of
-// paged_attention_kernel.cu on a GPU, if it has the head size, and otherwise by LibTorch's
+// kernels/cuda/paged_attention.cu on a GPU, if it has the head size, and otherwise by LibTorch's
 // operations. One thread.
 class TorchKvPages : public KvPages {
  public:

@@ -47,31 +47,51 @@ void AddBiasGrads(const std::vector<at::Tensor>& parts, const at::Tensor& dy) {
   }
 }
 
-void AddAdapterGrads(const std::vector<Adapter>& adapters, const at::Tensor& x,
-                     const at::Tensor& dy) {
-  int64_t first = 0;
-  for (const Adapter& adapter : adapters) {
-    const at::Tensor part = dy.narrow(1, first, adapter.b.size(0));
-    const at::Tensor a = adapter.a.detach().mul(adapter.scale).to(x.scalar_type());
-    const at::Tensor b = adapter.b.detach().mul(adapter.scale).to(x.scalar_type());
-    GradOf(adapter.b).add_(Product(part.t(), at::mm(x, a.t())));
-    GradOf(adapter.a).add_(Product(at::mm(part, b).t(), x));
-    first += part.size(1);
+// The columns of x that belong to part `index` of a layer with adapters: of an output [rows, n].
+at::Tensor OutputPart(const at::Tensor& x, const PackedAdapters& adapters, size_t index) {
+  const int64_t first = index == 0 ? 0 : adapters.ends[index - 1];
+  return x.narrow(1, first, adapters.ends[index] - first);
+}
+
+// The same of low [rows, R].
+at::Tensor LowPart(const at::Tensor& low, const PackedAdapters& adapters, size_t index) {
+  return low.narrow(1, static_cast<int64_t>(index) * adapters.rank, adapters.rank);
+}
+
+// Adds to the gradients of the adapters, and what dx has of them to dx.
+void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const at::Tensor& low,
+                     const at::Tensor& dy, const at::Tensor& dx) {
+  at::Tensor d_low = at::empty(low.sizes(), low.options());
+  for (size_t i = 0; i < adapters.parts.size(); ++i) {
+    const Adapter& part = adapters.parts[i];
+    const at::Tensor dy_part = OutputPart(dy, adapters, i);
+    LowPart(d_low, adapters, i).copy_(at::mm(dy_part, adapters.torch_up[i]));
+    GradOf(part.b).add_(Product(dy_part.t(), LowPart(low, adapters, i).mul(part.scale)));
+    GradOf(part.a).add_(Product(LowPart(d_low, adapters, i).t(), x));
   }
+  dx.add_(at::mm(d_low, adapters.torch_down));
 }
 
 // x W^T + bias in fp32.
 at::Tensor LinearFp32(const at::Tensor& x, const LinearWeight& weight) {
   GradientRecorder recorder({x});
-  at::Tensor out = Product(x, weight.torch_weight.t());
+  at::Tensor out = Product(x, weight.torch_weight.t()), low;
+  if (const PackedAdapters* adapters = weight.adapters.get(); adapters != nullptr) {
+    low = at::mm(x, adapters->torch_down.t());
+    for (size_t i = 0; i < adapters->ends.size(); ++i) {
+      OutputPart(out, *adapters, i)
+          .add_(Product(LowPart(low, *adapters, i), adapters->torch_up[i].t()));
+    }
+  }
   if (weight.bias.defined()) out.add_(weight.bias);
   if (!recorder.recording()) return out;
-  return recorder.Record(out, [x, weight](const at::Tensor& d_out) -> Tensors {
+  return recorder.Record(out, [x, low, weight](const at::Tensor& d_out) -> Tensors {
     const at::Tensor dy = d_out.to(x.scalar_type());
     AddWeightGrads(weight.parts, x, dy);
-    AddAdapterGrads(weight.adapters, x, dy);
     AddBiasGrads(weight.bias_parts, dy);
-    return {at::mm(dy, weight.torch_weight)};
+    const at::Tensor dx = at::mm(dy, weight.torch_weight);
+    if (low.defined()) AddAdapterGrads(*weight.adapters, x, low, dy, dx);
+    return {dx};
   });
 }
 
@@ -144,6 +164,24 @@ class TorchOperations : public Ops {
     std::vector<at::Tensor> rounded;
     for (const at::Tensor& part : parts) rounded.push_back(part.detach().to(ScalarTypeOf(dtype)));
     weight->torch_weight = at::cat(rounded);
+  }
+
+  at::Tensor Unpack(const LinearWeight& weight) const override { return weight.torch_weight; }
+
+  std::shared_ptr<const PackedAdapters> PackAdapters(const std::vector<Adapter>& parts, Dtype dtype,
+                                                     bool trainable) const override {
+    auto out = std::make_shared<PackedAdapters>();
+    if (trainable) out->parts = parts;
+    out->rank = parts[0].a.size(0);
+    std::vector<at::Tensor> down;
+    for (const Adapter& part : parts) {
+      out->ends.push_back((out->ends.empty() ? 0 : out->ends.back()) + part.b.size(0));
+      down.push_back(part.a.detach().to(ScalarTypeOf(dtype)));
+      out->torch_up.push_back(
+          part.b.detach().to(at::kFloat).mul(part.scale).to(ScalarTypeOf(dtype)));
+    }
+    out->torch_down = at::cat(down);
+    return out;
   }
 
   at::Tensor MergeAdapter(const at::Tensor& weight, const Adapter& adapter) const override {

@@ -1,0 +1,52 @@
+#ifndef RECKON_COMMON_MODEL_KERNELS_CUDA_FUSED_OPS_H_
+#define RECKON_COMMON_MODEL_KERNELS_CUDA_FUSED_OPS_H_
+
+#include <cstdint>
+
+#include "ATen/core/Tensor.h"
+#include "common/model/kernels/dtype.h"
+#include "common/model/kernels/interface.h"
+
+namespace reckon {
+
+// The kernels of this folder for tensors: what several operations of Ops compute one after another,
+// by one kernel each, without gradients. They start on the current stream of the tensors' device
+// and do not wait, so a CUDA graph can record them. Throw what LibTorch throws. Only in builds with
+// RECKON_CUDA, and in tests on the CPU (tests/support/cuda_on_cpu).
+//
+// Shapes and numbers are those of the composition that each names; fused_ops_test.cc compares.
+
+// Of the rows of a pass over a cache of pages (kernels/torch/kv_pages.h); int32. A position below 0
+// is that of an idle row, which reads and writes nothing.
+struct DeviceRows {
+  at::Tensor pages_of;   // [rows, most pages]
+  at::Tensor positions;  // [rows]
+};
+
+// Ops::Embed of tokens [rows]; with sources [rows] defined, of drawn[source] where source >= 0.
+at::Tensor FusedEmbed(const at::Tensor& tokens, const at::Tensor& sources, const at::Tensor& drawn,
+                      const TableWeight& table);
+// x [rows, n] fp32 += delta [rows, n] fp32, if defined; returns Ops::RmsNorm of x.
+at::Tensor FusedAddRmsNorm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+                           double eps, Dtype dtype);
+// Ops::SwiGlu of gate_up [rows, 2n] fp32, rounded to the dtype first.
+at::Tensor FusedSiluProduct(const at::Tensor& gate_up, Dtype dtype);
+// Of qkv [rows, (heads + 2 kv_heads) * dim] fp32, rounded to the dtype of the cache: Ops::HeadNorm
+// with `query` and `key` [dim] and Ops::Rope with `table`, each if defined. Returns the queries
+// [rows, heads, dim]; writes keys and values to their slots: keys, values [slots, kv_heads, dim].
+at::Tensor FusedRopeToCache(const at::Tensor& qkv, const at::Tensor& query, const at::Tensor& key,
+                            double eps, const at::Tensor& table, const DeviceRows& rows,
+                            const at::Tensor& keys, const at::Tensor& values);
+// GatherAttention (kernels/torch/kv_pages.h), which reads keys and values in their slots; zeros for
+// an idle row. Head sizes: AttendsHeadsOf (paged_attention.h). q [rows, heads, dim].
+at::Tensor FusedPagedAttention(const at::Tensor& q, const at::Tensor& keys,
+                               const at::Tensor& values, const DeviceRows& rows);
+// Draws from logits [rows, vocab] fp32, `gaps` of each row minus infinity. draws: bytes [rows *
+// sizeof(DeviceDraw)]; the results go to drawn [rows * sizeof(DeviceToken)] and tokens [rows]
+// int32.
+void FusedDraw(const at::Tensor& logits, int64_t gaps, const at::Tensor& draws,
+               const at::Tensor& drawn, const at::Tensor& tokens);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_MODEL_KERNELS_CUDA_FUSED_OPS_H_

@@ -1,0 +1,285 @@
+#include "common/model/kernels/cuda/fused_ops.h"
+
+#include <ATen/TensorOperators.h>
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
+#include <ATen/ops/zeros_like.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+#include <ostream>
+#include <vector>
+
+#include "common/base/rng.h"
+#include "common/model/kernels/cuda/draw_tokens.h"
+#include "common/model/kernels/cuda/paged_attention.h"
+#include "common/model/kernels/torch/kv_pages.h"
+#include "common/model/kernels/torch/torch_ops.h"
+#include "common/model/sampler.h"
+#include "gtest/gtest.h"
+#include "tests/support/test_tensors.h"
+
+#ifdef RECKON_CUDA_ON_CPU
+#include "tests/support/cuda_on_cpu/grid.h"
+#define FusedOpsTest CpuFusedOpsTest
+#else
+#define FusedOpsTest GpuFusedOpsTest
+#endif
+
+// Compares every kernel with the same composed of LibTorch's operations: on a GPU, and with the
+// kernels compiled as C++ (tests/support/cuda_on_cpu) on the CPU.
+namespace reckon {
+namespace {
+
+at::Tensor RandomTensor(at::IntArrayRef sizes, uint64_t key) {
+  const CounterRng rng(key);
+  at::Tensor out = at::empty(sizes, at::kFloat);
+  for (int64_t i = 0; i < out.numel(); ++i) {
+    out.mutable_data_ptr<float>()[i] = static_cast<float>(rng.Uniform(i) - 0.5);
+  }
+  return out;
+}
+
+class FusedOpsTest : public testing::TestWithParam<Dtype> {
+ protected:
+#ifdef RECKON_CUDA_ON_CPU
+  static constexpr Backend kBackend = Backend::kTorchCpu;
+  // Another order of threads for each test.
+  void SetUp() override { SetGridSeed(testing::UnitTest::GetInstance()->random_seed() + 1); }
+#else
+  static constexpr Backend kBackend = Backend::kTorchCuda;
+  void SetUp() override {
+    if (const auto cuda = ChooseBackend("CUDA"); !cuda.ok()) {
+      GTEST_SKIP() << "needs a GPU: " << cuda.status().message();
+    }
+  }
+#endif
+  static at::ScalarType type() { return ScalarTypeOf(GetParam()); }
+  static at::Tensor OnDevice(const at::Tensor& x) { return x.to(DeviceOf(kBackend)); }
+  static at::Tensor Random(at::IntArrayRef sizes, uint64_t key) {
+    return OnDevice(RandomTensor(sizes, key));
+  }
+
+  static void ExpectClose(const at::Tensor& got, const at::Tensor& wanted, const char* what) {
+    ASSERT_EQ(got.sizes(), wanted.sizes()) << what;
+    ASSERT_EQ(got.scalar_type(), wanted.scalar_type()) << what;
+    const at::Tensor a = got.to(at::kCPU, at::kFloat), b = wanted.to(at::kCPU, at::kFloat);
+    const double largest = b.abs().max().item<double>();
+    ASSERT_GT(largest, 0) << what;
+    // One step of bf16 where the order of a sum decides how a number is rounded.
+    const double allowed = got.scalar_type() == at::kBFloat16 ? 1.0 / 128 : 1e-5;
+    EXPECT_LE((a - b).abs().max().item<double>() / largest, allowed) << what;
+  }
+  static void ExpectSame(const at::Tensor& got, const at::Tensor& wanted, const char* what) {
+    EXPECT_TRUE(got.to(at::kCPU).equal(wanted.to(at::kCPU))) << what;
+  }
+
+  // Pages of rows with the given positions, shuffled over a cache of `total` pages.
+  static DeviceRows MakeRows(const std::vector<int32_t>& positions, int64_t total, uint64_t key) {
+    int64_t most = 1;
+    for (int32_t p : positions) most = std::max<int64_t>(most, p / kPageTokens + 1);
+    std::vector<int32_t> free(total);
+    std::iota(free.begin(), free.end(), 0);
+    Shuffle(free, key);
+    // What is beyond a row's own pages must not be read: no page has this number.
+    at::Tensor pages_of =
+        at::full({static_cast<int64_t>(positions.size()), most}, 1 << 30, at::kInt);
+    for (size_t row = 0; row < positions.size(); ++row) {
+      for (int64_t p = 0; p * kPageTokens <= positions[row]; ++p) {
+        pages_of.mutable_data_ptr<int32_t>()[row * most + p] = free.back();
+        free.pop_back();
+      }
+    }
+    return {OnDevice(pages_of), OnDevice(Ints(positions))};
+  }
+};
+
+TEST_P(FusedOpsTest, AddRmsNormIsTheSumThenTheNorm) {
+  for (const int64_t n : {7, 256, 1000}) {
+    at::Tensor x = Random({5, n}, 1);
+    const at::Tensor delta = Random({5, n}, 2), weight = Random({n}, 3);
+    const at::Tensor sum = x + delta;
+    const auto norm = [&](const at::Tensor& of) {
+      return TorchOps().RmsNorm(of, {.values = weight}, 1e-5, GetParam());
+    };
+    ExpectClose(FusedAddRmsNorm(x, {}, weight, 1e-5, GetParam()), norm(x), "norm alone");
+    ExpectClose(FusedAddRmsNorm(x, delta, weight, 1e-5, GetParam()), norm(sum), "norm");
+    ExpectSame(x, sum, "sum");
+  }
+}
+
+TEST_P(FusedOpsTest, SiluProductIsSwiGlu) {
+  for (const int64_t n : {3, 1024, 1500}) {
+    const at::Tensor gate_up = Random({4, 2 * n}, 1) * 8;
+    ExpectClose(FusedSiluProduct(gate_up, GetParam()), TorchOps().SwiGlu(gate_up.to(type())),
+                "product");
+  }
+}
+
+TEST_P(FusedOpsTest, EmbedTakesGivenAndDrawnTokens) {
+  const TableWeight table = {.values = Random({50, 300}, 1).to(type())};
+  const at::Tensor tokens = OnDevice(Ints({7, 49, 0})), drawn = OnDevice(Ints({3, 44}));
+  ExpectSame(FusedEmbed(tokens, {}, {}, table), TorchOps().Embed(tokens, table), "given");
+  ExpectSame(FusedEmbed(tokens, OnDevice(Ints({-1, 1, 0})), drawn, table),
+             TorchOps().Embed(OnDevice(Ints({7, 44, 3})), table), "drawn");
+}
+
+TEST_P(FusedOpsTest, RopeToCacheIsHeadNormThenRopeThenTwoWrites) {
+  struct Case {
+    int64_t heads, kv_heads, dim;
+    bool norm, rope;
+  };
+  for (const Case& c : std::vector<Case>{{3, 1, 16, false, true},
+                                         {4, 2, 80, true, true},
+                                         {5, 5, 128, true, true},
+                                         {2, 1, 256, true, true},
+                                         {4, 2, 64, false, false}}) {
+    const DeviceRows rows = MakeRows({0, 63, 64, 130}, 7, 1);
+    const at::Tensor qkv = Random({4, (c.heads + 2 * c.kv_heads) * c.dim}, 2);
+    const at::Tensor query = Random({c.dim}, 3), key = Random({c.dim}, 4);
+    const at::Tensor table =
+        TorchOps().RopeTable(rows.positions, Random({c.dim / 2}, 5).abs(), 0.9);
+    at::Tensor keys = at::zeros({7 * kPageTokens, c.kv_heads, c.dim}, qkv.options().dtype(type()));
+    at::Tensor values = at::zeros_like(keys);
+
+    at::Tensor wanted = qkv.to(type());
+    if (c.norm) {
+      wanted = TorchOps().HeadNorm(wanted, {.values = query}, {.values = key}, c.heads, c.kv_heads,
+                                   c.dim, 1e-6);
+    }
+    if (c.rope) wanted = TorchOps().Rope(wanted, table, c.heads + c.kv_heads, c.dim);
+    wanted = wanted.view({4, -1, c.dim});
+
+    const at::Tensor got =
+        FusedRopeToCache(qkv, c.norm ? query : at::Tensor(), c.norm ? key : at::Tensor(), 1e-6,
+                         c.rope ? table : at::Tensor(), rows, keys, values);
+    ExpectClose(got, wanted.narrow(1, 0, c.heads), "queries");
+    const at::Tensor pages = rows.pages_of.to(at::kCPU), positions = rows.positions.to(at::kCPU);
+    std::vector<int32_t> slots;
+    for (int64_t row = 0; row < 4; ++row) {
+      const int32_t p = positions[row].item<int32_t>();
+      slots.push_back(pages[row][p / kPageTokens].item<int32_t>() * kPageTokens + p % kPageTokens);
+    }
+    const at::Tensor slot = OnDevice(Ints(slots)).to(at::kLong);
+    ExpectClose(keys.index_select(0, slot), wanted.narrow(1, c.heads, c.kv_heads), "keys");
+    ExpectSame(values.index_select(0, slot), wanted.narrow(1, c.heads + c.kv_heads, c.kv_heads),
+               "values");
+    // Nothing is written elsewhere.
+    keys.index_fill_(0, slot, 0);
+    values.index_fill_(0, slot, 0);
+    EXPECT_EQ(keys.abs().sum().item<double>() + values.abs().sum().item<double>(), 0);
+  }
+}
+
+TEST_P(FusedOpsTest, PagedAttentionIsTheGatheredOneWhateverTheHeads) {
+  struct Case {
+    int64_t heads, kv_heads, dim;
+  };
+  for (const Case& c : std::vector<Case>{{1, 1, 16},
+                                         {4, 4, 32},
+                                         {9, 3, 64},
+                                         {2, 1, 80},
+                                         {7, 1, 96},
+                                         {6, 2, 112},
+                                         {8, 2, 128},
+                                         {6, 2, 256}}) {
+    const DeviceRows rows = MakeRows({0, 14, 15, 16, 63, 64, 200}, 12, c.dim);
+    const at::Tensor qkv = (Random({7, c.heads + 3, c.dim}, 1) * 4).to(type());
+    const at::Tensor q = qkv.narrow(1, 0, c.heads);  // rows with gaps, as those of qkv
+    at::Tensor keys = (Random({12 * kPageTokens, c.kv_heads, c.dim}, 2) * 4).to(type());
+    const at::Tensor values = Random(keys.sizes(), 3).to(type());
+    const at::Tensor got = FusedPagedAttention(q, keys, values, rows);
+    DeviceRows known = rows;  // page 0 in place of those that do not exist
+    known.pages_of = rows.pages_of.masked_fill(rows.pages_of.ge(12), 0);
+    ExpectClose(got, GatherAttention(q, keys, values, known.pages_of, known.positions), "mixed");
+    // A row's bits do not depend on the others.
+    for (int64_t row : {0, 6}) {
+      ExpectSame(
+          FusedPagedAttention(q.narrow(0, row, 1), keys, values,
+                              {rows.pages_of.narrow(0, row, 1), rows.positions.narrow(0, row, 1)}),
+          got.narrow(0, row, 1), "one row");
+    }
+  }
+}
+
+TEST_P(FusedOpsTest, IdleRowsReadAndWriteNothing) {
+  const DeviceRows rows = {OnDevice(at::full({2, 1}, 1 << 30, at::kInt)), OnDevice(Ints({-1, -1}))};
+  const at::Tensor qkv = Random({2, 3 * 64}, 1);
+  const at::Tensor keys = at::full({kPageTokens, 1, 64}, std::nan(""), qkv.options().dtype(type()));
+  const at::Tensor queries = FusedRopeToCache(qkv, {}, {}, 1e-6, {}, rows, keys, keys);
+  EXPECT_TRUE(keys.isnan().all().item<bool>());
+  const at::Tensor mixed = FusedPagedAttention(queries, keys, keys, rows);
+  EXPECT_TRUE(mixed.eq(0).all().item<bool>());
+}
+
+// The kernel's results, of rows of logits [rows, vocab].
+std::vector<DeviceToken> Draw(const at::Tensor& logits, const std::vector<TokenDraw>& rows,
+                              int64_t gaps, c10::Device device) {
+  const int64_t n = rows.size();
+  at::Tensor draws = at::zeros({n * static_cast<int64_t>(sizeof(DeviceDraw))}, at::kByte);
+  for (int64_t i = 0; i < n; ++i) {
+    static_cast<DeviceDraw*>(draws.mutable_data_ptr())[i] = MakeDeviceDraw(rows[i]);
+  }
+  at::Tensor drawn = at::zeros({n * static_cast<int64_t>(sizeof(DeviceToken))},
+                               at::TensorOptions(at::kByte).device(device));
+  at::Tensor tokens = at::full({n}, -1, at::TensorOptions(at::kInt).device(device));
+  FusedDraw(logits.to(device), gaps, draws.to(device), drawn, tokens);
+  const at::Tensor host = drawn.to(at::kCPU), next = tokens.to(at::kCPU);
+  const auto* out = static_cast<const DeviceToken*>(host.const_data_ptr());
+  for (int64_t i = 0; i < n; ++i) EXPECT_EQ(next[i].item<int32_t>(), out[i].token);
+  return {out, out + n};
+}
+
+TEST_P(FusedOpsTest, DrawsWhatTheSamplerDraws) {
+  // A vocabulary below and above the number of threads, with ties and tokens that do not exist.
+  for (const int64_t vocab : {50, 700}) {
+    at::Tensor logits = RandomTensor({1, vocab}, 1) * 12;
+    logits = (logits * 8).round() / 8;
+    logits[0][3] = logits[0][40] = -std::numeric_limits<float>::infinity();
+    std::vector<TokenDraw> rows;
+    for (const double temperature : {1.0, 0.6}) {
+      for (const uint32_t top_k : {0, 5, 2000}) {
+        for (const double top_p : {1.0, 0.6, 1e-6}) {
+          for (int i = 0; i < 2; ++i) {
+            rows.push_back({temperature, top_k, top_p, (i + 0.37) / 2});
+          }
+        }
+      }
+    }
+    rows.push_back({.uniform = 0});
+    rows.push_back({.uniform = 1 - 0x1p-53});
+    rows.push_back({.temperature = 0});
+    rows.push_back({.temperature = 0.5, .forced = 7});
+    const int64_t n = rows.size();
+    const std::vector<DeviceToken> got =
+        Draw(logits.expand({n, vocab}).contiguous(), rows, 2, DeviceOf(kBackend));
+    const auto wanted = *DrawFromLogits(logits.expand({n, vocab}).contiguous(), {3, 40}, rows);
+    for (int64_t i = 0; i < n; ++i) {
+      EXPECT_EQ(got[i].faulty, 0);
+      EXPECT_EQ(got[i].token, static_cast<int32_t>(wanted[i].token))
+          << vocab << ": top_k " << rows[i].top_k << ", top_p " << rows[i].top_p << ", uniform "
+          << rows[i].uniform;
+      EXPECT_NEAR(got[i].logprob, wanted[i].logprob, 1e-5);
+    }
+  }
+}
+
+TEST_P(FusedOpsTest, DrawRefusesLogitsThatAreNotFinite) {
+  at::Tensor logits = at::zeros({4, 600}, at::kFloat);
+  logits[1][5] = std::nan("");
+  logits[2][599] = std::numeric_limits<float>::infinity();
+  logits[3][0] = -std::numeric_limits<float>::infinity();
+  const auto got = Draw(logits, std::vector<TokenDraw>(4), 0, DeviceOf(kBackend));
+  for (int i = 0; i < 4; ++i) EXPECT_EQ(got[i].faulty, i == 0 ? 0 : 1) << i;
+}
+
+std::string NameOf(const testing::TestParamInfo<Dtype>& info) {
+  return info.param == Dtype::kBf16 ? "bf16" : "fp32";
+}
+INSTANTIATE_TEST_SUITE_P(, FusedOpsTest, testing::Values(Dtype::kBf16, Dtype::kFp32), NameOf);
+
+}  // namespace
+}  // namespace reckon
