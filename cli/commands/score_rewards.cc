@@ -237,8 +237,13 @@ class RewardTrial {
       for (const auto& [name, count] : tally.verdicts) {
         verdicts.push_back(absl::StrCat(name, " ", count));
       }
-      std::cout << absl::StrFormat("  %-24s %9d %9.4f %9.4f  %s\n", plans_[i]->name(), tally.scored,
-                                   Mean(tally), Deviation(tally), absl::StrJoin(verdicts, ", "));
+      // Of no value there is no mean, and a failure must not look like a zero.
+      const auto figure = [&](double value) {
+        return tally.scored == 0 ? "-" : absl::StrFormat("%.4f", value);
+      };
+      std::cout << absl::StrFormat("  %-24s %9d %9s %9s  %s\n", plans_[i]->name(), tally.scored,
+                                   figure(Mean(tally)), figure(Deviation(tally)),
+                                   absl::StrJoin(verdicts, ", "));
     }
     for (size_t i = 0; i < plans_.size(); ++i) {
       const Tally& tally = tallies_[i];
@@ -259,10 +264,14 @@ class RewardTrial {
         {"answers", answers_.size()}, {"seconds", seconds_}, {"scored_per_second", Rate()}};
     for (size_t i = 0; i < plans_.size(); ++i) {
       const Tally& tally = tallies_[i];
+      const auto figure = [&](double value) -> nlohmann::json {
+        if (tally.scored == 0) return nullptr;
+        return value;
+      };
       json["rewards"][plans_[i]->name()] = {
-          {"scored", tally.scored},     {"not_scored", tally.not_scored},
-          {"mean", Mean(tally)},        {"std", Deviation(tally)},
-          {"verdicts", tally.verdicts}, {"failures", tally.failures}};
+          {"scored", tally.scored},      {"not_scored", tally.not_scored},
+          {"mean", figure(Mean(tally))}, {"std", figure(Deviation(tally))},
+          {"verdicts", tally.verdicts},  {"failures", tally.failures}};
     }
     std::cout << json.dump(2, ' ', false, nlohmann::ordered_json::error_handler_t::replace)
               << std::endl;
