@@ -1,56 +1,123 @@
 #include "common/model/kernels/torch/packed_attention.h"
 
+#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/cat.h>
+#include <ATen/ops/ones.h>
 #include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/tensor.h>
 
+#include <algorithm>
+#include <optional>
+#include <tuple>
 #include <utility>
+#include <vector>
 
 namespace reckon {
 namespace {
 
+// Segments of a pass as a kernel for sequences of any length reads them: query rows begins[s] ..
+// begins[s+1]-1 attend to key rows key_begins[s] .. key_begins[s+1]-1, of which the last
+// begins[s+1] - begins[s] are their own (causal). Those of a branch begin with its stem's rows.
+struct Spans {
+  std::vector<int64_t> begins = {0}, key_begins = {0};
+  int64_t most_queries = 0, most_keys = 0;
+  std::vector<int64_t> key_rows;  // the row of the pass that each key is of
+  bool in_order = true;           // key_rows is 0, 1, 2, ...: no segment is a branch
+};
+
+Spans SpansOf(const RowSegments& segments) {
+  Spans out;
+  for (int64_t s = 0; s < segments.size(); ++s) {
+    if (segments.Count(s) == 0) continue;
+    const auto add = [&](int64_t segment) {
+      for (int64_t i = 0; i < segments.Count(segment); ++i) {
+        out.key_rows.push_back(segments.starts[segment] + i);
+      }
+    };
+    if (segments.after[s] != RowSegments::kNoSegment) {
+      add(segments.after[s]);
+      out.in_order = false;
+    }
+    add(s);
+    out.begins.push_back(segments.starts[s + 1]);
+    out.key_begins.push_back(static_cast<int64_t>(out.key_rows.size()));
+    out.most_queries = std::max(out.most_queries, segments.Count(s));
+    out.most_keys = std::max(out.most_keys, out.key_begins.back() - out.key_begins.end()[-2]);
+  }
+  return out;
+}
+
+// q [rows, heads, dim], k and v [keys, kv_heads, dim] -> [rows, heads, dim]: one call for each
+// span. For what the flash kernels have no form of: fp32, and the CPU, where tests compare the two
+// backends through it.
+at::Tensor AttendEach(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                      const Spans& spans) {
+  std::vector<at::Tensor> out;
+  for (size_t s = 0; s + 1 < spans.begins.size(); ++s) {
+    // [1, heads, time, dim]
+    const auto rows = [s](const at::Tensor& x, const std::vector<int64_t>& begins) {
+      return x.narrow(0, begins[s], begins[s + 1] - begins[s]).transpose(0, 1).unsqueeze(0);
+    };
+    const at::Tensor queries = rows(q, spans.begins), keys = rows(k, spans.key_begins);
+    const int64_t before = keys.size(2) - queries.size(2);
+    std::optional<at::Tensor> mask;
+    if (before > 0) {
+      mask = at::ones({queries.size(2), keys.size(2)}, q.options().dtype(at::kBool)).tril(before);
+    }
+    out.push_back(at::scaled_dot_product_attention(queries, keys, rows(v, spans.key_begins), mask,
+                                                   /*dropout_p=*/0,
+                                                   /*is_causal=*/before == 0, /*scale=*/{},
+                                                   /*enable_gqa=*/q.size(1) != k.size(1))
+                      .squeeze(0)
+                      .transpose(0, 1));
+  }
+  return at::cat(out);
+}
+
 class TorchPacked : public AttentionSource {
  public:
-  TorchPacked(const ModelConfig& config, RowSegments segments)
+  TorchPacked(const ModelConfig& config, const RowSegments& segments)
       : heads_(config.num_heads),
         kv_heads_(config.num_kv_heads),
         dim_(config.head_dim),
-        segments_(std::move(segments)) {}
+        spans_(SpansOf(segments)) {}
 
   at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
-    std::vector<at::Tensor> out;
-    for (int64_t s = 0; s < segments_.size(); ++s) {
-      const int64_t stem = segments_.after[s];
-      const at::Tensor own = Rows(qkv, s);
-      if (own.size(0) == 0) continue;
-      const at::Tensor all =
-          stem == RowSegments::kNoSegment ? own : at::cat({Rows(qkv, stem), own});
-      // [1, heads, time, dim]
-      const at::Tensor rows = all.view({1, -1, heads_ + 2 * kv_heads_, dim_}).transpose(1, 2);
-      const at::Tensor mixed = at::scaled_dot_product_attention(
-          rows.narrow(1, 0, heads_), rows.narrow(1, heads_, kv_heads_),
-          rows.narrow(1, heads_ + kv_heads_, kv_heads_), /*attn_mask=*/{}, /*dropout_p=*/0,
-          /*is_causal=*/true, /*scale=*/{}, /*enable_gqa=*/heads_ != kv_heads_);
-      out.push_back(mixed.transpose(1, 2)
-                        .reshape({-1, heads_ * dim_})
-                        .narrow(0, all.size(0) - own.size(0), own.size(0)));
-    }
-    return at::cat(out);
+    if (!cum_queries_.defined()) MoveSpans(qkv.device());
+    const at::Tensor rows = qkv.view({qkv.size(0), heads_ + 2 * kv_heads_, dim_});
+    at::Tensor kv = rows.narrow(1, heads_, 2 * kv_heads_);
+    if (!spans_.in_order) kv = kv.index_select(0, key_rows_);
+    const at::Tensor q = rows.narrow(1, 0, heads_);
+    const at::Tensor k = kv.narrow(1, 0, kv_heads_), v = kv.narrow(1, kv_heads_, kv_heads_);
+    const at::Tensor out =
+        qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16
+            ? std::get<0>(at::_flash_attention_forward(
+                  q, k, v, cum_queries_, cum_keys_, spans_.most_queries, spans_.most_keys,
+                  /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false))
+            : AttendEach(q, k, v, spans_);
+    return out.reshape({qkv.size(0), heads_ * dim_});
   }
 
  private:
-  at::Tensor Rows(const at::Tensor& qkv, int64_t segment) const {
-    return qkv.narrow(0, segments_.starts[segment], segments_.Count(segment));
+  // Once a pass: all layers read them.
+  void MoveSpans(at::Device device) {
+    const auto ints = at::TensorOptions(at::kInt);
+    cum_queries_ = at::tensor(spans_.begins, ints).to(device);
+    cum_keys_ = at::tensor(spans_.key_begins, ints).to(device);
+    if (!spans_.in_order) key_rows_ = at::tensor(spans_.key_rows, at::kLong).to(device);
   }
 
   const int64_t heads_, kv_heads_, dim_;
-  const RowSegments segments_;
+  const Spans spans_;
+  at::Tensor cum_queries_, cum_keys_;  // [spans + 1] int32
+  at::Tensor key_rows_;                // [keys] int64
 };
 
 }  // namespace
 
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       RowSegments segments) {
-  return std::make_shared<TorchPacked>(config, std::move(segments));
+  return std::make_shared<TorchPacked>(config, segments);
 }
 
 }  // namespace reckon

@@ -9,8 +9,10 @@
 
 namespace reckon {
 
-// PackedAttention by LibTorch's scaled_dot_product_attention, one sequence after the other, on the
-// device of the rows. For a branch it computes the stem's rows again. Differentiable.
+// PackedAttention by LibTorch's attention, on the device of the rows. In bf16 on a GPU it is one
+// call of the flash kernels for all segments (Dao 2023); elsewhere it calls
+// scaled_dot_product_attention for each. Keys of a stem are copied for each of its branches, never
+// computed again. Differentiable.
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       RowSegments segments);
 

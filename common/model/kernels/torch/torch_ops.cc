@@ -1,14 +1,17 @@
 #include "common/model/kernels/torch/torch_ops.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/_fused_rms_norm.h>
 #include <ATen/ops/addmm.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/embedding.h>
 #include <ATen/ops/empty.h>
-#include <ATen/ops/log_softmax.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/logaddexp.h>
 #include <ATen/ops/mm.h>
-#include <ATen/ops/rsqrt.h>
 #include <ATen/ops/silu.h>
+#include <ATen/ops/where.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <limits>
@@ -19,13 +22,23 @@
 namespace reckon {
 namespace {
 
-// Rows whose logits are held at once.
-constexpr int64_t kHeadRows = 256;
+// A tile of logits: what is held of them at once, 128 MB in fp32. The head has no tensor of [vocab,
+// hidden] or [rows, vocab] but its weight and its gradient.
+constexpr int64_t kHeadRows = 4096, kHeadColumns = 8192;
 
 // a * b in fp32. A GPU multiplies bf16 into fp32 itself; on the CPU both are widened first.
 at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
   if (a.is_cuda() && a.scalar_type() != at::kFloat) return at::mm(a, b, at::kFloat);
   return at::mm(a.to(at::kFloat), b.to(at::kFloat));
+}
+
+// sum fp32 += a * b.
+void AddProduct(const at::Tensor& a, const at::Tensor& b, at::Tensor sum) {
+  if (a.is_cuda() && a.scalar_type() != at::kFloat) {
+    at::addmm_out(sum, sum, a, b, at::kFloat);
+  } else {
+    sum.addmm_(a.to(at::kFloat), b.to(at::kFloat));
+  }
 }
 
 // The parts' gradients += dy^T x.
@@ -34,7 +47,7 @@ void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
   int64_t first = 0;
   for (const at::Tensor& part : parts) {
     const int64_t count = std::min(part.size(0), dy.size(1) - first);
-    GradOf(part).narrow(0, 0, count).add_(Product(dy.narrow(1, first, count).t(), x));
+    AddProduct(dy.narrow(1, first, count).t(), x, GradOf(part).narrow(0, 0, count));
     first += count;
   }
 }
@@ -66,8 +79,8 @@ void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const 
     const Adapter& part = adapters.parts[i];
     const at::Tensor dy_part = OutputPart(dy, adapters, i);
     LowPart(d_low, adapters, i).copy_(at::mm(dy_part, adapters.torch_up[i]));
-    GradOf(part.b).add_(Product(dy_part.t(), LowPart(low, adapters, i).mul(part.scale)));
-    GradOf(part.a).add_(Product(LowPart(d_low, adapters, i).t(), x));
+    AddProduct(dy_part.t(), LowPart(low, adapters, i).mul(part.scale), GradOf(part.b));
+    AddProduct(LowPart(d_low, adapters, i).t(), x, GradOf(part.a));
   }
   dx.add_(at::mm(d_low, adapters.torch_down));
 }
@@ -107,7 +120,7 @@ at::Tensor ValuesOf(const TableWeight& table) {
 
 // The RMS norm of x fp32 over the last dimension.
 at::Tensor Normalize(const at::Tensor& x, const TableWeight& weight, double eps) {
-  return x * at::rsqrt(x.square().mean({-1}, /*keepdim=*/true) + eps) * ValuesOf(weight);
+  return std::get<0>(at::_fused_rms_norm(x, {x.size(-1)}, ValuesOf(weight), eps));
 }
 
 // hidden W^T, with minus infinity in the masked columns.
@@ -119,40 +132,94 @@ at::Tensor MaskedLogits(const at::Tensor& hidden, const LinearWeight& head) {
   return logits;
 }
 
-// scale * logits of rows first .. first+kHeadRows-1.
-at::Tensor ScaledLogits(const at::Tensor& hidden, int64_t first, const LinearWeight& head,
-                        double scale) {
-  const int64_t count = std::min(kHeadRows, hidden.size(0) - first);
-  return MaskedLogits(hidden.narrow(0, first, count), head).mul_(scale);
+// The tile of the scaled logits whose columns begin at `first`.
+class LogitTile {
+ public:
+  LogitTile(const at::Tensor& hidden, const LinearWeight& head, const at::Tensor& excluded,
+            int64_t first, double scale)
+      : first_(first),
+        columns_(std::min(kHeadColumns, head.torch_weight.size(0) - first)),
+        weight_(head.torch_weight.narrow(0, first, columns_)),
+        logits_(Product(hidden, weight_.t()).mul_(scale)) {
+    if (excluded.defined()) logits_.add_(excluded.narrow(0, first, columns_));
+  }
+
+  const at::Tensor& logits() const { return logits_; }  // [rows, columns] fp32
+  const at::Tensor& weight() const { return weight_; }  // [columns, k]
+  // Of ids [rows] int64: whether each is in the tile, and its column or any other.
+  at::Tensor Has(const at::Tensor& ids) const {
+    return ids.ge(first_).logical_and_(ids.lt(first_ + columns_));
+  }
+  at::Tensor ColumnOf(const at::Tensor& ids) const {
+    return (ids - first_).clamp_(0, columns_ - 1).unsqueeze(1);
+  }
+
+ private:
+  const int64_t first_, columns_;
+  const at::Tensor weight_, logits_;
+};
+
+// [vocab] fp32: minus infinity for columns that are masked, or else 0. Undefined where none is.
+at::Tensor Excluded(const LinearWeight& head) {
+  if (!head.masked.defined()) return {};
+  return at::zeros({head.torch_weight.size(0)}, head.torch_weight.options().dtype(at::kFloat))
+      .index_fill_(0, head.masked, -std::numeric_limits<float>::infinity());
 }
 
-at::Tensor LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
-                          const at::Tensor& targets, double scale) {
-  at::Tensor out = at::empty({hidden.size(0)}, hidden.options().dtype(at::kFloat));
-  for (int64_t first = 0; first < hidden.size(0); first += kHeadRows) {
-    const at::Tensor logprobs = at::log_softmax(ScaledLogits(hidden, first, head, scale), 1);
-    const int64_t count = logprobs.size(0);
-    const at::Tensor ids = targets.narrow(0, first, count).to(at::kLong).unsqueeze(1);
-    out.narrow(0, first, count).copy_(logprobs.gather(1, ids).squeeze(1));
+// The log-probabilities of the targets, and of each row the log of the sum of exponentials, which
+// the backward reads.
+struct LogProbs {
+  at::Tensor of_targets, log_sum;
+};
+
+LogProbs LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
+                        const at::Tensor& targets, double scale) {
+  const auto fp32 = hidden.options().dtype(at::kFloat);
+  const at::Tensor excluded = Excluded(head);
+  LogProbs out = {at::empty({hidden.size(0)}, fp32), at::empty({hidden.size(0)}, fp32)};
+  for (int64_t row = 0; row < hidden.size(0); row += kHeadRows) {
+    const int64_t rows = std::min(kHeadRows, hidden.size(0) - row);
+    const at::Tensor x = hidden.narrow(0, row, rows);
+    const at::Tensor ids = targets.narrow(0, row, rows).to(at::kLong);
+    at::Tensor target = at::zeros({rows}, fp32);
+    at::Tensor log_sum = at::full({rows}, -std::numeric_limits<float>::infinity(), fp32);
+    for (int64_t first = 0; first < head.torch_weight.size(0); first += kHeadColumns) {
+      const LogitTile tile(x, head, excluded, first, scale);
+      log_sum = at::logaddexp(log_sum, tile.logits().logsumexp({1}));
+      target =
+          at::where(tile.Has(ids), tile.logits().gather(1, tile.ColumnOf(ids)).squeeze(1), target);
+    }
+    out.of_targets.narrow(0, row, rows).copy_(target.sub_(log_sum));
+    out.log_sum.narrow(0, row, rows).copy_(log_sum);
   }
   return out;
 }
 
 // d_logits = d_logprob * scale * (onehot(target) - softmax(scale * logits)).
 at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
-                           const at::Tensor& targets, double scale, const at::Tensor& d_logprob) {
+                           const at::Tensor& targets, double scale, const at::Tensor& log_sum,
+                           const at::Tensor& d_logprob) {
+  const at::Tensor excluded = Excluded(head);
   at::Tensor dx = at::empty(hidden.sizes(), hidden.options());
-  for (int64_t first = 0; first < hidden.size(0); first += kHeadRows) {
-    at::Tensor d = ScaledLogits(hidden, first, head, scale).softmax(1);
-    const int64_t count = d.size(0);
-    const at::Tensor ids = targets.narrow(0, first, count).to(at::kLong).unsqueeze(1);
-    const at::Tensor g = (d_logprob.narrow(0, first, count) * scale).unsqueeze(1);
-    // d = g * (onehot(target) - softmax), in place: a second [rows, vocab] tensor would double the
-    // memory of the head.
-    d.mul_(-g).scatter_add_(1, ids, g);
-    d = d.to(hidden.scalar_type());
-    AddWeightGrads(head.parts, hidden.narrow(0, first, count), d);
-    dx.narrow(0, first, count).copy_(at::mm(d, head.torch_weight));
+  for (int64_t row = 0; row < hidden.size(0); row += kHeadRows) {
+    const int64_t rows = std::min(kHeadRows, hidden.size(0) - row);
+    const at::Tensor x = hidden.narrow(0, row, rows);
+    const at::Tensor ids = targets.narrow(0, row, rows).to(at::kLong);
+    const at::Tensor g = (d_logprob.narrow(0, row, rows) * scale).unsqueeze(1);
+    const at::Tensor log_sums = log_sum.narrow(0, row, rows).unsqueeze(1);
+    at::Tensor sum = at::zeros(x.sizes(), x.options().dtype(at::kFloat));
+    for (int64_t first = 0; first < head.torch_weight.size(0); first += kHeadColumns) {
+      const LogitTile tile(x, head, excluded, first, scale);
+      at::Tensor d = tile.logits();
+      d.sub_(log_sums).exp_().mul_(-g);
+      d.scatter_add_(1, tile.ColumnOf(ids), g * tile.Has(ids).unsqueeze(1));
+      d = d.to(x.scalar_type());
+      AddProduct(d, tile.weight(), sum);
+      if (!head.parts.empty()) {  // one: the head is a single layer
+        AddProduct(d.t(), x, GradOf(head.parts[0]).narrow(0, first, d.size(1)));
+      }
+    }
+    dx.narrow(0, row, rows).copy_(sum);
   }
   return dx;
 }
@@ -260,11 +327,13 @@ class TorchOperations : public Ops {
     // With the head's leaf as an input, the head is trained even where the hidden states are not.
     GradientRecorder recorder({hidden, head.parts.empty() ? at::Tensor() : head.parts[0]});
     const double scale = InverseTemperature(temperature);
-    const at::Tensor out = LogProbForward(hidden, head, targets, scale);
-    if (!recorder.recording()) return out;
-    return recorder.Record(out, [hidden, head, targets, scale](const at::Tensor& d) -> Tensors {
-      return {LogProbBackward(hidden, head, targets, scale, d), at::Tensor()};
-    });
+    const LogProbs out = LogProbForward(hidden, head, targets, scale);
+    if (!recorder.recording()) return out.of_targets;
+    return recorder.Record(
+        out.of_targets,
+        [hidden, head, targets, scale, log_sum = out.log_sum](const at::Tensor& d) -> Tensors {
+          return {LogProbBackward(hidden, head, targets, scale, log_sum, d), at::Tensor()};
+        });
   }
 };
 

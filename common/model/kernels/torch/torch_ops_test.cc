@@ -4,8 +4,10 @@
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/cat.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/tensor.h>
 
 #include <ostream>
+#include <utility>
 #include <vector>
 
 #include "common/base/rng.h"
@@ -205,16 +207,21 @@ TEST_P(TorchOpsTest, SwiGlu) {
       [](const at::Tensor& x) { return torch().SwiGlu(x); });
 }
 
-TEST_P(TorchOpsTest, HeadLogProbOverSeveralChunks) {
-  LinearPair head = MakeLinear({99}, 48, false);
-  const at::Tensor targets = RandomInts(300, 99, 2);
-  Compare(
-      Random({300, 48}, 1).to(type()),
-      [&](const at::Tensor& x) { return cpu().HeadLogProb(x, head.cpu, targets, 0.7); },
-      [&](const at::Tensor& x) {
-        return torch().HeadLogProb(x, head.torch, targets.to(device()), 0.7);
-      });
-  CompareGradients(head);
+// Within a tile of logits, over two tiles of columns, and over two of rows.
+TEST_P(TorchOpsTest, HeadLogProb) {
+  for (auto [rows, vocab] : {std::pair(300, 99), {50, 8192 + 61}, {4096 + 7, 41}}) {
+    LinearPair head = MakeLinear({vocab}, 48, false);
+    head.cpu.masked = at::tensor({0, vocab - 1}, at::kLong);
+    head.torch.masked = head.cpu.masked.to(device());
+    const at::Tensor targets = RandomInts(rows, vocab - 2, 2) + 1;
+    Compare(
+        Random({rows, 48}, 1).to(type()),
+        [&](const at::Tensor& x) { return cpu().HeadLogProb(x, head.cpu, targets, 0.7); },
+        [&](const at::Tensor& x) {
+          return torch().HeadLogProb(x, head.torch, targets.to(device()), 0.7);
+        });
+    CompareGradients(head);
+  }
 }
 
 TEST_P(TorchOpsTest, HeadLogits) {
@@ -237,12 +244,20 @@ ModelConfig Heads(int64_t dim) {
 }
 
 TEST_P(TorchOpsTest, PackedAttention) {
-  const ModelConfig config = Heads(16);
-  auto own = PackedAttention(config, {0, 70, 200});
-  auto other = PackedAttention(config, {0, 70, 200}, GetParam().backend);
-  Compare(
-      Random({200, 10 * 16}, 1).to(type()), [&](const at::Tensor& x) { return own->Attend(0, x); },
-      [&](const at::Tensor& x) { return other->Attend(0, x); });
+  RowSegments apart = {0, 70, 200}, branches;
+  branches.Add(70);
+  branches.Add(60, /*stem=*/0);
+  branches.Add(0, /*stem=*/0);
+  branches.Add(1, /*stem=*/0);
+  branches.Add(69);
+  for (const RowSegments& segments : {apart, branches}) {
+    auto own = PackedAttention(Heads(16), segments);
+    auto other = PackedAttention(Heads(16), segments, GetParam().backend);
+    Compare(
+        Random({200, 10 * 16}, 1).to(type()),
+        [&](const at::Tensor& x) { return own->Attend(0, x); },
+        [&](const at::Tensor& x) { return other->Attend(0, x); });
+  }
 }
 
 TEST_P(TorchOpsTest, PagedAttention) {
