@@ -28,6 +28,15 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
   return at::mm(a.to(at::kFloat), b.to(at::kFloat));
 }
 
+// sum fp32 += a * b.
+void AddFp32Product(const at::Tensor& a, const at::Tensor& b, at::Tensor sum) {
+  if (a.is_cuda() && a.scalar_type() != at::kFloat) {
+    at::addmm_out(sum, sum, a, b, at::kFloat);
+  } else {
+    sum.addmm_(a.to(at::kFloat), b.to(at::kFloat));
+  }
+}
+
 // The parts' gradients += dy^T x.
 void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
                     const at::Tensor& dy) {
@@ -58,6 +67,16 @@ at::Tensor LowPart(const at::Tensor& low, const PackedAdapters& adapters, size_t
   return low.narrow(1, static_cast<int64_t>(index) * adapters.rank, adapters.rank);
 }
 
+// out += (x A^T) (scale * B)^T of each part; returns x A^T.
+at::Tensor AddAdapters(const PackedAdapters& adapters, const at::Tensor& x, const at::Tensor& out) {
+  at::Tensor low = at::mm(x, adapters.torch_down.t());
+  for (size_t i = 0; i < adapters.ends.size(); ++i) {
+    AddFp32Product(LowPart(low, adapters, i), adapters.torch_up[i].t(),
+                   OutputPart(out, adapters, i));
+  }
+  return low;
+}
+
 // Adds to the gradients of the adapters, and what dx has of them to dx.
 void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const at::Tensor& low,
                      const at::Tensor& dy, const at::Tensor& dx) {
@@ -76,13 +95,7 @@ void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const 
 at::Tensor LinearFp32(const at::Tensor& x, const LinearWeight& weight) {
   GradientRecorder recorder({x});
   at::Tensor out = Product(x, weight.torch_weight.t()), low;
-  if (const PackedAdapters* adapters = weight.adapters.get(); adapters != nullptr) {
-    low = at::mm(x, adapters->torch_down.t());
-    for (size_t i = 0; i < adapters->ends.size(); ++i) {
-      OutputPart(out, *adapters, i)
-          .add_(Product(LowPart(low, *adapters, i), adapters->torch_up[i].t()));
-    }
-  }
+  if (weight.adapters != nullptr) low = AddAdapters(*weight.adapters, x, out);
   if (weight.bias.defined()) out.add_(weight.bias);
   if (!recorder.recording()) return out;
   return recorder.Record(out, [x, low, weight](const at::Tensor& d_out) -> Tensors {
@@ -269,6 +282,17 @@ class TorchOperations : public Ops {
 };
 
 }  // namespace
+
+at::Tensor ProductOf(const at::Tensor& x, const LinearWeight& weight) {
+  at::Tensor out = Product(x, weight.torch_weight.t());
+  if (weight.adapters != nullptr) AddAdapters(*weight.adapters, x, out);
+  return out;
+}
+
+void AddProductOf(const at::Tensor& x, const LinearWeight& weight, at::Tensor& sum) {
+  AddFp32Product(x, weight.torch_weight.t(), sum);
+  if (weight.adapters != nullptr) AddAdapters(*weight.adapters, x, sum);
+}
 
 const Ops& TorchOps() {
   static const TorchOperations ops;
