@@ -37,9 +37,12 @@ constexpr int64_t kScoredBatches = 4;
 // And as a multiple of the batch: when all samples of a batch finish in one pass, three more
 // batches fit before the engine has to wait for the coordinator.
 constexpr size_t kWindowBatches = 4;
+// A batch at most whose size the runner chooses.
+constexpr int64_t kMostBatch = 1024;
 
 Uplink::Options UplinkOptions(const EngineOptions& engine) {
-  return {.window = std::max<size_t>(kMinWindow, kWindowBatches * engine.max_batch)};
+  const int64_t batch = engine.max_batch > 0 ? engine.max_batch : kMostBatch;
+  return {.window = std::max<size_t>(kMinWindow, kWindowBatches * batch)};
 }
 
 absl::Status OfVersion(uint64_t version, const absl::Status& status) {
@@ -310,7 +313,7 @@ void Actor::UpdateDemand() {
   int64_t demand = 0;
   if (model_ != nullptr && queued_.empty() && !weights_.invalidated() &&
       absl::Now() >= pause_until_ && failing_.empty()) {
-    const int64_t batch = options_.engine.max_batch;
+    const int64_t batch = engine_->max_batch();
     const int64_t held = engine_->running() + engine_->waiting();
     demand = std::min(batch + batch / 8, kScoredBatches * batch - scorer_.pending()) - held;
   }

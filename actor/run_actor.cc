@@ -41,7 +41,8 @@ ABSL_FLAG(
 ABSL_FLAG(std::string, announce, "",
           "host at which other actors reach --listen; default: its host");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
-ABSL_FLAG(int, max_batch, 64, "samples generated at once");
+ABSL_FLAG(int, max_batch, 0,
+          "samples generated at once; 0: 64 on a CPU, on a GPU what the KV cache has room for");
 ABSL_FLAG(int, kv_cache_mib, 0,
           "memory for keys and values, in MiB; 0: 1024 on a CPU, on a GPU what is left");
 ABSL_FLAG(
@@ -86,8 +87,8 @@ absl::Status CheckFlags() {
   if (absl::GetFlag(FLAGS_threads) < 0) {
     return OutOfRange("threads", absl::GetFlag(FLAGS_threads), "0 or more");
   }
-  if (absl::GetFlag(FLAGS_max_batch) < 1 || absl::GetFlag(FLAGS_max_batch) > 65536) {
-    return OutOfRange("max_batch", absl::GetFlag(FLAGS_max_batch), "1 to 65536");
+  if (absl::GetFlag(FLAGS_max_batch) < 0 || absl::GetFlag(FLAGS_max_batch) > 65536) {
+    return OutOfRange("max_batch", absl::GetFlag(FLAGS_max_batch), "0 to 65536");
   }
   if (absl::GetFlag(FLAGS_kv_cache_mib) < 0) {
     return OutOfRange("kv_cache_mib", absl::GetFlag(FLAGS_kv_cache_mib), "0 or more");
@@ -146,6 +147,7 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   TorchModelRunnerOptions runner;
   runner.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  runner.max_batch = absl::GetFlag(FLAGS_max_batch);
   ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
                    OperatorPorts::Open("actor", &ActorMetrics::Process().activity));
   ASSIGN_OR_RETURN(runner.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));

@@ -24,14 +24,13 @@ int64_t Engine::waiting() const {
 }
 
 absl::StatusOr<std::vector<FinishedSample>> Engine::RunPass() {
-  std::vector<FinishedSample> finished;
   ASSIGN_OR_RETURN(std::vector<Start> starts, ChooseStarts());
   RETURN_IF_ERROR(Prefill(starts));
   // In the order of the queue, which Launch relies on: it removes a group by popping the front.
-  for (const Start& start : starts) RETURN_IF_ERROR(Launch(start, &finished));
-  RETURN_IF_ERROR(Decode(&finished));
-  stats_.finished_samples += finished.size();
-  return finished;
+  for (const Start& start : starts) RETURN_IF_ERROR(Launch(start));
+  RETURN_IF_ERROR(Decode());
+  stats_.finished_samples += finished_.size();
+  return std::exchange(finished_, {});
 }
 
 // Chooses from the front of the queue until slots, pages or prefill rows run out, so that every
@@ -43,7 +42,7 @@ absl::StatusOr<std::vector<FinishedSample>> Engine::RunPass() {
 // the samples are counted here and reserved by Launch before anything else can take them.
 absl::StatusOr<std::vector<Engine::Start>> Engine::ChooseStarts() {
   std::vector<Start> starts;
-  int64_t slots = options_.max_batch - running();
+  int64_t slots = max_batch_ - running();
   int64_t pages = runner_->free_pages();
   int64_t rows = 0;  // of the contexts to run
   for (const std::shared_ptr<PromptGroup>& group : waiting_) {
@@ -121,12 +120,12 @@ absl::Status Engine::RunContextRows(const std::vector<ModelRunner::Row>& rows,
   return absl::OkStatus();
 }
 
-absl::Status Engine::Launch(const Start& start, std::vector<FinishedSample>* finished) {
+absl::Status Engine::Launch(const Start& start) {
   const std::shared_ptr<PromptGroup>& group = start.group;
   for (int64_t i = 0; i < start.samples; ++i) {
     const uint32_t number = group->pending.front();
     if (group->max_new == 0) {
-      finished->push_back({group->lease.id(),
+      finished_.push_back({group->lease.id(),
                            MakeRollout(*group, number, nullptr, FINISH_FORCED, *tokenizer_), group,
                            absl::ZeroDuration()});
     } else {
@@ -135,7 +134,7 @@ absl::Status Engine::Launch(const Start& start, std::vector<FinishedSample>* fin
                        group->num_shared() > 0 ? runner_->Fork(group->sequence, group->num_shared(),
                                                                group->max_tokens())
                                                : runner_->Add(group->max_tokens()));
-      live_.emplace_back(group, number, sequence);
+      live_.emplace_back(group, number, sequence, next_id_++);
     }
     group->pending.pop_front();
   }
@@ -147,30 +146,65 @@ absl::Status Engine::Launch(const Start& start, std::vector<FinishedSample>* fin
   return absl::OkStatus();
 }
 
-absl::Status Engine::Decode(std::vector<FinishedSample>* finished) {
-  if (live_.empty()) return absl::OkStatus();
+absl::Status Engine::Decode() {
+  const size_t before = started_.size();
+  RETURN_IF_ERROR(StartDecode());
+  const bool full = static_cast<int64_t>(started_.size()) > runner_->decodes_ahead();
+  // Where no row could be started, every sample waits for a pass that was.
+  return full || (started_.size() == before && before > 0) ? FinishDecode() : absl::OkStatus();
+}
+
+absl::Status Engine::StartDecode() {
   std::vector<ModelRunner::Row> rows;
   rows.reserve(live_.size());
-  for (const LiveSample& sample : live_) rows.push_back(sample.NextRow());
-  ASSIGN_OR_RETURN(std::vector<DrawnToken> drawn, runner_->RunPass(rows));
-  stats_.sampled_tokens += drawn.size();
+  StartedDecode pass = {.version = version_};
+  for (LiveSample& sample : live_) {
+    if (!sample.MayStartRow()) continue;
+    rows.push_back(sample.NextRow());
+    pass.ids.push_back(sample.id());
+  }
+  if (rows.empty()) return absl::OkStatus();
+  RETURN_IF_ERROR(runner_->StartDecode(rows));
+  started_.push_back(std::move(pass));
   ++stats_.decode_passes;
-  size_t kept = 0;
+  return absl::OkStatus();
+}
+
+absl::Status Engine::FinishDecode() {
+  const StartedDecode pass = std::move(started_.front());
+  started_.pop_front();
+  ASSIGN_OR_RETURN(std::vector<DrawnToken> drawn, runner_->FinishDecode());
+  CHECK_EQ(drawn.size(), pass.ids.size());
+  size_t kept = 0, row = 0;
   for (size_t i = 0; i < live_.size(); ++i) {
     LiveSample& sample = live_[i];
-    const FinishReason finish = sample.Append(drawn[i], version_, *tokenizer_);
-    if (finish == FINISH_UNSPECIFIED) {
-      if (kept != i) live_[kept] = std::move(sample);
-      ++kept;
+    while (row < pass.ids.size() && pass.ids[row] < sample.id()) ++row;
+    FinishReason why = FINISH_UNSPECIFIED;
+    if (row < pass.ids.size() && pass.ids[row] == sample.id()) {
+      why = sample.Append(drawn[row], pass.version, *tokenizer_);
+      ++stats_.sampled_tokens;
+    }
+    if (why != FINISH_UNSPECIFIED) {
+      Finish(sample, why);
       continue;
     }
-    runner_->Remove(sample.sequence());
-    const PromptGroup& group = *sample.group();
-    finished->push_back({group.lease.id(),
-                         MakeRollout(group, sample.number(), &sample, finish, *tokenizer_),
-                         sample.group(), absl::Now() - sample.begin()});
+    if (kept != i) live_[kept] = std::move(sample);
+    ++kept;
   }
   live_.erase(live_.begin() + kept, live_.end());
+  return absl::OkStatus();
+}
+
+void Engine::Finish(const LiveSample& sample, FinishReason why) {
+  runner_->Remove(sample.sequence());
+  const PromptGroup& group = *sample.group();
+  finished_.push_back({group.lease.id(),
+                       MakeRollout(group, sample.number(), &sample, why, *tokenizer_),
+                       sample.group(), absl::Now() - sample.begin()});
+}
+
+absl::Status Engine::FinishAll() {
+  while (!started_.empty()) RETURN_IF_ERROR(FinishDecode());
   return absl::OkStatus();
 }
 
@@ -185,6 +219,8 @@ bool Engine::MayChangeVersion() const {
 }
 
 absl::Status Engine::ChangeRunner(ModelRunner* runner, uint64_t version, bool recompute) {
+  // What was started is the older version's to finish.
+  RETURN_IF_ERROR(FinishAll());
   runner_ = runner;
   version_ = version;
   for (const std::shared_ptr<PromptGroup>& group : waiting_) {
@@ -248,9 +284,13 @@ void Engine::Drop(uint64_t lease) {
     runner_->Remove(sample.sequence());
     return true;
   });
+  std::erase_if(finished_, [&](const FinishedSample& sample) { return sample.lease == lease; });
 }
 
 void Engine::Clear() {
+  // A runner that fails to finish a pass has still finished it.
+  for (; !started_.empty(); started_.pop_front()) runner_->FinishDecode().IgnoreError();
+  finished_.clear();
   for (const auto& group : waiting_) RemoveContext(group.get());
   waiting_.clear();
   for (const LiveSample& sample : live_) {

@@ -19,8 +19,9 @@
 namespace reckon {
 
 struct EngineOptions {
-  // Samples in flight at once, and rows of a decoding pass. Each costs pages of the KV cache.
-  int64_t max_batch = 64;
+  // Samples in flight at once, and rows of a decoding pass. Each costs pages of the KV cache. 0: as
+  // many as the runner says.
+  int64_t max_batch = 0;
   // Rows of one pass over contexts. More rows use the cores better but delay the samples in flight.
   int64_t max_prefill_rows = 1024;
 };
@@ -48,8 +49,17 @@ struct FinishedSample {
 //   1. ChooseStarts: which waiting groups start, first come first served, and with how many samples
 //   2. Prefill:      run the shared contexts of new groups, several packed in one pass
 //   3. Launch:       fork a sequence for each sample that starts
-//   4. Decode:       one pass that draws one token for every sample in flight
+//   4. Decode:       starts one pass that draws one token for every sample in flight, and finishes
+//                    the oldest that was started, as soon as the runner lets no more be started
 // The slot of a finished sample is taken by the next sample at the next RunPass.
+//
+// A runner on a GPU is one pass ahead (ModelRunner::decodes_ahead):
+//
+//   device    | pass 1 | pass 2 | pass 3 | ...        it never waits for the host
+//   host      start 1, start 2, finish 1, start 3, finish 2 ...
+//
+// So a sample that ends with pass n is in pass n+1 as well. What that one draws for it is dropped,
+// and no sample changes by it (LiveSample).
 //
 // Page invariant, so that no sample in flight ever waits for memory (see ChooseStarts):
 //   pages reserved + pages counted <= free pages
@@ -65,7 +75,11 @@ class Engine {
   // `version`: of the runner's weights, for the record.
   Engine(ModelRunner* runner, const Tokenizer* tokenizer, EngineOptions options,
          uint64_t version = 0)
-      : runner_(runner), tokenizer_(tokenizer), options_(options), version_(version) {}
+      : runner_(runner),
+        tokenizer_(tokenizer),
+        options_(options),
+        max_batch_(options.max_batch > 0 ? options.max_batch : runner->default_batch()),
+        version_(version) {}
   ~Engine() { Clear(); }
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
@@ -73,7 +87,8 @@ class Engine {
   // Queues the samples of a lease. An error means that they can never run here.
   absl::Status Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan);
 
-  // Starts what fits and draws one token for every sample in flight. Returns the finished samples.
+  // Starts what fits and draws one token for every sample in flight. Returns the finished samples,
+  // of which there may be none yet where passes run ahead.
   // After an error of the runner, call Clear: what was in flight is lost and its leases have
   // failed.
   absl::StatusOr<std::vector<FinishedSample>> RunPass();
@@ -92,7 +107,8 @@ class Engine {
   void Clear();
 
   const Tokenizer& tokenizer() const { return *tokenizer_; }
-  bool idle() const { return waiting_.empty() && live_.empty(); }
+  bool idle() const { return waiting_.empty() && live_.empty() && finished_.empty(); }
+  int64_t max_batch() const { return max_batch_; }
   int64_t running() const { return live_.size(); }
   // The samples in flight, between two passes.
   const std::vector<LiveSample>& live() const { return live_; }
@@ -110,8 +126,13 @@ class Engine {
   // One pass over context rows. scored[i] is the group to which the i-th log-probability belongs.
   absl::Status RunContextRows(const std::vector<ModelRunner::Row>& rows,
                               const std::vector<PromptGroup*>& scored);
-  absl::Status Launch(const Start& start, std::vector<FinishedSample>* finished);
-  absl::Status Decode(std::vector<FinishedSample>* finished);
+  absl::Status Launch(const Start& start);
+  absl::Status Decode();
+  absl::Status StartDecode();
+  // Appends what the oldest started pass has drawn.
+  absl::Status FinishDecode();
+  absl::Status FinishAll();
+  void Finish(const LiveSample& sample, FinishReason why);
   // Gives the samples in flight new sequences, with the tokens that they have.
   absl::Status Recompute();
   void RemoveContext(PromptGroup* group);
@@ -119,10 +140,20 @@ class Engine {
   ModelRunner* runner_;
   const Tokenizer* const tokenizer_;
   const EngineOptions options_;
+  const int64_t max_batch_;
   uint64_t version_;
   // Groups with pending samples, in order of arrival. Only the first may be prefilled.
   std::deque<std::shared_ptr<PromptGroup>> waiting_;
-  std::vector<LiveSample> live_;
+  std::vector<LiveSample> live_;  // by id, ascending
+  uint64_t next_id_ = 0;
+  // Decode passes that are not finished, oldest first: the samples of their rows, ascending. Some
+  // may be gone.
+  struct StartedDecode {
+    std::vector<uint64_t> ids;
+    uint64_t version = 0;
+  };
+  std::deque<StartedDecode> started_;
+  std::vector<FinishedSample> finished_;  // for RunPass to return
   EngineStats stats_;
 };
 

@@ -88,8 +88,14 @@ void ExpectEqual(const Results& a, const Results& b) {
   }
 }
 
-TEST(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
-  FakeModelRunner runner({});
+// With passes that are finished at once, and with passes that run ahead of their results.
+class EngineTest : public testing::TestWithParam<int64_t> {
+ protected:
+  static FakeModelRunner::Options Fake() { return {.decodes_ahead = GetParam()}; }
+};
+
+TEST_P(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
+  FakeModelRunner runner(Fake());
   const Work work = MakeWork(3, 2, 9);
   const Results results = RunAll({work}, &runner);
   ASSERT_EQ(results.size(), 2u);
@@ -120,7 +126,7 @@ TEST(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
   }
 }
 
-TEST(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
+TEST_P(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
   std::vector<Work> works;
   for (uint64_t group = 0; group < 12; ++group) {
     works.push_back(MakeWork(group, 1 + group % 5, 4 + group % 9));
@@ -135,7 +141,7 @@ TEST(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
   for (int64_t batch : {1, 3, 8}) {
     for (int64_t rows : {1, 5, 64}) {
       std::reverse(works.begin(), works.end());
-      FakeModelRunner::Options options;
+      FakeModelRunner::Options options = Fake();
       options.total_pages = 3 + 4 * batch;
       FakeModelRunner runner(options);
       EngineOptions engine;
@@ -154,19 +160,19 @@ TEST(EngineTest, ResultsDoNotDependOnBatchSizeOrderMemoryOrTheSplitOfLeases) {
       split.back().lease.add_samples(sample);
     }
   }
-  FakeModelRunner runner({});
+  FakeModelRunner runner(Fake());
   ExpectEqual(expected, RunAll(split, &runner));
 }
 
-TEST(EngineTest, APromptIsRunOncePerGroup) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, APromptIsRunOncePerGroup) {
+  FakeModelRunner runner(Fake());
   const Work work = MakeWork(5, 16, 4);  // a prompt of 8 tokens
   RunAll({work}, &runner);
   EXPECT_EQ(runner.rows_run(), 7 + 16 * 4);
 }
 
-TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
+  FakeModelRunner runner(Fake());
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
   options.max_batch = 2;
@@ -175,19 +181,21 @@ TEST(EngineTest, TheSlotOfAFinishedSampleIsTakenAtOnce) {
   Admit(MakeWork(1, 3, 5), &engine);
   EXPECT_EQ(engine.waiting(), 4);
   int64_t tokens = 0;
+  for (int64_t ahead = 0; ahead < GetParam(); ++ahead) ASSERT_TRUE(engine.RunPass().ok());
   for (int pass = 0; pass < 7; ++pass) {
     ASSERT_TRUE(engine.RunPass().ok());
-    // Until the last two samples, both slots draw in every pass.
-    if (pass < 6) {
+    // Until the last two samples, both slots draw in every pass; where passes run ahead, the next
+    // sample starts when the end of the one before is known.
+    if (pass < (GetParam() == 0 ? 6 : 2)) {
       EXPECT_EQ(engine.stats().sampled_tokens - tokens, 2) << pass;
     }
     tokens = engine.stats().sampled_tokens;
   }
 }
 
-TEST(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
+TEST_P(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
   for (bool score : {false, true}) {
-    FakeModelRunner runner({});
+    FakeModelRunner runner(Fake());
     Work work = MakeWork(2, 3, 4);
     for (uint32_t token : {11, 12, 13}) work.lease.mutable_item()->add_forced_tokens(token);
     work.plan.set_score_forced(score);
@@ -219,14 +227,14 @@ TEST(EngineTest, ForcedTokensComeFirstAndAreScoredWhenAsked) {
   }
 }
 
-TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
+TEST_P(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
   const TableTokenizer tokenizer =
       TableTokenizer::OfLetters("abc\n");  // every fourth token ends a solution step
   const std::vector<uint32_t> label = {40, 41};
   std::vector<Results> results;
   for (const auto& [max_batch, score] :
        std::vector<std::pair<int, bool>>{{1, false}, {8, false}, {8, true}}) {
-    FakeModelRunner runner({});
+    FakeModelRunner runner(Fake());
     EngineOptions options;
     options.max_batch = max_batch;
     Engine engine(&runner, &tokenizer, options, 7);
@@ -273,8 +281,8 @@ TEST(EngineTest, AStepLabelIsForcedBeforeEverySolutionStep) {
   ExpectEqual(results[0], results[1]);
 }
 
-TEST(EngineTest, AnItemWithNothingToSampleIsOnlyScored) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, AnItemWithNothingToSampleIsOnlyScored) {
+  FakeModelRunner runner(Fake());
   Work work = MakeWork(2, 2, 0);
   work.lease.mutable_item()->add_forced_tokens(11);
   work.plan.set_score_forced(true);
@@ -286,8 +294,8 @@ TEST(EngineTest, AnItemWithNothingToSampleIsOnlyScored) {
   EXPECT_EQ(runner.rows_run(), work.lease.item().prompt_tokens_size());
 }
 
-TEST(EngineTest, AStopStringCutsTheTextAndNotTheRecord) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, AStopStringCutsTheTextAndNotTheRecord) {
+  FakeModelRunner runner(Fake());
   Work work = MakeWork(4, 1, 12);
   const Rollout free = RunAll({work}, &runner).begin()->second;
   const std::string stop = free.completion().substr(5, 3);
@@ -299,8 +307,8 @@ TEST(EngineTest, AStopStringCutsTheTextAndNotTheRecord) {
   EXPECT_EQ(stopped.spans(1).tokens_size(), static_cast<int>(cut + 3));
 }
 
-TEST(EngineTest, AStopIdEndsTheSampleAndStaysInTheRecord) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, AStopIdEndsTheSampleAndStaysInTheRecord) {
+  FakeModelRunner runner(Fake());
   Work work = MakeWork(4, 1, 12);
   const Rollout free = RunAll({work}, &runner).begin()->second;
   work.plan.add_stop_token_ids(free.spans(1).tokens(6));
@@ -312,8 +320,8 @@ TEST(EngineTest, AStopIdEndsTheSampleAndStaysInTheRecord) {
   EXPECT_EQ(stopped.completion(), free.completion().substr(0, length - 1));
 }
 
-TEST(EngineTest, TheModelsLastPositionIsALengthLimit) {
-  FakeModelRunner::Options options;
+TEST_P(EngineTest, TheModelsLastPositionIsALengthLimit) {
+  FakeModelRunner::Options options = Fake();
   options.max_positions = 12;
   FakeModelRunner runner(options);
   const Work work = MakeWork(0, 1, 100);  // a prompt of 3 tokens
@@ -322,8 +330,8 @@ TEST(EngineTest, TheModelsLastPositionIsALengthLimit) {
   EXPECT_EQ(rollout.finish(), FINISH_LENGTH);
 }
 
-TEST(EngineTest, GreedyTakesTheLikeliestToken) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, GreedyTakesTheLikeliestToken) {
+  FakeModelRunner runner(Fake());
   Work work = MakeWork(1, 2, 5);
   work.plan.mutable_sampling()->set_temperature(0);
   work.plan.mutable_sampling()->set_top_p(0.1);  // means nothing at temperature 0
@@ -331,8 +339,8 @@ TEST(EngineTest, GreedyTakesTheLikeliestToken) {
   EXPECT_EQ(results.begin()->second.completion(), results.rbegin()->second.completion());
 }
 
-TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
-  FakeModelRunner::Options options;
+TEST_P(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
+  FakeModelRunner::Options options = Fake();
   options.max_positions = 64;
   options.total_pages = 8;
   FakeModelRunner runner(options);
@@ -368,9 +376,9 @@ TEST(EngineTest, WorkThatCanNeverFitIsRefusedWithTheReason) {
   EXPECT_TRUE(engine.idle());
 }
 
-TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
+TEST_P(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   const Work stays = MakeWork(1, 4, 10), goes = MakeWork(2, 6, 10);
-  FakeModelRunner runner({});
+  FakeModelRunner runner(Fake());
   const Results expected = RunAll({stays}, &runner);
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   EngineOptions options;
@@ -385,14 +393,16 @@ TEST(EngineTest, ADroppedLeaseDoesNotChangeTheOthers) {
   EXPECT_EQ(runner.free_pages(), runner.total_pages());
 }
 
-TEST(EngineTest, AFailingPassIsReportedAndCleared) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, AFailingPassIsReportedAndCleared) {
+  FakeModelRunner runner(Fake());
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {}, 7);
   Admit(MakeWork(1, 4, 10), &engine);
   ASSERT_TRUE(engine.RunPass().ok());
   runner.FailNextPass(absl::InternalError("no memory"));
-  EXPECT_EQ(engine.RunPass().status().message(), "no memory");
+  absl::Status failed;
+  for (int64_t pass = 0; pass <= GetParam(); ++pass) failed = engine.RunPass().status();
+  EXPECT_EQ(failed.message(), "no memory");
   engine.Clear();
   EXPECT_TRUE(engine.idle());
   EXPECT_EQ(runner.free_pages(), runner.total_pages());
@@ -400,11 +410,11 @@ TEST(EngineTest, AFailingPassIsReportedAndCleared) {
   EXPECT_EQ(RunAll(&engine).size(), 4u);
 }
 
-TEST(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
+TEST_P(EngineTest, RandomWorkNeverRunsOutOfPagesNorLeaksThem) {
   const CounterRng rng(1);
   uint64_t n = 0;
   for (int round = 0; round < 30; ++round) {
-    FakeModelRunner::Options options;
+    FakeModelRunner::Options options = Fake();
     options.total_pages = 12 + rng.Below(30, n++);
     options.page_tokens = 1 + rng.Below(8, n++);
     FakeModelRunner runner(options);
@@ -437,10 +447,11 @@ std::vector<std::pair<uint32_t, uint64_t>> VersionedTokens(const Rollout& rollou
   return out;
 }
 
-TEST(EngineTest, ANewerVersionContinuesWhatIsInFlight) {
+TEST_P(EngineTest, ANewerVersionContinuesWhatIsInFlight) {
   for (const bool recompute : {false, true}) {
-    FakeModelRunner older({.total_pages = 60, .salt = 1});
-    FakeModelRunner newer({.total_pages = 60, .salt = 2}, older.cache());
+    FakeModelRunner older({.total_pages = 60, .salt = 1, .decodes_ahead = GetParam()});
+    FakeModelRunner newer({.total_pages = 60, .salt = 2, .decodes_ahead = GetParam()},
+                          older.cache());
     const TableTokenizer tokenizer = TableTokenizer::OfLetters();
     EngineOptions options;
     options.max_batch = 3;
@@ -478,8 +489,8 @@ TEST(EngineTest, ANewerVersionContinuesWhatIsInFlight) {
   }
 }
 
-TEST(EngineTest, SamplesOfAPinnedVersionAreNotContinuedByAnother) {
-  FakeModelRunner runner({});
+TEST_P(EngineTest, SamplesOfAPinnedVersionAreNotContinuedByAnother) {
+  FakeModelRunner runner(Fake());
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {}, 7);
   EXPECT_TRUE(engine.MayChangeVersion());
@@ -490,6 +501,64 @@ TEST(EngineTest, SamplesOfAPinnedVersionAreNotContinuedByAnother) {
   ASSERT_TRUE(engine.RunPass().ok());
   EXPECT_FALSE(engine.MayChangeVersion()) << "it is in flight";
 }
+
+// Every way in which a sample ends or turns, each found out a pass late.
+TEST_P(EngineTest, WhetherPassesRunAheadChangesNothing) {
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters("abcdefghijklm\n");
+  std::vector<Work> works;
+  for (uint64_t group = 0; group < 16; ++group) {
+    works.push_back(MakeWork(group, 1 + group % 4, 1 + group * 3 % 11));
+    PlanSpec& plan = works.back().plan;
+    for (uint32_t id = 0; id < 60 && group % 2 == 0; ++id) plan.add_stop_token_ids(4 * id);
+    if (group % 3 == 0) plan.add_stop_strings(group % 2 == 0 ? "ab" : "c");
+    if (group % 4 == 1) plan.mutable_sampling()->set_temperature(0);
+    if (group % 5 < 2) {
+      for (uint32_t i = 0; i < 1 + group % 3; ++i) plan.add_step_label_tokens(200 + i);
+    }
+    plan.set_score_forced(group % 5 == 1);
+  }
+  const auto run = [&](FakeModelRunner* runner, EngineOptions options) {
+    Engine engine(runner, &tokenizer, options, 7);
+    for (const Work& work : works) Admit(work, &engine);
+    Results results = RunAll(&engine);
+    EXPECT_EQ(engine.stats().finished_samples, static_cast<int64_t>(results.size()));
+    return results;
+  };
+  FakeModelRunner each({});
+  const Results expected = run(&each, {});
+  int stopped = 0;
+  for (const auto& [key, rollout] : expected) stopped += rollout.finish() == FINISH_STOP ? 1 : 0;
+  EXPECT_GT(stopped, 3);
+  EXPECT_GT(static_cast<int>(expected.size()) - stopped, 10);
+  for (const int64_t batch : {1, 4, 64}) {
+    FakeModelRunner runner(Fake());
+    ExpectEqual(expected, run(&runner, {.max_batch = batch}));
+    EXPECT_EQ(runner.sequences(), 0u);
+  }
+}
+
+// A pass ahead knows where a sample is full, so it has no row beyond that.
+TEST_P(EngineTest, NoRowBeyondTheLengthLimit) {
+  FakeModelRunner runner(Fake());
+  RunAll({MakeWork(0, 3, 5)}, &runner);
+  EXPECT_EQ(runner.rows_run(), 2 + 3 * 5);
+}
+
+TEST_P(EngineTest, WhatIsUnderWayCanBeLeft) {
+  FakeModelRunner runner(Fake());
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
+  {
+    Engine engine(&runner, &tokenizer, {}, 7);
+    Admit(MakeWork(1, 4, 10), &engine);
+    for (int i = 0; i < 3; ++i) ASSERT_TRUE(engine.RunPass().ok());
+  }
+  EXPECT_EQ(runner.sequences(), 0u);
+  EXPECT_EQ(RunAll({MakeWork(1, 4, 10)}, &runner).size(), 4u);
+}
+
+INSTANTIATE_TEST_SUITE_P(, EngineTest, testing::Values(0, 1), [](const auto& info) {
+  return info.param == 0 ? std::string("Finished") : std::string("Ahead");
+});
 
 }  // namespace
 }  // namespace reckon

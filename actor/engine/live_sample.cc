@@ -8,6 +8,8 @@
 #include "absl/time/clock.h"
 #include "absl/types/span.h"
 #include "common/text/utf8.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -21,29 +23,44 @@ TokenSpan* AddSpan(TokenSpan::Kind kind, Rollout* rollout) {
 }  // namespace
 
 LiveSample::LiveSample(std::shared_ptr<PromptGroup> group, uint32_t number,
-                       ModelRunner::Sequence sequence)
+                       ModelRunner::Sequence sequence, uint64_t id)
     : group_(std::move(group)),
       number_(number),
       sequence_(sequence),
+      id_(id),
       begin_(absl::Now()),
-      rng_(StreamKey(group_->plan->seed(), group_->lease.plan(), group_->lease.item().group(),
+      key_(StreamKey(group_->plan->seed(), group_->lease.plan(), group_->lease.item().group(),
                      number)),
+      rng_(key_),
       last_token_(group_->context.back()) {}
 
-ModelRunner::Row LiveSample::NextRow() const {
+bool LiveSample::MayStartRow() const {
+  if (started_ == 0) return true;
+  if (static_cast<int64_t>(tokens_.size()) + started_ >= group_->max_new) return false;
+  // A label may begin with the token that is not known, and its tokens have log-probabilities only
+  // if the row before was told of them.
+  return group_->step_label().empty() || !group_->plan->score_forced();
+}
+
+ModelRunner::Row LiveSample::NextRow() {
   const SamplingParams& sampling = group_->plan->sampling();
   // The position in the completion, forced tokens included: a sample whose first tokens are given
   // draws the same numbers for the rest as one that sampled them.
-  const int64_t position =
-      static_cast<int64_t>(group_->context.size()) - group_->num_prompt() + tokens_.size();
+  const uint64_t place = group_->context.size() - group_->num_prompt() + tokens_.size() + started_;
   ModelRunner::Row row = {.sequence = sequence_, .token = last_token_, .draws = true};
   row.draw = {.temperature = sampling.temperature(),
               .top_k = sampling.top_k(),
               .top_p = sampling.top_p(),
-              .uniform = rng_.Uniform(position)};
+              .uniform = rng_.Uniform(place)};
+  row.stream = key_;
+  row.place = place;
   // The label's tokens are taken one a pass, because each must be in the cache before the next
   // token is drawn.
-  if (label_left_ > 0) row.draw.forced = *(group_->step_label().end() - label_left_);
+  const auto label = [&](int64_t left) { return *(group_->step_label().end() - left); };
+  CHECK_LE(started_, 1);
+  if (started_ == 1) row.token = label_left_ > 0 ? label(label_left_) : ModelRunner::kDrawn;
+  if (label_left_ > started_) row.draw.forced = label(label_left_ - started_);
+  ++started_;
   return row;
 }
 
@@ -57,20 +74,23 @@ std::vector<uint32_t> LiveSample::FedTokens() const {
 
 FinishReason LiveSample::Append(const DrawnToken& drawn, uint64_t version,
                                 const Tokenizer& tokenizer) {
+  --started_;
+  const bool forced = label_left_ > 0;
+  // A row that was started before its label was known has drawn another token.
+  last_token_ = forced ? *(group_->step_label().end() - label_left_) : drawn.token;
   versions_.push_back(version);
-  tokens_.push_back(drawn.token);
+  tokens_.push_back(last_token_);
   logprobs_.push_back(drawn.logprob);
-  forced_.push_back(label_left_ > 0);
-  last_token_ = drawn.token;
-  const absl::string_view bytes = tokenizer.TokenBytes(drawn.token);
-  if (label_left_ > 0) {
+  forced_.push_back(forced);
+  const absl::string_view bytes = tokenizer.TokenBytes(last_token_);
+  if (forced) {
     --label_left_;
     // Without stops: a stop string that only the label completes would end every sample at its
     // first solution step.
     text_.Append(bytes, {});
   } else {
     const auto& stop_ids = group_->plan->stop_token_ids();
-    const bool stop_id = std::find(stop_ids.begin(), stop_ids.end(), drawn.token) != stop_ids.end();
+    const bool stop_id = std::find(stop_ids.begin(), stop_ids.end(), last_token_) != stop_ids.end();
     // A stop token is part of the tokens, which are learned, and not of the text, which is scored.
     // A stop string is cut from the text alone: a token may hold more than the stop.
     if (stop_id || text_.Append(bytes, group_->plan->stop_strings())) return FINISH_STOP;

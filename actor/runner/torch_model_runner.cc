@@ -4,9 +4,11 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/index_select.h>
 #include <c10/core/InferenceMode.h>
+#include <c10/core/StreamGuard.h>
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -19,21 +21,50 @@
 #include "common/model/sampler.h"
 #include "common/model/torch_status.h"
 #include "common/model/transformer.h"
+#ifdef RECKON_CUDA
+#include "common/model/kernels/cuda/cuda_step_device.h"
+#endif
+#if defined(RECKON_CUDA) || defined(RECKON_CUDA_ON_CPU)
+#include "common/model/decode/decode_runner.h"
+#define RECKON_DECODES_AHEAD
+#endif
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
 
+constexpr int64_t kCpuBatch = 64;
+
+// Makes the stream of `steps` the current one, if there are steps.
+class OnStream {
+ public:
+  explicit OnStream(StepDevice* steps) {
+    if (steps != nullptr) guard_.emplace(steps->stream());
+  }
+
+ private:
+  std::optional<c10::StreamGuard> guard_;
+};
+
 class TorchModelRunner : public ModelRunner {
  public:
-  // `base`: what the model's adapters are over, so that the next ones find it; or null.
+  // `base`: what the model's adapters are over, so that the next ones find it; or null. `steps`: on
+  // whose stream the tensors are; or null.
   TorchModelRunner(std::shared_ptr<Transformer> model, std::shared_ptr<const Transformer> base,
-                   std::shared_ptr<KvCache> cache)
-      : model_(std::move(model)), base_(std::move(base)), cache_(std::move(cache)) {}
+                   std::shared_ptr<KvCache> cache, int64_t max_batch,
+                   std::shared_ptr<StepDevice> steps)
+      : model_(std::move(model)),
+        base_(std::move(base)),
+        cache_(std::move(cache)),
+        max_batch_(max_batch),
+        steps_(std::move(steps)) {}
 
   int64_t vocab_size() const override { return model_->config().num_tokens(); }
   int64_t max_positions() const override { return model_->config().max_positions; }
   int64_t total_pages() const override { return cache_->total_pages(); }
   int64_t free_pages() const override { return cache_->free_pages(); }
+  int64_t default_batch() const override { return max_batch_; }
   int64_t PagesFor(int64_t prefix, int64_t tokens) const override {
     // Only whole pages of the prefix are shared. The page in which the prefix ends is copied, so it
     // counts as the sample's own.
@@ -44,7 +75,10 @@ class TorchModelRunner : public ModelRunner {
     return CatchTorchErrors("KV cache", [&] { return cache_->Add(max_tokens); });
   }
   absl::StatusOr<Sequence> Fork(Sequence parent, int64_t prefix, int64_t max_tokens) override {
-    return CatchTorchErrors("KV cache", [&] { return cache_->Fork(parent, prefix, max_tokens); });
+    return CatchTorchErrors("KV cache", [&] {
+      const OnStream on(steps_.get());
+      return cache_->Fork(parent, prefix, max_tokens);
+    });
   }
   void Remove(Sequence sequence) override { cache_->Remove(sequence); }
 
@@ -52,14 +86,25 @@ class TorchModelRunner : public ModelRunner {
     return CatchTorchErrors("forward pass", [&]() -> absl::StatusOr<std::vector<DrawnToken>> {
       // No tensor of this pass records a graph or a version counter.
       c10::InferenceMode inference;
+      const OnStream on(steps_.get());
       return Run(rows);
     });
   }
 
+  int64_t decodes_ahead() const override { return 0; }
+  absl::Status StartDecode(absl::Span<const Row> rows) override {
+    finished_ = RunPass(rows);
+    return absl::OkStatus();
+  }
+  absl::StatusOr<std::vector<DrawnToken>> FinishDecode() override { return std::move(finished_); }
+
  private:
   absl::StatusOr<std::vector<DrawnToken>> Run(absl::Span<const Row> rows) {
     const int64_t n = rows.size();
-    at::Tensor tokens = at::empty({n}, at::kInt), positions = at::empty({n}, at::kInt);  // [rows]
+    const c10::Device device = DeviceOf(model_->backend());
+    // Pinned, so that the copies do not wait for what the device still has to do.
+    const at::TensorOptions ints = at::TensorOptions(at::kInt).pinned_memory(device.is_cuda());
+    at::Tensor tokens = at::empty({n}, ints), positions = at::empty({n}, ints);  // [rows]
     int32_t* token = tokens.data_ptr<int32_t>();
     int32_t* position = positions.data_ptr<int32_t>();
     std::vector<KvCache::SequenceId> sequences(n);
@@ -79,7 +124,10 @@ class TorchModelRunner : public ModelRunner {
       draws.push_back(row.draw);
     }
     std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
-    at::Tensor hidden = model_->Forward(tokens, positions, *attention);  // [rows, hidden]
+    const auto send = [&](const at::Tensor& from) {
+      return from.to(device, from.scalar_type(), /*non_blocking=*/true);
+    };
+    at::Tensor hidden = model_->Forward(send(tokens), send(positions), *attention);
     if (draws.empty()) return std::vector<DrawnToken>();
     // The head is the largest matrix and most rows of a prefill draw nothing, so only the rows that
     // draw go through it. On their own, the bits of these rows are the same.
@@ -94,13 +142,72 @@ class TorchModelRunner : public ModelRunner {
   const std::shared_ptr<Transformer> model_;
   const std::shared_ptr<const Transformer> base_;
   const std::shared_ptr<KvCache> cache_;
+  const int64_t max_batch_;
+  const std::shared_ptr<StepDevice> steps_;
+  // Of the decode pass that was started.
+  absl::StatusOr<std::vector<DrawnToken>> finished_ = std::vector<DrawnToken>();
 };
+
+#ifdef RECKON_DECODES_AHEAD
+// Whose decode passes run ahead, by DecodeRunner.
+class AheadModelRunner : public TorchModelRunner {
+ public:
+  AheadModelRunner(std::shared_ptr<Transformer> model, std::shared_ptr<const Transformer> base,
+                   std::shared_ptr<KvCache> cache, std::shared_ptr<DecodeBatch> batch,
+                   const std::shared_ptr<StepDevice>& steps)
+      : TorchModelRunner(model, std::move(base), cache, batch->capacity(), steps),
+        batch_(batch),
+        steps_(steps),
+        decoder_(std::move(model), std::move(cache), std::move(batch), steps) {}
+
+  void Remove(Sequence sequence) override {
+    batch_->Remove(sequence);
+    TorchModelRunner::Remove(sequence);
+  }
+
+  int64_t decodes_ahead() const override { return DecodeRunner::kAhead; }
+  absl::Status StartDecode(absl::Span<const Row> rows) override {
+    std::vector<DecodeRow> out;
+    out.reserve(rows.size());
+    for (const Row& row : rows) {
+      const bool drawn = row.token == kDrawn;
+      out.push_back({.sequence = row.sequence,
+                     .token = drawn ? DecodeRow::kDrawn : static_cast<int32_t>(row.token),
+                     .draw = row.draw,
+                     .stream = row.stream,
+                     .place = row.place});
+    }
+    return CatchTorchErrors("decode step", [&] {
+      c10::InferenceMode inference;
+      const OnStream on(steps_.get());
+      decoder_.Start(out);
+      return absl::OkStatus();
+    });
+  }
+  absl::StatusOr<std::vector<DrawnToken>> FinishDecode() override {
+    return CatchTorchErrors("decode step", [&] {
+      const OnStream on(steps_.get());
+      return decoder_.Finish();
+    });
+  }
+
+ private:
+  const std::shared_ptr<DecodeBatch> batch_;
+  const std::shared_ptr<StepDevice> steps_;
+  DecodeRunner decoder_;
+};
+#endif
 
 }  // namespace
 
 struct TorchModelRunnerMaker::SharedCache {
   std::string config_json;
   std::shared_ptr<KvCache> cache;
+  int64_t max_batch = 0;  // with that cache
+  std::shared_ptr<StepDevice> steps;
+#ifdef RECKON_DECODES_AHEAD
+  std::shared_ptr<DecodeBatch> batch;  // of the cache; null: passes do not run ahead
+#endif
   // Of the last version: most have the same texts, and the tokenizer takes long to load.
   std::string texts;
   ModelConfig shape;
@@ -136,11 +243,19 @@ struct TorchModelRunnerMaker::SharedCache {
 };
 
 TorchModelRunnerMaker::TorchModelRunnerMaker(TorchModelRunnerOptions options)
-    : options_(options), shared_(std::make_unique<SharedCache>()) {}
+    : options_(std::move(options)), shared_(std::make_unique<SharedCache>()) {
+  shared_->steps = options_.steps;
+#ifdef RECKON_CUDA
+  if (options_.backend == Backend::kTorchCuda && shared_->steps == nullptr) {
+    shared_->steps = MakeCudaStepDevice(DeviceOf(options_.backend));
+  }
+#endif
+}
 TorchModelRunnerMaker::~TorchModelRunnerMaker() = default;
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
   return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
+    const OnStream on(shared_->steps.get());
     const std::string& json = weights.texts().config_json();
     ASSIGN_OR_RETURN(const ModelConfig config, shared_->ShapeOf(weights.texts()));
     const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
@@ -157,16 +272,40 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const W
       RETURN_IF_ERROR(model->LoadAdapters(*base, weights.manifest, weights.bytes->bytes()));
     }
     if (shared_->cache == nullptr || shared_->config_json != json) {
+#ifdef RECKON_DECODES_AHEAD
+      shared_->batch = nullptr;
+#endif
       shared_->cache = nullptr;  // release the old one first: both may not fit
       const int64_t bytes = options_.kv_cache_bytes > 0
                                 ? options_.kv_cache_bytes
-                                : KvCache::DefaultBytes(config, compute, options_.backend);
+                                : KvCache::DefaultBytes(config, compute, options_.backend,
+                                                        options_.max_batch > 0 ? options_.max_batch
+                                                                               : kMostDefaultBatch);
       shared_->cache = std::make_shared<KvCache>(config, compute, bytes, options_.backend);
+      shared_->max_batch = options_.max_batch > 0 ? options_.max_batch
+                           : options_.backend == Backend::kTorchCuda
+                               ? std::clamp<int64_t>(shared_->cache->total_pages() /
+                                                         KvCache::PagesFor(kDefaultSampleTokens),
+                                                     1, kMostDefaultBatch)
+                               : kCpuBatch;
+#ifdef RECKON_DECODES_AHEAD
+      if (shared_->steps != nullptr && DecodeRunner::Decodes(config)) {
+        shared_->batch = std::make_shared<DecodeBatch>(shared_->cache.get(), config,
+                                                       shared_->max_batch, shared_->steps.get());
+      }
+#endif
       // Only after the allocation succeeded. After an exception the cache is null, and the next
       // Make tries again.
       shared_->config_json = json;
     }
-    return std::make_unique<TorchModelRunner>(std::move(model), std::move(base), shared_->cache);
+#ifdef RECKON_DECODES_AHEAD
+    if (shared_->batch != nullptr) {
+      return std::make_unique<AheadModelRunner>(std::move(model), std::move(base), shared_->cache,
+                                                shared_->batch, shared_->steps);
+    }
+#endif
+    return std::make_unique<TorchModelRunner>(std::move(model), std::move(base), shared_->cache,
+                                              shared_->max_batch, shared_->steps);
   });
 }
 

@@ -7,6 +7,7 @@
 #include "absl/status/statusor.h"
 #include "actor/runner/model_runner.h"
 #include "common/model/backend.h"
+#include "common/model/decode/step_device.h"
 #include "common/model/files/model_folder.h"
 
 namespace reckon {
@@ -17,7 +18,17 @@ struct TorchModelRunnerOptions {
   // the engine.
   int64_t kv_cache_bytes = 0;
   Backend backend = Backend::kCpuKernels;
+  // What decode passes run on, ahead of their results (common/model/decode); null: the GPU, if that
+  // is the backend, and otherwise every pass is finished before the next.
+  std::shared_ptr<StepDevice> steps = nullptr;
+  // Rows of a decode pass at most; 0: 64, and on a GPU as many as the cache has room for.
+  int64_t max_batch = 0;
 };
+
+// With max_batch 0 on a GPU: samples of so many tokens are as many as the cache has room for, but
+// not more than this.
+inline constexpr int64_t kDefaultSampleTokens = 512;
+inline constexpr int64_t kMostDefaultBatch = 1024;
 
 // Makes model runners from weight versions, with the transformer of common/model.
 //

@@ -200,9 +200,11 @@ MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placem
       {"KV cache", kv,
        absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens",
                     mib == 0 && placement == Placement::kGpu ? "; takes what is left" : "")});
-  estimate.lines.push_back({"logits",
-                            config.actor().max_batch() * static_cast<double>(m.vocab_size) * 4,
-                            absl::StrCat("actor.max_batch ", config.actor().max_batch())});
+  // 0: what the actor chooses, at most.
+  const uint32_t chosen = placement == Placement::kGpu ? 1024 : 64;
+  const uint32_t batch = config.actor().max_batch() > 0 ? config.actor().max_batch() : chosen;
+  estimate.lines.push_back({"logits", batch * static_cast<double>(m.vocab_size) * 4,
+                            absl::StrCat("actor.max_batch ", batch)});
   if (placement == Placement::kCpu) {
     estimate.lines.push_back({"weights as fetched", 2 * copy,
                               "before they are packed, and those before, for what has changed"});

@@ -22,7 +22,7 @@ TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
       AllOf(Contains("--run=r"), Contains("--store=/s"), Contains("--listen=[::]:7070"),
             Contains("--announce=c"), Contains("--lease_ms=3000"), Contains("--retention=ALL")));
   EXPECT_THAT(ActorArguments(config, {.coordinator = "c:1", .name = "a", .threads = 0}),
-              ElementsAre("--coordinator=c:1", "--name=a", "--threads=0", "--max_batch=64",
+              ElementsAre("--coordinator=c:1", "--name=a", "--threads=0", "--max_batch=0",
                           "--kv_cache_mib=0", "--weights=DRAIN", "--old_tokens=KEEP",
                           "--compute=fp32", "--device=AUTO"));
 }

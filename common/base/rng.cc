@@ -1,5 +1,7 @@
 #include "common/base/rng.h"
 
+#include "common/base/philox.h"
+
 namespace reckon {
 namespace {
 
@@ -13,20 +15,8 @@ uint64_t Finalise(uint64_t x) {
 }  // namespace
 
 std::array<uint32_t, 4> Philox4x32(uint64_t key, uint64_t counter_lo, uint64_t counter_hi) {
-  constexpr uint64_t kMul0 = 0xD2511F53, kMul1 = 0xCD9E8D57;
-  constexpr uint32_t kWeyl0 = 0x9E3779B9, kWeyl1 = 0xBB67AE85;
-  std::array<uint32_t, 4> c = {
-      static_cast<uint32_t>(counter_lo), static_cast<uint32_t>(counter_lo >> 32),
-      static_cast<uint32_t>(counter_hi), static_cast<uint32_t>(counter_hi >> 32)};
-  uint32_t k0 = static_cast<uint32_t>(key), k1 = static_cast<uint32_t>(key >> 32);
-  for (int round = 0; round < 10; ++round) {
-    uint64_t p0 = kMul0 * c[0], p1 = kMul1 * c[2];
-    c = {static_cast<uint32_t>(p1 >> 32) ^ c[1] ^ k0, static_cast<uint32_t>(p1),
-         static_cast<uint32_t>(p0 >> 32) ^ c[3] ^ k1, static_cast<uint32_t>(p0)};
-    k0 += kWeyl0;
-    k1 += kWeyl1;
-  }
-  return c;
+  const PhiloxBlock block = Philox(key, counter_lo, counter_hi);
+  return {block.words[0], block.words[1], block.words[2], block.words[3]};
 }
 
 uint64_t StreamKey(uint64_t seed, absl::string_view name, uint64_t a, uint64_t b) {
@@ -38,15 +28,11 @@ uint64_t StreamKey(uint64_t seed, absl::string_view name, uint64_t a, uint64_t b
 }
 
 uint64_t CounterRng::Bits(uint64_t position, uint64_t lane) const {
-  // Half of the block is not used: one position gives one number, and a caller who needs more takes
-  // another lane.
-  auto block = Philox4x32(key_, position, lane);
-  return block[0] | static_cast<uint64_t>(block[1]) << 32;
+  return PhiloxBits(key_, position, lane);
 }
 
 double CounterRng::Uniform(uint64_t position, uint64_t lane) const {
-  // The upper 53 bits, as many as a double holds: every value is exact and 1.0 cannot occur.
-  return static_cast<double>(Bits(position, lane) >> 11) * 0x1.0p-53;
+  return PhiloxUniform(key_, position, lane);
 }
 
 uint64_t CounterRng::Below(uint64_t n, uint64_t position, uint64_t lane) const {

@@ -17,7 +17,11 @@ absl::StatusOr<Backend> ChooseBackend(absl::string_view device) {
         absl::StrCat("model.device: '", device, "' must be AUTO, CPU or CUDA"));
   }
 #ifdef RECKON_CUDA
-  if (at::hasCUDA()) return Backend::kTorchCuda;
+  if (at::hasCUDA()) {
+    // A product in bf16 may be divided, but its parts are added in fp32.
+    at::globalContext().setAllowBF16ReductionCuBLAS(/*allow_reduced_precision=*/false);
+    return Backend::kTorchCuda;
+  }
   constexpr char kWhy[] = "the driver of this machine shows no GPU";
 #else
   constexpr char kWhy[] = "this build is for CPUs (docs/cuda.md)";

@@ -11,7 +11,7 @@ namespace reckon {
 // What computes a model, and so where its tensors are (kernels/interface.h):
 //   kCpuKernels  the hand-written row-invariant kernels, on the CPU
 //   kTorchCpu    LibTorch's operations, on the CPU: the oracle of tests; not selectable
-//   kTorchCuda   LibTorch's operations and one attention kernel, on the first GPU
+//   kTorchCuda   LibTorch's operations and the kernels of kernels/cuda, on the first GPU
 enum class Backend { kCpuKernels, kTorchCpu, kTorchCuda };
 
 c10::Device DeviceOf(Backend backend);

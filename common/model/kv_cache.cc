@@ -10,6 +10,19 @@
 #include "common/base/status_macros.h"
 
 namespace reckon {
+namespace {
+
+// For what CUDA's libraries load when it is first needed, and blocks that LibTorch divides.
+constexpr int64_t kReserve = int64_t{1} << 30;
+
+// What a pass of so many rows computes: its logits and, several times over, its widest activations.
+int64_t PassBytes(const ModelConfig& config, int64_t rows) {
+  const int64_t attention = (config.num_heads + 2 * config.num_kv_heads) * config.head_dim;
+  const int64_t widest = std::max({attention, 2 * config.intermediate_size, config.hidden_size});
+  return rows * 4 * (config.num_tokens() + 4 * widest);
+}
+
+}  // namespace
 
 class KvCache::Pass : public AttentionSource {
  public:
@@ -49,7 +62,8 @@ KvCache::KvCache(const ModelConfig& config, Dtype dtype, int64_t max_bytes, Back
   for (int64_t p = total_pages(); p-- > 0;) free_.push_back(p);
 }
 
-int64_t KvCache::DefaultBytes(const ModelConfig& config, Dtype dtype, Backend backend) {
+int64_t KvCache::DefaultBytes(const ModelConfig& config, Dtype dtype, Backend backend,
+                              int64_t rows) {
   if (backend != Backend::kTorchCuda) return int64_t{1} << 30;
   // What LibTorch holds and does not use counts as free.
   const c10::Device device = DeviceOf(backend);
@@ -62,8 +76,8 @@ int64_t KvCache::DefaultBytes(const ModelConfig& config, Dtype dtype, Backend ba
     next_version += elements * BytesOf(dtype);
   }
   const int64_t free = static_cast<int64_t>(allocator->getMemoryInfo(device.index()).first);
-  // A tenth is for activations, logits and CUDA's libraries.
-  return std::max<int64_t>(free - next_version, 0) / 10 * 9;
+  return std::max<int64_t>(
+      free - next_version - PassBytes(config, rows) - std::max(free / 20, kReserve), 0);
 }
 
 int64_t KvCache::PagesFor(int64_t tokens) { return (tokens + kPageTokens - 1) / kPageTokens; }
@@ -97,6 +111,13 @@ void KvCache::Remove(SequenceId id) {
     if (--references_[page] == 0) free_.push_back(page);
   }
   sequences_.erase(id);
+}
+
+void KvCache::Append(SequenceId id) {
+  Sequence& sequence = At(id);
+  CHECK_LT(sequence.length / kPageTokens, static_cast<int64_t>(sequence.pages.size()))
+      << "more tokens than were reserved";
+  ++sequence.length;
 }
 
 std::unique_ptr<AttentionSource> KvCache::BeginPass(std::vector<SequenceId> row_sequences) {

@@ -44,9 +44,10 @@ class KvCache {
   KvCache(const KvCache&) = delete;
   KvCache& operator=(const KvCache&) = delete;
 
-  // The size of a cache for which the config names none: 1 GiB; on a GPU nine tenths of what is
-  // free there when a second version of the weights is loaded.
-  static int64_t DefaultBytes(const ModelConfig& config, Dtype dtype, Backend backend);
+  // The size of a cache for which the config names none: 1 GiB; on a GPU what is free there, less a
+  // second version of the weights, what a pass of `rows` rows computes and a reserve.
+  static int64_t DefaultBytes(const ModelConfig& config, Dtype dtype, Backend backend,
+                              int64_t rows);
 
   int64_t total_pages() const { return static_cast<int64_t>(references_.size()); }
   int64_t free_pages() const { return static_cast<int64_t>(free_.size()); }
@@ -63,6 +64,15 @@ class KvCache {
   // Frees the pages that no other sequence holds.
   void Remove(SequenceId sequence);
   int64_t length(SequenceId sequence) const { return sequences_.at(sequence).length; }
+
+  // For passes whose kernels address the pages themselves (decode/): where they are, and the pages
+  // of a sequence.
+  const KvPages& memory() const { return *pages_; }
+  const std::vector<int64_t>& pages(SequenceId sequence) const {
+    return sequences_.at(sequence).pages;
+  }
+  // Counts a token, which such a pass writes at position length(sequence) before any other pass.
+  void Append(SequenceId sequence);
 
   // The attention of one forward pass: row i appends one token to sequence row_sequences[i] and
   // attends to all its tokens up to and including that one. Rows of one sequence are adjacent and

@@ -9,6 +9,8 @@
 
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/torch/kv_pages.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -23,6 +25,8 @@ class CpuKvPages : public KvPages {
     if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
     std::memset(data_.get(), 0, bytes);
   }
+
+  Layer OfLayer(int64_t) const override { LOG(FATAL) << "pages of the CPU kernels"; }
 
   void Copy(int64_t from, int64_t to) override {
     std::memcpy(At(to, 0, 0), At(from, 0, 0), layers_ * kv_heads_ * shape_.page_bytes());

@@ -34,6 +34,14 @@ class KvPages {
 
   static int64_t BytesPerPage(const ModelConfig& config, Dtype dtype, int64_t layers);
 
+  // Keys and values of a layer in slots, [slots, kv_heads, dim]: position t of a sequence is in
+  // slot page(t) * kPageTokens + t % kPageTokens. Not of the CPU kernels, which have a layout of
+  // their own.
+  struct Layer {
+    at::Tensor keys, values;
+  };
+  virtual Layer OfLayer(int64_t layer) const = 0;
+
   // Copies a whole page, all layers.
   virtual void Copy(int64_t from, int64_t to) = 0;
   // Writes the keys and values of all rows, then computes AttentionSource::Attend.

@@ -91,6 +91,7 @@ class Transformer {
   // a bounded number of rows at once.
   at::Tensor LogProb(const at::Tensor& hidden, const at::Tensor& targets, double temperature);
 
+  const TransformerWeights& weights() const { return weights_; }
   const ModelConfig& config() const { return weights_.config(); }
   Dtype compute() const { return weights_.dtype(); }
   Backend backend() const { return weights_.backend(); }

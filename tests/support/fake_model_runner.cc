@@ -116,4 +116,30 @@ absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::RunPass(absl::Span<cons
   return drawn;
 }
 
+absl::Status FakeModelRunner::StartDecode(absl::Span<const Row> rows) {
+  CHECK_LE(static_cast<int64_t>(started_.size()), options_.decodes_ahead);
+  if (!started_.empty() && !started_.back().ok()) {
+    started_.push_back(started_.back().status());
+    return absl::OkStatus();
+  }
+  std::vector<Row> known(rows.begin(), rows.end());
+  for (Row& row : known) {
+    CHECK_EQ(row.draw.uniform, CounterRng(row.stream).Uniform(row.place));
+    if (row.token == kDrawn) row.token = drawn_.at(row.sequence);
+  }
+  started_.push_back(RunPass(known));
+  drawn_.clear();
+  for (size_t i = 0; i < rows.size() && started_.back().ok(); ++i) {
+    drawn_[rows[i].sequence] = started_.back()->at(i).token;
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::FinishDecode() {
+  CHECK(!started_.empty());
+  auto drawn = std::move(started_.front());
+  started_.pop_front();
+  return drawn;
+}
+
 }  // namespace reckon

@@ -2,6 +2,7 @@
 #define RECKON_TESTS_SUPPORT_FAKE_MODEL_RUNNER_H_
 
 #include <cstdint>
+#include <deque>
 #include <map>
 #include <memory>
 #include <vector>
@@ -22,7 +23,8 @@ class FakeModelRunner : public ModelRunner {
     int64_t total_pages = 1000;
     int64_t page_tokens = 4;
     uint64_t salt = 1;
-    absl::Duration pass_time;  // RunPass takes at least this long
+    absl::Duration pass_time;   // RunPass takes at least this long
+    int64_t decodes_ahead = 0;  // as of a GPU: 1
   };
 
   // Sequences and pages. Runners of several versions may have one cache, as the real ones do.
@@ -34,11 +36,15 @@ class FakeModelRunner : public ModelRunner {
   int64_t max_positions() const override { return options_.max_positions; }
   int64_t total_pages() const override { return options_.total_pages; }
   int64_t free_pages() const override;
+  int64_t default_batch() const override { return 64; }
   int64_t PagesFor(int64_t prefix, int64_t tokens) const override;
   absl::StatusOr<Sequence> Add(int64_t max_tokens) override;
   absl::StatusOr<Sequence> Fork(Sequence parent, int64_t prefix, int64_t max_tokens) override;
   void Remove(Sequence sequence) override;
   absl::StatusOr<std::vector<DrawnToken>> RunPass(absl::Span<const Row> rows) override;
+  int64_t decodes_ahead() const override { return options_.decodes_ahead; }
+  absl::Status StartDecode(absl::Span<const Row> rows) override;
+  absl::StatusOr<std::vector<DrawnToken>> FinishDecode() override;
 
   // What is drawn after `history`, computed from scratch: the oracle of the engine's tests.
   DrawnToken Next(absl::Span<const uint32_t> history, const TokenDraw& draw) const;
@@ -63,6 +69,9 @@ class FakeModelRunner : public ModelRunner {
   int64_t rows_run_ = 0;
   size_t widest_pass_ = 0;
   absl::Status next_status_;
+  // Of the passes that are not finished, and what the last of them drew for each sequence.
+  std::deque<absl::StatusOr<std::vector<DrawnToken>>> started_;
+  std::map<Sequence, uint32_t> drawn_;
 };
 
 }  // namespace reckon

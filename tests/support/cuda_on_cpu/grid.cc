@@ -1,7 +1,6 @@
 #include "tests/support/cuda_on_cpu/grid.h"
 
 #include <sys/mman.h>
-#include <ucontext.h>
 
 #include <algorithm>
 #include <cstring>
@@ -14,8 +13,35 @@
 #include "common/base/log.h"
 
 #ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/common_interface_defs.h>
+#include <sanitizer/asan_interface.h>
 #endif
+
+// Keeps what a call must keep and where the stack is in *from, and continues where `to` was kept.
+// In place of swapcontext, which enters the kernel and under the sanitizer clears the shadow of a
+// whole stack, at each of the many barriers.
+extern "C" void reckon_switch_stack(void** from, void* to);
+asm(R"(
+.text
+.globl reckon_switch_stack
+.type reckon_switch_stack, @function
+reckon_switch_stack:
+  pushq %rbp
+  pushq %rbx
+  pushq %r12
+  pushq %r13
+  pushq %r14
+  pushq %r15
+  movq %rsp, (%rdi)
+  movq %rsi, %rsp
+  popq %r15
+  popq %r14
+  popq %r13
+  popq %r12
+  popq %rbx
+  popq %rbp
+  ret
+.size reckon_switch_stack, .-reckon_switch_stack
+)");
 
 namespace reckon {
 namespace {
@@ -27,7 +53,7 @@ constexpr unsigned kMostThreads = 1024;
 enum class Waits { kNothing, kWarp, kBlock, kEnded };
 
 struct Fiber {
-  ucontext_t context;
+  void* stack;  // where it continues
   GridIndex thread;
   Waits waits = Waits::kNothing;
   std::source_location where;
@@ -92,7 +118,7 @@ class Block {
   uint64_t& rounds_;
   const uint64_t seed_;
   size_t current_ = 0;
-  ucontext_t scheduler_;
+  void* scheduler_ = nullptr;  // where Run continues
 #ifdef __SANITIZE_ADDRESS__
   const void* scheduler_stack_ = nullptr;
   size_t scheduler_size_ = 0;
@@ -117,7 +143,7 @@ void Block::SwitchIn(size_t fiber) {
   void* fake = nullptr;
   __sanitizer_start_switch_fiber(&fake, Stacks() + fiber * kStack, kStack);
 #endif
-  CHECK_EQ(swapcontext(&scheduler_, &fibers_[fiber].context), 0);
+  reckon_switch_stack(&scheduler_, fibers_[fiber].stack);
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_finish_switch_fiber(fake, nullptr, nullptr);
 #endif
@@ -128,7 +154,7 @@ void Block::SwitchOut(bool ends) {
   void* fake = nullptr;
   __sanitizer_start_switch_fiber(ends ? nullptr : &fake, scheduler_stack_, scheduler_size_);
 #endif
-  CHECK_EQ(swapcontext(&fibers_[current_].context, &scheduler_), 0);
+  reckon_switch_stack(&fibers_[current_].stack, scheduler_);
 #ifdef __SANITIZE_ADDRESS__
   __sanitizer_finish_switch_fiber(fake, &scheduler_stack_, &scheduler_size_);
 #endif
@@ -157,12 +183,17 @@ bool Block::Release(size_t begin, size_t end, Waits at) {
 void Block::Run() {
   running = this;
   for (size_t i = 0; i < fibers_.size(); ++i) {
-    ucontext_t& context = fibers_[i].context;
-    CHECK_EQ(getcontext(&context), 0);
-    context.uc_stack.ss_sp = Stacks() + i * kStack;
-    context.uc_stack.ss_size = kStack;
-    context.uc_link = nullptr;
-    makecontext(&context, Enter, 0);
+    char* const top = Stacks() + (i + 1) * kStack;
+#ifdef __SANITIZE_ADDRESS__
+    // Of the fiber that had this stack before, which never returned.
+    __asan_unpoison_memory_region(top - kStack / 16, kStack / 16);
+#endif
+    // As if Enter had been called, whose caller it never returns to: six registers, Enter, and an
+    // address that a call would have left.
+    void** const frame = reinterpret_cast<void**>(top) - 8;
+    std::fill_n(frame, 8, nullptr);
+    frame[6] = reinterpret_cast<void*>(&Enter);
+    fibers_[i].stack = frame;
   }
   std::vector<size_t> order(fibers_.size());
   std::iota(order.begin(), order.end(), size_t{0});

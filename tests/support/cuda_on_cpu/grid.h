@@ -12,7 +12,7 @@ namespace reckon {
 // that our kernels use. No GPU and no nvcc: continuous integration runs every kernel, also under
 // the address sanitizer, which sees a read or write out of bounds.
 //
-// Blocks run one after another; the threads of a block are fibers (ucontext) of one thread. A fiber
+// Blocks run one after another; the threads of a block are fibers of one thread. A fiber
 // runs from barrier to barrier, and at each the order of the fibers is another permutation, drawn
 // from `seed`. So a kernel that misses a barrier, between warps or within one, reads what is not
 // written yet and its result is wrong for most seeds. CHECKs: threads that wait at different

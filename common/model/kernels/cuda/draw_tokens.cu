@@ -199,10 +199,7 @@ __global__ void DrawTokens(DrawTokensArgs a) {
     drawn.logprob = static_cast<float>(row.scale * row.logits[token] - row.max -
                                        log(static_cast<double>(total) / kOne));
   }
-  if (threadIdx.x == 0) {
-    a.drawn[blockIdx.x] = drawn;
-    a.tokens[blockIdx.x] = drawn.token;
-  }
+  if (threadIdx.x == 0) a.drawn[blockIdx.x] = drawn;
 }
 
 }  // namespace

@@ -47,7 +47,6 @@ struct DrawTokensArgs {
   int64_t gaps;  // tokens of each row whose logit is minus infinity; another number is a fault
   const DeviceDraw* draws;  // [rows]
   DeviceToken* drawn;       // [rows]
-  int32_t* tokens;          // [rows], the tokens again, for the next pass
 };
 cudaError_t LaunchDrawTokens(const DrawTokensArgs& args, cudaStream_t stream);
 

@@ -23,29 +23,48 @@ struct DeviceRows {
   at::Tensor positions;  // [rows]
 };
 
-// Ops::Embed of tokens [rows]; with sources [rows] defined, of drawn[source] where source >= 0.
-at::Tensor FusedEmbed(const at::Tensor& tokens, const at::Tensor& sources, const at::Tensor& drawn,
-                      const TableWeight& table);
-// x [rows, n] fp32 += delta [rows, n] fp32, if defined; returns Ops::RmsNorm of x.
-at::Tensor FusedAddRmsNorm(const at::Tensor& x, const at::Tensor& delta, const at::Tensor& weight,
+// What a step of decoding keeps on the device (step_state.h): slots are bytes [slots *
+// sizeof(DecodeSlot)], slot_pages [slots, most pages] int32.
+struct DeviceSlots {
+  at::Tensor slots, slot_pages;
+};
+// What the kernels of a step read of each row.
+struct StepRows {
+  at::Tensor tokens;  // [rows] int32
+  DeviceRows rows;
+  at::Tensor table;  // Ops::RopeTable of the rows
+  at::Tensor draws;  // bytes [rows * sizeof(DeviceDraw)]
+};
+// slot_of [rows] int32, below 0 for an idle row; frequency and magnitude as of Ops::RopeTable.
+StepRows FusedBeginStep(const DeviceSlots& slots, const at::Tensor& slot_of,
+                        const at::Tensor& frequency, double magnitude);
+// Moves the slots on by what FusedDraw has drawn.
+void FusedEndStep(const DeviceSlots& slots, const at::Tensor& slot_of, const at::Tensor& drawn);
+
+// Ops::Embed of tokens [rows].
+at::Tensor FusedEmbed(const at::Tensor& tokens, const TableWeight& table);
+// x [rows, n] fp32 += bias [n] fp32, if defined; returns Ops::RmsNorm of x.
+at::Tensor FusedAddRmsNorm(const at::Tensor& x, const at::Tensor& bias, const at::Tensor& weight,
                            double eps, Dtype dtype);
-// Ops::SwiGlu of gate_up [rows, 2n] fp32, rounded to the dtype first.
-at::Tensor FusedSiluProduct(const at::Tensor& gate_up, Dtype dtype);
-// Of qkv [rows, (heads + 2 kv_heads) * dim] fp32, rounded to the dtype of the cache: Ops::HeadNorm
-// with `query` and `key` [dim] and Ops::Rope with `table`, each if defined. Returns the queries
-// [rows, heads, dim]; writes keys and values to their slots: keys, values [slots, kv_heads, dim].
-at::Tensor FusedRopeToCache(const at::Tensor& qkv, const at::Tensor& query, const at::Tensor& key,
-                            double eps, const at::Tensor& table, const DeviceRows& rows,
-                            const at::Tensor& keys, const at::Tensor& values);
+// Ops::SwiGlu of gate_up [rows, 2n] fp32 + bias [2n], if defined, rounded to the dtype first.
+at::Tensor FusedSiluProduct(const at::Tensor& gate_up, const at::Tensor& bias, Dtype dtype);
+// Of qkv [rows, (heads + 2 kv_heads) * dim] fp32 + bias, if defined, rounded to the dtype of the
+// cache: Ops::HeadNorm with `query` and `key` [dim] and Ops::Rope with `table`, each if defined.
+// Returns the queries [rows, heads, dim]; writes keys and values to their slots: keys, values
+// [slots, kv_heads, dim].
+at::Tensor FusedRopeToCache(const at::Tensor& qkv, const at::Tensor& bias, const at::Tensor& query,
+                            const at::Tensor& key, double eps, const at::Tensor& table,
+                            const DeviceRows& rows, const at::Tensor& keys,
+                            const at::Tensor& values);
 // GatherAttention (kernels/torch/kv_pages.h), which reads keys and values in their slots; zeros for
 // an idle row. Head sizes: AttendsHeadsOf (paged_attention.h). q [rows, heads, dim].
 at::Tensor FusedPagedAttention(const at::Tensor& q, const at::Tensor& keys,
                                const at::Tensor& values, const DeviceRows& rows);
 // Draws from logits [rows, vocab] fp32, `gaps` of each row minus infinity. draws: bytes [rows *
-// sizeof(DeviceDraw)]; the results go to drawn [rows * sizeof(DeviceToken)] and tokens [rows]
-// int32.
+// sizeof(DeviceDraw)]; the results go to drawn [rows * sizeof(DeviceToken)], but not those of idle
+// rows.
 void FusedDraw(const at::Tensor& logits, int64_t gaps, const at::Tensor& draws,
-               const at::Tensor& drawn, const at::Tensor& tokens);
+               const at::Tensor& drawn);
 
 }  // namespace reckon
 

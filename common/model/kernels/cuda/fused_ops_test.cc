@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <limits>
 #include <numeric>
 #include <ostream>
@@ -16,6 +17,7 @@
 #include "common/base/rng.h"
 #include "common/model/kernels/cuda/draw_tokens.h"
 #include "common/model/kernels/cuda/paged_attention.h"
+#include "common/model/kernels/cuda/step_state.h"
 #include "common/model/kernels/torch/kv_pages.h"
 #include "common/model/kernels/torch/torch_ops.h"
 #include "common/model/sampler.h"
@@ -100,43 +102,43 @@ class FusedOpsTest : public testing::TestWithParam<Dtype> {
 TEST_P(FusedOpsTest, AddRmsNormIsTheSumThenTheNorm) {
   for (const int64_t n : {7, 256, 1000}) {
     at::Tensor x = Random({5, n}, 1);
-    const at::Tensor delta = Random({5, n}, 2), weight = Random({n}, 3);
-    const at::Tensor sum = x + delta;
+    const at::Tensor bias = Random({n}, 2), weight = Random({n}, 3);
+    const at::Tensor sum = x + bias;
     const auto norm = [&](const at::Tensor& of) {
       return TorchOps().RmsNorm(of, {.values = weight}, 1e-5, GetParam());
     };
     ExpectClose(FusedAddRmsNorm(x, {}, weight, 1e-5, GetParam()), norm(x), "norm alone");
-    ExpectClose(FusedAddRmsNorm(x, delta, weight, 1e-5, GetParam()), norm(sum), "norm");
+    ExpectClose(FusedAddRmsNorm(x, bias, weight, 1e-5, GetParam()), norm(sum), "norm");
     ExpectSame(x, sum, "sum");
   }
 }
 
 TEST_P(FusedOpsTest, SiluProductIsSwiGlu) {
   for (const int64_t n : {3, 1024, 1500}) {
-    const at::Tensor gate_up = Random({4, 2 * n}, 1) * 8;
-    ExpectClose(FusedSiluProduct(gate_up, GetParam()), TorchOps().SwiGlu(gate_up.to(type())),
+    const at::Tensor gate_up = Random({4, 2 * n}, 1) * 8, bias = Random({2 * n}, 2);
+    ExpectClose(FusedSiluProduct(gate_up, {}, GetParam()), TorchOps().SwiGlu(gate_up.to(type())),
                 "product");
+    ExpectClose(FusedSiluProduct(gate_up, bias, GetParam()),
+                TorchOps().SwiGlu((gate_up + bias).to(type())), "with bias");
   }
 }
 
-TEST_P(FusedOpsTest, EmbedTakesGivenAndDrawnTokens) {
+TEST_P(FusedOpsTest, EmbedTakesRowsOfTheTable) {
   const TableWeight table = {.values = Random({50, 300}, 1).to(type())};
-  const at::Tensor tokens = OnDevice(Ints({7, 49, 0})), drawn = OnDevice(Ints({3, 44}));
-  ExpectSame(FusedEmbed(tokens, {}, {}, table), TorchOps().Embed(tokens, table), "given");
-  ExpectSame(FusedEmbed(tokens, OnDevice(Ints({-1, 1, 0})), drawn, table),
-             TorchOps().Embed(OnDevice(Ints({7, 44, 3})), table), "drawn");
+  const at::Tensor tokens = OnDevice(Ints({7, 49, 0}));
+  ExpectSame(FusedEmbed(tokens, table), TorchOps().Embed(tokens, table), "rows");
 }
 
 TEST_P(FusedOpsTest, RopeToCacheIsHeadNormThenRopeThenTwoWrites) {
   struct Case {
     int64_t heads, kv_heads, dim;
-    bool norm, rope;
+    bool norm, rope, bias;
   };
-  for (const Case& c : std::vector<Case>{{3, 1, 16, false, true},
-                                         {4, 2, 80, true, true},
-                                         {5, 5, 128, true, true},
-                                         {2, 1, 256, true, true},
-                                         {4, 2, 64, false, false}}) {
+  for (const Case& c : std::vector<Case>{{3, 1, 16, false, true, true},
+                                         {4, 2, 80, true, true, true},
+                                         {5, 5, 128, true, true, false},
+                                         {2, 1, 256, true, true, false},
+                                         {4, 2, 64, false, false, false}}) {
     const DeviceRows rows = MakeRows({0, 63, 64, 130}, 7, 1);
     const at::Tensor qkv = Random({4, (c.heads + 2 * c.kv_heads) * c.dim}, 2);
     const at::Tensor query = Random({c.dim}, 3), key = Random({c.dim}, 4);
@@ -145,7 +147,8 @@ TEST_P(FusedOpsTest, RopeToCacheIsHeadNormThenRopeThenTwoWrites) {
     at::Tensor keys = at::zeros({7 * kPageTokens, c.kv_heads, c.dim}, qkv.options().dtype(type()));
     at::Tensor values = at::zeros_like(keys);
 
-    at::Tensor wanted = qkv.to(type());
+    const at::Tensor bias = c.bias ? Random({qkv.size(1)}, 6) : at::Tensor();
+    at::Tensor wanted = (c.bias ? qkv + bias : qkv).to(type());
     if (c.norm) {
       wanted = TorchOps().HeadNorm(wanted, {.values = query}, {.values = key}, c.heads, c.kv_heads,
                                    c.dim, 1e-6);
@@ -154,8 +157,8 @@ TEST_P(FusedOpsTest, RopeToCacheIsHeadNormThenRopeThenTwoWrites) {
     wanted = wanted.view({4, -1, c.dim});
 
     const at::Tensor got =
-        FusedRopeToCache(qkv, c.norm ? query : at::Tensor(), c.norm ? key : at::Tensor(), 1e-6,
-                         c.rope ? table : at::Tensor(), rows, keys, values);
+        FusedRopeToCache(qkv, bias, c.norm ? query : at::Tensor(), c.norm ? key : at::Tensor(),
+                         1e-6, c.rope ? table : at::Tensor(), rows, keys, values);
     ExpectClose(got, wanted.narrow(1, 0, c.heads), "queries");
     const at::Tensor pages = rows.pages_of.to(at::kCPU), positions = rows.positions.to(at::kCPU);
     std::vector<int32_t> slots;
@@ -209,7 +212,7 @@ TEST_P(FusedOpsTest, IdleRowsReadAndWriteNothing) {
   const DeviceRows rows = {OnDevice(at::full({2, 1}, 1 << 30, at::kInt)), OnDevice(Ints({-1, -1}))};
   const at::Tensor qkv = Random({2, 3 * 64}, 1);
   const at::Tensor keys = at::full({kPageTokens, 1, 64}, std::nan(""), qkv.options().dtype(type()));
-  const at::Tensor queries = FusedRopeToCache(qkv, {}, {}, 1e-6, {}, rows, keys, keys);
+  const at::Tensor queries = FusedRopeToCache(qkv, {}, {}, {}, 1e-6, {}, rows, keys, keys);
   EXPECT_TRUE(keys.isnan().all().item<bool>());
   const at::Tensor mixed = FusedPagedAttention(queries, keys, keys, rows);
   EXPECT_TRUE(mixed.eq(0).all().item<bool>());
@@ -225,11 +228,9 @@ std::vector<DeviceToken> Draw(const at::Tensor& logits, const std::vector<TokenD
   }
   at::Tensor drawn = at::zeros({n * static_cast<int64_t>(sizeof(DeviceToken))},
                                at::TensorOptions(at::kByte).device(device));
-  at::Tensor tokens = at::full({n}, -1, at::TensorOptions(at::kInt).device(device));
-  FusedDraw(logits.to(device), gaps, draws.to(device), drawn, tokens);
-  const at::Tensor host = drawn.to(at::kCPU), next = tokens.to(at::kCPU);
+  FusedDraw(logits.to(device), gaps, draws.to(device), drawn);
+  const at::Tensor host = drawn.to(at::kCPU);
   const auto* out = static_cast<const DeviceToken*>(host.const_data_ptr());
-  for (int64_t i = 0; i < n; ++i) EXPECT_EQ(next[i].item<int32_t>(), out[i].token);
   return {out, out + n};
 }
 
@@ -274,6 +275,66 @@ TEST_P(FusedOpsTest, DrawRefusesLogitsThatAreNotFinite) {
   logits[3][0] = -std::numeric_limits<float>::infinity();
   const auto got = Draw(logits, std::vector<TokenDraw>(4), 0, DeviceOf(kBackend));
   for (int i = 0; i < 4; ++i) EXPECT_EQ(got[i].faulty, i == 0 ? 0 : 1) << i;
+}
+
+// Bytes of `items` as a tensor on the device.
+template <typename Item>
+at::Tensor BytesOn(const std::vector<Item>& items, c10::Device device) {
+  at::Tensor out = at::empty({static_cast<int64_t>(items.size() * sizeof(Item))}, at::kByte);
+  std::memcpy(out.mutable_data_ptr(), items.data(), out.nbytes());
+  return out.to(device);
+}
+template <typename Item>
+std::vector<Item> ItemsOf(const at::Tensor& bytes) {
+  const at::Tensor host = bytes.to(at::kCPU);
+  std::vector<Item> out(host.nbytes() / sizeof(Item));
+  std::memcpy(out.data(), host.const_data_ptr(), host.nbytes());
+  return out;
+}
+
+TEST_P(FusedOpsTest, AStepReadsItsSlotsAndMovesThemOn) {
+  const c10::Device device = DeviceOf(kBackend);
+  std::vector<DecodeSlot> before(3);
+  for (int i = 0; i < 3; ++i) {
+    before[i] = {.stream = 77u + i,
+                 .place = uint64_t{1} << 40,
+                 .top_p = 0.5,
+                 .scale = 2.0f + i,
+                 .top_k = 4,
+                 .forced = i - 1,
+                 .token = 10 + i,
+                 .position = 63 + i};
+  }
+  at::Tensor pages = at::full({3, 4}, 1 << 30, at::kInt);
+  for (int i = 0; i < 12; ++i) pages.mutable_data_ptr<int32_t>()[i] = 100 + i;
+  const DeviceSlots slots = {BytesOn(before, device), OnDevice(pages)};
+  const at::Tensor slot_of = OnDevice(Ints({2, -1, 0}));
+  const at::Tensor frequency = Random({8}, 5).abs();
+  const StepRows step = FusedBeginStep(slots, slot_of, frequency, 0.9);
+  ExpectSame(step.tokens, Ints({12, 0, 10}), "tokens");
+  ExpectSame(step.rows.positions, Ints({65, -1, 63}), "positions");
+  ExpectSame(step.rows.pages_of.select(0, 0).narrow(0, 0, 2), Ints({108, 109}), "pages");
+  ExpectSame(step.rows.pages_of.select(0, 2).narrow(0, 0, 1), Ints({100}), "pages");
+  const at::Tensor table = TorchOps().RopeTable(step.rows.positions, frequency, 0.9);
+  for (int64_t row : {0, 2}) ExpectClose(step.table[row], table[row], "angles");
+  const auto draws = ItemsOf<DeviceDraw>(step.draws);
+  EXPECT_EQ(draws[0].uniform, CounterRng(79).Uniform(uint64_t{1} << 40));
+  EXPECT_EQ(draws[0].scale, 4);
+  EXPECT_EQ(draws[0].forced, 1);
+  EXPECT_EQ(draws[2].forced, -1);
+  EXPECT_EQ(draws[2].top_p, 0.5);
+  EXPECT_EQ(draws[0].idle + 10 * draws[1].idle + 100 * draws[2].idle, 10);
+
+  FusedEndStep(slots, slot_of, BytesOn(std::vector<DeviceToken>{{5}, {6}, {7}}, device));
+  const auto after = ItemsOf<DecodeSlot>(slots.slots);
+  EXPECT_EQ(after[2].token, 5);
+  EXPECT_EQ(after[2].position, 66);
+  EXPECT_EQ(after[2].place, (uint64_t{1} << 40) + 1);
+  EXPECT_EQ(after[2].forced, -1);
+  EXPECT_EQ(after[0].token, 7);
+  EXPECT_EQ(after[1].token, 11);
+  EXPECT_EQ(after[1].position, 64);
+  EXPECT_EQ(after[1].scale, 3);
 }
 
 std::string NameOf(const testing::TestParamInfo<Dtype>& info) {

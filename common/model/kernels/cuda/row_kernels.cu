@@ -12,11 +12,10 @@ template <typename T>
 __global__ void AddRmsNorm(AddRmsNormArgs a) {
   __shared__ float shared[kWarps];
   float* x = a.x + blockIdx.x * a.n;
-  const float* delta = a.delta == nullptr ? nullptr : a.delta + blockIdx.x * a.n;
   float squares = 0;
   for (int64_t i = threadIdx.x; i < a.n; i += kThreads) {
     float value = x[i];
-    if (delta != nullptr) x[i] = value += delta[i];
+    if (a.bias != nullptr) x[i] = value += a.bias[i];
     squares += value * value;
   }
   squares = ReduceBlock(squares, kWarps, shared, [](float p, float q) { return p + q; });
@@ -37,17 +36,20 @@ __global__ void SiluProduct(SiluProductArgs a) {
   for (int each = 0; each < kEach; ++each) {
     const int64_t i = (int64_t{blockIdx.y} * kEach + each) * kThreads + threadIdx.x;
     if (i >= a.n) return;
-    const float g = Round<T>(gate[i]);
-    Narrow(g / (1 + expf(-g)) * Round<T>(gate[a.n + i]), out + i);
+    float g = gate[i], up = gate[a.n + i];
+    if (a.bias != nullptr) {
+      g += a.bias[i];
+      up += a.bias[a.n + i];
+    }
+    g = Round<T>(g);
+    Narrow(g / (1 + expf(-g)) * Round<T>(up), out + i);
   }
 }
 
 template <typename T>
 __global__ void EmbedRows(EmbedRowsArgs a) {
   const int64_t row = blockIdx.x;
-  const int32_t source = a.sources == nullptr ? -1 : a.sources[row];
-  const int64_t token = source < 0 ? a.tokens[row] : a.drawn[source];
-  const T* from = static_cast<const T*>(a.table) + token * a.n;
+  const T* from = static_cast<const T*>(a.table) + a.tokens[row] * a.n;
   for (int64_t i = threadIdx.x; i < a.n; i += kThreads) a.x[row * a.n + i] = Widen(from[i]);
 }
 
@@ -64,6 +66,10 @@ __global__ void RopeToCache(RopeToCacheArgs a) {
   if (head >= a.heads + 2 * a.kv_heads || position < 0) return;
   const bool is_query = head < a.heads, is_value = head >= a.heads + a.kv_heads;
   const float* from = a.qkv + (row * (a.heads + 2 * a.kv_heads) + head) * a.dim;
+  const float* bias = a.bias == nullptr ? nullptr : a.bias + head * a.dim;
+  const auto element = [&](int64_t i) {
+    return Round<T>(bias == nullptr ? from[i] : from[i] + bias[i]);
+  };
   T* to = static_cast<T*>(a.queries) + (row * a.heads + head) * a.dim;
   if (!is_query) {
     const int64_t page = a.pages_of[row * a.most_pages + position / kPageTokens];
@@ -75,8 +81,8 @@ __global__ void RopeToCache(RopeToCacheArgs a) {
   float low[kMostPairs], high[kMostPairs], squares = 0;
   for (int pair = 0; pair < kMostPairs; ++pair) {
     const int64_t i = pair * 32 + lane;
-    low[pair] = i < half ? Round<T>(from[i]) : 0;
-    high[pair] = i < half ? Round<T>(from[i + half]) : 0;
+    low[pair] = i < half ? element(i) : 0;
+    high[pair] = i < half ? element(i + half) : 0;
     squares += low[pair] * low[pair] + high[pair] * high[pair];
   }
   const float* norm = is_value ? nullptr : is_query ? a.query_norm : a.key_norm;

@@ -11,11 +11,12 @@ namespace reckon {
 // are of device memory; `bf16` says what the untyped ones point to, bf16 or fp32. A row's result
 // has the same bits whatever other rows there are. Callers: fused_ops.cc.
 
-// x[row] += delta[row], then out[row] = x / sqrt(mean(x^2) + eps) * weight.
+// x[row] += bias, then out[row] = x / sqrt(mean(x^2) + eps) * weight. The bias is that of the
+// product that was added to x before.
 struct AddRmsNormArgs {
   bool bf16;
   float* x;             // [rows, n], changed in place
-  const float* delta;   // [rows, n], or null: nothing is added
+  const float* bias;    // [n], or null: nothing is added
   const float* weight;  // [n]
   void* out;            // [rows, n]
   int64_t rows, n;
@@ -23,33 +24,33 @@ struct AddRmsNormArgs {
 };
 cudaError_t LaunchAddRmsNorm(const AddRmsNormArgs& args, cudaStream_t stream);
 
-// out = silu(gate) * up, of both as `out` holds them.
+// out = silu(gate) * up, of gate_up + bias as `out` holds it.
 struct SiluProductArgs {
   bool bf16;
   const float* gate_up;  // [rows, 2n]
+  const float* bias;     // [2n], or null
   void* out;             // [rows, n]
   int64_t rows, n;
 };
 cudaError_t LaunchSiluProduct(const SiluProductArgs& args, cudaStream_t stream);
 
-// x[row] = table[token of the row]. The token is what an earlier pass has drawn, if there is one.
+// x[row] = table[tokens[row]].
 struct EmbedRowsArgs {
   bool bf16;
-  const int32_t* tokens;   // [rows]
-  const int32_t* sources;  // [rows] row of `drawn`, or -1: tokens[row]; null: all are -1
-  const int32_t* drawn;
-  const void* table;  // [tokens, n]
-  float* x;           // [rows, n]
+  const int32_t* tokens;  // [rows]
+  const void* table;      // [tokens, n]
+  float* x;               // [rows, n]
   int64_t rows, n;
 };
 cudaError_t LaunchEmbedRows(const EmbedRowsArgs& args, cudaStream_t stream);
 
-// What attention reads: for every query and key head, rounded, the RMS norm by the weight of its
-// kind and the rotation by the row's angles, each if the model has it; keys and values go to the
-// cache. With a position below 0 the row is idle: nothing is done for it.
+// What attention reads: for every query and key head of qkv + bias, rounded, the RMS norm by the
+// weight of its kind and the rotation by the row's angles, each if the model has it; keys and
+// values go to the cache. With a position below 0 the row is idle: nothing is done for it.
 struct RopeToCacheArgs {
   bool bf16;
   const float* qkv;                    // [rows, heads + 2 kv_heads, dim]
+  const float* bias;                   // [heads + 2 kv_heads, dim], or null
   void* queries;                       // [rows, heads, dim]
   const float *query_norm, *key_norm;  // [dim], or null
   const float* table;                  // [rows, dim]: dim/2 cosines, dim/2 sines; or null

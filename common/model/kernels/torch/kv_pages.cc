@@ -86,10 +86,12 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
   const int64_t n = static_cast<int64_t>(rows.size());
   int64_t most = 0;
   for (const KvRow& row : rows) most = std::max(most, row.position / kPageTokens + 1);
-  at::Tensor slots = at::empty({n}, at::kLong), positions = at::empty({n}, at::kInt);
+  // Pinned, so that the copies do not wait for what the device still has to do.
+  const at::TensorOptions ints = at::TensorOptions(at::kInt).pinned_memory(keys_.is_cuda());
+  at::Tensor slots = at::empty({n}, ints.dtype(at::kLong)), positions = at::empty({n}, ints);
   // Rows with fewer pages are filled up with page 0, whose positions are beyond the row's and
   // masked.
-  at::Tensor pages_of = at::zeros({n, most}, at::kInt);
+  at::Tensor pages_of = at::zeros({n, most}, ints);
   for (int64_t i = 0; i < n; ++i) {
     const auto& [pages, position, copies] = rows[i];
     CHECK(copies == nullptr);
@@ -99,9 +101,12 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
     std::copy_n(pages->begin(), position / kPageTokens + 1,
                 pages_of.mutable_data_ptr<int32_t>() + i * most);
   }
-  slots_ = slots.to(keys_.device());
-  pages_of_ = pages_of.to(keys_.device());
-  positions_ = positions.to(keys_.device());
+  const auto send = [&](const at::Tensor& from) {
+    return from.to(keys_.device(), from.scalar_type(), /*non_blocking=*/true);
+  };
+  slots_ = send(slots);
+  pages_of_ = send(pages_of);
+  positions_ = send(positions);
 }
 
 at::Tensor TorchKvPages::Attend(int64_t layer, const std::vector<KvRow>& rows,

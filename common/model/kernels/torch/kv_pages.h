@@ -18,6 +18,9 @@ class TorchKvPages : public KvPages {
   TorchKvPages(const ModelConfig& config, Dtype dtype, int64_t layers, int64_t pages,
                c10::Device device);
 
+  Layer OfLayer(int64_t layer) const override {
+    return {keys_.select(0, layer), values_.select(0, layer)};
+  }
   void Copy(int64_t from, int64_t to) override;
   at::Tensor Attend(int64_t layer, const std::vector<KvRow>& rows, const at::Tensor& qkv) override;
 
@@ -25,9 +28,7 @@ class TorchKvPages : public KvPages {
   void LocateRows(const std::vector<KvRow>& rows);
 
   const int64_t kv_heads_, dim_;
-  // [layers, slots, kv_heads, dim]; position t of a sequence is in slot
-  // page(t) * kPageTokens + t % kPageTokens.
-  at::Tensor keys_, values_;
+  at::Tensor keys_, values_;  // [layers, slots, kv_heads, dim]
   // Of the rows of this pass; set at layer 0, the same for all layers.
   at::Tensor slots_;      // [rows] int64: where each row's key and value are written
   at::Tensor pages_of_;   // [rows, most pages of a row] int32

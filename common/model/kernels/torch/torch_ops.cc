@@ -33,7 +33,7 @@ at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
 }
 
 // sum fp32 += a * b.
-void AddProduct(const at::Tensor& a, const at::Tensor& b, at::Tensor sum) {
+void AddFp32Product(const at::Tensor& a, const at::Tensor& b, at::Tensor sum) {
   if (a.is_cuda() && a.scalar_type() != at::kFloat) {
     at::addmm_out(sum, sum, a, b, at::kFloat);
   } else {
@@ -47,7 +47,7 @@ void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
   int64_t first = 0;
   for (const at::Tensor& part : parts) {
     const int64_t count = std::min(part.size(0), dy.size(1) - first);
-    AddProduct(dy.narrow(1, first, count).t(), x, GradOf(part).narrow(0, 0, count));
+    AddFp32Product(dy.narrow(1, first, count).t(), x, GradOf(part).narrow(0, 0, count));
     first += count;
   }
 }
@@ -71,6 +71,16 @@ at::Tensor LowPart(const at::Tensor& low, const PackedAdapters& adapters, size_t
   return low.narrow(1, static_cast<int64_t>(index) * adapters.rank, adapters.rank);
 }
 
+// out += (x A^T) (scale * B)^T of each part; returns x A^T.
+at::Tensor AddAdapters(const PackedAdapters& adapters, const at::Tensor& x, const at::Tensor& out) {
+  at::Tensor low = at::mm(x, adapters.torch_down.t());
+  for (size_t i = 0; i < adapters.ends.size(); ++i) {
+    AddFp32Product(LowPart(low, adapters, i), adapters.torch_up[i].t(),
+                   OutputPart(out, adapters, i));
+  }
+  return low;
+}
+
 // Adds to the gradients of the adapters, and what dx has of them to dx.
 void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const at::Tensor& low,
                      const at::Tensor& dy, const at::Tensor& dx) {
@@ -79,8 +89,8 @@ void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const 
     const Adapter& part = adapters.parts[i];
     const at::Tensor dy_part = OutputPart(dy, adapters, i);
     LowPart(d_low, adapters, i).copy_(at::mm(dy_part, adapters.torch_up[i]));
-    AddProduct(dy_part.t(), LowPart(low, adapters, i).mul(part.scale), GradOf(part.b));
-    AddProduct(LowPart(d_low, adapters, i).t(), x, GradOf(part.a));
+    AddFp32Product(dy_part.t(), LowPart(low, adapters, i).mul(part.scale), GradOf(part.b));
+    AddFp32Product(LowPart(d_low, adapters, i).t(), x, GradOf(part.a));
   }
   dx.add_(at::mm(d_low, adapters.torch_down));
 }
@@ -89,13 +99,7 @@ void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const 
 at::Tensor LinearFp32(const at::Tensor& x, const LinearWeight& weight) {
   GradientRecorder recorder({x});
   at::Tensor out = Product(x, weight.torch_weight.t()), low;
-  if (const PackedAdapters* adapters = weight.adapters.get(); adapters != nullptr) {
-    low = at::mm(x, adapters->torch_down.t());
-    for (size_t i = 0; i < adapters->ends.size(); ++i) {
-      OutputPart(out, *adapters, i)
-          .add_(Product(LowPart(low, *adapters, i), adapters->torch_up[i].t()));
-    }
-  }
+  if (weight.adapters != nullptr) low = AddAdapters(*weight.adapters, x, out);
   if (weight.bias.defined()) out.add_(weight.bias);
   if (!recorder.recording()) return out;
   return recorder.Record(out, [x, low, weight](const at::Tensor& d_out) -> Tensors {
@@ -214,9 +218,9 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
       d.sub_(log_sums).exp_().mul_(-g);
       d.scatter_add_(1, tile.ColumnOf(ids), g * tile.Has(ids).unsqueeze(1));
       d = d.to(x.scalar_type());
-      AddProduct(d, tile.weight(), sum);
+      AddFp32Product(d, tile.weight(), sum);
       if (!head.parts.empty()) {  // one: the head is a single layer
-        AddProduct(d.t(), x, GradOf(head.parts[0]).narrow(0, first, d.size(1)));
+        AddFp32Product(d.t(), x, GradOf(head.parts[0]).narrow(0, first, d.size(1)));
       }
     }
     dx.narrow(0, row, rows).copy_(sum);
@@ -338,6 +342,17 @@ class TorchOperations : public Ops {
 };
 
 }  // namespace
+
+at::Tensor ProductOf(const at::Tensor& x, const LinearWeight& weight) {
+  at::Tensor out = Product(x, weight.torch_weight.t());
+  if (weight.adapters != nullptr) AddAdapters(*weight.adapters, x, out);
+  return out;
+}
+
+void AddProductOf(const at::Tensor& x, const LinearWeight& weight, at::Tensor& sum) {
+  AddFp32Product(x, weight.torch_weight.t(), sum);
+  if (weight.adapters != nullptr) AddAdapters(*weight.adapters, x, sum);
+}
 
 const Ops& TorchOps() {
   static const TorchOperations ops;

@@ -10,6 +10,11 @@ namespace reckon {
 // gradients in closures, as CpuOps does. Never overwrites an argument.
 const Ops& TorchOps();
 
+// x [rows, k] -> x W^T [rows, n] fp32, with W's adapters, without its bias and without gradients.
+at::Tensor ProductOf(const at::Tensor& x, const LinearWeight& weight);
+// sum [rows, n] fp32 += ProductOf. On a GPU each product adds its part as it ends.
+void AddProductOf(const at::Tensor& x, const LinearWeight& weight, at::Tensor& sum);
+
 }  // namespace reckon
 
 #endif  // RECKON_COMMON_MODEL_KERNELS_TORCH_TORCH_OPS_H_

@@ -1,0 +1,111 @@
+#include "common/model/decode/decode_runner.h"
+
+#include <ATen/ops/zeros.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "common/model/kernels/cuda/fused_ops.h"
+#include "common/model/kernels/cuda/paged_attention.h"
+#include "common/model/kernels/interface.h"
+#include "common/model/kernels/torch/torch_ops.h"
+// Last.
+#include "common/base/log.h"
+
+namespace reckon {
+namespace {
+
+constexpr int64_t kTokenBytes = sizeof(DeviceToken);
+
+}  // namespace
+
+bool DecodeRunner::Decodes(const ModelConfig& config) { return AttendsHeadsOf(config.head_dim); }
+
+int64_t DecodeRunner::BucketFor(int64_t rows) {
+  int64_t bucket = 1;
+  // From 16 on in steps of a quarter of the power of two below.
+  while (bucket < rows && bucket < 16) bucket *= 2;
+  int64_t step = bucket / 4;
+  while (bucket < rows) {
+    bucket += step;
+    if (bucket == 8 * step) step *= 2;
+  }
+  return bucket;
+}
+
+DecodeRunner::DecodeRunner(std::shared_ptr<const Transformer> model, std::shared_ptr<KvCache> cache,
+                           std::shared_ptr<DecodeBatch> batch, std::shared_ptr<StepDevice> device)
+    : model_(std::move(model)),
+      cache_(std::move(cache)),
+      batch_(std::move(batch)),
+      device_(std::move(device)) {
+  CHECK(Decodes(model_->config()));
+  const int64_t bytes = batch_->capacity() * kTokenBytes;
+  drawn_ = at::zeros({bytes}, at::TensorOptions(at::kByte).device(device_->stream().device()));
+  for (int64_t i = 0; i <= kAhead; ++i) {
+    ring_.push_back(device_->NewHostTensor({bytes}, at::kByte));
+  }
+}
+
+void DecodeRunner::Start(absl::Span<const DecodeRow> rows) {
+  CHECK_LE(started(), kAhead);
+  const int64_t count = static_cast<int64_t>(rows.size());
+  const int64_t bucket = std::min(BucketFor(count), batch_->capacity());
+  batch_->Place(rows, bucket);
+  std::unique_ptr<StepGraph>& graph = graphs_[bucket];
+  if (graph == nullptr) graph = device_->NewGraph();
+  graph->Run([&] { Launch(bucket); });
+  device_->Fetch(drawn_.narrow(0, 0, count * kTokenBytes),
+                 ring_[next_place_].narrow(0, 0, count * kTokenBytes), next_place_);
+  started_.push_back({next_place_, count});
+  next_place_ = (next_place_ + 1) % static_cast<int64_t>(ring_.size());
+}
+
+absl::StatusOr<std::vector<DrawnToken>> DecodeRunner::Finish() {
+  CHECK(!started_.empty());
+  const Started step = started_.front();
+  started_.pop_front();
+  device_->Await(step.place);
+  const auto* drawn = static_cast<const DeviceToken*>(ring_[step.place].const_data_ptr());
+  std::vector<DrawnToken> out(step.rows);
+  bool faulty = false;
+  for (int64_t i = 0; i < step.rows; ++i) {
+    faulty |= drawn[i].faulty != 0;
+    out[i] = {static_cast<uint32_t>(drawn[i].token), drawn[i].logprob};
+  }
+  if (faulty) return absl::DataLossError("the model's logits are not finite numbers");
+  return out;
+}
+
+void DecodeRunner::Launch(int64_t rows) {
+  const TransformerWeights& weights = model_->weights();
+  const ModelConfig& c = model_->config();
+  const Dtype dtype = model_->compute();
+  const at::Tensor slot_of = batch_->slot_of(rows);
+  const StepRows step = FusedBeginStep(batch_->slots(), slot_of, weights.rope(), c.rope.magnitude);
+  at::Tensor x = FusedEmbed(step.tokens, weights.Embedding());  // [rows, hidden] fp32
+  at::Tensor bias;  // of the product that was added to x last
+  for (int64_t index = 0; index < c.num_layers; ++index) {
+    const LayerWeights& layer = weights.Layer(index, index + 1);
+    const KvPages::Layer cache = cache_->memory().OfLayer(index);
+    at::Tensor normed = FusedAddRmsNorm(x, bias, layer.input_norm.values, c.rms_norm_eps, dtype);
+    const at::Tensor queries = FusedRopeToCache(
+        ProductOf(normed, layer.qkv), layer.qkv.bias, layer.query_norm.values,
+        layer.key_norm.values, c.rms_norm_eps, c.UsesRope(index) ? step.table : at::Tensor(),
+        step.rows, cache.keys, cache.values);
+    AddProductOf(FusedPagedAttention(queries, cache.keys, cache.values, step.rows).flatten(1),
+                 layer.output, x);
+    normed = FusedAddRmsNorm(x, layer.output.bias, layer.post_norm.values, c.rms_norm_eps, dtype);
+    AddProductOf(FusedSiluProduct(ProductOf(normed, layer.gate_up), layer.gate_up.bias, dtype),
+                 layer.down, x);
+    bias = layer.down.bias;
+  }
+  const at::Tensor hidden =
+      FusedAddRmsNorm(x, bias, weights.FinalNorm().values, c.rms_norm_eps, dtype);
+  FusedDraw(TorchOps().HeadLogits(hidden, weights.Head()), static_cast<int64_t>(c.gaps.size()),
+            step.draws, drawn_);
+  FusedEndStep(batch_->slots(), slot_of, drawn_);
+}
+
+}  // namespace reckon
