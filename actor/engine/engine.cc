@@ -10,9 +10,11 @@
 
 namespace reckon {
 
-absl::Status Engine::Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan) {
+absl::Status Engine::Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan,
+                           uint32_t ranked) {
   ASSIGN_OR_RETURN(std::shared_ptr<PromptGroup> group,
                    PromptGroup::Create(lease, std::move(plan), *runner_));
+  group->ranked = ranked;
   if (!group->pending.empty()) waiting_.push_back(std::move(group));
   return absl::OkStatus();
 }
@@ -158,7 +160,7 @@ absl::Status Engine::Decode(std::vector<FinishedSample>* finished) {
   size_t kept = 0;
   for (size_t i = 0; i < live_.size(); ++i) {
     LiveSample& sample = live_[i];
-    const FinishReason finish = sample.Append(drawn[i], version_, *tokenizer_);
+    const FinishReason finish = sample.Append(std::move(drawn[i]), version_, *tokenizer_);
     if (finish == FINISH_UNSPECIFIED) {
       if (kept != i) live_[kept] = std::move(sample);
       ++kept;
@@ -168,7 +170,7 @@ absl::Status Engine::Decode(std::vector<FinishedSample>* finished) {
     const PromptGroup& group = *sample.group();
     finished->push_back({group.lease.id(),
                          MakeRollout(group, sample.number(), &sample, finish, *tokenizer_),
-                         sample.group(), absl::Now() - sample.begin()});
+                         sample.group(), absl::Now() - sample.begin(), sample.ranked()});
   }
   live_.erase(live_.begin() + kept, live_.end());
   return absl::OkStatus();

@@ -40,7 +40,8 @@ ModelRunner::Row LiveSample::NextRow() const {
   row.draw = {.temperature = sampling.temperature(),
               .top_k = sampling.top_k(),
               .top_p = sampling.top_p(),
-              .uniform = rng_.Uniform(position)};
+              .uniform = rng_.Uniform(position),
+              .ranked = group_->ranked};
   // The label's tokens are taken one a pass, because each must be in the cache before the next
   // token is drawn.
   if (label_left_ > 0) row.draw.forced = *(group_->step_label().end() - label_left_);
@@ -55,11 +56,11 @@ std::vector<uint32_t> LiveSample::FedTokens() const {
   return fed;
 }
 
-FinishReason LiveSample::Append(const DrawnToken& drawn, uint64_t version,
-                                const Tokenizer& tokenizer) {
+FinishReason LiveSample::Append(DrawnToken drawn, uint64_t version, const Tokenizer& tokenizer) {
   versions_.push_back(version);
   tokens_.push_back(drawn.token);
   logprobs_.push_back(drawn.logprob);
+  if (group_->ranked > 0) ranked_.push_back(std::move(drawn.ranked));
   forced_.push_back(label_left_ > 0);
   last_token_ = drawn.token;
   const absl::string_view bytes = tokenizer.TokenBytes(drawn.token);

@@ -36,13 +36,15 @@ class LiveSample {
   // After the context, so far.
   const std::vector<uint32_t>& tokens() const { return tokens_; }
   const std::vector<float>& logprobs() const { return logprobs_; }
+  // The likeliest tokens at the place of each; empty unless they were asked for.
+  const std::vector<std::vector<RankedToken>>& ranked() const { return ranked_; }
   const std::string& text() const { return text_.text(); }
 
   // The counter of the random stream is the position of the drawn token in the completion, so a
   // sample does not depend on the passes in which it was generated.
   ModelRunner::Row NextRow() const;
   // Returns FINISH_UNSPECIFIED while the sample is not finished.
-  FinishReason Append(const DrawnToken& drawn, uint64_t version, const Tokenizer& tokenizer);
+  FinishReason Append(DrawnToken drawn, uint64_t version, const Tokenizer& tokenizer);
 
   // What its sequence holds after the shared part.
   std::vector<uint32_t> FedTokens() const;
@@ -62,6 +64,7 @@ class LiveSample {
   // After the context. A token is forced when it belongs to a step label.
   std::vector<uint32_t> tokens_;
   std::vector<float> logprobs_;
+  std::vector<std::vector<RankedToken>> ranked_;
   std::vector<bool> forced_;
   std::vector<uint64_t> versions_;  // that drew them
   int label_left_ = 0;              // tokens of a step label that are still to be forced
