@@ -10,9 +10,11 @@
 
 namespace reckon {
 
-absl::Status Engine::Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan) {
+absl::Status Engine::Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan,
+                           uint32_t ranked) {
   ASSIGN_OR_RETURN(std::shared_ptr<PromptGroup> group,
                    PromptGroup::Create(lease, std::move(plan), *runner_));
+  group->ranked = ranked;
   if (!group->pending.empty()) waiting_.push_back(std::move(group));
   return absl::OkStatus();
 }
@@ -181,7 +183,7 @@ absl::Status Engine::FinishDecode() {
     while (row < pass.ids.size() && pass.ids[row] < sample.id()) ++row;
     FinishReason why = FINISH_UNSPECIFIED;
     if (row < pass.ids.size() && pass.ids[row] == sample.id()) {
-      why = sample.Append(drawn[row], pass.version, *tokenizer_);
+      why = sample.Append(std::move(drawn[row]), pass.version, *tokenizer_);
       ++stats_.sampled_tokens;
     }
     if (why != FINISH_UNSPECIFIED) {
@@ -200,7 +202,7 @@ void Engine::Finish(const LiveSample& sample, FinishReason why) {
   const PromptGroup& group = *sample.group();
   finished_.push_back({group.lease.id(),
                        MakeRollout(group, sample.number(), &sample, why, *tokenizer_),
-                       sample.group(), absl::Now() - sample.begin()});
+                       sample.group(), absl::Now() - sample.begin(), sample.ranked()});
 }
 
 absl::Status Engine::FinishAll() {

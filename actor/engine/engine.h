@@ -38,6 +38,7 @@ struct FinishedSample {
   Rollout rollout;                           // without rewards and actor
   std::shared_ptr<const PromptGroup> group;  // the item and the plan, from which rewards follow
   absl::Duration took;                       // from its start to its end
+  std::vector<std::vector<RankedToken>> ranked = {};  // of each token, where they were asked for
 };
 
 // Generates the samples of many prompt groups at once (continuous batching).
@@ -84,8 +85,9 @@ class Engine {
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;
 
-  // Queues the samples of a lease. An error means that they can never run here.
-  absl::Status Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan);
+  // Queues the samples of a lease. `ranked`: how many of the likeliest tokens are kept with each
+  // token that is drawn (LiveSample::ranked). An error means that they can never run here.
+  absl::Status Admit(const Lease& lease, std::shared_ptr<const PlanSpec> plan, uint32_t ranked = 0);
 
   // Starts what fits and draws one token for every sample in flight. Returns the finished samples,
   // of which there may be none yet where passes run ahead.

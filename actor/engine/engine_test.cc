@@ -94,6 +94,38 @@ class EngineTest : public testing::TestWithParam<int64_t> {
   static FakeModelRunner::Options Fake() { return {.decodes_ahead = GetParam()}; }
 };
 
+TEST_P(EngineTest, TheLikeliestTokensAreReportedWhereTheyAreAskedFor) {
+  FakeModelRunner runner(Fake());
+  const TableTokenizer tokenizer = TableTokenizer::OfLetters();
+  Engine engine(&runner, &tokenizer, {}, 7);
+  const Work asks = MakeWork(3, 1, 9), other = MakeWork(4, 1, 9);
+  ASSERT_TRUE(engine.Admit(asks.lease, std::make_shared<const PlanSpec>(asks.plan), 5).ok());
+  Admit(other, &engine);
+  bool seen = false;
+  while (!engine.idle()) {
+    const auto finished = engine.RunPass();
+    ASSERT_TRUE(finished.ok());
+    for (const LiveSample& sample : engine.live()) {
+      const bool asked = sample.group()->lease.id() == asks.lease.id();
+      EXPECT_EQ(sample.ranked().size(), asked ? sample.tokens().size() : 0);
+    }
+    for (const FinishedSample& sample : *finished) {
+      if (sample.lease != asks.lease.id()) continue;
+      seen = true;
+      const TokenSpan& sampled = sample.rollout.spans(1);
+      ASSERT_EQ(sample.ranked.size(), static_cast<size_t>(sampled.tokens_size()));
+      for (int i = 0; i < sampled.tokens_size(); ++i) {
+        ASSERT_EQ(sample.ranked[i].size(), 5u);
+        EXPECT_LE(sampled.logprobs(i), sample.ranked[i][0].logprob);
+        for (int k = 1; k < 5; ++k) {
+          EXPECT_GE(sample.ranked[i][k - 1].logprob, sample.ranked[i][k].logprob);
+        }
+      }
+    }
+  }
+  EXPECT_TRUE(seen);
+}
+
 TEST_P(EngineTest, ASampleIsWhatTheModelDrawsTokenByToken) {
   FakeModelRunner runner(Fake());
   const Work work = MakeWork(3, 2, 9);

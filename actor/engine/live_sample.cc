@@ -51,7 +51,8 @@ ModelRunner::Row LiveSample::NextRow() {
   row.draw = {.temperature = sampling.temperature(),
               .top_k = sampling.top_k(),
               .top_p = sampling.top_p(),
-              .uniform = rng_.Uniform(place)};
+              .uniform = rng_.Uniform(place),
+              .ranked = group_->ranked};
   row.stream = key_;
   row.place = place;
   // The label's tokens are taken one a pass, because each must be in the cache before the next
@@ -72,8 +73,7 @@ std::vector<uint32_t> LiveSample::FedTokens() const {
   return fed;
 }
 
-FinishReason LiveSample::Append(const DrawnToken& drawn, uint64_t version,
-                                const Tokenizer& tokenizer) {
+FinishReason LiveSample::Append(DrawnToken drawn, uint64_t version, const Tokenizer& tokenizer) {
   --started_;
   const bool forced = label_left_ > 0;
   // A row that was started before its label was known has drawn another token.
@@ -81,6 +81,7 @@ FinishReason LiveSample::Append(const DrawnToken& drawn, uint64_t version,
   versions_.push_back(version);
   tokens_.push_back(last_token_);
   logprobs_.push_back(drawn.logprob);
+  if (group_->ranked > 0) ranked_.push_back(std::move(drawn.ranked));
   forced_.push_back(forced);
   const absl::string_view bytes = tokenizer.TokenBytes(last_token_);
   if (forced) {

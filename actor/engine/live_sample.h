@@ -44,6 +44,8 @@ class LiveSample {
   // After the context, so far.
   const std::vector<uint32_t>& tokens() const { return tokens_; }
   const std::vector<float>& logprobs() const { return logprobs_; }
+  // The likeliest tokens at the place of each; empty unless they were asked for.
+  const std::vector<std::vector<RankedToken>>& ranked() const { return ranked_; }
   const std::string& text() const { return text_.text(); }
 
   // Whether NextRow may be called with so many of its rows in passes that are not finished. false:
@@ -53,7 +55,7 @@ class LiveSample {
   // sample does not depend on the passes in which it was generated.
   ModelRunner::Row NextRow();
   // Of the oldest row that NextRow returned. FINISH_UNSPECIFIED while the sample is not finished.
-  FinishReason Append(const DrawnToken& drawn, uint64_t version, const Tokenizer& tokenizer);
+  FinishReason Append(DrawnToken drawn, uint64_t version, const Tokenizer& tokenizer);
 
   // What its sequence holds after the shared part.
   std::vector<uint32_t> FedTokens() const;
@@ -75,6 +77,7 @@ class LiveSample {
   // After the context. A token is forced when it belongs to a step label.
   std::vector<uint32_t> tokens_;
   std::vector<float> logprobs_;
+  std::vector<std::vector<RankedToken>> ranked_;
   std::vector<bool> forced_;
   std::vector<uint64_t> versions_;  // that drew them
   int64_t started_ = 0;             // rows whose tokens are not appended yet

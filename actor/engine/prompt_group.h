@@ -34,6 +34,7 @@ struct PromptGroup {
   std::shared_ptr<const PlanSpec> plan;
   std::vector<uint32_t> context;
   int64_t max_new = 0;  // tokens a sample may add; 0: forced tokens are scored, no sampling
+  uint32_t ranked = 0;  // TokenDraw::ranked of the tokens that are drawn
   std::deque<uint32_t> pending;        // numbers of the samples that have not started
   std::vector<float> forced_logprobs;  // of the forced tokens, when the plan asks for them
 

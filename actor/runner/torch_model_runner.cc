@@ -289,7 +289,7 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const W
                                                      1, kMostDefaultBatch)
                                : kCpuBatch;
 #ifdef RECKON_DECODES_AHEAD
-      if (shared_->steps != nullptr && DecodeRunner::Decodes(config)) {
+      if (shared_->steps != nullptr && !options_.ranks && DecodeRunner::Decodes(config)) {
         shared_->batch = std::make_shared<DecodeBatch>(shared_->cache.get(), config,
                                                        shared_->max_batch, shared_->steps.get());
       }

@@ -23,6 +23,9 @@ struct TorchModelRunnerOptions {
   std::shared_ptr<StepDevice> steps = nullptr;
   // Rows of a decode pass at most; 0: 64, and on a GPU as many as the cache has room for.
   int64_t max_batch = 0;
+  // Draws may ask for the likeliest tokens (TokenDraw::ranked), which only the host's sampler
+  // knows: no pass runs ahead.
+  bool ranks = false;
 };
 
 // With max_batch 0 on a GPU: samples of so many tokens are as many as the cache has room for, but

@@ -90,6 +90,28 @@ double Truncate(const TokenDraw& row, double total, Scratch& scratch) {
   return sum;
 }
 
+// The likeliest tokens of positive weight, with scale * logit - max - log_left for a
+// log-probability. Lower ids win ties.
+std::vector<RankedToken> Likeliest(const float* logits, float scale, float max, double log_left,
+                                   uint32_t count, Scratch& scratch) {
+  const std::vector<float>& w = scratch.weights;
+  scratch.order.clear();
+  for (size_t i = 0; i < w.size(); ++i) {
+    if (w[i] > 0) scratch.order.push_back(static_cast<uint32_t>(i));
+  }
+  const size_t kept = std::min<size_t>(count, scratch.order.size());
+  std::partial_sort(scratch.order.begin(), scratch.order.begin() + static_cast<int64_t>(kept),
+                    scratch.order.end(), [&](uint32_t a, uint32_t b) {
+                      return logits[a] != logits[b] ? logits[a] > logits[b] : a < b;
+                    });
+  std::vector<RankedToken> out(kept);
+  for (size_t i = 0; i < kept; ++i) {
+    const uint32_t token = scratch.order[i];
+    out[i] = {token, static_cast<float>(scale * logits[token] - max - log_left)};
+  }
+  return out;
+}
+
 DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scratch& scratch) {
   scratch.weights.resize(n);
   const bool tempered = row.temperature > 0 && row.forced < 0;
@@ -107,11 +129,15 @@ DrawnToken SampleOne(const float* logits, int64_t n, const TokenDraw& row, Scrat
     out.token = Invert(scratch.weights, row.uniform * left);
     // log(exp(scale * logit - max) / left), where `left` is the sum of the weights that remain.
     out.logprob = static_cast<float>(scale * logits[out.token] - max - std::log(left));
+    if (row.ranked > 0) {
+      out.ranked = Likeliest(logits, scale, max, std::log(left), row.ranked, scratch);
+    }
     return out;
   } else {
     out.token = Invert(scratch.weights, row.uniform * sum);
   }
   out.logprob = scale * logits[out.token] - lse;
+  if (row.ranked > 0) out.ranked = Likeliest(logits, scale, lse, 0, row.ranked, scratch);
   return out;
 }
 

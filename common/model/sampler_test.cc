@@ -124,6 +124,34 @@ TEST_F(SamplerTest, AForcedTokenIsTakenWithItsUntemperedLogProb) {
   EXPECT_NEAR(s.logprob, logits_.log_softmax(-1)[0][42].item<float>(), 1e-5);
 }
 
+TEST_F(SamplerTest, TheLikeliestTokensAreThoseOfTheDistributionThatIsDrawnFrom) {
+  for (TokenDraw row :
+       {TokenDraw{.temperature = 1}, TokenDraw{.temperature = 0.5},
+        TokenDraw{.temperature = 1.3, .top_k = 5}, TokenDraw{.temperature = 1, .top_p = 0.3},
+        TokenDraw{.temperature = 0}, TokenDraw{.forced = 42}}) {
+    row.uniform = 0.5;
+    const DrawnToken plain = Sample(*model_, hidden_, {&row, 1})->at(0);
+    row.ranked = 8;
+    const DrawnToken s = Sample(*model_, hidden_, {&row, 1})->at(0);
+    EXPECT_EQ(s.token, plain.token);
+    EXPECT_EQ(s.logprob, plain.logprob);
+    EXPECT_TRUE(plain.ranked.empty());
+    const bool tempered = row.temperature > 0 && row.forced < 0;
+    const std::vector<double> p = Expected(tempered ? row : TokenDraw{.temperature = 1});
+    std::vector<double> likeliest = p;
+    std::sort(likeliest.rbegin(), likeliest.rend());
+    const int64_t left = std::count_if(p.begin(), p.end(), [](double each) { return each > 0; });
+    ASSERT_EQ(s.ranked.size(), static_cast<size_t>(std::min<int64_t>(8, left)));
+    for (size_t i = 0; i < s.ranked.size(); ++i) {
+      EXPECT_NEAR(s.ranked[i].logprob, std::log(likeliest[i]), 1e-4);
+      EXPECT_NEAR(s.ranked[i].logprob, std::log(p[s.ranked[i].token]), 1e-4);
+      if (s.ranked[i].token == s.token) {
+        EXPECT_EQ(s.ranked[i].logprob, s.logprob);
+      }
+    }
+  }
+}
+
 TEST_F(SamplerTest, TheEndsOfTheUniformAreTokensWithWeight) {
   for (double uniform : {0.0, 1.0 - 0x1.0p-53}) {
     TokenDraw row{.temperature = 1, .top_k = 2, .uniform = uniform};

@@ -2,6 +2,7 @@
 #define RECKON_COMMON_MODEL_SAMPLING_H_
 
 #include <cstdint>
+#include <vector>
 
 namespace reckon {
 
@@ -14,6 +15,13 @@ struct TokenDraw {
   double top_p = 1;        // 1: off; applied after top_k, to the tempered distribution
   double uniform = 0;      // in [0, 1)
   int64_t forced = -1;     // >= 0: takes this token
+  uint32_t ranked = 0;     // this many of the likeliest tokens are reported as well
+};
+
+// A token that could have been drawn.
+struct RankedToken {
+  uint32_t token = 0;
+  float logprob = 0;
 };
 
 struct DrawnToken {
@@ -21,6 +29,9 @@ struct DrawnToken {
   // Under the tempered, truncated and renormalised distribution that the token was drawn from; a
   // greedy or forced token has its untempered log-probability.
   float logprob = 0;
+  // TokenDraw::ranked of them under that distribution, the likeliest first; fewer where top_k or
+  // top_p has left fewer.
+  std::vector<RankedToken> ranked = {};
 };
 
 // The factor that a temperature applies to logits: softmax(logits * InverseTemperature(t)). The

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <utility>
 
 #include "absl/time/clock.h"
@@ -98,7 +99,17 @@ DrawnToken FakeModelRunner::Next(absl::Span<const uint32_t> history, const Token
       }
     }
   }
-  return {static_cast<uint32_t>(chosen), static_cast<float>(std::log(weight[chosen] / sum))};
+  DrawnToken drawn = {static_cast<uint32_t>(chosen),
+                      static_cast<float>(std::log(weight[chosen] / sum))};
+  if (draw.ranked == 0) return drawn;
+  std::vector<uint32_t> order(weight.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(),
+                   [&](uint32_t a, uint32_t b) { return weight[a] > weight[b]; });
+  for (uint32_t i = 0; i < draw.ranked; ++i) {
+    drawn.ranked.push_back({order[i], static_cast<float>(std::log(weight[order[i]] / sum))});
+  }
+  return drawn;
 }
 
 absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::RunPass(absl::Span<const Row> rows) {

@@ -1,0 +1,341 @@
+#include "actor/serve/api_server.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/clock.h"
+#include "actor/serve/http_connections.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/fake_model_runner.h"
+#include "tests/support/tiny_model.h"
+
+namespace reckon {
+namespace {
+
+using nlohmann::json;
+using ::testing::HasSubstr;
+
+constexpr char kJson[] = "application/json";
+const std::string kKey(40, 'k');
+
+class ApiServerTest : public testing::Test {
+ protected:
+  void Start(ApiServerOptions options = {}, absl::Duration pass_time = absl::ZeroDuration()) {
+    options.max_requests =
+        std::min<int64_t>(options.max_requests, 16);  // there are as many threads
+    auto model = ServedModel::Load(MakeTinyModel().manifest, "tiny", "");
+    ASSERT_TRUE(model.ok()) << model.status();
+    model_ = std::make_unique<ServedModel>(*std::move(model));
+    runner_ = std::make_unique<FakeModelRunner>(FakeModelRunner::Options{.vocab_size = kTinyVocab,
+                                                                         .max_positions = 2048,
+                                                                         .total_pages = 4000,
+                                                                         .pass_time = pass_time});
+    batcher_ = std::make_unique<Batcher>(runner_.get(), model_->tokenizer.get(),
+                                         BatcherOptions{.max_requests = options.max_requests});
+    options.listen.host = "127.0.0.1";
+    auto server = ApiServer::Start(std::move(options), model_.get(), batcher_.get());
+    ASSERT_TRUE(server.ok()) << server.status();
+    server_ = *std::move(server);
+    client_ = std::make_unique<httplib::Client>("127.0.0.1", server_->address().port);
+  }
+  void TearDown() override {
+    if (batcher_ != nullptr) batcher_->Drain(absl::InfinitePast());
+    server_.reset();
+  }
+
+  json Post(const std::string& path, const json& body, int status = 200,
+            const httplib::Headers& headers = {}) {
+    const httplib::Result reply = client_->Post(path, headers, body.dump(), kJson);
+    EXPECT_TRUE(reply) << path;
+    if (!reply) return {};
+    EXPECT_EQ(reply->status, status) << reply->body;
+    EXPECT_EQ(reply->get_header_value("Content-Type"), kJson);
+    return json::parse(reply->body, nullptr, /*allow_exceptions=*/false);
+  }
+  // The events of a stream, without the last, "[DONE]".
+  std::vector<json> Stream(const std::string& path, json body) {
+    body["stream"] = true;
+    const httplib::Result reply = client_->Post(path, body.dump(), kJson);
+    EXPECT_TRUE(reply && reply->status == 200) << path;
+    if (!reply) return {};
+    EXPECT_EQ(reply->get_header_value("Content-Type"), "text/event-stream");
+    std::vector<json> events;
+    std::vector<std::string> parts = absl::StrSplit(reply->body, "\n\n", absl::SkipEmpty());
+    EXPECT_EQ(parts.empty() ? "" : parts.back(), "data: [DONE]");
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      EXPECT_EQ(parts[i].substr(0, 6), "data: ");
+      events.push_back(json::parse(parts[i].substr(6)));
+    }
+    return events;
+  }
+  void AwaitNoRequest() {
+    while (batcher_->unfinished() > 0) absl::SleepFor(absl::Milliseconds(1));
+  }
+
+  std::unique_ptr<ServedModel> model_;
+  std::unique_ptr<FakeModelRunner> runner_;
+  std::unique_ptr<Batcher> batcher_;
+  std::unique_ptr<ApiServer> server_;
+  std::unique_ptr<httplib::Client> client_;
+};
+
+const json kCompletion = {{"model", "tiny"}, {"prompt", "Why?"}, {"max_tokens", 24},
+                          {"seed", 5},       {"n", 2},           {"logprobs", 2}};
+const json kChat = {{"model", "tiny"},   {"max_tokens", 24},
+                    {"seed", 5},         {"logprobs", true},
+                    {"top_logprobs", 3}, {"messages", {{{"role", "user"}, {"content", "Why?"}}}}};
+
+TEST_F(ApiServerTest, ModelsAndHealth) {
+  Start();
+  EXPECT_EQ(client_->Get("/health")->status, 200);
+  const json list = json::parse(client_->Get("/v1/models")->body);
+  EXPECT_EQ(list["data"][0]["id"], "tiny");
+  EXPECT_EQ(list["data"][0]["max_model_len"], 2048);
+  EXPECT_EQ(json::parse(client_->Get("/v1/models/tiny")->body)["id"], "tiny");
+  for (const char* path : {"/v1/models/other", "/", "/v1/embeddings"}) {
+    const httplib::Result reply = client_->Get(path);
+    EXPECT_EQ(reply->status, 404) << path;
+    EXPECT_THAT(json::parse(reply->body)["error"]["message"].get<std::string>(),
+                HasSubstr(absl::StrCat("there is no GET ", path)));
+  }
+}
+
+TEST_F(ApiServerTest, ACompletion) {
+  Start();
+  const json reply = Post("/v1/completions", kCompletion);
+  EXPECT_EQ(reply["object"], "text_completion");
+  EXPECT_EQ(reply["usage"]["prompt_tokens"], 4);
+  ASSERT_EQ(reply["choices"].size(), 2u);
+  int64_t tokens = 0;
+  for (int i = 0; i < 2; ++i) {
+    const json& choice = reply["choices"][i];
+    EXPECT_EQ(choice["index"], i);
+    const json& logprobs = choice["logprobs"];
+    std::string text;
+    for (const json& token : logprobs["tokens"]) text += token.get<std::string>();
+    if (choice["finish_reason"] == "length") {
+      EXPECT_EQ(logprobs["tokens"].size(), 24u);
+    } else {
+      EXPECT_EQ(choice["finish_reason"], "stop");
+      ++tokens;  // the end token
+    }
+    tokens += static_cast<int64_t>(logprobs["tokens"].size());
+    EXPECT_EQ(logprobs["token_logprobs"].size(), logprobs["tokens"].size());
+    EXPECT_EQ(logprobs["text_offset"].size(), logprobs["tokens"].size());
+    EXPECT_LT(logprobs["token_logprobs"][0].get<double>(), 0);
+    EXPECT_EQ(logprobs["text_offset"][0], 0);
+  }
+  EXPECT_EQ(reply["usage"]["completion_tokens"], tokens);
+  EXPECT_EQ(reply["usage"]["total_tokens"], tokens + 4);
+  EXPECT_NE(reply["choices"][0]["text"], reply["choices"][1]["text"]);
+  EXPECT_EQ(Post("/v1/completions", kCompletion)["choices"], reply["choices"]) << "one seed";
+}
+
+TEST_F(ApiServerTest, AStreamSaysWhatTheWholeReplySays) {
+  Start();
+  const json whole = Post("/v1/completions", kCompletion);
+  std::vector<std::string> texts(2);
+  std::vector<json> logprobs(2), finish(2);
+  for (const json& event : Stream("/v1/completions", kCompletion)) {
+    EXPECT_EQ(event["object"], "text_completion");
+    EXPECT_FALSE(event.contains("usage"));
+    const json& choice = event["choices"][0];
+    const int i = choice["index"];
+    texts[i] += choice["text"].get<std::string>();
+    if (!choice["logprobs"].is_null()) {
+      for (const auto& [name, list] : choice["logprobs"].items()) {
+        for (const json& each : list) logprobs[i][name].push_back(each);
+      }
+    }
+    if (!choice["finish_reason"].is_null()) finish[i] = choice["finish_reason"];
+  }
+  for (int i = 0; i < 2; ++i) {
+    EXPECT_EQ(texts[i], whole["choices"][i]["text"]);
+    EXPECT_EQ(logprobs[i], whole["choices"][i]["logprobs"]);
+    EXPECT_EQ(finish[i], whole["choices"][i]["finish_reason"]);
+  }
+}
+
+TEST_F(ApiServerTest, AChatAndItsStream) {
+  Start();
+  const json whole = Post("/v1/chat/completions", kChat);
+  EXPECT_EQ(whole["object"], "chat.completion");
+  const json& choice = whole["choices"][0];
+  EXPECT_EQ(choice["message"]["role"], "assistant");
+  ASSERT_FALSE(choice["logprobs"]["content"].empty());
+  for (const json& token : choice["logprobs"]["content"]) {
+    ASSERT_EQ(token["top_logprobs"].size(), 3u);
+    EXPECT_GE(token["top_logprobs"][0]["logprob"], token["top_logprobs"][1]["logprob"]);
+    EXPECT_LE(token["logprob"], token["top_logprobs"][0]["logprob"]);
+  }
+  json body = kChat;
+  body["stream_options"] = {{"include_usage", true}};
+  const std::vector<json> events = Stream("/v1/chat/completions", body);
+  EXPECT_EQ(events.front()["choices"][0]["delta"]["role"], "assistant");
+  EXPECT_TRUE(events.back()["choices"].empty());
+  EXPECT_EQ(events.back()["usage"], whole["usage"]);
+  std::string text;
+  json content = json::array();
+  for (size_t i = 0; i + 1 < events.size(); ++i) {
+    EXPECT_TRUE(events[i]["usage"].is_null());
+    const json& each = events[i]["choices"][0];
+    text += each["delta"].value("content", "");
+    if (each["logprobs"].is_null()) continue;
+    for (const json& token : each["logprobs"]["content"]) content.push_back(token);
+  }
+  EXPECT_EQ(text, choice["message"]["content"]);
+  EXPECT_EQ(content, choice["logprobs"]["content"]);
+}
+
+TEST_F(ApiServerTest, AnErrorHasTheFormOfOpenAIs) {
+  Start();
+  const json error = Post("/v1/completions", {{"prompt", "a"}, {"top_p", 2}}, 400)["error"];
+  EXPECT_EQ(error["param"], "top_p");
+  EXPECT_EQ(error["type"], "invalid_request_error");
+  EXPECT_TRUE(error["code"].is_null());
+  EXPECT_EQ(Post("/v1/completions", {{"prompt", "a"}, {"model", "gpt"}}, 404)["error"]["code"],
+            "model_not_found");
+  const std::string large(9 << 20, 'a');
+  EXPECT_EQ(Post("/v1/completions", {{"prompt", large}}, 413)["error"]["type"],
+            "invalid_request_error");
+  // What fails before its first token has a status, in a stream as well.
+  runner_->FailNextPass(absl::DataLossError("not finite"));
+  json body = kCompletion;
+  body["stream"] = true;
+  EXPECT_EQ(Post("/v1/completions", body, 500)["error"]["type"], "server_error");
+  EXPECT_EQ(client_->Get("/health")->status, 503);
+  Post("/v1/completions", kCompletion);
+  EXPECT_EQ(client_->Get("/health")->status, 200);
+}
+
+TEST_F(ApiServerTest, WhenAllAreTakenAFurtherRequestGets429) {
+  Start({.max_requests = 1}, absl::Milliseconds(2));
+  std::thread other([this] {
+    httplib::Client client("127.0.0.1", server_->address().port);
+    json body = kCompletion;
+    body["stop"] = json::array();
+    body["max_tokens"] = 2000;
+    // Ends with the batcher.
+    const httplib::Result reply = client.Post("/v1/completions", body.dump(), kJson);
+    EXPECT_TRUE(reply && reply->status == 503) << (reply ? reply->body : "no reply");
+  });
+  // Its two choices end by themselves only if both draw an end token within these passes; then the
+  // test says so.
+  while (batcher_->unfinished() == 0) absl::SleepFor(absl::Milliseconds(1));
+  const httplib::Result reply = client_->Post("/v1/completions", kCompletion.dump(), kJson);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->status, 429) << reply->body;
+  EXPECT_EQ(reply->get_header_value("Retry-After"), "1");
+  EXPECT_EQ(json::parse(reply->body)["error"]["type"], "rate_limit_error");
+  batcher_->Drain(absl::InfinitePast());
+  other.join();
+  EXPECT_EQ(client_->Get("/health")->status, 503);
+}
+
+TEST_F(ApiServerTest, ADeadlineIs504) {
+  Start({.request_time = absl::Milliseconds(50)}, absl::Milliseconds(10));
+  json body = kCompletion;
+  body["max_tokens"] = 2000;
+  body["n"] = 8;
+  EXPECT_EQ(Post("/v1/completions", body, 504)["error"]["type"], "server_error");
+}
+
+TEST_F(ApiServerTest, ARequestWhoseClientGoesIsCancelled) {
+  Start({}, absl::Milliseconds(2));
+  json body = kCompletion;
+  body["max_tokens"] = 2000;
+  body["n"] = 64;  // some of which draw no end token
+  for (const bool stream : {false, true}) {
+    body["stream"] = stream;
+    httplib::Client client("127.0.0.1", server_->address().port);
+    std::thread stop([&] {
+      while (batcher_->unfinished() == 0) absl::SleepFor(absl::Milliseconds(1));
+      client.stop();
+    });
+    EXPECT_FALSE(client.Post("/v1/completions", body.dump(), kJson)) << stream;
+    stop.join();
+    AwaitNoRequest();
+    EXPECT_EQ(runner_->sequences(), 0u);
+  }
+}
+
+TEST_F(ApiServerTest, AnotherSitesPageIsRefused) {
+  Start();
+  const std::string port = absl::StrCat(":", server_->address().port);
+  for (const httplib::Headers& headers :
+       std::vector<httplib::Headers>{{{"Host", "evil.example" + port}},
+                                     {{"Origin", "http://evil.example"}},
+                                     {{"Origin", "null"}}}) {
+    EXPECT_EQ(Post("/v1/completions", kCompletion, 403, headers)["error"]["type"],
+              "permission_error");
+  }
+  Post("/v1/completions", kCompletion, 200, {{"Host", "localhost" + port}});
+  Post("/v1/completions", kCompletion, 200, {{"Origin", "http://localhost:3000"}});
+}
+
+TEST_F(ApiServerTest, AKeyIsNeededWhereThereAreKeys) {
+  Start({.api_keys = {kKey, std::string(40, 'l')}});
+  EXPECT_EQ(client_->Get("/health")->status, 200);
+  EXPECT_EQ(client_->Get("/v1/models")->status, 401);
+  for (const std::string& header :
+       {std::string(), "Bearer " + kKey + "x", kKey, "Bearer " + kKey.substr(1)}) {
+    EXPECT_EQ(
+        Post("/v1/completions", kCompletion, 401, {{"Authorization", header}})["error"]["type"],
+        "authentication_error");
+  }
+  Post("/v1/completions", kCompletion, 200, {{"Authorization", "Bearer " + kKey}});
+  Post("/v1/completions", kCompletion, 200,
+       {{"Authorization", "Bearer " + std::string(40, 'l')}, {"Host", "my.host:80"}});
+}
+
+TEST_F(ApiServerTest, WithoutKeysItListensOnLoopbackAlone) {
+  auto model = ServedModel::Load(MakeTinyModel().manifest, "tiny", "");
+  ASSERT_TRUE(model.ok());
+  FakeModelRunner runner({});
+  Batcher batcher(&runner, model->tokenizer.get(), {});
+  const auto server = ApiServer::Start({.listen = {.host = "0.0.0.0"}}, &*model, &batcher);
+  ASSERT_TRUE(absl::IsFailedPrecondition(server.status())) << server.status();
+  EXPECT_THAT(std::string(server.status().message()), HasSubstr("--api_key_file"));
+}
+
+TEST_F(ApiServerTest, APortThatIsTakenIsNamed) {
+  Start();
+  const auto second =
+      ApiServer::Start({.listen = server_->address()}, model_.get(), batcher_.get());
+  ASSERT_TRUE(absl::IsUnavailable(second.status()));
+  EXPECT_THAT(std::string(second.status().message()), HasSubstr(server_->address().ToString()));
+}
+
+TEST_F(ApiServerTest, WhatIsNoHttpHarmsNobody) {
+  Start();
+  for (const char* bytes : {"\r\n\r\n", "GET",
+                            "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
+                            "Content-Length: 10\r\n\r\nab",
+                            "\x16\x03\x01\x02\x00"}) {
+    httplib::Client raw("127.0.0.1", server_->address().port);
+    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
+    sockaddr_in address = {.sin_family = AF_INET,
+                           .sin_port = htons(server_->address().port),
+                           .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
+    ASSERT_GT(::send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), 0);
+    ::close(fd);
+  }
+  Post("/v1/completions", kCompletion);
+}
+
+}  // namespace
+}  // namespace reckon

@@ -1,0 +1,146 @@
+#include "actor/serve/http_connections.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <string>
+#include <utility>
+
+namespace reckon {
+namespace {
+
+// The connection of the request that this thread handles; -1: none.
+thread_local socket_t this_threads_socket = -1;
+
+int Milliseconds(time_t seconds, time_t microseconds) {
+  return static_cast<int>(seconds * 1000 + microseconds / 1000);
+}
+
+// Whether the socket is ready within the time.
+bool Ready(socket_t socket, short events, int milliseconds) {
+  pollfd waited = {.fd = socket, .events = events, .revents = 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&waited, 1, milliseconds);
+  } while (ready < 0 && errno == EINTR);
+  return ready > 0;
+}
+
+// One connection, read in blocks.
+class Connection : public httplib::Stream {
+ public:
+  Connection(socket_t socket, int read_ms, int write_ms)
+      : socket_(socket), read_ms_(read_ms), write_ms_(write_ms) {}
+
+  bool is_readable() const override { return at_ < size_ || Ready(socket_, POLLIN, read_ms_); }
+  bool is_writable() const override { return Ready(socket_, POLLOUT, write_ms_); }
+  ssize_t read(char* out, size_t size) override {
+    if (at_ == size_) {
+      if (!Ready(socket_, POLLIN, read_ms_)) return -1;
+      const ssize_t got = ::recv(socket_, buffer_, sizeof(buffer_), 0);
+      if (got <= 0) return got;
+      at_ = 0;
+      size_ = static_cast<size_t>(got);
+    }
+    const size_t count = std::min(size, size_ - at_);
+    std::copy_n(buffer_ + at_, count, out);
+    at_ += count;
+    return static_cast<ssize_t>(count);
+  }
+  ssize_t write(const char* bytes, size_t size) override {
+    size_t sent = 0;
+    while (sent < size) {
+      if (!is_writable()) return -1;  // a client that does not read
+      const ssize_t more = ::send(socket_, bytes + sent, size - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (more < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) return -1;
+      sent += more > 0 ? static_cast<size_t>(more) : 0;
+    }
+    return static_cast<ssize_t>(size);
+  }
+  void get_remote_ip_and_port(std::string& ip, int& port) const override {}
+  void get_local_ip_and_port(std::string& ip, int& port) const override {}
+  socket_t socket() const override { return socket_; }
+  // Whether a further request has begun, before one is waited for.
+  bool has_more() const { return at_ < size_; }
+
+ private:
+  const socket_t socket_;
+  const int read_ms_, write_ms_;
+  char buffer_[4096];
+  size_t at_ = 0, size_ = 0;
+};
+
+}  // namespace
+
+bool HttpConnections::ClientHasGone() {
+  if (this_threads_socket < 0) return false;
+  char byte = 0;
+  const ssize_t got = ::recv(this_threads_socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+bool HttpConnections::process_and_close_socket(socket_t socket) {
+  Connection connection(socket, Milliseconds(read_timeout_sec_, read_timeout_usec_),
+                        Milliseconds(write_timeout_sec_, write_timeout_usec_));
+  this_threads_socket = socket;
+  bool handled = false;
+  for (size_t left = keep_alive_max_count_; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
+    // In steps, so that a connection nobody uses does not hold up the end of the server.
+    bool begun = connection.has_more();
+    for (time_t step = 0; !begun && step < keep_alive_timeout_sec_ * 10; ++step) {
+      if (svr_sock_ == INVALID_SOCKET) break;
+      begun = Ready(socket, POLLIN, 100);
+    }
+    if (!begun) break;
+    bool closed = false;
+    handled = process_request(connection, /*close_connection=*/left == 1, closed, nullptr);
+    if (!handled || closed) break;
+  }
+  this_threads_socket = -1;
+  ::shutdown(socket, SHUT_RDWR);
+  ::close(socket);
+  return handled;
+}
+
+ConnectionThreads::ConnectionThreads(size_t threads) : max_waiting_(threads) {
+  for (size_t i = 0; i < threads; ++i) threads_.emplace_back([this] { Work(); });
+}
+
+void ConnectionThreads::enqueue(std::function<void()> connection) {
+  absl::MutexLock lock(&mu_);
+  const auto has_room = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    return waiting_.size() < max_waiting_;
+  };
+  mu_.Await(absl::Condition(&has_room));
+  waiting_.push_back(std::move(connection));
+}
+
+void ConnectionThreads::shutdown() {
+  {
+    absl::MutexLock lock(&mu_);
+    ending_ = true;
+  }
+  for (std::thread& thread : threads_) thread.join();
+}
+
+void ConnectionThreads::Work() {
+  while (true) {
+    std::function<void()> connection;
+    {
+      absl::MutexLock lock(&mu_);
+      const auto has_work = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+        return ending_ || !waiting_.empty();
+      };
+      mu_.Await(absl::Condition(&has_work));
+      if (waiting_.empty()) return;
+      connection = std::move(waiting_.front());
+      waiting_.pop_front();
+    }
+    connection();
+  }
+}
+
+}  // namespace reckon
