@@ -81,15 +81,15 @@ void ApplyOverlongPenalty(const PpoSettings& settings, Experience* experience) {
   experience->reward -= settings.overlong().penalty_factor() * std::clamp(over / buffer, 0.0, 1.0);
 }
 
-std::vector<const Experience*> SamplesInLoss(const PpoSettings& settings,
-                                             const std::vector<Experience>& experiences) {
-  std::vector<const Experience*> out;
+std::vector<Experience*> SamplesInLoss(const PpoSettings& settings,
+                                       std::vector<Experience>* experiences) {
+  std::vector<Experience*> out;
   uint32_t groups = 0;
-  for (size_t i = 0; i < experiences.size(); ++i) {
-    const Experience& sample = experiences[i];
+  for (size_t i = 0; i < experiences->size(); ++i) {
+    Experience& sample = (*experiences)[i];
     if (settings.filter().groups()) {
       if (sample.flat_group) continue;
-      if (i == 0 || experiences[i - 1].group != sample.group) groups += 1;
+      if (i == 0 || (*experiences)[i - 1].group != sample.group) groups += 1;
       if (groups > settings.prompts()) break;
     }
     if (sample.truncated && settings.filter().mask_truncated()) continue;

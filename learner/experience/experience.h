@@ -32,8 +32,9 @@ struct Experience {
   // Added by scoring, under the policy before this step's update and under the reference policy.
   std::vector<float> old_logprobs, ref_logprobs, old_values;
   bool recorded = false;  // old_logprobs are behaviour_logprobs, without a pass (RecordedLogProbs)
-  // Added by FillAdvantages.
+  // Added by FillAdvantages, or with values_in_pass by PpoLoss.
   std::vector<float> advantages, returns;
+  bool values_in_pass = false;  // no pass has scored old_values: the first minibatch's gives them
 
   size_t length() const { return behaviour_logprobs.size(); }
 };
@@ -59,8 +60,8 @@ void ApplyOverlongPenalty(const PpoSettings& settings, Experience* experience);
 // Returns the samples that enter the loss. With filter.groups they are those of the first `prompts`
 // groups that are not flat, with filter.mask_truncated those that are not truncated. Samples that
 // are left out still count in their group's baseline.
-std::vector<const Experience*> SamplesInLoss(const PpoSettings& settings,
-                                             const std::vector<Experience>& experiences);
+std::vector<Experience*> SamplesInLoss(const PpoSettings& settings,
+                                       std::vector<Experience>* experiences);
 
 // How much each group taught, for prioritised replay: the mean over its tokens of |return - value|
 // (L1 value loss, Jiang et al. 2021), or of |advantage| where there is no critic. Needs advantages.

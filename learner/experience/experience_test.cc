@@ -141,7 +141,7 @@ std::vector<Experience> Step(const std::vector<std::pair<double, double>>& rewar
   return step;
 }
 
-std::vector<uint64_t> Groups(const std::vector<const Experience*>& samples) {
+std::vector<uint64_t> Groups(const std::vector<Experience*>& samples) {
   std::vector<uint64_t> groups;
   for (const Experience* e : samples) groups.push_back(e->group);
   return groups;
@@ -152,9 +152,9 @@ TEST(SamplesInLossTest, GroupsOfOneRewardAreLeftOutWhenAskedTo) {
   EXPECT_EQ(MarkFlatGroups(&step), 2u);
   PpoSettings settings;
   settings.set_prompts(4);
-  EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(0, 0, 1, 1, 2, 2, 3, 3));
+  EXPECT_THAT(Groups(SamplesInLoss(settings, &step)), ElementsAre(0, 0, 1, 1, 2, 2, 3, 3));
   settings.mutable_filter()->set_groups(true);
-  EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(1, 1, 3, 3));
+  EXPECT_THAT(Groups(SamplesInLoss(settings, &step)), ElementsAre(1, 1, 3, 3));
 }
 
 TEST(SamplesInLossTest, AGroupWhoseLastRewardIsTheFirstAgainIsNotFlat) {
@@ -170,7 +170,7 @@ TEST(SamplesInLossTest, OfMoreGroupsThanAStepHasTheFirstAreTaken) {
   PpoSettings settings;
   settings.set_prompts(2);
   settings.mutable_filter()->set_groups(true);
-  EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(0, 0, 2, 2));
+  EXPECT_THAT(Groups(SamplesInLoss(settings, &step)), ElementsAre(0, 0, 2, 2));
 }
 
 TEST(SamplesInLossTest, CutAndEmptySamplesTeachNothing) {
@@ -178,9 +178,9 @@ TEST(SamplesInLossTest, CutAndEmptySamplesTeachNothing) {
   step[0].truncated = true;
   step[3].behaviour_logprobs.clear();
   PpoSettings settings;
-  EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(0, 0, 1));
+  EXPECT_THAT(Groups(SamplesInLoss(settings, &step)), ElementsAre(0, 0, 1));
   settings.mutable_filter()->set_mask_truncated(true);
-  EXPECT_THAT(Groups(SamplesInLoss(settings, step)), ElementsAre(0, 1));
+  EXPECT_THAT(Groups(SamplesInLoss(settings, &step)), ElementsAre(0, 1));
 }
 
 // DAPO, eq. 13: with L_max 20 and L_cache 8 a sample of 16 tokens costs (12 - 16) / 8.

@@ -44,8 +44,21 @@ void SubtractPenalties(const std::vector<double>& penalties, std::vector<float>*
   }
 }
 
-void FillGae(const PpoSettings& settings, const std::vector<double>& penalties, Experience* e) {
+// The penalty in the reward of each token; none: empty.
+std::vector<double> PenaltiesOf(const PpoSettings& settings, double kl_coef, const Experience& e) {
+  std::vector<double> out;
+  if (settings.kl().place() != PpoSettings::Kl::REWARD) return out;
+  for (size_t t = 0; t < e.ref_logprobs.size(); ++t) {
+    out.push_back(kl_coef *
+                  KlEstimate(settings.kl().estimator(), e.old_logprobs[t], e.ref_logprobs[t]));
+  }
+  return out;
+}
+
+// Advantages and returns of one sample, before whitening.
+void FillGae(const PpoSettings& settings, double kl_coef, Experience* e) {
   if (e->length() == 0) return;
+  const std::vector<double> penalties = PenaltiesOf(settings, kl_coef, *e);
   std::vector<float> rewards(e->length());
   for (size_t t = 0; t < penalties.size(); ++t) rewards[t] = static_cast<float>(-penalties[t]);
   double at_end = e->reward;
@@ -65,26 +78,23 @@ void FillGae(const PpoSettings& settings, const std::vector<double>& penalties, 
 TokenKl FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step) {
   TokenKl kl;
   double tokens = 0;
-  std::vector<std::vector<double>> penalties;  // in the reward; of each token of each sample
   for (Experience& e : *step) {
-    std::vector<double>& of_sample = penalties.emplace_back();
     for (size_t t = 0; t < e.ref_logprobs.size(); ++t) {
       const double estimate =
           KlEstimate(settings.kl().estimator(), e.old_logprobs[t], e.ref_logprobs[t]);
       kl.mean += estimate;
       kl.clamped += std::abs(double{e.old_logprobs[t]} - e.ref_logprobs[t]) > kMaxLogRatio;
-      if (settings.kl().place() == PpoSettings::Kl::REWARD) of_sample.push_back(kl_coef * estimate);
     }
     tokens += static_cast<double>(e.length());
     e.advantages.assign(e.length(), 0);
   }
   const bool gae = settings.advantage().estimator() == PpoSettings::Advantage::GAE;
   if (!gae) FillGroupAdvantages(settings.advantage().estimator(), step);
-  for (size_t i = 0; i < step->size(); ++i) {
-    if (gae) {
-      FillGae(settings, penalties[i], &(*step)[i]);
-    } else {
-      SubtractPenalties(penalties[i], &(*step)[i].advantages);
+  for (Experience& e : *step) {
+    if (!gae) {
+      SubtractPenalties(PenaltiesOf(settings, kl_coef, e), &e.advantages);
+    } else if (!e.values_in_pass) {
+      FillGae(settings, kl_coef, &e);
     }
   }
   if (settings.advantage().whiten()) {
@@ -103,7 +113,7 @@ TokenQuery PpoQuery(const PpoSettings& settings, const Critic* critic) {
   return query;
 }
 
-void PpoLoss::SetBatch(std::vector<const Experience*> batch) {
+void PpoLoss::SetBatch(std::vector<Experience*> batch) {
   batch_ = std::move(batch);
   std::vector<int64_t> lengths;
   for (const Experience* e : batch_) lengths.push_back(static_cast<int64_t>(e->length()));
@@ -121,6 +131,11 @@ TokenQuery PpoLoss::query() const { return PpoQuery(settings_, critic_); }
 at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                        const TokenStates& states) {
   const c10::Device device = states.logprobs.device();
+  at::Tensor values;
+  if (critic_ != nullptr) {
+    values = critic_->Values(micro, states);
+    TakeValues(sequences, values);
+  }
   auto gather = [&](std::vector<float> Experience::* member) {
     std::vector<float> all;
     for (size_t i : sequences) {
@@ -159,7 +174,6 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
     loss = loss + kl_loss * kl_coef_;
   }
   if (critic_ != nullptr) {
-    const at::Tensor values = critic_->Values(micro, states);
     const ValueLoss value = ClippedValueLoss(
         {values, gather(&Experience::old_values), gather(&Experience::returns), input.weights},
         settings_.critic().value_clip());
@@ -168,6 +182,42 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
     loss = loss + value.loss * settings_.critic().vf_coef();
   }
   return loss;
+}
+
+void PpoLoss::TakeValues(const std::vector<size_t>& sequences, const at::Tensor& values) {
+  at::Tensor host;
+  int64_t first = 0;
+  for (size_t i : sequences) {
+    Experience& e = *batch_[i];
+    const auto length = static_cast<int64_t>(e.length());
+    if (e.values_in_pass) {
+      if (!host.defined()) host = values.detach().to(at::kCPU).contiguous();
+      const float* from = host.const_data_ptr<float>() + first;
+      e.old_values.assign(from, from + length);
+      FillGae(settings_, kl_coef_, &e);
+    }
+    first += length;
+  }
+}
+
+absl::Status PpoLoss::ShareValues(Parallel& parallel) {
+  std::vector<float> all;
+  for (const Experience* e : batch_) {
+    if (!e->values_in_pass) continue;
+    all.insert(all.end(), e->old_values.begin(), e->old_values.end());
+    if (e->old_values.empty()) all.resize(all.size() + e->length());  // another rank has them
+  }
+  if (all.empty()) return absl::OkStatus();
+  if (parallel.world() > 1) RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(all)));
+  auto next = all.begin();
+  for (Experience* e : batch_) {
+    if (!std::exchange(e->values_in_pass, false)) continue;
+    const auto end = next + static_cast<int64_t>(e->length());
+    e->old_values.assign(next, end);
+    next = end;
+    FillGae(settings_, kl_coef_, e);
+  }
+  return absl::OkStatus();
 }
 
 void PpoLoss::Add(Sum sum, const at::Tensor& value) {

@@ -30,7 +30,7 @@ struct TokenKl {
 // (REINFORCE++, Hu 2025, for the second term): the group compares what the task pays. Were the
 // penalty inside, a deviation of rewards that are all equal would be that of the KL alone, and
 // dividing by it would make advantages of full size of it. A group of one reward teaches nothing
-// but its KL.
+// but its KL. A sample with values_in_pass gets its advantages and returns later (PpoLoss).
 TokenKl FillAdvantages(const PpoSettings& settings, double kl_coef, std::vector<Experience>* step);
 
 // What PPO asks a forward pass for: log-probabilities under the distribution that was sampled from
@@ -42,18 +42,25 @@ TokenQuery PpoQuery(const PpoSettings& settings, const Critic* critic);
 //   policy loss + [kl.place is LOSS] kl_coef KL + critic.vf_coef value loss
 // and the metrics actor/* and critic/* of all of them. Owned by one step of the algorithm on its
 // thread; `critic` may be null and `settings` must outlive it.
+//
+// A sample with values_in_pass has no old values yet. The first minibatch computes them anyway,
+// with the critic as it is before any update: its pass gives them, and they the sample's advantages
+// and returns, before its loss. ShareValues then tells the other ranks.
 class PpoLoss : public SequenceLoss {
  public:
   PpoLoss(const PpoSettings& settings, double kl_coef, Critic* critic)
       : settings_(settings), kl_coef_(kl_coef), critic_(critic) {}
 
   // Sets the minibatch of the next PolicyUpdate::Step, whose sequences are those of `batch`.
-  void SetBatch(std::vector<const Experience*> batch);
+  void SetBatch(std::vector<Experience*> batch);
 
   at::Tensor Of(const std::vector<size_t>& sequences, const MicroBatch& micro,
                 const TokenStates& states) override;
   void Begin(absl::Span<const TrainingSequence* const> batch) override;
   TokenQuery query() const override;
+  // After the Step of the first minibatch: every rank gets what its passes added to the samples
+  // with values_in_pass, which have all they need from then on. All ranks must call it.
+  absl::Status ShareValues(Parallel& parallel);
 
   // Adds the metrics: sums over ranks and minibatches, divided by tokens or minibatches. All ranks
   // must call it.
@@ -76,11 +83,13 @@ class PpoLoss : public SequenceLoss {
   };
 
   void Add(Sum sum, const at::Tensor& value);  // an undefined value is none
+  // Gives those of the micro-batch with values_in_pass their values, advantages and returns.
+  void TakeValues(const std::vector<size_t>& sequences, const at::Tensor& values);
 
   const PpoSettings& settings_;
   const double kl_coef_;
   Critic* const critic_;
-  std::vector<const Experience*> batch_;
+  std::vector<Experience*> batch_;
   std::vector<float> weights_;  // of a token of each sequence
   // [kSums] fp32 on the device of the model, where the sums of a step add up; undefined at first.
   at::Tensor sums_;

@@ -66,6 +66,7 @@ Outcome OneStep(const Shape& shape, Parallel* parallel, int64_t micro_batch_toke
   Critic critic(*model, shape.value_layers, settings.critic().detach(), 1);
   EXPECT_TRUE(critic.Load(weights.manifest, weights.bytes->bytes()).ok());
   critic.parameters()[2].second.detach().fill_(0.1);
+  critic.Repack();
   TrainingSettings training;
   training.set_max_grad_norm(0);
   auto update =
@@ -73,8 +74,8 @@ Outcome OneStep(const Shape& shape, Parallel* parallel, int64_t micro_batch_toke
 
   std::vector<Experience> step = RandomStep();
   std::vector<const TrainingSequence*> sequences;
-  std::vector<const Experience*> batch;
-  for (const Experience& e : step) {
+  std::vector<Experience*> batch;
+  for (Experience& e : step) {
     sequences.push_back(&e.sequence);
     batch.push_back(&e);
   }
@@ -132,6 +133,92 @@ TEST_P(PpoLossTest, AStepIsTheSameForOneRankTwoAndFour) {
       ranks[parallel.rank()] = OneStep(GetParam(), &parallel, 64);
     });
     for (const Outcome& rank : ranks) ExpectClose(alone, rank);
+  }
+}
+
+// What two minibatches of a step leave: the first of five samples, whose values its own pass gives
+// with `in_pass`, the second of three.
+struct Learned {
+  std::vector<std::vector<float>> values, advantages, returns;
+  std::vector<float> parameters;
+  std::map<std::string, double> metrics;
+};
+
+Learned TwoMinibatches(const Shape& shape, Dtype dtype, Parallel* parallel, bool in_pass) {
+  Weights weights = MakeTinyModel();
+  Transformer model(*ModelConfig::Parse(weights.manifest.config_json()), dtype);
+  EXPECT_TRUE(model.Load(weights.manifest, weights.bytes->bytes(), true).ok());
+  if (shape.lora_rank > 0) model.AddAdapters(shape.lora_rank, 16, 1);
+  PpoSettings settings;
+  settings.mutable_advantage()->set_whiten(false);
+  Critic critic(model, shape.value_layers, settings.critic().detach(), 1);
+  EXPECT_TRUE(critic.Load(weights.manifest, weights.bytes->bytes()).ok());
+  critic.parameters()[2].second.detach().fill_(0.1);
+  critic.Repack();
+  TrainingSettings training;
+  auto update = PolicyUpdate::Create(&model, parallel, training, 64, critic.Trained());
+  std::vector<Experience> step = RandomStep();
+  std::vector<Experience*> first, second;
+  std::vector<const TrainingSequence*> sequences[2], scored;
+  for (size_t i = 0; i < step.size(); ++i) {
+    step[i].old_logprobs = step[i].behaviour_logprobs;
+    (i % 2 == 0 || i == 7 ? first : second).push_back(&step[i]);
+    sequences[i % 2 == 0 || i == 7 ? 0 : 1].push_back(&step[i].sequence);
+  }
+  std::vector<Experience*> wanting = second;
+  if (!in_pass) wanting.insert(wanting.end(), first.begin(), first.end());
+  for (const Experience* e : wanting) scored.push_back(&e->sequence);
+  TokenValues values;
+  const auto head = [&](const MicroBatch& micro, const TokenStates& states) {
+    return critic.Values(micro, states);
+  };
+  EXPECT_TRUE(ScoreTokens(model, *parallel, scored, 64,
+                          {.logprobs = false, .tap_layer = critic.tap_layer()}, nullptr, head,
+                          &values)
+                  .ok());
+  for (size_t i = 0; i < wanting.size(); ++i) wanting[i]->old_values = values[i];
+  for (Experience* e : first) e->values_in_pass = in_pass;
+  FillAdvantages(settings, 0.05, &step);
+  PpoLoss loss(settings, 0.05, &critic);
+  Learned out;
+  for (int minibatch : {0, 1}) {
+    loss.SetBatch(minibatch == 0 ? first : second);
+    EXPECT_TRUE(update->Step(sequences[minibatch], 1e-3, &loss).ok());
+    if (minibatch == 0) EXPECT_TRUE(loss.ShareValues(*parallel).ok());
+  }
+  for (const Experience& e : step) {
+    EXPECT_FALSE(e.values_in_pass);
+    out.values.push_back(e.old_values);
+    out.advantages.push_back(e.advantages);
+    out.returns.push_back(e.returns);
+  }
+  for (const auto& [name, tensor] : model.Parameters()) {
+    const float* from = tensor.const_data_ptr<float>();
+    out.parameters.insert(out.parameters.end(), from, from + tensor.numel());
+  }
+  EXPECT_TRUE(loss.Metrics(*parallel, &out.metrics).ok());
+  return out;
+}
+
+TEST_P(PpoLossTest, TheFirstMinibatchsPassGivesTheBitsOfAScoringPass) {
+  for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    for (int world : {1, 2, 3}) {
+      SCOPED_TRACE(testing::Message() << world << " ranks, dtype " << static_cast<int>(dtype));
+      std::vector<Learned> passes(world), scored(world);
+      std::stop_source stop;
+      AsRanks(world, &stop, [&](Parallel& parallel) {
+        scored[parallel.rank()] = TwoMinibatches(GetParam(), dtype, &parallel, false);
+        passes[parallel.rank()] = TwoMinibatches(GetParam(), dtype, &parallel, true);
+      });
+      for (int rank = 0; rank < world; ++rank) {
+        EXPECT_EQ(passes[rank].values, scored[0].values);
+        EXPECT_EQ(passes[rank].advantages, scored[0].advantages);
+        EXPECT_EQ(passes[rank].returns, scored[0].returns);
+        EXPECT_EQ(passes[rank].parameters, scored[0].parameters);
+        EXPECT_EQ(passes[rank].metrics, scored[0].metrics);
+      }
+      EXPECT_NE(scored[0].values[0], scored[0].values[2]);
+    }
   }
 }
 
@@ -280,7 +367,8 @@ class PpoLossByHandTest : public testing::Test {
 };
 
 TEST_F(PpoLossByHandTest, AddsPolicyKlAndValueByTheirCoefficients) {
-  Critic critic(/*hidden_size=*/4, /*detach=*/true, /*seed=*/1, at::kCPU);  // its values are 0
+  Critic critic(/*hidden_size=*/4, /*detach=*/true, /*seed=*/1,
+                Backend::kCpuKernels);  // its values are 0
   PpoLoss loss(settings_, /*kl_coef=*/0.1, &critic);
   double sum = 0;
   for (int minibatch = 0; minibatch < 2; ++minibatch) {
@@ -304,7 +392,7 @@ TEST_F(PpoLossByHandTest, AddsPolicyKlAndValueByTheirCoefficients) {
 }
 
 TEST_F(PpoLossByHandTest, ProportionsAreOfTokens) {
-  Critic critic(4, true, 1, at::kCPU);
+  Critic critic(4, true, 1, Backend::kCpuKernels);
   settings_.mutable_clip()->set_ratio_low(0.2);
   settings_.mutable_clip()->set_ratio_high(0.2);
   samples_[0].advantages = {2, -2};

@@ -7,13 +7,13 @@
 namespace reckon {
 
 Critic::Critic(const Transformer& policy, int64_t layers, bool detach, uint64_t seed)
-    : detach_(detach), head_(policy.config().hidden_size, seed, DeviceOf(policy.backend())) {
+    : detach_(detach), head_(policy.config().hidden_size, seed, policy.backend()) {
   if (layers == 0) return;
   layers_.emplace(policy.config(), layers, policy.compute(), policy.backend(), policy.memory());
 }
 
-Critic::Critic(int64_t hidden_size, bool detach, uint64_t seed, c10::Device device)
-    : detach_(detach), head_(hidden_size, seed, device) {}
+Critic::Critic(int64_t hidden_size, bool detach, uint64_t seed, Backend backend)
+    : detach_(detach), head_(hidden_size, seed, backend) {}
 
 absl::Status Critic::Load(const WeightManifest& manifest, absl::Span<const char> bytes) {
   return layers_.has_value() ? layers_->Load(manifest, bytes) : absl::OkStatus();
@@ -50,6 +50,7 @@ TrainedTensors Critic::Trained() const {
 }
 
 void Critic::Repack() {
+  head_.Repack();
   if (layers_.has_value()) layers_->Repack();
 }
 

@@ -25,7 +25,7 @@ class Critic {
   // `detach`: the critic's gradient stops where the policy's states enter it.
   Critic(const Transformer& policy, int64_t layers, bool detach, uint64_t seed);
   // The value head alone, on states of any origin.
-  Critic(int64_t hidden_size, bool detach, uint64_t seed, c10::Device device);
+  Critic(int64_t hidden_size, bool detach, uint64_t seed, Backend backend);
 
   // Copies the top layers of this model into the own layers. Errors as those of Transformer::Load.
   absl::Status Load(const WeightManifest& manifest, absl::Span<const char> bytes);
@@ -42,7 +42,7 @@ class Critic {
 
  private:
   const bool detach_;
-  const ValueHead head_;
+  ValueHead head_;
   std::optional<CriticLayers> layers_;
 };
 

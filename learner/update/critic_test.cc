@@ -25,7 +25,10 @@ class CriticTest : public testing::Test {
     return critic.Values(micro_, ForwardTokens(*model_, micro_, {.tap_layer = critic.tap_layer()}));
   }
   // Away from zero, where all values and the first layer's gradient are.
-  static void Perturb(Critic& critic) { critic.parameters()[2].second.detach().fill_(0.25); }
+  static void Perturb(Critic& critic) {
+    critic.parameters()[2].second.detach().fill_(0.25);
+    critic.Repack();
+  }
 
   double PolicyGradient() {
     double sum = 0;

@@ -120,15 +120,16 @@ absl::StatusOr<json> Answer(const json& question) {
   out["kl"] = FillAdvantages(settings, kl_coef, &step).mean;
 
   const bool gae = settings.advantage().estimator() == PpoSettings::Advantage::GAE;
-  Critic critic(samples[0].hidden.size(1), settings.critic().detach(), 5, at::kCPU);
+  Critic critic(samples[0].hidden.size(1), settings.critic().detach(), 5, Backend::kCpuKernels);
   for (const auto& [name, tensor] : critic.parameters()) {
     // Not zero, with which the first layer would have no gradient.
     if (name == "value_head.2.weight") tensor.detach().fill_(0.25);
     out["head"][name] = ToJson(tensor);
   }
+  critic.Repack();
   PpoLoss loss(settings, kl_coef, gae ? &critic : nullptr);
-  std::vector<const Experience*> batch;
-  for (const Experience& e : step) batch.push_back(&e);
+  std::vector<Experience*> batch;
+  for (Experience& e : step) batch.push_back(&e);
   loss.SetBatch(batch);
   double total = 0;
   for (const json& indices : question["micro"]) {

@@ -1,6 +1,7 @@
 #include "learner/algorithm/policy_gradient/policy_gradient.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -49,7 +50,7 @@ double StalenessOf(const Rollout& rollout, uint64_t version) {
   return static_cast<double>(version - oldest);
 }
 
-std::vector<const TrainingSequence*> SequencesOf(const std::vector<const Experience*>& samples) {
+std::vector<const TrainingSequence*> SequencesOf(absl::Span<Experience* const> samples) {
   std::vector<const TrainingSequence*> out;
   for (const Experience* sample : samples) out.push_back(&sample->sequence);
   return out;
@@ -77,11 +78,14 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
 
   // Before any update: the old log-probabilities are those of the policy that the first minibatch
   // starts from, so its ratio is 1.
-  RETURN_IF_ERROR(Score(ranks, &experiences));
+  std::vector<Experience*> samples = SamplesInLoss(settings_, &experiences);
+  Order(run, /*epoch=*/0, &samples);
+  const auto minibatch_size = static_cast<size_t>(stage().training().batch_size());
+  RETURN_IF_ERROR(
+      Score(ranks, absl::MakeConstSpan(samples).subspan(0, minibatch_size), &experiences));
   const TokenKl token_kl = FillAdvantages(settings_, kl_->value(), &experiences);
   metrics.Add(ExperienceMetrics(experiences, run.cursor.version()));
   metrics.Add(std::exchange(reward_metrics_, {}).Values());
-  if (critic_ != nullptr) metrics.AddValues(experiences);
   if (HasReference()) {
     metrics["actor/reward_kl_penalty"] = token_kl.mean;
     if (settings_.kl().place() == PpoSettings::Kl::REWARD) {
@@ -89,13 +93,15 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
     }
     metrics["actor/reward_kl_penalty_coeff"] = kl_->value();
   }
+  metrics.EndPart("old_log_prob");
+
+  RETURN_IF_ERROR(Update(ranks, std::move(samples), &metrics));
+  // The update may have given the first minibatch its values.
+  if (critic_ != nullptr) metrics.AddValues(experiences);
   if (stream_ != nullptr) {
     stream_->AddMetrics(run.cursor.round(), metrics.values());
     stream_->RecordScores(run.cursor.round(), GroupScores(experiences));
   }
-  metrics.EndPart("old_log_prob");
-
-  RETURN_IF_ERROR(Update(ranks, SamplesInLoss(settings_, experiences), &metrics));
   const double sample_kl = token_kl.mean * metrics["response_length/mean"];
   kl_->Update(sample_kl, static_cast<double>(experiences.size()));
   run.cursor.set_kl_coef(kl_->value());
@@ -167,7 +173,15 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
   return rollouts;
 }
 
-absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences) {
+void PolicyGradient::Order(const RunState& run, uint32_t epoch,
+                           std::vector<Experience*>* samples) const {
+  // By the same key on every rank: minibatches are global, and a rank takes its share inside of
+  // PolicyUpdate::Step.
+  Shuffle(*samples, StreamKey(config_.seed(), "order/" + RoundName(run), epoch));
+}
+
+absl::Status PolicyGradient::Score(RankContext& ranks, absl::Span<Experience* const> first,
+                                   Experiences* experiences) {
   if (critic_ != nullptr) critic_->Repack();  // the last update, or a checkpoint, changed it
   const RecordedLogProbs plan(ranks.run.model->backend(), settings_.sampling().temperature(),
                               config_.actor().weights(), ranks.run.cursor.version(),
@@ -180,9 +194,15 @@ absl::Status PolicyGradient::Score(RankContext& ranks, Experiences* experiences)
     LOG(WARNING) << "actors record other log-probabilities than this learner computes, for example "
                     "because their processors differ: the learner scores all samples itself";
   }
-  if (!agree || critic_ != nullptr) {
-    RETURN_IF_ERROR(ScoreSamples(ranks, plan.recorded(), /*logprobs=*/!agree));
+  std::vector<Experience*> left = plan.recorded();
+  if (agree && critic_ == nullptr) left.clear();
+  if (agree && critic_ != nullptr && !settings_.advantage().whiten()) {
+    const std::set<const Experience*> in_pass(first.begin(), first.end());
+    std::erase_if(left, [&](Experience* sample) {
+      return sample->values_in_pass = in_pass.contains(sample);
+    });
   }
+  RETURN_IF_ERROR(ScoreSamples(ranks, left, /*logprobs=*/!agree));
   if (agree) plan.Adopt();
   for (Experience& sample : *experiences) {
     if (sample.end_in_place) sample.behaviour_logprobs.back() = sample.old_logprobs.back();
@@ -202,9 +222,9 @@ absl::Status PolicyGradient::ScoreSamples(RankContext& ranks, absl::Span<Experie
   TokenQuery query = PpoQuery(settings_, critic_.get());
   query.logprobs = logprobs;
   TokenValues old_logprobs, values;
-  RETURN_IF_ERROR(
-      ScoreTokens(*ranks.run.model, ranks.parallel, SequencesOf({samples.begin(), samples.end()}),
-                  config_.learner().micro_batch_tokens(), query, &old_logprobs, head, &values));
+  RETURN_IF_ERROR(ScoreTokens(*ranks.run.model, ranks.parallel, SequencesOf(samples),
+                              config_.learner().micro_batch_tokens(), query, &old_logprobs, head,
+                              &values));
   for (size_t i = 0; i < samples.size(); ++i) {
     if (logprobs) samples[i]->old_logprobs = std::move(old_logprobs[i]);
     if (critic_ != nullptr) samples[i]->old_values = std::move(values[i]);
@@ -231,7 +251,7 @@ absl::Status PolicyGradient::ScoreReference(RankContext& ranks, Experiences* exp
   return absl::OkStatus();
 }
 
-absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experience*> samples,
+absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<Experience*> samples,
                                     StepMetrics* metrics) {
   const TrainingSettings& training = stage().training();
   // The learning rate is a function of the step: it counts as if no sample were left out.
@@ -247,17 +267,16 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<const Experi
   PpoLoss loss(settings_, kl_->value(), critic_.get());
   double grad_norm = 0, minibatches = 0;
   for (uint32_t epoch = 0; epoch < settings_.ppo_epochs(); ++epoch) {
-    // By the same key on every rank: minibatches are global, and a rank takes its share inside of
-    // Step.
-    Shuffle(samples, StreamKey(config_.seed(), "order/" + RoundName(ranks.run), epoch));
-    absl::Span<const Experience* const> left = samples;
+    if (epoch > 0) Order(ranks.run, epoch, &samples);  // Round did it for the first
+    absl::Span<Experience* const> left = samples;
     while (!left.empty()) {
       const auto minibatch = left.first(std::min<size_t>(left.size(), minibatch_size));
       left.remove_prefix(minibatch.size());
       loss.SetBatch({minibatch.begin(), minibatch.end()});
       ASSIGN_OR_RETURN(const UpdateResult result,
-                       update_->Step(SequencesOf({minibatch.begin(), minibatch.end()}),
+                       update_->Step(SequencesOf(minibatch),
                                      LearningRate(training, optimizer_step++, total_steps), &loss));
+      if (minibatches == 0) RETURN_IF_ERROR(loss.ShareValues(ranks.parallel));
       grad_norm += result.grad_norm;
       minibatches += 1;
       (*metrics)["lr"] = result.learning_rate;

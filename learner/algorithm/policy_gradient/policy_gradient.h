@@ -29,7 +29,8 @@ namespace reckon {
 //   2. Rewards: the actors' (verdicts, steps), the reward model's, the overlong penalty.
 //   3. Score the tokens under the policy as it is before the update (old), unless the actors'
 //      log-probabilities are those (RecordedLogProbs); under the reference policy (the version
-//      that the stage began with); and by the critic.
+//      that the stage began with); and by the critic, unless 5 computes the same values: those of
+//      the first minibatch, where nothing is whitened over the others.
 //   4. Advantages: GAE, or each sample against its group.
 //   5. For ppo_epochs passes over the shuffled samples, for each minibatch: one optimizer step on
 //      the clipped policy loss, the KL penalty and the value loss.
@@ -61,15 +62,17 @@ class PolicyGradient : public Algorithm {
   absl::StatusOr<Experiences> Sample(RankContext& ranks);
   absl::StatusOr<Experiences> SampleBatch(RankContext& ranks);
   absl::StatusOr<std::vector<Rollout>> NextRollouts(RankContext& ranks);
-  // Step 3.
-  absl::Status Score(RankContext& ranks, Experiences* experiences);
+  // Brings the samples of the loss into the order in which an epoch takes minibatches of them.
+  void Order(const RunState& run, uint32_t epoch, std::vector<Experience*>* samples) const;
+  // Step 3. `first`: the first minibatch, whose own pass may give the critic's values.
+  absl::Status Score(RankContext& ranks, absl::Span<Experience* const> first,
+                     Experiences* experiences);
   // By the policy, for old log-probabilities if asked for, and by the critic if there is one.
   absl::Status ScoreSamples(RankContext& ranks, absl::Span<Experience* const> samples,
                             bool logprobs);
   absl::Status ScoreReference(RankContext& ranks, Experiences* experiences);
   // Step 5.
-  absl::Status Update(RankContext& ranks, std::vector<const Experience*> samples,
-                      StepMetrics* metrics);
+  absl::Status Update(RankContext& ranks, std::vector<Experience*> samples, StepMetrics* metrics);
 
   const PpoSettings& settings_;
   std::unique_ptr<RolloutStream> stream_;   // the leader's
