@@ -217,6 +217,11 @@ void AddEval(CLI::App* app, EvalOptions* options) {
   command->add_option("--reward", options->reward, "strict: '#### N'; flexible: the last number")
       ->check(CLI::IsMember({"strict", "flexible"}))
       ->capture_default_str();
+  command
+      ->add_option("--command", options->command,
+                   "a program of your own tells right from wrong, as in \"python3 my_reward.py\" "
+                   "(docs/rewards.md)")
+      ->excludes("--reward");
   command->add_option("--orm", options->orm,
                       "reward model, as <run>/orm/<stage>; adds rerank@K of the same samples");
   command->add_option("--seed", options->seed, "seed of sampling and intervals")

@@ -136,6 +136,7 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"eval --model " + folder_ + "/model --data /nowhere.jsonl", "--data: "},
       {"eval --model " + folder_ + "/model --data builtin --temperature 0", "--temperature: "},
       {"eval --model " + folder_ + "/model --data builtin --orm r --samples 0", "--orm: reranks"},
+      {"eval --model " + folder_ + "/model --data builtin --command \"'\"", "--command: "},
       {"eval --model " + folder_ + "/model --data builtin --orm " + folder_ + "/model",
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},

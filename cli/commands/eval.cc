@@ -16,6 +16,7 @@
 #include "cli/launcher/plan_progress.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/run_dir.h"
+#include "common/base/command_words.h"
 #include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
 #include "common/model/files/model_folder.h"
@@ -151,6 +152,11 @@ absl::Status CheckOptions(const EvalOptions& options) {
     return absl::InvalidArgumentError(
         "--reward: flexible compares numbers; remove it, or set --answers numbers");
   }
+  if (const absl::Status split = SplitCommand(options.command).status();
+      !options.command.empty() && !split.ok()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("--command: '", options.command, "' ", split.message()));
+  }
   if (options.orm.empty()) return absl::OkStatus();
   if (options.samples == 0) {
     return absl::InvalidArgumentError(
@@ -173,6 +179,7 @@ OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
 }
 
 RewardSpec::Kind RewardKind(const EvalOptions& options) {
+  if (!options.command.empty()) return RewardSpec::PROCESS;
   if (options.answers == "boxed") return RewardSpec::ANSWER_BOXED;
   return options.reward == "flexible" ? RewardSpec::EXACT_MATCH_FLEXIBLE
                                       : RewardSpec::EXACT_MATCH_STRICT;
@@ -187,6 +194,7 @@ PlanSpec MakeSpec(const EvalOptions& options, const LocalSession& session, const
   spec.set_seed(options.seed);
   RewardSpec* reward = spec.add_rewards();
   reward->set_kind(RewardKind(options));
+  if (!options.command.empty()) reward->set_command(options.command);
   reward->set_name(RewardName(*reward));
   return spec;
 }

@@ -23,7 +23,8 @@ struct EvalOptions : ProblemOptions {
 };
 
 // `reckon eval`: samples answers to the problems and prints maj@1, and with samples maj@K, pass@K
-// and rerank@K, with 95 % intervals. Progress goes to stderr.
+// and rerank@K, with 95 % intervals. With `command`, that program tells right from wrong. Progress
+// goes to stderr.
 absl::Status Eval(const EvalOptions& options, std::stop_token stop);
 
 }  // namespace reckon

@@ -8,13 +8,24 @@
 #include "nlohmann/json.hpp"
 
 namespace reckon {
+namespace {
+
+// What tells right from wrong.
+std::string VerdictsBy(const EvalOptions& options) {
+  if (!options.command.empty()) return options.command;
+  return options.answers == "boxed" ? options.answers : options.reward;
+}
+
+}  // namespace
 
 void PrintEvalTable(const EvalOptions& options, size_t problems, size_t overlong,
                     const std::vector<EvalRow>& rows, const EvalOutcome& greedy,
                     const EvalOutcome* sampled) {
   std::cout << options.model << " on " << options.data << ": " << problems << " problems, "
             << options.format << " prompts, "
-            << (options.answers == "boxed" ? options.answers : options.reward) << " answers\n";
+            << (options.command.empty() ? VerdictsBy(options) + " answers"
+                                        : "verdicts by " + VerdictsBy(options))
+            << "\n";
   if (overlong > 0) {
     std::cout << "  " << overlong << " of the problems do not fit into the model's context and "
               << "count as wrong\n";
@@ -46,16 +57,15 @@ void PrintEvalTable(const EvalOptions& options, size_t problems, size_t overlong
 void PrintEvalJson(const EvalOptions& options, size_t problems, size_t overlong,
                    const std::vector<EvalRow>& rows, const EvalOutcome& greedy,
                    const EvalOutcome* sampled) {
-  nlohmann::ordered_json json = {
-      {"model", options.model},
-      {"data", options.data},
-      {"problems", problems},
-      {"overlong", overlong},
-      {"format", options.format},
-      {"reward", options.answers == "boxed" ? options.answers : options.reward},
-      {"max_new_tokens", options.max_new_tokens},
-      {"seed", options.seed},
-      {"samples", options.samples}};
+  nlohmann::ordered_json json = {{"model", options.model},
+                                 {"data", options.data},
+                                 {"problems", problems},
+                                 {"overlong", overlong},
+                                 {"format", options.format},
+                                 {"reward", VerdictsBy(options)},
+                                 {"max_new_tokens", options.max_new_tokens},
+                                 {"seed", options.seed},
+                                 {"samples", options.samples}};
   if (!options.orm.empty()) json["orm"] = options.orm;
   if (sampled != nullptr) json["temperature"] = options.temperature;
   for (const EvalRow& row : rows) {

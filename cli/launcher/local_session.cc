@@ -44,7 +44,8 @@ absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const s
   data.set_answer_key(options.answer_key);
   if (!options.body_key.empty()) data.set_body_key(options.body_key);
   data.set_answers(AnswersOf(options));
-  absl::StatusOr<std::vector<Problem>> problems = LoadProblems(data, split);
+  absl::StatusOr<std::vector<Problem>> problems =
+      LoadProblems(data, split, /*own_rewards=*/!options.command.empty());
   if (!problems.ok()) return AsFlag(problems.status(), flag);
   if (at_most > 0 && problems->size() > at_most) problems->resize(at_most);
   return problems;
@@ -131,6 +132,10 @@ absl::Status LocalSession::StartRoles(const ProblemOptions& options) {
   config.mutable_resources()->mutable_actor()->set_cpus(options.threads);
   config.mutable_actor()->set_max_batch(options.max_batch);
   config.mutable_actor()->set_kv_cache_mib(options.kv_cache_mib);
+  if (!options.command.empty()) {  // an actor starts only commands that it was started with
+    config.mutable_eval()->mutable_reward()->set_kind(RewardSpec::PROCESS);
+    config.mutable_eval()->mutable_reward()->set_command(options.command);
+  }
   ASSIGN_OR_RETURN(folder_, MakeTemporaryFolder());
   RETURN_IF_ERROR(MakeFolders(folder_ + "/logs"));
   RETURN_IF_ERROR(EnsureRunCertificates(folder_, config.name()).status());
@@ -224,6 +229,7 @@ absl::Status LocalSession::Run(const PlanSpec& spec,
     for (uint32_t id : formatter_->Prompt(problem)) item.add_prompt_tokens(id);
     item.mutable_reference()->set_answer(problem.answer);
     item.mutable_reference()->set_solution(problem.solution);
+    item.mutable_reference()->set_columns(problem.columns);
     item.set_source(problem.source);
     prepare(problem, &item);
     return item;

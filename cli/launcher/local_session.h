@@ -38,7 +38,8 @@ struct ProblemOptions {
   std::string body_key;
   std::string answers = "numbers";  // or "boxed"; see DataSettings
   uint32_t few_shot = DataSettings().few_shot_examples();
-  uint32_t limit = 0;  // number of problems used; 0: all
+  uint32_t limit = 0;   // number of problems used; 0: all
+  std::string command;  // of a reward of the user's own, which plans may use; empty: none
   // What happens to problems that do not fit into the model's context: "refuse", or "count-wrong".
   std::string overlong = "refuse";
   uint32_t threads = RoleResources().cpus();
