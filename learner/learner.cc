@@ -20,6 +20,7 @@
 #include "common/telemetry/progress.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
+#include "learner/checkpoint/shared_checkpoint.h"
 #include "learner/context/context.h"
 #include "learner/data/checks.h"
 #include "learner/evaluate/evaluate.h"
@@ -60,6 +61,7 @@ class Learner {
     }
     run_.checkpoint_interval = options.checkpoint_interval;
     run_.checkpoint_steps = options.checkpoint_steps;
+    run_.writer = &writer_;
   }
 
   absl::Status Run() {
@@ -70,6 +72,7 @@ class Learner {
     metrics_.version.Set(static_cast<double>(run_.cursor.version()));
     RankContext ranks = {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr};
     RETURN_IF_ERROR(RunStages(ranks));
+    RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
     if (leader_.has_value()) {
       ASSIGN_OR_RETURN(std::vector<std::string> table, SummariseEvaluations(run_.run_dir));
       for (const std::string& line : table) run_.reporter->AddLine(line);
@@ -82,6 +85,7 @@ class Learner {
 
   // Ends the membership of a rank that ended with `status`; returns the first cause.
   absl::Status End(absl::Status status) {
+    writer_.Await();  // what was being saved when the rank failed is saved, if the term continues
     return membership_ == nullptr ? status : membership_->End(std::move(status));
   }
 
@@ -93,13 +97,15 @@ class Learner {
     if (IsLeader()) RETURN_IF_ERROR(PrepareRun());
     if (options_.world_size == 1) RETURN_IF_ERROR(EnterTerm());
     RETURN_IF_ERROR(ConnectRanks());
+    ASSIGN_OR_RETURN(run_.all_reach_run_dir,
+                     AllReachFolder(*parallel_, run_.run_dir, options_.share_run_dir));
     const RunConfig& config = run_.config;
     const std::string& adapted = HasInit(config) ? "" : config.model().base();
     RETURN_IF_ERROR(ShareWeights(
         *parallel_, {HasInit(config) ? "" : config.model().path(), adapted}, &run_.base));
     ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.manifest));
     RETURN_IF_ERROR(FindCheckpoint(run_, *parallel_, options_.resume));
-    saved_ = run_.cursor;
+    run_.saved = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
@@ -180,12 +186,14 @@ class Learner {
     options.nonce =
         options_.nonce.empty() ? absl::StrCat(absl::ToUnixNanos(absl::Now())) : options_.nonce;
     options.join_timeout = options_.join_timeout;
+    options.stop_grace = options_.stop_grace;
     ASSIGN_OR_RETURN(membership_, Membership::Begin(stub_, options, program_stop_,
                                                     [this](const std::string& what) {
                                                       ShowWaitingBeforeReporter(what);
                                                     }));
     run_.term = membership_->term();
     run_.stop = membership_->stop();
+    run_.group_stop = membership_->group_stop();
     return absl::OkStatus();
   }
 
@@ -202,7 +210,7 @@ class Learner {
     gloo.world = options_.world_size;
     gloo.interface_address = options_.interface_address;
     gloo.term = run_.term;
-    ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, run_.stop));
+    ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, run_.group_stop));
     std::string config = run_.config.SerializeAsString();
     RETURN_IF_ERROR(parallel_->Broadcast(&config));
     if (!IsLeader()) {
@@ -213,7 +221,8 @@ class Learner {
     }
 #ifdef RECKON_CUDA
     if (backend_ == Backend::kTorchCuda) {
-      ASSIGN_OR_RETURN(parallel_, MakeNccl(std::move(parallel_), run_.term, stub_, run_.stop));
+      ASSIGN_OR_RETURN(parallel_,
+                       MakeNccl(std::move(parallel_), run_.term, stub_, run_.group_stop));
     }
 #endif
     return absl::OkStatus();
@@ -311,13 +320,12 @@ class Learner {
       ASSIGN_OR_RETURN(saved, AsLeader(ranks, must_save || due));
       if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(ranks, algorithm));
       if (saved) {
-        if (HelpsWithWholeModel(ranks)) RETURN_IF_ERROR(SaveRun(ranks, algorithm.moments()));
-        saved_ = run_.cursor;
+        RETURN_IF_ERROR(SaveRun(ranks, algorithm.moments()));
         saved_at_ = absl::Now();
       }
-      if (leader_.has_value() && algorithm.updates_policy()) DropOldFolders(*leader_, saved_);
     }
     RETURN_IF_ERROR(algorithm.Published(ranks, saved));
+    RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/false));
     return algorithm.EvaluatesAfter(run_.cursor.round()) ? EvaluateAs(RoundName(run_))
                                                          : absl::OkStatus();
   }
@@ -347,7 +355,7 @@ class Learner {
         Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
             .status());
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
-    DropOldFolders(*leader_, saved_);  // the one that was the best before
+    DropOldFolders(*leader_);  // the one that was the best before
     return absl::OkStatus();
   }
 
@@ -365,8 +373,8 @@ class Learner {
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Transformer> model_;
   std::optional<LeaderContext> leader_;
-  Cursor saved_;  // of the newest checkpoint
   absl::Time saved_at_ = absl::Now();
+  CheckpointWriter writer_;  // last: its thread uses the others
 };
 
 }  // namespace

@@ -30,6 +30,11 @@ struct LearnerOptions {
   absl::Duration checkpoint_interval = absl::Minutes(2);
   int64_t checkpoint_steps = 0;  // also after this many optimizer steps; 0: by time alone
   absl::Duration join_timeout = absl::Minutes(5);  // for a rank that never calls
+  // How long ranks that are stopped may take to end their step and save it together.
+  absl::Duration stop_grace = absl::Seconds(15);
+  // Whether this rank may write its part of a checkpoint into the leader's run folder, if it finds
+  // it under the same name. Without, or where one does not find it, the leader writes all parts.
+  bool share_run_dir = true;
 };
 
 // Runs one rank of a learner group, from its first call to the coordinator to the end of the last

@@ -1,10 +1,13 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/testing/await.h"
 #include "learner/checkpoint/checkpoint.h"
 #include "tests/support/learner_harness.h"
 
@@ -47,12 +50,53 @@ TEST_F(RanksTest, RanksWithoutARunFolderGiveTheSameBitsAgainAndAfterAResume) {
       CopyUpTo(name, steps[i], "b");
       LearnerOptions resumed = Options("b", overrides, "all");
       resumed.resume = true;
+      // Every rank reads and writes its own part, or the leader all of them.
+      resumed.share_run_dir = i % 2 == 0;
       RunAsRanks(cluster, 2, resumed);
       EXPECT_EQ(ReadFile(root_ + "/b" + last), weights) << sharding << " from " << steps[i];
     }
     const std::vector<double> these = Losses(name);
     for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(these[i], losses[i], 1e-4) << i;
     losses = these;
+  }
+}
+
+TEST_F(RanksTest, RanksThatAreStoppedSaveTogetherHoweverTheyDivideTheModel) {
+  for (const char* sharding : {"REPLICATED", "FULL"}) {
+    for (const bool share : {true, false}) {
+      SCOPED_TRACE(testing::Message() << sharding << ", share " << share);
+      const std::vector<std::string> overrides = {absl::StrCat("learner.sharding=", sharding),
+                                                  "stage[0].training.epochs=100",
+                                                  "stage[1].ei.rounds=1"};
+      const std::string name = absl::StrCat(sharding, share), last = "/weights/ei_1_round_1/";
+      Cluster cluster, other;
+      LearnerOptions options = Options(name, overrides);
+      options.checkpoint_steps = 0;
+      options.share_run_dir = share;
+      options.stop_grace = absl::Minutes(2);  // of sanitizers too
+      std::thread stopper([&] {
+        EXPECT_TRUE(Await([&] {
+          const auto lines = ReadFile(options.run_dir + "/metrics.jsonl");
+          return lines.ok() && absl::StrContains(*lines, "grad_norm");
+        }));
+        stop_.request_stop();
+      });
+      RunAsRanks(cluster, 2, options, absl::StatusCode::kCancelled);
+      stopper.join();
+      stop_ = {};
+      // The only reason for a checkpoint so early was the stop.
+      const auto saved = OpenNewestCheckpoint(options.run_dir);
+      ASSERT_TRUE(saved.ok() && saved->has_value()) << saved.status();
+      EXPECT_EQ((*saved)->cursor().phase(), Cursor::TRAIN);
+      EXPECT_GT((*saved)->cursor().train_step(), 0);
+      EXPECT_EQ((*saved)->manifest.parts_size(), share ? 2 : 1);
+      options.resume = true;
+      RunAsRanks(cluster, 2, options);
+      LearnerOptions whole = Options(name + "_whole", overrides);
+      RunAsRanks(other, 2, whole);
+      EXPECT_EQ(ReadFile(options.run_dir + last + "model.safetensors"),
+                ReadFile(whole.run_dir + last + "model.safetensors"));
+    }
   }
 }
 

@@ -140,7 +140,10 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
     layers += own;
   }
   if (UsesRewardModel(info)) {
-    add("reward model", CopyBytes(all, compute, placement, false), "orm");
+    // Where the leader scores alone it holds all of it.
+    const bool online = stage.has_ppo();
+    add("reward model", CopyBytes(all, compute, placement, false) / (online ? ranks : 1),
+        online ? share("orm") : "orm");
   }
   // Recomputed layers keep the residual stream that enters them, and one of them at a time the
   // rest.

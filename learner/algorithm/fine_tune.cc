@@ -98,42 +98,44 @@ absl::Status Report(RunState& run, const UpdateResult& result, size_t num_sequen
 // The optimizer steps from cursor.train_step on.
 absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, SequenceLoss* loss) {
   RunState& run = ranks.run;
-  auto save = [&] {
-    return HelpsWithWholeModel(ranks) ? SaveRun(ranks, &update.moments()) : absl::OkStatus();
-  };
   const TrainingSettings& training = run.stage().training();
   const int64_t total = training.epochs() * batches.steps_per_epoch();
   run.reporter->BeginPhase(absl::StrCat(RoundTitle(run), ": train"), total, "steps");
   run.reporter->Update(run.cursor.train_step(), 0);
   absl::Time saved = absl::Now();
-  for (int64_t step = run.cursor.train_step(); step < total; ++step) {
-    const std::vector<const TrainingSequence*> batch = batches.At(step);
-    // A stop is handled where a failed step is: ranks may notice it at different steps, and those
-    // that are in the all-reduce get its error instead.
-    absl::StatusOr<UpdateResult> result = absl::CancelledError("stopped");
-    if (!run.stop.stop_requested()) {
-      result = update.Step(batch, LearningRate(training, step, total), loss);
+  const int64_t begin = run.cursor.train_step();
+  for (int64_t step = begin; step < total; ++step) {
+    RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/false));
+    const bool now = absl::Now() - saved > run.checkpoint_interval ||
+                     (run.checkpoint_steps > 0 && step % run.checkpoint_steps == 0);
+    ASSIGN_OR_RETURN(const bool due, AsLeader(ranks, now));
+    ASSIGN_OR_RETURN(const bool stops, AnyStops(ranks));
+    if ((due || stops) && step > begin) {
+      RETURN_IF_ERROR(SaveRun(ranks, &update.moments()));
+      saved = absl::Now();
     }
+    if (stops) {
+      RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
+      return Stopped(run);
+    }
+    const std::vector<const TrainingSequence*> batch = batches.At(step);
+    const absl::StatusOr<UpdateResult> result =
+        update.Step(batch, LearningRate(training, step, total), loss);
     if (!result.ok()) {
-      // A step that failed, e.g. in an all-reduce that the stop interrupted or of which a rank is
-      // gone, changed no parameter. The ranks of a group that is stopped end one after another, so
-      // a leader may see the end of another before its own.
+      // A step that failed because a rank is gone, or took longer than ranks that are stopped have,
+      // changed no parameter.
       const bool intact = run.stop.stop_requested() || IsCollectiveError(result.status());
-      if (intact && step > 0 && !run.model->sharded()) RETURN_IF_ERROR(save());
+      if (intact && step > begin && !run.model->sharded()) {
+        RETURN_IF_ERROR(SaveRun(ranks, &update.moments(), SavedBy::kLeader));
+        RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
+      }
       return result.status();
     }
     RETURN_IF_ERROR(Report(run, *result, batch.size(), step, total,
                            double(step + 1) / batches.steps_per_epoch()));
     run.cursor.set_train_step(step + 1);
-    const bool now = absl::Now() - saved > run.checkpoint_interval ||
-                     (run.checkpoint_steps > 0 && (step + 1) % run.checkpoint_steps == 0);
-    ASSIGN_OR_RETURN(const bool due, AsLeader(ranks, now));
-    // The last optimizer step is not saved here: the round's own checkpoint follows it.
-    if (due && step + 1 < total) {
-      RETURN_IF_ERROR(save());
-      saved = absl::Now();
-    }
   }
+  // The last optimizer step is not saved here: the round's own checkpoint follows it.
   return absl::OkStatus();
 }
 

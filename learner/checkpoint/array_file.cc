@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <vector>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
@@ -40,25 +41,22 @@ absl::Status Failed(const char* what, const std::string& path) {
 }  // namespace
 
 absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
-                                             absl::Span<const absl::Span<const float>> arrays) {
+                                             absl::Span<const float> array) {
   int fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return Failed("create", path);
   absl::Cleanup close_fd = [fd] { ::close(fd); };
   ArrayFileInfo info;
   Sha256Stream hash;
-  for (absl::Span<const float> array : arrays) {
-    LearnerMetrics::Process().activity.Tick();
-    const char* data = reinterpret_cast<const char*>(array.data());
-    size_t left = array.size() * sizeof(float);
-    info.bytes += left;
-    while (left > 0) {
-      ssize_t n = ::write(fd, data, std::min(left, kBlock));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Failed("write", path);
-      hash.Add(data, n);
-      data += n;
-      left -= n;
-    }
+  const char* data = reinterpret_cast<const char*>(array.data());
+  size_t left = array.size() * sizeof(float);
+  info.bytes = left;
+  while (left > 0) {
+    ssize_t n = ::write(fd, data, std::min(left, kBlock));
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failed("write", path);
+    hash.Add(data, n);
+    data += n;
+    left -= n;
   }
   // The folder is renamed into place after this: a name that is durable before the content would be
   // a checkpoint of zeros after a power cut.
@@ -67,32 +65,45 @@ absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
   return info;
 }
 
-absl::Status ReadArrayFile(const std::string& path, absl::string_view sha256,
-                           absl::Span<std::vector<float>* const> arrays) {
+absl::Status CheckArrayFile(const std::string& path, const ArrayFileInfo& info) {
   int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-  // A file that the manifest lists and that is missing is damage: LoadNewestCheckpoint then tries
+  // A file that the manifest lists and that is missing is damage: OpenNewestCheckpoint then tries
   // an older checkpoint.
   if (fd < 0) return absl::DataLossError(Failed("open", path).message());
   absl::Cleanup close_fd = [fd] { ::close(fd); };
   Sha256Stream hash;
-  for (std::vector<float>* array : arrays) {
-    char* data = reinterpret_cast<char*>(array->data());
-    size_t left = array->size() * sizeof(float);
-    while (left > 0) {
-      ssize_t n = ::read(fd, data, std::min(left, kBlock));
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) return Failed("read", path);
-      if (n == 0) return absl::DataLossError(absl::StrCat(path, " is cut short"));
-      hash.Add(data, n);
-      data += n;
-      left -= n;
-    }
+  std::vector<char> block(kBlock);
+  uint64_t bytes = 0;
+  while (true) {
+    LearnerMetrics::Process().activity.Tick();
+    ssize_t n = ::read(fd, block.data(), block.size());
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failed("read", path);
+    if (n == 0) break;
+    hash.Add(block.data(), n);
+    bytes += n;
   }
-  // One byte more than the arrays hold is damage too; the digest alone would not see what was never
-  // read.
-  char more;
-  if (::read(fd, &more, 1) != 0 || hash.Finish() != sha256) {
-    return absl::DataLossError(absl::StrCat(path, " is damaged"));
+  if (bytes < info.bytes) return absl::DataLossError(absl::StrCat(path, " is cut short"));
+  if (bytes == info.bytes && hash.Finish() == info.sha256) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(path, " is damaged"));
+}
+
+absl::Status ReadArrayFile(const std::string& path, int64_t begin, absl::Span<float> to) {
+  int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return absl::DataLossError(Failed("open", path).message());
+  absl::Cleanup close_fd = [fd] { ::close(fd); };
+  char* data = reinterpret_cast<char*>(to.data());
+  size_t left = to.size() * sizeof(float);
+  off_t at = begin * static_cast<off_t>(sizeof(float));
+  while (left > 0) {
+    LearnerMetrics::Process().activity.Tick();
+    ssize_t n = ::pread(fd, data, left, at);
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) return Failed("read", path);
+    if (n == 0) return absl::DataLossError(absl::StrCat(path, " is cut short"));
+    data += n;
+    at += n;
+    left -= n;
   }
   return absl::OkStatus();
 }

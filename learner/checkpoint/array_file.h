@@ -3,7 +3,6 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -12,7 +11,7 @@
 
 namespace reckon {
 
-// Files of fp32 arrays, one after another, little endian, without a header.
+// Files of one fp32 array, little endian, without a header.
 
 struct ArrayFileInfo {
   uint64_t bytes = 0;
@@ -21,12 +20,13 @@ struct ArrayFileInfo {
 
 // Writes and syncs the file. Errors name it.
 absl::StatusOr<ArrayFileInfo> WriteArrayFile(const std::string& path,
-                                             absl::Span<const absl::Span<const float>> arrays);
+                                             absl::Span<const float> array);
 
-// Fills the arrays, whose sizes the caller knows. DATA_LOSS when the file is missing, or has
-// another size or digest.
-absl::Status ReadArrayFile(const std::string& path, absl::string_view sha256,
-                           absl::Span<std::vector<float>* const> arrays);
+// DATA_LOSS when the file is missing, or has another size or digest.
+absl::Status CheckArrayFile(const std::string& path, const ArrayFileInfo& info);
+
+// Fills `to` with elements `begin` .. of the file. DATA_LOSS when it has not got them.
+absl::Status ReadArrayFile(const std::string& path, int64_t begin, absl::Span<float> to);
 
 // Makes a rename inside `folder` survive a crash of the machine.
 absl::Status SyncFolder(const std::string& folder);

@@ -4,12 +4,13 @@
 #include <stdio.h>
 
 #include <algorithm>
+#include <atomic>
 #include <filesystem>
 #include <thread>
 #include <utility>
 
-#include "absl/cleanup/cleanup.h"
 #include "absl/strings/escaping.h"
+#include "absl/strings/match.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
@@ -24,8 +25,10 @@ namespace reckon {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kFormat = 2;
+constexpr int kFormat = 3;
 constexpr char kManifest[] = "manifest.json";
+constexpr char kTemporary[] = ".tmp";
+constexpr size_t kReaders = 8;
 
 fs::path Folder(const std::string& run_dir) { return fs::path(run_dir) / "checkpoints"; }
 
@@ -37,51 +40,59 @@ absl::Status Damaged(const fs::path& folder, absl::string_view what) {
   return absl::DataLossError(absl::StrCat("checkpoint ", folder.string(), " is damaged: ", what));
 }
 
-struct ArrayFile {
-  std::string name;
-  std::vector<absl::Span<const float>> arrays;
-};
-
-// Writes the files in parallel, because hashing one takes as long as writing it, and lists them.
-absl::Status WriteArrays(const std::string& folder, const std::vector<ArrayFile>& files,
-                         CheckpointManifest* manifest) {
-  std::vector<absl::StatusOr<ArrayFileInfo>> written(files.size(), ArrayFileInfo());
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < files.size(); ++i) {
-    threads.emplace_back([&, i] {
-      written[i] = WriteArrayFile(absl::StrCat(folder, "/", files[i].name), files[i].arrays);
-    });
+const char* NameOf(CheckpointArray array) {
+  switch (array) {
+    case CheckpointArray::kParameters:
+      return "parameters_";
+    case CheckpointArray::kFirst:
+      return "adam_first_";
+    case CheckpointArray::kSecond:
+      return "adam_second_";
   }
-  for (std::thread& thread : threads) thread.join();
-  for (size_t i = 0; i < files.size(); ++i) {
-    RETURN_IF_ERROR(written[i].status());
-    CheckpointManifest::File* file = manifest->add_files();
-    file->set_name(files[i].name);
-    file->set_bytes(written[i]->bytes);
-    file->set_sha256(absl::BytesToHexString(written[i]->sha256));
-  }
-  return absl::OkStatus();
+  return "";
 }
 
-// Reads file i of the manifest into arrays[i], in parallel.
-absl::Status ReadArrays(const fs::path& folder, const CheckpointManifest& manifest,
-                        const std::vector<std::vector<std::vector<float>*>>& arrays) {
-  std::vector<absl::Status> read(arrays.size());
-  std::vector<std::thread> threads;
-  for (size_t i = 0; i < arrays.size(); ++i) {
-    threads.emplace_back([&, i] {
-      const CheckpointManifest::File& file = manifest.files(static_cast<int>(i));
-      read[i] = ReadArrayFile((folder / file.name()).string(),
-                              absl::HexStringToBytes(file.sha256()), arrays[i]);
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const absl::Status& status : read) RETURN_IF_ERROR(status);
-  return absl::OkStatus();
+std::string PartName(int rank) { return absl::StrCat("part_", rank, ".json"); }
+
+int64_t ElementsOf(const CheckpointPart& part) {
+  int64_t elements = 0;
+  for (const CheckpointPart::Range& range : part.ranges()) elements += range.end() - range.begin();
+  return elements;
 }
 
 std::string WithDigest(const std::string& body) {
   return absl::StrCat(absl::BytesToHexString(Sha256(body)), "\n", body);
+}
+
+// That each element of the parameters is in one part, and each part has the files that it must
+// have: whoever reads trusts that.
+absl::Status CheckParts(const fs::path& folder, const CheckpointManifest& manifest) {
+  int64_t all = 0;
+  for (const CheckpointManifest::Parameter& parameter : manifest.parameters()) {
+    if (parameter.elements() < 0) return Damaged(folder, "a parameter has a negative size");
+    all += parameter.elements();
+  }
+  std::vector<std::pair<int64_t, int64_t>> ranges;
+  for (const CheckpointPart& part : manifest.parts()) {
+    if (part.files_size() != (manifest.has_adam_steps() ? 3 : 1)) {
+      return Damaged(folder, "a part has another number of files than it must have");
+    }
+    for (const CheckpointPart::Range& range : part.ranges()) {
+      if (range.begin() != range.end()) ranges.emplace_back(range.begin(), range.end());
+    }
+    for (const CheckpointPart::File& file : part.files()) {
+      if (file.bytes() != ElementsOf(part) * sizeof(float) || absl::StrContains(file.name(), '/')) {
+        return Damaged(folder, "a file has not the size of its part");
+      }
+    }
+  }
+  std::sort(ranges.begin(), ranges.end());
+  int64_t next = 0;
+  for (const auto& [begin, end] : ranges) {
+    if (begin != next) return Damaged(folder, "its parts do not fit together");
+    next = end;
+  }
+  return next == all ? absl::OkStatus() : Damaged(folder, "its parts do not fit together");
 }
 
 absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
@@ -113,9 +124,7 @@ absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
       return Damaged(folder, "the problems of its replay are not in ascending order");
     }
   }
-  if (manifest.files_size() != 1 && manifest.files_size() != 3) {
-    return Damaged(folder, "it has neither one file nor three");
-  }
+  RETURN_IF_ERROR(CheckParts(folder, manifest));
   return manifest;
 }
 
@@ -141,7 +150,7 @@ void DeleteTemporaryFolders(const std::string& run_dir) {
   std::error_code error;
   std::vector<fs::path> left;
   for (const fs::directory_entry& entry : fs::directory_iterator(Folder(run_dir), error)) {
-    if (entry.path().extension() == ".tmp") left.push_back(entry.path());
+    if (entry.path().extension() == kTemporary) left.push_back(entry.path());
   }
   for (const fs::path& path : left) fs::remove_all(path, error);
 }
@@ -161,47 +170,89 @@ void DeleteOldCheckpoints(const std::string& run_dir, int64_t newest, int keep_l
 
 }  // namespace
 
-absl::Status SaveCheckpoint(
-    const std::string& run_dir, const Cursor& cursor,
-    absl::Span<const std::pair<std::string, absl::Span<const float>>> parameters,
-    const AdamMoments* moments, int keep_last) {
-  const fs::path folder = StepFolder(run_dir, cursor.step());
+int64_t Checkpoint::elements() const {
+  int64_t elements = 0;
+  for (const auto& parameter : manifest.parameters()) elements += parameter.elements();
+  return elements;
+}
+
+absl::Status Checkpoint::Read(CheckpointArray array, int64_t begin, absl::Span<float> to) const {
+  const int64_t end = begin + static_cast<int64_t>(to.size());
+  for (const CheckpointPart& part : manifest.parts()) {
+    int64_t at = 0;  // of the range in the file
+    for (const CheckpointPart::Range& range : part.ranges()) {
+      const int64_t from = std::max(begin, range.begin()), until = std::min(end, range.end());
+      if (from < until) {
+        const std::string& file = part.files(static_cast<int>(array)).name();
+        RETURN_IF_ERROR(ReadArrayFile(absl::StrCat(path, "/", file), at + from - range.begin(),
+                                      to.subspan(from - begin, until - from)));
+      }
+      at += range.end() - range.begin();
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> BeginCheckpoint(const std::string& run_dir, int64_t step,
+                                            uint64_t term) {
   // A crash during the save leaves this folder. Its name is no step_N, so no resume takes it for a
-  // checkpoint.
-  const std::string temporary = folder.string() + ".tmp";
+  // checkpoint. With the term, because ranks of one that is over may still write theirs.
+  const std::string folder =
+      absl::StrCat(StepFolder(run_dir, step).string(), ".", term, kTemporary);
   std::error_code error;
-  fs::remove_all(temporary, error);
-  RETURN_IF_ERROR(MakeFolders(temporary));
-  // After PutInPlace this is nothing, or the checkpoint that was replaced.
-  absl::Cleanup remove_temporary = [&] { fs::remove_all(temporary, error); };
+  fs::remove_all(folder, error);
+  RETURN_IF_ERROR(MakeFolders(folder));
+  return folder;
+}
 
-  CheckpointManifest manifest;
+absl::Status WritePart(const std::string& folder, int rank, const CheckpointPiece& piece) {
+  CheckpointPart part;
+  for (const CheckpointPart::Range& range : piece.ranges) *part.add_ranges() = range;
+  const std::pair<CheckpointArray, const std::vector<float>*> arrays[] = {
+      {CheckpointArray::kParameters, &piece.parameters},
+      {CheckpointArray::kFirst, &piece.first},
+      {CheckpointArray::kSecond, &piece.second}};
+  for (const auto& [array, values] : arrays) {
+    if (array != CheckpointArray::kParameters && !piece.moments) break;
+    const std::string name = absl::StrCat(NameOf(array), rank, ".bin");
+    ASSIGN_OR_RETURN(const ArrayFileInfo info,
+                     WriteArrayFile(absl::StrCat(folder, "/", name), *values));
+    CheckpointPart::File* file = part.add_files();
+    file->set_name(name);
+    file->set_bytes(info.bytes);
+    file->set_sha256(absl::BytesToHexString(info.sha256));
+  }
+  RETURN_IF_ERROR(SyncFolder(folder));
+  // Last, because who finds it takes the others for durable.
+  return WriteFileAtomically(absl::StrCat(folder, "/", PartName(rank)), MessageToJson(part));
+}
+
+bool HasPart(const std::string& folder, int rank) {
+  std::error_code error;
+  return fs::exists(absl::StrCat(folder, "/", PartName(rank)), error);
+}
+
+absl::Status CommitCheckpoint(const std::string& run_dir, const std::string& folder,
+                              CheckpointManifest manifest, int parts, int keep_last) {
   manifest.set_format(kFormat);
-  *manifest.mutable_cursor() = cursor;
-  std::vector<ArrayFile> files = {{"parameters.bin", {}}};
-  for (const auto& [name, values] : parameters) {
-    files[0].arrays.push_back(values);
-    CheckpointManifest::Parameter* parameter = manifest.add_parameters();
-    parameter->set_name(name);
-    parameter->set_elements(static_cast<int64_t>(values.size()));
+  manifest.clear_parts();
+  for (int rank = 0; rank < parts; ++rank) {
+    ASSIGN_OR_RETURN(const std::string text,
+                     ReadFile(absl::StrCat(folder, "/", PartName(rank)), kMaxJsonBytes));
+    RETURN_IF_ERROR(MessageFromJson(text, manifest.add_parts()));
   }
-  if (moments != nullptr) {
-    manifest.set_adam_steps(moments->steps);
-    files.push_back({"adam_first.bin", {moments->first}});
-    files.push_back({"adam_second.bin", {moments->second}});
-  }
-  RETURN_IF_ERROR(WriteArrays(temporary, files, &manifest));
+  RETURN_IF_ERROR(CheckParts(folder, manifest));
   // Last, because it holds the digests of the other files.
-  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(temporary, "/", kManifest),
+  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(folder, "/", kManifest),
                                       WithDigest(MessageToJson(manifest))));
-
   // The names of the files must be durable before the folder's own name is.
-  RETURN_IF_ERROR(SyncFolder(temporary));
-  RETURN_IF_ERROR(PutInPlace(temporary, folder));
+  RETURN_IF_ERROR(SyncFolder(folder));
+  const int64_t step = manifest.cursor().step();
+  RETURN_IF_ERROR(PutInPlace(folder, StepFolder(run_dir, step)));
   RETURN_IF_ERROR(SyncFolder(Folder(run_dir).string()));
   DeleteTemporaryFolders(run_dir);
   // Only when the new one is durable: until then the old ones are what the run would resume from.
-  DeleteOldCheckpoints(run_dir, cursor.step(), keep_last);
+  DeleteOldCheckpoints(run_dir, step, keep_last);
   return absl::OkStatus();
 }
 
@@ -219,42 +270,39 @@ std::vector<int64_t> ListCheckpoints(const std::string& run_dir) {
   return steps;
 }
 
-absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& run_dir, int64_t step) {
+absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& run_dir, int64_t step) {
   const fs::path folder = StepFolder(run_dir, step);
-  ASSIGN_OR_RETURN(CheckpointManifest manifest, ReadManifest(folder));
   Checkpoint checkpoint;
   checkpoint.path = folder.string();
-  int64_t total = 0;
-  for (const CheckpointManifest::Parameter& parameter : manifest.parameters()) {
-    // The digest vouches for the manifest, so its sizes can be allocated before the files are
-    // opened.
-    if (parameter.elements() < 0) return Damaged(folder, "a parameter has a negative size");
-    checkpoint.parameters.emplace_back(parameter.name(), std::vector<float>(parameter.elements()));
-    total += parameter.elements();
+  ASSIGN_OR_RETURN(checkpoint.manifest, ReadManifest(folder));
+  // In parallel, because to hash a file takes longer than to read it.
+  std::vector<absl::Status> checked;
+  std::vector<std::thread> threads;
+  std::vector<CheckpointPart::File> files;
+  for (const CheckpointPart& part : checkpoint.manifest.parts()) {
+    files.insert(files.end(), part.files().begin(), part.files().end());
   }
-  // In the order of SaveCheckpoint's files: parameters, first moments, second moments. One file
-  // holds all parameters, so its arrays are read one after another.
-  std::vector<std::vector<std::vector<float>*>> arrays(1);
-  for (auto& [name, values] : checkpoint.parameters) arrays[0].push_back(&values);
-  if (manifest.files_size() > 1) {
-    checkpoint.moments.emplace();
-    checkpoint.moments->steps = manifest.adam_steps();
-    checkpoint.moments->first.resize(total);
-    checkpoint.moments->second.resize(total);
-    arrays.push_back({&checkpoint.moments->first});
-    arrays.push_back({&checkpoint.moments->second});
+  checked.resize(files.size());
+  std::atomic<size_t> next = 0;
+  for (size_t t = 0; t < std::min<size_t>(files.size(), kReaders); ++t) {
+    threads.emplace_back([&] {
+      for (size_t i = next++; i < files.size(); i = next++) {
+        checked[i] = CheckArrayFile((folder / files[i].name()).string(),
+                                    {files[i].bytes(), absl::HexStringToBytes(files[i].sha256())});
+      }
+    });
   }
-  RETURN_IF_ERROR(ReadArrays(folder, manifest, arrays));
-  checkpoint.cursor = std::move(*manifest.mutable_cursor());
+  for (std::thread& thread : threads) thread.join();
+  for (const absl::Status& status : checked) RETURN_IF_ERROR(status);
   return checkpoint;
 }
 
-absl::StatusOr<std::optional<Checkpoint>> LoadNewestCheckpoint(const std::string& run_dir) {
+absl::StatusOr<std::optional<Checkpoint>> OpenNewestCheckpoint(const std::string& run_dir) {
   std::vector<int64_t> steps = ListCheckpoints(run_dir);
   if (steps.empty()) return std::optional<Checkpoint>();
   absl::Status last;
   for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
-    absl::StatusOr<Checkpoint> checkpoint = LoadCheckpoint(run_dir, *step);
+    absl::StatusOr<Checkpoint> checkpoint = OpenCheckpoint(run_dir, *step);
     if (checkpoint.ok()) return std::optional<Checkpoint>(*std::move(checkpoint));
     last = checkpoint.status();
     LOG(WARNING) << last.message() << "; trying an older one";

@@ -4,13 +4,11 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
-#include "learner/update/adamw.h"
 #include "proto/checkpoint.pb.h"
 
 namespace reckon {
@@ -18,37 +16,68 @@ namespace reckon {
 // A run resumes from its newest checkpoint that is whole. On disk:
 //
 //   <run_dir>/checkpoints/step_<cursor.step>/
-//     manifest.json    SHA-256 of the rest of the file, newline, CheckpointManifest as JSON
-//     parameters.bin   fp32 parameters, one after another
-//     adam_first.bin, adam_second.bin   in the middle of a fine-tuning (Cursor::TRAIN) or ppo stage
+//     manifest.json        SHA-256 of the rest of the file, newline, CheckpointManifest as JSON
+//     parameters_<r>.bin   what rank r wrote of the fp32 parameters, which follow one another
+//     adam_first_<r>.bin, adam_second_<r>.bin   in the middle of a fine-tuning (Cursor::TRAIN) or
+//                                               ppo stage
+//     part_<r>.json        sizes and digests of the three; also in manifest.json
 //
-// The folder is written under another name, synced and renamed, so it exists as a whole or not at
-// all; the digests find what a disk damaged later. Rank 0 alone writes and reads; the others get it
-// from there (shared_checkpoint.h).
+// How it is made (checkpoint_writer.h):
+//
+//   BeginCheckpoint    the leader makes step_<s>.<term>.tmp
+//   WritePart          each rank that reaches the folder writes and syncs its files, and last
+//                      part_<r>.json, whose name is there only when all before it is durable
+//   CommitCheckpoint   the leader, when all parts are there: manifest.json, and the rename
+//
+// So the folder exists as a whole or not at all, whoever dies when; the digests find what a disk
+// damaged later. Which rank wrote what does not matter to a reader: any number of ranks loads it.
+
+// The numbers that a checkpoint has of each element.
+enum class CheckpointArray { kParameters, kFirst, kSecond };
+
+// A checkpoint that was opened: what it holds, and where. Copyable; any thread.
 struct Checkpoint {
   std::string path;  // of the folder
-  Cursor cursor;
-  std::vector<std::pair<std::string, std::vector<float>>> parameters;
-  std::optional<AdamMoments> moments;
+  CheckpointManifest manifest;
+
+  const Cursor& cursor() const { return manifest.cursor(); }
+  bool has_moments() const { return manifest.has_adam_steps(); }
+  int64_t elements() const;  // of all parameters
+  // Reads elements `begin` .. of an array from the folder, and no others. DATA_LOSS names the file.
+  absl::Status Read(CheckpointArray array, int64_t begin, absl::Span<float> to) const;
 };
 
-// Writes the checkpoint of cursor.step(). Then deletes all but the newest `keep_last`, and those of
-// later steps, which belong to an attempt that was given up. `moments` may be null.
-absl::Status SaveCheckpoint(
-    const std::string& run_dir, const Cursor& cursor,
-    absl::Span<const std::pair<std::string, absl::Span<const float>>> parameters,
-    const AdamMoments* moments, int keep_last);
+// What one rank writes.
+struct CheckpointPiece {
+  std::vector<CheckpointPart::Range> ranges;  // of the elements of all parameters
+  bool moments = false;
+  std::vector<float> parameters, first, second;  // of the ranges; without moments only the first
+};
+
+// Makes the folder that the parts of the checkpoint of `step` are written to, and returns its path.
+// What an earlier attempt at the same step of the same term left is deleted.
+absl::StatusOr<std::string> BeginCheckpoint(const std::string& run_dir, int64_t step,
+                                            uint64_t term);
+// Writes a rank's part into that folder. Durable when it returns OK.
+absl::Status WritePart(const std::string& folder, int rank, const CheckpointPiece& piece);
+// Whether the part of `rank` is there.
+bool HasPart(const std::string& folder, int rank);
+// Makes a checkpoint of the parts of ranks 0 .. parts - 1, which are there, and the rest of
+// `manifest`. Then deletes all but the newest `keep_last`, and those of later steps, which belong
+// to an attempt that was given up.
+absl::Status CommitCheckpoint(const std::string& run_dir, const std::string& folder,
+                              CheckpointManifest manifest, int parts, int keep_last);
 
 // Steps of the checkpoint folders, oldest first, whole or damaged.
 std::vector<int64_t> ListCheckpoints(const std::string& run_dir);
 
-// DATA_LOSS names the file that is missing or damaged, UNIMPLEMENTED a format of another program
-// version.
-absl::StatusOr<Checkpoint> LoadCheckpoint(const std::string& run_dir, int64_t step);
+// Checks all digests. DATA_LOSS names the file that is missing or damaged, UNIMPLEMENTED a format
+// of another program version.
+absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& run_dir, int64_t step);
 
-// The newest one that can be loaded; older ones are tried with a warning. Nothing when there is
-// none, the last error when none can be loaded.
-absl::StatusOr<std::optional<Checkpoint>> LoadNewestCheckpoint(const std::string& run_dir);
+// The newest one that can be opened; older ones are tried with a warning. Nothing when there is
+// none, the last error when none can be opened.
+absl::StatusOr<std::optional<Checkpoint>> OpenNewestCheckpoint(const std::string& run_dir);
 
 }  // namespace reckon
 

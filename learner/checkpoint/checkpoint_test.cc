@@ -45,12 +45,53 @@ class CheckpointTest : public testing::Test {
     return cursor;
   }
 
-  void Save(const Cursor& cursor, const AdamMoments* moments = nullptr) {
-    absl::Status saved =
-        SaveCheckpoint(run_dir_, cursor, {{"w", first_}, {"b", second_}}, moments, /*keep_last=*/2);
+  CheckpointManifest ManifestOf(const Cursor& cursor, bool moments) {
+    CheckpointManifest manifest;
+    *manifest.mutable_cursor() = cursor;
+    for (const auto& [name, elements] : {std::pair("w", 3), std::pair("b", 1)}) {
+      CheckpointManifest::Parameter* parameter = manifest.add_parameters();
+      parameter->set_name(name);
+      parameter->set_elements(elements);
+    }
+    if (moments) manifest.set_adam_steps(3);
+    return manifest;
+  }
+  // What rank `rank` of `world` writes of {1, 2, 3, -0.5} and moments that differ by 10 and 20:
+  // every world-th element, which no rank really does.
+  CheckpointPiece PieceOf(int rank, int world, bool moments) {
+    CheckpointPiece piece;
+    piece.moments = moments;
+    for (int i = rank; i < 4; i += world) {
+      CheckpointPart::Range& range = piece.ranges.emplace_back();
+      range.set_begin(i);
+      range.set_end(i + 1);
+      piece.parameters.push_back(values_[i]);
+      if (moments) piece.first.push_back(values_[i] + 10);
+      if (moments) piece.second.push_back(values_[i] + 20);
+    }
+    return piece;
+  }
+  void Save(const Cursor& cursor, bool moments = false, int world = 1, int keep_last = 2) {
+    const auto folder = BeginCheckpoint(run_dir_, cursor.step(), /*term=*/7);
+    ASSERT_TRUE(folder.ok()) << folder.status();
+    for (int rank = world - 1; rank >= 0; --rank) {
+      EXPECT_FALSE(HasPart(*folder, rank));
+      const absl::Status written = WritePart(*folder, rank, PieceOf(rank, world, moments));
+      ASSERT_TRUE(written.ok()) << written;
+      EXPECT_TRUE(HasPart(*folder, rank));
+    }
+    const absl::Status saved =
+        CommitCheckpoint(run_dir_, *folder, ManifestOf(cursor, moments), world, keep_last);
     ASSERT_TRUE(saved.ok()) << saved;
   }
-  void Save(int64_t step, const AdamMoments* moments = nullptr) { Save(At(step), moments); }
+  void Save(int64_t step) { Save(At(step)); }
+  std::vector<float> Read(const Checkpoint& from, CheckpointArray array, int64_t begin,
+                          int64_t count) {
+    std::vector<float> out(count);
+    const absl::Status read = from.Read(array, begin, absl::MakeSpan(out));
+    EXPECT_TRUE(read.ok()) << read;
+    return out;
+  }
 
   void Damage(const std::string& file) {
     std::fstream stream(run_dir_ + "/checkpoints/" + file,
@@ -62,19 +103,19 @@ class CheckpointTest : public testing::Test {
 
   const TempFolder temp_;
   const std::string& run_dir_ = temp_.path();
-  const std::vector<float> first_ = {1, 2, 3}, second_ = {-0.5f};
+  const std::vector<float> values_ = {1, 2, 3, -0.5f};
 };
 
 TEST_F(CheckpointTest, ASecondSaveOfAStepReplacesItAndClearsWhatACrashLeft) {
-  const std::string left = run_dir_ + "/checkpoints/step_3.tmp";
+  const std::string left = run_dir_ + "/checkpoints/step_3.6.tmp";
   std::filesystem::create_directories(left);
   Save(10);
   Cursor other = At(10);
   other.set_evals(5);
   Save(other);
-  auto loaded = LoadNewestCheckpoint(run_dir_);
+  auto loaded = OpenNewestCheckpoint(run_dir_);
   ASSERT_TRUE(loaded.ok() && loaded->has_value()) << loaded.status();
-  EXPECT_EQ((*loaded)->cursor.evals(), 5);
+  EXPECT_EQ((*loaded)->cursor().evals(), 5);
   std::vector<std::string> names;
   for (const auto& entry : std::filesystem::directory_iterator(run_dir_ + "/checkpoints")) {
     names.push_back(entry.path().filename().string());
@@ -82,26 +123,61 @@ TEST_F(CheckpointTest, ASecondSaveOfAStepReplacesItAndClearsWhatACrashLeft) {
   EXPECT_EQ(names, std::vector<std::string>{"step_10"});
 }
 
-TEST_F(CheckpointTest, LoadsWhatWasSaved) {
-  AdamMoments moments;
-  moments.steps = 3;
-  moments.first = {1, 2, 3, 4};
-  moments.second = {5, 6, 7, 8};
-  Save(10, &moments);
-  auto loaded = LoadNewestCheckpoint(run_dir_);
-  ASSERT_TRUE(loaded.ok()) << loaded.status();
-  ASSERT_TRUE(loaded->has_value());
-  EXPECT_EQ((*loaded)->cursor.SerializeAsString(), At(10).SerializeAsString());
-  EXPECT_THAT((*loaded)->parameters,
-              ElementsAre(testing::Pair("w", first_), testing::Pair("b", second_)));
-  ASSERT_TRUE((*loaded)->moments.has_value());
-  EXPECT_EQ((*loaded)->moments->steps, 3);
-  EXPECT_EQ((*loaded)->moments->first, moments.first);
-  EXPECT_EQ((*loaded)->moments->second, moments.second);
+TEST_F(CheckpointTest, HasWhatWasSavedByAnyNumberOfRanks) {
+  for (int world : {1, 2, 3, 6}) {
+    for (bool moments : {false, true}) {
+      SCOPED_TRACE(testing::Message() << world << " ranks, moments " << moments);
+      Save(At(10), moments, world);
+      const auto loaded = OpenNewestCheckpoint(run_dir_);
+      ASSERT_TRUE(loaded.ok()) << loaded.status();
+      ASSERT_TRUE(loaded->has_value());
+      const Checkpoint& checkpoint = **loaded;
+      EXPECT_EQ(checkpoint.cursor().SerializeAsString(), At(10).SerializeAsString());
+      EXPECT_EQ(checkpoint.manifest.parameters(0).name(), "w");
+      EXPECT_EQ(checkpoint.elements(), 4);
+      EXPECT_THAT(Read(checkpoint, CheckpointArray::kParameters, 0, 4), ElementsAre(1, 2, 3, -0.5));
+      EXPECT_THAT(Read(checkpoint, CheckpointArray::kParameters, 1, 2), ElementsAre(2, 3));
+      EXPECT_EQ(checkpoint.has_moments(), moments);
+      if (!moments) continue;
+      EXPECT_EQ(checkpoint.manifest.adam_steps(), 3);
+      EXPECT_THAT(Read(checkpoint, CheckpointArray::kFirst, 0, 4), ElementsAre(11, 12, 13, 9.5));
+      EXPECT_THAT(Read(checkpoint, CheckpointArray::kSecond, 3, 1), ElementsAre(19.5));
+    }
+  }
+}
+
+// A crash at any point: the checkpoint before is the newest, and the next save clears what is left.
+TEST_F(CheckpointTest, IsNotThereBeforeItIsCommitted) {
+  Save(5);
+  const auto folder = BeginCheckpoint(run_dir_, 9, /*term=*/7);
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  for (int rank : {0, 1}) {
+    EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5));
+    ASSERT_TRUE(WritePart(*folder, rank, PieceOf(rank, 2, false)).ok());
+  }
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5));
+  EXPECT_EQ((*OpenNewestCheckpoint(run_dir_))->cursor().step(), 5);
+  // A part that is missing, or that another division made, is no checkpoint.
+  EXPECT_FALSE(CommitCheckpoint(run_dir_, *folder, ManifestOf(At(9), false), 3, 2).ok());
+  EXPECT_EQ(CommitCheckpoint(run_dir_, *folder, ManifestOf(At(9), false), 1, 2).code(),
+            absl::StatusCode::kDataLoss);
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5));
+  Save(6);
+  EXPECT_FALSE(std::filesystem::exists(*folder));
+}
+
+TEST_F(CheckpointTest, AReadNamesAFileThatHasBecomeShorter) {
+  Save(5);
+  const auto checkpoint = OpenCheckpoint(run_dir_, 5);
+  ASSERT_TRUE(checkpoint.ok()) << checkpoint.status();
+  std::filesystem::resize_file(run_dir_ + "/checkpoints/step_5/parameters_0.bin", 8);
+  std::vector<float> to(3);
+  EXPECT_THAT(checkpoint->Read(CheckpointArray::kParameters, 0, absl::MakeSpan(to)).message(),
+              HasSubstr("parameters_0.bin is cut short"));
 }
 
 TEST_F(CheckpointTest, IsNothingInAFreshRun) {
-  auto loaded = LoadNewestCheckpoint(run_dir_);
+  auto loaded = OpenNewestCheckpoint(run_dir_);
   ASSERT_TRUE(loaded.ok());
   EXPECT_FALSE(loaded->has_value());
 }
@@ -120,20 +196,20 @@ TEST_F(CheckpointTest, DeletesThoseOfAnAbandonedAttempt) {
 }
 
 TEST_F(CheckpointTest, LoadsAnOlderOneWhenTheNewestIsDamaged) {
-  for (const char* file : {"step_9/parameters.bin", "step_9/manifest.json"}) {
+  for (const char* file : {"step_9/parameters_0.bin", "step_9/manifest.json"}) {
     for (int64_t step : {5, 9}) Save(step);
     Damage(file);
-    EXPECT_EQ(LoadCheckpoint(run_dir_, 9).status().code(), absl::StatusCode::kDataLoss) << file;
-    auto loaded = LoadNewestCheckpoint(run_dir_);
+    EXPECT_EQ(OpenCheckpoint(run_dir_, 9).status().code(), absl::StatusCode::kDataLoss) << file;
+    auto loaded = OpenNewestCheckpoint(run_dir_);
     ASSERT_TRUE(loaded.ok()) << loaded.status();
-    EXPECT_EQ((*loaded)->cursor.step(), 5);
+    EXPECT_EQ((*loaded)->cursor().step(), 5);
   }
 }
 
 TEST_F(CheckpointTest, AFileThatHasGrownIsDamaged) {
   Save(5);
-  std::ofstream(run_dir_ + "/checkpoints/step_5/parameters.bin", std::ios::app) << "more";
-  EXPECT_EQ(LoadCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss);
+  std::ofstream(run_dir_ + "/checkpoints/step_5/parameters_0.bin", std::ios::app) << "more";
+  EXPECT_EQ(OpenCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(CheckpointTest, AnotherFormatIsRefusedByNumber) {
@@ -141,27 +217,27 @@ TEST_F(CheckpointTest, AnotherFormatIsRefusedByNumber) {
   const std::string path = run_dir_ + "/checkpoints/step_5/manifest.json";
   std::string body = *ReadFile(path);
   body.erase(0, body.find('\n') + 1);
-  const std::string other = absl::StrReplaceAll(body, {{"\"format\": 2", "\"format\": 3"}});
+  const std::string other = absl::StrReplaceAll(body, {{"\"format\": 3", "\"format\": 4"}});
   ASSERT_NE(other, body);
   std::ofstream(path) << absl::BytesToHexString(Sha256(other)) << "\n" << other;
-  const absl::Status status = LoadCheckpoint(run_dir_, 5).status();
+  const absl::Status status = OpenCheckpoint(run_dir_, 5).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("has format 3, not 2"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has format 4, not 3"));
 }
 
 TEST_F(CheckpointTest, TheNewestIsKeptEvenIfNoneIsAskedFor) {
   for (int64_t step : {5, 9}) {
-    ASSERT_TRUE(SaveCheckpoint(run_dir_, At(step), {{"w", first_}}, nullptr, 0).ok());
+    Save(At(step), /*moments=*/false, /*world=*/1, /*keep_last=*/0);
   }
   EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(9));
 }
 
 TEST_F(CheckpointTest, IsAnErrorWhenAllAreDamaged) {
   Save(5);
-  std::filesystem::resize_file(run_dir_ + "/checkpoints/step_5/parameters.bin", 8);
-  auto loaded = LoadNewestCheckpoint(run_dir_);
+  std::filesystem::resize_file(run_dir_ + "/checkpoints/step_5/parameters_0.bin", 8);
+  auto loaded = OpenNewestCheckpoint(run_dir_);
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kDataLoss);
-  EXPECT_THAT(loaded.status().message(), HasSubstr("parameters.bin"));
+  EXPECT_THAT(loaded.status().message(), HasSubstr("parameters_0.bin"));
 }
 
 TEST_F(CheckpointTest, RefusesACursorThatCannotBe) {
@@ -172,7 +248,7 @@ TEST_F(CheckpointTest, RefusesACursorThatCannotBe) {
   cursors[3].mutable_replay()->mutable_seen(1)->set_problem(3);
   for (const Cursor& cursor : cursors) {
     Save(cursor);
-    EXPECT_EQ(LoadCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss)
+    EXPECT_EQ(OpenCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss)
         << cursor.ShortDebugString();
   }
 }

@@ -8,6 +8,16 @@
 #include "common/base/status_macros.h"
 
 namespace reckon {
+namespace {
+
+CheckpointPart::Range RangeOf(int64_t begin, int64_t end) {
+  CheckpointPart::Range range;
+  range.set_begin(begin);
+  range.set_end(end);
+  return range;
+}
+
+}  // namespace
 
 int64_t ElementsOf(const TrainedTensor& trained) {
   int64_t elements = 0;
@@ -15,12 +25,17 @@ int64_t ElementsOf(const TrainedTensor& trained) {
   return elements;
 }
 
-void TakePart(const TrainedTensor& trained, int rank, absl::Span<const float> whole,
-              absl::Span<float> mine) {
-  const size_t begin = trained.sharded ? std::min(whole.size(), rank * mine.size()) : 0;
-  const absl::Span<const float> part = whole.subspan(begin, mine.size());
-  std::copy(part.begin(), part.end(), mine.begin());
-  std::fill(mine.begin() + static_cast<int64_t>(part.size()), mine.end(), 0.0f);
+CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first, int rank) {
+  const int64_t all = ElementsOf(trained), each = trained.values.numel();
+  const int64_t begin = trained.sharded ? std::min(all, rank * each) : 0;
+  return RangeOf(first + begin, first + std::min(all, begin + each));
+}
+
+CheckpointPart::Range WrittenRange(const TrainedTensor& trained, int64_t first, int rank,
+                                   int world) {
+  if (trained.sharded) return HeldRange(trained, first, rank);
+  const int64_t all = ElementsOf(trained), each = (all + world - 1) / world;
+  return RangeOf(first + std::min(all, rank * each), first + std::min(all, (rank + 1) * each));
 }
 
 absl::StatusOr<std::vector<float>> GatherParts(Parallel& parallel, const TrainedTensor& trained,

@@ -8,19 +8,22 @@
 #include "absl/types/span.h"
 #include "common/model/weights.h"
 #include "learner/parallel/parallel.h"
+#include "proto/checkpoint.pb.h"
 
 namespace reckon {
 
-// A checkpoint holds whole tensors, whoever wrote it. These two turn them into what a rank holds,
-// and back: the values of a TrainedTensor, or its moments, which are laid out alike.
+// A checkpoint is of whole tensors, whoever wrote which part. These say what of them a rank holds
+// or writes: the values of a TrainedTensor, or its moments, which are laid out alike.
 
 // Elements of all its tensors.
 int64_t ElementsOf(const TrainedTensor& trained);
 
-// What `rank` holds of `whole`, the elements of all tensors one after another; the end of the last
-// rank's shard, which no tensor fills, is zero.
-void TakePart(const TrainedTensor& trained, int rank, absl::Span<const float> whole,
-              absl::Span<float> mine);
+// What the rank has of it among the elements of all parameters, of which its own begin at `first`:
+// of a shard what ShardedUnits gave it, but for what pads the last shard, else all.
+CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first, int rank);
+// What the rank writes, if every rank writes: of a shard the same, else its share.
+CheckpointPart::Range WrittenRange(const TrainedTensor& trained, int64_t first, int rank,
+                                   int world);
 
 // The elements of all tensors on rank 0, nothing on the others. Of a shard a collective, which
 // takes the memory of these elements on every rank.

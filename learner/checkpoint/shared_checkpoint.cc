@@ -1,80 +1,78 @@
 #include "learner/checkpoint/shared_checkpoint.h"
 
 #include <algorithm>
-#include <string>
+#include <filesystem>
 #include <utility>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "common/base/files.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
 namespace {
 
-constexpr size_t kPiece = 8 << 20;  // elements of one broadcast
-
-// Sizes and cursor of a checkpoint: all but the arrays.
-CheckpointManifest Describe(const Checkpoint& checkpoint) {
-  CheckpointManifest manifest;
-  *manifest.mutable_cursor() = checkpoint.cursor;
-  for (const auto& [name, values] : checkpoint.parameters) {
-    CheckpointManifest::Parameter* parameter = manifest.add_parameters();
-    parameter->set_name(name);
-    parameter->set_elements(static_cast<int64_t>(values.size()));
-  }
-  if (checkpoint.moments.has_value()) manifest.set_adam_steps(checkpoint.moments->steps);
-  return manifest;
-}
-
-absl::Status Share(Parallel& parallel, std::vector<float>* values) {
-  for (size_t at = 0; at < values->size(); at += kPiece) {
-    const size_t length = std::min(kPiece, values->size() - at);
-    char* const bytes = reinterpret_cast<char*>(values->data() + at);
-    RETURN_IF_ERROR(parallel.Broadcast(absl::MakeSpan(bytes, length * sizeof(float))));
-  }
-  return absl::OkStatus();
-}
+constexpr int64_t kPiece = 8 << 20;  // elements of one broadcast
 
 }  // namespace
+
+absl::StatusOr<bool> AllReachFolder(Parallel& parallel, const std::string& folder, bool wants) {
+  if (parallel.world() == 1) return true;
+  const bool leads = parallel.rank() == 0;
+  std::string name;
+  if (leads) {
+    // A folder of the same name on another machine has no file of this name.
+    name = absl::StrCat(folder, "/ranks_", absl::ToUnixNanos(absl::Now()));
+    RETURN_IF_ERROR(WriteFileAtomically(name, ""));
+  }
+  RETURN_IF_ERROR(parallel.Broadcast(&name));
+  std::error_code error;
+  float without = wants && std::filesystem::exists(name, error) ? 0 : 1;
+  RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(&without, 1)));
+  if (leads) std::filesystem::remove(name, error);
+  return without == 0;
+}
 
 absl::Status ShareCheckpoint(Parallel& parallel, std::optional<Checkpoint>* checkpoint) {
   if (parallel.world() == 1) return absl::OkStatus();
   const bool leads = parallel.rank() == 0;
-  std::string path, description, with_moments;
+  std::string path, manifest;
   if (leads && checkpoint->has_value()) {
     path = (*checkpoint)->path;
-    description = Describe(**checkpoint).SerializeAsString();
-    if ((*checkpoint)->moments.has_value()) with_moments = "moments";
+    manifest = (*checkpoint)->manifest.SerializeAsString();
   }
   RETURN_IF_ERROR(parallel.Broadcast(&path));
   if (path.empty()) return absl::OkStatus();
-  RETURN_IF_ERROR(parallel.Broadcast(&description));
-  RETURN_IF_ERROR(parallel.Broadcast(&with_moments));
-  if (!leads) {
-    CheckpointManifest manifest;
-    if (!manifest.ParseFromString(description)) {
-      return absl::DataLossError("a checkpoint arrived damaged");
+  RETURN_IF_ERROR(parallel.Broadcast(&manifest));
+  if (leads) return absl::OkStatus();
+  Checkpoint& mine = checkpoint->emplace();
+  mine.path = path;
+  if (mine.manifest.ParseFromString(manifest)) return absl::OkStatus();
+  return absl::DataLossError("a checkpoint arrived damaged");
+}
+
+absl::Status ReadShared(Parallel& parallel, bool all_reach, const Checkpoint& checkpoint,
+                        CheckpointArray array, int64_t begin, int64_t end, int64_t my_begin,
+                        absl::Span<float> mine) {
+  if (all_reach) return checkpoint.Read(array, my_begin, mine);
+  const int64_t my_end = my_begin + static_cast<int64_t>(mine.size());
+  std::vector<float> piece;
+  for (int64_t at = begin; at < end; at += kPiece) {
+    piece.resize(std::min(kPiece, end - at));
+    if (parallel.rank() == 0) {
+      RETURN_IF_ERROR(checkpoint.Read(array, at, absl::MakeSpan(piece)));
     }
-    Checkpoint& mine = checkpoint->emplace();
-    mine.path = path;
-    size_t total = 0;
-    for (const CheckpointManifest::Parameter& parameter : manifest.parameters()) {
-      mine.parameters.emplace_back(parameter.name(), std::vector<float>(parameter.elements()));
-      total += parameter.elements();
+    RETURN_IF_ERROR(
+        parallel.Broadcast({reinterpret_cast<char*>(piece.data()), piece.size() * sizeof(float)}));
+    const int64_t from = std::max(at, my_begin);
+    const int64_t until = std::min(at + static_cast<int64_t>(piece.size()), my_end);
+    if (from < until) {
+      std::copy(piece.begin() + (from - at), piece.begin() + (until - at),
+                mine.begin() + (from - my_begin));
     }
-    if (!with_moments.empty()) {
-      mine.moments.emplace();
-      mine.moments->steps = manifest.adam_steps();
-      mine.moments->first.resize(total);
-      mine.moments->second.resize(total);
-    }
-    mine.cursor = std::move(*manifest.mutable_cursor());
   }
-  for (auto& [name, values] : (*checkpoint)->parameters) {
-    RETURN_IF_ERROR(Share(parallel, &values));
-  }
-  if (with_moments.empty()) return absl::OkStatus();
-  RETURN_IF_ERROR(Share(parallel, &(*checkpoint)->moments->first));
-  return Share(parallel, &(*checkpoint)->moments->second);
+  return absl::OkStatus();
 }
 
 }  // namespace reckon

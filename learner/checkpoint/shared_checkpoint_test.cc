@@ -1,55 +1,125 @@
 #include "learner/checkpoint/shared_checkpoint.h"
 
+#include <ATen/ops/zeros.h>
+
+#include <filesystem>
 #include <numeric>
 
+#include "common/base/files.h"
+#include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
+#include "learner/checkpoint/shard_parts.h"
 #include "tests/support/rank_threads.h"
 
 namespace reckon {
 namespace {
 
-Checkpoint Make(bool moments) {
-  Checkpoint checkpoint;
-  checkpoint.path = "/run/checkpoints/step_7";
-  checkpoint.cursor.set_step(7);
-  checkpoint.cursor.add_folders("sft_1");
-  std::vector<float> numbers(1000);
-  std::iota(numbers.begin(), numbers.end(), 0.5f);
-  checkpoint.parameters = {{"a", {numbers.begin(), numbers.begin() + 600}}, {"b", {}}, {"c", {3}}};
-  if (moments) checkpoint.moments = AdamMoments{.steps = 4, .first = numbers, .second = {1, 2}};
-  if (moments) checkpoint.moments->first.resize(601);
-  if (moments) checkpoint.moments->second.resize(601, -1);
-  return checkpoint;
-}
+class SharedCheckpointTest : public testing::Test {
+ protected:
+  static constexpr int64_t kElements = 1001;
 
-TEST(SharedCheckpointTest, EveryRankGetsTheLeaders) {
+  // Two ranks' parts of 0.5, 1.5, ..., and of moments beside them.
+  Checkpoint Make(bool moments) {
+    CheckpointManifest manifest;
+    manifest.mutable_cursor()->set_step(7);
+    manifest.add_parameters()->set_elements(kElements);
+    if (moments) manifest.set_adam_steps(4);
+    const auto folder = BeginCheckpoint(temp_.path(), 7, 1);
+    EXPECT_TRUE(folder.ok()) << folder.status();
+    for (int rank : {0, 1}) {
+      CheckpointPiece piece;
+      piece.moments = moments;
+      CheckpointPart::Range& range = piece.ranges.emplace_back();
+      range.set_begin(rank == 0 ? 0 : 400);
+      range.set_end(rank == 0 ? 400 : kElements);
+      piece.parameters.resize(range.end() - range.begin());
+      std::iota(piece.parameters.begin(), piece.parameters.end(), 0.5f + range.begin());
+      if (moments) piece.first = piece.second = piece.parameters;
+      for (float& value : piece.second) value += 5000;
+      EXPECT_TRUE(WritePart(*folder, rank, piece).ok());
+    }
+    EXPECT_TRUE(CommitCheckpoint(temp_.path(), *folder, manifest, 2, 1).ok());
+    auto opened = OpenCheckpoint(temp_.path(), 7);
+    EXPECT_TRUE(opened.ok()) << opened.status();
+    return *opened;
+  }
+
+  const TempFolder temp_;
+};
+
+TEST_F(SharedCheckpointTest, EveryRankGetsItsOwnElements) {
   for (const bool moments : {false, true}) {
-    std::stop_source stop;
-    AsRanks(3, &stop, [&](Parallel& parallel) {
-      const Checkpoint expected = Make(moments);
-      std::optional<Checkpoint> checkpoint;
-      if (parallel.rank() == 0) checkpoint = expected;
-      ASSERT_TRUE(ShareCheckpoint(parallel, &checkpoint).ok());
-      ASSERT_TRUE(checkpoint.has_value());
-      EXPECT_EQ(checkpoint->path, expected.path);
-      EXPECT_EQ(checkpoint->cursor.SerializeAsString(), expected.cursor.SerializeAsString());
-      EXPECT_EQ(checkpoint->parameters, expected.parameters);
-      ASSERT_EQ(checkpoint->moments.has_value(), moments);
-      if (!moments) return;
-      EXPECT_EQ(checkpoint->moments->steps, 4);
-      EXPECT_EQ(checkpoint->moments->first, expected.moments->first);
-      EXPECT_EQ(checkpoint->moments->second, expected.moments->second);
-    });
+    const Checkpoint expected = Make(moments);
+    for (const bool reach : {true, false}) {
+      std::stop_source stop;
+      AsRanks(3, &stop, [&](Parallel& parallel) {
+        std::optional<Checkpoint> checkpoint;
+        if (parallel.rank() == 0) checkpoint = expected;
+        ASSERT_TRUE(ShareCheckpoint(parallel, &checkpoint).ok());
+        ASSERT_TRUE(checkpoint.has_value());
+        EXPECT_EQ(checkpoint->path, expected.path);
+        EXPECT_EQ(checkpoint->manifest.SerializeAsString(), expected.manifest.SerializeAsString());
+        // A rank that does not reach the folder must not try to.
+        if (!reach && parallel.rank() > 0) checkpoint->path = "/nowhere";
+        const int64_t begin = 300 * parallel.rank();
+        std::vector<float> mine(parallel.rank() == 2 ? kElements - 600 : 300);
+        for (auto array : {CheckpointArray::kParameters, CheckpointArray::kSecond}) {
+          if (array != CheckpointArray::kParameters && !moments) continue;
+          const absl::Status read = ReadShared(parallel, reach, *checkpoint, array, 0, kElements,
+                                               begin, absl::MakeSpan(mine));
+          ASSERT_TRUE(read.ok()) << read;
+          const float above = array == CheckpointArray::kSecond ? 5000.5f : 0.5f;
+          for (size_t i = 0; i < mine.size(); ++i) ASSERT_EQ(mine[i], above + begin + i);
+        }
+      });
+    }
   }
 }
 
-TEST(SharedCheckpointTest, WithoutOneNoRankHasAny) {
+TEST_F(SharedCheckpointTest, WithoutOneNoRankHasAny) {
   std::stop_source stop;
   AsRanks(2, &stop, [](Parallel& parallel) {
     std::optional<Checkpoint> checkpoint;
     ASSERT_TRUE(ShareCheckpoint(parallel, &checkpoint).ok());
     EXPECT_FALSE(checkpoint.has_value());
   });
+}
+
+TEST_F(SharedCheckpointTest, TheFolderIsReachedByAllOrCountsAsReachedByNone) {
+  for (const bool last_wants : {true, false}) {
+    std::stop_source stop;
+    AsRanks(3, &stop, [&](Parallel& parallel) {
+      const bool leads = parallel.rank() == 0;
+      const auto all = AllReachFolder(parallel, leads ? temp_.path() : "", leads || last_wants);
+      ASSERT_TRUE(all.ok()) << all.status();
+      EXPECT_EQ(*all, last_wants);
+    });
+    EXPECT_TRUE(std::filesystem::is_empty(temp_.path()));
+  }
+}
+
+// Ranks that hold shards, and ranks that hold all, write each element once.
+TEST(ShardPartsTest, WhatRanksWriteIsAllAndNothingTwice) {
+  for (int64_t elements : {1, 2, 7, 12}) {
+    for (int world : {1, 2, 3, 5}) {
+      for (bool sharded : {false, true}) {
+        const int64_t each = (elements + world - 1) / world;
+        const TrainedTensor trained = {.tensors = {{"w", {elements}}},
+                                       .values = at::zeros({sharded ? each : elements}),
+                                       .sharded = sharded};
+        int64_t next = 100;
+        for (int rank = 0; rank < world; ++rank) {
+          const CheckpointPart::Range held = HeldRange(trained, 100, rank);
+          const CheckpointPart::Range written = WrittenRange(trained, 100, rank, world);
+          EXPECT_EQ(written.begin(), next);
+          EXPECT_GE(written.begin(), held.begin());
+          EXPECT_LE(written.end(), held.end());
+          next = written.end();
+        }
+        EXPECT_EQ(next, 100 + elements);
+      }
+    }
+  }
 }
 
 }  // namespace

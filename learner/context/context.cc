@@ -1,8 +1,11 @@
 #include "learner/context/context.h"
 
+#include <utility>
+
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
 #include "common/base/status_macros.h"
+#include "learner/parallel/c10d_work.h"
 
 namespace reckon {
 
@@ -25,15 +28,34 @@ TrainedTensors AllTrained(const RunState& run) {
   return all;
 }
 
+absl::Status TellDurable(LeaderContext& leader) {
+  if (!leader.run.writer->idle()) return absl::OkStatus();
+  for (const auto& [plan, last_batch] : std::exchange(leader.covered_plans, {})) {
+    RETURN_IF_ERROR(leader.plans.MarkDurable(plan, last_batch));
+  }
+  return absl::OkStatus();
+}
+
 bool HelpsWithWholeModel(const RankContext& ranks) {
   return ranks.leader != nullptr || ranks.run.model->sharded();
 }
 
 absl::StatusOr<bool> AsLeader(RankContext& ranks, bool decision) {
-  if (!ranks.run.model->sharded()) return decision;
   char byte = decision ? 1 : 0;
   RETURN_IF_ERROR(ranks.parallel.Broadcast(absl::MakeSpan(&byte, 1)));
   return byte != 0;
+}
+
+absl::StatusOr<bool> AnyStops(RankContext& ranks) {
+  float stops = ranks.run.stop.stop_requested() ? 1 : 0;
+  RETURN_IF_ERROR(ranks.parallel.AllReduceSum(absl::MakeSpan(&stops, 1)));
+  return stops > 0;
+}
+
+absl::Status Stopped(const RunState& run) {
+  if (run.stop.stop_requested()) return absl::CancelledError("stopped");
+  return CatchCollectiveErrors(
+      "learner", [] { return absl::UnavailableError("another rank has been stopped"); });
 }
 
 }  // namespace reckon

@@ -15,6 +15,7 @@
 #include "common/model/transformer.h"
 #include "common/net/plan_client.h"
 #include "learner/checkpoint/checkpoint.h"
+#include "learner/checkpoint/checkpoint_writer.h"
 #include "learner/data/run_data.h"
 #include "learner/parallel/membership.h"
 #include "learner/parallel/parallel.h"
@@ -46,6 +47,10 @@ struct RunState {
   int64_t checkpoint_steps = 0;  // also after this many optimizer steps; 0: by time alone
   uint64_t term = 0;
   std::stop_token stop;
+  std::stop_token group_stop;  // of collectives; see Membership
+  // Whether every rank reaches run_dir, so that it reads and writes its own part of a checkpoint.
+  bool all_reach_run_dir = true;
+  CheckpointWriter* writer = nullptr;
 
   Transformer* model = nullptr;               // the policy, or what is trained in its place
   Weights base;                               // version 0, the model folder
@@ -58,6 +63,8 @@ struct RunState {
   Reporter* reporter = nullptr;  // the leader's writes, the others' are silent
   // The checkpoint that the run resumes from, until all of it is restored; see resume.h.
   std::optional<Checkpoint> resume;
+  Cursor saved;                  // of the newest checkpoint that is durable
+  std::optional<Cursor> saving;  // of the one that is being written
 
   const Stage& stage() const { return config.stage(static_cast<int>(cursor.stage())); }
 };
@@ -70,11 +77,11 @@ struct LeaderContext {
   const RunData& data;
   Membership& membership;
   // Plans that ended since the last checkpoint, with their last batch. The next checkpoint covers
-  // them, so SaveRun marks them durable.
-  std::map<std::string, uint64_t> uncovered_plans = {};
+  // them: they become `covered` when it begins to be written, and are marked durable when it is.
+  std::map<std::string, uint64_t> uncovered_plans = {}, covered_plans = {};
   std::set<uint64_t> kept_versions = {};  // by keep_evaluated; see KeepEvaluated
-  // The version that was published last, until it is on disk; see KeepPublished. Empty for one that
-  // was published as adapters.
+  // The version that was published last, until it is on disk or being written; see KeepPublished.
+  // Empty for one that was published as adapters.
   bool on_disk = true;
   std::optional<Weights> unwritten = std::nullopt;
 };
@@ -97,11 +104,20 @@ Dtype ComputeType(const RunConfig& config);
 // What is trained of the model, then run.extra: the order of checkpoints and of the optimizer.
 TrainedTensors AllTrained(const RunState& run);
 
+// Marks leader.covered_plans durable, unless the save that covers them is still running: then
+// SettleSave does it (run/resume.h).
+absl::Status TellDurable(LeaderContext& leader);
+
 // Whether this rank takes part in what needs the whole model: the leader, and of a sharded model
 // all ranks, for which it is a collective.
 bool HelpsWithWholeModel(const RankContext& ranks);
-// What the leader's clock decided, on every rank that has to know it; a collective.
+// What the leader decided, on every rank; a collective.
 absl::StatusOr<bool> AsLeader(RankContext& ranks, bool decision);
+// Whether a rank has been asked to stop, on every rank at the same point of the run; a collective.
+absl::StatusOr<bool> AnyStops(RankContext& ranks);
+// What ends the run of this rank when AnyStops: CANCELLED where its program is stopped, else an
+// error of a collective, whose cause Membership::End finds.
+absl::Status Stopped(const RunState& run);
 
 }  // namespace reckon
 

@@ -34,15 +34,17 @@ void AddDenseReward(double weight, const std::vector<size_t>& ends,
   }
 }
 
-bool HasRewardModel(const RunState& run, const std::string& name) {
-  return run.reward_model != nullptr && run.reward_model_name == name;
+bool HasRewardModel(const RunState& run, const std::string& name, bool sharded) {
+  return run.reward_model != nullptr && run.reward_model_name == name &&
+         run.reward_model->sharded() == sharded;
 }
 
 absl::StatusOr<RewardModel*> KeepRewardModel(RunState& run, const std::string& name,
-                                             const RewardModel::Files& files) {
+                                             const RewardModel::Files& files,
+                                             RankGroup* shard_group) {
   ASSIGN_OR_RETURN(run.reward_model,
                    RewardModel::Create(files, RewardModelFolder(run, name), run.base.manifest,
-                                       run.model->compute(), run.model->backend()));
+                                       run.model->compute(), run.model->backend(), shard_group));
   run.reward_model_name = name;
   return run.reward_model.get();
 }
@@ -74,15 +76,15 @@ std::string RewardModelFolder(const RunState& run, const std::string& name) {
 
 absl::StatusOr<RewardModel*> OpenRewardModel(LeaderContext& leader, const std::string& name) {
   RunState& run = leader.run;
-  if (HasRewardModel(run, name)) return run.reward_model.get();
+  if (HasRewardModel(run, name, /*sharded=*/false)) return run.reward_model.get();
   run.reward_model.reset();  // before the other one is loaded
   ASSIGN_OR_RETURN(const RewardModel::Files files, RewardModel::Read(RewardModelFolder(run, name)));
-  return KeepRewardModel(run, name, files);
+  return KeepRewardModel(run, name, files, /*shard_group=*/nullptr);
 }
 
 absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const std::string& name) {
   RunState& run = ranks.run;
-  const bool have = HasRewardModel(run, name);
+  const bool sharded = run.model->sharded(), have = HasRewardModel(run, name, sharded);
   if (!have) run.reward_model.reset();
   float without = have ? 0 : 1;
   RETURN_IF_ERROR(ranks.parallel.AllReduceSum(absl::MakeSpan(&without, 1)));
@@ -94,7 +96,7 @@ absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const s
   RETURN_IF_ERROR(ShareWeights(ranks.parallel, {}, &files.weights));
   RETURN_IF_ERROR(ranks.parallel.Broadcast(&files.head));
   if (have) return run.reward_model.get();
-  return KeepRewardModel(run, name, files);
+  return KeepRewardModel(run, name, files, sharded ? &ranks.parallel : nullptr);
 }
 
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,

@@ -29,9 +29,10 @@ RewardList ActorRewards(const RewardList& rewards);
 std::string RewardModelFolder(const RunState& run, const std::string& name);
 
 // Loads the reward model `name`, or returns the one in `run` if it was the last one used: only one
-// is in memory at a time. The leader's.
+// is in memory at a time. The leader's, which holds all of it.
 absl::StatusOr<RewardModel*> OpenRewardModel(LeaderContext& leader, const std::string& name);
-// The same on every rank: the leader reads and shares it with those that lack it. A collective.
+// The same on every rank: the leader reads and shares it with those that lack it. Ranks that divide
+// the policy divide it too. A collective.
 absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const std::string& name);
 
 // The probability that each rollout's solution is right, computed on the leader alone. The model

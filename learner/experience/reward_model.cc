@@ -25,7 +25,8 @@ absl::StatusOr<RewardModel::Files> RewardModel::Read(const std::string& folder) 
 absl::StatusOr<std::unique_ptr<RewardModel>> RewardModel::Create(const Files& files,
                                                                  const std::string& folder,
                                                                  const WeightManifest& policy,
-                                                                 Dtype compute, Backend backend) {
+                                                                 Dtype compute, Backend backend,
+                                                                 RankGroup* shard_group) {
   const Weights& weights = files.weights;
   if (!SameTokens(weights.manifest, policy)) {
     return absl::InvalidArgumentError(absl::StrCat(
@@ -35,7 +36,8 @@ absl::StatusOr<std::unique_ptr<RewardModel>> RewardModel::Create(const Files& fi
   ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights.manifest.config_json()));
   ASSIGN_OR_RETURN(RewardHead head,
                    RewardHead::Parse(files.head, folder, shape.hidden_size, DeviceOf(backend)));
-  auto model = std::make_unique<Transformer>(shape, compute, backend);
+  auto model = std::make_unique<Transformer>(shape, compute, backend,
+                                             ModelMemory{.shard_group = shard_group});
   RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
   ASSIGN_OR_RETURN(
       const std::unique_ptr<Tokenizer> tokenizer,

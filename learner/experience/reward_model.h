@@ -25,12 +25,14 @@ class RewardModel {
     std::string head;  // the text of reward_head.json
   };
   static absl::StatusOr<Files> Read(const std::string& folder);
-  // INVALID_ARGUMENT when its tokenizer is not that of the policy whose manifest is given. Errors
-  // name the folder.
+  // With `shard_group`, which outlives it, these ranks divide its weights; all of them make it, and
+  // each Score is theirs. INVALID_ARGUMENT when its tokenizer is not that of the policy whose
+  // manifest is given. Errors name the folder.
   static absl::StatusOr<std::unique_ptr<RewardModel>> Create(const Files& files,
                                                              const std::string& folder,
                                                              const WeightManifest& policy,
-                                                             Dtype compute, Backend backend);
+                                                             Dtype compute, Backend backend,
+                                                             RankGroup* shard_group = nullptr);
 
   // For each solution, completion tokens + 1 probabilities that it ends in the right answer: after
   // the prompt alone, and after each token of the completion. A collective over `parallel`: the
@@ -40,6 +42,7 @@ class RewardModel {
                                     int64_t micro_batch_tokens);
 
   const StepTokens& steps() const { return steps_; }
+  bool sharded() const { return model_->sharded(); }
 
  private:
   RewardModel(std::unique_ptr<Transformer> model, RewardHead head, StepTokens steps)

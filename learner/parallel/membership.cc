@@ -130,11 +130,17 @@ bool Membership::Beat(const std::string& failure, bool leaving) {
     if (cause_.ok()) cause_ = why;
   }
   stop_.request_stop();
+  group_stop_.request_stop();
   return true;
 }
 
 void Membership::Run(const std::stop_token& stop) {
+  absl::Time grace_ends = absl::InfiniteFuture();
   while (!WaitForStop(stop, std::clamp(timeout() / 5, absl::Milliseconds(50), absl::Seconds(3)))) {
+    if (program_stop_.stop_requested()) {
+      grace_ends = std::min(grace_ends, absl::Now() + options_.stop_grace);
+      if (absl::Now() >= grace_ends) group_stop_.request_stop();
+    }
     Beat("", false);
     const absl::Status why = cause();
     if (why.ok()) continue;

@@ -24,6 +24,7 @@ struct MembershipOptions {
   int world = 1;
   std::string nonce;                               // equal on all ranks of one start of the group
   absl::Duration join_timeout = absl::Minutes(5);  // for a rank that never calls
+  absl::Duration stop_grace = absl::Seconds(15);   // see group_stop
 };
 
 // A rank's membership in a term of the learner group: it tells the coordinator that the rank lives,
@@ -36,7 +37,8 @@ struct MembershipOptions {
 //   End    leaves, or reports why the rank fails, and finds the first cause
 //
 // When the term is over, because a rank is missed or failed or another group has taken over, stop()
-// is requested: whatever the rank waits in ends. A coordinator that does not answer ends nothing.
+// and group_stop() are requested: whatever the rank waits in ends. A coordinator that does not
+// answer ends nothing.
 //
 // Owned by the Learner; its methods belong to the learner's thread.
 class Membership {
@@ -56,6 +58,9 @@ class Membership {
   uint64_t term() const { return term_; }
   // Requested when the program stops or the term is over.
   std::stop_token stop() const { return stop_.get_token(); }
+  // What ends a collective: requested when the term is over, or stop_grace after the program's
+  // stop. Until then ranks that are stopped may end an optimizer step and save it together.
+  std::stop_token group_stop() const { return group_stop_.get_token(); }
 
   // Returns when every rank has called it. However long another rank that has called the
   // coordinator takes until then, it is waited for. UNAVAILABLE names one that has not within
@@ -64,7 +69,7 @@ class Membership {
 
   // Asks the coordinator whether the term continues, before the leader overwrites what a newer
   // group may have written, since a process that was suspended does not know how long. OK as well
-  // when the coordinator does not answer.
+  // when the coordinator does not answer. Any thread, until End.
   absl::Status Check();
 
   // Ends the membership of a rank that ends with `status`, and returns why it really ends:
@@ -104,7 +109,7 @@ class Membership {
   const WaitingFor waiting_for_;
   const std::string host_;
   uint64_t term_ = 0;
-  std::stop_source stop_;
+  std::stop_source stop_, group_stop_;
   std::stop_callback<RequestStop> forward_stop_;  // from the program's to stop_
 
   absl::Mutex mu_;

@@ -2,26 +2,129 @@
 
 #include <ATen/ops/from_blob.h>
 
+#include <algorithm>
+#include <functional>
 #include <string>
 #include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
 #include "common/base/status_macros.h"
 #include "learner/checkpoint/shard_parts.h"
 #include "learner/checkpoint/shared_checkpoint.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/versions.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
+namespace {
+
+// How long the leader waits for the parts of the other ranks after its own.
+constexpr absl::Duration kPartPatience = absl::Minutes(10);
+
+// What a rank writes of the checkpoint: its share of what all ranks hold, or `whole`, on the leader
+// everything, to which ranks with shards send theirs. A copy, so that the parameters may change.
+absl::StatusOr<CheckpointPiece> CopyPiece(RankContext& ranks, const AdamMoments* moments,
+                                          bool whole) {
+  const int rank = ranks.parallel.rank(), world = ranks.parallel.world();
+  const TrainedTensors all = AllTrained(ranks.run);
+  CheckpointPiece out;
+  out.moments = moments != nullptr;
+  int64_t first = 0, at = 0;
+  for (const TrainedTensor& trained : all) {
+    const at::Tensor values = trained.values.detach().to(at::kCPU);
+    const int64_t held = values.numel(), elements = ElementsOf(trained);
+    const auto add = [&](absl::Span<const float> mine, std::vector<float>* to) -> absl::Status {
+      if (!whole) {
+        const CheckpointPart::Range range = WrittenRange(trained, first, rank, world);
+        mine = mine.subspan(range.begin() - HeldRange(trained, first, rank).begin(),
+                            range.end() - range.begin());
+        to->insert(to->end(), mine.begin(), mine.end());
+      } else if (trained.sharded) {
+        ASSIGN_OR_RETURN(const std::vector<float> gathered,
+                         GatherParts(ranks.parallel, trained, mine));
+        to->insert(to->end(), gathered.begin(), gathered.end());
+      } else if (rank == 0) {
+        to->insert(to->end(), mine.begin(), mine.end());
+      }
+      return absl::OkStatus();
+    };
+    RETURN_IF_ERROR(
+        add({values.const_data_ptr<float>(), static_cast<size_t>(held)}, &out.parameters));
+    if (moments != nullptr) {
+      RETURN_IF_ERROR(add(absl::MakeConstSpan(moments->first).subspan(at, held), &out.first));
+      RETURN_IF_ERROR(add(absl::MakeConstSpan(moments->second).subspan(at, held), &out.second));
+    }
+    if (!whole) out.ranges.push_back(WrittenRange(trained, first, rank, world));
+    first += elements;
+    at += held;
+  }
+  if (whole) out.ranges.emplace_back().set_end(first);
+  return out;
+}
+
+CheckpointManifest ManifestOf(const RunState& run, const AdamMoments* moments) {
+  CheckpointManifest manifest;
+  *manifest.mutable_cursor() = run.cursor;
+  for (const TrainedTensor& trained : AllTrained(run)) {
+    for (const TensorShape& tensor : trained.tensors) {
+      CheckpointManifest::Parameter* parameter = manifest.add_parameters();
+      parameter->set_name(tensor.name);
+      parameter->set_elements(tensor.elements());
+    }
+  }
+  if (moments != nullptr) manifest.set_adam_steps(moments->steps);
+  return manifest;
+}
+
+// Waits until the parts of ranks 1 .. parts - 1 are in the folder.
+absl::Status AwaitParts(const std::string& folder, int parts, const std::stop_token& stop) {
+  const absl::Time give_up = absl::Now() + kPartPatience;
+  absl::Duration pause = absl::Milliseconds(2);
+  for (int rank = 1; rank < parts; ++rank) {
+    while (!HasPart(folder, rank)) {
+      if (stop.stop_requested()) return absl::CancelledError("stopped");
+      if (absl::Now() > give_up) {
+        return absl::UnavailableError(absl::StrCat("rank ", rank, " has not written its part of ",
+                                                   folder, " within ",
+                                                   absl::FormatDuration(kPartPatience)));
+      }
+      absl::SleepFor(pause);
+      pause = std::min(pause * 1.5, absl::Milliseconds(200));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// Fills what this rank holds of every parameter, or of a moment of it: `to(i)` is where.
+absl::Status ReadHeld(const RunState& run, Parallel& parallel, CheckpointArray array,
+                      const std::function<absl::Span<float>(size_t)>& to) {
+  const TrainedTensors all = AllTrained(run);
+  int64_t first = 0;
+  for (size_t i = 0; i < all.size(); ++i) {
+    const int64_t elements = ElementsOf(all[i]);
+    const CheckpointPart::Range held = HeldRange(all[i], first, parallel.rank());
+    const absl::Span<float> mine = to(i), read = mine.first(held.end() - held.begin());
+    RETURN_IF_ERROR(ReadShared(parallel, run.all_reach_run_dir, *run.resume, array, first,
+                               first + elements, held.begin(), read));
+    // The end of the last rank's shard, which no tensor fills.
+    std::fill(mine.begin() + static_cast<int64_t>(read.size()), mine.end(), 0.0f);
+    first += elements;
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume) {
   if (resume && parallel.rank() == 0) {
-    ASSIGN_OR_RETURN(run.resume, LoadNewestCheckpoint(run.run_dir));
+    ASSIGN_OR_RETURN(run.resume, OpenNewestCheckpoint(run.run_dir));
   }
   RETURN_IF_ERROR(ShareCheckpoint(parallel, &run.resume));
   if (!run.resume.has_value()) return absl::OkStatus();
-  run.cursor = run.resume->cursor;
+  run.cursor = run.resume->cursor();
   if (run.cursor.stage() < run.config.stage_size()) return absl::OkStatus();
   return absl::FailedPreconditionError(
       absl::StrCat("checkpoint ", run.resume->path, " is in stage ", run.cursor.stage() + 1,
@@ -30,43 +133,42 @@ absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume) {
 }
 
 absl::Status RestoreParameters(RunState& run, Parallel& parallel) {
-  Checkpoint& checkpoint = *run.resume;
-  if (checkpoint.cursor.has_adapted_version()) {
-    RETURN_IF_ERROR(LoadForStage(run, parallel, checkpoint.cursor.adapted_version()));
+  const Checkpoint& checkpoint = *run.resume;
+  if (checkpoint.cursor().has_adapted_version()) {
+    RETURN_IF_ERROR(LoadForStage(run, parallel, checkpoint.cursor().adapted_version()));
   }
-  size_t next = 0;
+  int next = 0;
   bool same = true;
   const TrainedTensors all = AllTrained(run);
   for (const TrainedTensor& trained : all) {
     for (const TensorShape& tensor : trained.tensors) {
-      same = same && next < checkpoint.parameters.size() &&
-             checkpoint.parameters[next].first == tensor.name &&
-             static_cast<int64_t>(checkpoint.parameters[next].second.size()) == tensor.elements();
+      same = same && next < checkpoint.manifest.parameters_size() &&
+             checkpoint.manifest.parameters(next).name() == tensor.name &&
+             checkpoint.manifest.parameters(next).elements() == tensor.elements();
       ++next;
     }
   }
-  if (!same || next != checkpoint.parameters.size()) {
+  if (!same || next != checkpoint.manifest.parameters_size()) {
     return absl::InvalidArgumentError(
         absl::StrCat("checkpoint ", checkpoint.path,
                      " holds the parameters of another model than model.path and the stage's "
                      "settings name; resume with the config that the run began with"));
   }
-  next = 0;
-  for (const TrainedTensor& trained : all) {
-    std::vector<float> whole;
-    for (size_t i = 0; i < trained.tensors.size(); ++i) {
-      const std::vector<float>& from = checkpoint.parameters[next++].second;
-      whole.insert(whole.end(), from.begin(), from.end());
-    }
-    std::vector<float> mine(trained.values.numel());
-    TakePart(trained, parallel.rank(), whole, absl::MakeSpan(mine));
-    at::Tensor to = trained.values.detach();
-    to.copy_(at::from_blob(mine.data(), to.sizes(), at::kFloat));
-  }
+  std::vector<float> read;
+  const auto flush = [&](size_t i) {
+    if (read.empty()) return;
+    at::Tensor to = all[i].values.detach();
+    to.copy_(at::from_blob(read.data(), to.sizes(), at::kFloat));
+  };
+  RETURN_IF_ERROR(ReadHeld(run, parallel, CheckpointArray::kParameters, [&](size_t i) {
+    if (i > 0) flush(i - 1);
+    read.assign(all[i].values.numel(), 0);
+    return absl::MakeSpan(read);
+  }));
+  flush(all.size() - 1);
   run.model->Repack();
-  checkpoint.parameters.clear();  // as large as the model in fp32
   // Without moments the checkpoint has nothing more to give; in TRAIN they have to be there.
-  if (run.cursor.phase() != Cursor::TRAIN && !checkpoint.moments.has_value()) run.resume.reset();
+  if (run.cursor.phase() != Cursor::TRAIN && !checkpoint.has_moments()) run.resume.reset();
   return absl::OkStatus();
 }
 
@@ -76,86 +178,86 @@ absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
       PolicyUpdate::Create(run.model, &ranks.parallel, run.stage().training(),
                            run.config.learner().micro_batch_tokens(), run.extra);
   if (!run.resume.has_value()) return update;
-  std::optional<AdamMoments>& moments = run.resume->moments;
   const TrainedTensors all = AllTrained(run);
   int64_t elements = 0;
   for (const TrainedTensor& trained : all) elements += ElementsOf(trained);
-  if (!moments.has_value() || static_cast<int64_t>(moments->first.size()) != elements) {
+  if (!run.resume->has_moments() || run.resume->elements() != elements) {
     return absl::DataLossError(
         absl::StrCat("checkpoint ", run.resume->path,
                      " lacks the optimizer's moments; delete it to resume from an older one"));
   }
-  AdamMoments& to = update->mutable_moments();
-  to.steps = moments->steps;
-  int64_t from = 0, at = 0;
-  for (const TrainedTensor& trained : all) {
-    const int64_t whole = ElementsOf(trained), size = trained.values.numel();
-    for (auto member : {&AdamMoments::first, &AdamMoments::second}) {
-      TakePart(trained, ranks.parallel.rank(),
-               absl::MakeConstSpan(*moments.*member).subspan(from, whole),
-               absl::MakeSpan(to.*member).subspan(at, size));
-    }
-    from += whole;
-    at += size;
+  AdamMoments& moments = update->mutable_moments();
+  moments.steps = run.resume->manifest.adam_steps();
+  for (auto [array, values] : {std::pair(CheckpointArray::kFirst, &moments.first),
+                               std::pair(CheckpointArray::kSecond, &moments.second)}) {
+    int64_t at = 0;
+    RETURN_IF_ERROR(ReadHeld(run, ranks.parallel, array, [&, to = values](size_t i) {
+      const int64_t size = all[i].values.numel();
+      return absl::MakeSpan(*to).subspan(std::exchange(at, at + size), size);
+    }));
   }
   run.resume.reset();
   return update;
 }
 
-absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments) {
+absl::Status SettleSave(RankContext& ranks, bool wait) {
+  RunState& run = ranks.run;
+  if (run.writer->idle() || (!wait && !run.writer->written())) return absl::OkStatus();
+  RETURN_IF_ERROR(run.writer->Take());
+  run.saved = *std::exchange(run.saving, std::nullopt);
+  if (ranks.leader == nullptr) return absl::OkStatus();
+  RETURN_IF_ERROR(TellDurable(*ranks.leader));
+  DropOldFolders(*ranks.leader);  // what only the checkpoint before needed
+  return absl::OkStatus();
+}
+
+absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments, SavedBy by) {
   const TimedScope scope(LearnerMetrics::kCheckpoint,
                          &LearnerMetrics::Process().checkpoint_seconds);
   RunState& run = ranks.run;
   LeaderContext* const leader = ranks.leader;
+  RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
+  if (by == SavedBy::kLeader && leader == nullptr) return absl::OkStatus();
   NamedTensors merged;  // of a version that was published as adapters
-  if (run.published_adapters && (run.model->sharded() || !leader->on_disk)) {
+  if (run.published_adapters && (run.model->sharded() || (leader != nullptr && !leader->on_disk))) {
     merged = WeightsForLeader(ranks);
   }
+  std::function<absl::Status()> keep;
+  std::string folder;
+  CheckpointManifest manifest;
   if (leader != nullptr) {
     RETURN_IF_ERROR(leader->membership.Check());
-    RETURN_IF_ERROR(KeepPublished(*leader, merged));
+    ASSIGN_OR_RETURN(keep, KeepPublished(*leader, merged));
     run.cursor.set_step(run.reporter->step());
     const std::vector<std::string> lines = run.reporter->lines();
     run.cursor.mutable_lines()->Assign(lines.begin(), lines.end());
+    manifest = ManifestOf(run, moments);
+    ASSIGN_OR_RETURN(folder, BeginCheckpoint(run.run_dir, run.cursor.step(), run.term));
   }
-  // Of one rank's tensors without a copy, if they are in host memory.
-  TrainedTensors all = AllTrained(run);
-  std::vector<std::vector<float>> gathered(all.size());
-  std::vector<std::pair<std::string, absl::Span<const float>>> values;
-  AdamMoments whole_moments;
-  int64_t at = 0;
-  for (size_t i = 0; i < all.size(); ++i) {
-    TrainedTensor& trained = all[i];
-    const int64_t size = trained.values.numel();
-    trained.values = trained.values.detach().to(at::kCPU);
-    absl::Span<const float> whole(trained.values.const_data_ptr<float>(), size);
-    if (trained.sharded) {
-      ASSIGN_OR_RETURN(gathered[i], GatherParts(ranks.parallel, trained, whole));
-      whole = gathered[i];
-    }
-    if (moments != nullptr && run.model->sharded()) {
-      whole_moments.steps = moments->steps;
-      for (auto member : {&AdamMoments::first, &AdamMoments::second}) {
-        ASSIGN_OR_RETURN(const std::vector<float> part,
-                         GatherParts(ranks.parallel, trained,
-                                     absl::MakeConstSpan(moments->*member).subspan(at, size)));
-        (whole_moments.*member).insert((whole_moments.*member).end(), part.begin(), part.end());
-      }
-      at += size;
-    }
-    if (leader == nullptr) continue;
-    for (const TensorShape& tensor : trained.tensors) {
-      values.emplace_back(tensor.name, whole.first(tensor.elements()));
-      whole.remove_prefix(tensor.elements());
-    }
+  const bool by_all = by == SavedBy::kAllRanks && run.all_reach_run_dir;
+  // Also tells the others that the folder is there.
+  if (by_all) RETURN_IF_ERROR(ranks.parallel.Broadcast(&folder));
+  ASSIGN_OR_RETURN(CheckpointPiece piece, CopyPiece(ranks, moments, /*whole=*/!by_all));
+  run.saving = run.cursor;
+  if (leader == nullptr) {
+    run.writer->Begin([by_all, folder, rank = ranks.parallel.rank(), piece = std::move(piece)] {
+      return by_all ? WritePart(folder, rank, piece) : absl::OkStatus();
+    });
+    return absl::OkStatus();
   }
-  if (leader == nullptr) return absl::OkStatus();
-  if (moments != nullptr && run.model->sharded()) moments = &whole_moments;
-  RETURN_IF_ERROR(SaveCheckpoint(run.run_dir, run.cursor, values, moments,
-                                 static_cast<int>(run.config.keep_last())));
-  for (const auto& [plan, last_batch] : std::exchange(leader->uncovered_plans, {})) {
-    RETURN_IF_ERROR(leader->plans.MarkDurable(plan, last_batch));
-  }
+  leader->covered_plans.merge(std::exchange(leader->uncovered_plans, {}));
+  const int parts = by_all ? ranks.parallel.world() : 1;
+  run.writer->Begin([=, &membership = leader->membership, run_dir = run.run_dir,
+                     stop = run.group_stop, keep_last = static_cast<int>(run.config.keep_last()),
+                     piece = std::move(piece)] {
+    // Before a checkpoint that refers to it.
+    RETURN_IF_ERROR(keep());
+    RETURN_IF_ERROR(WritePart(folder, 0, piece));
+    RETURN_IF_ERROR(AwaitParts(folder, parts, stop));
+    // A group that has taken over may have gone back to an older step and be ahead of this one.
+    RETURN_IF_ERROR(membership.Check());
+    return CommitCheckpoint(run_dir, folder, manifest, parts, keep_last);
+  });
   return absl::OkStatus();
 }
 

@@ -32,27 +32,44 @@ namespace reckon {
 // What is not in a checkpoint is recorded by the coordinator: batches and selections are served
 // again as they were.
 
-// A run whose ranks hold shards is not saved when it is stopped: ranks notice that at different
-// times, and a leader alone has no whole model. It resumes from the checkpoint before.
-//
 // Loads the newest intact checkpoint into run.resume, if `resume` of the leader and there is one.
-// The leader reads it and shares it.
+// The leader opens it and shares what it holds and where.
 absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume);
 
-// Copies the checkpoint's parameters into the model and run.extra; adapters are attached to the
-// version that they were trained on first. INVALID_ARGUMENT when they are those of another model.
-// A collective.
+// Reads what this rank holds of the checkpoint's parameters into the model and run.extra; adapters
+// are attached to the version that they were trained on first. INVALID_ARGUMENT when they are those
+// of another model. A collective.
 absl::Status RestoreParameters(RunState& run, Parallel& parallel);
 
 // The optimizer of a stage, over AllTrained, with the checkpoint's moments if the run resumes in
 // the middle of what it does. DATA_LOSS when the checkpoint lacks them.
 absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
 
-// Saves cursor, parameters and, if not null, this rank's moments as a checkpoint, after the folder
-// of the newest version, from which a resumed run publishes it, unless the term is over. Called by
-// the ranks that HelpsWithWholeModel: shards go to the leader, one unit after another, which writes
-// what every checkpoint holds, so that any number of ranks may load it, with or without shards.
-absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments);
+// How a save runs, while the next optimizer step does:
+//
+//   SaveRun       copies what this rank writes; a CheckpointWriter's thread begins to write it
+//   the thread    on the leader first the folder of the newest version, from which a resumed run
+//                 publishes it; then the rank's part; then the leader, once all parts are there
+//                 and the term continues, commits
+//   SettleSave    on the run's thread at the next step, round or save: run.saved is the new
+//                 checkpoint's, the coordinator is told which batches it covers, and folders of
+//                 older versions are deleted
+//
+// Whoever dies meanwhile, the checkpoint before it is what the run resumes from.
+
+// Who writes it. kLeader: after a collective that broke, what the leader has by itself, without
+// shards.
+enum class SavedBy { kAllRanks, kLeader };
+
+// Begins to save cursor, parameters and, if not null, this rank's moments as a checkpoint, after
+// the save before has ended; fails as that did. Where a rank does not reach the leader's folder
+// (run.all_reach_run_dir), the leader writes all of it, and ranks with shards send it theirs now,
+// one unit after another. Any number of ranks may load it, with or without shards. A collective.
+absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments,
+                     SavedBy by = SavedBy::kAllRanks);
+
+// Takes the result of a save that has ended, or with `wait` of one that is running.
+absl::Status SettleSave(RankContext& ranks, bool wait);
 
 }  // namespace reckon
 

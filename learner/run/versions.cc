@@ -91,19 +91,24 @@ absl::Status PublishPacked(LeaderContext& leader,
 }
 
 // What ScaledAdapters of the model gave when the checkpoint that the run resumes from was saved.
-NamedTensors StoredAdapters(const RunState& run) {
+absl::StatusOr<NamedTensors> StoredAdapters(const RunState& run) {
   const TrainingSettings& training = run.stage().training();
   const auto rank = static_cast<int64_t>(training.lora_rank());
   NamedTensors out;
-  for (const auto& [name, values] : run.resume->parameters) {
-    const bool is_b = absl::StrContains(name, ".lora_B.");
-    if (!is_b && !absl::StrContains(name, ".lora_A.")) continue;  // of a head beside the model
-    const auto elements = static_cast<int64_t>(values.size());
+  int64_t first = 0;
+  for (const CheckpointManifest::Parameter& parameter : run.resume->manifest.parameters()) {
+    const int64_t at = first, elements = parameter.elements();
+    first += elements;
+    const bool is_b = absl::StrContains(parameter.name(), ".lora_B.");
+    // Not of a head beside the model.
+    if (!is_b && !absl::StrContains(parameter.name(), ".lora_A.")) continue;
     at::Tensor tensor = at::empty({elements}, at::kFloat);
-    std::copy(values.begin(), values.end(), tensor.mutable_data_ptr<float>());
+    RETURN_IF_ERROR(
+        run.resume->Read(CheckpointArray::kParameters, at,
+                         {tensor.mutable_data_ptr<float>(), static_cast<size_t>(elements)}));
     tensor = is_b ? tensor.view({elements / rank, rank}).mul_(training.lora_alpha() / rank)
                   : tensor.view({rank, elements / rank});
-    out.emplace_back(name, tensor);
+    out.emplace_back(parameter.name(), tensor);
   }
   return out;
 }
@@ -114,6 +119,7 @@ absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uin
   if (version == 0) return run.base;
   Weights weights;
   if (parallel.rank() == 0) {
+    if (run.writer != nullptr) run.writer->Await();
     ASSIGN_OR_RETURN(weights, ReadModelFolder(VersionFolder(run, version)));
   }
   RETURN_IF_ERROR(ShareWeights(parallel, {}, &weights));
@@ -175,19 +181,18 @@ absl::Status PublishStored(LeaderContext& leader, bool as_adapters) {
   };
   if (!as_adapters) return publish_whole(cursor.version());
   RETURN_IF_ERROR(publish_whole(cursor.adapted_version()));
-  ASSIGN_OR_RETURN(Weights weights,
-                   TakeAdapters(cursor.adapted_version(), StoredAdapters(leader.run),
-                                {.compute = ComputeType(leader.run.config),
-                                 .digests = leader.publisher.digests()},
-                                &leader.publisher.buffers()));
+  ASSIGN_OR_RETURN(const NamedTensors adapters, StoredAdapters(leader.run));
+  ASSIGN_OR_RETURN(Weights weights, TakeAdapters(cursor.adapted_version(), adapters,
+                                                 {.compute = ComputeType(leader.run.config),
+                                                  .digests = leader.publisher.digests()},
+                                                 &leader.publisher.buffers()));
   return leader.publisher.Publish(cursor.version(), std::move(weights));
 }
 
-absl::Status KeepPublished(LeaderContext& leader, const NamedTensors& merged) {
-  if (leader.on_disk) return absl::OkStatus();
-  const TimedScope scope(LearnerMetrics::kPublish, &LearnerMetrics::Process().write_seconds);
+absl::StatusOr<std::function<absl::Status()>> KeepPublished(LeaderContext& leader,
+                                                            const NamedTensors& merged) {
+  if (leader.on_disk) return [] { return absl::OkStatus(); };
   RunState& run = leader.run;
-  RETURN_IF_ERROR(leader.membership.Check());
   if (!leader.unwritten.has_value()) {
     VersionBuffers buffer;
     ASSIGN_OR_RETURN(leader.unwritten,
@@ -200,11 +205,15 @@ absl::Status KeepPublished(LeaderContext& leader, const NamedTensors& merged) {
     weights.side_files.merge(
         AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters()));
   }
-  RETURN_IF_ERROR(WriteModelFolder(VersionFolder(run, run.cursor.version()), weights.manifest,
-                                   weights.bytes->bytes(), weights.side_files));
-  leader.unwritten.reset();
   leader.on_disk = true;
-  return absl::OkStatus();
+  return [folder = VersionFolder(run, run.cursor.version()),
+          weights = *std::exchange(leader.unwritten, std::nullopt)] {
+    const absl::Time begin = absl::Now();
+    RETURN_IF_ERROR(
+        WriteModelFolder(folder, weights.manifest, weights.bytes->bytes(), weights.side_files));
+    LearnerMetrics::Process().write_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+    return absl::OkStatus();
+  };
 }
 
 absl::Status KeepEvaluated(LeaderContext& leader) {
@@ -225,8 +234,8 @@ absl::Status KeepEvaluated(LeaderContext& leader) {
   return absl::OkStatus();
 }
 
-void DropOldFolders(LeaderContext& leader, const Cursor& saved) {
-  const Cursor& cursor = leader.run.cursor;
+void DropOldFolders(LeaderContext& leader) {
+  const Cursor &cursor = leader.run.cursor, &saved = leader.run.saved;
   const uint64_t keep = std::max<uint64_t>(1, leader.run.config.keep_last());
   const auto name = [&](uint64_t version) {
     return std::filesystem::path(VersionFolder(leader.run, version)).filename().string();

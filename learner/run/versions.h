@@ -2,6 +2,7 @@
 #define RECKON_LEARNER_RUN_VERSIONS_H_
 
 #include <cstdint>
+#include <functional>
 
 #include "absl/status/statusor.h"
 #include "common/model/files/model_folder.h"
@@ -17,7 +18,8 @@ namespace reckon {
 // 1]>: at the ends of rounds and stages, where a version is evaluated, every checkpoint_interval
 // between, and when a run is stopped.
 
-// A version on every rank: the leader reads its folder and shares it; a collective. NOT_FOUND after
+// A version on every rank: the leader reads its folder, after a save that may be writing it, and
+// shares it; a collective. NOT_FOUND after
 // DropOldFolders deleted it, or when it was never written.
 absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uint64_t version);
 
@@ -48,13 +50,15 @@ absl::Status PublishAdapters(LeaderContext& leader);
 // of the checkpoint, after the version that they are over.
 absl::Status PublishStored(LeaderContext& leader, bool as_adapters);
 
-// Writes the folder of the version that was published last, unless it is on disk: the bytes that
+// What writes the folder of the version that was published last, for the thread of a
+// CheckpointWriter; nothing if it is on disk. It holds what it writes: the bytes that
 // were published or, of adapters, `merged`, the model's weights with them, and, for PEFT, the
 // model's adapters beside them in the subfolder adapter/, which names the folder that they were
 // trained over: the model, a version, or, for a run over an adapter, the merged model, written once
-// as weights/merged_base. Of SaveRun, before a checkpoint refers to it, while the model still is
-// that version. Not written when the term is over.
-absl::Status KeepPublished(LeaderContext& leader, const NamedTensors& merged);
+// as weights/merged_base. Of SaveRun, which writes it before a checkpoint refers to it, while the
+// model still is that version.
+absl::StatusOr<std::function<absl::Status()>> KeepPublished(LeaderContext& leader,
+                                                            const NamedTensors& merged);
 
 // Reads the run's evaluations, sets leader.kept_versions, and with keep_evaluated: BEST makes
 // <run_dir>/best a link to the folder of the best version. After each evaluation, and when a run
@@ -63,8 +67,8 @@ absl::Status KeepEvaluated(LeaderContext& leader);
 
 // Deletes old folders, all but: the newest keep_last of them, leader.kept_versions, the one that
 // the stage began with (a KL penalty and restart_from refer to it), what a restart from the
-// checkpoint of `saved` reads, and those over which PEFT applies the adapters of all these.
-void DropOldFolders(LeaderContext& leader, const Cursor& saved);
+// newest durable checkpoint reads, and those over which PEFT applies the adapters of all these.
+void DropOldFolders(LeaderContext& leader);
 
 }  // namespace reckon
 

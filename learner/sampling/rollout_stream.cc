@@ -93,7 +93,8 @@ absl::Status RolloutStream::MarkApplied(uint64_t version) {
 }
 
 absl::Status RolloutStream::MarkDurable() {
-  return leader_.plans.MarkDurable(name_, leader_.run.cursor.batches() - 1);
+  leader_.covered_plans[name_] = leader_.run.cursor.batches() - 1;
+  return TellDurable(leader_);
 }
 
 absl::Status RolloutStream::Close() { return leader_.plans.Close(name_); }

@@ -44,7 +44,7 @@ class RolloutStream {
   void RecordScores(int64_t step, const std::map<uint64_t, double>& score_of_group);
   // The step that took the cursor's batches made `version`: actors may sample further ahead.
   absl::Status MarkApplied(uint64_t version);
-  // A checkpoint covers the cursor's batches.
+  // A checkpoint, which may still be written, covers the cursor's batches.
   absl::Status MarkDurable();
   absl::Status Close();
 

@@ -3,6 +3,7 @@ the run ends with the weights of one that nobody disturbed. A single rank that i
 as well, and a run continues with another number of ranks.
 """
 
+import json
 import os
 import pathlib
 import signal
@@ -27,6 +28,12 @@ def rank_process(train, rank):
             fail(f"the run ended before rank {rank} was found", train)
         time.sleep(0.02)
     fail(f"no process of rank {rank}", train)
+
+
+def newest_cursor(run_dir):
+    steps = [int(f.name[5:]) for f in (run_dir / "checkpoints").glob("step_*") if f.name[5:].isdigit()]
+    text = (run_dir / f"checkpoints/step_{max(steps)}/manifest.json").read_text() if steps else "\n{}"
+    return json.loads(text.partition("\n")[2]).get("cursor", {})
 
 
 def output(train):
@@ -75,6 +82,27 @@ def main():
             expect(named in output(hurt), f"'{named}' was not said", hurt)
         expect(final_weights(hurt.run_dir) == final_weights(whole.run_dir),
                "a run whose ranks were killed and stopped gave other weights", hurt)
+
+        # The same where the ranks divide the model. A rank that is killed while a checkpoint is
+        # being written leaves the one before; one that is stopped makes all save first.
+        full = ["--set", "learner.sharding=FULL", "--set", "stage[0].training.epochs=200"]
+        whole = Train(write_config(folder, "divided", model, ranks=2), *soon, *full).finish()
+        config = write_config(folder, "hurt_divided", model, ranks=2)
+        hurt = Train(config, *soon, *full)
+        hurt.wait_phase("sft_1: train", done=3)
+        disturb(hurt, 1, signal.SIGTERM)
+        saved = newest_cursor(hurt.run_dir)  # the group that replaces this one has not begun
+        expect(int(saved.get("train_step", 0)) > 0, f"a rank that was stopped saved nothing: {saved}", hurt)
+        hurt.wait_phase("ei_1 round 1: train")
+        disturb(hurt, 0, signal.SIGKILL)
+        hurt.wait_phase("ei_1 round 1")
+        disturb(hurt, 1, signal.SIGKILL)
+        hurt.wait_phase("ei_1 round 2")
+        hurt.interrupt()
+        Train(config, *soon, *full, "--resume").finish()
+        expect(final_weights(hurt.run_dir) == final_weights(whole.run_dir),
+               "a divided run that was disturbed gave other weights", hurt)
+        expect(not list((hurt.run_dir / "checkpoints").glob("*.tmp")), "a save was left", hurt)
 
         # One rank: nobody else can end because of it. Then two.
         alone = write_config(folder, "alone", model)

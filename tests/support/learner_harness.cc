@@ -107,7 +107,8 @@ LearnerOptions LearnerHarness::Options(const std::string& run, std::vector<std::
   return options;
 }
 
-void LearnerHarness::RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader) {
+void LearnerHarness::RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader,
+                                absl::StatusCode ends) {
   ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);  // see tests/support/rank_threads.cc
   static int starts = 0;
   const std::string nonce = absl::StrCat("start ", starts++);
@@ -116,11 +117,12 @@ void LearnerHarness::RunAsRanks(Cluster& cluster, int world, const LearnerOption
     threads.emplace_back([&, rank] {
       LearnerOptions options;
       if (rank == 0) options = leader;
+      options.share_run_dir = leader.share_run_dir;
       options.rank = rank;
       options.world_size = world;
       options.nonce = nonce;
       const absl::Status run = cluster.Run(options, stop_.get_token());
-      EXPECT_TRUE(run.ok()) << "rank " << rank << ": " << run;
+      EXPECT_EQ(run.code(), ends) << "rank " << rank << ": " << run;
     });
   }
   for (std::thread& thread : threads) thread.join();

@@ -46,8 +46,10 @@ class LearnerHarness : public testing::Test {
   absl::Status Run(const LearnerOptions& options) {
     return cluster_.Run(options, stop_.get_token());
   }
-  // Runs `world` ranks, of which the leader alone has config and run folder; all must end well.
-  void RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader);
+  // Runs `world` ranks, of which the leader alone has config and run folder; all must end well, or
+  // with another status.
+  void RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader,
+                  absl::StatusCode ends = absl::StatusCode::kOk);
   // The run as it was when it had just written the checkpoint of `step`.
   void CopyUpTo(const std::string& run, int64_t step, const std::string& copy);
 

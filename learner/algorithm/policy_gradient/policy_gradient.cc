@@ -152,16 +152,23 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
   LearnerMetrics& metrics = LearnerMetrics::Process();
   const ActivityScope wait(&metrics.activity, LearnerMetrics::kWaitRollouts);
   std::vector<Rollout> rollouts;
+  absl::StatusOr<std::vector<Rollout>> next = rollouts;
+  const int64_t step = ranks.run.cursor.round();
   if (ranks.leader != nullptr) {
-    const int64_t step = ranks.run.cursor.round();
-    absl::StatusOr<std::vector<Rollout>> next = stream_->NextBatch(step);
-    if (absl::IsCancelled(next.status()) && step > 0 && !ranks.run.model->sharded()) {
-      // A stop usually comes while the learner waits here: keep the steps since the last
-      // checkpoint.
+    next = stream_->NextBatch(step);
+  }
+  // A stop usually comes while the learner waits here: keep the steps since the last checkpoint.
+  ASSIGN_OR_RETURN(const bool stops, AsLeader(ranks, absl::IsCancelled(next.status())));
+  if (stops) {
+    if (step > 0) {
       RETURN_IF_ERROR(SaveRun(ranks, &update_->moments()));
+      RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
     }
-    RETURN_IF_ERROR(next.status());
-    rollouts = *std::move(next);
+    return Stopped(ranks.run);
+  }
+  RETURN_IF_ERROR(next.status());
+  rollouts = *std::move(next);
+  if (ranks.leader != nullptr) {
     const RunData& data = ranks.leader->data;
     const std::vector<uint32_t> ends = data.training->StopTokenIds();
     for (Rollout& rollout : rollouts) {
