@@ -18,6 +18,7 @@
 #include "cli/launcher/run_dir.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/config/config_file.h"
 #include "common/config/stage_info.h"
 #include "common/config/validate_stage.h"
 #include "common/net/security.h"
@@ -127,7 +128,7 @@ absl::StatusOr<Trial> TrialOfData(const ScoreRewardsOptions& options) {
 
 absl::StatusOr<Trial> MakeTrial(const ScoreRewardsOptions& options) {
   absl::StatusOr<Trial> trial =
-      absl::EndsWith(options.what, ".textproto") ? TrialOfConfig(options) : TrialOfData(options);
+      IsConfigFile(options.what) ? TrialOfConfig(options) : TrialOfData(options);
   if (trial.ok() && trial->rewards.empty())
     return BadOption("the config has no reward to score by");
   return trial;
