@@ -58,7 +58,8 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
   command->add_option("--base", options->base,
                       "folder of the base model, if --model is an adapter folder of PEFT");
-  command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
+  command->add_option("--data", options->data, "file or folder of problems, or builtin")
+      ->required();
   command->add_option("--limit", options->limit, "use this many problems only; 0: all");
   command->add_option("--format", options->format, "how prompts are written")
       ->check(CLI::IsMember({"plain", "chat", "few-shot"}))
@@ -78,8 +79,9 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
       ->capture_default_str();
   command
       ->add_option("--answers", options->answers,
-                   "numbers: '#### N'; boxed: the last \\boxed{}, as MATH writes answers")
-      ->check(CLI::IsMember({"numbers", "boxed"}))
+                   "numbers: '#### N'; boxed: the last \\boxed{}, as MATH writes answers; text: "
+                   "any text after '####'")
+      ->check(CLI::IsMember({"numbers", "boxed", "text"}))
       ->capture_default_str();
   command->add_option("--threads", options->threads, "compute threads; 0: all cores")
       ->check(Allowed<RoleResources>("cpus"));
@@ -97,10 +99,16 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
                    "problems that do not fit into the model's context: refuse, or count-wrong")
       ->check(CLI::IsMember({"refuse", "count-wrong"}))
       ->capture_default_str();
+  command
+      ->add_option("--bad-records", options->bad_records,
+                   "records that cannot be read: refuse, or leave-out")
+      ->check(CLI::IsMember({"refuse", "leave-out"}))
+      ->capture_default_str();
 }
 
 void AddConfigOptions(CLI::App* command, LaunchOptions* options, const std::string& dry_run) {
-  command->add_option("config", options->config, "config file (textproto)")->required();
+  command->add_option("config", options->config, "config file (textproto, YAML or JSON)")
+      ->required();
   command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
       ->allow_extra_args(false);
   command->add_flag("--dry-run", options->dry_run, dry_run);
@@ -372,7 +380,8 @@ void AddCerts(CLI::App* app, CertsOptions* options) {
 void AddSweep(CLI::App* app, SweepOptions* options) {
   CLI::App* command = app->add_subcommand(
       "sweep", "Run many configs, several at a time, and write one report of them");
-  command->add_option("sweep", options->sweep, "sweep file (textproto, docs/sweeps.md)")
+  command
+      ->add_option("sweep", options->sweep, "sweep file (textproto, YAML or JSON; docs/sweeps.md)")
       ->required();
   command
       ->add_option("--set", options->overrides.set,

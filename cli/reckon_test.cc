@@ -141,13 +141,15 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
        "/model has no reward_head.json"},
       {"score --model /nowhere --data builtin", "--model: "},
       {"train " + config() + " --set data.eval=" + folder_ + "/long.jsonl",
-       "data.eval: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
-       "long.jsonl:2, needs "},
+       "data.eval: 1 of 2 problems do not fit into the model's 2048 positions with prompt and "
+       "eval.max_new_tokens "},
+      {"train " + config() + " --set data.eval=" + folder_ + "/long.jsonl",
+       "(left out of training, wrong in evaluations); long.jsonl:2: needs "},
       {"train " + config() + " --set data.eval=builtin --set data.train=" + folder_ + "/long.jsonl",
        "data.train: 1 of 2 problems do not fit"},
       {"eval --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
-       "--data: 1 of 2 problems do not fit into the model's 2048 positions; the first, "
-       "long.jsonl:2"},
+       "--data: 1 of 2 problems do not fit into the model's 2048 positions with prompt and "
+       "--max-new-tokens "},
       {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
        "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},

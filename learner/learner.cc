@@ -244,16 +244,29 @@ class Learner {
                                         {run_.cursor.lines().begin(), run_.cursor.lines().end()}));
     }
     run_.reporter = reporter_.get();
-    if (IsLeader() && data_->overlong_train + data_->overlong_eval > 0) {
-      run_.reporter->AddLine(
-          absl::StrCat("do not fit into the model's positions: ", data_->overlong_train,
-                       " problems of data.train, left out, and ", data_->overlong_eval,
-                       " of data.eval, which count as wrong"));
-    }
+    if (IsLeader()) ReportLeftOut();
     if (run_.resume.has_value()) {
       run_.reporter->AddLine(absl::StrCat("resumed from ", run_.resume->path));
     }
     return absl::OkStatus();
+  }
+
+  // Numbers for the run's lines, names for the log.
+  void ReportLeftOut() {
+    const RunData& data = *data_;
+    if (data.bad_train.count() + data.bad_eval.count() > 0) {
+      run_.reporter->AddLine(absl::StrCat("bad records, left out: ", data.bad_train.count(),
+                                          " of data.train, ", data.bad_eval.count(),
+                                          " of data.eval"));
+    }
+    if (data.overlong_train.count() + data.overlong_eval.count() == 0) return;
+    run_.reporter->AddLine(
+        absl::StrCat("do not fit into the model's positions: ", data.overlong_train.count(),
+                     " problems of data.train, left out, and ", data.overlong_eval.count(),
+                     " of data.eval, which count as wrong"));
+    for (const BadRecords* overlong : {&data.overlong_train, &data.overlong_eval}) {
+      for (const std::string& line : overlong->Lines()) LOG(WARNING) << "too long:" << line;
+    }
   }
 
   absl::Status StartLeader() {

@@ -103,7 +103,8 @@ TEST_F(LearnerTest, ProblemsThatDoNotFitAreRefusedOrCountAsWrong) {
   EXPECT_EQ(run.code(), absl::StatusCode::kInvalidArgument);
   EXPECT_THAT(std::string(run.message()),
               testing::AllOf(HasSubstr("data.train: 2 of 4 problems do not fit into the model's "
-                                       "2048 positions; the first, long.jsonl:3, needs 3219 "),
+                                       "2048 positions with prompt and "),
+                             HasSubstr("\n  long.jsonl:3: needs 3219\n  long.jsonl:"),
                              HasSubstr("ei.sampling.max_new_tokens 200"),
                              HasSubstr("data.overlong_problems: COUNT_WRONG")));
   EXPECT_TRUE(coordinator_.plans().empty());

@@ -242,8 +242,9 @@ absl::Status DryRun(const RunConfig& config) {
   ASSIGN_OR_RETURN(std::optional<DataFacts> data, UnlessMissing(InspectData(config), &unchecked));
   const bool read = data.has_value();
   if (read) {
-    const absl::Status fit = CheckPromptsFit(config, *data);
-    if (!fit.ok() && !absl::IsNotFound(fit)) return fit;
+    const absl::StatusOr<std::vector<std::string>> fit = CheckPromptsFit(config, *data);
+    if (!fit.ok() && !absl::IsNotFound(fit.status())) return fit.status();
+    if (fit.ok()) data->notes.insert(data->notes.end(), fit->begin(), fit->end());
   }
   if (!read) data = PublishedSizes(config);
   Samples samples;
@@ -251,6 +252,7 @@ absl::Status DryRun(const RunConfig& config) {
     std::cout << "data: " << FormatCount(static_cast<double>(data->train)) << " training and "
               << FormatCount(static_cast<double>(data->eval)) << " evaluation problems"
               << (read ? "" : ", the sizes of the published files") << "\n";
+    for (const std::string& note : data->notes) std::cout << "  " << note << "\n";
     samples = PrintStages(config, *data);
   }
   if (model) {

@@ -148,7 +148,7 @@ absl::Status CheckOptions(const EvalOptions& options) {
         absl::StrCat("--temperature: 0 makes the ", options.samples,
                      " samples of a problem equal; set it above 0, or --samples to 0"));
   }
-  if (options.answers == "boxed" && options.reward == "flexible") {
+  if (options.answers != "numbers" && options.reward == "flexible") {
     return absl::InvalidArgumentError(
         "--reward: flexible compares numbers; remove it, or set --answers numbers");
   }
@@ -181,6 +181,7 @@ OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
 RewardSpec::Kind RewardKind(const EvalOptions& options) {
   if (!options.command.empty()) return RewardSpec::PROCESS;
   if (options.answers == "boxed") return RewardSpec::ANSWER_BOXED;
+  if (options.answers == "text") return RewardSpec::ANSWER_TEXT;
   return options.reward == "flexible" ? RewardSpec::EXACT_MATCH_FLEXIBLE
                                       : RewardSpec::EXACT_MATCH_STRICT;
 }

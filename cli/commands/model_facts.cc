@@ -17,6 +17,7 @@
 #include "common/model/files/model_folder.h"
 #include "common/model/init/init_model.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/prompt/askable.h"
 #include "common/task/prompt/model_text.h"
 #include "common/task/prompt/overlong.h"
 #include "common/task/prompt/prompt_format.h"
@@ -120,8 +121,13 @@ absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config) {
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
   DataFacts facts;
   const bool own_rewards = !OwnRewards(config).empty();
-  ASSIGN_OR_RETURN(facts.train_problems, LoadProblems(config.data(), Split::kTrain, own_rewards));
-  ASSIGN_OR_RETURN(facts.eval_problems, LoadProblems(config.data(), Split::kEval, own_rewards));
+  absl::StatusOr<Dataset> train = LoadDataset(config.data(), Split::kTrain, own_rewards);
+  absl::StatusOr<Dataset> eval = LoadDataset(config.data(), Split::kEval, own_rewards);
+  RETURN_IF_ERROR(BothRefusals(train.status(), eval.status()));
+  facts.train_problems = std::move(train->problems);
+  facts.eval_problems = std::move(eval->problems);
+  facts.notes = std::move(train->notes);
+  facts.notes.insert(facts.notes.end(), eval->notes.begin(), eval->notes.end());
   const size_t limit = config.eval().limit();
   if (limit > 0 && facts.eval_problems.size() > limit) facts.eval_problems.resize(limit);
   facts.train = static_cast<int64_t>(facts.train_problems.size());
@@ -129,30 +135,46 @@ absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
   return facts;
 }
 
-absl::Status CheckPromptsFit(const RunConfig& config, const DataFacts& data) {
-  if (HasInit(config) || config.data().overlong_problems() != DataSettings::REFUSE) {
-    return absl::OkStatus();
-  }
+absl::StatusOr<std::vector<std::string>> CheckPromptsFit(const RunConfig& config,
+                                                         const DataFacts& data) {
+  std::vector<std::string> notes;
+  if (HasInit(config)) return notes;
   ASSIGN_OR_RETURN(const ModelListing listing,
                    ReadModelListing(config.model().path(), config.model().base()));
   ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(listing.manifest.config_json()));
-  const std::vector<Problem>&train = data.train_problems, &eval = data.eval_problems;
+  std::vector<Problem> train = data.train_problems, eval = data.eval_problems;
   ASSIGN_OR_RETURN(const ModelText text, LoadModelText(listing.manifest, config.data()));
   ASSIGN_OR_RETURN(
       const PromptFormatter formatter,
       MakeFormatter(text, config.data().format(), FirstExamples(config.data(), train)));
-  RETURN_IF_ERROR(formatter.Check(train));
-  RETURN_IF_ERROR(formatter.Check(eval));
+  BadRecords left_out;
+  const DataSettings::Bad::Records rule = config.data().bad_records();
+  RETURN_IF_ERROR(KeepAskable(formatter, rule, "data.train", &train, &left_out));
+  RETURN_IF_ERROR(KeepAskable(formatter, rule, "data.eval", &eval, &left_out));
+  if (!left_out.empty()) {
+    notes.push_back(absl::StrCat(left_out.count(), " problems cannot be asked and are left out"));
+    for (std::string& line : left_out.Lines()) notes.push_back(std::move(line));
+  }
   const auto check = [&](const std::string& setting, const std::vector<Problem>& problems,
-                         const std::string& key, int64_t new_tokens) {
+                         const std::string& key, int64_t new_tokens) -> absl::Status {
     const OverlongProblems overlong =
         FindOverlong(problems, shape.max_positions, [&](const Problem& problem) {
           return PromptTokens(formatter, problem, shape.max_positions - new_tokens) + new_tokens;
         });
-    return RefuseOverlong(setting, problems, overlong, shape.max_positions,
-                          absl::StrCat("prompt and ", key, " ", new_tokens),
-                          "lower that, or set data.overlong_problems: COUNT_WRONG (left out of "
-                          "training, wrong in evaluations)");
+    if (config.data().overlong_problems() == DataSettings::REFUSE) {
+      return RefuseOverlong(setting, problems, overlong,
+                            absl::StrCat("the model's ", shape.max_positions, " positions"),
+                            absl::StrCat("prompt and ", key, " ", new_tokens),
+                            "lower that, or set data.overlong_problems: COUNT_WRONG (left out of "
+                            "training, wrong in evaluations)");
+    }
+    if (overlong.indices.empty()) return absl::OkStatus();
+    notes.push_back(absl::StrCat(
+        setting, ": ", overlong.indices.size(), " of ", problems.size(),
+        " problems do not fit into the model's ", shape.max_positions, " positions with ", key, " ",
+        new_tokens, setting == "data.eval" ? ", and count as wrong" : ", and are left out"));
+    for (std::string& line : overlong.named.Lines()) notes.push_back(std::move(line));
+    return absl::OkStatus();
   };
   RETURN_IF_ERROR(check("data.eval", eval, "eval.max_new_tokens", config.eval().max_new_tokens()));
   std::string key;
@@ -163,7 +185,8 @@ absl::Status CheckPromptsFit(const RunConfig& config, const DataFacts& data) {
     most = info.sampling()->max_new_tokens();
     key = info.kind() + ".sampling.max_new_tokens";
   }
-  return most == 0 ? absl::OkStatus() : check("data.train", train, key, most);
+  if (most > 0) RETURN_IF_ERROR(check("data.train", train, key, most));
+  return notes;
 }
 
 std::optional<DataFacts> PublishedSizes(const RunConfig& config) {

@@ -39,16 +39,19 @@ absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
 struct DataFacts {
   int64_t train = 0, eval = 0;                         // problems used
   std::vector<Problem> train_problems, eval_problems;  // they, if they were read
+  std::vector<std::string> notes;                      // of both splits (Dataset::notes)
 };
 // Reads and checks all problems. NOT_FOUND: a file does not exist.
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config);
 // Encodes the problems of InspectData, so that what cannot be asked ends the command before a run
 // directory is made; the learner, which is another process and may be on another machine, reads and
-// encodes them again. With data.overlong_problems: REFUSE, refuses problems that do not fit into
-// the model's positions with max_new_tokens of the evaluations and the stages, so that no run
-// directory is made for them. The learner's rule (learner/data/checks.h) is the same and knows
-// few-shot rounds as well; of a model that an init stage makes it alone can tell.
-absl::Status CheckPromptsFit(const RunConfig& config, const DataFacts& data);
+// encodes them again. Problems that do not fit into the model's positions with max_new_tokens of
+// the evaluations and the stages are refused, so that no run directory is made for them, or with
+// data.overlong_problems: COUNT_WRONG named in what it returns, a line each. The learner's rule
+// (learner/data/checks.h) is the same and knows few-shot rounds as well; of a model that an init
+// stage makes it alone can tell.
+absl::StatusOr<std::vector<std::string>> CheckPromptsFit(const RunConfig& config,
+                                                         const DataFacts& data);
 // The sizes of the published files of GSM8K and SVAMP, when the paths of the config end in their
 // names; nothing otherwise. For estimates when the files do not exist here.
 std::optional<DataFacts> PublishedSizes(const RunConfig& config);

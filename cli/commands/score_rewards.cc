@@ -18,6 +18,7 @@
 #include "cli/launcher/run_dir.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
+#include "common/config/config_file.h"
 #include "common/config/stage_info.h"
 #include "common/config/validate_stage.h"
 #include "common/net/security.h"
@@ -127,7 +128,7 @@ absl::StatusOr<Trial> TrialOfData(const ScoreRewardsOptions& options) {
 
 absl::StatusOr<Trial> MakeTrial(const ScoreRewardsOptions& options) {
   absl::StatusOr<Trial> trial =
-      absl::EndsWith(options.what, ".textproto") ? TrialOfConfig(options) : TrialOfData(options);
+      IsConfigFile(options.what) ? TrialOfConfig(options) : TrialOfData(options);
   if (trial.ok() && trial->rewards.empty())
     return BadOption("the config has no reward to score by");
   return trial;
@@ -145,6 +146,7 @@ absl::StatusOr<std::vector<Answer>> ReadCompletions(const std::string& path,
     const auto at = [&](const absl::Status& status) {
       return BadOption(absl::StrCat(path, ":", record->line, ": ", status.message()));
     };
+    if (!record->status.ok()) return at(record->status);
     absl::StatusOr<std::string> completion = GetString(record->fields, "completion");
     if (!completion.ok()) return at(completion.status());
     const absl::StatusOr<int64_t> index =
@@ -364,9 +366,9 @@ class RewardTrial {
 
 absl::Status ScoreRewards(const ScoreRewardsOptions& options, const std::stop_token& stop) {
   ASSIGN_OR_RETURN(const Trial trial, MakeTrial(options));
-  ASSIGN_OR_RETURN(const std::vector<Problem> problems,
-                   LoadProblems(trial.data, trial.split, /*own_rewards=*/true));
-  ASSIGN_OR_RETURN(const std::vector<Answer> answers, MakeAnswers(options, problems));
+  ASSIGN_OR_RETURN(const Dataset data, LoadDataset(trial.data, trial.split, /*own_rewards=*/true));
+  for (const std::string& note : data.notes) std::cerr << note << "\n";
+  ASSIGN_OR_RETURN(const std::vector<Answer> answers, MakeAnswers(options, data.problems));
   ASSIGN_OR_RETURN(const auto security, Security::Load(options.certificates, Role::kUser));
   RewardTrial run(options, trial, answers, security);
   const absl::Status status = run.Run(stop);

@@ -12,8 +12,8 @@
 namespace reckon {
 
 struct ScoreRewardsOptions {
-  std::string what;                  // a config (.textproto), or data: a file of problems, builtin
-  std::vector<std::string> set;      // of a config
+  std::string what;              // a config (config_file.h), or data: a file of problems, builtin
+  std::vector<std::string> set;  // of a config
   std::vector<std::string> rewards;  // with data: RewardSpecs as textproto
   std::string command;               // with data: that of a PROCESS reward
   std::string completions;           // JSONL; empty: the worked solutions of the data

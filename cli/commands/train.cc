@@ -86,7 +86,9 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, LocalPlace
 absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config) {
   ASSIGN_OR_RETURN(ModelFacts model, InspectModel(config));
   ASSIGN_OR_RETURN(const DataFacts data, InspectData(config));
-  RETURN_IF_ERROR(CheckPromptsFit(config, data));
+  ASSIGN_OR_RETURN(const std::vector<std::string> too_long, CheckPromptsFit(config, data));
+  model.notes.insert(model.notes.end(), data.notes.begin(), data.notes.end());
+  model.notes.insert(model.notes.end(), too_long.begin(), too_long.end());
   return model;
 }
 

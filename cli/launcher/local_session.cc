@@ -16,6 +16,7 @@
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
 #include "common/task/dataset/dataset.h"
+#include "common/task/prompt/askable.h"
 #include "common/task/prompt/overlong.h"
 
 namespace reckon {
@@ -26,17 +27,18 @@ namespace {
 constexpr uint32_t kGroupsPerBatch = 16;
 constexpr uint32_t kOpenBatches = 64;
 
-// LoadProblems names config keys in errors; here the file was given by a flag.
+// LoadDataset names config keys in errors; here the file was given by a flag.
 absl::Status AsFlag(const absl::Status& status, absl::string_view flag) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", status.message()));
 }
 
 DataSettings::Answers AnswersOf(const ProblemOptions& options) {
+  if (options.answers == "text") return DataSettings::TEXT;
   return options.answers == "boxed" ? DataSettings::BOXED : DataSettings::NUMBERS;
 }
 
-absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const std::string& path,
-                                          absl::string_view flag, Split split, uint32_t at_most) {
+absl::StatusOr<Dataset> Load(const ProblemOptions& options, const std::string& path,
+                             absl::string_view flag, Split split, uint32_t at_most) {
   DataSettings data;
   data.set_train(AbsolutePath(path));
   data.set_eval(AbsolutePath(path));
@@ -44,11 +46,11 @@ absl::StatusOr<std::vector<Problem>> Load(const ProblemOptions& options, const s
   data.set_answer_key(options.answer_key);
   if (!options.body_key.empty()) data.set_body_key(options.body_key);
   data.set_answers(AnswersOf(options));
-  absl::StatusOr<std::vector<Problem>> problems =
-      LoadProblems(data, split, /*own_rewards=*/!options.command.empty());
-  if (!problems.ok()) return AsFlag(problems.status(), flag);
-  if (at_most > 0 && problems->size() > at_most) problems->resize(at_most);
-  return problems;
+  if (options.bad_records == "leave-out") data.set_bad_records(DataSettings::Bad::LEAVE_OUT);
+  absl::StatusOr<Dataset> read = LoadDataset(data, split, /*own_rewards=*/!options.command.empty());
+  if (!read.ok()) return AsFlag(read.status(), flag);
+  if (at_most > 0 && read->problems.size() > at_most) read->problems.resize(at_most);
+  return read;
 }
 
 }  // namespace
@@ -84,14 +86,18 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   if (format == DataSettings::FEW_SHOT) {
     from_data = options.examples.empty() && options.data != "builtin";
     std::string source = !options.examples.empty() ? options.examples : options.data;
-    ASSIGN_OR_RETURN(examples,
+    ASSIGN_OR_RETURN(Dataset read,
                      Load(options, source, options.examples.empty() ? "--data" : "--examples",
                           Split::kTrain, options.few_shot));
+    examples = std::move(read.problems);
   }
   // Examples that are taken from the data are not evaluated.
   size_t skip = from_data ? examples.size() : 0;
   uint32_t at_most = options.limit == 0 ? 0 : options.limit + static_cast<uint32_t>(skip);
-  ASSIGN_OR_RETURN(problems_, Load(options, options.data, "--data", Split::kEval, at_most));
+  ASSIGN_OR_RETURN(Dataset read, Load(options, options.data, "--data", Split::kEval, at_most));
+  problems_ = std::move(read.problems);
+  notes_ = weights_.notes;
+  for (std::string& note : read.notes) notes_.push_back(std::move(note));
   problems_.erase(problems_.begin(), problems_.begin() + std::min(skip, problems_.size()));
   if (problems_.empty())
     return absl::InvalidArgumentError(
@@ -104,7 +110,13 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   settings.set_chat_template_kwargs(options.chat_template_kwargs);
   ASSIGN_OR_RETURN(text_, LoadModelText(weights_.manifest, settings));
   ASSIGN_OR_RETURN(formatter_, MakeFormatter(text_, format, std::move(examples)));
-  return formatter_->Check(problems_);
+  BadRecords left_out;
+  RETURN_IF_ERROR(KeepAskable(
+      *formatter_,
+      options.bad_records == "leave-out" ? DataSettings::Bad::LEAVE_OUT : DataSettings::Bad::REFUSE,
+      "--data", &problems_, &left_out));
+  for (std::string& line : left_out.Lines()) notes_.push_back("left out:" + line);
+  return absl::OkStatus();
 }
 
 absl::Status LocalSession::ApplyOverlongRule(const ProblemOptions& options,
@@ -115,9 +127,11 @@ absl::Status LocalSession::ApplyOverlongRule(const ProblemOptions& options,
         const int64_t needed = need.tokens(*formatter_, problem);
         return PromptTokens(*formatter_, problem, shape.max_positions - needed) + needed;
       });
-  const absl::Status refused = RefuseOverlong(
-      "--data", problems_, overlong, shape.max_positions, absl::StrCat("prompt and ", need.what),
-      "shorten it, or count such problems as wrong with --overlong count-wrong");
+  const absl::Status refused =
+      RefuseOverlong("--data", problems_, overlong,
+                     absl::StrCat("the model's ", shape.max_positions, " positions"),
+                     absl::StrCat("prompt and ", need.what),
+                     "shorten it, or count such problems as wrong with --overlong count-wrong");
   if (options.overlong == "refuse") return refused;
   if (overlong.indices.size() == problems_.size()) return refused;
   for (size_t i : overlong.indices) overlong_.push_back(problems_[i]);

@@ -36,12 +36,13 @@ struct ProblemOptions {
   std::string question_key = DataSettings().question_key();
   std::string answer_key = DataSettings().answer_key();
   std::string body_key;
-  std::string answers = "numbers";  // or "boxed"; see DataSettings
+  std::string answers = "numbers";  // or "boxed", "text"; see DataSettings
   uint32_t few_shot = DataSettings().few_shot_examples();
   uint32_t limit = 0;   // number of problems used; 0: all
   std::string command;  // of a reward of the user's own, which plans may use; empty: none
   // What happens to problems that do not fit into the model's context: "refuse", or "count-wrong".
   std::string overlong = "refuse";
+  std::string bad_records = "refuse";  // or "leave-out"; see DataSettings
   uint32_t threads = RoleResources().cpus();
   uint32_t max_batch = ActorSettings().max_batch();
   uint32_t kv_cache_mib = ActorSettings().kv_cache_mib();
@@ -78,8 +79,8 @@ class LocalSession {
   const std::vector<Problem>& overlong() const { return overlong_; }
   const PromptFormatter& formatter() const { return *formatter_; }
   const Tokenizer& tokenizer() const { return *text_.tokenizer; }
-  // What of the model's folder was left out or renamed, a line each.
-  const std::vector<std::string>& notes() const { return weights_.notes; }
+  // What of the model's folder and of the data was left out or renamed, a line each.
+  const std::vector<std::string>& notes() const { return notes_; }
   const std::string& folder() const { return folder_; }
 
   // A plan of version 0 with the stop tokens and strings of the formatter. The caller adds samples,
@@ -113,6 +114,7 @@ class LocalSession {
   std::optional<std::stop_callback<RequestStop>> forward_stop_;  // from stop_ to ending_
   std::string folder_;
   std::vector<Problem> problems_, overlong_;
+  std::vector<std::string> notes_;
   ModelText text_;
   std::optional<PromptFormatter> formatter_;
   Weights weights_;

@@ -94,6 +94,13 @@ std::string StageLine(const Stage& stage) {
   return absl::StrCat(info.kind(), parts.empty() ? "" : ": ", absl::StrJoin(parts, ", "));
 }
 
+// The file or folder, or the sets of a mixture.
+std::string DataOf(const RunConfig& config) {
+  std::vector<std::string> sets;
+  for (const MixtureSet& set : config.data().set()) sets.push_back(set.name());
+  return sets.empty() ? config.data().train() : absl::StrJoin(sets, ", ");
+}
+
 std::string ModelOf(const RunConfig& config) {
   const StageInfo first(config.stage_size() > 0 ? config.stage(0) : Stage::default_instance());
   return first.kind() == "init" ? "made by its init stage" : config.model().path();
@@ -138,7 +145,7 @@ class Summary {
       }
       const double samples = run.lines.empty() ? 0 : run.lines.back().Get("total/num_samples");
       rows.push_back({Key(i) + EscapeHtml(Name(run)), EscapeHtml(state),
-                      EscapeHtml(ModelOf(run.config)), EscapeHtml(run.config.data().train()),
+                      EscapeHtml(ModelOf(run.config)), EscapeHtml(DataOf(run.config)),
                       absl::StrJoin(stages, "<br>"), FormatCount(samples),
                       FormatSeconds(run.results.seconds)});
     }
@@ -196,9 +203,28 @@ class Summary {
         row.push_back(FormatCount(point.samples));
         row.push_back(FormatSeconds(point.seconds));
         rows.push_back(std::move(row));
+        AddSets(e, &rows);
       }
     }
     page_.Table(head, rows);
+  }
+
+  // A row for each set of a mixture.
+  void AddSets(const Evaluation& e, std::vector<std::vector<std::string>>* rows) const {
+    const std::map<std::string, Evaluation::Set> sets(e.sets().begin(), e.sets().end());
+    for (const auto& [name, set] : sets) {
+      Evaluation of_set;
+      *of_set.mutable_maj_at_1() = set.maj_at_1();
+      if (set.has_maj_at_k()) {
+        of_set.set_samples(e.samples());
+        *of_set.mutable_maj_at_k() = set.maj_at_k();
+        *of_set.mutable_pass_at_k() = set.pass_at_k();
+      }
+      std::vector<std::string>& row = rows->emplace_back();
+      row.push_back(absl::StrCat("&ensp;", EscapeHtml(name)));
+      for (const std::string& metric : Metrics()) row.push_back(Percent(MetricOf(of_set, metric)));
+      row.insert(row.end(), {"", FormatCount(set.problems()), "", ""});
+    }
   }
 
   void AgainstSamples() {

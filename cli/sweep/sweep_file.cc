@@ -11,42 +11,14 @@
 #include "common/base/files.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
+#include "common/config/config_file.h"
 #include "common/config/fields.h"
 #include "common/config/ranges.h"
-#include "common/config/textproto.h"
 
 namespace reckon {
 namespace {
 
-using google::protobuf::FieldDescriptor;
-using google::protobuf::Message;
-using Locations = google::protobuf::TextFormat::ParseInfoTree;
-
 constexpr const char* kMetrics[] = {"maj@1", "maj@K", "pass@K", "rerank@K", "rerank_weighted@K"};
-
-// Records the line of every field and entry of `message`.
-void CollectLines(const std::string& file, const Message& message, const Locations& locations,
-                  const std::string& prefix, std::map<std::string, std::string>* lines) {
-  std::vector<const FieldDescriptor*> fields;
-  message.GetReflection()->ListFields(message, &fields);
-  for (const FieldDescriptor* field : fields) {
-    const int size = field->is_repeated() ? message.GetReflection()->FieldSize(message, field) : 1;
-    for (int i = 0; i < size; ++i) {
-      const int index = field->is_repeated() ? i : -1;
-      std::string path = prefix + field->name();
-      if (field->is_repeated()) absl::StrAppend(&path, "[", i, "]");
-      (*lines)[path] = absl::StrCat(file, ":", locations.GetLocation(field, index).line + 1);
-      if (field->cpp_type() != FieldDescriptor::CPPTYPE_MESSAGE) continue;
-      const Locations* nested = locations.GetTreeForNested(field, index);
-      if (nested == nullptr) continue;
-      CollectLines(file,
-                   field->is_repeated()
-                       ? message.GetReflection()->GetRepeatedMessage(message, field, i)
-                       : message.GetReflection()->GetMessage(message, field),
-                   *nested, path + ".", lines);
-    }
-  }
-}
 
 // The checks of one file; the first error is kept.
 class SweepCheck {
@@ -184,9 +156,9 @@ absl::StatusOr<SweepFile> ParseSweep(const std::string& path, const std::string&
                                      const SweepOverrides& overrides) {
   SweepFile file;
   file.path = path;
-  Locations locations;
-  RETURN_IF_ERROR(ParseTextproto(path, text, &file.sweep, &locations));
-  CollectLines(path, file.sweep, locations, "", &file.lines);
+  ConfigLines lines;
+  RETURN_IF_ERROR(ParseConfigText(path, text, &file.sweep, &lines));
+  for (const auto& [field, line] : lines) file.lines[field] = absl::StrCat(path, ":", line);
   for (const std::string& assignment : overrides.set) {
     file.lines[absl::StrCat("set[", file.sweep.set_size(), "]")] = "--set";
     file.sweep.add_set(assignment);

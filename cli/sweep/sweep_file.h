@@ -7,7 +7,6 @@
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
-#include "google/protobuf/text_format.h"
 #include "proto/sweep.pb.h"
 
 namespace reckon {

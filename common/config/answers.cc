@@ -47,29 +47,40 @@ absl::Status VisitRewards(RunConfig* config, Visit visit) {
   return absl::OkStatus();
 }
 
+// The default kind of rewards, where answers are no numbers.
+RewardSpec::Kind KindOf(DataSettings::Answers answers) {
+  return answers == DataSettings::BOXED ? RewardSpec::ANSWER_BOXED : RewardSpec::ANSWER_TEXT;
+}
+
 }  // namespace
 
 void ResolveAnswers(RunConfig* config) {
-  if (config->data().answers() != DataSettings::BOXED) return;
-  VisitRewards(config, [](const std::string&, RewardSpec* reward) {
-    if (!reward->has_kind()) reward->set_kind(RewardSpec::ANSWER_BOXED);
+  const DataSettings::Answers answers = config->data().answers();
+  if (answers == DataSettings::NUMBERS) return;
+  VisitRewards(config, [answers](const std::string&, RewardSpec* reward) {
+    if (!reward->has_kind()) reward->set_kind(KindOf(answers));
     return absl::OkStatus();
   }).IgnoreError();
 }
 
 absl::Status CheckAnswers(const RunConfig& config) {
-  const bool boxed = config.data().answers() == DataSettings::BOXED;
+  const DataSettings::Answers answers = config.data().answers();
   RunConfig copy = config;
   return VisitRewards(&copy, [&](const std::string& key, RewardSpec* reward) {
     const RewardSpec::Kind kind = reward->kind();
-    if (boxed &&
+    if (answers != DataSettings::NUMBERS &&
         (kind == RewardSpec::EXACT_MATCH_STRICT || kind == RewardSpec::EXACT_MATCH_FLEXIBLE)) {
       return InvalidKey(key + ".kind", RewardSpec::Kind_Name(kind), " compares numbers, and ",
-                        "data.answers is BOXED; use ANSWER_BOXED, or data.answers: NUMBERS");
+                        "data.answers is ", DataSettings::Answers_Name(answers), "; use ",
+                        RewardSpec::Kind_Name(KindOf(answers)), ", or data.answers: NUMBERS");
     }
-    if (!boxed && kind == RewardSpec::ANSWER_BOXED) {
+    if (answers != DataSettings::BOXED && kind == RewardSpec::ANSWER_BOXED) {
       return InvalidKey(key + ".kind", "ANSWER_BOXED reads the last \\boxed{}, which prompts do ",
                         "not ask for; set data.answers: BOXED");
+    }
+    if (answers != DataSettings::TEXT && kind == RewardSpec::ANSWER_TEXT) {
+      return InvalidKey(key + ".kind", "ANSWER_TEXT compares texts, and data.answers is ",
+                        DataSettings::Answers_Name(answers), "; set data.answers: TEXT");
     }
     return absl::OkStatus();
   });

@@ -8,7 +8,8 @@ namespace reckon {
 
 // data.answers says what an answer is, and the rewards of a config compare such answers.
 
-// With BOXED, rewards without a kind get ANSWER_BOXED. Part of ResolveConfig.
+// With BOXED, rewards without a kind get ANSWER_BOXED, with TEXT ANSWER_TEXT. Part of
+// ResolveConfig.
 void ResolveAnswers(RunConfig* config);
 
 // Refuses rewards that read an answer of the other kind, and names the first. Part of

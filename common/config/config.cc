@@ -10,10 +10,10 @@
 #include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/config/config_file.h"
 #include "common/config/fields.h"
 #include "common/config/override.h"
 #include "common/config/resolve.h"
-#include "common/config/textproto.h"
 #include "common/config/validate.h"
 #include "google/protobuf/text_format.h"
 
@@ -57,7 +57,7 @@ absl::StatusOr<RunConfig> LoadFile(const std::string& path, std::vector<std::str
 
 absl::StatusOr<RunConfig> ParseConfig(const std::string& path, const std::string& text) {
   RunConfig config;
-  RETURN_IF_ERROR(ParseTextproto(path, text, &config));
+  RETURN_IF_ERROR(ParseConfigText(path, text, &config));
   return config;
 }
 

@@ -11,7 +11,9 @@ namespace reckon {
 
 // Loads the configuration of a run:
 //
-//   1. ParseConfig   the file, and the file that its `base` names, at most 8 deep
+//   1. ParseConfig   the file, textproto, YAML or JSON (config_file.h), and the file that its
+//   `base`
+//                    names, at most 8 deep
 //   2. MergeOver     lays each file over its base; repeated fields replace (fields.h)
 //   3. ApplyOverride one assignment of the command line after the other, "a.b=c" (override.h)
 //   4. ResolveConfig defaults that depend on other fields (resolve.h)

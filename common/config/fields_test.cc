@@ -46,7 +46,7 @@ TEST(VisitTexts, GivesPathKindAndValueOfEveryStringOfTheStagesThatAreThere) {
               }).ok());
   EXPECT_EQ(found["name"].value, "run") << "the default";
   EXPECT_EQ(found["data.train"].kind, Text::PATH);
-  EXPECT_TRUE(found["data.train"].required);
+  EXPECT_TRUE(found["data.question_key"].required);
   EXPECT_EQ(found["stage[0].ei.reward[0].orm"].kind, Text::REWARD_MODEL);
   EXPECT_EQ(found["stage[0].ei.reward[0].orm"].value, "a/b");
   EXPECT_EQ(found["stage[1].rcrl.selection"].kind, Text::SELECTION);

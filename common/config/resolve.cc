@@ -39,6 +39,9 @@ void ResolveConfig(RunConfig* config) {
   if (config->data().train() == "builtin" && !config->data().has_eval()) {
     config->mutable_data()->set_eval("builtin");
   }
+  for (MixtureSet& set : *config->mutable_data()->mutable_set()) {
+    if (set.train() == "builtin" && !set.has_eval()) set.set_eval("builtin");
+  }
   std::map<std::string, int> count;
   for (Stage& stage : *config->mutable_stage()) {
     const StageInfo info(stage);

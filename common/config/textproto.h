@@ -9,11 +9,9 @@
 
 namespace reckon {
 
-inline constexpr uint64_t kMaxConfigBytes = 1 << 20;
-
-// Reads the text of a config file into `message`. Unknown fields and fields that are given twice
+// Reads the text of a textproto into `message`. Unknown fields and fields that are given twice
 // are errors. INVALID_ARGUMENT is one line, "path:line:column: ..."; `path` is for errors only.
-// `locations`, if not null, gets the line of every field, for errors that are found later.
+// `locations`, if not null, gets the line of every field.
 absl::Status ParseTextproto(const std::string& path, const std::string& text,
                             google::protobuf::Message* message,
                             google::protobuf::TextFormat::ParseInfoTree* locations = nullptr);

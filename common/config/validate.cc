@@ -21,7 +21,43 @@ absl::Status CheckTraining(absl::string_view prefix, const TrainingSettings& tra
                     "; lower it to at most that");
 }
 
-absl::Status CheckData(const DataSettings& data) {
+// The sets of a mixture, in place of data.train and data.eval.
+absl::Status CheckSets(const DataSettings& data) {
+  if (!data.train().empty() || !data.eval().empty()) {
+    return InvalidKey(data.train().empty() ? "data.eval" : "data.train",
+                      "is one set, and data.set lists several; remove one of the two");
+  }
+  std::set<std::string> names;
+  bool trains = false, evaluates = false;
+  for (int i = 0; i < data.set_size(); ++i) {
+    const MixtureSet& set = data.set(i);
+    const std::string key = absl::StrCat("data.set[", i, "]");
+    if (!names.insert(set.name()).second) {
+      return InvalidKey(key + ".name", "'", set.name(), "' is the name of another set");
+    }
+    if (set.train().empty() && set.eval().empty()) {
+      return InvalidKey(key, "has no data; set its train, its eval or both");
+    }
+    // A set that is only evaluated has no share to give.
+    if (!set.train().empty() && (set.share() > 0) != (data.set(0).share() > 0) &&
+        !data.set(0).train().empty()) {
+      return InvalidKey(key + ".share", "give a share to all sets, or to none");
+    }
+    trains |= !set.train().empty();
+    evaluates |= !set.eval().empty() || data.validation_fraction() > 0;
+  }
+  if (!trains) return InvalidKey("data.set", "no set has problems to train on; set a train");
+  if (evaluates) return absl::OkStatus();
+  return InvalidKey("data.set", "no set has problems to evaluate on; set an eval, or ",
+                    "data.validation_fraction to hold out a part of each train");
+}
+
+absl::Status CheckSources(const DataSettings& data) {
+  if (data.set_size() > 0) return CheckSets(data);
+  if (data.train().empty()) {
+    return InvalidKey("data.train", "is required; set it to a path (--set data.train=PATH) or to ",
+                      "builtin");
+  }
   const bool held_out = data.validation_fraction() > 0;
   if (held_out && (!data.eval().empty() || data.train() == "builtin")) {
     return InvalidKey("data.validation_fraction",
@@ -32,6 +68,11 @@ absl::Status CheckData(const DataSettings& data) {
     return InvalidKey("data.eval", "is required; set it to a file or to builtin, or set ",
                       "data.validation_fraction to hold out a part of data.train");
   }
+  return absl::OkStatus();
+}
+
+absl::Status CheckData(const DataSettings& data) {
+  RETURN_IF_ERROR(CheckSources(data));
   if (data.format() != DataSettings::CHAT &&
       !(data.system_prompt().empty() && data.chat_template_kwargs().empty())) {
     return InvalidKey(

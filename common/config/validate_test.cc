@@ -27,6 +27,11 @@ std::string PpoText(const std::string& more) {
   return "data { train: \"builtin\" } stage { init {} } stage { ppo { " + more + " } }";
 }
 
+// A run with these settings of data.
+std::string DataText(const std::string& data) {
+  return "model { path: \"m\" } stage { sft {} } data { " + data + " }";
+}
+
 TEST(ResolveConfig, DefaultsOfPpoAreThePapersAndTheRewardIsTheFinalAnswer) {
   const RunConfig config = Resolved(PpoText(""));
   EXPECT_TRUE(ValidateConfig(config).ok());
@@ -38,6 +43,20 @@ TEST(ResolveConfig, DefaultsOfPpoAreThePapersAndTheRewardIsTheFinalAnswer) {
   const RunConfig grpo = Resolved(PpoText("advantage { estimator: GRPO }"));
   EXPECT_TRUE(ValidateConfig(grpo).ok());
   EXPECT_FALSE(grpo.stage(1).ppo().advantage().whiten());
+}
+
+TEST(ResolveConfig, RewardsWithoutAKindCompareWhatAnAnswerIs) {
+  const RunConfig text = Resolved(DataText("train: 'builtin' answers: TEXT"));
+  EXPECT_TRUE(ValidateConfig(text).ok()) << ValidateConfig(text);
+  EXPECT_EQ(text.eval().reward().kind(), RewardSpec::ANSWER_TEXT);
+}
+
+TEST(ResolveConfig, AMixtureIsValid) {
+  const RunConfig mixture = Resolved(
+      DataText("set { name: 'a' train: 'x' share: 2 } set { name: 'b' train: 'builtin' share: 1 } "
+               "set { name: 'c' eval: 'y' }"));
+  EXPECT_TRUE(ValidateConfig(mixture).ok()) << ValidateConfig(mixture);
+  EXPECT_EQ(mixture.data().set(1).eval(), "builtin");
 }
 
 TEST(ResolveConfig, TheThresholdOfARiseIsZeroUnlessItIsSet) {
@@ -115,6 +134,24 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{"model { path: \"m\" }", "data.train: is required"},
         BadConfig{"model { path: \"m\" } data { train: \"t\" }", "data.eval: is required"},
         BadConfig{"model { path: \"m\" } data { train: \"builtin\" }", "stage: is required"},
+        BadConfig{DataText("set { name: 'a' train: 'x' } eval: 'y'"),
+                  "data.eval: is one set, and data.set lists several"},
+        BadConfig{DataText("set { train: 'x' }"), "data.set[0].name: must not be empty"},
+        BadConfig{DataText("set { name: 'a' train: 'x' } set { name: 'a' train: 'y' }"),
+                  "data.set[1].name: 'a' is the name of another set"},
+        BadConfig{DataText("set { name: 'a' }"), "data.set[0]: has no data"},
+        BadConfig{DataText("set { name: 'a' train: 'x' share: 2 } set { name: 'b' train: 'y' }"),
+                  "data.set[1].share: give a share to all sets, or to none"},
+        BadConfig{DataText("set { name: 'a' train: 'x' share: -1 }"), "data.set[0].share is -1"},
+        BadConfig{DataText("set { name: 'a' train: 'x' }"),
+                  "data.set: no set has problems to evaluate"},
+        BadConfig{DataText("set { name: 'a' eval: 'x' }"),
+                  "data.set: no set has problems to train"},
+        BadConfig{WITH("eval { reward { kind: ANSWER_TEXT } }"),
+                  "eval.reward.kind: ANSWER_TEXT compares texts, and data.answers is NUMBERS"},
+        BadConfig{DataText("train: 'builtin' answers: TEXT") +
+                      " eval { reward { kind: EXACT_MATCH_STRICT } }",
+                  "use ANSWER_TEXT, or data.answers: NUMBERS"},
         BadConfig{WITH("stage { }"), "stage[1]: has no kind; add sft, ei"},
         BadConfig{WITH("name: \"../x\""), "name: '../x' must be"},
         BadConfig{WITH("output_dir: \"\""), "output_dir: is required"},

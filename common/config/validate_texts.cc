@@ -41,8 +41,7 @@ absl::Status CheckStageName(const RunConfig& config, const TextField& field, int
 absl::Status Missing(const TextField& field) {
   switch (field.kind) {
     case Text::PATH:
-      return InvalidKey(field.path, "is required; set it to a path (--set ", field.path, "=PATH)",
-                        field.path == "data.train" ? " or to builtin" : "");
+      return InvalidKey(field.path, "is required; set it to a path (--set ", field.path, "=PATH)");
     case Text::REWARD_MODEL:
       return InvalidKey(field.path, "is required; set it to the name of an earlier ",
                         KindsWith(TrainsRewardModel), " stage, or to the folder that one wrote");

@@ -32,6 +32,7 @@ absl::StatusOr<RewardValue> Verifier::Score(const RewardSpec& spec, const WorkIt
     case RewardSpec::EXACT_MATCH_STRICT:
     case RewardSpec::EXACT_MATCH_FLEXIBLE:
     case RewardSpec::ANSWER_BOXED:
+    case RewardSpec::ANSWER_TEXT:
       return ScoreAnswer(spec, rollout.completion(), rollout.finish() == FINISH_LENGTH,
                          item.reference().answer());
     case RewardSpec::STEP_MATCH:

@@ -21,8 +21,9 @@ class Rewarder {
 // The verifiable rewards of common/task/reward:
 //   EXACT_MATCH_STRICT, EXACT_MATCH_FLEXIBLE  the final number equals the reference answer
 //   ANSWER_BOXED                              the last \boxed{} has the reference answer
-//   ANSWER_BOXED                              the last \boxed{} has the reference answer
-//   STEP_MATCH                                solution steps equal those of the reference, in order
+//   ANSWER_TEXT                               the text after the last "####" is the reference
+//   answer STEP_MATCH                                solution steps equal those of the reference,
+//   in order
 // UNIMPLEMENTED: another kind.
 class Verifier : public Rewarder {
  public:

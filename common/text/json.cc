@@ -5,7 +5,9 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 
@@ -133,6 +135,23 @@ const json* FindField(const json& object, absl::string_view name) {
   if (!object.is_object()) return nullptr;
   auto field = object.find(std::string(name));
   return field == object.end() || field->is_null() ? nullptr : &*field;
+}
+
+const json* FindPath(const json& object, absl::string_view path) {
+  if (const json* whole = FindField(object, path); whole != nullptr) return whole;
+  const json* at = &object;
+  for (absl::string_view step : absl::StrSplit(path, '.')) {
+    uint32_t index;
+    if (!at->is_array()) {
+      at = FindField(*at, step);
+    } else if (absl::SimpleAtoi(step, &index) && index < at->size()) {
+      at = &(*at)[index];
+    } else {
+      return nullptr;
+    }
+    if (at == nullptr || at->is_null()) return nullptr;
+  }
+  return at;
 }
 
 absl::StatusOr<std::string> GetString(const json& object, absl::string_view name) {

@@ -25,6 +25,10 @@ absl::StatusOr<nlohmann::json> ParseJson(absl::string_view text, int max_depth =
 // Returns the field, or null when it is absent, JSON null, or `object` is not an object.
 const nlohmann::json* FindField(const nlohmann::json& object, absl::string_view name);
 
+// Returns what a path names: a field with that name as a whole, or fields of fields and elements of
+// arrays with dots between them, as "turns.0.text". Null as FindField.
+const nlohmann::json* FindPath(const nlohmann::json& object, absl::string_view path);
+
 // Return a field of that type. Errors name the field and its actual type.
 absl::StatusOr<std::string> GetString(const nlohmann::json& object, absl::string_view name);
 absl::StatusOr<int64_t> GetInt(const nlohmann::json& object, absl::string_view name);

@@ -45,17 +45,22 @@ std::vector<ContextUse> UsesOf(const RunConfig& config, const RunData& data,
 
 // Takes the problems that do not fit out of `problems`, or refuses them.
 absl::Status Apply(const RunConfig& config, const std::string& setting, const ContextUse& use,
-                   int64_t limit, std::vector<Problem>* problems, int64_t* left_out) {
+                   int64_t limit, std::vector<Problem>* problems, BadRecords* left_out,
+                   std::map<std::string, uint64_t>* of_set) {
   const OverlongProblems overlong = FindOverlong(*problems, limit, use.tokens);
   if (config.data().overlong_problems() == DataSettings::REFUSE) {
-    return RefuseOverlong(setting, *problems, overlong, limit, use.need,
+    return RefuseOverlong(setting, *problems, overlong,
+                          absl::StrCat("the model's ", limit, " positions"), use.need,
                           "lower that, or set data.overlong_problems: COUNT_WRONG (left out of "
                           "training, wrong in evaluations)");
   }
-  *left_out += static_cast<int64_t>(overlong.indices.size());
+  left_out->Append(overlong.named);
+  for (size_t i : overlong.indices) {
+    if (!(*problems)[i].set.empty()) ++(*of_set)[(*problems)[i].set];
+  }
   RemoveProblems(overlong.indices, problems);
   if (!problems->empty()) return absl::OkStatus();
-  return absl::InvalidArgumentError(absl::StrCat(setting, ": none of the ", *left_out,
+  return absl::InvalidArgumentError(absl::StrCat(setting, ": none of the ", left_out->count(),
                                                  " problems fits into the model's ", limit,
                                                  " positions with ", use.need));
 }
@@ -82,38 +87,40 @@ absl::Status ApplyOverlongRule(const RunConfig& config, const ModelConfig& model
   const int64_t limit = model.max_positions;
   for (const ContextUse& use :
        UsesOf(config, *data, few_shot.has_value() ? &*few_shot : nullptr, limit)) {
-    RETURN_IF_ERROR(Apply(config, "data.train", use, limit, &data->train, &data->overlong_train));
+    std::map<std::string, uint64_t> of_set;
+    RETURN_IF_ERROR(
+        Apply(config, "data.train", use, limit, &data->train, &data->overlong_train, &of_set));
   }
   return Apply(
       config, "data.eval",
       Sampling(*data->prompt, config.eval().max_new_tokens(), "eval.max_new_tokens", limit), limit,
-      &data->eval, &data->overlong_eval);
+      &data->eval, &data->overlong_eval, &data->overlong_eval_of_set);
 }
 
 absl::Status CheckSequencesFit(const RunData& data, const PromptFormatter& formatter,
                                int64_t new_tokens, const std::string& key,
                                const TrainingSettings& training) {
   const int64_t limit = training.max_tokens();
-  for (const Problem& problem : data.train) {
-    const int64_t tokens = formatter.Prompt(problem).size();
-    if (tokens + new_tokens <= limit) continue;
-    return absl::InvalidArgumentError(
-        absl::StrCat(problem.source, ": ", tokens, " prompt tokens and ", key, " ", new_tokens,
-                     " do not fit into training.max_tokens ", limit, "; raise it"));
-  }
-  return absl::OkStatus();
+  const OverlongProblems overlong = FindOverlong(data.train, limit, [&](const Problem& problem) {
+    return PromptTokens(formatter, problem, limit - new_tokens) + new_tokens;
+  });
+  return RefuseOverlong("data.train", data.train, overlong,
+                        absl::StrCat("training.max_tokens ", limit),
+                        absl::StrCat("prompt and ", key, " ", new_tokens), "raise it");
 }
 
 absl::Status CheckStepRewards(const google::protobuf::RepeatedPtrField<RewardSpec>& rewards,
                               const std::vector<Problem>& problems) {
   for (const RewardSpec& reward : rewards) {
     if (reward.kind() != RewardSpec::STEP_MATCH) continue;
+    BadRecords without;
     for (const Problem& problem : problems) {
       if (!SplitSteps(problem.solution).empty()) continue;
-      return absl::InvalidArgumentError(
-          absl::StrCat(problem.source, ": no worked steps, which reward STEP_MATCH compares with; ",
-                       "use EXACT_MATCH_STRICT, or data with solutions"));
+      without.Add(problem.source, "no worked steps, which reward STEP_MATCH compares with");
     }
+    RETURN_IF_ERROR(without.Refuse(absl::StrCat("data.train: ", without.count(), " of ",
+                                                problems.size(), " problems cannot be scored"),
+                                   "use EXACT_MATCH_STRICT, or data with solutions"));
   }
   return absl::OkStatus();
 }

@@ -2,11 +2,14 @@
 #define RECKON_LEARNER_DATA_RUN_DATA_H_
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/task/dataset/bad_records.h"
 #include "common/task/dataset/problem.h"
 #include "common/task/prompt/model_text.h"
 #include "common/task/prompt/prompt_format.h"
@@ -18,9 +21,11 @@ namespace reckon {
 
 // The run's problems and what turns them into tokens. The leader's alone; immutable once loaded.
 struct RunData : ModelText {
-  std::vector<Problem> train, eval;               // those that fit, after ApplyOverlongRule
-  int64_t overlong_train = 0, overlong_eval = 0;  // left out by it
-  std::optional<PromptFormatter> prompt;          // of data.format: samples and evaluations
+  std::vector<Problem> train, eval;                      // those that fit, after ApplyOverlongRule
+  BadRecords overlong_train, overlong_eval;              // left out by it
+  BadRecords bad_train, bad_eval;                        // left out by data.bad_records
+  std::map<std::string, uint64_t> overlong_eval_of_set;  // of a mixture, by set
+  std::optional<PromptFormatter> prompt;                 // of data.format: samples and evaluations
   std::optional<PromptFormatter> training;  // the same without worked examples: training sequences
 };
 

@@ -1,6 +1,7 @@
 #include "learner/evaluate/evaluate.h"
 
 #include <filesystem>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -49,9 +50,20 @@ PlanSpec EvalPlan(const LeaderContext& leader, const std::string& plan,
   return spec;
 }
 
+// Of all problems, and of each set of a mixture by its name.
+struct EvalMetrics {
+  explicit EvalMetrics(RewardSpec::Kind kind) : all(kind) {}
+  GroupMetrics all;
+  std::map<std::string, GroupMetrics> sets;
+};
+
 // Runs the plan over all problems and adds its groups to `metrics`. `reranker` may be null.
 absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardModel* reranker,
-                         GroupMetrics* metrics, Evaluation* evaluation) {
+                         EvalMetrics* metrics, Evaluation* evaluation) {
+  const RewardSpec::Kind kind = leader.run.config.eval().reward().kind();
+  const auto of_set = [&](const std::string& set) -> GroupMetrics& {
+    return metrics->sets.try_emplace(set, kind).first->second;
+  };
   std::vector<const Problem*> problems;
   for (const Problem& problem : leader.data.eval) problems.push_back(&problem);
   auto count = [&](const Batch& batch) -> absl::Status {
@@ -65,13 +77,18 @@ absl::Status RunEvalPlan(LeaderContext& leader, const PlanSpec& spec, RewardMode
     auto next = scores.cbegin();
     for (const std::vector<Rollout>& group : SplitGroups(batch.rollouts)) {
       const auto end = reranker == nullptr ? next : next + static_cast<int64_t>(group.size());
-      metrics->AddGroup(group, {next, end});
+      metrics->all.AddGroup(group, {next, end});
       next = end;
+      const std::string& set = problems[group[0].key().group()]->set;
+      if (!set.empty()) of_set(set).AddGroup(group);
     }
     return absl::OkStatus();
   };
   RETURN_IF_ERROR(RunPlan(leader, spec, *leader.data.prompt, problems, count));
-  metrics->AddOverlong(leader.data.overlong_eval, spec.samples_per_group());
+  metrics->all.AddOverlong(leader.data.overlong_eval.count(), spec.samples_per_group());
+  for (const auto& [set, count] : leader.data.overlong_eval_of_set) {
+    of_set(set).AddOverlong(count, spec.samples_per_group());
+  }
   return absl::OkStatus();
 }
 
@@ -79,11 +96,18 @@ absl::Status EvaluateGreedily(LeaderContext& leader, const std::string& plan,
                               const std::vector<uint32_t>& step_label, Evaluation* evaluation) {
   leader.run.reporter->BeginPhase(absl::StrCat("evaluate ", evaluation->name(), ": greedy"),
                                   static_cast<double>(leader.data.eval.size()), "samples");
-  GroupMetrics metrics(leader.run.config.eval().reward().kind());
+  EvalMetrics measured(leader.run.config.eval().reward().kind());
+  const GroupMetrics& metrics = measured.all;
   RETURN_IF_ERROR(RunEvalPlan(leader, EvalPlan(leader, plan + "/greedy", step_label, 0, 1), nullptr,
-                              &metrics, evaluation));
+                              &measured, evaluation));
+  for (const auto& [name, set] : measured.sets) {
+    Evaluation::Set& out = (*evaluation->mutable_sets())[name];
+    out.set_problems(static_cast<uint32_t>(set.groups()));
+    *out.mutable_maj_at_1() =
+        set.MeanAtOne(leader.run.config.eval().bootstrap(), leader.run.config.seed());
+  }
   evaluation->set_problems(static_cast<uint32_t>(metrics.groups()));
-  evaluation->set_overlong(static_cast<uint32_t>(leader.data.overlong_eval));
+  evaluation->set_overlong(static_cast<uint32_t>(leader.data.overlong_eval.count()));
   *evaluation->mutable_maj_at_1() =
       metrics.MeanAtOne(leader.run.config.eval().bootstrap(), leader.run.config.seed());
   for (const auto& [verdict, count] : metrics.VerdictCounts()) {
@@ -101,10 +125,11 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
       absl::StrCat("evaluate ", evaluation->name(), ": ", samples, " samples"),
       static_cast<double>(leader.data.eval.size()) * samples, "samples");
   ASSIGN_OR_RETURN(RewardModel* const reranker, Reranker(leader));
-  GroupMetrics metrics(settings.reward().kind());
+  EvalMetrics measured(settings.reward().kind());
+  const GroupMetrics& metrics = measured.all;
   RETURN_IF_ERROR(RunEvalPlan(
       leader, EvalPlan(leader, plan + "/samples", step_label, settings.temperature(), samples),
-      reranker, &metrics, evaluation));
+      reranker, &measured, evaluation));
   *evaluation->mutable_maj_at_k() = metrics.MajAtK(bootstrap, seed);
   *evaluation->mutable_pass_at_k() = metrics.PassAtK(bootstrap, seed);
   if (reranker != nullptr) {
@@ -117,6 +142,11 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
   }
   for (const auto& [k, value] : metrics.PassAtPowersOfTwo(samples)) {
     (*evaluation->mutable_pass_at())[k] = value;
+  }
+  for (const auto& [name, set] : measured.sets) {
+    Evaluation::Set& out = (*evaluation->mutable_sets())[name];
+    *out.mutable_maj_at_k() = set.MajAtK(bootstrap, seed);
+    *out.mutable_pass_at_k() = set.PassAtK(bootstrap, seed);
   }
   evaluation->mutable_distinct_correct()->set_text(metrics.DistinctCorrectTexts());
   evaluation->mutable_distinct_correct()->set_equations(metrics.DistinctCorrectEquations());

@@ -40,6 +40,14 @@ std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation) {
   for (const auto& [verdict, count] : evaluation.greedy_verdicts()) {
     values["val/greedy/" + verdict] = count;
   }
+  for (const auto& [name, set] : evaluation.sets()) {
+    const std::string prefix = "val/set/" + name + "/";
+    values[prefix + "problems"] = set.problems();
+    AddEstimate(prefix + "maj@1", set.maj_at_1(), &values);
+    if (!set.has_maj_at_k()) continue;
+    AddEstimate(prefix + "maj@K", set.maj_at_k(), &values);
+    AddEstimate(prefix + "pass@K", set.pass_at_k(), &values);
+  }
   // The metrics that follow do not exist without samples: a 0 would be read as a result.
   if (evaluation.samples() == 0) return values;
 
@@ -98,6 +106,12 @@ std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluati
         kRow, e.name(), Percent(e.maj_at_1()), cell(e.samples() > 0, e.maj_at_k()),
         cell(e.samples() > 0, e.pass_at_k()), cell(e.has_rerank_at_k(), e.rerank_at_k())));
     if (e.overlong() > 0) absl::StrAppend(&rows.back(), " ", Overlong(e));
+    const std::map<std::string, Evaluation::Set> sets(e.sets().begin(), e.sets().end());
+    for (const auto& [name, set] : sets) {
+      rows.push_back(absl::StrFormat(kRow, "  " + name, Percent(set.maj_at_1()),
+                                     cell(set.has_maj_at_k(), set.maj_at_k()),
+                                     cell(set.has_pass_at_k(), set.pass_at_k()), ""));
+    }
   }
   for (std::string& row : rows) absl::StripTrailingAsciiWhitespace(&row);
   return rows;

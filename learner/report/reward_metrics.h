@@ -9,11 +9,14 @@
 namespace reckon {
 
 // What the rewards of a round's or step's rollouts say, each for itself: its mean without its
-// weight, and how many attempts to compute it failed, by name.
+// weight, and how many attempts to compute it failed, by name; and the weighted sum by set.
 class RewardMetrics {
  public:
-  void Add(const Rollout& rollout);
-  // "reward/<name>", and "reward_failures/<failure>" of what has failed at all.
+  // `set`: of a mixture, whose problem the rollout answers; else empty.
+  void Add(const Rollout& rollout, const std::string& set);
+  // "reward/<name>", and "reward_failures/<failure>" of what has failed at all. By set
+  // "set/<set>/...": num_samples, the mean reward, and right_ratio where a reward tells right from
+  // wrong.
   std::map<std::string, double> Values() const;
 
  private:
@@ -22,6 +25,10 @@ class RewardMetrics {
   };
   std::map<std::string, Sum> sums_;         // by name of the reward
   std::map<std::string, double> failures_;  // by name of the failure
+  struct OfSet {
+    Sum reward, right;
+  };
+  std::map<std::string, OfSet> sets_;  // by name of the set
 };
 
 }  // namespace reckon

@@ -1,6 +1,8 @@
 #include "learner/run/inputs.h"
 
 #include <algorithm>
+#include <filesystem>
+#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -9,10 +11,13 @@
 #include "common/config/fields.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/model_folder.h"
+#include "common/task/dataset/data_files.h"
 #include "common/text/message_json.h"
 
 namespace reckon {
 namespace {
+
+constexpr uint64_t kMaxDataBytes = uint64_t{16} << 30;
 
 void AddInput(const std::string& name, const std::string& path, absl::string_view content,
               RunInputs* inputs) {
@@ -24,12 +29,23 @@ void AddInput(const std::string& name, const std::string& path, absl::string_vie
 
 absl::Status AddDataFile(const std::string& name, const std::string& path, RunInputs* inputs) {
   if (path.empty() || path == "builtin") return absl::OkStatus();
-  absl::StatusOr<std::string> content = ReadFile(path);
-  if (!content.ok()) {
-    return absl::Status(content.status().code(),
-                        absl::StrCat(name, ": ", content.status().message()));
+  const auto in_setting = [&](const absl::Status& status) {
+    return absl::Status(status.code(), absl::StrCat(name, ": ", status.message()));
+  };
+  const absl::StatusOr<std::vector<std::string>> files = DataFiles(path);
+  if (!files.ok()) return in_setting(files.status());
+  std::string all;  // of a folder: the names of its files and their digests
+  for (const std::string& file : *files) {
+    absl::StatusOr<std::string> content = ReadFile(file, kMaxDataBytes);
+    if (!content.ok()) return in_setting(content.status());
+    if (file == path) {
+      all = *std::move(content);
+      break;
+    }
+    absl::StrAppend(&all, std::filesystem::path(file).filename().string(), "\n",
+                    absl::BytesToHexString(Sha256(*content)), "\n");
   }
-  AddInput(name, path, *content, inputs);
+  AddInput(name, path, all, inputs);
   return absl::OkStatus();
 }
 
@@ -51,6 +67,12 @@ absl::StatusOr<RunInputs> InputsOf(const RunConfig& config, const WeightManifest
   RunInputs inputs;
   RETURN_IF_ERROR(AddDataFile("data.train", config.data().train(), &inputs));
   RETURN_IF_ERROR(AddDataFile("data.eval", config.data().eval(), &inputs));
+  for (int i = 0; i < config.data().set_size(); ++i) {
+    const MixtureSet& set = config.data().set(i);
+    const std::string name = absl::StrCat("data.set[", i, "]");
+    RETURN_IF_ERROR(AddDataFile(name + ".train", set.train(), &inputs));
+    RETURN_IF_ERROR(AddDataFile(name + ".eval", set.eval(), &inputs));
+  }
   const std::string& model = config.model().path();
   if (!model.empty()) AddInput("model.path", model, ModelContent(base), &inputs);
   const absl::Status added = VisitTexts(config, "", [&](const TextField& field) -> absl::Status {

@@ -15,7 +15,8 @@ namespace reckon {
 // the problems of its data by index, and goes back to the model that it began with: with other
 // files it would continue silently, and wrong. The leader's.
 
-// Digests of data.train and data.eval where they are files, of model.path unless an init stage
+// Digests of data.train and data.eval, and of those of a mixture's sets, where they are files or
+// folders, of model.path unless an init stage
 // makes the model, and of reward models that are folders. `base`: the model's manifest, with
 // digests of its weights.
 absl::StatusOr<RunInputs> InputsOf(const RunConfig& config, const WeightManifest& base);

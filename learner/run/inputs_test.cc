@@ -44,6 +44,24 @@ TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
   ASSERT_TRUE(WriteFileAtomically(train, "one").ok());
   EXPECT_TRUE(keep().ok());
 
+  // A folder changes with each of its files, and with their names.
+  const std::string set = folder + "/set";
+  ASSERT_TRUE(MakeFolders(set).ok());
+  ASSERT_TRUE(WriteFileAtomically(set + "/a.jsonl", "one").ok());
+  RunConfig mixture = config;
+  mixture.mutable_data()->clear_train();
+  mixture.mutable_data()->add_set()->set_train(set);
+  const auto keep_mixture = [&] {
+    const absl::StatusOr<RunInputs> inputs = InputsOf(mixture, model);
+    EXPECT_TRUE(inputs.ok()) << inputs.status();
+    return KeepInputs(folder, *inputs);
+  };
+  EXPECT_TRUE(keep_mixture().ok());
+  EXPECT_TRUE(keep_mixture().ok());
+  ASSERT_TRUE(WriteFileAtomically(set + "/b.jsonl", "two").ok());
+  EXPECT_THAT(std::string(keep_mixture().message()),
+              HasSubstr("data.set[0].train: " + set + " has changed"));
+
   const std::string more = folder + "/more.jsonl";  // as a stage that was added brings one
   ASSERT_TRUE(WriteFileAtomically(more, "one").ok());
   config.mutable_data()->set_eval(more);

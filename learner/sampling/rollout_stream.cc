@@ -1,7 +1,6 @@
 #include "learner/sampling/rollout_stream.h"
 
 #include <algorithm>
-#include <numeric>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
@@ -13,7 +12,12 @@
 namespace reckon {
 
 RolloutStream::RolloutStream(LeaderContext& leader, const PpoSettings& settings)
-    : leader_(leader), settings_(settings), name_(leader.run.stage().name()) {
+    : leader_(leader),
+      settings_(settings),
+      name_(leader.run.stage().name()),
+      order_(leader.run.config.data(), leader.data.train, leader.run.config.seed(),
+             "prompts/" + name_),
+      taken_order_(order_) {
   if (settings_.backtracking().steps() > 0) {
     backtracking_.emplace(settings_, *leader.data.prompt, *leader.data.tokenizer);
   }
@@ -119,21 +123,13 @@ absl::Status RolloutStream::AppendUntil(uint64_t groups, int64_t step) {
 }
 
 size_t RolloutStream::ProblemOfGroup(uint64_t group) {
-  return replay_.has_value() ? drawn_[group % settings_.prompts()] : ProblemAtPlace(group);
+  return replay_.has_value() ? drawn_[group % settings_.prompts()] : order_.At(group);
 }
 
-size_t RolloutStream::ProblemAtPlace(uint64_t place) {
-  const std::vector<Problem>& problems = leader_.data.train;
-  const auto pass = static_cast<int64_t>(place / problems.size());
-  // The order of one pass is kept; places are asked for in ascending order, so each pass is
-  // shuffled once.
-  if (pass != pass_) {
-    pass_ = pass;
-    order_.resize(problems.size());
-    std::iota(order_.begin(), order_.end(), size_t{0});
-    Shuffle(order_, StreamKey(leader_.run.config.seed(), "prompts/" + name_, pass));
-  }
-  return order_[place % problems.size()];
+const std::string& RolloutStream::SetOf(uint64_t group) {
+  const size_t problem =
+      replay_.has_value() ? drawn_[group % settings_.prompts()] : taken_order_.At(group);
+  return leader_.data.train[problem].set;
 }
 
 void RolloutStream::DrawPrompts(int64_t step) {
@@ -141,7 +137,7 @@ void RolloutStream::DrawPrompts(int64_t step) {
   fresh_ = 0;
   for (const PromptReplay::Choice& choice : replay_->Draw(step)) {
     drawn_.push_back(choice.replayed ? choice.problem
-                                     : ProblemAtPlace(replay_->state().fresh() + fresh_++));
+                                     : order_.At(replay_->state().fresh() + fresh_++));
   }
 }
 

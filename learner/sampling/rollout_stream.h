@@ -13,6 +13,7 @@
 #include "common/net/plan_watch.h"
 #include "learner/context/context.h"
 #include "learner/sampling/backtracking.h"
+#include "learner/sampling/problem_order.h"
 #include "learner/sampling/prompt_replay.h"
 #include "proto/config.pb.h"
 
@@ -23,9 +24,8 @@ namespace reckon {
 //
 //   Open -> (NextBatch.. -> RecordScores -> MarkApplied [-> MarkDurable]) for each step -> Close
 //
-// Group g asks problem order[g mod n] of pass g / n, where `order` is shuffled by (seed, stage,
-// pass). Prioritised replay replaces some of these by problems that were seen before; backtracking
-// begins the solutions for the policy.
+// Group g asks the problem at place g of the stage's ProblemOrder. Prioritised replay replaces some
+// of these by problems that were seen before; backtracking begins the solutions for the policy.
 //
 // Owned by PolicyGradient on the leader, whose one thread uses it. A restart continues at the
 // cursor's batch: batches that were cut are served again as recorded. Open fails with
@@ -40,6 +40,8 @@ class RolloutStream {
   // batches of the same step are sampled from the same version; the config allows them neither
   // with max_staleness nor with replay.
   absl::StatusOr<std::vector<Rollout>> NextBatch(int64_t step);
+  // The set of a mixture that a group of the step's batch asks; empty: there is none.
+  const std::string& SetOf(uint64_t group);
   // How much each group of the step's batch taught, for the choice of the next step's prompts.
   void RecordScores(int64_t step, const std::map<uint64_t, double>& score_of_group);
   // The step that took the cursor's batches made `version`: actors may sample further ahead.
@@ -59,8 +61,6 @@ class RolloutStream {
   absl::Status AppendUntil(uint64_t groups, int64_t step);
   // Index in the training data of the problem that a group asks.
   size_t ProblemOfGroup(uint64_t group);
-  // The same for place `place` of the shuffled passes over the data, one pass after another.
-  size_t ProblemAtPlace(uint64_t place);
   void DrawPrompts(int64_t step);
 
   LeaderContext& leader_;
@@ -70,8 +70,8 @@ class RolloutStream {
   std::unique_ptr<PlanWatch> watch_;  // while NextBatch waits
   uint64_t appended_ = 0;             // groups
   int64_t batch_ = 0;                 // the next one to take
-  int64_t pass_ = -1;                 // that order_ is of
-  std::vector<size_t> order_;         // of the problems
+  ProblemOrder order_;                // of the groups that are appended
+  ProblemOrder taken_order_;          // the same, of those that are taken, which come later
   std::optional<Backtracking> backtracking_;
   std::optional<PromptReplay> replay_;
   // With replay: the problems of this step, and how many of them are new.

@@ -9,13 +9,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
 #include "common/telemetry/figures.h"
 #include "learner/data/selected_rollouts.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/report/reward_metrics.h"
+#include "learner/sampling/problem_order.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -40,14 +40,16 @@ uint64_t SampledTokens(const Rollout& rollout) {
 }
 
 // Appends the keys of a group's selected rollouts to `request`.
+// `set`: of a mixture, that the group's problem is of.
 void SelectFromGroup(const std::vector<Rollout>& group, const SelectionRule& rule,
-                     SeenSolutions* seen, RoundCounts* counts, AppendSelectionRequest* request) {
+                     const std::string& set, SeenSolutions* seen, RoundCounts* counts,
+                     AppendSelectionRequest* request) {
   bool solved = false;
   for (const Rollout& rollout : group) {
     ++counts->samples;
     counts->tokens += SampledTokens(rollout);
     counts->reward += rollout.reward();
-    counts->rewards.Add(rollout);
+    counts->rewards.Add(rollout, set);
     const bool truncated = rollout.finish() == FINISH_LENGTH;
     if (truncated) ++counts->truncated;
     if (rollout.reward() < rule.threshold || (truncated && !rule.keep_truncated)) continue;
@@ -107,12 +109,14 @@ SampledRound MakeSampledRound(const RunConfig& config, const RunData& data,
                               int64_t round) {
   SampledRound out;
   out.name = absl::StrCat(stage, "/round_", round + 1);
-  if (first < data.train.size()) out.problems.resize(data.train.size() - first);
-  std::iota(out.problems.begin(), out.problems.end(), first);
-  if (prompts > 0 && prompts < out.problems.size()) {
-    Shuffle(out.problems, StreamKey(config.seed(), out.name));
-    out.problems.resize(prompts);
+  const size_t all = data.train.size() - std::min(first, data.train.size());
+  if (prompts > 0 && prompts < all) {
+    out.problems =
+        DrawProblems(PoolsOf(config.data(), data.train, first), prompts, config.seed(), out.name);
+    return out;
   }
+  out.problems.resize(all);
+  std::iota(out.problems.begin(), out.problems.end(), first);
   return out;
 }
 
@@ -146,7 +150,8 @@ absl::Status SampleRound(LeaderContext& leader, const SampledRound& round,
     std::vector<Rollout> rollouts = batch.rollouts;
     RETURN_IF_ERROR(AddOrmRewards(leader, rule.rewards, &rollouts));
     for (const std::vector<Rollout>& group : SplitGroups(std::move(rollouts))) {
-      SelectFromGroup(group, rule, &seen, &counts, &request);
+      const std::string& set = problems[group[0].key().group()]->set;
+      SelectFromGroup(group, rule, set, &seen, &counts, &request);
     }
     return request.keys().empty() ? absl::OkStatus() : leader.plans.AppendSelection(request);
   };

@@ -27,7 +27,7 @@ struct SampledRound {
 };
 
 // Round `round`, from 0, of a stage over the problems from `first` on: all of them in the order of
-// the data, or `prompts` > 0 of them, drawn by (seed, stage, round).
+// the data, or `prompts` > 0 of them, drawn by (seed, stage, round), of a mixture by its shares.
 SampledRound MakeSampledRound(const RunConfig& config, const RunData& data,
                               const std::string& stage, size_t first, uint32_t prompts,
                               int64_t round);

@@ -1,4 +1,4 @@
-// Data files in memory and the equations in them: every record or a refusal that names the line.
+// Data files in memory and the equations in them: every record is read or refused.
 #include "common/task/dataset/equation.h"
 #include "common/task/dataset/record_reader.h"
 #include "tests/fuzz/fuzz.h"
@@ -13,9 +13,14 @@ void ReadAll(RecordReader& reader, size_t size) {
     const auto record = reader.Next();
     if (!record.ok()) return CheckRefusal(record.status());
     if (!record->has_value()) return;
-    CHECK((*record)->fields.is_object());
-    CHECK((*record)->line >= 1 && (*record)->line <= size + 1);
-    CHECK(++records <= size);
+    if ((*record)->status.ok()) {
+      CHECK((*record)->fields.is_object());
+    } else {
+      CheckRefusal((*record)->status);
+    }
+    // A page of a Parquet file may say many equal values in few bytes (rust/src/parquet.rs).
+    CHECK((*record)->line >= 1 && (*record)->line <= 64 * (size + 1));
+    CHECK(++records <= 64 * size);
   }
 }
 

@@ -42,10 +42,10 @@ std::string BaseModelFolder(const RunConfig& config, const std::string& run_dir)
 
 absl::StatusOr<WeightManifest> InitManifest(const RunConfig& config) {
   const InitSettings& init = config.stage(0).init();
-  ASSIGN_OR_RETURN(const std::vector<Problem> problems,
-                   LoadProblems(config.data(), Split::kTrain, !OwnRewards(config).empty()));
+  ASSIGN_OR_RETURN(const Dataset train,
+                   LoadDataset(config.data(), Split::kTrain, !OwnRewards(config).empty()));
   std::vector<std::string> texts;
-  for (const Problem& problem : problems) {
+  for (const Problem& problem : train.problems) {
     texts.push_back(problem.question);
     texts.push_back(problem.solution);
   }

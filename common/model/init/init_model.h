@@ -19,7 +19,7 @@ std::string BaseModelFolder(const RunConfig& config, const std::string& run_dir)
 
 // The manifest of the init stage's model, without weights: shape, tensors, and a tokenizer trained
 // on the questions and solutions of the training problems. A function of config and data. Errors
-// are those of LoadProblems.
+// are those of LoadDataset.
 absl::StatusOr<WeightManifest> InitManifest(const RunConfig& config);
 
 // The same with weights, drawn from the run's seed (random_model.h).

@@ -23,10 +23,13 @@ class CsvReader final : public RecordReader {
 
  private:
   absl::Status Bad(absl::string_view what) const;
-  absl::Status TooLong() const;
+  std::string TooLong() const;
   absl::Status ReadNames();
-  absl::StatusOr<bool> ReadRow();  // the next row that is not empty, into row_; false at the end
-  absl::StatusOr<std::string> ReadField();
+  // Reads the next row that is not empty into row_; false at the end. What is wrong with this row
+  // alone is in row_status_, and the rest of its line is skipped where it cannot be read.
+  absl::StatusOr<bool> ReadRow();
+  absl::StatusOr<std::optional<std::string>> ReadField();  // nullopt: see row_status_
+  void SkipLine();
 
   const std::string name_;
   const std::string content_;
@@ -35,6 +38,7 @@ class CsvReader final : public RecordReader {
   uint64_t begin_ = 1;      // where row_ begins
   std::vector<std::string> names_;
   std::vector<std::string> row_;
+  absl::Status row_status_;
 };
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "common/task/dataset/bad_records.h"
 #include "common/task/dataset/problem.h"
 #include "proto/config.pb.h"
 
@@ -12,19 +13,29 @@ namespace reckon {
 
 enum class Split { kTrain, kEval };
 
-// Returns all problems of a split, in file order. Errors: INVALID_ARGUMENT "file:line: what is
-// wrong" for a bad record, NOT_FOUND with the config key whose file is missing.
+// The problems of a split, in file order; of a mixture, the sets interleaved by their shares
+// (mixture.h), so that the first problems are of all sets.
+struct Dataset {
+  std::vector<Problem> problems;
+  BadRecords left_out;  // by data.bad_records: LEAVE_OUT
+  // What whoever starts a run should know, a line each: what was left out and why, and answers that
+  // cannot be compared.
+  std::vector<std::string> notes;
+};
+
+// Reads a split. INVALID_ARGUMENT names the records that are bad (BadRecords), all of them at once,
+// or the one place from which on a file cannot be read; NOT_FOUND the config key whose file is
+// missing. With data.bad_records: LEAVE_OUT only a split of which nothing is left is refused.
 //
 // With validation_fraction and without data.eval, both splits are made from data.train. Whether a
 // problem is held out depends on a hash of its question alone, so it does not change when other
 // problems are added. limit_train counts the training problems that remain. Training problems whose
-// equation contradicts their answer are skipped with a warning; more than one in twenty is an
-// error.
+// equation contradicts their answer are left out; more than one in twenty is an error.
 //
 // `own_rewards`: for rewards of the user's own (own_rewards.h). Problems keep all columns of their
 // records, and their answers need not be numbers.
-absl::StatusOr<std::vector<Problem>> LoadProblems(const DataSettings& data, Split split,
-                                                  bool own_rewards = false);
+absl::StatusOr<Dataset> LoadDataset(const DataSettings& data, Split split,
+                                    bool own_rewards = false);
 
 }  // namespace reckon
 

@@ -61,7 +61,7 @@ std::vector<Hostile> Files() {
   return files;
 }
 
-TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
+TEST(DatasetHostileTest, EveryFileIsRefusedInFewLinesWithinASecond) {
   const TempFolder folder;
   for (const Hostile& file : Files()) {
     const std::string path = folder.path() + "/hostile" + file.extension;
@@ -69,7 +69,7 @@ TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
     DataSettings data;
     data.set_train(path);
     const absl::Duration begin = ThreadCpuTime();
-    auto problems = LoadProblems(data, Split::kTrain);
+    auto problems = LoadDataset(data, Split::kTrain);
     const absl::Duration took = ThreadCpuTime() - begin;
     const std::string where = absl::StrCat(file.name, " ", file.extension, ": ",
                                            problems.status().ToString().substr(0, 500));
@@ -77,8 +77,8 @@ TEST(DatasetHostileTest, EveryFileIsRefusedInOneLineWithinASecond) {
     EXPECT_LT(took, absl::Seconds(1)) << where;
     const std::string message(problems.status().message());
     EXPECT_NE(message.find("hostile"), std::string::npos) << where;
-    EXPECT_LT(message.size(), 600u) << where;
-    for (char c : message) EXPECT_TRUE(c >= 0x20 && c < 0x7f) << where;
+    EXPECT_LT(message.size(), 1000u) << where;  // a line, and perhaps one for each bad record
+    for (char c : message) EXPECT_TRUE((c >= 0x20 && c < 0x7f) || c == '\n') << where;
     std::filesystem::remove(path);
   }
 }
@@ -90,7 +90,7 @@ TEST(DatasetHostileTest, AFolderIsRefused) {
     std::filesystem::create_directory(path);
     DataSettings data;
     data.set_train(path);
-    EXPECT_FALSE(LoadProblems(data, Split::kTrain).ok()) << path;
+    EXPECT_FALSE(LoadDataset(data, Split::kTrain).ok()) << path;
   }
 }
 

@@ -16,6 +16,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
+using ::testing::Not;
 using ::testing::StartsWith;
 
 class DatasetTest : public ::testing::Test {
@@ -24,7 +25,11 @@ class DatasetTest : public ::testing::Test {
   absl::StatusOr<std::vector<Problem>> Load(const std::string& content) {
     EXPECT_TRUE(WriteFileAtomically(path_, content).ok());
     data_.set_train(path_);
-    return LoadProblems(data_, Split::kTrain);
+    absl::StatusOr<Dataset> read = LoadDataset(data_, Split::kTrain);
+    if (!read.ok()) return read.status();
+    left_out_ = read->left_out;
+    notes_ = read->notes;
+    return std::move(read->problems);
   }
   std::string Error(const std::string& content) {
     auto problems = Load(content);
@@ -33,6 +38,8 @@ class DatasetTest : public ::testing::Test {
   }
 
   DataSettings data_;
+  BadRecords left_out_;  // by the last Load
+  std::vector<std::string> notes_;
   const TempFolder folder_;
   const std::string path_ = folder_.path() + "/problems.jsonl";
 };
@@ -86,7 +93,8 @@ TEST_F(DatasetTest, ABadLineIsNamedWithWhatIsWrong) {
       {"{\"question\": \"1?\", \"answer\": null}",
        "the field \"answer\" (data.answer_key) is null"},
       {"{\"question\": null, \"answer\": 2}", "the field \"question\" (data.question_key) is null"},
-      {"{\"question\": [\"1?\"], \"answer\": 2}", "the question must be a string, not array"},
+      {"{\"question\": [\"1?\"], \"answer\": 2}",
+       "\"question\" (data.question_key): message 1 is no object, but string"},
       {"{\"question\": \"\\ud800\", \"answer\": 2}", "surrogate"},
       {"[1, 2]", "expected one JSON object a line, not array"},
       {"12", "expected one JSON object a line, not number"},
@@ -117,22 +125,67 @@ TEST_F(DatasetTest, ALineOfMoreThanAMebibyteIsAnError) {
   const std::string most((1 << 20) - line.size() - 2, 'x');
   EXPECT_TRUE(Load(line + most + "\"}\n").ok());
   const std::string error = Error("\n" + line + most + "x\"}\n");
-  EXPECT_THAT(error, StartsWith(path_ + ":2: line is longer than"));
+  EXPECT_THAT(error, StartsWith(path_ + ":2: the line is longer than"));
+}
+
+TEST_F(DatasetTest, AllBadRecordsAreNamedAtOnce) {
+  const std::string good = "{\"question\": \"1?\", \"answer\": \"2\"}\n";
+  EXPECT_EQ(Error(good + "{\"question\": \"1?\"}\n" + good + "not JSON\n"),
+            absl::StrCat(
+                "data.train: 2 of 4 records of ", path_,
+                " are bad; correct the data, or set data.bad_records: LEAVE_OUT\n  ", path_,
+                ":2: no key \"answer\" (data.answer_key); the record has \"question\"\n  ", path_,
+                ":4: JSON: parse error at line 1, column 2: syntax error while parsing "
+                "value - invalid literal; last read: 'no'"));
+  std::string many = good;
+  for (int i = 0; i < 30; ++i) many += "{}\n";
+  EXPECT_THAT(Error(many), AllOf(HasSubstr("30 of 31"), HasSubstr("problems.jsonl:21: "),
+                                 HasSubstr("\n  and 10 more"), Not(HasSubstr(".jsonl:22:"))));
+}
+
+TEST_F(DatasetTest, BadRecordsAreLeftOutAndNamed) {
+  data_.set_bad_records(DataSettings::Bad::LEAVE_OUT);
+  const std::string good = "{\"question\": \"1?\", \"answer\": \"2\"}\n";
+  const std::string too_long = "{\"question\": \"" + std::string(2 << 20, 'x') + "\"}\n";
+  auto problems = Load(good + "{\"question\": \"1?\"}\n" + too_long + good + "[]\n");
+  ASSERT_TRUE(problems.ok()) << problems.status();
+  ASSERT_EQ(problems->size(), 2u);
+  EXPECT_EQ((*problems)[1].source, "problems.jsonl:4");
+  EXPECT_EQ(left_out_.count(), 3u);
+  ASSERT_EQ(notes_.size(), 4u);
+  EXPECT_EQ(notes_[0],
+            absl::StrCat("data.train: 3 of 5 records of ", path_, " are bad and left out"));
+  EXPECT_THAT(notes_[2], StartsWith("  " + path_ + ":3: the line is longer"));
+  // Nothing is left.
+  EXPECT_THAT(Error("{}\n[]\n"), HasSubstr("2 of 2 records"));
+}
+
+TEST_F(DatasetTest, ACsvFileIsReadOnAfterABadRow) {
+  data_.set_bad_records(DataSettings::Bad::LEAVE_OUT);
+  data_.set_train(folder_.path() + "/problems.csv");
+  ASSERT_TRUE(
+      WriteFileAtomically(data_.train(), "question,answer\n1?,2\n\"3?\"x,4\n5\n6?\xff,7\n8?,9\n")
+          .ok());
+  auto read = LoadDataset(data_, Split::kTrain);
+  ASSERT_TRUE(read.ok()) << read.status();
+  ASSERT_EQ(read->problems.size(), 2u);
+  EXPECT_EQ(read->problems[1].answer, "9");
+  EXPECT_EQ(read->left_out.count(), 3u);
 }
 
 TEST_F(DatasetTest, FilesWithNothingToLearnFromAreErrors) {
-  EXPECT_THAT(Error(""), HasSubstr("no problems"));
+  EXPECT_THAT(Error(""), HasSubstr("there are no problems"));
   EXPECT_THAT(Error("\n \n"), HasSubstr("no problems"));
   EXPECT_THAT(Error("{\"question\": \"1?\", \"answer\": \"yes\"}\n"),
               HasSubstr("none of the 1 answers is a number"));
 }
 
 TEST_F(DatasetTest, MissingFilesNameTheKey) {
-  EXPECT_EQ(LoadProblems(data_, Split::kTrain).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_THAT(std::string(LoadProblems(data_, Split::kTrain).status().message()),
+  EXPECT_EQ(LoadDataset(data_, Split::kTrain).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_THAT(std::string(LoadDataset(data_, Split::kTrain).status().message()),
               StartsWith("data.train"));
   data_.set_eval("/nowhere/test.jsonl");
-  const auto status = LoadProblems(data_, Split::kEval).status();
+  const auto status = LoadDataset(data_, Split::kEval).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kNotFound);
   EXPECT_THAT(std::string(status.message()),
               AllOf(StartsWith("data.eval"), HasSubstr("/nowhere/test.jsonl")));
@@ -182,20 +235,20 @@ TEST_F(DatasetTest, LimitsTrainingProblemsOnly) {
   EXPECT_EQ(problems->size(), 2u);
   Load(line + line + line).IgnoreError();
   data_.set_eval(path_);
-  EXPECT_EQ(LoadProblems(data_, Split::kEval)->size(), 3u);
+  EXPECT_EQ(LoadDataset(data_, Split::kEval)->problems.size(), 3u);
 }
 
 TEST_F(DatasetTest, BuiltinGivesBothSplits) {
   data_.set_train("builtin");
   data_.set_limit_train(10);
   data_.mutable_builtin()->set_eval_problems(20);
-  auto train = LoadProblems(data_, Split::kTrain);
+  auto train = LoadDataset(data_, Split::kTrain);
   ASSERT_TRUE(train.ok()) << train.status();
-  EXPECT_EQ(train->size(), 10u);
-  EXPECT_EQ(LoadProblems(data_, Split::kEval)->size(), 20u);  // data.eval is not set
+  EXPECT_EQ(train->problems.size(), 10u);
+  EXPECT_EQ(LoadDataset(data_, Split::kEval)->problems.size(), 20u);  // data.eval is not set
   data_.set_eval("builtin");
-  EXPECT_EQ(LoadProblems(data_, Split::kEval)->size(), 20u);
-  EXPECT_EQ((*LoadProblems(data_, Split::kEval))[3].source, "builtin:eval:4");
+  EXPECT_EQ(LoadDataset(data_, Split::kEval)->problems.size(), 20u);
+  EXPECT_EQ(LoadDataset(data_, Split::kEval)->problems[3].source, "builtin:eval:4");
 }
 
 }  // namespace

@@ -36,18 +36,18 @@ TEST_F(Gsm8kTest, EverySolutionIsRightByItsOwnAnswer) {
   strict.set_kind(RewardSpec::EXACT_MATCH_STRICT);
   flexible.set_kind(RewardSpec::EXACT_MATCH_FLEXIBLE);
   for (Split split : {Split::kTrain, Split::kEval}) {
-    auto problems = LoadProblems(data_, split);
+    auto problems = LoadDataset(data_, split);
     ASSERT_TRUE(problems.ok()) << problems.status();
-    EXPECT_EQ(problems->size(), split == Split::kTrain ? 7473u : 1319u);
+    EXPECT_EQ(problems->problems.size(), split == Split::kTrain ? 7473u : 1319u);
     size_t with_marks = 0;
-    for (const Problem& problem : *problems) {
+    for (const Problem& problem : problems->problems) {
       for (const RewardSpec& spec : {strict, flexible}) {
         const RewardValue value = ScoreAnswer(spec, problem.solution, false, problem.answer);
         EXPECT_EQ(value.verdict(), CORRECT) << problem.source << "\n" << problem.solution;
       }
       if (EquationKey(problem.solution).rfind("<<", 0) == 0) ++with_marks;
     }
-    EXPECT_EQ(problems->size() - with_marks, split == Split::kTrain ? 95u : 18u);
+    EXPECT_EQ(problems->problems.size() - with_marks, split == Split::kTrain ? 95u : 18u);
   }
 }
 

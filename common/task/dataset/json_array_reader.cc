@@ -33,17 +33,21 @@ absl::StatusOr<std::optional<Record>> JsonArrayReader::Next() {
   begun_ = true;
   const uint64_t line = line_;
   auto fields = ParseJson(Element(), kMaxRecordDepth, kMaxRecordBytes);
-  if (!fields.ok()) return Bad(fields.status().message(), line);
-  if (!fields->is_object()) {
-    return Bad(absl::StrCat("expected an object, not ", fields->type_name()), line);
-  }
   SkipSpace();
   comma_ = Consume(",");
-  return Record{*std::move(fields), line};
+  Record record{nullptr, line, fields.status()};
+  if (!fields.ok()) return record;
+  if (fields->is_object()) {
+    record.fields = *std::move(fields);
+  } else {
+    record.status =
+        absl::InvalidArgumentError(absl::StrCat("expected an object, not ", fields->type_name()));
+  }
+  return record;
 }
 
-absl::Status JsonArrayReader::Bad(absl::string_view what, uint64_t line) const {
-  return absl::InvalidArgumentError(absl::StrCat(name_, ":", line, ": ", what));
+absl::Status JsonArrayReader::Bad(absl::string_view what) const {
+  return absl::InvalidArgumentError(absl::StrCat(name_, ":", line_, ": ", what));
 }
 
 absl::StatusOr<std::optional<Record>> JsonArrayReader::End() {

@@ -14,7 +14,8 @@
 namespace reckon {
 
 // The objects of a file that is one JSON array. Cuts the array into its elements itself and has the
-// parser read each alone, so that an error names the line of its element.
+// parser read each alone, so that an error names the line of its element and the others can be
+// read.
 class JsonArrayReader final : public RecordReader {
  public:
   // `name` is the file's name in errors.
@@ -22,8 +23,7 @@ class JsonArrayReader final : public RecordReader {
   absl::StatusOr<std::optional<Record>> Next() override;
 
  private:
-  absl::Status Bad(absl::string_view what) const { return Bad(what, line_); }
-  absl::Status Bad(absl::string_view what, uint64_t line) const;
+  absl::Status Bad(absl::string_view what) const;
   absl::StatusOr<std::optional<Record>> End();
   bool Consume(absl::string_view text);
   void Skip(size_t bytes);

@@ -28,18 +28,18 @@ LineReader::~LineReader() {
 absl::StatusOr<std::optional<absl::string_view>> LineReader::Next() {
   constexpr size_t kChunk = 64 << 10;
   size_t searched = start_;
+  bool too_long = false;
   while (true) {
     const size_t newline = buffer_.find('\n', searched);
     const size_t end = newline == std::string::npos ? buffer_.size() : newline;
-    if (end - start_ > max_line_bytes_) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          path_, ":", line_number_ + 1, ": line is longer than ", max_line_bytes_, " bytes"));
-    }
+    if (end - start_ > max_line_bytes_) too_long = true;
     if (newline != std::string::npos) {
       ++line_number_;
       const size_t begin = std::exchange(start_, newline + 1);
+      if (too_long) return TooLong();
       return absl::string_view(buffer_).substr(begin, newline - begin);
     }
+    if (too_long) start_ = buffer_.size();  // the rest of the line is read and forgotten
     buffer_.erase(0, std::exchange(start_, 0));
     searched = buffer_.size();
     buffer_.resize(searched + kChunk);
@@ -51,10 +51,16 @@ absl::StatusOr<std::optional<absl::string_view>> LineReader::Next() {
     }
     if (got == 0) break;
   }
-  if (buffer_.empty()) return std::nullopt;
+  if (buffer_.empty() && !too_long) return std::nullopt;
   ++line_number_;  // the last line has no newline
   start_ = buffer_.size();
+  if (too_long) return TooLong();
   return absl::string_view(buffer_);
+}
+
+absl::Status LineReader::TooLong() const {
+  return absl::OutOfRangeError(
+      absl::StrCat(path_, ":", line_number_, ": line is longer than ", max_line_bytes_, " bytes"));
 }
 
 }  // namespace reckon

@@ -21,7 +21,8 @@ class LineReader {
   ~LineReader();
 
   // Returns the next line without its newline, valid until the next call, or nullopt at the end.
-  // INVALID_ARGUMENT: the line is longer than max_line_bytes.
+  // OUT_OF_RANGE: the line is longer than max_line_bytes; the next call returns the line after
+  // it. After another error there is no next line.
   absl::StatusOr<std::optional<absl::string_view>> Next();
   // The number of the line that Next returned last, from 1.
   uint64_t line_number() const { return line_number_; }
@@ -29,6 +30,7 @@ class LineReader {
  private:
   LineReader(std::string path, size_t max_line_bytes, std::FILE* file)
       : path_(std::move(path)), max_line_bytes_(max_line_bytes), file_(file) {}
+  absl::Status TooLong() const;
 
   std::string path_;
   size_t max_line_bytes_;

@@ -51,14 +51,21 @@ TEST(LineReaderTest, LinesMayBeAnyLengthUpToTheLimit) {
   EXPECT_THAT(Lines("1234\n1234", 4), ElementsAre("1234", "1234"));
 }
 
-TEST(LineReaderTest, ALongerLineIsAnErrorWithItsNumber) {
+TEST(LineReaderTest, ALongerLineIsAnErrorWithItsNumberAndTheNextIsRead) {
   for (const char* content : {"ok\n12345\nok\n", "ok\n12345"}) {
     auto reader = LineReader::Open(Write(content), 4);
     ASSERT_TRUE(reader->Next().ok());
     const auto status = reader->Next().status();
-    EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument);
+    EXPECT_EQ(status.code(), absl::StatusCode::kOutOfRange);
     EXPECT_THAT(status.message(), HasSubstr("lines.txt:2: line is longer than 4 bytes"));
+    auto next = reader->Next();
+    ASSERT_TRUE(next.ok());
+    EXPECT_EQ(next->has_value(), content[8] == '\n') << content;
   }
+  auto reader = LineReader::Open(Write(std::string(300000, 'x') + "\nok"), 100000);
+  EXPECT_EQ(reader->Next().status().code(), absl::StatusCode::kOutOfRange);
+  EXPECT_EQ(**reader->Next(), "ok");
+  EXPECT_EQ(reader->line_number(), 2u);
 }
 
 TEST(LineReaderTest, MissingFilesAndFoldersAreErrors) {

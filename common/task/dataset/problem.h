@@ -2,6 +2,9 @@
 #define RECKON_COMMON_TASK_DATASET_PROBLEM_H_
 
 #include <string>
+#include <vector>
+
+#include "common/text/chat_template.h"
 
 namespace reckon {
 
@@ -14,6 +17,10 @@ struct Problem {
   std::string source;  // "train.jsonl:17" or "builtin:train:17"
   // The whole record, a JSON object; empty unless it was asked for, and of generated problems.
   std::string columns;
+  // Of a chat record: what precedes its answer, which is asked as it is; `question` is what it asks
+  // last. Else empty.
+  std::vector<ChatMessage> messages;
+  std::string set;  // of a mixture (MixtureSet.name); else empty
 };
 
 }  // namespace reckon

@@ -14,20 +14,25 @@ namespace {
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
-// The records as "line:fields", or the error.
-std::vector<std::string> All(RecordReader&& reader) {
+// The records as "line:fields", or the first error, of a record or of the file.
+std::vector<std::string> All(RecordReader&& reader, const std::string& name) {
   std::vector<std::string> out;
   while (true) {
     auto record = reader.Next();
     if (!record.ok()) return {std::string(record.status().message())};
     if (!record->has_value()) return out;
+    if (const Record& read = **record; !read.status.ok()) {
+      return {name + ":" + std::to_string(read.line) + ": " + std::string(read.status.message())};
+    }
     out.push_back(std::to_string((*record)->line) + ":" + (*record)->fields.dump());
   }
 }
 
-std::vector<std::string> Csv(const std::string& text) { return All(CsvReader("a.csv", text)); }
+std::vector<std::string> Csv(const std::string& text) {
+  return All(CsvReader("a.csv", text), "a.csv");
+}
 std::vector<std::string> Json(const std::string& text) {
-  return All(JsonArrayReader("a.json", text));
+  return All(JsonArrayReader("a.json", text), "a.json");
 }
 
 TEST(CsvTest, ReadsQuotesNewlinesAndByteOrderMarks) {

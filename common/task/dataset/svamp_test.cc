@@ -19,15 +19,16 @@ TEST(SvampTest, BothFilesAreReadWhole) {
   if (!std::filesystem::exists(data.train()) || !std::filesystem::exists(data.eval())) {
     GTEST_SKIP() << folder << " lacks a file (set RECKON_DATA)";
   }
-  auto train = LoadProblems(data, Split::kTrain), eval = LoadProblems(data, Split::kEval);
+  auto train = LoadDataset(data, Split::kTrain), eval = LoadDataset(data, Split::kEval);
   ASSERT_TRUE(train.ok()) << train.status();
   ASSERT_TRUE(eval.ok()) << eval.status();
-  EXPECT_EQ(train->size(), 3128u);  // of 3,138: ten have another answer than their equation
-  EXPECT_EQ(eval->size(), 1000u);
-  EXPECT_EQ((*eval)[679].solution, "");  // chal-680
+  EXPECT_EQ(train->problems.size(),
+            3128u);  // of 3,138: ten have another answer than their equation
+  EXPECT_EQ(eval->problems.size(), 1000u);
+  EXPECT_EQ(eval->problems[679].solution, "");  // chal-680
   RewardSpec strict;
   strict.set_kind(RewardSpec::EXACT_MATCH_STRICT);
-  for (const auto& problems : {*train, *eval}) {
+  for (const auto& problems : {train->problems, eval->problems}) {
     for (const Problem& problem : problems) {
       EXPECT_EQ(problem.question.find(" ."), std::string::npos) << problem.question;
       EXPECT_EQ(problem.question.find(" ?"), std::string::npos) << problem.question;

@@ -27,9 +27,9 @@ TEST(ValidationSplitTest, HoldsOutByTheQuestionAlone) {
   auto questions = [&](Split split, const std::string& text) {
     EXPECT_TRUE(WriteFileAtomically(path, text).ok());
     std::vector<std::string> out;
-    auto problems = LoadProblems(data, split);
+    auto problems = LoadDataset(data, split);
     EXPECT_TRUE(problems.ok()) << problems.status();
-    for (const Problem& problem : *problems) out.push_back(problem.question);
+    for (const Problem& problem : problems->problems) out.push_back(problem.question);
     std::sort(out.begin(), out.end());
     return out;
   };

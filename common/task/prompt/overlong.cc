@@ -5,6 +5,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 
 namespace reckon {
 
@@ -26,21 +27,22 @@ OverlongProblems FindOverlong(const std::vector<Problem>& problems, int64_t limi
   for (size_t i = 0; i < problems.size(); ++i) {
     const int64_t needed = tokens(problems[i]);
     if (needed <= limit) continue;
-    if (out.indices.empty()) out.first_tokens = needed;
     out.indices.push_back(i);
+    out.named.Add(problems[i].source, absl::StrCat("needs ", needed));
   }
   return out;
 }
 
 absl::Status RefuseOverlong(absl::string_view setting, const std::vector<Problem>& problems,
-                            const OverlongProblems& overlong, int64_t limit, absl::string_view need,
-                            absl::string_view remedy) {
+                            const OverlongProblems& overlong, absl::string_view limit,
+                            absl::string_view need, absl::string_view remedy) {
   if (overlong.indices.empty()) return absl::OkStatus();
+  const std::vector<std::string> lines = overlong.named.Lines();
   return absl::InvalidArgumentError(
       absl::StrCat(setting, ": ", overlong.indices.size(), " of ", problems.size(),
-                   " problems do not fit into the model's ", limit, " positions; the first, ",
-                   problems[overlong.indices.front()].source, ", needs ", overlong.first_tokens,
-                   " for ", need, "; ", remedy));
+                   " problems do not fit into ", limit, " with ", need, "; ", remedy,
+                   lines.size() == 1 ? absl::StrCat("; ", absl::StripAsciiWhitespace(lines[0]))
+                                     : absl::StrCat("\n", absl::StrJoin(lines, "\n"))));
 }
 
 void RemoveProblems(const std::vector<size_t>& indices, std::vector<Problem>* problems) {

@@ -9,6 +9,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "common/task/dataset/bad_records.h"
 #include "common/task/dataset/problem.h"
 #include "common/task/prompt/prompt_format.h"
 
@@ -20,7 +21,7 @@ namespace reckon {
 // out of training and counted wrong in every evaluation figure.
 struct OverlongProblems {
   std::vector<size_t> indices;  // ascending
-  int64_t first_tokens = 0;     // that the first of them needs
+  BadRecords named;             // with the tokens that each needs
 };
 
 // How many tokens a problem's prompt has; or, without encoding it, an upper bound that is at most
@@ -31,11 +32,12 @@ int64_t PromptTokens(const PromptFormatter& formatter, const Problem& problem, i
 OverlongProblems FindOverlong(const std::vector<Problem>& problems, int64_t limit,
                               absl::FunctionRef<int64_t(const Problem&)> tokens);
 
-// The refusal, one line that begins with `setting`: how many, the first with its file and line, its
-// tokens and the limit. `need` says what the tokens are, `remedy` what to do. OK if there is none.
+// The refusal: a line that begins with `setting`, says how many they are and what to do, and then a
+// line for each with its file and line; of one alone it is one line. `limit`: "the model's 1024
+// positions". `need` says what the tokens are, `remedy` what to do. OK if there is none.
 absl::Status RefuseOverlong(absl::string_view setting, const std::vector<Problem>& problems,
-                            const OverlongProblems& overlong, int64_t limit, absl::string_view need,
-                            absl::string_view remedy);
+                            const OverlongProblems& overlong, absl::string_view limit,
+                            absl::string_view need, absl::string_view remedy);
 
 // Removes the problems at these ascending indices.
 void RemoveProblems(const std::vector<size_t>& indices, std::vector<Problem>* problems);

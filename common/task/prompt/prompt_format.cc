@@ -3,6 +3,8 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/completion_end.h"
@@ -16,6 +18,26 @@ constexpr absl::string_view kNumberInstruction =
 // Of many published evaluations on MATH.
 constexpr absl::string_view kBoxedInstruction =
     "Please reason step by step, and put your final answer within \\boxed{}.";
+
+// After "####", a text.
+constexpr absl::string_view kTextInstruction =
+    "Solve the problem step by step, one step a line. Then write the final answer alone on a last "
+    "line that starts with ####, like this: #### Paris";
+
+// Of a private use, so that no template writes it.
+constexpr absl::string_view kContentMark = "\xee\x80\x80";
+
+absl::string_view InstructionOf(DataSettings::Answers answers) {
+  switch (answers) {
+    case DataSettings::NUMBERS:
+      return kNumberInstruction;
+    case DataSettings::BOXED:
+      return kBoxedInstruction;
+    case DataSettings::TEXT:
+      return kTextInstruction;
+  }
+  return kNumberInstruction;
+}
 
 std::string Ask(const Problem& problem) {
   return absl::StrCat("Question: ", problem.question, "\nAnswer:");
@@ -49,11 +71,11 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(
         "data.system_prompt is for data.format CHAT; remove it, or set CHAT");
   }
   PromptFormatter made(format, tokenizer, chat, std::move(examples), std::move(end_ids),
-                       std::move(system_prompt),
-                       answers == DataSettings::BOXED ? kBoxedInstruction : kNumberInstruction);
+                       std::move(system_prompt), InstructionOf(answers));
   made.lead_ = " ";
   if (format == DataSettings::CHAT) {
-    absl::StatusOr<std::string> prompt = made.ChatPrompt("");
+    absl::StatusOr<std::string> prompt =
+        made.chat_->Render(made.MessagesOf(Problem()), /*add_generation_prompt=*/true);
     if (!prompt.ok() && !made.system_prompt_.empty()) {
       return absl::InvalidArgumentError(
           absl::StrCat("with data.system_prompt, ", prompt.status().message()));
@@ -65,26 +87,40 @@ absl::StatusOr<PromptFormatter> PromptFormatter::Create(
   return made;
 }
 
-absl::Status PromptFormatter::Check(const std::vector<Problem>& problems) const {
-  for (const Problem& problem : problems) {
-    absl::Status status = TryPrompt(problem).status();
-    if (status.ok()) status = TryCompletion(problem.solution).status();
-    if (!status.ok()) {
-      return absl::InvalidArgumentError(absl::StrCat(problem.source, ": ", status.message()));
-    }
+BadRecords PromptFormatter::FindBad(const std::vector<Problem>& problems,
+                                    std::vector<size_t>* indices) const {
+  BadRecords bad;
+  for (size_t i = 0; i < problems.size(); ++i) {
+    absl::Status status = TryPrompt(problems[i]).status();
+    if (status.ok()) status = TryCompletion(problems[i].solution).status();
+    if (status.ok()) continue;
+    bad.Add(problems[i].source, status.message());
+    indices->push_back(i);
   }
-  return absl::OkStatus();
+  return bad;
 }
 
-absl::StatusOr<std::string> PromptFormatter::ChatPrompt(absl::string_view question) const {
-  std::vector<ChatMessage> messages;
-  if (!system_prompt_.empty()) messages.push_back({"system", system_prompt_});
-  messages.push_back({"user", absl::StrCat(question, "\n\n", instruction_)});
-  return chat_->Render(messages, /*add_generation_prompt=*/true);
+std::vector<ChatMessage> PromptFormatter::MessagesOf(const Problem& problem) const {
+  std::vector<ChatMessage> messages = problem.messages;
+  if (messages.empty()) {
+    messages.push_back({"user", absl::StrCat(problem.question, "\n\n", instruction_)});
+  }
+  if (!system_prompt_.empty() && messages[0].role != "system") {
+    messages.insert(messages.begin(), ChatMessage{"system", system_prompt_});
+  }
+  return messages;
 }
 
 absl::StatusOr<std::string> PromptFormatter::TryPromptText(const Problem& problem) const {
-  if (format_ == DataSettings::CHAT) return ChatPrompt(problem.question);
+  if (format_ == DataSettings::CHAT) {
+    return chat_->Render(MessagesOf(problem), /*add_generation_prompt=*/true);
+  }
+  if (problem.messages.size() > 1 ||
+      (!problem.messages.empty() && problem.messages[0].role != "user")) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "a chat of ", problem.messages.size(), " messages before the answer, which ",
+        "data.format ", DataSettings::Format_Name(format_), " cannot ask; set data.format: CHAT"));
+  }
   std::string text;
   for (const Problem& example : examples_) {
     if (example.question == problem.question) continue;  // it contains the solution
@@ -98,28 +134,47 @@ absl::StatusOr<std::vector<uint32_t>> PromptFormatter::TryPrompt(const Problem& 
   if (format_ != DataSettings::CHAT) {
     return tokenizer_->EncodeBeginning(text);  // a chat template writes its own first token
   }
-  const std::string& question = problem.question;
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> plain, tokenizer_->Encode(question, false));
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> parsed, tokenizer_->Encode(question, true));
-  if (plain == parsed) return tokenizer_->EncodeWhole(text);
-  // The question spells a special token. Encode the template around a placeholder with its special
-  // tokens, and the question between them as plain text. The template contains the question once.
-  ASSIGN_OR_RETURN(const std::string around, ChatPrompt("@"));
-  const size_t head = around.find(absl::StrCat("@\n\n", instruction_));
-  if (head == std::string::npos) {
-    return absl::InvalidArgumentError(
-        "the question spells a special token, and the chat template changes the question, so it "
-        "cannot be encoded as plain text");
+  const std::vector<ChatMessage> messages = MessagesOf(problem);
+  bool ordinary = true;
+  for (const ChatMessage& message : messages) {
+    ASSIGN_OR_RETURN(const std::vector<uint32_t> plain, tokenizer_->Encode(message.content, false));
+    ASSIGN_OR_RETURN(const std::vector<uint32_t> parsed, tokenizer_->Encode(message.content, true));
+    ordinary &= plain == parsed;
   }
-  ASSIGN_OR_RETURN(std::vector<uint32_t> ids,
-                   tokenizer_->EncodeWhole(absl::string_view(around).substr(0, head)));
-  const size_t length = text.size() + 1 - around.size();  // the template may have stripped it
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> asked,
-                   tokenizer_->Encode(absl::string_view(text).substr(head, length), false));
-  ids.insert(ids.end(), asked.begin(), asked.end());
-  ASSIGN_OR_RETURN(const std::vector<uint32_t> tail,
-                   tokenizer_->Encode(absl::string_view(around).substr(head + 1), true));
-  ids.insert(ids.end(), tail.begin(), tail.end());
+  return ordinary ? tokenizer_->EncodeWhole(text) : EncodeAround(messages, text);
+}
+
+absl::StatusOr<std::vector<uint32_t>> PromptFormatter::EncodeAround(
+    const std::vector<ChatMessage>& messages, absl::string_view text) const {
+  std::vector<ChatMessage> marked = messages;
+  for (ChatMessage& message : marked) message.content = std::string(kContentMark);
+  ASSIGN_OR_RETURN(const std::string template_text,
+                   chat_->Render(marked, /*add_generation_prompt=*/true));
+  // The template's own parts, one more than there are messages.
+  const std::vector<absl::string_view> parts = absl::StrSplit(template_text, kContentMark);
+  std::vector<uint32_t> ids;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (parts.size() != messages.size() + 1 || !absl::ConsumePrefix(&text, parts[i])) {
+      return absl::InvalidArgumentError(
+          "the question spells a special token, and the chat template changes the question, so it "
+          "cannot be encoded as plain text");
+    }
+    const absl::StatusOr<std::vector<uint32_t>> part =
+        i == 0 ? tokenizer_->EncodeWhole(parts[i]) : tokenizer_->Encode(parts[i], true);
+    RETURN_IF_ERROR(part.status());
+    ids.insert(ids.end(), part->begin(), part->end());
+    if (i == messages.size()) break;
+    absl::string_view content = messages[i].content;
+    // The template may have stripped it at one end or at both.
+    for (absl::string_view stripped :
+         {absl::StripTrailingAsciiWhitespace(content), absl::StripLeadingAsciiWhitespace(content),
+          absl::StripAsciiWhitespace(content)}) {
+      if (!absl::StartsWith(text, content)) content = stripped;
+    }
+    if (!absl::ConsumePrefix(&text, content)) continue;  // found out by the next part
+    ASSIGN_OR_RETURN(const std::vector<uint32_t> asked, tokenizer_->Encode(content, false));
+    ids.insert(ids.end(), asked.begin(), asked.end());
+  }
   return ids;
 }
 
@@ -134,19 +189,19 @@ absl::StatusOr<std::vector<uint32_t>> PromptFormatter::TryCompletion(
 
 std::string PromptFormatter::PromptText(const Problem& problem) const {
   absl::StatusOr<std::string> text = TryPromptText(problem);
-  CHECK(text.ok()) << "Check was not called: " << text.status();
+  CHECK(text.ok()) << "FindBad was not asked: " << text.status();
   return *std::move(text);
 }
 
 std::vector<uint32_t> PromptFormatter::Prompt(const Problem& problem) const {
   absl::StatusOr<std::vector<uint32_t>> ids = TryPrompt(problem);
-  CHECK(ids.ok()) << "Check was not called: " << ids.status();
+  CHECK(ids.ok()) << "FindBad was not asked: " << ids.status();
   return *std::move(ids);
 }
 
 std::vector<uint32_t> PromptFormatter::Completion(const std::string& solution) const {
   absl::StatusOr<std::vector<uint32_t>> ids = TryCompletion(solution);
-  CHECK(ids.ok()) << "Check was not called: " << ids.status();
+  CHECK(ids.ok()) << "FindBad was not asked: " << ids.status();
   return *std::move(ids);
 }
 

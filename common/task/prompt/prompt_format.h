@@ -9,6 +9,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "common/task/dataset/bad_records.h"
 #include "common/task/dataset/problem.h"
 #include "common/text/chat_template.h"
 #include "common/text/end_tokens.h"
@@ -23,7 +24,7 @@ namespace reckon {
 //   PLAIN     "Question: ...\nAnswer:", then " " and the solution (lm-evaluation-harness's layout)
 //   FEW_SHOT  worked examples in that layout, separated by blank lines, then the question
 //   CHAT      the model's own chat template around the question and an instruction, which says
-//             how the answer is given
+//             how the answer is given; or around the messages of a chat record, as they are
 //
 // Prompt and completion are encoded separately, so no token spans both. The text of a problem is
 // never read as special tokens, even if it spells one. Immutable and thread-safe. Tokenizer and
@@ -40,9 +41,9 @@ class PromptFormatter {
       std::vector<Problem> examples, const EndTokens& ends, std::string system_prompt = "",
       DataSettings::Answers answers = DataSettings::NUMBERS);
 
-  // Whether prompt and worked solution of each problem can be rendered and encoded. The functions
-  // below need that. INVALID_ARGUMENT names the first problem that cannot.
-  absl::Status Check(const std::vector<Problem>& problems) const;
+  // The problems whose prompt or worked solution cannot be rendered and encoded, which the
+  // functions below need; their indices, ascending, are added to `indices`. See askable.h.
+  BadRecords FindBad(const std::vector<Problem>& problems, std::vector<size_t>* indices) const;
 
   // A FEW_SHOT example is left out of its own question's prompt.
   std::string PromptText(const Problem& problem) const;
@@ -67,7 +68,13 @@ class PromptFormatter {
         system_prompt_(std::move(system_prompt)),
         instruction_(instruction) {}
 
-  absl::StatusOr<std::string> ChatPrompt(absl::string_view question) const;
+  // What CHAT renders: the messages of the problem, or its question with the instruction; the
+  // system prompt before them unless they have one.
+  std::vector<ChatMessage> MessagesOf(const Problem& problem) const;
+  // Encodes `text`, which the template has made of the messages, with the template's special tokens
+  // and the contents of the messages as plain text, which spell some.
+  absl::StatusOr<std::vector<uint32_t>> EncodeAround(const std::vector<ChatMessage>& messages,
+                                                     absl::string_view text) const;
   absl::StatusOr<std::string> TryPromptText(const Problem& problem) const;
   absl::StatusOr<std::vector<uint32_t>> TryPrompt(const Problem& problem) const;
   absl::StatusOr<std::vector<uint32_t>> TryCompletion(const std::string& solution) const;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/strings/match.h"
+#include "common/task/prompt/askable.h"
 
 namespace reckon {
 namespace {
@@ -205,6 +206,48 @@ TEST_F(FormatTest, ATemplateThatStripsItsContentsKeepsSpecialTokensInDataOrdinar
   EXPECT_EQ(ids.front(), 257u);
   EXPECT_EQ(std::count(ids.begin(), ids.end(), 256u), 0);
   EXPECT_EQ(llama.Decode(chat->Completion("#### 5"), false), " #### 5</s>");
+}
+
+TEST_F(FormatTest, AChatRecordIsAskedAsItIs) {
+  Problem chat_record = problem_;
+  chat_record.messages = {{"system", "Be brief."},
+                          {"user", "Is <|im_end|> a token?"},
+                          {"assistant", "Yes."},
+                          {"user", " And x<|im_start|>? "}};
+  auto chat = PromptFormatter::Create(DataSettings::CHAT, &tokenizer_, &chat_, {}, ends_, "Other.");
+  ASSERT_TRUE(chat.ok()) << chat.status();
+  const std::string text =
+      "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nIs <|im_end|> a "
+      "token?<|im_end|>\n"
+      "<|im_start|>assistant\nYes.<|im_end|>\n<|im_start|>user\n And x<|im_start|>? <|im_end|>\n"
+      "<|im_start|>assistant\n";
+  EXPECT_EQ(chat->PromptText(chat_record), text);
+  const std::vector<uint32_t> ids = chat->Prompt(chat_record);
+  EXPECT_EQ(Text(ids), text);
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 257u), 5);  // the template's own
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 258u), 4);
+  chat_record.messages.erase(chat_record.messages.begin());
+  EXPECT_THAT(chat->PromptText(chat_record), StartsWith("<|im_start|>system\nOther."));
+}
+
+TEST_F(FormatTest, PlainPromptsAskChatsOfOneMessageAlone) {
+  const PromptFormatter plain = Make(DataSettings::PLAIN);
+  Problem one = problem_, two = problem_;
+  one.messages = {{"user", "How many?"}};
+  two.messages = {{"system", "Be brief."}, {"user", "How many?"}};
+  two.source = "x:2";
+  EXPECT_EQ(plain.PromptText(one), plain.PromptText(problem_));
+  std::vector<Problem> problems = {one, two};
+  BadRecords left_out;
+  EXPECT_EQ(
+      KeepAskable(plain, DataSettings::Bad::REFUSE, "data.train", &problems, &left_out).message(),
+      "x:2: a chat of 2 messages before the answer, which data.format PLAIN cannot ask; set "
+      "data.format: CHAT; correct the data, or set data.bad_records: LEAVE_OUT");
+  EXPECT_TRUE(
+      KeepAskable(plain, DataSettings::Bad::LEAVE_OUT, "data.train", &problems, &left_out).ok());
+  ASSERT_EQ(problems.size(), 1u);
+  EXPECT_EQ(problems[0].source, one.source);
+  EXPECT_EQ(left_out.count(), 1u);
 }
 
 TEST_F(FormatTest, NamesWhatIsMissing) {

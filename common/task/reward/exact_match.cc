@@ -8,6 +8,7 @@
 #include "absl/strings/strip.h"
 #include "common/task/answer/boxed.h"
 #include "common/task/answer/math_answer.h"
+#include "common/task/answer/text_answer.h"
 #include "common/task/reward/number.h"
 
 namespace reckon {
@@ -207,13 +208,33 @@ RewardValue ScoreBoxed(absl::string_view completion, bool truncated,
   return value;
 }
 
+RewardValue ScoreText(absl::string_view completion, bool truncated,
+                      absl::string_view reference_answer) {
+  RewardValue value;
+  const std::string reference = CanonicalText(reference_answer);
+  const std::optional<MarkedAnswer> found = FindMarked(completion);
+  if (reference.empty()) {
+    value.set_verdict(REFERENCE_UNPARSABLE);
+  } else if (!found.has_value() || (truncated && found->open)) {
+    value.set_verdict(truncated ? TRUNCATED : UNPARSABLE);
+  } else {
+    const bool same = CanonicalText(found->text) == reference;
+    value.set_extracted(std::string(found->text));
+    value.set_verdict(same ? CORRECT : WRONG);
+    value.set_value(same ? 1 : 0);
+  }
+  return value;
+}
+
 }  // namespace
 
 RewardValue ScoreAnswer(const RewardSpec& spec, absl::string_view completion, bool truncated,
                         absl::string_view reference_answer) {
   RewardValue value;
-  if (spec.kind() == RewardSpec::ANSWER_BOXED) {
-    value = ScoreBoxed(completion, truncated, reference_answer);
+  if (spec.kind() == RewardSpec::ANSWER_BOXED || spec.kind() == RewardSpec::ANSWER_TEXT) {
+    value = spec.kind() == RewardSpec::ANSWER_BOXED
+                ? ScoreBoxed(completion, truncated, reference_answer)
+                : ScoreText(completion, truncated, reference_answer);
     value.set_name(spec.name());
     return value;
   }
@@ -245,6 +266,11 @@ std::optional<std::string> CanonicalAnswer(RewardSpec::Kind kind, absl::string_v
     const absl::string_view text = absl::StripAsciiWhitespace(extracted);
     if (text.empty()) return std::nullopt;
     return std::string(text);
+  }
+  if (kind == RewardSpec::ANSWER_TEXT) {
+    std::string text = CanonicalText(extracted);
+    if (text.empty()) return std::nullopt;
+    return text;
   }
   if (kind != RewardSpec::ANSWER_BOXED) return CanonicalNumber(extracted);
   const MathAnswer answer = ReadMathAnswer(extracted);

@@ -54,6 +54,9 @@ std::optional<FoundAnswer> FindFlexible(absl::string_view completion);
 // With kind ANSWER_BOXED the answer is that of the last \boxed{} (FindBoxed), compared by
 // SameAnswer. An answer that cannot be compared is UNPARSABLE; a reference that cannot is
 // REFERENCE_UNPARSABLE, unless the answer is the same text.
+//
+// With kind ANSWER_TEXT the answer is what follows the last "####" on its line (FindMarked), and
+// equal texts are those of one CanonicalText.
 RewardValue ScoreAnswer(const RewardSpec& spec, absl::string_view completion, bool truncated,
                         absl::string_view reference_answer);
 

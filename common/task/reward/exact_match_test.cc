@@ -390,5 +390,29 @@ TEST(AnswerTest, AMegabyteOfAnythingTakesNoTime) {
   }
 }
 
+TEST(ScoreAnswerTest, ATextIsWhatFollowsTheLastMark) {
+  RewardSpec spec;
+  spec.set_kind(RewardSpec::ANSWER_TEXT);
+  const struct {
+    const char *completion, *reference;
+    bool truncated;
+    Verdict verdict;
+  } kCases[] = {
+      {"So.\n#### paris.", "Paris", false, CORRECT},
+      {"#### London\n#### Paris", "Paris", false, CORRECT},
+      {"#### Paris, Texas", "Paris", false, WRONG},
+      {"Paris", "Paris", false, UNPARSABLE},
+      {"#### Pari", "Paris", true, TRUNCATED},
+      {"#### Paris\n", "Paris", true, CORRECT},
+      {"#### Paris", " ", false, REFERENCE_UNPARSABLE},
+  };
+  for (const auto& c : kCases) {
+    const RewardValue value = ScoreAnswer(spec, c.completion, c.truncated, c.reference);
+    EXPECT_EQ(value.verdict(), c.verdict) << c.completion;
+    EXPECT_EQ(value.value(), c.verdict == CORRECT ? 1 : 0);
+  }
+  EXPECT_EQ(CanonicalAnswer(RewardSpec::ANSWER_TEXT, " The  Seine."), "the seine");
+}
+
 }  // namespace
 }  // namespace reckon

@@ -5,12 +5,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// The C interface of the Rust library beside this file: Hugging Face's `tokenizers` and
-// `minijinja`. Only common/text/tokenizer.cc and chat_template.cc use it.
+// The C interface of the Rust library beside this file: Hugging Face's `tokenizers`, `minijinja`
+// and Arrow's `parquet`. Only tokenizer.cc, chat_template.cc and parquet_rows.cc of common/text use
+// it.
 //
 // A result is passed to a sink while the call that makes it lasts, so neither side frees what the
 // other allocated. Functions that can fail pass one line to their error sink and return null or
-// false. Panics become errors. Objects are immutable: threads may share them.
+// false. Panics become errors. Objects but ReckonParquet are immutable: threads may share them.
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,6 +19,7 @@ extern "C" {
 
 typedef struct ReckonTokenizer ReckonTokenizer;
 typedef struct ReckonTemplate ReckonTemplate;
+typedef struct ReckonParquet ReckonParquet;
 
 typedef struct {
   const char* data;
@@ -55,6 +57,15 @@ void reckon_template_free(ReckonTemplate* chat_template);
 bool reckon_template_render(const ReckonTemplate* chat_template, ReckonText variables,
                             ReckonSink text, void* text_context, ReckonSink error,
                             void* error_context);
+
+// The rows of a Parquet file, in order; not for several threads. Of a path, or of a content, which
+// is copied.
+ReckonParquet* reckon_parquet_open(ReckonText path, ReckonSink error, void* error_context);
+ReckonParquet* reckon_parquet_new(ReckonText content, ReckonSink error, void* error_context);
+void reckon_parquet_free(ReckonParquet* rows);
+// Gives the next row as a JSON object; gives none at the end. After an error there are none.
+bool reckon_parquet_next(ReckonParquet* rows, ReckonSink json, void* json_context, ReckonSink error,
+                         void* error_context);
 
 #ifdef __cplusplus
 }

@@ -144,7 +144,9 @@ absl::StatusOr<PolicyGradient::Experiences> PolicyGradient::SampleBatch(RankCont
     }
   }
   RETURN_IF_ERROR(AllRanksAddOrmRewards(ranks, settings_.reward(), &rollouts, &batch));
-  for (const Rollout& rollout : rollouts) reward_metrics_.Add(rollout);
+  for (const Rollout& rollout : rollouts) {
+    reward_metrics_.Add(rollout, stream_ == nullptr ? "" : stream_->SetOf(rollout.key().group()));
+  }
   return batch;
 }
 

@@ -5,32 +5,35 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/status_macros.h"
+#include "common/task/dataset/bad_records.h"
 #include "learner/algorithm/fine_tune.h"
 
 namespace reckon {
 
 absl::Status Sft::Check(const ModelConfig& model, const RunData& data) const {
+  BadRecords without, too_long;
+  const int64_t max_tokens =
+      std::min<int64_t>(stage().training().max_tokens(), model.max_positions);
   for (int64_t i = 0; i < WorkedSolutions(data); ++i) {
     const Problem& problem = data.train[i];
     if (problem.solution.empty()) {
-      return absl::InvalidArgumentError(
-          absl::StrCat(problem.source, ": no worked solution, which stage '", stage().name(),
-                       "' learns; remove the stage or limit it with sft.limit"));
+      without.Add(problem.source, "no worked solution");
+      continue;
     }
     const int64_t tokens = WorkedSequence(data, problem).tokens.size();
-    const int64_t max_tokens = stage().training().max_tokens();
-    if (tokens > model.max_positions) {
-      return absl::InvalidArgumentError(absl::StrCat(problem.source, ": ", tokens,
-                                                     " tokens, above the model's ",
-                                                     model.max_positions, " positions"));
-    }
-    if (tokens > max_tokens) {
-      return absl::InvalidArgumentError(absl::StrCat(problem.source, ": ", tokens,
-                                                     " tokens, above training.max_tokens ",
-                                                     max_tokens, "; raise it"));
-    }
+    if (tokens > max_tokens) too_long.Add(problem.source, absl::StrCat(tokens, " tokens"));
   }
-  return absl::OkStatus();
+  const std::string of =
+      absl::StrCat(" of ", WorkedSolutions(data), " problems of stage '", stage().name(), "'");
+  RETURN_IF_ERROR(without.Refuse(
+      absl::StrCat("data.train: ", without.count(), of, " have no worked solution to learn"),
+      "remove the stage or limit it with sft.limit"));
+  const bool positions = model.max_positions <= stage().training().max_tokens();
+  return too_long.Refuse(
+      absl::StrCat("data.train: ", too_long.count(), of, " are too long"),
+      absl::StrCat("above ", positions ? "the model's " : "training.max_tokens ", max_tokens,
+                   positions ? " positions" : ", which may be raised"));
 }
 
 int64_t Sft::WorkedSolutions(const RunData& data) const {

@@ -1,9 +1,10 @@
-//! What Reckon takes from the `tokenizers` and `minijinja` crates, as C functions
+//! What Reckon takes from the `tokenizers`, `minijinja` and `parquet` crates, as C functions
 //! (reckon_text.h). A panic of a crate becomes an error: none crosses the border.
 
 #![feature(alloc_error_hook)] // memory.rs says why
 
 pub mod memory;
+pub mod parquet;
 pub mod template;
 pub mod tokenizer;
 
@@ -206,4 +207,52 @@ pub unsafe extern "C" fn reckon_template_render(
         text(text_context, rendered.as_ptr().cast(), rendered.len());
     }
     rendered.is_some()
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn reckon_parquet_open(
+    path: Text,
+    error: Sink,
+    context: *mut c_void,
+) -> *mut parquet::Rows {
+    silence_panics();
+    guarded(error, context, || parquet::Rows::open(path.utf8()?))
+        .map_or(std::ptr::null_mut(), |made| Box::into_raw(Box::new(made)))
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn reckon_parquet_new(
+    content: Text,
+    error: Sink,
+    context: *mut c_void,
+) -> *mut parquet::Rows {
+    silence_panics();
+    guarded(error, context, || parquet::Rows::of_content(content.bytes()))
+        .map_or(std::ptr::null_mut(), |made| Box::into_raw(Box::new(made)))
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn reckon_parquet_free(rows: *mut parquet::Rows) {
+    if !rows.is_null() {
+        drop(Box::from_raw(rows));
+    }
+}
+
+#[no_mangle]
+pub unsafe extern "C" fn reckon_parquet_next(
+    rows: *mut parquet::Rows,
+    json: Sink,
+    json_context: *mut c_void,
+    error: Sink,
+    error_context: *mut c_void,
+) -> bool {
+    match guarded(error, error_context, || (*rows).next()) {
+        Some(row) => {
+            if let Some(row) = row {
+                json(json_context, row.as_ptr().cast(), row.len());
+            }
+            true
+        }
+        None => false,
+    }
 }

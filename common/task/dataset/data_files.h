@@ -1,0 +1,19 @@
+#ifndef RECKON_COMMON_TASK_DATASET_DATA_FILES_H_
+#define RECKON_COMMON_TASK_DATASET_DATA_FILES_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace reckon {
+
+// The files that the path of a data set names: the file itself, or of a folder all files directly
+// in it whose extension is that of a format (FileFormats, and .jsonl), in the order of their names.
+// Names that begin with a dot are left out. NOT_FOUND: there is nothing there. INVALID_ARGUMENT: a
+// folder without such a file.
+absl::StatusOr<std::vector<std::string>> DataFiles(const std::string& path);
+
+}  // namespace reckon
+
+#endif  // RECKON_COMMON_TASK_DATASET_DATA_FILES_H_
