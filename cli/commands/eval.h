@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "cli/launcher/local_session.h"
 #include "common/base/stop.h"
 #include "proto/config.pb.h"
@@ -25,6 +26,9 @@ struct EvalOptions : ProblemOptions {
 // `reckon eval`: samples answers to the problems and prints maj@1, and with samples maj@K, pass@K
 // and rerank@K, with 95 % intervals. Progress goes to stderr.
 absl::Status Eval(const EvalOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddEval(CLI::App* app);
 
 }  // namespace reckon
 
