@@ -114,7 +114,7 @@ TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
 TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
   for (const char* command :
        {"train", "launch", "sft", "eval", "score", "show", "report", "rollouts", "replay", "watch",
-        "certs", "doctor", "bench coordinator"}) {
+        "serve", "certs", "doctor", "bench coordinator"}) {
     Result result = Run(absl::StrCat(command, " --help"));
     EXPECT_EQ(result.code, 0);
     EXPECT_THAT(result.out,
@@ -162,6 +162,29 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
     EXPECT_EQ(std::count(result.out.begin(), result.out.end(), '\n'), 1) << result.out;
   }
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+}
+
+TEST_F(ReckonTest, ServeBecomesTheServerWithItsFlags) {
+  Script("reckon-server", "for word in \"$@\"; do echo \"$word\"; done; exit 7");
+  const std::string model = "serve --model " + folder_ + "/model";
+  const Result result = Run(model + " --name 'a b' --listen 127.0.0.1:9 --max-requests 3 --fp32");
+  EXPECT_EQ(result.code, 7) << "its exit status is the server's";
+  EXPECT_THAT(result.out, AllOf(HasSubstr("--model=" + folder_ + "/model\n"),
+                                HasSubstr("--name=a b\n"), HasSubstr("--listen=127.0.0.1:9\n"),
+                                HasSubstr("--max_requests=3\n"), HasSubstr("--compute=fp32\n")));
+  const Result plan = Run(model + " --dry-run");
+  EXPECT_EQ(plan.code, 0);
+  EXPECT_THAT(plan.out, AllOf(HasSubstr("a context of 2048 tokens"), HasSubstr("KV cache"),
+                              HasSubstr("reckon-server --model=")));
+  const std::pair<std::string, const char*> refused[] = {
+      {model + " --listen 0.0.0.0:80", "--listen 0.0.0.0:80 is reached from other machines"},
+      {model + " --listen nowhere", "--listen: "},
+      {"serve --model /nowhere", "--model: model folder /nowhere"}};
+  for (const auto& [args, says] : refused) {
+    const Result error = Run(args);
+    EXPECT_EQ(error.code, 1) << args;
+    EXPECT_THAT(error.out, AllOf(testing::StartsWith("reckon: "), HasSubstr(says))) << args;
+  }
 }
 
 // From the headers alone: one line that names file and tensor, and no process was started.

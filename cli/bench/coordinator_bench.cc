@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <csignal>
 #include <filesystem>
@@ -281,6 +282,40 @@ absl::Status BenchCoordinator(const CoordinatorBenchOptions& options, std::stop_
     Print(result);
   }
   return absl::OkStatus();
+}
+
+CommandRun AddBench(CLI::App* app) {
+  const auto options = std::make_shared<CoordinatorBenchOptions>();
+  CLI::App* bench = app->add_subcommand("bench", "Measure how fast a part of Reckon is");
+  bench->require_subcommand(1);
+  CLI::App* command = bench->add_subcommand(
+      "coordinator", "Offer rollouts to a coordinator at a fixed rate: latency, CPU and memory");
+  command->add_option("--rate", options->rate, "rollouts per second, over all streams")
+      ->check(CLI::Range(1.0, 1e6))
+      ->capture_default_str();
+  command->add_option("--streams", options->streams, "streams, one for each actor")
+      ->check(CLI::Range(1, 1000))
+      ->capture_default_str();
+  command->add_option("--bytes", options->rollout_bytes, "bytes of a rollout")
+      ->check(CLI::Range(512, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--seconds", options->seconds, "how long rollouts are offered")
+      ->check(CLI::Range(1.0, 86400.0))
+      ->capture_default_str();
+  command->add_option("--folder", options->folder, "folder on the disk to measure")
+      ->capture_default_str();
+  command
+      ->add_option("--durable-every", options->durable_every,
+                   "batches that one checkpoint covers; with --retention SELECTED they are deleted")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  command->add_option("--retention", options->retention, "as coordinator.retention");
+  command->add_flag("--json", options->json, "print one JSON object");
+  command->footer(
+      "Latency is from the time that a rollout was due to its acknowledgement.\nExamples:\n"
+      "  reckon bench coordinator\n"
+      "  reckon bench coordinator --rate 5000 --seconds 60 --json");
+  return [options](std::stop_token stop) { return BenchCoordinator(*options, stop); };
 }
 
 }  // namespace reckon

@@ -7,6 +7,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 #include "proto/config.pb.h"
 
@@ -52,6 +53,9 @@ std::string ToJson(const CoordinatorBenchResult& result);
 
 // `reckon bench coordinator`.
 absl::Status BenchCoordinator(const CoordinatorBenchOptions& options, std::stop_token stop);
+
+// The flags of `reckon bench`.
+CommandRun AddBench(CLI::App* app);
 
 }  // namespace reckon
 

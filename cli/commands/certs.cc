@@ -1,6 +1,8 @@
 #include "cli/commands/certs.h"
 
+#include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
 
 #include "cli/launcher/run_dir.h"
 #include "common/base/status_macros.h"
@@ -49,6 +51,31 @@ absl::Status Certs(const CertsOptions& options) {
               << "/authority apart: whoever has its key can make members of this run\n";
   }
   return absl::OkStatus();
+}
+
+CommandRun AddCerts(CLI::App* app) {
+  const auto options = std::make_shared<CertsOptions>();
+  CLI::App* command = app->add_subcommand(
+      "certs", "Make the certificates and the token by which the parts of a run know each other");
+  command->add_option("--run", options->run, "name of the run")->required();
+  command->add_option("--out", options->output, "folder to create")->required();
+  command->add_option("--days", options->days, "days that the certificates are valid")
+      ->check(CLI::Range(1, 3650))
+      ->capture_default_str();
+  command->add_flag("--forget-authority", options->forget_authority,
+                    "delete the authority's key at once: no more certificates can be made");
+  command
+      ->add_option("--rotate", options->rotate,
+                   "do one step of replacing authority and token while the run continues")
+      ->check(CLI::IsMember({"trust", "use", "forget"}));
+  command->footer(
+      "`reckon launch` makes certificates by itself. With an authority/ca.key in the folder, certs "
+      "renews\nthe certificates by the same authority.\nExamples:\n"
+      "  reckon certs --run gsm8k --out certificates --days 30\n"
+      "  reckon-coordinator --run=gsm8k --certificates=certificates/coordinator --listen=[::]:7070 "
+      "...\n"
+      "  reckon certs --run gsm8k --out certificates --rotate trust");
+  return [options](std::stop_token) { return Certs(*options); };
 }
 
 }  // namespace reckon

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 
 namespace reckon {
 
@@ -18,6 +19,9 @@ struct CertsOptions {
 // `reckon certs`: makes the certificates and the token of a run (common/net/run_certificates.h),
 // and says which folder is for which program.
 absl::Status Certs(const CertsOptions& options);
+
+// Its flags.
+CommandRun AddCerts(CLI::App* app);
 
 }  // namespace reckon
 

@@ -2,8 +2,10 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
+#include <memory>
 #include <set>
 #include <string>
 
@@ -149,6 +151,12 @@ absl::Status Doctor(std::stop_token stop) {
         "doctor: ", checks.failed(), " of the checks failed; see the lines that begin with FAIL"));
   }
   return absl::OkStatus();
+}
+
+CommandRun AddDoctor(CLI::App* app) {
+  app->add_subcommand("doctor", "Check whether this machine can run Reckon")
+      ->footer("Example:\n  reckon doctor");
+  return [](std::stop_token stop) { return Doctor(stop); };
 }
 
 }  // namespace reckon

@@ -1,5 +1,6 @@
 #include "cli/commands/eval.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
 #include <map>
@@ -11,6 +12,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "cli/commands/eval_report.h"
+#include "cli/commands/flags.h"
 #include "cli/commands/model_facts.h"
 #include "cli/launcher/orm_scorer.h"
 #include "cli/launcher/plan_progress.h"
@@ -247,6 +249,41 @@ absl::Status Eval(const EvalOptions& options, std::stop_token stop) {
   print(options, session->problems().size() + overlong, overlong,
         MakeRows(options, greedy, samples), greedy, samples);
   return absl::OkStatus();
+}
+
+CommandRun AddEval(CLI::App* app) {
+  const auto options = std::make_shared<EvalOptions>();
+  CLI::App* command =
+      app->add_subcommand("eval", "Evaluate a model: maj@1, maj@K, pass@K, rerank@K");
+  AddProblemOptions(command, options.get());
+  command->add_option("--samples", options->samples, "K of maj@K and pass@K; 0: greedy only")
+      ->check(Allowed<EvalSettings>("samples"))
+      ->capture_default_str();
+  command->add_option("--temperature", options->temperature, "temperature of the K samples")
+      ->check(Allowed<EvalSettings>("temperature"))
+      ->capture_default_str();
+  command->add_option("--max-new-tokens", options->max_new_tokens, "longest completion, in tokens")
+      ->check(Allowed<EvalSettings>("max_new_tokens"))
+      ->capture_default_str();
+  command->add_option("--reward", options->reward, "strict: '#### N'; flexible: the last number")
+      ->check(CLI::IsMember({"strict", "flexible"}))
+      ->capture_default_str();
+  command
+      ->add_option("--command", options->command,
+                   "a program of your own tells right from wrong, as in \"python3 my_reward.py\" "
+                   "(docs/rewards.md)")
+      ->excludes("--reward");
+  command->add_option("--orm", options->orm,
+                      "reward model, as <run>/orm/<stage>; adds rerank@K of the same samples");
+  command->add_option("--seed", options->seed, "seed of sampling and intervals")
+      ->capture_default_str();
+  command->add_flag("--json", options->json, "print the result as JSON");
+  command->footer(
+      "Examples:\n"
+      "  reckon eval --model models/smollm2-135m --data builtin --limit 100\n"
+      "  reckon eval --model runs/quickstart/weights/sft_1 --data test.jsonl --samples 8 --json\n"
+      "  reckon eval --model runs/a/weights/sft_1 --orm runs/a/orm/orm_1 --data test.jsonl");
+  return [options](std::stop_token stop) { return Eval(*options, stop); };
 }
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "cli/launcher/local_session.h"
 #include "common/base/stop.h"
 #include "proto/config.pb.h"
@@ -26,6 +27,9 @@ struct EvalOptions : ProblemOptions {
 // and rerank@K, with 95 % intervals. With `command`, that program tells right from wrong. Progress
 // goes to stderr.
 absl::Status Eval(const EvalOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddEval(CLI::App* app);
 
 }  // namespace reckon
 

@@ -1,5 +1,6 @@
 #include "cli/commands/launch.h"
 
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -101,6 +102,77 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
     }
   }
   return absl::InternalError("no such target");
+}
+
+namespace {
+
+void AddConfigOptions(CLI::App* command, LaunchOptions* options, const std::string& dry_run) {
+  command->add_option("config", options->config, "config file (textproto, YAML or JSON)")
+      ->required();
+  command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
+  command->add_flag("--dry-run", options->dry_run, dry_run);
+  command->add_flag("--resume", options->resume, "continue the run of this config");
+}
+
+CLI::Option* AddMetrics(CLI::App* command, LaunchOptions* options) {
+  return command->add_flag("--metrics", options->metrics,
+                           "serve each process's metrics to Prometheus, which RUN/targets tells "
+                           "(docs/metrics.md); a cluster's always do");
+}
+
+CLI::Option* AddVerbose(CLI::App* command, LaunchOptions* options) {
+  return command->add_flag("--verbose", options->verbose,
+                           "a line for each step; always where the output is no terminal");
+}
+
+}  // namespace
+
+CommandRun AddTrain(CLI::App* app) {
+  const auto options = std::make_shared<LaunchOptions>();
+  CLI::App* command = app->add_subcommand(
+      "train", "Train a model as a config describes, on this machine (launch --local)");
+  AddConfigOptions(command, options.get(),
+                   "print config, stages, memory and disk space, and start nothing");
+  AddMetrics(command, options.get());
+  AddVerbose(command, options.get());
+  command->footer(
+      "Examples:\n"
+      "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
+      "  reckon train recipes/quickstart.textproto --set stage[1].ei.rounds=3 --dry-run\n"
+      "  reckon train recipes/quickstart.textproto --set model.path=models/smollm2-135m --resume");
+  return [options](std::stop_token stop) { return Launch(*options, stop); };
+}
+
+CommandRun AddLaunch(CLI::App* app) {
+  const auto options = std::make_shared<LaunchOptions>();
+  CLI::App* command =
+      app->add_subcommand("launch", "Run a config on this machine, on Slurm or on Kubernetes");
+  AddConfigOptions(command, options.get(),
+                   "print config, stages, memory and the files for the scheduler; start nothing");
+  CLI::Option* local = command->add_flag_callback(
+      "--local", [options = options.get()] { options->target = LaunchOptions::Target::kLocal; },
+      "on this machine, until the run has ended; the default");
+  CLI::Option* slurm = command->add_flag_callback(
+      "--slurm", [options = options.get()] { options->target = LaunchOptions::Target::kSlurm; },
+      "submit it to Slurm");
+  CLI::Option* kubernetes = command->add_flag_callback(
+      "--kubernetes",
+      [options = options.get()] { options->target = LaunchOptions::Target::kKubernetes; },
+      "write its manifests for Kubernetes");
+  command->add_flag("--apply", options->apply, "give the manifests to kubectl")->needs(kubernetes);
+  local->excludes(slurm)->excludes(kubernetes);
+  slurm->excludes(kubernetes);
+  AddMetrics(command, options.get())->excludes(slurm)->excludes(kubernetes);
+  AddVerbose(command, options.get())->excludes(slurm)->excludes(kubernetes);
+  command->footer(
+      "The config's `resources` say how many processes there are and what each gets.\n"
+      "Examples:\n"
+      "  reckon launch recipes/quickstart.textproto --set model.path=models/smollm2-135m\n"
+      "  reckon launch run.textproto --slurm --set slurm.time_limit_minutes=240 --dry-run\n"
+      "  reckon launch run.textproto --slurm --set resources.actors=16\n"
+      "  reckon launch run.textproto --kubernetes --apply");
+  return [options](std::stop_token stop) { return Launch(*options, stop); };
 }
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 
 namespace reckon {
@@ -32,6 +33,10 @@ struct LaunchOptions {
 // nothing. Errors are one line that names the file, flag or config key and what to do; the last
 // lines of a log may follow. CANCELLED: stopped by a signal.
 absl::Status Launch(const LaunchOptions& options, std::stop_token stop);
+
+// The flags of `reckon train` and `reckon launch`.
+CommandRun AddTrain(CLI::App* app);
+CommandRun AddLaunch(CLI::App* app);
 
 }  // namespace reckon
 

@@ -160,6 +160,23 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   return estimate;
 }
 
+// What the batch engine has beside the weights.
+void AddEngine(const RunConfig& config, const ModelConfig& m, Placement placement,
+               MemoryEstimate* estimate) {
+  const uint32_t mib = config.actor().kv_cache_mib();
+  const double kv = (mib > 0 ? mib : 1024) * double{1 << 20};
+  const double token = 2 * KeyValue(m) * static_cast<double>(m.num_layers) * ComputeBytes(config);
+  estimate->lines.push_back(
+      {"KV cache", kv,
+       absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens",
+                    mib == 0 && placement == Placement::kGpu ? "; takes what is left" : "")});
+  // 0: what the actor chooses, at most.
+  const uint32_t chosen = placement == Placement::kGpu ? 1024 : 64;
+  const uint32_t batch = config.actor().max_batch() > 0 ? config.actor().max_batch() : chosen;
+  estimate->lines.push_back({"logits", batch * static_cast<double>(m.vocab_size) * 4,
+                             absl::StrCat("actor.max_batch ", batch)});
+}
+
 }  // namespace
 
 double ParameterCount(const ModelConfig& m) {
@@ -194,23 +211,24 @@ double MemoryEstimate::total() const {
 
 MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placement placement) {
   const double copy = CopyBytes(ParameterCount(m), ComputeBytes(config), placement, false);
-  const uint32_t mib = config.actor().kv_cache_mib();
-  const double kv = (mib > 0 ? mib : 1024) * double{1 << 20};
-  const double token = 2 * KeyValue(m) * static_cast<double>(m.num_layers) * ComputeBytes(config);
   MemoryEstimate estimate;
   estimate.lines.push_back({"weights", 2 * copy, "the version in use and the next one"});
-  estimate.lines.push_back(
-      {"KV cache", kv,
-       absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens",
-                    mib == 0 && placement == Placement::kGpu ? "; takes what is left" : "")});
-  // 0: what the actor chooses, at most.
-  const uint32_t chosen = placement == Placement::kGpu ? 1024 : 64;
-  const uint32_t batch = config.actor().max_batch() > 0 ? config.actor().max_batch() : chosen;
-  estimate.lines.push_back({"logits", batch * static_cast<double>(m.vocab_size) * 4,
-                            absl::StrCat("actor.max_batch ", batch)});
+  AddEngine(config, m, placement, &estimate);
   if (placement == Placement::kCpu) {
     estimate.lines.push_back({"weights as fetched", 2 * copy,
                               "before they are packed, and those before, for what has changed"});
+    estimate.lines.push_back(Program());
+  }
+  return estimate;
+}
+
+MemoryEstimate ServerMemory(const RunConfig& config, const ModelConfig& m, Placement placement) {
+  const double copy = CopyBytes(ParameterCount(m), ComputeBytes(config), placement, false);
+  MemoryEstimate estimate;
+  estimate.lines.push_back({"weights", copy, ""});
+  AddEngine(config, m, placement, &estimate);
+  if (placement == Placement::kCpu) {
+    estimate.lines.push_back({"weights as read", copy, "before they are packed"});
     estimate.lines.push_back(Program());
   }
   return estimate;

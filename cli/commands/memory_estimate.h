@@ -35,6 +35,9 @@ enum class Placement { kCpu, kGpu };
 // One actor process. Actors on the same GPU add up.
 MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
 
+// The program of `reckon serve`, which has one version.
+MemoryEstimate ServerMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
+
 // One learner rank, in the stage that needs most memory. The lines are the sizes of what is
 // allocated, except for the activations, which are an estimate from what the operations of
 // common/model keep for the backward pass. learner.sharding: AUTO counts as REPLICATED.

@@ -128,5 +128,13 @@ TEST(MemoryEstimate, AnActorHoldsTwoVersionsAndItsCache) {
             estimate.total() + 2 * 2 * kAll + 300 * (1 << 20));
 }
 
+TEST(MemoryEstimate, AServerHoldsOneVersionAndItsCache) {
+  const RunConfig config = Config("actor { kv_cache_mib: 3 max_batch: 7 }");
+  EXPECT_EQ(ServerMemory(config, Shape(), Placement::kGpu).total(),
+            2 * kAll + 3 * (1 << 20) + 7 * 100 * 4);
+  EXPECT_EQ(ServerMemory(config, Shape(), Placement::kCpu).total(),
+            2 * 2 * kAll + 3 * (1 << 20) + 7 * 100 * 4 + 300 * (1 << 20));
+}
+
 }  // namespace
 }  // namespace reckon

@@ -1,5 +1,6 @@
 #include "cli/commands/replay.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
@@ -208,6 +209,19 @@ absl::Status ReplayRollout(const ReplayOptions& options, std::stop_token stop) {
             << drawn.logprobs.size() << " log-probabilities, bit for bit, from weight version "
             << work.leases(0).weight_version() << " in " << model << "\n";
   return absl::OkStatus();
+}
+
+CommandRun AddReplay(CLI::App* app) {
+  const auto options = std::make_shared<ReplayOptions>();
+  CLI::App* command = app->add_subcommand(
+      "replay", "Generate a rollout again from its key, and say whether it is the same");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_option("--rollout", options->key, "PLAN/GROUP/SAMPLE, as in ppo_1/12/3")->required();
+  command->footer(
+      "The folder of the weight version must have been kept (keep_last, keep_evaluated).\n"
+      "Example:\n"
+      "  reckon replay runs/quickstart --rollout eval/0_start/greedy/12/0");
+  return [options](std::stop_token stop) { return ReplayRollout(*options, stop); };
 }
 
 }  // namespace reckon

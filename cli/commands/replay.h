@@ -7,6 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 #include "common/text/tokenizer.h"
 #include "proto/coordinator.pb.h"
@@ -31,6 +32,9 @@ std::optional<RolloutKey> ParseRolloutKey(absl::string_view text);
 absl::StatusOr<LeaseReply> WorkOf(const Rollout& rollout, const PlanSpec& plan);
 // Where `again` differs from what was recorded, for humans; empty: nowhere.
 std::string Difference(const Rollout& recorded, const Rollout& again, const Tokenizer& tokenizer);
+
+// Its flags.
+CommandRun AddReplay(CLI::App* app);
 
 }  // namespace reckon
 

@@ -1,6 +1,8 @@
 #include "cli/commands/report.h"
 
+#include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -31,6 +33,20 @@ absl::Status Report(const ReportOptions& options, std::stop_token stop) {
   RETURN_IF_ERROR(WriteFileAtomically(output, page));
   std::cout << output << ": " << FormatBytes(static_cast<double>(page.size())) << "\n";
   return absl::OkStatus();
+}
+
+CommandRun AddReport(CLI::App* app) {
+  const auto options = std::make_shared<ReportOptions>();
+  CLI::App* command = app->add_subcommand(
+      "report", "Write one HTML file of runs: results, curves, time, and a browser of rollouts");
+  command->add_option("run", options->runs, "run directories")->required();
+  command->add_option("-o,--output", options->output,
+                      "file to write; default: report.html in the first run's directory");
+  command->footer(
+      "Examples:\n"
+      "  reckon report runs/quickstart\n"
+      "  reckon report runs/ei runs/ppo -o compared.html");
+  return [options](std::stop_token stop) { return Report(*options, stop); };
 }
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 
 namespace reckon {
@@ -16,6 +17,9 @@ struct ReportOptions {
 
 // `reckon report`: one HTML file of runs that are in progress or over.
 absl::Status Report(const ReportOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddReport(CLI::App* app);
 
 }  // namespace reckon
 

@@ -1,6 +1,8 @@
 #include "cli/commands/rollouts.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
+#include <iostream>
 #include <memory>
 #include <vector>
 
@@ -60,6 +62,23 @@ absl::Status Rollouts(const RolloutsOptions& options, std::ostream* out, std::st
   }
   out->flush();
   return absl::OkStatus();
+}
+
+CommandRun AddRollouts(CLI::App* app) {
+  const auto options = std::make_shared<RolloutsOptions>();
+  CLI::App* command =
+      app->add_subcommand("rollouts", "List the rollouts of a run, or print them as JSON lines");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_flag("--jsonl", options->jsonl,
+                    "one JSON object a line, with tokens and log-probabilities (docs/looking.md)");
+  command->add_option("--plan", options->plan, "of this plan only");
+  command->add_option("--limit", options->limit, "rollouts to print; 0: all")
+      ->capture_default_str();
+  command->footer(
+      "Examples:\n"
+      "  reckon rollouts runs/quickstart --plan eval/0_start/greedy\n"
+      "  reckon rollouts runs/quickstart --jsonl > rollouts.jsonl");
+  return [options](std::stop_token stop) { return Rollouts(*options, &std::cout, stop); };
 }
 
 }  // namespace reckon

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 
 namespace reckon {
@@ -19,6 +20,9 @@ struct RolloutsOptions {
 
 // `reckon rollouts`: the rollouts of a run that are in a batch, in the order of plans and batches.
 absl::Status Rollouts(const RolloutsOptions& options, std::ostream* out, std::stop_token stop);
+
+// Its flags.
+CommandRun AddRollouts(CLI::App* app);
 
 }  // namespace reckon
 

@@ -2,12 +2,15 @@
 
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <iostream>
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
+#include "cli/commands/flags.h"
 #include "cli/launcher/plan_progress.h"
 #include "cli/launcher/progress_display.h"
 #include "common/base/status_macros.h"
@@ -107,6 +110,18 @@ absl::Status Score(const ScoreOptions& options, std::stop_token stop) {
                                ": left out, because it could not be scored"));
   }
   return status;
+}
+
+CommandRun AddScore(CLI::App* app) {
+  const auto options = std::make_shared<ScoreOptions>();
+  CLI::App* command = app->add_subcommand(
+      "score", "Print log-probabilities of given answers, one JSON line per problem");
+  AddProblemOptions(command, options.get());
+  command->footer(
+      "Examples:\n"
+      "  reckon score --model models/smollm2-135m --data test.jsonl --limit 10\n"
+      "  reckon score --model models/smollm2-135m --data builtin > scores.jsonl");
+  return [options](std::stop_token stop) { return Score(*options, stop); };
 }
 
 }  // namespace reckon

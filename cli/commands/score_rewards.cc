@@ -1,5 +1,6 @@
 #include "cli/commands/score_rewards.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -382,6 +383,44 @@ absl::Status ScoreRewards(const ScoreRewardsOptions& options, const std::stop_to
   if (run.not_scored() == 0) return absl::OkStatus();
   return absl::InternalError(absl::StrCat(
       run.not_scored(), " of ", answers.size() * trial.rewards.size(), " scores are missing"));
+}
+
+CommandRun AddScoreRewards(CLI::App* app) {
+  const auto options = std::make_shared<ScoreRewardsOptions>();
+  CLI::App* command = app->add_subcommand(
+      "score-rewards", "Try rewards on answers that are there already, before a run");
+  command
+      ->add_option("what", options->what,
+                   "config (.textproto), or data: a JSONL, JSON or CSV file, or builtin")
+      ->required();
+  command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
+  command->add_flag("--train", options->train, "of a config: data.train, not data.eval");
+  command->add_option("--command", options->command,
+                      "with data: a program of your own, as in \"python3 my_reward.py\"");
+  command
+      ->add_option("--reward", options->rewards,
+                   "with data: a reward as in a config, may be repeated")
+      ->allow_extra_args(false);
+  command->add_option("--completions", options->completions,
+                      "JSONL file of answers: {\"completion\": TEXT, \"index\": PROBLEM}; default: "
+                      "the worked solutions of the data");
+  command->add_option("--certificates", options->certificates,
+                      "with kind SERVICE: folder of the run's role user");
+  command->add_option("--question-key", options->question_key, "with data: key of the question")
+      ->capture_default_str();
+  command->add_option("--answer-key", options->answer_key, "with data: key of the answer")
+      ->capture_default_str();
+  command->add_option("--limit", options->limit, "score this many answers only; 0: all");
+  command->add_flag("--each", options->each, "print a JSON line for each answer and reward");
+  command->add_flag("--json", options->json, "print one JSON object, with the answers a second");
+  command->footer(
+      "Examples:\n"
+      "  reckon score-rewards test.jsonl --command \"python3 my_reward.py\"\n"
+      "  reckon score-rewards my_run.textproto --train --limit 500 --json\n"
+      "  reckon score-rewards test.jsonl --completions answers.jsonl \\\n"
+      "      --reward 'kind: EXACT_MATCH_FLEXIBLE' --reward 'kind: PROCESS command: \"./mine\"'");
+  return [options](std::stop_token stop) { return ScoreRewards(*options, stop); };
 }
 
 }  // namespace reckon

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 #include "proto/config.pb.h"
 
@@ -30,6 +31,9 @@ struct ScoreRewardsOptions {
 // there already, as an actor would, to try a reward before a run. Prints for each reward its mean,
 // verdicts, failed attempts and speed. INTERNAL: some answers could not be scored.
 absl::Status ScoreRewards(const ScoreRewardsOptions& options, const std::stop_token& stop);
+
+// Its flags.
+CommandRun AddScoreRewards(CLI::App* app);
 
 }  // namespace reckon
 

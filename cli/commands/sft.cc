@@ -1,10 +1,13 @@
 #include "cli/commands/sft.h"
 
+#include <CLI/CLI.hpp>
 #include <filesystem>
+#include <memory>
 #include <utility>
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "cli/commands/flags.h"
 #include "cli/commands/train.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/shell.h"
@@ -64,6 +67,49 @@ absl::Status Sft(const SftOptions& options, std::stop_token stop) {
            "reckon sft --model ", ShellQuoted(options.model), " --data ", ShellQuoted(options.data),
            " --output ", ShellQuoted(options.output), " ... --resume (with the same options)")},
       stop);
+}
+
+CommandRun AddSft(CLI::App* app) {
+  const auto options = std::make_shared<SftOptions>();
+  CLI::App* command =
+      app->add_subcommand("sft", "Fine-tune a model on worked solutions, without a config");
+  command->add_option("--model", options->model, "model folder to start from (Hugging Face layout)")
+      ->required();
+  command->add_option("--base", options->base,
+                      "folder of the base model, if --model is an adapter folder of PEFT");
+  command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
+  command->add_option("--eval-data", options->eval_data,
+                      "JSONL file to evaluate on; default: builtin if --data is");
+  command->add_option("--output", options->output, "run directory to create")->required();
+  command->add_option("--epochs", options->epochs, "passes over the data")
+      ->check(Allowed<TrainingSettings>("epochs"))
+      ->capture_default_str();
+  command->add_option("--batch-size", options->batch_size, "training sequences per optimizer step")
+      ->check(Allowed<TrainingSettings>("batch_size"))
+      ->capture_default_str();
+  command->add_option("--learning-rate", options->learning_rate, "learning rate after warm-up")
+      ->check(Allowed<TrainingSettings>("learning_rate"))
+      ->capture_default_str();
+  command
+      ->add_option("--min-learning-rate", options->min_learning_rate,
+                   "learning rate at the end of the cosine decay")
+      ->check(Allowed<TrainingSettings>("min_learning_rate"))
+      ->capture_default_str();
+  command->add_option("--limit", options->limit, "use this many problems only; 0: all");
+  command->add_option("--format", options->format, "how prompts are written")
+      ->check(CLI::IsMember({"plain", "chat"}))
+      ->capture_default_str();
+  AddChatOptions(command, &options->system_prompt, &options->chat_template_kwargs);
+  command->add_option("--ranks", options->ranks, "learner processes")
+      ->check(Allowed<ResourceSettings>("learner_ranks"))
+      ->capture_default_str();
+  command->add_flag("--resume", options->resume, "continue the run in --output");
+  command->footer(
+      "The trained model is in OUTPUT/weights/sft.\nExamples:\n"
+      "  reckon sft --model models/smollm2-135m --data builtin --output runs/my_sft\n"
+      "  reckon sft --model models/smollm2-135m --data train.jsonl --eval-data test.jsonl \\\n"
+      "    --output runs/my_sft --epochs 3");
+  return [options](std::stop_token stop) { return Sft(*options, stop); };
 }
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 #include "proto/config.pb.h"
 
@@ -25,6 +26,9 @@ struct SftOptions {
 
 // `reckon sft`: a run with one sft stage, from flags instead of a config file.
 absl::Status Sft(const SftOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddSft(CLI::App* app);
 
 }  // namespace reckon
 

@@ -1,5 +1,6 @@
 #include "cli/commands/show.h"
 
+#include <CLI/CLI.hpp>
 #include <iostream>
 #include <memory>
 #include <vector>
@@ -113,6 +114,23 @@ absl::Status Show(const ShowOptions& options, std::stop_token stop) {
     }
     return shown < options.limit;
   });
+}
+
+CommandRun AddShow(CLI::App* app) {
+  const auto options = std::make_shared<ShowOptions>();
+  CLI::App* command = app->add_subcommand(
+      "show", "Show rollouts of a run: prompt, completion, rewards and verdicts");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_option("--plan", options->plan, "plan to show; default: the newest");
+  command->add_option("--limit", options->limit, "rollouts to show")->capture_default_str();
+  CLI::Option* wrong =
+      command->add_flag("--wrong", options->wrong, "only rollouts that are not correct");
+  command->add_flag("--correct", options->correct, "only correct rollouts")->excludes(wrong);
+  command->footer(
+      "Examples:\n"
+      "  reckon show runs/quickstart\n"
+      "  reckon show runs/quickstart --plan eval/0_start/greedy --wrong --limit 20");
+  return [options](std::stop_token stop) { return Show(*options, stop); };
 }
 
 }  // namespace reckon

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 
 namespace reckon {
@@ -19,6 +20,9 @@ struct ShowOptions {
 // `reckon show`: the plans of a run and some rollouts of one of them. Works while the run is in
 // progress and after it.
 absl::Status Show(const ShowOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddShow(CLI::App* app);
 
 }  // namespace reckon
 

@@ -4,12 +4,15 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <iostream>
+#include <memory>
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "cli/commands/flags.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/shell.h"
@@ -202,6 +205,53 @@ absl::Status RunSweep(const SweepOptions& options, std::stop_token stop) {
   }
   if (options.engine == SweepEngine::kLocal) RETURN_IF_ERROR(CheckSweepMemory(plan, parallel));
   return Execute(file, plan, options, parallel, stop);
+}
+
+CommandRun AddSweep(CLI::App* app) {
+  const auto options = std::make_shared<SweepOptions>();
+  CLI::App* command = app->add_subcommand(
+      "sweep", "Run many configs, several at a time, and write one report of them");
+  command
+      ->add_option("sweep", options->sweep, "sweep file (textproto, YAML or JSON; docs/sweeps.md)")
+      ->required();
+  command
+      ->add_option("--set", options->overrides.set,
+                   "override a config key of all runs but starts: KEY=VALUE, may be repeated")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--start-set", options->overrides.start_set,
+                   "override a config key of the runs that others begin from")
+      ->allow_extra_args(false);
+  CLI::Option* dry_run =
+      command->add_flag("--dry-run", options->dry_run,
+                        "print every run with its command and memory, and start nothing");
+  command
+      ->add_flag("--report-only", options->report_only,
+                 "write the report of what there is, and start nothing")
+      ->excludes(dry_run);
+  command->add_option("--parallel", options->parallel, "runs at a time; default: as the file says")
+      ->check(Allowed<Sweep>("parallel"));
+  CLI::Option* local = command->add_flag_callback(
+      "--local", [options = options.get()] { options->engine = SweepEngine::kLocal; },
+      "on this machine; the default");
+  CLI::Option* slurm = command->add_flag_callback(
+      "--slurm", [options = options.get()] { options->engine = SweepEngine::kSlurm; },
+      "submit the runs to Slurm");
+  CLI::Option* kubernetes = command->add_flag_callback(
+      "--kubernetes", [options = options.get()] { options->engine = SweepEngine::kKubernetes; },
+      "hand the runs to kubectl");
+  local->excludes(slurm)->excludes(kubernetes);
+  slurm->excludes(kubernetes);
+  command->footer(
+      "Runs are in OUTPUT_DIR/NAME/runs. Finished ones are taken as they are, interrupted ones "
+      "are\n"
+      "resumed: type the same command again. Writes report.html and results.csv beside them.\n"
+      "Examples:\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto --dry-run\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto\n"
+      "  reckon sweep recipes/sweeps/tiny_scaling.textproto --slurm --parallel 4\n"
+      "  reckon sweep recipes/sweeps/tiny_compare.textproto --report-only");
+  return [options](std::stop_token stop) { return RunSweep(*options, stop); };
 }
 
 }  // namespace reckon

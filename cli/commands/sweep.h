@@ -5,6 +5,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "cli/sweep/run_command.h"
 #include "cli/sweep/sweep_file.h"
 #include "common/base/stop.h"
@@ -30,6 +31,9 @@ struct SweepOptions {
 // message names them with their last words; the others are finished. CANCELLED: stopped by a
 // signal.
 absl::Status RunSweep(const SweepOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddSweep(CLI::App* app);
 
 }  // namespace reckon
 

@@ -1,5 +1,6 @@
 #include "cli/commands/watch.h"
 
+#include <CLI/CLI.hpp>
 #include <algorithm>
 #include <filesystem>
 #include <iostream>
@@ -72,6 +73,21 @@ absl::Status Watch(const WatchOptions& options, std::stop_token stop) {
     }
   } while (!WaitForStop(stop, kLook));
   return absl::OkStatus();
+}
+
+CommandRun AddWatch(CLI::App* app) {
+  const auto options = std::make_shared<WatchOptions>();
+  CLI::App* command =
+      app->add_subcommand("watch", "Serve the report of a run to a browser, kept up to date");
+  command->add_option("run", options->run, "run directory")->required();
+  command->add_option("--port", options->port, "port on 127.0.0.1; 0: any free one")
+      ->check(CLI::Range(0, 65535))
+      ->capture_default_str();
+  command->footer(
+      "Read-only, and for this machine alone. From elsewhere: ssh -L 8000:127.0.0.1:8000 HOST\n"
+      "Example:\n"
+      "  reckon watch runs/quickstart --port 8000");
+  return [options](std::stop_token stop) { return Watch(*options, stop); };
 }
 
 }  // namespace reckon

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "cli/commands/command.h"
 #include "common/base/stop.h"
 
 namespace reckon {
@@ -16,6 +17,9 @@ struct WatchOptions {
 // `reckon watch`: serves the run's report to browsers of this machine, and keeps it up to date
 // until it is stopped.
 absl::Status Watch(const WatchOptions& options, std::stop_token stop);
+
+// Its flags.
+CommandRun AddWatch(CLI::App* app);
 
 }  // namespace reckon
 
