@@ -34,7 +34,8 @@ ABSL_FLAG(std::string, api_key_file, "",
           "file of the keys that requests must show, one a line; needed beyond loopback");
 ABSL_FLAG(std::string, chat_template_kwargs, "", "variables of the chat template, a JSON object");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
-ABSL_FLAG(int, max_batch, 64, "choices generated at once");
+ABSL_FLAG(int, max_batch, 0,
+          "choices generated at once; 0: 64, and on a GPU as many as the KV cache has room for");
 ABSL_FLAG(int, max_requests, 256, "unfinished requests; a further one gets 429");
 ABSL_FLAG(int, request_seconds, 600, "longest time from a request's arrival to its end");
 ABSL_FLAG(int, drain_seconds, 30, "when it is stopped, time for the requests that it has");
@@ -57,7 +58,7 @@ absl::Status CheckFlags() {
     return absl::InvalidArgumentError("--model=FOLDER is missing");
   }
   RETURN_IF_ERROR(CheckAtLeast("threads", absl::GetFlag(FLAGS_threads), 0, 4096));
-  RETURN_IF_ERROR(CheckAtLeast("max_batch", absl::GetFlag(FLAGS_max_batch), 1, 65536));
+  RETURN_IF_ERROR(CheckAtLeast("max_batch", absl::GetFlag(FLAGS_max_batch), 0, 65536));
   RETURN_IF_ERROR(CheckAtLeast("max_requests", absl::GetFlag(FLAGS_max_requests), 1, 4096));
   RETURN_IF_ERROR(CheckAtLeast("request_seconds", absl::GetFlag(FLAGS_request_seconds), 1, 86400));
   RETURN_IF_ERROR(CheckAtLeast("drain_seconds", absl::GetFlag(FLAGS_drain_seconds), 0, 86400));
@@ -109,6 +110,7 @@ absl::Status Run(const std::stop_token& stop) {
   TorchModelRunnerOptions options;
   options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  options.max_batch = absl::GetFlag(FLAGS_max_batch);
   options.ranks = true;
   ASSIGN_OR_RETURN(options.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   TorchModelRunnerMaker maker(options);

@@ -123,7 +123,9 @@ CommandRun AddServe(CLI::App* app) {
                       "'{\"enable_thinking\": false}'");
   command->add_option("--threads", options->threads, "compute threads; 0: all cores")
       ->check(Allowed<RoleResources>("cpus"));
-  command->add_option("--max-batch", options->max_batch, "choices generated at once")
+  command
+      ->add_option("--max-batch", options->max_batch,
+                   "choices generated at once; 0: 64, and on a GPU what the KV cache holds")
       ->check(Allowed<ActorSettings>("max_batch"))
       ->capture_default_str();
   command
