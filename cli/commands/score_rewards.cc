@@ -391,7 +391,8 @@ CommandRun AddScoreRewards(CLI::App* app) {
       "score-rewards", "Try rewards on answers that are there already, before a run");
   command
       ->add_option("what", options->what,
-                   "config (.textproto), or data: a JSONL, JSON or CSV file, or builtin")
+                   "config (.textproto or .yaml), or data: a file or folder of problems, or "
+                   "builtin")
       ->required();
   command->add_option("--set", options->set, "override a config key: KEY=VALUE, may be repeated")
       ->allow_extra_args(false);

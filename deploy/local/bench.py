@@ -6,7 +6,10 @@ Called by `./dev bench`, which builds first; docs/performance.md says more.
   train    optimizer steps on 8 sequences of 200 tokens                             transformers
   step     one GRPO step: 8 prompts, 8 samples each of at most 64 tokens, an
            update, and the new weights in use                                       TRL
+  adapters the same with adapters of rank 16 (LoRA) over frozen weights             TRL
   first    from `reckon train` to the first sampled token                           -
+  rewards  the GRPO step with a Python program as the reward        a built-in reward
+  scores   answers that one such program scores                                     -
 """
 
 import argparse
@@ -39,10 +42,18 @@ stage {{
   ppo {{
     advantage {{ estimator: GRPO }} steps: {steps} prompts: 8 samples_per_prompt: 8 ppo_epochs: 1
     sampling {{ temperature: 1.0 max_new_tokens: 64 }} kl {{ coef: 0 }} eval_every: 1000
-    reward {{ kind: EXACT_MATCH_FLEXIBLE }}
+    reward {{ {reward} }}
   }}
-  training {{ learning_rate: 1e-6 batch_size: 64 }}
+  training {{ learning_rate: 1e-6 batch_size: 64 lora_rank: {rank} }}
 }}
+"""
+# The last number of an answer, as the built-in reward reads it.
+REWARD = """import re
+from reckon_reward import serve
+def score(request):
+    numbers = re.findall(r"-?\\d+", request["completion"])
+    return float(bool(numbers) and numbers[-1] == request["reference"])
+serve(score)
 """
 FIRST_CONFIG = """
 name: "first" output_dir: "{folder}" model {{ path: "{model}" }}
@@ -101,13 +112,21 @@ def transformers_train():
         "trained_tokens_per_s"], None
 
 
-def reckon_step():
+def write_reward(folder):
+    """The command of a reward of one's own."""
+    (folder / "reckon_reward.py").write_text((ROOT / "deploy/rewards/reckon_reward.py").read_text())
+    (folder / "reward.py").write_text(REWARD)
+    return f"python3 {folder}/reward.py"
+
+
+def reckon_step(own_reward=False, rank=0):
     with tempfile.TemporaryDirectory(prefix="reckon_bench_") as folder:
         folder = pathlib.Path(folder)
         data = folder / "data.jsonl"
         data.write_text("".join(json.dumps(p) + "\n" for p in problems(64)))
         config = folder / "step.textproto"
-        config.write_text(STEP_CONFIG.format(folder=folder, model=MODEL, data=data, steps=STEPS + 1))
+        reward = f'kind: PROCESS command: "{write_reward(folder)}"' if own_reward else "kind: EXACT_MATCH_FLEXIBLE"
+        config.write_text(STEP_CONFIG.format(folder=folder, model=MODEL, data=data, steps=STEPS + 1, reward=reward, rank=rank))
         call(BIN / "reckon", "train", config)
         steps = [m for m in map(json.loads, (folder / "step/metrics.jsonl").open()) if "actor/pg_loss" in m]
     for m in steps[1:]:
@@ -119,11 +138,11 @@ def reckon_step():
     return sum(m["num_tokens"] for m in steps[1:]) / sum(seconds), None
 
 
-def trl_step():
+def trl_step(rank=0):
     with tempfile.TemporaryDirectory(prefix="reckon_bench_") as folder:
         prompts = pathlib.Path(folder) / "prompts.jsonl"
         prompts.write_text("".join(json.dumps(f"Question: {p['question']}\nAnswer:") + "\n" for p in problems(64)))
-        got = last_json(call(PEERS, ROOT / "tests/bench/trl_bench.py", MODEL, prompts, PROMPTS, SAMPLES, NEW_TOKENS, 1))
+        got = last_json(call(PEERS, ROOT / "tests/bench/trl_bench.py", MODEL, prompts, PROMPTS, SAMPLES, NEW_TOKENS, 1, rank))
     return sum(got["sampled_tokens"]) / sum(got["seconds"]), None
 
 
@@ -140,11 +159,23 @@ def reckon_first():
     return datetime.strptime(first, "%Y%m%d %H:%M:%S.%f").timestamp() - begin, None
 
 
+def reckon_scores():
+    with tempfile.TemporaryDirectory(prefix="reckon_bench_") as folder:
+        folder = pathlib.Path(folder)
+        data = folder / "data.jsonl"
+        data.write_text("".join(json.dumps(p | {"question": f"{i}. {p['question']}"}) + "\n" for i, p in enumerate(problems(4000))))
+        got = json.loads(call(BIN / "reckon", "score-rewards", data, "--command", write_reward(folder), "--json"))
+    return got["scored_per_second"], None
+
+
 WORK = {
     "rollout": ("sampled tok/s", {"reckon": reckon_rollout, "transformers": transformers_rollout}),
     "train": ("trained tok/s", {"reckon": reckon_train, "transformers": transformers_train}),
     "step": ("sampled tok/s of a whole step", {"reckon": reckon_step, "trl": trl_step}),
+    "adapters": ("sampled tok/s of a whole step", {"reckon": lambda: reckon_step(rank=16), "trl": lambda: trl_step(rank=16)}),
     "first": ("seconds", {"reckon": reckon_first}),
+    "rewards": ("sampled tok/s of a whole step", {"reckon": lambda: reckon_step(own_reward=True), "built_in": reckon_step}),
+    "scores": ("answers/s", {"reckon": reckon_scores}),
 }
 
 

@@ -1,7 +1,7 @@
 """A GRPO step in TRL, for the ratio in docs/performance.md. Prints one JSON object.
 
-Usage: trl_bench.py MODEL PROMPTS_FILE PROMPTS SAMPLES NEW_TOKENS STEPS
-PROMPTS_FILE has a JSON string a line. The first of STEPS + 1 steps is not counted.
+Usage: trl_bench.py MODEL PROMPTS_FILE PROMPTS SAMPLES NEW_TOKENS STEPS LORA_RANK
+PROMPTS_FILE has a JSON string a line. LORA_RANK 0 trains all weights. The first of STEPS + 1 steps is not counted.
 """
 
 import json
@@ -11,11 +11,12 @@ import time
 
 import torch
 from datasets import Dataset
+from peft import LoraConfig
 from transformers import TrainerCallback
 from trl import GRPOConfig, GRPOTrainer
 
 folder, file = sys.argv[1:3]
-prompts, samples, new_tokens, steps = map(int, sys.argv[3:7])
+prompts, samples, new_tokens, steps, rank = map(int, sys.argv[3:8])
 data = Dataset.from_list([{"prompt": json.loads(line)} for line in open(file)])
 
 
@@ -41,6 +42,7 @@ def reward(completions, **kwargs):
 with tempfile.TemporaryDirectory() as out:
     trainer = GRPOTrainer(
         model=folder, reward_funcs=reward, train_dataset=data, callbacks=[clock := Clock()],
+        peft_config=LoraConfig(r=rank, lora_alpha=rank, target_modules="all-linear", task_type="CAUSAL_LM") if rank else None,
         args=GRPOConfig(
             output_dir=out, use_cpu=True, bf16=True, model_init_kwargs={"dtype": torch.bfloat16},
             per_device_train_batch_size=16, gradient_accumulation_steps=prompts * samples // 16,
