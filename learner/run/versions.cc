@@ -26,6 +26,7 @@
 #include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
 #include "learner/report/learner_metrics.h"
+#include "learner/run/model_cards.h"
 
 namespace reckon {
 namespace {
@@ -200,6 +201,9 @@ absl::Status KeepPublished(LeaderContext& leader, const NamedTensors& merged) {
     weights.side_files.merge(
         AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters()));
   }
+  AddModelCards(leader, ModelCard::Kind::kModel,
+                run.cursor.folders(static_cast<int>(run.cursor.version()) - 1),
+                &weights.side_files);
   RETURN_IF_ERROR(WriteModelFolder(VersionFolder(run, run.cursor.version()), weights.manifest,
                                    weights.bytes->bytes(), weights.side_files));
   leader.unwritten.reset();
