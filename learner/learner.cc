@@ -31,6 +31,7 @@
 #include "learner/parallel/single.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/inputs.h"
+#include "learner/run/model_cards.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
 
@@ -367,6 +368,7 @@ class Learner {
     RETURN_IF_ERROR(
         Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
             .status());
+    RETURN_IF_ERROR(UpdateModelCards(*leader_));
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
     DropOldFolders(*leader_);  // the one that was the best before
     return absl::OkStatus();

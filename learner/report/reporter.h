@@ -46,6 +46,8 @@ class Reporter {
 
   // Adds to the totals of what the run has sampled for training.
   void CountSamples(double samples, double tokens);
+  double samples() const { return samples_; }
+  double tokens() const { return tokens_; }
   // Writes one line of metrics at step(), with the totals: total/num_samples, total/num_tokens and
   // timing_s/total.
   absl::Status Write(const std::map<std::string, double>& values);

@@ -26,6 +26,7 @@
 #include "learner/publish/adapter_files.h"
 #include "learner/publish/snapshot.h"
 #include "learner/report/learner_metrics.h"
+#include "learner/run/model_cards.h"
 
 namespace reckon {
 namespace {
@@ -205,6 +206,9 @@ absl::StatusOr<std::function<absl::Status()>> KeepPublished(LeaderContext& leade
     weights.side_files.merge(
         AdapterFiles(base, training.lora_rank(), training.lora_alpha(), run.model->Parameters()));
   }
+  AddModelCards(leader, ModelCard::Kind::kModel,
+                run.cursor.folders(static_cast<int>(run.cursor.version()) - 1),
+                &weights.side_files);
   leader.on_disk = true;
   return [folder = VersionFolder(run, run.cursor.version()),
           weights = *std::exchange(leader.unwritten, std::nullopt)] {

@@ -11,6 +11,7 @@
 #include "common/model/weights.h"
 #include "gtest/gtest.h"
 #include "learner/checkpoint/checkpoint.h"
+#include "learner/publish/model_card.h"
 #include "tests/support/learner_harness.h"
 
 namespace reckon {
@@ -45,6 +46,35 @@ TEST_F(VersionsTest, ARunWithAdaptersLeavesThemForPeft) {
     ExpectAdapterGives(absl::StrCat(root_, "/a/weights/", name));
   }
   EXPECT_FALSE(fs::exists(root_ + "/a/weights/sft_1/adapter_config.json"));
+}
+
+TEST_F(VersionsTest, EachFolderHasACardOfHowItWasMade) {
+  const std::string users = "---\nlicense: apache-2.0\n---\n# My model\n";
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/model/README.md", users).ok());
+  ASSERT_TRUE(Run(Options("a", {"training.lora_rank=4"})).ok());
+  EXPECT_EQ(*ReadFile(root_ + "/model/README.md"), users) << "a folder of the user's";
+  for (const char* name : {"sft_1", "ei_1_round_1", "ei_1_round_2"}) {
+    const std::string folder = absl::StrCat(root_, "/a/weights/", name);
+    EXPECT_EQ(*ReadFile(folder + "/README.base.md"), users);
+    for (const char* file : {"/README.md", "/adapter/README.md"}) {
+      const auto card = ReadFile(folder + file);
+      ASSERT_TRUE(card.ok()) << card.status();
+      EXPECT_TRUE(IsModelCard(*card));
+      EXPECT_TRUE(absl::StrContains(*card, "license: apache-2.0")) << *card;
+      EXPECT_TRUE(absl::StrContains(*card, "| this model | ")) << "its evaluation:\n" << *card;
+      EXPECT_TRUE(absl::StrContains(*card, "| start | "));
+      EXPECT_EQ(absl::StrContains(*card, "expert iteration"), name[0] == 'e');
+      EXPECT_EQ(absl::StrContains(*card, "library_name: peft"), file[1] == 'a');
+      EXPECT_FALSE(absl::StrContains(*card, root_)) << "a path of this machine";
+    }
+  }
+  // A card that a user has taken over stays, whatever happens to the version.
+  const std::string taken = root_ + "/a/weights/ei_1_round_2/README.md";
+  ASSERT_TRUE(WriteFileAtomically(taken, users).ok());
+  LearnerOptions again = Options("a", {"training.lora_rank=4"});
+  again.resume = true;
+  ASSERT_TRUE(Run(again).ok());
+  EXPECT_EQ(*ReadFile(taken), users);
 }
 
 // Adapters that each round trains over the round before, of a run whose model is an adapter itself.

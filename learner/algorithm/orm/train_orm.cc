@@ -20,6 +20,7 @@
 #include "learner/experience/solution.h"
 #include "learner/loss/reward_loss.h"
 #include "learner/publish/snapshot.h"
+#include "learner/run/model_cards.h"
 #include "learner/run/versions.h"
 #include "learner/update/scoring.h"
 
@@ -140,8 +141,9 @@ absl::Status TrainOrm::Write(LeaderContext& leader, const NamedTensors& merged) 
   const std::string folder = RewardModelFolder(run, stage().name());
   RETURN_IF_ERROR(MakeFolders(run.run_dir + "/orm"));
   VersionBuffers buffers;
-  ASSIGN_OR_RETURN(const Weights weights,
+  ASSIGN_OR_RETURN(Weights weights,
                    TakeSnapshot(run.base, merged, {.compute = run.model->compute()}, &buffers));
+  AddModelCards(leader, ModelCard::Kind::kRewardModel, stage().name(), &weights.side_files);
   RETURN_IF_ERROR(
       WriteModelFolder(folder, weights.manifest, weights.bytes->bytes(), weights.side_files));
   RETURN_IF_ERROR(head_->Write(folder));
