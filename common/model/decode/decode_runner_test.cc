@@ -33,7 +33,7 @@ namespace reckon {
 namespace {
 
 // With all that a family may have.
-ModelConfig Full() {
+ModelConfig AllOptions() {
   ModelConfig config = SmallConfig();
   config.qkv_bias = config.output_bias = config.mlp_bias = config.qk_norm = true;
   config.tie_word_embeddings = false;
@@ -106,7 +106,7 @@ class DecodeRunnerTest : public testing::TestWithParam<Dtype> {
 // Rows of three sequences, of which one begins, one crosses a page and one joins late, run with
 // every token forced: then a difference cannot change what follows it.
 TEST_P(DecodeRunnerTest, StepsOfAModelOfAnyFamilyAreItsPasses) {
-  for (const ModelConfig& config : {SmallConfig(), Full()}) {
+  for (const ModelConfig& config : {SmallConfig(), AllOptions()}) {
     const RandomWeights weights = MakeRandomWeights(config, 1);
     Side wanted(config, GetParam(), Backend::kTorchCpu, weights);
     const auto device = MakeDevice();
