@@ -1,9 +1,11 @@
-// reckon-update-bench: times optimizer steps on a model folder, without coordinator or actors.
-// Prints one JSON object.
+// reckon-update-bench: times optimizer steps on a model folder, without actors. Prints one JSON
+// object. With --world ranks of a group, which meet at a coordinator; or without a coordinator one
+// rank of such a group, whose others are not there.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
 
+#include <cstdlib>
 #include <iostream>
 #include <string>
 #include <vector>
@@ -11,6 +13,7 @@
 #include "absl/flags/flag.h"
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
+#include "absl/strings/str_cat.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
@@ -18,7 +21,12 @@
 #include "common/model/files/model_folder.h"
 #include "common/model/product_speed.h"
 #include "common/model/transformer.h"
+#include "common/net/channel.h"
+#include "common/net/security.h"
+#include "learner/parallel/gloo_parallel.h"
+#include "learner/parallel/membership.h"
 #include "learner/parallel/single.h"
+#include "learner/parallel/traced_parallel.h"
 #include "learner/update/policy_update.h"
 // Last.
 #include "common/base/log.h"
@@ -34,6 +42,15 @@ ABSL_FLAG(int, lora_rank, 0, "rank of adapters that are trained; 0: the weights 
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "AUTO, CPU or CUDA, as model.device of a config");
+ABSL_FLAG(bool, sharded, false, "the ranks divide the model, as with learner.sharding: FULL");
+ABSL_FLAG(bool, recompute, false, "layers are recomputed, as with activation_checkpointing");
+ABSL_FLAG(int, world, 1, "number of ranks");
+ABSL_FLAG(int, rank, 0, "this rank, from 0");
+ABSL_FLAG(
+    std::string, coordinator, "",
+    "where several ranks meet, host:port; empty: this rank alone, as if the others were there");
+ABSL_FLAG(std::string, nonce, "", "equal on all ranks that meet");
+ABSL_FLAG(std::string, trace, "", "file for a trace of collectives and what lies between them");
 
 namespace reckon {
 namespace {
@@ -45,12 +62,50 @@ double CpuSeconds(const rusage& usage) {
   return seconds(usage.ru_utime) + seconds(usage.ru_stime);
 }
 
+// The ranks, and what keeps them together.
+struct Group {
+  std::unique_ptr<Membership> membership;
+  std::unique_ptr<Parallel> parallel;
+};
+
+absl::StatusOr<Group> MakeGroup() {
+  const int world = absl::GetFlag(FLAGS_world), rank = absl::GetFlag(FLAGS_rank);
+  Group out;
+  if (world == 1) {
+    out.parallel = MakeSingle();
+  } else if (absl::GetFlag(FLAGS_coordinator).empty()) {
+    out.parallel = MakeAloneOf(world);
+  } else {
+    ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
+                     MakeChannel(absl::GetFlag(FLAGS_coordinator), Security::PlainText()));
+    std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);
+    MembershipOptions options = {.learner = absl::StrCat("rank ", rank),
+                                 .rank = rank,
+                                 .world = world,
+                                 .nonce = absl::GetFlag(FLAGS_nonce)};
+    ASSIGN_OR_RETURN(out.membership,
+                     Membership::Begin(stub, options, {}, [](const std::string&) {}));
+    RETURN_IF_ERROR(out.membership->Meet());
+    GlooOptions gloo = {.rank = rank, .world = world, .term = out.membership->term()};
+    ASSIGN_OR_RETURN(out.parallel, MakeGloo(gloo, stub, {}));
+  }
+  if (const std::string trace = absl::GetFlag(FLAGS_trace); !trace.empty()) {
+    out.parallel = MakeTraced(std::move(out.parallel), trace);
+  }
+  return out;
+}
+
 absl::Status Run() {
+  ASSIGN_OR_RETURN(Group group, MakeGroup());
+  Parallel& parallel = *group.parallel;
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   ASSIGN_OR_RETURN(const Backend backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
-  auto model = std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16, backend);
+  ModelMemory memory = {.recompute = absl::GetFlag(FLAGS_recompute)};
+  if (absl::GetFlag(FLAGS_sharded)) memory.shard_group = &parallel;
+  auto model =
+      std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16, backend, memory);
   if (const int rank = absl::GetFlag(FLAGS_lora_rank); rank > 0) {
     RETURN_IF_ERROR(
         model->LoadUnderAdapters(weights.manifest, weights.bytes->bytes(), rank, rank, 1));
@@ -58,8 +113,7 @@ absl::Status Run() {
     RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
   }
   weights.bytes = nullptr;
-  auto parallel = MakeSingle();
-  auto update = PolicyUpdate::Create(model.get(), parallel.get(), TrainingSettings(),
+  auto update = PolicyUpdate::Create(model.get(), &parallel, TrainingSettings(),
                                      absl::GetFlag(FLAGS_micro_batch_tokens));
 
   const CounterRng rng(1);
@@ -75,7 +129,7 @@ absl::Status Run() {
     }
     batch.push_back(&sequences[s]);
   }
-  double seconds = 0, tokens = 0, loss_tokens = 0;
+  double seconds = 0, optimizer = 0, tokens = 0, loss_tokens = 0;
   const double product =
       ProductSpeed(model->compute(), 1536, config.hidden_size, 2 * config.intermediate_size);
   rusage before = {};
@@ -88,6 +142,7 @@ absl::Status Run() {
     loss_tokens += static_cast<double>(result.loss_tokens);
     tokens += static_cast<double>(result.tokens);
     seconds += static_cast<double>(result.tokens) / result.tokens_per_s;
+    optimizer += result.optimizer_s;
   }
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
@@ -97,13 +152,17 @@ absl::Status Run() {
   const double operations = each * (tokens * static_cast<double>(LayerProducts(config)) +
                                     loss_tokens * static_cast<double>(HeadProducts(config)));
   std::cout << "{\"trained_tokens_per_s\": " << tokens / seconds << ", \"seconds\": " << seconds
+            << ", \"optimizer_seconds\": " << optimizer
             << ", \"cpu_seconds\": " << CpuSeconds(usage) - CpuSeconds(before)
             << ", \"product_gflop_per_s\": " << product * 1e-9
             << ", \"product_share\": " << operations / seconds / product
             << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
             << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""
             << absl::GetFlag(FLAGS_compute) << "\"}\n";
-  return absl::OkStatus();
+  update.reset();
+  model.reset();
+  group.parallel.reset();  // writes the trace
+  return group.membership == nullptr ? absl::OkStatus() : group.membership->End(absl::OkStatus());
 }
 
 }  // namespace
@@ -118,5 +177,7 @@ int main(int argc, char** argv) {
   at::set_num_threads(1);
   const absl::Status status = reckon::Run();
   if (!status.ok()) std::cerr << "reckon-update-bench: " << status << "\n";
-  return status.ok() ? 0 : 1;
+  std::cout.flush();
+  // Gloo's threads may wait for ranks that have ended, so static destructors must not run.
+  std::_Exit(status.ok() ? 0 : 1);
 }

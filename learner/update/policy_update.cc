@@ -108,6 +108,7 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
     RETURN_IF_ERROR(parallel_.AllReduceSum(absl::MakeSpan(&loss, 1)));
     result.loss = loss;
   }
+  const absl::Time has_gradient = absl::Now();
   ASSIGN_OR_RETURN(result.grad_norm,
                    CatchTorchErrors("gradient norm", [&] { return NormOverRanks(); }));
   // After the all-reduce, so that all ranks see the same two numbers and either all of them step or
@@ -131,6 +132,7 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
   CHECK(applied.ok()) << applied.message() << "; the parameters are half updated, so this process "
                       << "ends and the run resumes from its last checkpoint";
   metrics.optimizer_steps.Increment();
+  result.optimizer_s = absl::ToDoubleSeconds(absl::Now() - has_gradient);
   result.tokens_per_s =
       static_cast<double>(result.tokens) / absl::ToDoubleSeconds(absl::Now() - begin);
   return result;

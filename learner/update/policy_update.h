@@ -23,6 +23,7 @@ struct UpdateResult {
   int64_t tokens = 0;  // of the global batch
   int64_t loss_tokens = 0;
   double tokens_per_s = 0;
+  double optimizer_s = 0;  // of all seconds, those of norm, AdamW and packing
 };
 
 // What an optimizer step minimizes. The sum over all micro-batches of all ranks is the batch's
