@@ -32,6 +32,7 @@ ABSL_FLAG(int, max_batch, 96, "samples generated at once");
 ABSL_FLAG(int, kv_cache_mib, 1024, "memory for keys and values, in MiB");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
+ABSL_FLAG(std::string, device, "AUTO", "AUTO, CPU or CUDA, as model.device of a config");
 
 namespace reckon {
 namespace {
@@ -66,6 +67,7 @@ absl::Status Run() {
   TorchModelRunnerOptions runner_options;
   runner_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
+  ASSIGN_OR_RETURN(runner_options.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   TorchModelRunnerMaker maker(runner_options);
   ASSIGN_OR_RETURN(std::unique_ptr<ModelRunner> runner, maker.Make(weights));
   weights.bytes = nullptr;

@@ -14,6 +14,7 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
+#include "common/model/backend.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/product_speed.h"
 #include "common/model/transformer.h"
@@ -32,6 +33,7 @@ ABSL_FLAG(int, micro_batch_tokens, 2048, "tokens of one forward and backward pas
 ABSL_FLAG(int, lora_rank, 0, "rank of adapters that are trained; 0: the weights are");
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
+ABSL_FLAG(std::string, device, "AUTO", "AUTO, CPU or CUDA, as model.device of a config");
 
 namespace reckon {
 namespace {
@@ -47,7 +49,8 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
-  auto model = std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16);
+  ASSIGN_OR_RETURN(const Backend backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
+  auto model = std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16, backend);
   if (const int rank = absl::GetFlag(FLAGS_lora_rank); rank > 0) {
     RETURN_IF_ERROR(
         model->LoadUnderAdapters(weights.manifest, weights.bytes->bytes(), rank, rank, 1));

@@ -1,10 +1,11 @@
-// Tells ThreadSanitizer about absl::Mutex and absl::CondVar, whose library is not instrumented.
-// Every program and test of the tsan preset links these definitions, which precede those of the
-// library and call them by their names in Debian 12's Abseil.
+// Tells ThreadSanitizer about absl::Mutex, absl::CondVar and absl::Notification, whose library is
+// not instrumented. Every program and test of the tsan preset links these definitions, which
+// precede those of the library and call them by their names in Debian 12's Abseil.
 
 #include <dlfcn.h>
 
 #include "absl/synchronization/mutex.h"
+#include "absl/synchronization/notification.h"
 
 extern "C" {
 void __tsan_acquire(void* address);
@@ -43,6 +44,8 @@ auto Relocking(void* mutex, const Call& call) {
 }  // namespace
 
 #define RECKON_REAL(name, ...) static auto* const real = Real<__VA_ARGS__>("_ZN4absl7debian3" name)
+#define RECKON_REAL_CONST(name, ...) \
+  static auto* const real = Real<__VA_ARGS__>("_ZNK4absl7debian3" name)
 
 void Mutex::Lock() {
   RECKON_REAL("5Mutex4LockEv", void(Mutex*));
@@ -117,6 +120,36 @@ bool CondVar::WaitWithTimeout(Mutex* mutex, Duration timeout) {
 bool CondVar::WaitWithDeadline(Mutex* mutex, Time deadline) {
   RECKON_REAL("7CondVar16WaitWithDeadlineEPNS0_5MutexENS0_4TimeE", bool(CondVar*, Mutex*, Time));
   return Relocking(mutex, [&] { return real(this, mutex, deadline); });
+}
+
+// A wait that begins after Notify never locks the mutex: it reads a flag inside the library.
+void Notification::Notify() {
+  RECKON_REAL("12Notification6NotifyEv", void(Notification*));
+  __tsan_release(this);
+  __tsan_release(&notified_yet_);  // HasBeenNotified reads it in the header
+  real(this);
+}
+
+void Notification::WaitForNotification() const {
+  RECKON_REAL_CONST("12Notification19WaitForNotificationEv", void(const Notification*));
+  real(this);
+  __tsan_acquire(const_cast<Notification*>(this));
+}
+
+bool Notification::WaitForNotificationWithTimeout(Duration timeout) const {
+  RECKON_REAL_CONST("12Notification30WaitForNotificationWithTimeoutENS0_8DurationE",
+                    bool(const Notification*, Duration));
+  const bool notified = real(this, timeout);
+  if (notified) __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
+}
+
+bool Notification::WaitForNotificationWithDeadline(Time deadline) const {
+  RECKON_REAL_CONST("12Notification31WaitForNotificationWithDeadlineENS0_4TimeE",
+                    bool(const Notification*, Time));
+  const bool notified = real(this, deadline);
+  if (notified) __tsan_acquire(const_cast<Notification*>(this));
+  return notified;
 }
 
 }  // namespace absl
