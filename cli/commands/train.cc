@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/strip.h"
 #include "absl/time/clock.h"
 #include "cli/commands/resource_plan.h"
 #include "cli/launcher/local_gpus.h"
@@ -81,6 +82,13 @@ absl::Status RunRoles(const RunConfig& config, const RunDir& run_dir, LocalPlace
   return status;
 }
 
+// Relative where it is in the working directory, so that lines of a terminal have room for it.
+std::string ShownPath(const RunDir& run_dir) {
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string() + "/";
+  return std::string(absl::StripPrefix(run_dir.path(), error ? "" : here));
+}
+
 }  // namespace
 
 absl::StatusOr<ModelFacts> CheckInputs(const RunConfig& config) {
@@ -123,7 +131,7 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   display.Forget(earlier);
   for (const std::string& note : model.notes) display.Print(note);
   display.Print(
-      absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", run_dir->path()));
+      absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", ShownPath(*run_dir)));
 
   Supervisor supervisor{Supervisor::Options()};
   const absl::Time began = absl::Now();
@@ -148,9 +156,9 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
                         absl::StrCat(status.message(), one_line ? "; " : "\n",
                                      "fix that, then run: ", options.resume_command));
   }
-  display.Print(absl::StrCat(
-      "finished in ", FormatSeconds(absl::ToDoubleSeconds(absl::Now() - began)), "; models in ",
-      run_dir->path(), "/weights, evaluations in ", run_dir->path(), "/eval"));
+  display.Print(
+      absl::StrCat("finished in ", FormatSeconds(absl::ToDoubleSeconds(absl::Now() - began)),
+                   ": models in weights/, evaluations in eval/ of ", ShownPath(*run_dir)));
   display.Print(absl::StrCat(
       "peak memory: ",
       absl::StrJoin(supervisor.peak_memory(), ", ", [](std::string* out, const auto& role) {

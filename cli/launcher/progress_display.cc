@@ -16,6 +16,7 @@ namespace {
 
 constexpr int kBar = 24, kLeastBar = 8, kTrend = 16;
 constexpr const char* kClear = "\r\x1b[K";
+constexpr const char* kUp = "\x1b[A";
 constexpr const char* kHighlight = "\x1b[1;33m";
 constexpr const char* kPlain = "\x1b[0m";
 
@@ -138,8 +139,12 @@ ProgressDisplay::Options ProgressDisplay::OptionsOf(int file) {
   return options;
 }
 
+// A terminal that has become narrower shows the line on several rows.
 void ProgressDisplay::ClearLine() {
-  if (!line_.empty()) *out_ << kClear;
+  if (line_.empty()) return;
+  const int rows_above = (line_columns_ - 1) / std::max(1, options_.columns());
+  *out_ << kClear;
+  for (int row = 0; row < rows_above; ++row) *out_ << kUp << kClear;
   line_.clear();
 }
 
@@ -184,6 +189,7 @@ void ProgressDisplay::Show(const Progress& progress, absl::Time now) {
     ClearLine();
   } else if (options_.terminal) {
     std::string live = FormatLiveLine(progress, options_.columns() - 1);
+    const int columns = Columns(live);
     if (!waiting_for_.empty() && std::getenv("NO_COLOR") == nullptr) {
       live = absl::StrCat(kHighlight, live, kPlain);
     }
@@ -191,6 +197,7 @@ void ProgressDisplay::Show(const Progress& progress, absl::Time now) {
     ClearLine();
     *out_ << live;
     line_ = live;
+    line_columns_ = columns;
   } else if (!progress.phase().empty() && (news || now >= next_plain_)) {
     *out_ << FormatProgress(progress, 0) << "\n";
     next_plain_ = now + options_.plain_every;

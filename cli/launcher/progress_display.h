@@ -47,7 +47,8 @@ class ProgressDisplay {
   std::set<std::string> shown_lines_;  // a restarted learner reports its lines again
   std::string phase_;
   std::string waiting_for_;
-  std::string line_;  // of the phase, visible on the terminal now
+  std::string line_;      // of the phase, visible on the terminal now
+  int line_columns_ = 0;  // of line_, without what colors it
   absl::Time next_plain_ = absl::InfinitePast();
 };
 

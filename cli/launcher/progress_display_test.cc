@@ -114,6 +114,20 @@ TEST(ProgressDisplay, ATerminalHasOneLineOfThePhaseBelowTheResults) {
       << "the bar of the phase that ended is gone";
 }
 
+TEST(ProgressDisplay, ALineThatANarrowerTerminalHasWrappedIsClearedWhole) {
+  std::ostringstream out;
+  int columns = 100;
+  ProgressDisplay::Options options = Terminal(100);
+  options.columns = [&columns] { return columns; };
+  ProgressDisplay display(&out, options);
+  display.Show(Half("a phase with a name that is long, so that its line has more than 80 columns"),
+               absl::Now());
+  out.str("");
+  columns = 40;
+  display.Finish();
+  EXPECT_EQ(out.str(), "\r\x1b[K\x1b[A\r\x1b[K\x1b[A\r\x1b[K");
+}
+
 TEST(ProgressDisplay, StepsAreShownWhenAskedForAndWhereThereIsNoTerminal) {
   ProgressDisplay::Options verbose = Terminal(100);
   verbose.verbose = true;

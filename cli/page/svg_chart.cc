@@ -230,6 +230,7 @@ std::string SvgChart(const Chart& chart) {
     }
   }
   if (chart.from_zero) y_low = std::min(y_low, 0.0);
+  const bool only_zero = zero && !(x_low <= x_high);
   if (!(x_low <= x_high)) x_low = x_high = 1;
   if (!(y_low <= y_high)) y_low = 0, y_high = 1;
   const double right = kWidth - kRight, bottom = kHeight - kBottom;
@@ -250,6 +251,7 @@ std::string SvgChart(const Chart& chart) {
   if (zero) absl::StrAppend(&out, SvgLine(kLeft, bottom, solid, bottom, "gap"));
   absl::StrAppend(&out, SvgLine(solid, bottom, right, bottom, "axis"));
   for (const double tick : x.ticks()) {
+    if (only_zero && tick > 0) continue;
     absl::StrAppend(&out, SvgLine(x.At(tick), bottom, x.At(tick), bottom + 4, "axis"),
                     SvgText(x.At(tick), bottom + 17, "middle", Short(tick)));
   }
