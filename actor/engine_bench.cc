@@ -1,6 +1,6 @@
-// reckon-engine-bench: measures the batch engine on a model folder, or on random weights of a known
-// shape. Prints one JSON object. "roofline_share" is the least time that this machine would need,
-// by its own measured rates of copies and products, divided by the time that the engine took.
+// reckon-engine-bench: measures the batch engine on a model folder. Prints one JSON object.
+// "roofline_share" is the least time that this machine would need, by its own measured rates of
+// copies and products, divided by the time that the engine took.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
@@ -21,18 +21,12 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/files/model_folder.h"
-#include "common/model/init/new_tokenizer.h"
-#include "common/model/init/random_model.h"
 #include "common/model/model_shape.h"
 #include "common/model/product_speed.h"
 // Last.
 #include "common/base/log.h"
 
 ABSL_FLAG(std::string, model, "", "model folder in Hugging Face layout");
-ABSL_FLAG(std::string, shape, "",
-          "in place of --model, random weights of this shape: smollm2-135m, qwen2.5-1.5b (without "
-          "biases) or llama-2-7b");
-ABSL_FLAG(std::string, device, "CPU", "where to compute: AUTO, CPU or CUDA");
 ABSL_FLAG(int, prompts, 24, "prompt groups");
 ABSL_FLAG(int, samples, 4, "samples per prompt");
 ABSL_FLAG(int, prompt_tokens, 71, "tokens in each prompt");
@@ -69,63 +63,6 @@ Lease MakeLease(const Tokenizer& tokenizer, uint64_t group) {
   return lease;
 }
 
-absl::StatusOr<ModelConfig> ShapeOf(const std::string& name) {
-  ModelConfig c;
-  if (name == "smollm2-135m") {
-    c.vocab_size = 49152;
-    c.hidden_size = 576;
-    c.intermediate_size = 1536;
-    c.num_layers = 30;
-    c.num_heads = 9;
-    c.num_kv_heads = 3;
-    c.head_dim = 64;
-    c.max_positions = 8192;
-    c.tie_word_embeddings = true;
-  } else if (name == "qwen2.5-1.5b") {
-    c.vocab_size = 151936;
-    c.hidden_size = 1536;
-    c.intermediate_size = 8960;
-    c.num_layers = 28;
-    c.num_heads = 12;
-    c.num_kv_heads = 2;
-    c.head_dim = 128;
-    c.max_positions = 32768;
-    c.tie_word_embeddings = true;
-  } else if (name == "llama-2-7b") {
-    c.vocab_size = 32000;
-    c.hidden_size = 4096;
-    c.intermediate_size = 11008;
-    c.num_layers = 32;
-    c.num_heads = c.num_kv_heads = 32;
-    c.head_dim = 128;
-    c.max_positions = 4096;
-  } else {
-    return absl::InvalidArgumentError(
-        absl::StrCat("--shape is ", name, "; allowed: smollm2-135m, qwen2.5-1.5b and llama-2-7b"));
-  }
-  return c;
-}
-
-// Random weights with a tokenizer of as many tokens, because a model has no logit where there is no
-// token.
-absl::StatusOr<Weights> RandomWeightsOf(const std::string& shape) {
-  ASSIGN_OR_RETURN(const ModelConfig config, ShapeOf(shape));
-  std::vector<std::string> tokens;
-  for (char c = '!'; c <= '~'; ++c) tokens.emplace_back(1, c);
-  std::vector<std::pair<std::string, std::string>> merges;
-  const size_t letters = tokens.size(), wanted = config.vocab_size - kNewTokenizerBytes;
-  for (size_t first = 0; merges.size() < wanted; ++first) {
-    for (size_t second = 0; second < letters && merges.size() < wanted; ++second) {
-      merges.emplace_back(tokens[first], tokens[second]);
-      tokens.push_back(tokens[first] + tokens[second]);
-    }
-  }
-  WeightManifest manifest = RandomModelManifest(config);
-  manifest.set_tokenizer_json(NewTokenizerJson(merges));
-  manifest.set_tokenizer_config_json(NewTokenizerConfigJson());
-  return DrawWeights(std::move(manifest), /*seed=*/1);
-}
-
 // The least seconds: either all bytes are moved or all operations done, whatever is slower. Every
 // pass reads the weights; every token reads the keys and values before it and writes its own.
 double LeastSeconds(const ModelConfig& config, const EngineStats& stats, double samples,
@@ -144,11 +81,7 @@ double LeastSeconds(const ModelConfig& config, const EngineStats& stats, double 
 
 absl::Status Run() {
   const absl::Time begin = absl::Now();
-  const std::string shape = absl::GetFlag(FLAGS_shape);
-  absl::StatusOr<Weights> read =
-      shape.empty() ? ReadModelFolder(absl::GetFlag(FLAGS_model)) : RandomWeightsOf(shape);
-  RETURN_IF_ERROR(read.status());
-  Weights weights = *std::move(read);
+  ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
                                                      weights.manifest.tokenizer_model()));
   ASSIGN_OR_RETURN(const ModelConfig config, ModelShape(weights.manifest));
@@ -211,7 +144,7 @@ absl::Status Run() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  absl::SetProgramUsageMessage("reckon-engine-bench --model=FOLDER|--shape=NAME [--prompts=N ...]");
+  absl::SetProgramUsageMessage("reckon-engine-bench --model=FOLDER [--prompts=N ...]");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);
   reckon::SetComputeThreads(absl::GetFlag(FLAGS_threads));

@@ -1,5 +1,7 @@
 // reckon: the command-line program, as a table of its commands.
 
+#include <grpc/support/log.h>
+
 #include <CLI/CLI.hpp>
 #include <iostream>
 #include <string>
@@ -96,6 +98,8 @@ int Main(int argc, char** argv, std::stop_token stop) {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
+  // What gRPC itself logs, as of a connection that was closed, would stand between progress lines.
+  gpr_set_log_function([](gpr_log_func_args*) {});
   std::stop_source stop;
   reckon::StopOnSignals(stop);
   reckon::InitLogging(argv[0]);

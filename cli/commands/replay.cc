@@ -207,7 +207,8 @@ absl::Status ReplayRollout(const ReplayOptions& options, std::stop_token stop) {
   const Drawn drawn = DrawnOf(again);
   std::cout << options.key << " is the same: " << drawn.tokens.size() << " tokens and "
             << drawn.logprobs.size() << " log-probabilities, bit for bit, from weight version "
-            << work.leases(0).weight_version() << " in " << model << "\n";
+            << work.leases(0).weight_version() << " in "
+            << std::filesystem::path(model).filename().string() << "\n";
   return absl::OkStatus();
 }
 

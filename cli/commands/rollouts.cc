@@ -30,7 +30,8 @@ std::string ListLine(const Rollout& rollout) {
                               : rollout.completion();
   return absl::StrFormat("%-28s %8.4g %-11s %6d  %s",
                          absl::StrCat(key.plan(), "/", key.group(), "/", key.sample()),
-                         rollout.reward(), VerdictOf(rollout), tokens, Printable(end));
+                         rollout.reward(), VerdictOf(rollout), tokens,
+                         Printable(absl::StrReplaceAll(end, {{"\n", "\\n"}})));
 }
 
 }  // namespace

@@ -67,9 +67,10 @@ void SelectFromGroup(const std::vector<Rollout>& group, const SelectionRule& rul
 absl::Status Report(RunState& run, const RoundCounts& c, double seconds) {
   const double samples = std::max<double>(1, c.samples), prompts = std::max<double>(1, c.prompts);
   run.reporter->AddLine(absl::StrFormat(
-      "%s: %d samples  accepted %.1f%%  distinct %d  solved %.1f%%  %.0f tok/s  in %s",
-      RoundTitle(run), c.samples, 100 * c.accepted / samples, c.kept, 100 * c.solved / prompts,
-      c.tokens / seconds, FormatSeconds(seconds)));
+      "%s: %s samples  accepted %.1f%%  distinct %s  solved %.1f%%  %s tok/s  %s", RoundTitle(run),
+      FormatCount(static_cast<double>(c.samples)), 100 * c.accepted / samples,
+      FormatCount(static_cast<double>(c.kept)), 100 * c.solved / prompts,
+      FormatCount(c.tokens / seconds), FormatSeconds(seconds)));
   run.reporter->CountSamples(double(c.samples), double(c.tokens));
   std::map<std::string, double> values = c.rewards.Values();
   values.merge(std::map<std::string, double>{{"num_samples", double(c.samples)},

@@ -107,7 +107,8 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leade
   if (good == 0 && bad > 0 && worked.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         RoundTitle(run), ": no step of selection ", settings_.selection(),
-        " is labelled good, but evaluations force the good label; lower rcrl.threshold"));
+        " is labelled good, but evaluations force the good label; start another run with a "
+        "lower rcrl.threshold"));
   }
   const LabelTokens labels = LabelTokensOf(leader.data, settings_);
   for (const TrainingSequence& solution : worked) {
@@ -119,7 +120,8 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leade
   if (!sequences.empty()) return sequences;
   return absl::FailedPreconditionError(
       absl::StrCat(RoundTitle(run), ": selection ", settings_.selection(),
-                   " leaves nothing to train on; lower rcrl.threshold or set good_ratio: 0"));
+                   " leaves nothing to train on; start another run with a lower "
+                   "rcrl.threshold, or with good_ratio: 0"));
 }
 
 absl::Status Rcrl::Round(RankContext& ranks) {
