@@ -34,8 +34,9 @@ double LayerCount(const ModelConfig& m) {
   return count / static_cast<double>(m.num_layers);
 }
 
-// Measured before the first weight is loaded.
-MemoryLine Program() { return {"program", 300.0 * (1 << 20), "LibTorch, gRPC and their buffers"}; }
+// Measured of runs of a model of 100 KB.
+constexpr double kActorProgram = 200.0 * (1 << 20), kLearnerProgram = 150.0 * (1 << 20);
+MemoryLine Program(double bytes) { return {"program", bytes, "LibTorch, gRPC and their buffers"}; }
 
 double ComputeBytes(const RunConfig& config) {
   return config.model().compute() == ModelSettings::FP32 ? 4 : 2;
@@ -78,12 +79,34 @@ bool HasCritic(const StageInfo& info) {
 // gathered layers, one of them as kernels read it; embedding and head while a micro-batch is under
 // way; and whole gradients of a unit: the one that is computed, the one on its way to the other
 // ranks and, by Gloo, what arrives from them.
-double UnitsInUse(const ModelConfig& m, double compute, Placement placement) {
+// Frozen units under adapters have no gradients.
+double UnitsInUse(const ModelConfig& m, double compute, Placement placement, bool trained) {
   const double layer = LayerCount(m);
   const double table = static_cast<double>(m.vocab_size) * Hidden(m);
   const double gathered = 2 * layer + 2 * table;
-  const double gradients = 4 * std::max(layer, table) * (placement == Placement::kCpu ? 3 : 2);
+  const double gradients =
+      trained ? 4 * std::max(layer, table) * (placement == Placement::kCpu ? 3 : 2) : 0;
   return compute * gathered + CopyBytes(layer + table, compute, placement, true) + gradients;
+}
+
+// What is in host memory whatever trains: versions and the copy that a checkpoint is written from.
+// Of rank 0, which has most.
+void AddHostMemory(const RunConfig& config, const Stage& stage, const ModelConfig& m,
+                   MemoryEstimate* estimate) {
+  const double version = ComputeBytes(config) * ParameterCount(m);
+  const double rank = stage.training().lora_rank();
+  if (rank > 0) {
+    // Adapters are small, but a version that is kept is whole: merged in fp32, then packed.
+    estimate->lines.push_back({"versions", 2 * version + 4 * ParameterCount(m),
+                               "version 0, and one that is merged to be written"});
+  } else {
+    estimate->lines.push_back(
+        {"versions", 4 * version, "version 0, two that are served, and one that is packed"});
+  }
+  const double trained = rank > 0 ? AdapterCount(m, rank) : ParameterCount(m);
+  const double writers = std::max<uint32_t>(1, config.resources().learner_ranks());
+  estimate->lines.push_back(
+      {"checkpoint", 12 * trained / writers, "the copy that is written while the next step runs"});
 }
 
 MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const ModelConfig& m,
@@ -119,7 +142,8 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
         absl::StrCat("fp32, lora_rank ", rank));
   }
   if (full) {
-    add("units in use", UnitsInUse(m, compute, placement), "gathered layers and their gradients");
+    add("units in use", UnitsInUse(m, compute, placement, rank == 0),
+        "gathered layers and their gradients");
   } else if (rank == 0) {
     add("compute copies", CopyBytes(all, compute, placement, true),
         "as matrix products read the weights");
@@ -141,7 +165,7 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   }
   if (UsesRewardModel(info)) {
     // Where the leader scores alone it holds all of it.
-    const bool online = stage.has_ppo();
+    const bool online = info.Part<PpoSettings::Kl>() != nullptr;
     add("reward model", CopyBytes(all, compute, placement, false) / (online ? ranks : 1),
         online ? share("orm") : "orm");
   }
@@ -156,7 +180,10 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   add("activations", activations,
       absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
                    recompute ? ", layers recomputed" : ""));
-  if (placement == Placement::kCpu) estimate.lines.push_back(Program());
+  if (placement == Placement::kCpu) {
+    AddHostMemory(config, stage, m, &estimate);
+    estimate.lines.push_back(Program(kLearnerProgram));
+  }
   return estimate;
 }
 
@@ -217,7 +244,7 @@ MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& m, Placem
   if (placement == Placement::kCpu) {
     estimate.lines.push_back({"weights as fetched", 2 * copy,
                               "before they are packed, and those before, for what has changed"});
-    estimate.lines.push_back(Program());
+    estimate.lines.push_back(Program(kActorProgram));
   }
   return estimate;
 }

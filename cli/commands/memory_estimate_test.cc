@@ -90,6 +90,24 @@ TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndRecomputeLayers) {
   EXPECT_EQ(full["activations"], recomputed["activations"]);
 }
 
+TEST(MemoryEstimate, HostMemoryAlsoHoldsVersionsAndWhatACheckpointIsWrittenFrom) {
+  auto online = Learner("stage { ppo {} } resources { learner_ranks: 2 }", Placement::kCpu);
+  EXPECT_EQ(online["versions"], 4 * 2 * kAll);
+  EXPECT_EQ(online["checkpoint"], 12 * kAll / 2);
+  EXPECT_EQ(Learner("stage { sft {} }", Placement::kCpu)["checkpoint"], 12 * kAll);
+  auto adapters = Learner("stage { training { lora_rank: 2 } sft {} }", Placement::kCpu);
+  EXPECT_EQ(adapters["versions"], (2 * 2 + 4) * kAll);
+  EXPECT_EQ(adapters["checkpoint"], 12 * AdapterCount(Shape(), 2));
+  EXPECT_EQ(Learner("stage { ppo {} }", Placement::kGpu).count("checkpoint"), 0u);
+}
+
+TEST(MemoryEstimate, FrozenUnitsUnderAdaptersHaveNoGradients) {
+  const std::string full = "resources { learner_ranks: 4 } learner { sharding: FULL } ";
+  auto whole = Learner(full + "stage { sft {} }", Placement::kGpu);
+  auto adapted = Learner(full + "stage { training { lora_rank: 2 } sft {} }", Placement::kGpu);
+  EXPECT_EQ(whole["units in use"] - adapted["units in use"], 2 * 4 * 800);
+}
+
 TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
   const auto choose = [](double gib, uint32_t ranks) {
     RunConfig config = Config("stage { sft {} }");
@@ -125,7 +143,7 @@ TEST(MemoryEstimate, AnActorHoldsTwoVersionsAndItsCache) {
   // In main memory the bytes as fetched and the program itself come on top.
   EXPECT_EQ(ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kCpu)
                 .total(),
-            estimate.total() + 2 * 2 * kAll + 300 * (1 << 20));
+            estimate.total() + 2 * 2 * kAll + 200 * (1 << 20));
 }
 
 TEST(MemoryEstimate, AServerHoldsOneVersionAndItsCache) {
