@@ -95,6 +95,7 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
                      ActorArguments(config_, {.coordinator = coordinator,
                                               .name = name,
                                               .threads = threads,
+                                              .shares_gpu = place_.gpus.actors.empty(),
                                               .ports = PortsOf(Role::kActor, name)}),
                      place_.gpus.actors, index);
 }

@@ -8,6 +8,8 @@
 namespace reckon {
 namespace {
 
+constexpr uint32_t kSharedKvCacheMib = 1024;
+
 constexpr uint32_t kDefaultClusterCpus = 4;
 
 class Arguments {
@@ -65,7 +67,9 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.IfSet("listen", place.listen);
   arguments.IfSet("announce", place.announce);
   arguments.Always("max_batch", settings.max_batch());
-  arguments.Always("kv_cache_mib", settings.kv_cache_mib());
+  // What is left of a GPU is an actor's only if the GPU is.
+  const bool some = settings.kv_cache_mib() == 0 && place.shares_gpu;
+  arguments.Always("kv_cache_mib", some ? kSharedKvCacheMib : settings.kv_cache_mib());
   arguments.Always("weights", ActorSettings::Weights_Name(settings.weights()));
   arguments.Always("old_tokens", ActorSettings::OldTokens_Name(settings.old_tokens()));
   if (const std::vector<std::string> commands = RewardCommands(config); !commands.empty()) {

@@ -38,6 +38,7 @@ struct ActorPlace {
   std::optional<uint32_t> threads;  // 0: the cores of the machine
   std::string listen = "";          // HOST:PORT of its weight server; empty: it serves no others
   std::string announce = "";        // the host that other actors reach that server by
+  bool shares_gpu = false;          // its GPU, if there is one, is the learner's as well
   RolePorts ports;
 };
 

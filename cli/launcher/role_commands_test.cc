@@ -27,6 +27,13 @@ TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
                           "--compute=fp32", "--device=AUTO"));
 }
 
+TEST(RoleCommandsTest, AnActorLeavesRoomOnAGpuThatItShares) {
+  RunConfig config;
+  EXPECT_THAT(ActorArguments(config, {.shares_gpu = true}), Contains("--kv_cache_mib=1024"));
+  config.mutable_actor()->set_kv_cache_mib(300);
+  EXPECT_THAT(ActorArguments(config, {.shares_gpu = true}), Contains("--kv_cache_mib=300"));
+}
+
 TEST(RoleCommandsTest, WhatIsNotGivenIsNoFlag) {
   EXPECT_THAT(LearnerArguments({.coordinator = "c:1", .run_dir = "/r", .resume = false}),
               ElementsAre("--coordinator=c:1", "--run_dir=/r"));
