@@ -23,6 +23,7 @@
 #include "common/config/fields.h"
 #include "common/config/resume_rules.h"
 #include "common/model/files/manifest.h"
+#include "common/task/dataset/data_files.h"
 #include "common/text/message_json.h"
 #include "proto/checkpoint.pb.h"
 
@@ -37,12 +38,12 @@ absl::Status CheckDataFiles(const std::string& run_dir) {
   if (!text.ok() || !MessageFromJson(*text, &inputs).ok()) return absl::OkStatus();
   for (const RunInputs::File& file : inputs.files()) {
     if (!absl::StartsWith(file.name(), "data.")) continue;
-    absl::StatusOr<std::string> content = ReadFile(file.path());
-    if (!content.ok()) {
-      return absl::Status(content.status().code(),
-                          absl::StrCat(file.name(), ": ", content.status().message()));
+    const absl::StatusOr<std::string> digest = DataDigest(file.path(), Sha256);
+    if (!digest.ok()) {
+      return absl::Status(digest.status().code(),
+                          absl::StrCat(file.name(), ": ", digest.status().message()));
     }
-    const std::string now = absl::BytesToHexString(Sha256(*content));
+    const std::string now = absl::BytesToHexString(*digest);
     if (now == file.sha256()) continue;
     return absl::FailedPreconditionError(
         absl::StrCat(file.name(), ": ", file.path(), " has changed since the run began (SHA-256 ",

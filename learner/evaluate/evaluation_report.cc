@@ -108,7 +108,7 @@ std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluati
     if (e.overlong() > 0) absl::StrAppend(&rows.back(), " ", Overlong(e));
     const std::map<std::string, Evaluation::Set> sets(e.sets().begin(), e.sets().end());
     for (const auto& [name, set] : sets) {
-      rows.push_back(absl::StrFormat(kRow, "  " + name, Percent(set.maj_at_1()),
+      rows.push_back(absl::StrFormat(kRow, e.name() + "/" + name, Percent(set.maj_at_1()),
                                      cell(set.has_maj_at_k(), set.maj_at_k()),
                                      cell(set.has_pass_at_k(), set.pass_at_k()), ""));
     }

@@ -18,7 +18,7 @@ std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation);
 // "evaluate sft_1: maj@1  12.5% [10.0, 15.0]  maj@4 ...".
 std::string EvaluationLine(const Evaluation& evaluation);
 
-// The closing table: a row of headings, then a row an evaluation.
+// The closing table: a row of headings, then a row an evaluation, and one for each of its sets.
 std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluations);
 
 }  // namespace reckon

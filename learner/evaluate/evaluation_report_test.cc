@@ -111,6 +111,26 @@ TEST(EvaluationReportTest, LinesFitInto100Columns) {
   for (const std::string& row : EvaluationTable({evaluation})) EXPECT_LE(row.size(), 100u) << row;
 }
 
+TEST(EvaluationReportTest, SetsOfAMixtureHaveMetricsAndRowsOfTheirOwn) {
+  Evaluation evaluation = Sampled("sft_1");
+  Evaluation::Set& math = (*evaluation.mutable_sets())["math"];
+  math.set_problems(7);
+  math.mutable_maj_at_1()->set_value(0.25);
+  math.mutable_pass_at_k()->set_value(0.75);
+  math.mutable_maj_at_k()->set_value(0.5);
+  (*evaluation.mutable_sets())["gsm8k"].mutable_maj_at_1()->set_value(1);
+  const auto rows = EvaluationTable({evaluation});
+  ASSERT_EQ(rows.size(), 4u);
+  EXPECT_THAT(rows[2], AllOf(StartsWith("sft_1/gsm8k "), HasSubstr("100.0% [")));
+  EXPECT_THAT(rows[3], AllOf(StartsWith("sft_1/math "), HasSubstr("25.0% ["), HasSubstr("50.0% ["),
+                             HasSubstr("75.0% [")));
+  const std::map<std::string, double> metrics = EvaluationMetrics(evaluation);
+  EXPECT_EQ(metrics.at("val/set/math/problems"), 7);
+  EXPECT_EQ(metrics.at("val/set/math/maj@1"), 0.25);
+  EXPECT_EQ(metrics.at("val/set/math/pass@K"), 0.75);
+  EXPECT_EQ(metrics.count("val/set/gsm8k/pass@K"), 0u);
+}
+
 TEST(EvaluationReportTest, ProblemsThatWereTooLongAreNamed) {
   Evaluation evaluation = Greedy("start");
   evaluation.set_overlong(3);

@@ -1,8 +1,6 @@
 #include "learner/run/inputs.h"
 
 #include <algorithm>
-#include <filesystem>
-#include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_cat.h"
@@ -17,8 +15,6 @@
 namespace reckon {
 namespace {
 
-constexpr uint64_t kMaxDataBytes = uint64_t{16} << 30;
-
 void AddInput(const std::string& name, const std::string& path, absl::string_view content,
               RunInputs* inputs) {
   RunInputs::File* file = inputs->add_files();
@@ -29,23 +25,15 @@ void AddInput(const std::string& name, const std::string& path, absl::string_vie
 
 absl::Status AddDataFile(const std::string& name, const std::string& path, RunInputs* inputs) {
   if (path.empty() || path == "builtin") return absl::OkStatus();
-  const auto in_setting = [&](const absl::Status& status) {
-    return absl::Status(status.code(), absl::StrCat(name, ": ", status.message()));
-  };
-  const absl::StatusOr<std::vector<std::string>> files = DataFiles(path);
-  if (!files.ok()) return in_setting(files.status());
-  std::string all;  // of a folder: the names of its files and their digests
-  for (const std::string& file : *files) {
-    absl::StatusOr<std::string> content = ReadFile(file, kMaxDataBytes);
-    if (!content.ok()) return in_setting(content.status());
-    if (file == path) {
-      all = *std::move(content);
-      break;
-    }
-    absl::StrAppend(&all, std::filesystem::path(file).filename().string(), "\n",
-                    absl::BytesToHexString(Sha256(*content)), "\n");
+  const absl::StatusOr<std::string> digest = DataDigest(path, Sha256);
+  if (!digest.ok()) {
+    return absl::Status(digest.status().code(),
+                        absl::StrCat(name, ": ", digest.status().message()));
   }
-  AddInput(name, path, all, inputs);
+  RunInputs::File* file = inputs->add_files();
+  file->set_name(name);
+  file->set_path(path);
+  file->set_sha256(absl::BytesToHexString(*digest));
   return absl::OkStatus();
 }
 

@@ -7,12 +7,16 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/base/files.h"
+#include "common/base/status_macros.h"
 #include "common/task/dataset/record_reader.h"
 
 namespace reckon {
 namespace {
 
 namespace fs = std::filesystem;
+
+constexpr uint64_t kMaxDigestedBytes = uint64_t{16} << 30;
 
 bool HasKnownExtension(const std::string& name) {
   const auto extensions = DataExtensions();
@@ -48,6 +52,20 @@ absl::StatusOr<std::vector<std::string>> DataFiles(const std::string& path) {
   }
   std::sort(files.begin(), files.end());
   return files;
+}
+
+absl::StatusOr<std::string> DataDigest(const std::string& path,
+                                       absl::FunctionRef<std::string(absl::string_view)> sha256) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> files, DataFiles(path));
+  std::string all;
+  for (const std::string& file : files) {
+    ASSIGN_OR_RETURN(const std::string content, ReadFile(file, kMaxDigestedBytes));
+    if (file == path) return sha256(content);
+    const std::string name = fs::path(file).filename().string();
+    const std::string digest = sha256(content);
+    absl::StrAppend(&all, name.size(), "\n", name, digest.size(), "\n", digest);
+  }
+  return sha256(all);
 }
 
 }  // namespace reckon
