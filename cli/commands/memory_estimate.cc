@@ -256,7 +256,7 @@ MemoryEstimate ServerMemory(const RunConfig& config, const ModelConfig& m, Place
   AddEngine(config, m, placement, &estimate);
   if (placement == Placement::kCpu) {
     estimate.lines.push_back({"weights as read", copy, "before they are packed"});
-    estimate.lines.push_back(Program());
+    estimate.lines.push_back(Program(kActorProgram));
   }
   return estimate;
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/files.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/transformer.h"
 #include "common/testing/temp_folder.h"
 #include "common/text/json.h"
 #include "gmock/gmock.h"
