@@ -12,8 +12,8 @@ namespace {
 
 // Bytes for each trained element: weight, gradient and AdamW's two moments, fp32 each.
 constexpr double kTrained = 16;
-// On a GPU the loss holds the logits of this many rows at a time, in a few copies.
-constexpr double kHeadRows = 256, kHeadCopies = 4;
+// On a GPU the loss holds a tile of logits of this size at a time, in a few copies.
+constexpr double kHeadRows = 4096, kHeadColumns = 8192, kHeadCopies = 4;
 
 double Query(const ModelConfig& m) { return static_cast<double>(m.num_heads * m.head_dim); }
 double KeyValue(const ModelConfig& m) { return static_cast<double>(m.num_kv_heads * m.head_dim); }
@@ -175,7 +175,8 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   double activations = tokens * LayerActivations(m, compute, placement);
   activations = recompute ? activations + tokens * layers * 4 * Hidden(m) : activations * layers;
   if (placement == Placement::kGpu) {
-    activations += kHeadCopies * kHeadRows * static_cast<double>(m.vocab_size) * 4;
+    activations += kHeadCopies * 4 * std::min(tokens, kHeadRows) *
+                   std::min(static_cast<double>(m.vocab_size), kHeadColumns);
   }
   add("activations", activations,
       absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
