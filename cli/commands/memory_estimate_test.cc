@@ -151,7 +151,7 @@ TEST(MemoryEstimate, AServerHoldsOneVersionAndItsCache) {
   EXPECT_EQ(ServerMemory(config, Shape(), Placement::kGpu).total(),
             2 * kAll + 3 * (1 << 20) + 7 * 100 * 4);
   EXPECT_EQ(ServerMemory(config, Shape(), Placement::kCpu).total(),
-            2 * 2 * kAll + 3 * (1 << 20) + 7 * 100 * 4 + 300 * (1 << 20));
+            2 * 2 * kAll + 3 * (1 << 20) + 7 * 100 * 4 + 200 * (1 << 20));
 }
 
 }  // namespace

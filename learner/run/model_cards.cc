@@ -64,6 +64,8 @@ void AddModelCards(const LeaderContext& leader, ModelCard::Kind kind, const std:
 absl::Status UpdateModelCards(const LeaderContext& leader) {
   const RunState& run = leader.run;
   if (run.cursor.version() == 0) return absl::OkStatus();  // the user's own folder, or the first
+  // The folder may be being written, with the card that it was given before the evaluation.
+  if (run.writer != nullptr) run.writer->Await();
   const std::string& name = run.cursor.folders(static_cast<int>(run.cursor.version()) - 1);
   for (const auto& [file, kind] : {std::pair(kCard, ModelCard::Kind::kModel),
                                    std::pair(kAdapterCard, ModelCard::Kind::kAdapter)}) {
