@@ -12,6 +12,23 @@ void AddChatOptions(CLI::App* command, std::string* system_prompt, std::string* 
                       "'{\"enable_thinking\": false}'");
 }
 
+void AddEngineOptions(CLI::App* command, uint32_t* threads, uint32_t* max_batch,
+                      uint32_t* kv_cache_mib, bool* fp32) {
+  command->add_option("--threads", *threads, "compute threads; 0: all cores")
+      ->check(Allowed<RoleResources>("cpus"));
+  command
+      ->add_option("--max-batch", *max_batch,
+                   "samples generated at once; 0: 64, on a GPU what the KV cache holds")
+      ->check(Allowed<ActorSettings>("max_batch"))
+      ->capture_default_str();
+  command
+      ->add_option("--kv-cache-mib", *kv_cache_mib,
+                   "size of the KV cache, MiB; 0: 1024, on a GPU what is left")
+      ->check(Allowed<ActorSettings>("kv_cache_mib"))
+      ->capture_default_str();
+  command->add_flag("--fp32", *fp32, "compute in fp32 instead of bf16");
+}
+
 void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
   command->add_option("--base", options->base,
@@ -41,17 +58,8 @@ void AddProblemOptions(CLI::App* command, ProblemOptions* options) {
                    "any text after '####'")
       ->check(CLI::IsMember({"numbers", "boxed", "text"}))
       ->capture_default_str();
-  command->add_option("--threads", options->threads, "compute threads; 0: all cores")
-      ->check(Allowed<RoleResources>("cpus"));
-  command->add_option("--max-batch", options->max_batch, "samples generated at once")
-      ->check(Allowed<ActorSettings>("max_batch"))
-      ->capture_default_str();
-  command
-      ->add_option("--kv-cache-mib", options->kv_cache_mib,
-                   "size of the KV cache, MiB; 0: 1024, on a GPU what is left")
-      ->check(Allowed<ActorSettings>("kv_cache_mib"))
-      ->capture_default_str();
-  command->add_flag("--fp32", options->fp32, "compute in fp32 instead of bf16");
+  AddEngineOptions(command, &options->threads, &options->max_batch, &options->kv_cache_mib,
+                   &options->fp32);
   command
       ->add_option("--overlong", options->overlong,
                    "problems that do not fit into the model's context: refuse, or count-wrong")

@@ -2,6 +2,7 @@
 #define RECKON_CLI_COMMANDS_FLAGS_H_
 
 #include <CLI/CLI.hpp>
+#include <cstdint>
 #include <string>
 
 #include "absl/strings/numbers.h"
@@ -29,7 +30,11 @@ CLI::Validator Allowed(const std::string& name) {
 // A system message and the variables of the chat template.
 void AddChatOptions(CLI::App* command, std::string* system_prompt, std::string* kwargs);
 
-// A model, problems, and how they are asked.
+// What the batch engine computes with.
+void AddEngineOptions(CLI::App* command, uint32_t* threads, uint32_t* max_batch,
+                      uint32_t* kv_cache_mib, bool* fp32);
+
+// A model, problems, how they are asked, and the engine.
 void AddProblemOptions(CLI::App* command, ProblemOptions* options);
 
 }  // namespace reckon

@@ -121,18 +121,8 @@ CommandRun AddServe(CLI::App* app) {
   command->add_option("--chat-template-kwargs", options->chat_template_kwargs,
                       "variables of the chat template as a JSON object, "
                       "'{\"enable_thinking\": false}'");
-  command->add_option("--threads", options->threads, "compute threads; 0: all cores")
-      ->check(Allowed<RoleResources>("cpus"));
-  command
-      ->add_option("--max-batch", options->max_batch,
-                   "choices generated at once; 0: 64, and on a GPU what the KV cache holds")
-      ->check(Allowed<ActorSettings>("max_batch"))
-      ->capture_default_str();
-  command
-      ->add_option("--kv-cache-mib", options->kv_cache_mib,
-                   "size of the KV cache, MiB; 0: 1024, on a GPU what is left")
-      ->check(Allowed<ActorSettings>("kv_cache_mib"))
-      ->capture_default_str();
+  AddEngineOptions(command, &options->threads, &options->max_batch, &options->kv_cache_mib,
+                   &options->fp32);
   command
       ->add_option("--max-requests", options->max_requests,
                    "unfinished requests; a further one gets 429")
@@ -148,7 +138,6 @@ CommandRun AddServe(CLI::App* app) {
                    "when it is stopped, time for the requests that it has")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
-  command->add_flag("--fp32", options->fp32, "compute in fp32 instead of bf16");
   command->add_flag("--dry-run", options->dry_run,
                     "print model, memory and command, and start nothing");
   command->footer(

@@ -26,7 +26,7 @@ namespace reckon {
 //
 //   BeginCheckpoint    the leader makes step_<s>.<term>.tmp
 //   WritePart          each rank that reaches the folder writes and syncs its files, and last
-//                      part_<r>.json, whose name is there only when all before it is durable
+//                      part_<r>.json, which exists only when all before it is durable
 //   CommitCheckpoint   the leader, when all parts are there: manifest.json, and the rename
 //
 // So the folder exists as a whole or not at all, whoever dies when; the digests find what a disk
@@ -60,7 +60,7 @@ absl::StatusOr<std::string> BeginCheckpoint(const std::string& run_dir, int64_t 
                                             uint64_t term);
 // Writes a rank's part into that folder. Durable when it returns OK.
 absl::Status WritePart(const std::string& folder, int rank, const CheckpointPiece& piece);
-// Whether the part of `rank` is there.
+// Whether the part of `rank` exists.
 bool HasPart(const std::string& folder, int rank);
 // Makes a checkpoint of the parts of ranks 0 .. parts - 1, which are there, and the rest of
 // `manifest`. Then deletes all but the newest `keep_last`, and those of later steps, which belong

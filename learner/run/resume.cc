@@ -235,7 +235,7 @@ absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments, SavedBy by)
     ASSIGN_OR_RETURN(folder, BeginCheckpoint(run.run_dir, run.cursor.step(), run.term));
   }
   const bool by_all = by == SavedBy::kAllRanks && run.all_reach_run_dir;
-  // Also tells the others that the folder is there.
+  // Also tells the others that the folder exists.
   if (by_all) RETURN_IF_ERROR(ranks.parallel.Broadcast(&folder));
   ASSIGN_OR_RETURN(CheckpointPiece piece, CopyPiece(ranks, moments, /*whole=*/!by_all));
   run.saving = run.cursor;
