@@ -163,7 +163,7 @@ TEST_F(ApiServerTest, AStreamSaysWhatTheWholeReplySays) {
     if (!choice["finish_reason"].is_null()) finish[i] = choice["finish_reason"];
   }
   for (int i = 0; i < 2; ++i) {
-    EXPECT_EQ(texts[i], whole["choices"][i]["text"]);
+    EXPECT_EQ(texts[i], whole["choices"][i]["text"].get<std::string>());
     EXPECT_EQ(logprobs[i], whole["choices"][i]["logprobs"]);
     EXPECT_EQ(finish[i], whole["choices"][i]["finish_reason"]);
   }
