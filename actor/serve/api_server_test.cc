@@ -196,7 +196,7 @@ TEST_F(ApiServerTest, AChatAndItsStream) {
     if (each["logprobs"].is_null()) continue;
     for (const json& token : each["logprobs"]["content"]) content.push_back(token);
   }
-  EXPECT_EQ(text, choice["message"]["content"]);
+  EXPECT_EQ(text, choice["message"]["content"].get<std::string>());
   EXPECT_EQ(content, choice["logprobs"]["content"]);
 }
 
