@@ -20,7 +20,6 @@ Both print one JSON object and write a trace for chrome://tracing or Perfetto.
 
 import argparse
 import json
-import os
 import pathlib
 import subprocess
 import sys
@@ -28,10 +27,8 @@ import tempfile
 import time
 from collections import Counter
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME", pathlib.Path.home() / ".cache")) / "reckon"
-MODEL = pathlib.Path(os.environ.get("RECKON_MODELS", CACHE / "models")) / "smollm2-135m"
-BIN = pathlib.Path(os.environ.get("RECKON_BIN", ROOT / "build/bin"))
+from bench import BIN, MODEL, last_json
+
 COMPUTE, COLLECTIVES = 1, 2
 
 
@@ -40,10 +37,6 @@ def processor():
         if line.startswith("model name"):
             return line.split(":", 1)[1].strip()
     return "unknown"
-
-
-def last_json(text):
-    return json.loads([line for line in text.splitlines() if line.startswith("{")][-1])
 
 
 def update_bench(arguments, trace, *more):
