@@ -14,6 +14,7 @@ import pathlib
 import select
 import shlex
 import shutil
+import signal
 import subprocess
 import time
 
@@ -26,8 +27,30 @@ def program():
     return next((path for path in map(shutil.which, NAMES) if path), None)
 
 
+def end_group(group):
+    """Kills a process group and waits until no process of it runs. Those that nobody reaps are left."""
+    deadline = time.time() + LONG
+    while any(running_group(stat) == group for stat in pathlib.Path("/proc").glob("[0-9]*/stat")):
+        if time.time() > deadline:
+            raise RuntimeError(f"process group {group} still runs {LONG} s after it was killed")
+        os.killpg(group, signal.SIGKILL)
+        time.sleep(0.01)
+
+
+def running_group(stat):
+    """The process group of the process with this /proc/PID/stat; None: it has ended."""
+    try:
+        state, _, group = stat.read_text().rpartition(")")[2].split()[:3]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if state in "ZX" else int(group)
+
+
 class Chromium:
-    """One browser process. Its calls are answered in order, and its events are handed to the pages."""
+    """One browser, a group of processes. Its calls are answered in order, and its events are handed to the pages.
+
+    After the block none of its processes writes into the folder any more.
+    """
 
     def __init__(self, folder):
         self.pages = {}
@@ -42,7 +65,7 @@ class Chromium:
         self.log = open(pathlib.Path(folder) / "chromium.log", "wb")
         self.process = subprocess.Popen(
             ["sh", "-c", f"exec {shlex.join(words)} about:blank 3<&{theirs_in} 4>&{theirs_out}"],
-            pass_fds=(theirs_in, theirs_out), stdout=self.log, stderr=self.log)
+            pass_fds=(theirs_in, theirs_out), stdout=self.log, stderr=self.log, start_new_session=True)
         os.close(theirs_in)
         os.close(theirs_out)
 
@@ -50,10 +73,12 @@ class Chromium:
         return self
 
     def __exit__(self, *error):
-        self.process.kill()
+        # Killed alone, it would leave helpers that write into the profile for a moment longer.
+        end_group(self.process.pid)
         self.process.wait()
         os.close(self.into)
         os.close(self.out)
+        self.log.close()
 
     def call(self, method, session=None, **arguments):
         self.number += 1
