@@ -82,9 +82,9 @@ double LeastSeconds(const ModelConfig& config, const EngineStats& stats, double 
 absl::Status Run() {
   const absl::Time begin = absl::Now();
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
-  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
-                                                     weights.manifest.tokenizer_model()));
-  ASSIGN_OR_RETURN(const ModelConfig config, ModelShape(weights.manifest));
+  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(weights.manifest.texts().tokenizer_json(),
+                                                     weights.manifest.texts().tokenizer_model()));
+  ASSIGN_OR_RETURN(const ModelConfig config, ModelShape(weights.texts()));
   TorchModelRunnerOptions runner_options;
   ASSIGN_OR_RETURN(runner_options.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   runner_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";

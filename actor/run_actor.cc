@@ -128,8 +128,9 @@ absl::Status Replay(TorchModelRunnerMaker* maker, const std::stop_token& stop) {
   if (!work.ParseFromString(bytes)) return absl::InvalidArgumentError("--replay: no lease");
   ASSIGN_OR_RETURN(const Weights weights,
                    ReadModelFolder(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_base)));
-  ASSIGN_OR_RETURN(const auto tokenizer, Tokenizer::Create(weights.manifest.tokenizer_json(),
-                                                           weights.manifest.tokenizer_model()));
+  ASSIGN_OR_RETURN(const auto tokenizer,
+                   Tokenizer::Create(weights.manifest.texts().tokenizer_json(),
+                                     weights.manifest.texts().tokenizer_model()));
   ASSIGN_OR_RETURN(const auto runner, maker->Make(weights));
   Engine engine(runner.get(), tokenizer.get(), {.max_batch = absl::GetFlag(FLAGS_max_batch)},
                 work.leases_size() > 0 ? work.leases(0).weight_version() : 0);

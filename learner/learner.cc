@@ -104,7 +104,7 @@ class Learner {
     const std::string& adapted = HasInit(config) ? "" : config.model().base();
     RETURN_IF_ERROR(ShareWeights(
         *parallel_, {HasInit(config) ? "" : config.model().path(), adapted}, &run_.base));
-    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.manifest));
+    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.texts()));
     RETURN_IF_ERROR(FindCheckpoint(run_, *parallel_, options_.resume));
     run_.saved = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
@@ -149,8 +149,8 @@ class Learner {
     RETURN_IF_ERROR(MakeInitialModel());
     const std::string& adapted = HasInit(config) ? "" : config.model().base();
     ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(config, run_.run_dir), adapted));
-    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.manifest));
-    ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.manifest));
+    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.texts()));
+    ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.texts()));
     RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
     RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
     RETURN_IF_ERROR(CheckStages(shape));

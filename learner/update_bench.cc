@@ -99,7 +99,7 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(Group group, MakeGroup());
   Parallel& parallel = *group.parallel;
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
-  ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.config_json()));
+  ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.texts().config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   ASSIGN_OR_RETURN(const Backend backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
   ModelMemory memory = {.recompute = absl::GetFlag(FLAGS_recompute)};

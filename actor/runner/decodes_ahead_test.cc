@@ -126,7 +126,7 @@ class DecodesAheadTest : public testing::Test {
 
   const Weights weights_ = MakeTinyModel();
   const std::unique_ptr<Tokenizer> tokenizer_ =
-      *Tokenizer::Create(weights_.manifest.tokenizer_json());
+      *Tokenizer::Create(weights_.manifest.texts().tokenizer_json());
 };
 
 // Groups of unlike sizes, lengths and sampling, more than there is room for: samples join and leave

@@ -214,12 +214,12 @@ struct TorchModelRunnerMaker::SharedCache {
   // The models of whole weights that some runner still uses, by Digests: adapters may be over them.
   std::map<std::string, std::weak_ptr<Transformer>> whole;
 
-  absl::StatusOr<ModelConfig> ShapeOf(const WeightManifest& manifest) {
+  absl::StatusOr<ModelConfig> ShapeOf(const FolderTexts& wanted) {
     std::string now =
-        absl::StrCat(manifest.config_json(), manifest.tokenizer_json(), manifest.tokenizer_model());
+        absl::StrCat(wanted.config_json(), wanted.tokenizer_json(), wanted.tokenizer_model());
     if (texts != now) {
       texts.clear();
-      ASSIGN_OR_RETURN(shape, ModelShape(manifest));
+      ASSIGN_OR_RETURN(shape, ModelShape(wanted));
       texts = std::move(now);
     }
     return shape;

@@ -77,7 +77,8 @@ class TorchModelRunnerTest : public testing::TestWithParam<bool> {
     options.kv_cache_bytes = 16 << 20;
     return options;
   }()};
-  std::unique_ptr<Tokenizer> tokenizer_ = *Tokenizer::Create(weights_.manifest.tokenizer_json());
+  std::unique_ptr<Tokenizer> tokenizer_ =
+      *Tokenizer::Create(weights_.manifest.texts().tokenizer_json());
 };
 
 TEST_P(TorchModelRunnerTest, ASampleAloneEqualsItselfAmongStrangersBitForBit) {
@@ -158,7 +159,7 @@ TEST_P(TorchModelRunnerTest, WeightsThatDoNotFitAreRefused) {
   wrong.manifest.mutable_tensors(3)->set_name("model.stranger.weight");
   EXPECT_FALSE(maker_.Make(wrong).ok());
   wrong = weights_;
-  wrong.manifest.set_config_json("{}");
+  wrong.manifest.mutable_texts()->set_config_json("{}");
   EXPECT_FALSE(maker_.Make(wrong).ok());
   EXPECT_TRUE(maker_.Make(weights_).ok());
 }
@@ -194,7 +195,7 @@ TEST(TorchModelRunnerVocabularyTest, RowsThatNoTokenHasAreNeitherDrawnNorGiven) 
   ModelConfig config = TinyConfig();
   config.vocab_size = kTinyVocab + 41;
   WeightManifest manifest = RandomModelManifest(config);
-  manifest.set_tokenizer_json(MakeTinyModel().manifest.tokenizer_json());
+  manifest.mutable_texts()->set_tokenizer_json(MakeTinyModel().manifest.texts().tokenizer_json());
   const Weights weights = DrawWeights(std::move(manifest), 1).value();
   TorchModelRunnerMaker maker({.fp32 = true, .kv_cache_bytes = 16 << 20});
   std::unique_ptr<ModelRunner> runner = maker.Make(weights).value();

@@ -19,7 +19,7 @@ using ::testing::HasSubstr;
 
 const ServedModel& Model() {
   static const ServedModel* model = [] {
-    auto loaded = ServedModel::Load(MakeTinyModel().manifest, "tiny", "");
+    auto loaded = ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", "");
     EXPECT_TRUE(loaded.ok()) << loaded.status();
     return new ServedModel(*std::move(loaded));
   }();

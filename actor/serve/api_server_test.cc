@@ -36,7 +36,7 @@ class ApiServerTest : public testing::Test {
   void Start(ApiServerOptions options = {}, absl::Duration pass_time = absl::ZeroDuration()) {
     options.max_requests =
         std::min<int64_t>(options.max_requests, 16);  // there are as many threads
-    auto model = ServedModel::Load(MakeTinyModel().manifest, "tiny", "");
+    auto model = ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", "");
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = std::make_unique<ServedModel>(*std::move(model));
     runner_ = std::make_unique<FakeModelRunner>(FakeModelRunner::Options{.vocab_size = kTinyVocab,
@@ -302,7 +302,7 @@ TEST_F(ApiServerTest, AKeyIsNeededWhereThereAreKeys) {
 }
 
 TEST_F(ApiServerTest, WithoutKeysItListensOnLoopbackAlone) {
-  auto model = ServedModel::Load(MakeTinyModel().manifest, "tiny", "");
+  auto model = ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", "");
   ASSERT_TRUE(model.ok());
   FakeModelRunner runner({});
   Batcher batcher(&runner, model->tokenizer.get(), {});

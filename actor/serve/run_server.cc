@@ -104,9 +104,9 @@ absl::Status Run(const std::stop_token& stop) {
   ASSIGN_OR_RETURN(Weights weights,
                    ReadModelFolder(absl::GetFlag(FLAGS_model), absl::GetFlag(FLAGS_base)));
   for (const std::string& note : weights.notes) std::cerr << "reckon-server: " << note << "\n";
-  ASSIGN_OR_RETURN(
-      const ServedModel model,
-      ServedModel::Load(weights.manifest, ModelName(), absl::GetFlag(FLAGS_chat_template_kwargs)));
+  ASSIGN_OR_RETURN(const ServedModel model,
+                   ServedModel::Load(weights.manifest.texts(), ModelName(),
+                                     absl::GetFlag(FLAGS_chat_template_kwargs)));
   TorchModelRunnerOptions options;
   options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;

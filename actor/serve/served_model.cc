@@ -71,19 +71,19 @@ absl::StatusOr<std::vector<uint32_t>> EncodeAround(const Tokenizer& tokenizer,
 
 }  // namespace
 
-absl::StatusOr<ServedModel> ServedModel::Load(const WeightManifest& manifest, std::string name,
+absl::StatusOr<ServedModel> ServedModel::Load(const FolderTexts& texts, std::string name,
                                               const std::string& chat_template_kwargs) {
   ServedModel model;
   model.name = std::move(name);
   model.created = absl::ToUnixSeconds(absl::Now());
-  ASSIGN_OR_RETURN(const ModelConfig config, ModelConfig::Parse(manifest.config_json()));
+  ASSIGN_OR_RETURN(const ModelConfig config, ModelConfig::Parse(texts.config_json()));
   model.max_positions = config.max_positions;
   ASSIGN_OR_RETURN(model.tokenizer,
-                   Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model()));
-  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(manifest, *model.tokenizer));
+                   Tokenizer::Create(texts.tokenizer_json(), texts.tokenizer_model()));
+  ASSIGN_OR_RETURN(const EndTokens ends, FindEndTokens(texts, *model.tokenizer));
   ASSIGN_OR_RETURN(model.plain_ends, CompletionEnds(ends, *model.tokenizer, nullptr));
   absl::StatusOr<ChatTemplate> chat =
-      ChatTemplate::Create(manifest.tokenizer_config_json(), chat_template_kwargs);
+      ChatTemplate::Create(texts.tokenizer_config_json(), chat_template_kwargs);
   if (absl::IsNotFound(chat.status())) {
     model.chat_refused = "the model has no chat template; use /v1/completions";
     return model;

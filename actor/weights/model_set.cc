@@ -25,12 +25,11 @@ absl::StatusOr<const LoadedModel*> ModelSet::Add(uint64_t version, const Weights
   return &models_.front();
 }
 
-absl::StatusOr<std::shared_ptr<const Tokenizer>> ModelSet::TokenizerFor(
-    const WeightManifest& manifest) {
-  std::string files = manifest.tokenizer_json() + manifest.tokenizer_model();
+absl::StatusOr<std::shared_ptr<const Tokenizer>> ModelSet::TokenizerFor(const FolderTexts& texts) {
+  std::string files = texts.tokenizer_json() + texts.tokenizer_model();
   if (tokenizer_ == nullptr || files != tokenizer_files_) {
     ASSIGN_OR_RETURN(tokenizer_,
-                     Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model()));
+                     Tokenizer::Create(texts.tokenizer_json(), texts.tokenizer_model()));
     tokenizer_files_ = std::move(files);
   }
   return tokenizer_;

@@ -40,7 +40,7 @@ class ModelSet {
   absl::StatusOr<const LoadedModel*> Add(uint64_t version, const Weights& weights);
 
  private:
-  absl::StatusOr<std::shared_ptr<const Tokenizer>> TokenizerFor(const WeightManifest& manifest);
+  absl::StatusOr<std::shared_ptr<const Tokenizer>> TokenizerFor(const FolderTexts& texts);
 
   const ModelRunnerMaker maker_;
   const size_t capacity_;

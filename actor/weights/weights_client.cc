@@ -138,6 +138,7 @@ void WeightsClient::Loop() {
 
 absl::StatusOr<GetManifestReply> WeightsClient::GetManifest(std::optional<uint64_t> version) {
   GetManifestRequest request;
+  request.set_texts_held(texts_sha256_);
   if (server_ != nullptr && !maps_) request.set_source(server_->address());
   std::stop_token cancel = stop_.get_token();
   if (version.has_value()) {
@@ -160,7 +161,27 @@ absl::StatusOr<GetManifestReply> WeightsClient::GetManifest(std::optional<uint64
     return absl::InternalError(
         absl::StrCat("the coordinator sent the manifest of version ", reply.manifest().version()));
   }
+  RETURN_IF_ERROR(KeepTexts(reply.mutable_manifest()));
   return reply;
+}
+
+absl::Status WeightsClient::KeepTexts(WeightManifest* manifest) {
+  const std::string& digest = manifest->texts_sha256();
+  if (digest.empty()) return absl::OkStatus();  // adapters
+  if (manifest->has_texts()) {
+    if (TextsDigest(manifest->texts()) != digest) {
+      return absl::DataLossError(absl::StrCat("the texts of weight version ", manifest->version(),
+                                              " are not those of its manifest"));
+    }
+    texts_ = manifest->texts();
+    texts_sha256_ = digest;
+  } else if (digest == texts_sha256_) {
+    *manifest->mutable_texts() = texts_;
+  } else {
+    return absl::InternalError(absl::StrCat("the coordinator sent weight version ",
+                                            manifest->version(), " without its texts"));
+  }
+  return absl::OkStatus();
 }
 
 absl::StatusOr<Weights> WeightsClient::FetchVersion(const GetManifestReply& reply) {

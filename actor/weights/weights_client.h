@@ -84,6 +84,8 @@ class WeightsClient {
   // Without a version: waits at the coordinator for a newer one than the last fetched. NOT_FOUND:
   // there is none. CANCELLED: a version was requested meanwhile.
   absl::StatusOr<GetManifestReply> GetManifest(std::optional<uint64_t> version);
+  // Takes the texts that came with a manifest, or adds those that are here.
+  absl::Status KeepTexts(WeightManifest* manifest);
   // Fetches the version of the reply, with the base of adapters.
   absl::StatusOr<Weights> FetchVersion(const GetManifestReply& reply);
   // The whole weights under these adapters.
@@ -124,6 +126,8 @@ class WeightsClient {
   uint64_t checked_term_ = 0;     // term of the learner at the last CheckTerm
   std::optional<uint64_t> term_;  // term in which the newest manifest was published
   std::string newest_digests_;    // of version newest_fetched_
+  FolderTexts texts_;             // that came last
+  std::string texts_sha256_;
   // What was fetched last, until the next one is there: served by server_, and what that one's
   // differences are against.
   std::optional<Weights> held_;

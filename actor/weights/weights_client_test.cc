@@ -274,7 +274,7 @@ TEST(ModelSetTest, ABadTokenizerIsAnErrorAndTheOthersStay) {
   });
   Weights weights = MakeTinyModel();
   ASSERT_TRUE(models.Add(1, weights).ok());
-  weights.manifest.set_tokenizer_json("{");
+  weights.manifest.mutable_texts()->set_tokenizer_json("{");
   EXPECT_FALSE(models.Add(2, weights).ok());
   EXPECT_NE(models.Find(1), nullptr);
 }

@@ -47,7 +47,7 @@ absl::Status CheckLabel(const Tokenizer& tokenizer, const TextField& field) {
 
 // Strings of the config that depend on the model: labels, and reward models in folders. A reward
 // model of a stage of this run is made from the policy and fits.
-absl::Status CheckModelTexts(const RunConfig& config, const WeightManifest& model) {
+absl::Status CheckModelTexts(const RunConfig& config, const FolderTexts& model) {
   if (const DataSettings& data = config.data(); data.format() == DataSettings::CHAT) {
     RETURN_IF_ERROR(
         ChatTemplate::Create(model.tokenizer_config_json(), data.chat_template_kwargs()).status());
@@ -75,7 +75,7 @@ absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
     return absl::Status(listing.status().code(),
                         absl::StrCat(key, ": ", listing.status().message()));
   }
-  if (!SameTokens(listing->manifest, policy)) {
+  if (!SameTokens(listing->manifest.texts(), policy)) {
     return absl::InvalidArgumentError(
         absl::StrCat(key, ": ", folder, " has another tokenizer than the policy; use a reward ",
                      "model that an orm stage trained from this policy"));
@@ -101,9 +101,9 @@ absl::StatusOr<ModelFacts> InspectModel(const RunConfig& config) {
     }
     listing = *std::move(read);
   }
-  RETURN_IF_ERROR(CheckModelTexts(config, listing.manifest));
+  RETURN_IF_ERROR(CheckModelTexts(config, listing.manifest.texts()));
   ModelFacts facts;
-  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, listing.manifest.config_json()));
+  ASSIGN_OR_RETURN(facts.shape, ReadShape(path, listing.manifest.texts().config_json()));
   facts.weight_bytes = listing.manifest.total_bytes();
   facts.notes = std::move(listing.notes);
   return facts;
@@ -141,9 +141,10 @@ absl::StatusOr<std::vector<std::string>> CheckPromptsFit(const RunConfig& config
   if (HasInit(config)) return notes;
   ASSIGN_OR_RETURN(const ModelListing listing,
                    ReadModelListing(config.model().path(), config.model().base()));
-  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(listing.manifest.config_json()));
+  ASSIGN_OR_RETURN(const ModelConfig shape,
+                   ModelConfig::Parse(listing.manifest.texts().config_json()));
   std::vector<Problem> train = data.train_problems, eval = data.eval_problems;
-  ASSIGN_OR_RETURN(const ModelText text, LoadModelText(listing.manifest, config.data()));
+  ASSIGN_OR_RETURN(const ModelText text, LoadModelText(listing.manifest.texts(), config.data()));
   ASSIGN_OR_RETURN(
       const PromptFormatter formatter,
       MakeFormatter(text, config.data().format(), FirstExamples(config.data(), train)));

@@ -93,7 +93,8 @@ absl::Status Serve(const ServeOptions& options) {
   if (!listing.ok()) return AsFlag("--model", listing.status());
   const std::vector<std::string> argv = ServerCommand(options);
   if (options.dry_run) {
-    ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(listing->manifest.config_json()));
+    ASSIGN_OR_RETURN(const ModelConfig shape,
+                     ModelConfig::Parse(listing->manifest.texts().config_json()));
     PrintPlan(options, shape, argv);
     return absl::OkStatus();
   }

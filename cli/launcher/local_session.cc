@@ -108,7 +108,7 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   settings.set_answers(AnswersOf(options));
   settings.set_system_prompt(options.system_prompt);
   settings.set_chat_template_kwargs(options.chat_template_kwargs);
-  ASSIGN_OR_RETURN(text_, LoadModelText(weights_.manifest, settings));
+  ASSIGN_OR_RETURN(text_, LoadModelText(weights_.texts(), settings));
   ASSIGN_OR_RETURN(formatter_, MakeFormatter(text_, format, std::move(examples)));
   BadRecords left_out;
   RETURN_IF_ERROR(KeepAskable(
@@ -121,7 +121,8 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
 
 absl::Status LocalSession::ApplyOverlongRule(const ProblemOptions& options,
                                              const ContextNeed& need) {
-  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights_.manifest.config_json()));
+  ASSIGN_OR_RETURN(const ModelConfig shape,
+                   ModelConfig::Parse(weights_.manifest.texts().config_json()));
   const OverlongProblems overlong =
       FindOverlong(problems_, shape.max_positions, [&](const Problem& problem) {
         const int64_t needed = need.tokens(*formatter_, problem);
@@ -198,6 +199,7 @@ absl::Status LocalSession::Publish() {
   PublishWeightsRequest publish;
   *publish.mutable_manifest() = weights_.manifest;
   publish.mutable_manifest()->set_version(0);
+  publish.mutable_manifest()->set_texts_sha256(TextsDigest(weights_.texts()));
   publish.mutable_manifest()->set_term(term.term());
   publish.mutable_manifest()->add_sources(server_->address());
   server_->Add(0, weights_);

@@ -112,13 +112,13 @@ absl::StatusOr<std::unique_ptr<Tokenizer>> RunReader::MakeTokenizer() {
   SetDeadline(&context, absl::Seconds(30));
   WeightManifest& manifest = *reply.mutable_manifest();
   if (!stub_->GetManifest(&context, GetManifestRequest(), &reply).ok() ||
-      manifest.config_json().empty()) {
+      manifest.texts().config_json().empty()) {
     const std::string base = HasInit(config_) ? "" : config_.model().base();
     ASSIGN_OR_RETURN(ModelListing listing,
                      ReadModelListing(BaseModelFolder(config_, run_dir_), base));
     manifest = std::move(listing.manifest);
   }
-  return Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model());
+  return Tokenizer::Create(manifest.texts().tokenizer_json(), manifest.texts().tokenizer_model());
 }
 
 absl::Status RunReader::UseAddress(const std::string& address) {

@@ -9,10 +9,10 @@
 
 namespace reckon {
 
-absl::StatusOr<ModelConfig> ModelShape(const WeightManifest& manifest) {
-  ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(manifest.config_json()));
+absl::StatusOr<ModelConfig> ModelShape(const FolderTexts& texts) {
+  ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(texts.config_json()));
   ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
-                   Tokenizer::Create(manifest.tokenizer_json(), manifest.tokenizer_model()));
+                   Tokenizer::Create(texts.tokenizer_json(), texts.tokenizer_model()));
   // A tokenizer with more ids than the model has rows is not wrong in itself: ids are checked where
   // they are used.
   const int64_t ids = static_cast<int64_t>(tokenizer->vocab_size());

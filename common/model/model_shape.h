@@ -10,7 +10,7 @@ namespace reckon {
 // The config of a weight version, with unused_rows and gaps as its tokenizer has them. Actor and
 // learner both take it from here, so that their softmax is over the same tokens. Takes as long as
 // to load the tokenizer. Errors are those of ModelConfig::Parse and Tokenizer::Create.
-absl::StatusOr<ModelConfig> ModelShape(const WeightManifest& manifest);
+absl::StatusOr<ModelConfig> ModelShape(const FolderTexts& texts);
 
 }  // namespace reckon
 

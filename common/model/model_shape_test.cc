@@ -15,12 +15,12 @@ using ::testing::HasSubstr;
 // A tokenizer of the ids 0 to 2, and a model with `rows` rows.
 WeightManifest Manifest(int rows) {
   WeightManifest out;
-  out.set_config_json(absl::StrCat(
+  out.mutable_texts()->set_config_json(absl::StrCat(
       R"({"model_type": "llama", "hidden_size": 8, "intermediate_size": 8, "num_hidden_layers": 1,
           "num_attention_heads": 2, "max_position_embeddings": 64, "rms_norm_eps": 1e-5,
           "hidden_act": "silu", "vocab_size": )",
       rows, "}"));
-  out.set_tokenizer_json(
+  out.mutable_texts()->set_tokenizer_json(
       R"({"version": "1.0", "truncation": null, "padding": null, "normalizer": null,
           "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true,
                             "use_regex": true},
@@ -47,10 +47,10 @@ TEST(ModelShapeTest, RowsAboveTheLastTokenAreUnused) {
 
 TEST(ModelShapeTest, IdsThatNoTokenHasAreGaps) {
   WeightManifest manifest = Manifest(12);
-  nlohmann::json tokenizer = nlohmann::json::parse(manifest.tokenizer_json());
+  nlohmann::json tokenizer = nlohmann::json::parse(manifest.texts().tokenizer_json());
   tokenizer["model"]["vocab"] = {{"a", 0}, {"b", 3}, {"<end>", 6}};
   tokenizer["added_tokens"][0]["id"] = 6;
-  manifest.set_tokenizer_json(tokenizer.dump());
+  manifest.mutable_texts()->set_tokenizer_json(tokenizer.dump());
   const auto shape = ModelShape(manifest);
   ASSERT_TRUE(shape.ok()) << shape.status();
   EXPECT_EQ(shape->num_tokens(), 7);
@@ -70,9 +70,9 @@ TEST(ModelShapeTest, ATokenizerWithMoreTokensThanRowsLeavesNoneOut) {
 
 TEST(ModelShapeTest, AFileThatDoesNotLoadIsNamed) {
   WeightManifest manifest = Manifest(8);
-  manifest.set_tokenizer_json("{");
+  manifest.mutable_texts()->set_tokenizer_json("{");
   EXPECT_THAT(std::string(ModelShape(manifest).status().message()), HasSubstr("tokenizer.json"));
-  manifest.set_config_json("{}");
+  manifest.mutable_texts()->set_config_json("{}");
   EXPECT_THAT(std::string(ModelShape(manifest).status().message()), HasSubstr("config.json"));
 }
 

@@ -45,7 +45,7 @@ absl::Status AddIds(const char* file, const std::string& text, const Tokenizer& 
 
 }  // namespace
 
-absl::StatusOr<EndTokens> FindEndTokens(const WeightManifest& model, const Tokenizer& tokenizer) {
+absl::StatusOr<EndTokens> FindEndTokens(const FolderTexts& model, const Tokenizer& tokenizer) {
   EndTokens out;
   RETURN_IF_ERROR(
       AddIds("generation_config.json", model.generation_config_json(), tokenizer, &out));

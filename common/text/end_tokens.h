@@ -23,7 +23,7 @@ struct EndTokens {
 
 // Ids that the tokenizer does not have are left out. INVALID_ARGUMENT: a file is not a JSON object,
 // or its eos_token_id is neither a token id nor a list of them.
-absl::StatusOr<EndTokens> FindEndTokens(const WeightManifest& model, const Tokenizer& tokenizer);
+absl::StatusOr<EndTokens> FindEndTokens(const FolderTexts& model, const Tokenizer& tokenizer);
 
 }  // namespace reckon
 

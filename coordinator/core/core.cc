@@ -125,20 +125,26 @@ absl::StatusOr<std::optional<GetManifestReply>> Core::GetManifest(const GetManif
   }
   const WeightRegistry& weights = state_.weights;
   GetManifestReply reply;
+  WeightManifest& manifest = *reply.mutable_manifest();
   if (request.has_version()) {
-    const absl::StatusOr<std::shared_ptr<const WeightManifest>> manifest =
+    const absl::StatusOr<std::shared_ptr<const WeightManifest>> found =
         weights.Get(request.version(), reads);
     // "Not yet" to the caller, who waits: the learner may be about to publish the version, or to
     // publish it again after a restart.
-    if (reads.wanted() || absl::IsNotFound(manifest.status())) return std::nullopt;
-    RETURN_IF_ERROR(manifest.status());
-    *reply.mutable_manifest() = **manifest;
-    AddRelays(request.source(), reply);
-    return reply;
+    if (reads.wanted() || absl::IsNotFound(found.status())) return std::nullopt;
+    RETURN_IF_ERROR(found.status());
+    manifest = **found;
+  } else {
+    if (!weights.newest().has_value()) return std::nullopt;
+    if (request.has_newer_than() && *weights.newest() <= request.newer_than()) return std::nullopt;
+    manifest = weights.newest_manifest();
   }
-  if (!weights.newest().has_value()) return std::nullopt;
-  if (request.has_newer_than() && *weights.newest() <= request.newer_than()) return std::nullopt;
-  *reply.mutable_manifest() = weights.newest_manifest();
+  if (manifest.texts_sha256() != request.texts_held() && !manifest.texts_sha256().empty()) {
+    const auto texts = weights.Texts(manifest.texts_sha256(), reads);
+    if (reads.wanted()) return std::nullopt;
+    RETURN_IF_ERROR(texts.status());
+    *manifest.mutable_texts() = **texts;
+  }
   AddRelays(request.source(), reply);
   return reply;
 }

@@ -34,6 +34,15 @@ class CoreTest : public ::testing::Test {
     return reply.ok() ? **reply : RendezvousReply();
   }
 
+  // The core takes a digest as it is given.
+  static std::string DigestOf(const std::string& config) {
+    return config + std::string(32 - config.size(), '.');
+  }
+  static void SetTexts(const std::string& config, WeightManifest* manifest) {
+    manifest->mutable_texts()->set_config_json(config);
+    manifest->set_texts_sha256(DigestOf(config));
+  }
+
   uint64_t term = 0;
   MemoryStore store;
   CoreHarness core{&store};
@@ -73,7 +82,7 @@ TEST_F(CoreTest, AVersionIsPublishedOnceAndWaitedFor) {
   EXPECT_EQ((*core->GetManifest(exact))->manifest().SerializeAsString(),
             MakeManifest(0).SerializeAsString());
   PublishWeightsRequest changed = PublishRequest(1);
-  changed.mutable_manifest()->set_config_json("{}");
+  SetTexts("{}", changed.mutable_manifest());
   EXPECT_EQ(core->PublishWeights(changed).code(), absl::StatusCode::kAlreadyExists);
   PublishWeightsRequest moved = PublishRequest(1);
   moved.mutable_manifest()->set_sources(0, "127.0.0.1:2");
@@ -82,6 +91,55 @@ TEST_F(CoreTest, AVersionIsPublishedOnceAndWaitedFor) {
   core.Commit();
   core.Restart();
   EXPECT_EQ((*core->GetManifest(newest))->manifest().version(), 1);
+}
+
+// A learner sends the texts of its versions once, and the store has them once, until no version
+// that is kept has them.
+TEST_F(CoreTest, TextsAreKeptOnceAndSentToWhoLacksThem) {
+  const auto publish = [&](uint64_t version, const std::string& texts, bool with_texts) {
+    PublishWeightsRequest request = PublishRequest(version);
+    SetTexts(texts, request.mutable_manifest());
+    if (!with_texts) request.mutable_manifest()->clear_texts();
+    return core->PublishWeights(request).code();
+  };
+  const auto sent = [&](uint64_t version, const std::string& held) -> std::string {
+    GetManifestRequest request;
+    request.set_version(version);
+    if (!held.empty()) request.set_texts_held(DigestOf(held));
+    const WeightManifest manifest = (*core->GetManifest(request))->manifest();
+    EXPECT_FALSE(manifest.texts_sha256().empty());
+    return manifest.has_texts() ? manifest.texts().config_json() : "none";
+  };
+  const auto stored = [&] {
+    core.Commit();
+    int texts = 0;
+    EXPECT_TRUE(store
+                    .Scan("t", "",
+                          [&](absl::string_view, absl::string_view) {
+                            ++texts;
+                            return true;
+                          })
+                    .ok());
+    return texts;
+  };
+  EXPECT_EQ(publish(0, "a", false), absl::StatusCode::kFailedPrecondition);
+  EXPECT_EQ(publish(0, "a", true), absl::StatusCode::kOk);
+  EXPECT_EQ(sent(0, ""), "a") << "before it is on the disk";
+  EXPECT_EQ(publish(1, "b", true), absl::StatusCode::kOk);
+  EXPECT_EQ(stored(), 2);
+  for (uint64_t version = 2; version < 16; ++version) {
+    EXPECT_EQ(publish(version, "b", false), absl::StatusCode::kOk);
+  }
+  EXPECT_EQ(sent(0, ""), "a");
+  EXPECT_EQ(sent(15, "a"), "b");
+  EXPECT_EQ(sent(15, "b"), "none");
+  EXPECT_EQ(stored(), 2);
+  EXPECT_EQ(publish(16, "b", false), absl::StatusCode::kOk);
+  EXPECT_EQ(stored(), 1) << "version 0 was forgotten, and its texts with it";
+  core.Restart();
+  EXPECT_EQ(sent(16, ""), "b");
+  EXPECT_EQ(publish(17, "b", false), absl::StatusCode::kOk);
+  EXPECT_EQ(publish(18, "a", false), absl::StatusCode::kFailedPrecondition);
 }
 
 TEST_F(CoreTest, WhoServesOthersIsToldWhoIsAboveIt) {

@@ -123,6 +123,11 @@ absl::Status CheckPublishedManifest(const WeightManifest& manifest) {
       (manifest.chunk_sha256_size() > 0 && manifest.chunk_xxh3_size() > 0)) {
     return BadRequest("manifest has ", digests, " digests for ", chunks, " chunks");
   }
+  if (manifest.texts_sha256().size() != 32 &&
+      (manifest.has_texts() || !manifest.texts_sha256().empty())) {
+    return BadRequest("manifest.texts_sha256 has ", manifest.texts_sha256().size(),
+                      " bytes, not 32");
+  }
   for (const std::string& digest : manifest.chunk_sha256()) {
     if (digest.size() != 32) return BadRequest("a digest has ", digest.size(), " bytes, not 32");
   }

@@ -1,5 +1,6 @@
 #include "coordinator/core/weight_registry.h"
 
+#include <algorithm>
 #include <string>
 #include <utility>
 
@@ -44,9 +45,14 @@ absl::Status WeightRegistry::Restore(const Store& store, std::optional<uint64_t>
 }
 
 WeightRegistry::Known WeightRegistry::Known::Of(const WeightManifest& manifest) {
-  Known out = {manifest.term()};
+  Known out = {.term = manifest.term(), .texts = manifest.texts_sha256()};
   if (manifest.has_base_version()) out.base = manifest.base_version();
   return out;
+}
+
+bool WeightRegistry::HasTexts(const std::string& digest) const {
+  return std::any_of(versions_.begin(), versions_.end(),
+                     [&](const auto& entry) { return entry.second.texts == digest; });
 }
 
 // Actors ask for the base by its number alone.
@@ -62,38 +68,65 @@ absl::Status WeightRegistry::CheckBase(const WeightManifest& manifest) const {
       ", which this term has not published as whole weights"));
 }
 
-absl::Status WeightRegistry::Publish(const WeightManifest& manifest,
+absl::Status WeightRegistry::Publish(const WeightManifest& published,
                                      const std::set<uint64_t>& pinned, Writes& writes) {
-  RETURN_IF_ERROR(CheckPublishedManifest(manifest));
-  RETURN_IF_ERROR(CheckBase(manifest));
+  RETURN_IF_ERROR(CheckPublishedManifest(published));
+  RETURN_IF_ERROR(CheckBase(published));
+  const std::string& digest = published.texts_sha256();
+  const bool new_texts = !digest.empty() && !HasTexts(digest);
+  if (new_texts && !published.has_texts()) {
+    return absl::FailedPreconditionError(absl::StrCat("no version has the texts of weight version ",
+                                                      published.version(),
+                                                      ", which came without them"));
+  }
+  WeightManifest manifest = published;
+  manifest.clear_texts();
   const uint64_t version = manifest.version();
   // The term of the call is the current one (Core checks it), so it can only be equal or newer.
   const bool new_term = !any_ || manifest.term() > newest_->term();
-  if (new_term) {
-    // Only the dead learner served these; the new one will make them again.
-    for (auto it = versions_.upper_bound(version); it != versions_.end();) {
-      writes.Delete(store_keys::Manifest(it->first));
-      it = versions_.erase(it);
-    }
-  } else if (version < newest_->version()) {
+  if (!new_term && version < newest_->version()) {
     return absl::FailedPreconditionError(absl::StrCat(
         "weight version ", version, " is older than the newest, ", newest_->version()));
-  } else if (version == newest_->version()) {
+  }
+  if (!new_term && version == newest_->version()) {
     if (Content(*newest_) != Content(manifest)) {
       return absl::AlreadyExistsError(
           absl::StrCat("weight version ", version, " was published with other content"));
     }
     if (newest_->SerializeAsString() == manifest.SerializeAsString()) return absl::OkStatus();
   }
+  if (new_texts) {
+    writes.Put(store_keys::Texts(digest), published.texts().SerializeAsString());
+    noted_.texts[digest] = std::make_shared<FolderTexts>(published.texts());
+  }
+  const auto former = versions_.find(version);
+  // Its texts stay if they are the same, because the new entry is there before they would go.
+  const std::string former_texts = former != versions_.end() ? former->second.texts : "";
   versions_[version] = Known::Of(manifest);
-  newest_ = noted_[version] = std::make_shared<WeightManifest>(manifest);
+  newest_ = noted_.manifests[version] = std::make_shared<WeightManifest>(manifest);
   any_ = true;
   writes.Put(store_keys::Manifest(version), manifest.SerializeAsString());
-  Forget(pinned, writes);
+  DropTexts(former_texts, writes);
+  // Only the dead learner served versions above; the new one will make them again.
+  for (auto it = versions_.upper_bound(version); it != versions_.end();) it = Forget(it, writes);
+  ForgetVersions(pinned, writes);
   return absl::OkStatus();
 }
 
-void WeightRegistry::Forget(const std::set<uint64_t>& pinned, Writes& writes) {
+std::map<uint64_t, WeightRegistry::Known>::iterator WeightRegistry::Forget(
+    std::map<uint64_t, Known>::iterator version, Writes& writes) {
+  writes.Delete(store_keys::Manifest(version->first));
+  const std::string texts = version->second.texts;
+  const auto next = versions_.erase(version);
+  DropTexts(texts, writes);
+  return next;
+}
+
+void WeightRegistry::DropTexts(const std::string& digest, Writes& writes) {
+  if (!digest.empty() && !HasTexts(digest)) writes.Delete(store_keys::Texts(digest));
+}
+
+void WeightRegistry::ForgetVersions(const std::set<uint64_t>& pinned, Writes& writes) {
   std::set<uint64_t> kept = pinned;
   for (const auto& [version, known] : versions_) {
     if (known.base.has_value()) kept.insert(*known.base);
@@ -106,8 +139,7 @@ void WeightRegistry::Forget(const std::set<uint64_t>& pinned, Writes& writes) {
       ++it;
       continue;
     }
-    writes.Delete(store_keys::Manifest(it->first));
-    it = versions_.erase(it);
+    it = Forget(it, writes);
   }
 }
 
@@ -122,8 +154,9 @@ absl::StatusOr<std::shared_ptr<const WeightManifest>> WeightRegistry::Get(uint64
     return absl::NotFoundError(absl::StrCat("weight version ", version, " is not published"));
   }
   if (version == newest_->version()) return newest_;
-  for (const auto* manifests : {&noted_, &in_commit_}) {
-    if (auto it = manifests->find(version); it != manifests->end()) return it->second;
+  for (const Unwritten* unwritten : {&noted_, &in_commit_}) {
+    const auto it = unwritten->manifests.find(version);
+    if (it != unwritten->manifests.end()) return it->second;
   }
   const std::optional<std::string>* bytes = reads.Find(store_keys::Manifest(version));
   if (bytes == nullptr) return nullptr;
@@ -134,8 +167,26 @@ absl::StatusOr<std::shared_ptr<const WeightManifest>> WeightRegistry::Get(uint64
   return manifest;
 }
 
+absl::StatusOr<std::shared_ptr<const FolderTexts>> WeightRegistry::Texts(const std::string& digest,
+                                                                         Reads& reads) const {
+  for (const Unwritten* unwritten : {&noted_, &in_commit_}) {
+    const auto it = unwritten->texts.find(digest);
+    if (it != unwritten->texts.end()) return it->second;
+  }
+  const std::optional<std::string>* bytes = reads.Find(store_keys::Texts(digest));
+  if (bytes == nullptr) return nullptr;
+  auto texts = std::make_shared<FolderTexts>();
+  if (!bytes->has_value() || !texts->ParseFromString(**bytes)) {
+    return absl::DataLossError("the texts of a weight version are damaged");
+  }
+  return texts;
+}
+
 void WeightRegistry::WritesTaken() { in_commit_ = std::exchange(noted_, {}); }
 
-size_t WeightRegistry::Committed() { return std::exchange(in_commit_, {}).size(); }
+size_t WeightRegistry::Committed() {
+  const Unwritten written = std::exchange(in_commit_, {});
+  return written.manifests.size() + written.texts.size();
+}
 
 }  // namespace reckon

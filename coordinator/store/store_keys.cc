@@ -58,6 +58,8 @@ std::string Manifest(uint64_t version) {
   return key;
 }
 
+std::string Texts(absl::string_view digest) { return absl::StrCat("t", digest); }
+
 std::string Rank(uint32_t rank) {
   std::string key = "l";
   AppendBigEndian(key, rank, 8);

@@ -24,7 +24,8 @@ namespace reckon {
 //   s <selection>              StoredSelection
 //   k <selection> <index>      RolloutKey
 //   n <plan> <group> <sample>  marks a rollout that a selection names: it is never evicted
-//   w <version>                WeightManifest
+//   w <version>                WeightManifest without texts
+//   t <digest>                 FolderTexts of some of these versions
 //   e <nonce>                  the term that this nonce began, in decimal; of the newest 1,024
 //   terms l <rank>                   StoredRank: a rank of the term that has called
 namespace store_keys {
@@ -40,6 +41,7 @@ std::string Selection(absl::string_view name);
 std::string SelectionEntry(absl::string_view name, uint64_t index);
 std::string Named(const RolloutKey& key);
 std::string Manifest(uint64_t version);
+std::string Texts(absl::string_view digest);
 std::string Nonce(absl::string_view nonce);
 std::string Rank(uint32_t rank);
 

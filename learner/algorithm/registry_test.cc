@@ -53,7 +53,7 @@ TEST(RegistryTest, TheStageThatMadeTheNewestPolicyChoosesTheStepLabel) {
   config.add_stage()->mutable_orm();
   config.add_stage()->mutable_sft();
   RunData data;
-  data.tokenizer = *Tokenizer::Create(MakeTinyModel().manifest.tokenizer_json());
+  data.tokenizer = *Tokenizer::Create(MakeTinyModel().manifest.texts().tokenizer_json());
   auto label = [&](int64_t stage, Cursor::Phase phase) {
     Cursor cursor;
     cursor.set_stage(stage);

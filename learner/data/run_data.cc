@@ -11,7 +11,7 @@
 namespace reckon {
 
 absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
-                                                     const WeightManifest& model) {
+                                                     const FolderTexts& model) {
   auto data = std::make_unique<RunData>();
   const bool own_rewards = !OwnRewards(config).empty();
   ASSIGN_OR_RETURN(Dataset train, LoadDataset(config.data(), Split::kTrain, own_rewards));

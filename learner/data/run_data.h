@@ -31,7 +31,7 @@ struct RunData : ModelText {
 
 // Reads problems and tokenizer. Errors name the file, line or setting.
 absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
-                                                     const WeightManifest& model);
+                                                     const FolderTexts& model);
 
 // A formatter of another format for the same data, which it borrows. FEW_SHOT takes the first
 // data.few_shot_examples training problems as worked examples.

@@ -26,7 +26,7 @@ TEST(SeenSolutionsTest, OfEqualSolutionsOfAProblemTheFirstCounts) {
 class SpliceTest : public testing::Test {
  protected:
   SpliceTest() {
-    auto tokenizer = Tokenizer::Create(MakeTinyModel().manifest.tokenizer_json());
+    auto tokenizer = Tokenizer::Create(MakeTinyModel().manifest.texts().tokenizer_json());
     EXPECT_TRUE(tokenizer.ok()) << tokenizer.status();
     tokenizer_ = *std::move(tokenizer);
     Add(TokenSpan::PROMPT, "few shots");

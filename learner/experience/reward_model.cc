@@ -28,20 +28,21 @@ absl::StatusOr<std::unique_ptr<RewardModel>> RewardModel::Create(const Files& fi
                                                                  Dtype compute, Backend backend,
                                                                  RankGroup* shard_group) {
   const Weights& weights = files.weights;
-  if (!SameTokens(weights.manifest, policy)) {
+  if (!SameTokens(weights.texts(), policy)) {
     return absl::InvalidArgumentError(absl::StrCat(
         folder, ": this reward model has another tokenizer than the policy; train one ",
         "from the policy with an orm stage"));
   }
-  ASSIGN_OR_RETURN(const ModelConfig shape, ModelConfig::Parse(weights.manifest.config_json()));
+  ASSIGN_OR_RETURN(const ModelConfig shape,
+                   ModelConfig::Parse(weights.manifest.texts().config_json()));
   ASSIGN_OR_RETURN(RewardHead head,
                    RewardHead::Parse(files.head, folder, shape.hidden_size, DeviceOf(backend)));
   auto model = std::make_unique<Transformer>(shape, compute, backend,
                                              ModelMemory{.shard_group = shard_group});
   RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
-  ASSIGN_OR_RETURN(
-      const std::unique_ptr<Tokenizer> tokenizer,
-      Tokenizer::Create(weights.manifest.tokenizer_json(), weights.manifest.tokenizer_model()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer,
+                   Tokenizer::Create(weights.manifest.texts().tokenizer_json(),
+                                     weights.manifest.texts().tokenizer_model()));
   return std::unique_ptr<RewardModel>(
       new RewardModel(std::move(model), std::move(head), StepTokens(*tokenizer)));
 }

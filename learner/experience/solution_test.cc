@@ -13,7 +13,7 @@ constexpr uint32_t kLine = kTinyFirstByte + '\n';
 
 StepTokens TinySteps() {
   const Weights weights = MakeTinyModel();
-  return StepTokens(**Tokenizer::Create(weights.manifest.tokenizer_json()));
+  return StepTokens(**Tokenizer::Create(weights.manifest.texts().tokenizer_json()));
 }
 
 TEST(SolutionTest, EveryPrefixIsPredictedFromThePromptToTheLastToken) {

@@ -56,8 +56,8 @@ INSTANTIATE_TEST_SUITE_P(Shapes, PpoLossTest,
 
 Outcome OneStep(const Shape& shape, Parallel* parallel, int64_t micro_batch_tokens) {
   Weights weights = MakeTinyModel();
-  auto model = std::make_unique<Transformer>(*ModelConfig::Parse(weights.manifest.config_json()),
-                                             Dtype::kFp32);
+  auto model = std::make_unique<Transformer>(
+      *ModelConfig::Parse(weights.manifest.texts().config_json()), Dtype::kFp32);
   EXPECT_TRUE(model->Load(weights.manifest, weights.bytes->bytes(), true).ok());
   if (shape.lora_rank > 0) model->AddAdapters(shape.lora_rank, 16, 1);
   PpoSettings settings;
@@ -146,7 +146,7 @@ struct Learned {
 
 Learned TwoMinibatches(const Shape& shape, Dtype dtype, Parallel* parallel, bool in_pass) {
   Weights weights = MakeTinyModel();
-  Transformer model(*ModelConfig::Parse(weights.manifest.config_json()), dtype);
+  Transformer model(*ModelConfig::Parse(weights.manifest.texts().config_json()), dtype);
   EXPECT_TRUE(model.Load(weights.manifest, weights.bytes->bytes(), true).ok());
   if (shape.lora_rank > 0) model.AddAdapters(shape.lora_rank, 16, 1);
   PpoSettings settings;
@@ -225,7 +225,7 @@ TEST_P(PpoLossTest, TheFirstMinibatchsPassGivesTheBitsOfAScoringPass) {
 TEST(PpoLossStepTest, AMinibatchComputesWithTheCriticOfTheStepBefore) {
   Weights weights = MakeTinyModel();
   // In bf16, which products read: in fp32 they read the parameters themselves.
-  Transformer model(*ModelConfig::Parse(weights.manifest.config_json()), Dtype::kBf16);
+  Transformer model(*ModelConfig::Parse(weights.manifest.texts().config_json()), Dtype::kBf16);
   ASSERT_TRUE(model.Load(weights.manifest, weights.bytes->bytes(), true).ok());
   Critic critic(model, /*layers=*/1, /*detach=*/true, /*seed=*/1);
   ASSERT_TRUE(critic.Load(weights.manifest, weights.bytes->bytes()).ok());

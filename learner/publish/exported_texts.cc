@@ -77,13 +77,12 @@ void SetTokenizerEnd(const std::string& token, Json* config) {
 
 }  // namespace
 
-absl::Status SetTrainedFacts(const TrainedFacts& facts, WeightManifest* manifest,
-                             SideFiles* side_files) {
-  std::string* generation = manifest->mutable_generation_config_json();
+absl::Status SetTrainedFacts(const TrainedFacts& facts, FolderTexts* texts, SideFiles* side_files) {
+  std::string* generation = texts->mutable_generation_config_json();
   if (generation->empty() && !facts.end_ids.empty()) {
-    *generation = GenerationOf(manifest->config_json());
+    *generation = GenerationOf(texts->config_json());
   }
-  RETURN_IF_ERROR(Edit("config.json", manifest->mutable_config_json(), [&](Json* config) {
+  RETURN_IF_ERROR(Edit("config.json", texts->mutable_config_json(), [&](Json* config) {
     SetDtype(facts.dtype, config);
     if (!facts.end_ids.empty()) SetConfigEnd(facts.end_ids.front(), config);
   }));
@@ -100,7 +99,7 @@ absl::Status SetTrainedFacts(const TrainedFacts& facts, WeightManifest* manifest
   // The file as it is on disk, if it differs from what the manifest has.
   auto original = side_files->find("tokenizer_config.json");
   std::string* tokenizer =
-      original != side_files->end() ? &original->second : manifest->mutable_tokenizer_config_json();
+      original != side_files->end() ? &original->second : texts->mutable_tokenizer_config_json();
   if (!tokenizer->empty()) RETURN_IF_ERROR(Edit("tokenizer_config.json", tokenizer, set));
   auto map = side_files->find("special_tokens_map.json");
   if (map == side_files->end()) return absl::OkStatus();

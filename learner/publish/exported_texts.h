@@ -26,8 +26,7 @@ struct TrainedFacts {
 //   special_tokens_map.json the same
 // Then programs that generate with the model stop where it was trained to stop. INVALID_ARGUMENT: a
 // text is not a JSON object.
-absl::Status SetTrainedFacts(const TrainedFacts& facts, WeightManifest* manifest,
-                             SideFiles* side_files);
+absl::Status SetTrainedFacts(const TrainedFacts& facts, FolderTexts* texts, SideFiles* side_files);
 
 }  // namespace reckon
 

@@ -54,7 +54,12 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
     *weights.manifest.mutable_memory() = weights.bytes->where();
   }
   PublishWeightsRequest request;
+  if (weights.manifest.has_texts()) {
+    weights.manifest.set_texts_sha256(TextsDigest(weights.manifest.texts()));
+  }
   *request.mutable_manifest() = weights.manifest;
+  const std::string& texts = request.manifest().texts_sha256();
+  if (texts == sent_texts_) request.mutable_manifest()->clear_texts();
   // Before the coordinator knows of it: an actor that hears of the version asks for its chunks at
   // once.
   server_->Add(version, std::move(weights));
@@ -65,6 +70,7 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
                                   return stub_->PublishWeights(context, request, &reply);
                                 }));
   const WeightManifest& manifest = request.manifest();
+  if (!texts.empty()) sent_texts_ = texts;
   served_[version] = manifest.has_base_version() ? manifest.base_version() : version;
   // After the coordinator has the new version, so that an actor which was told of the one before
   // can still fetch it.

@@ -66,6 +66,7 @@ class Publisher {
   const uint64_t term_;
   const std::stop_token stop_;
   const OnOutage on_outage_;
+  std::string sent_texts_;               // digest of the texts that the coordinator was sent last
   std::map<uint64_t, uint64_t> served_;  // versions, each with its base or, if whole, itself
   Registry::Handle refresh_;             // counts the bytes that the server has sent
 };

@@ -98,7 +98,7 @@ absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& pa
   RETURN_IF_ERROR(SetTrainedFacts({.dtype = bf16 ? "bfloat16" : "float32",
                                    .end_ids = options.end_ids,
                                    .end_token = options.end_token},
-                                  &out.manifest, &out.side_files));
+                                  out.manifest.mutable_texts(), &out.side_files));
   RETURN_IF_ERROR(Fill(parameters, options, buffers, &out));
   return out;
 }

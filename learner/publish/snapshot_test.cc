@@ -21,7 +21,7 @@ class SnapshotTest : public testing::Test {
  protected:
   SnapshotTest() : base_(MakeTinyModel()) {
     std::filesystem::remove_all(folder_);
-    auto config = ModelConfig::Parse(base_.manifest.config_json());
+    auto config = ModelConfig::Parse(base_.manifest.texts().config_json());
     EXPECT_TRUE(config.ok()) << config.status();
     model_ = std::make_unique<Transformer>(*config, Dtype::kFp32);
     EXPECT_TRUE(model_->Load(base_.manifest, base_.bytes->bytes(), true).ok());
@@ -68,10 +68,10 @@ class SnapshotTest : public testing::Test {
 
 TEST_F(SnapshotTest, Fp32IsExactAndTheRestIsTheBases) {
   const Weights read = WriteAndRead(Dtype::kFp32);
-  nlohmann::json config = nlohmann::json::parse(base_.manifest.config_json());
+  nlohmann::json config = nlohmann::json::parse(base_.manifest.texts().config_json());
   config["torch_dtype"] = "float32";
-  EXPECT_EQ(nlohmann::json::parse(read.manifest.config_json()), config);
-  EXPECT_EQ(read.manifest.tokenizer_json(), base_.manifest.tokenizer_json());
+  EXPECT_EQ(nlohmann::json::parse(read.manifest.texts().config_json()), config);
+  EXPECT_EQ(read.manifest.texts().tokenizer_json(), base_.manifest.texts().tokenizer_json());
   ASSERT_EQ(read.manifest.tensors_size(), base_.manifest.tensors_size());
   for (const TensorEntry& tensor : read.manifest.tensors()) {
     EXPECT_EQ(tensor.dtype(), "F32");
@@ -90,8 +90,8 @@ TEST_F(SnapshotTest, SideFilesAndTheTrainedEndAreWritten) {
   options_.end_ids = {0, 2};
   options_.end_token = "<|endoftext|>";
   const Weights read = WriteAndRead(Dtype::kFp32);
-  EXPECT_EQ(nlohmann::json::parse(read.manifest.config_json())["eos_token_id"], 0);
-  EXPECT_EQ(nlohmann::json::parse(read.manifest.generation_config_json())["eos_token_id"],
+  EXPECT_EQ(nlohmann::json::parse(read.manifest.texts().config_json())["eos_token_id"], 0);
+  EXPECT_EQ(nlohmann::json::parse(read.manifest.texts().generation_config_json())["eos_token_id"],
             nlohmann::json({0, 2}));
   EXPECT_EQ(*ReadFile(folder_ + "/LICENSE"), "all rights");
   EXPECT_EQ(*ReadFile(folder_ + "/chat_template.jinja"), "{{ x }}");

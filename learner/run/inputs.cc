@@ -39,14 +39,7 @@ absl::Status AddDataFile(const std::string& name, const std::string& path, RunIn
 
 // What makes the model: not where its weights can be fetched.
 std::string ModelContent(const WeightManifest& base) {
-  std::string all;
-  for (const std::string& part :
-       {base.config_json(), base.tokenizer_json(), base.tokenizer_config_json(),
-        base.tokenizer_model(), base.generation_config_json()}) {
-    absl::StrAppend(&all, part.size(), "\n", part);
-  }
-  all.append(Digests(base));
-  return all;
+  return TextsDigest(base.texts()) + Digests(base);
 }
 
 }  // namespace

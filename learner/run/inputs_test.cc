@@ -23,7 +23,7 @@ TEST(InputsTest, AChangedFileOrModelIsRefusedByName) {
   config.mutable_data()->set_eval("builtin");
   config.mutable_model()->set_path("/models/m");
   WeightManifest model;
-  model.set_config_json("{}");
+  model.mutable_texts()->set_config_json("{}");
   model.add_chunk_sha256("digest");
   const auto keep = [&] {
     const absl::StatusOr<RunInputs> inputs = InputsOf(config, model);

@@ -32,7 +32,7 @@ ModelCard CardOf(const LeaderContext& leader, ModelCard::Kind kind, const std::s
   card.version = run.cursor.version();
   card.stage = run.cursor.stage();
   card.base_card = BaseCard(run);
-  card.base_id = HubName(run.base.manifest.config_json(), card.base_card);
+  card.base_id = HubName(run.base.manifest.texts().config_json(), card.base_card);
   card.samples = run.reporter->samples();
   card.tokens = run.reporter->tokens();
   // A card without what cannot be read is better than no model.

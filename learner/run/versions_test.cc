@@ -28,7 +28,7 @@ void ExpectAdapterGives(const std::string& folder) {
   ASSERT_TRUE(merged.ok()) << merged.status();
   ASSERT_TRUE(adapted.ok()) << adapted.status();
   ASSERT_EQ(merged->manifest.tensors_size(), adapted->manifest.tensors_size());
-  const ModelConfig shape = *ModelConfig::Parse(merged->manifest.config_json());
+  const ModelConfig shape = *ModelConfig::Parse(merged->manifest.texts().config_json());
   TransformerWeights a(shape, Dtype::kFp32, Backend::kCpuKernels),
       b(shape, Dtype::kFp32, Backend::kCpuKernels);
   ASSERT_TRUE(a.Load(merged->manifest, merged->bytes->bytes(), true).ok());

@@ -23,7 +23,7 @@ class BacktrackingTest : public testing::Test {
 
   const Weights weights_ = MakeTinyModel();
   const std::unique_ptr<Tokenizer> tokenizer_ =
-      *Tokenizer::Create(weights_.manifest.tokenizer_json());
+      *Tokenizer::Create(weights_.manifest.texts().tokenizer_json());
   const PromptFormatter formatter_ = *PromptFormatter::Create(DataSettings::PLAIN, tokenizer_.get(),
                                                               nullptr, {}, {{kTinyEnd}, kTinyEnd});
   PpoSettings settings_;

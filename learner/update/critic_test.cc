@@ -13,7 +13,7 @@ namespace {
 class CriticTest : public testing::Test {
  protected:
   CriticTest() : weights_(MakeTinyModel()) {
-    auto config = ModelConfig::Parse(weights_.manifest.config_json());
+    auto config = ModelConfig::Parse(weights_.manifest.texts().config_json());
     EXPECT_TRUE(config.ok()) << config.status();
     model_ = std::make_unique<Transformer>(*config, Dtype::kFp32);
     EXPECT_TRUE(model_->Load(weights_.manifest, weights_.bytes->bytes(), true).ok());

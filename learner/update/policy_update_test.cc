@@ -19,7 +19,7 @@ namespace {
 
 std::unique_ptr<Transformer> TinyTransformer(Backend backend = Backend::kCpuKernels) {
   Weights weights = MakeTinyModel();
-  auto config = ModelConfig::Parse(weights.manifest.config_json());
+  auto config = ModelConfig::Parse(weights.manifest.texts().config_json());
   EXPECT_TRUE(config.ok()) << config.status();
   auto model = std::make_unique<Transformer>(*config, Dtype::kFp32, backend);
   absl::Status loaded = model->Load(weights.manifest, weights.bytes->bytes(), true);

@@ -15,7 +15,7 @@ class ScoringTest : public testing::Test {
  protected:
   ScoringTest() {
     const Weights weights = MakeTinyModel();
-    auto config = ModelConfig::Parse(weights.manifest.config_json());
+    auto config = ModelConfig::Parse(weights.manifest.texts().config_json());
     EXPECT_TRUE(config.ok()) << config.status();
     config_ = *config;
     for (uint32_t i = 0; i < 5; ++i) {

@@ -7,7 +7,7 @@
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace reckon;
   static const ServedModel& model =
-      *new ServedModel(*ServedModel::Load(MakeTinyModel().manifest, "tiny", ""));
+      *new ServedModel(*ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", ""));
   for (const Endpoint endpoint : {Endpoint::kCompletions, Endpoint::kChat}) {
     const auto read = ReadApiRequest(endpoint, TextOf(data, size), model);
     if (!read.ok()) {

@@ -35,7 +35,7 @@ void AddMovedAdapters(Transformer& model, int64_t rank) {
 absl::Status Run(int argc, char** argv) {
   auto weights = ReadModelFolder(argv[1]);
   if (!weights.ok()) return weights.status();
-  auto config = ModelConfig::Parse(weights->manifest.config_json());
+  auto config = ModelConfig::Parse(weights->manifest.texts().config_json());
   if (!config.ok()) return config.status();
   auto model = std::make_unique<Transformer>(*config, Dtype::kFp32);
   absl::Status loaded = model->Load(weights->manifest, weights->bytes->bytes(), true);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
+#include "common/model/files/manifest.h"
 #include "common/net/channel.h"
 // Last.
 #include "common/base/log.h"
@@ -61,6 +62,7 @@ uint64_t InProcessCoordinator::BeginTerm() {
 
 void InProcessCoordinator::Publish(WeightManifest manifest) {
   manifest.set_term(status().term());
+  if (manifest.has_texts()) manifest.set_texts_sha256(TextsDigest(manifest.texts()));
   PublishWeightsRequest request;
   *request.mutable_manifest() = std::move(manifest);
   Call(stub_.get(), &Coordinator::Stub::PublishWeights, request);

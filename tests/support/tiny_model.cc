@@ -30,8 +30,8 @@ ModelConfig TinyConfig() {
 
 Weights MakeTinyModel(uint64_t seed) {
   WeightManifest manifest = RandomModelManifest(TinyConfig());
-  manifest.set_tokenizer_json(NewTokenizerJson({}));
-  manifest.set_tokenizer_config_json(NewTokenizerConfigJson());
+  manifest.mutable_texts()->set_tokenizer_json(NewTokenizerJson({}));
+  manifest.mutable_texts()->set_tokenizer_config_json(NewTokenizerConfigJson());
   return DrawWeights(std::move(manifest), seed).value();
 }
 

@@ -23,7 +23,7 @@ TEST(TinyModelTest, IsReadBackFromItsFolder) {
   ASSERT_TRUE(read.ok()) << read.status();
   Weights made = MakeTinyModel();
   EXPECT_EQ(read->bytes->bytes(), made.bytes->bytes());
-  EXPECT_EQ(read->manifest.tokenizer_json(), made.manifest.tokenizer_json());
+  EXPECT_EQ(read->manifest.texts().tokenizer_json(), made.manifest.texts().tokenizer_json());
 }
 
 }  // namespace

@@ -176,7 +176,7 @@ TEST_F(AdapterTest, ItsTokenizerIsUsedIfItHasOne) {
   std::ofstream(folder_ + "/tokenizer_config.json") << R"({"eos_token": "<|endoftext|>"})";
   const auto read = ReadModelFolder(folder_);
   ASSERT_TRUE(read.ok()) << read.status();
-  EXPECT_EQ(read->manifest.tokenizer_config_json(), R"({"eos_token": "<|endoftext|>"})");
+  EXPECT_EQ(read->manifest.texts().tokenizer_config_json(), R"({"eos_token": "<|endoftext|>"})");
   EXPECT_EQ(read->side_files, (SideFiles{{"LICENSE", "licence"}}));
 }
 

@@ -170,7 +170,17 @@ absl::Status CheckChunks(const WeightManifest& manifest, absl::Span<const char> 
   return bad == kNone ? absl::OkStatus() : CheckChunk(manifest, bad, ChunkOf(manifest, bad, bytes));
 }
 
-bool SameTokens(const WeightManifest& a, const WeightManifest& b) {
+std::string TextsDigest(const FolderTexts& texts) {
+  std::string all;
+  for (const std::string* text :
+       {&texts.config_json(), &texts.generation_config_json(), &texts.tokenizer_json(),
+        &texts.tokenizer_config_json(), &texts.tokenizer_model()}) {
+    absl::StrAppend(&all, text->size(), "\n", *text);
+  }
+  return Sha256(all);
+}
+
+bool SameTokens(const FolderTexts& a, const FolderTexts& b) {
   return a.tokenizer_json() == b.tokenizer_json() && a.tokenizer_model() == b.tokenizer_model();
 }
 

@@ -59,8 +59,10 @@ absl::Status CheckChunks(const WeightManifest& manifest, absl::Span<const char> 
 // SHA-256 of `bytes`, 32 bytes.
 std::string Sha256(absl::string_view bytes);
 
+// Of all texts and their places: texts_sha256 of a manifest.
+std::string TextsDigest(const FolderTexts& texts);
 // Whether two models have the same tokenizer.
-bool SameTokens(const WeightManifest& a, const WeightManifest& b);
+bool SameTokens(const FolderTexts& a, const FolderTexts& b);
 
 }  // namespace reckon
 

@@ -78,9 +78,9 @@ absl::StatusOr<OpenModel> OpenBase(const std::string& folder) {
   if (!std::filesystem::is_directory(folder)) {
     return absl::NotFoundError(absl::StrCat("model folder ", folder, " does not exist"));
   }
-  RETURN_IF_ERROR(ReadModelTexts(folder, &manifest));
-  RETURN_IF_ERROR(ReadTokenizerTexts(folder, &manifest, &out.side_files));
-  const absl::StatusOr<ModelConfig> config = ModelConfig::Parse(manifest.config_json());
+  RETURN_IF_ERROR(ReadModelTexts(folder, manifest.mutable_texts()));
+  RETURN_IF_ERROR(ReadTokenizerTexts(folder, manifest.mutable_texts(), &out.side_files));
+  const absl::StatusOr<ModelConfig> config = ModelConfig::Parse(manifest.texts().config_json());
   if (!config.ok()) {
     return absl::Status(config.status().code(),
                         absl::StrCat(folder, "/", config.status().message()));
@@ -112,7 +112,7 @@ absl::StatusOr<OpenModel> OpenModelFolder(const std::string& folder, const std::
   RETURN_IF_ERROR(ReadSideFiles(base_folder, &out.side_files, &out.fit.notes));
   if (HasTokenizer(folder)) {
     RemoveTokenizerFiles(&out.side_files);
-    RETURN_IF_ERROR(ReadTokenizerTexts(folder, &out.manifest, &out.side_files));
+    RETURN_IF_ERROR(ReadTokenizerTexts(folder, out.manifest.mutable_texts(), &out.side_files));
     RETURN_IF_ERROR(ReadSideFiles(folder, &out.side_files, &out.fit.notes));
   }
   out.fit.notes.push_back(absl::StrCat(folder, ": merged into ", base_folder));
@@ -188,11 +188,11 @@ absl::Status WriteModelFolder(const std::string& folder, const WeightManifest& m
                                                    " bytes but the buffer has ", bytes.size()));
   }
   std::map<std::string, const std::string*> texts = {
-      {"config.json", &manifest.config_json()},
-      {"generation_config.json", &manifest.generation_config_json()},
-      {"tokenizer.json", &manifest.tokenizer_json()},
-      {"tokenizer_config.json", &manifest.tokenizer_config_json()},
-      {"tokenizer.model", &manifest.tokenizer_model()}};
+      {"config.json", &manifest.texts().config_json()},
+      {"generation_config.json", &manifest.texts().generation_config_json()},
+      {"tokenizer.json", &manifest.texts().tokenizer_json()},
+      {"tokenizer_config.json", &manifest.texts().tokenizer_config_json()},
+      {"tokenizer.model", &manifest.texts().tokenizer_model()}};
   for (const auto& [name, content] : side_files) texts[name] = &content;
   const std::string header = FormatSafetensorsHeader(manifest);
   std::vector<FolderFile> files = {{"model.safetensors", {header, bytes}}};

@@ -23,8 +23,8 @@ struct Weights {
   // Of adapters (manifest.base_version): the whole weights that they are over.
   std::shared_ptr<const Weights> base = nullptr;
 
-  // The manifest with the model's config and tokenizer.
-  const WeightManifest& texts() const { return base != nullptr ? base->manifest : manifest; }
+  // The model's config and tokenizer.
+  const FolderTexts& texts() const { return (base != nullptr ? base->manifest : manifest).texts(); }
 };
 
 // A model folder as Hugging Face's transformers reads and writes it:

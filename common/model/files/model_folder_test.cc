@@ -35,8 +35,8 @@ class ModelFolder : public ::testing::Test {
     config.head_dim = 2;
     config.max_positions = 8;
     manifest_ = RandomModelManifest(config);
-    manifest_.set_tokenizer_json(R"({"b": 2})");
-    manifest_.set_tokenizer_config_json(R"({"c": "é"})");
+    manifest_.mutable_texts()->set_tokenizer_json(R"({"b": 2})");
+    manifest_.mutable_texts()->set_tokenizer_config_json(R"({"c": "é"})");
     manifest_.mutable_tensors(0)->set_dtype("F32");
     manifest_.mutable_tensors(1)->set_dtype("F16");
     ASSERT_TRUE(LayOut(&manifest_).ok());
@@ -55,8 +55,9 @@ TEST_F(ModelFolder, RoundTripKeepsBytesTensorsAndTexts) {
   auto weights = ReadModelFolder(folder_);
   ASSERT_TRUE(weights.ok()) << weights.status();
   EXPECT_EQ(std::string(weights->bytes->bytes().data(), weights->bytes->bytes().size()), bytes_);
-  EXPECT_EQ(weights->manifest.config_json(), manifest_.config_json());
-  EXPECT_EQ(weights->manifest.tokenizer_config_json(), manifest_.tokenizer_config_json());
+  EXPECT_EQ(weights->manifest.texts().config_json(), manifest_.texts().config_json());
+  EXPECT_EQ(weights->manifest.texts().tokenizer_config_json(),
+            manifest_.texts().tokenizer_config_json());
   ASSERT_EQ(weights->manifest.tensors_size(), manifest_.tensors_size());
   for (int i = 0; i < manifest_.tensors_size(); ++i) {
     EXPECT_EQ(weights->manifest.tensors(i).SerializeAsString(),
@@ -72,7 +73,7 @@ TEST_F(ModelFolder, RoundTripKeepsBytesTensorsAndTexts) {
 // special_tokens_map.json. The files are written back as they were.
 TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWere) {
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
-  EXPECT_EQ(ReadModelFolder(folder_)->manifest.tokenizer_config_json(), R"({"c": "é"})");
+  EXPECT_EQ(ReadModelFolder(folder_)->manifest.texts().tokenizer_config_json(), R"({"c": "é"})");
   const std::string own = R"({"chat_template": "own", "eos_token": "</s>", "sep_token": "|"})",
                     chat = "{{ é }}\n",
                     map = R"({"eos_token": "<e>", "bos_token": {"content": "<s>"}})";
@@ -84,13 +85,13 @@ TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWer
   const std::string joined =
       R"({"bos_token":{"content":"<s>"},"chat_template":"{{ é }}\n","eos_token":"<e>",)"
       R"("sep_token":"|"})";
-  EXPECT_EQ(read->manifest.tokenizer_config_json(), joined);
+  EXPECT_EQ(read->manifest.texts().tokenizer_config_json(), joined);
   const std::string copy = folder_ + "_copy";
   ASSERT_TRUE(WriteModelFolder(copy, read->manifest, read->bytes->bytes(), read->side_files).ok());
   EXPECT_EQ(*ReadFile(copy + "/chat_template.jinja"), chat);
   EXPECT_EQ(*ReadFile(copy + "/tokenizer_config.json"), own);
   EXPECT_EQ(*ReadFile(copy + "/special_tokens_map.json"), map);
-  EXPECT_EQ(ReadModelFolder(copy)->manifest.tokenizer_config_json(), joined);
+  EXPECT_EQ(ReadModelFolder(copy)->manifest.texts().tokenizer_config_json(), joined);
   std::ofstream(folder_ + "/tokenizer_config.json") << "{";
   EXPECT_THAT(ReadModelFolder(folder_).status().ToString(),
               HasSubstr(folder_ + "/tokenizer_config.json: JSON"));
@@ -104,7 +105,9 @@ TEST_F(ModelFolder, TokenizerTextsOfSeveralFilesAreJoinedAndWrittenBackAsTheyWer
 // The order of transformers' tokenizers; tests/parity/text_parity.py compares it.
 TEST_F(ModelFolder, ChatTemplateIsTakenFromTheFirstPlaceThatHasOne) {
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
-  const auto read = [&] { return ReadModelListing(folder_)->manifest.tokenizer_config_json(); };
+  const auto read = [&] {
+    return ReadModelListing(folder_)->manifest.texts().tokenizer_config_json();
+  };
   const auto write = [&](const std::string& name, const std::string& text) {
     std::ofstream(folder_ + "/" + name) << text;
   };
@@ -127,10 +130,10 @@ TEST_F(ModelFolder, ChatTemplateIsTakenFromTheFirstPlaceThatHasOne) {
 }
 
 TEST_F(ModelFolder, GenerationConfigIsRead) {
-  manifest_.set_generation_config_json(R"({"eos_token_id": [1, 2]})");
+  manifest_.mutable_texts()->set_generation_config_json(R"({"eos_token_id": [1, 2]})");
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
-  EXPECT_EQ(ReadModelFolder(folder_)->manifest.generation_config_json(),
-            manifest_.generation_config_json());
+  EXPECT_EQ(ReadModelFolder(folder_)->manifest.texts().generation_config_json(),
+            manifest_.texts().generation_config_json());
   std::ofstream(folder_ + "/generation_config.json") << "[]";
   EXPECT_THAT(ReadModelFolder(folder_).status().ToString(),
               HasSubstr(folder_ + "/generation_config.json: must be an object"));
@@ -138,7 +141,7 @@ TEST_F(ModelFolder, GenerationConfigIsRead) {
 
 // Gemma 3's has 33 MB; it travels in the manifest, which is one message.
 TEST_F(ModelFolder, TheLargestPublishedTokenizerIsRead) {
-  manifest_.set_tokenizer_json("[\"" + std::string(34 << 20, 'x') + "\"]");
+  manifest_.mutable_texts()->set_tokenizer_json("[\"" + std::string(34 << 20, 'x') + "\"]");
   ASSERT_TRUE(WriteModelFolder(folder_, manifest_, bytes_).ok());
   const auto read = ReadModelFolder(folder_);
   ASSERT_TRUE(read.ok()) << read.status();

@@ -112,22 +112,22 @@ absl::Status ReadTokenizerConfig(const std::string& folder, std::string* out,
   return absl::OkStatus();
 }
 
-absl::Status CheckSize(const std::string& folder, const WeightManifest& manifest) {
-  if (manifest.ByteSizeLong() <= kMaxTextBytes) return absl::OkStatus();
+absl::Status CheckSize(const std::string& folder, const FolderTexts& texts) {
+  if (texts.ByteSizeLong() <= kMaxTextBytes) return absl::OkStatus();
   return absl::InvalidArgumentError(absl::StrCat(folder, ": config and tokenizer files take ",
-                                                 manifest.ByteSizeLong(),
+                                                 texts.ByteSizeLong(),
                                                  " bytes together; the limit is ", kMaxTextBytes));
 }
 
 }  // namespace
 
-absl::Status ReadModelTexts(const std::string& folder, WeightManifest* manifest) {
-  ASSIGN_OR_RETURN(*manifest->mutable_config_json(), ReadText(folder, "config.json", true));
+absl::Status ReadModelTexts(const std::string& folder, FolderTexts* texts) {
+  ASSIGN_OR_RETURN(*texts->mutable_config_json(), ReadText(folder, "config.json", true));
   constexpr char kGeneration[] = "generation_config.json";
   ASSIGN_OR_RETURN(std::string generation, ReadText(folder, kGeneration, false));
   RETURN_IF_ERROR(ReadObject(folder, kGeneration, generation).status());
-  manifest->set_generation_config_json(std::move(generation));
-  return CheckSize(folder, *manifest);
+  texts->set_generation_config_json(std::move(generation));
+  return CheckSize(folder, *texts);
 }
 
 bool HasTokenizer(const std::string& folder) {
@@ -147,14 +147,13 @@ void RemoveTokenizerFiles(SideFiles* side_files) {
   }
 }
 
-absl::Status ReadTokenizerTexts(const std::string& folder, WeightManifest* manifest,
+absl::Status ReadTokenizerTexts(const std::string& folder, FolderTexts* texts,
                                 SideFiles* side_files) {
-  ASSIGN_OR_RETURN(*manifest->mutable_tokenizer_model(), ReadTokenizerModel(folder));
-  ASSIGN_OR_RETURN(*manifest->mutable_tokenizer_json(),
-                   ReadText(folder, "tokenizer.json", manifest->tokenizer_model().empty()));
-  RETURN_IF_ERROR(
-      ReadTokenizerConfig(folder, manifest->mutable_tokenizer_config_json(), side_files));
-  return CheckSize(folder, *manifest);
+  ASSIGN_OR_RETURN(*texts->mutable_tokenizer_model(), ReadTokenizerModel(folder));
+  ASSIGN_OR_RETURN(*texts->mutable_tokenizer_json(),
+                   ReadText(folder, "tokenizer.json", texts->tokenizer_model().empty()));
+  RETURN_IF_ERROR(ReadTokenizerConfig(folder, texts->mutable_tokenizer_config_json(), side_files));
+  return CheckSize(folder, *texts);
 }
 
 }  // namespace reckon

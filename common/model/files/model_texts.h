@@ -16,7 +16,7 @@ namespace reckon {
 inline constexpr uint64_t kMaxTextBytes = 60 << 20;
 
 // Reads config.json and generation_config.json (optional) into the manifest.
-absl::Status ReadModelTexts(const std::string& folder, WeightManifest* manifest);
+absl::Status ReadModelTexts(const std::string& folder, FolderTexts* texts);
 
 // Whether the folder has a tokenizer of its own.
 bool HasTokenizer(const std::string& folder);
@@ -30,7 +30,7 @@ bool HasTokenizer(const std::string& folder);
 //                          from before 2023); else its own
 // Where it differs from the file, the file is kept in `side_files`, so that it is written as it
 // was.
-absl::Status ReadTokenizerTexts(const std::string& folder, WeightManifest* manifest,
+absl::Status ReadTokenizerTexts(const std::string& folder, FolderTexts* texts,
                                 SideFiles* side_files);
 
 // Removes the files of a tokenizer that another one takes the place of.

@@ -55,8 +55,8 @@ absl::StatusOr<WeightManifest> InitManifest(const RunConfig& config) {
 
   WeightManifest manifest =
       RandomModelManifest(ShapeOf(init, static_cast<int64_t>(tokenizer->vocab_size())));
-  manifest.set_tokenizer_json(tokenizer_json);
-  manifest.set_tokenizer_config_json(NewTokenizerConfigJson());
+  manifest.mutable_texts()->set_tokenizer_json(tokenizer_json);
+  manifest.mutable_texts()->set_tokenizer_config_json(NewTokenizerConfigJson());
   return manifest;
 }
 

@@ -26,23 +26,24 @@ TEST(InitModelTest, IsAFunctionOfSeedAndData) {
 
   config.set_seed(4);
   auto seeded = InitModel(config);
-  EXPECT_EQ(seeded->manifest.tokenizer_json(), made->manifest.tokenizer_json());
+  EXPECT_EQ(seeded->manifest.texts().tokenizer_json(), made->manifest.texts().tokenizer_json());
   EXPECT_NE(seeded->manifest.chunk_sha256(0), made->manifest.chunk_sha256(0));
   config.mutable_data()->mutable_builtin()->set_seed(1);
-  EXPECT_NE(InitModel(config)->manifest.tokenizer_json(), made->manifest.tokenizer_json());
+  EXPECT_NE(InitModel(config)->manifest.texts().tokenizer_json(),
+            made->manifest.texts().tokenizer_json());
 }
 
 TEST(InitModelTest, ItsVocabularyShortensTheDataAndKeepsNumbersAsDigits) {
   auto manifest = InitManifest(Config());
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  auto tokenizer = Tokenizer::Create(manifest->tokenizer_json());
+  auto tokenizer = Tokenizer::Create(manifest->texts().tokenizer_json());
   ASSERT_TRUE(tokenizer.ok()) << tokenizer.status();
   EXPECT_LE((*tokenizer)->vocab_size(), Config().stage(0).init().vocab_size());
   const std::string text = "How many apples are left in the end?";
   EXPECT_LT((*tokenizer)->Encode(text)->size(), text.size() / 2);
   EXPECT_EQ((*tokenizer)->Decode(*(*tokenizer)->Encode(text)), text);
   EXPECT_EQ((*tokenizer)->Encode("1000000")->size(), 7);
-  EXPECT_TRUE(ChatTemplate::Create(manifest->tokenizer_config_json()).ok());
+  EXPECT_TRUE(ChatTemplate::Create(manifest->texts().tokenizer_config_json()).ok());
 }
 
 TEST(InitModelTest, AVocabularyOfBytesAloneHasNoMerges) {
@@ -50,7 +51,7 @@ TEST(InitModelTest, AVocabularyOfBytesAloneHasNoMerges) {
   config.mutable_stage(0)->mutable_init()->set_vocab_size(259);
   auto manifest = InitManifest(config);
   ASSERT_TRUE(manifest.ok()) << manifest.status();
-  EXPECT_EQ((*Tokenizer::Create(manifest->tokenizer_json()))->Encode("many")->size(), 4);
+  EXPECT_EQ((*Tokenizer::Create(manifest->texts().tokenizer_json()))->Encode("many")->size(), 4);
 }
 
 }  // namespace

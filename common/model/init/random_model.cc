@@ -64,7 +64,7 @@ WeightManifest RandomModelManifest(const ModelConfig& config) {
         config.rope.scaling == RopeSettings::kNone)
       << "config.json below describes a plain Llama";
   WeightManifest manifest;
-  manifest.set_config_json(ConfigJson(config));
+  manifest.mutable_texts()->set_config_json(ConfigJson(config));
   for (TensorEntry& tensor : config.Tensors()) {
     tensor.set_dtype("BF16");
     *manifest.add_tensors() = std::move(tensor);

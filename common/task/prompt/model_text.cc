@@ -7,7 +7,7 @@
 
 namespace reckon {
 
-absl::StatusOr<ModelText> LoadModelText(const WeightManifest& model, const DataSettings& settings) {
+absl::StatusOr<ModelText> LoadModelText(const FolderTexts& model, const DataSettings& settings) {
   ModelText text;
   ASSIGN_OR_RETURN(text.tokenizer,
                    Tokenizer::Create(model.tokenizer_json(), model.tokenizer_model()));

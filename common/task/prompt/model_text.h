@@ -30,7 +30,7 @@ struct ModelText {
 // Reads the model's files by `settings`: format, chat_template_kwargs, system_prompt and answers.
 // Errors
 // name the file and the field, or the setting.
-absl::StatusOr<ModelText> LoadModelText(const WeightManifest& model, const DataSettings& settings);
+absl::StatusOr<ModelText> LoadModelText(const FolderTexts& model, const DataSettings& settings);
 
 // A formatter, which borrows `text`. `examples`: of FEW_SHOT. Errors are those of
 // PromptFormatter::Create.

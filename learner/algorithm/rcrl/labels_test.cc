@@ -13,7 +13,7 @@ constexpr uint32_t kNewline = kTinyFirstByte + '\n', kGood = 300, kBad = 301;
 
 StepTokens Steps() {
   const Weights weights = MakeTinyModel();
-  return StepTokens(**Tokenizer::Create(weights.manifest.tokenizer_json()));
+  return StepTokens(**Tokenizer::Create(weights.manifest.texts().tokenizer_json()));
 }
 
 TEST(LabelsTest, ALabelIsInsertedBeforeEachStepAndIsNotLearned) {
