@@ -31,6 +31,8 @@ struct ActorOptions {
   std::string name;  // unique in the run
   EngineOptions engine;
   std::shared_ptr<const Security> security = Security::PlainText();  // for sources of weights
+  // Of the runners' models (TransformerWeights::PackedLayout); empty: they pack by themselves.
+  std::string packed_layout = {};
   ActorSettings::Weights weights = ActorSettings::DRAIN;
   ActorSettings::OldTokens old_tokens = ActorSettings::KEEP;
   std::vector<std::string> reward_commands;  // that plans may ask for: RolloutScorer::Options

@@ -22,6 +22,7 @@
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/weights.h"
 #include "common/net/channel.h"
 #include "common/telemetry/operator_ports.h"
 #include "common/text/json.h"
@@ -158,6 +159,8 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   ActorOptions options;
   options.name = absl::GetFlag(FLAGS_name).empty() ? DefaultName() : absl::GetFlag(FLAGS_name);
   options.engine.max_batch = absl::GetFlag(FLAGS_max_batch);
+  options.packed_layout =
+      TransformerWeights::PackedLayout(runner.backend, runner.fp32 ? Dtype::kFp32 : Dtype::kBf16);
   CHECK(ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &options.weights));
   CHECK(ActorSettings::OldTokens_Parse(absl::GetFlag(FLAGS_old_tokens), &options.old_tokens));
   ASSIGN_OR_RETURN(options.reward_commands, RewardCommands());

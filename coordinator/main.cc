@@ -11,7 +11,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/exit_status.h"
 #include "common/base/files.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
@@ -20,6 +19,8 @@
 #include "coordinator/service/server.h"
 #include "coordinator/store/rocks_store.h"
 #include "proto/config.pb.h"
+// Last.
+#include "common/base/log.h"
 
 namespace {
 // The flags are the config's CoordinatorSettings, with its defaults and ranges.

@@ -10,7 +10,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
-#include "common/base/log.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
@@ -34,6 +33,8 @@
 #include "learner/run/model_cards.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -116,6 +117,13 @@ class Learner {
     }
     model_ = std::make_unique<Transformer>(shape, ComputeType(config), backend_, memory);
     run_.model = model_.get();
+    // Actors on this host then compute from what the policy's passes read.
+    if (leader_.has_value() && !model_->sharded() && backend_ == Backend::kCpuKernels &&
+        publisher_->local()) {
+      model_->PackInto([buffers = &publisher_->packed_buffers()](uint64_t bytes) {
+        return buffers->Take(bytes).value_or(nullptr);
+      });
+    }
     if (BeginsWithAdapters()) return absl::OkStatus();
     return model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true);
   }

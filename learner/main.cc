@@ -16,7 +16,6 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/exit_status.h"
 #include "common/base/host_port.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
@@ -26,6 +25,8 @@
 #include "learner/learner.h"
 #include "learner/parallel/network_interface.h"
 #include "learner/report/learner_metrics.h"
+// Last.
+#include "common/base/log.h"
 
 ABSL_FLAG(std::string, coordinator, "", "address of the coordinator, host:port");
 ABSL_FLAG(std::string, config, "",

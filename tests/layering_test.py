@@ -14,6 +14,9 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 # When True, a source without a header of its name is an offence, not a line of the report.
 HEADERS_REQUIRED = True
 
+# Its macros have the names of LibTorch's own, whose messages go nowhere.
+LOG = "common/base/log.h"
+
 # What each part may include, beside itself. Roles share the proto folder and never include one
 # another.
 BASE = {"proto", "common/base"}
@@ -127,6 +130,9 @@ def offences():
             yield f"{name}: tests that run at once would share its folder; use TempFolder"
         if DOUBLE.search(name.rpartition("/")[2]) and not name.startswith("tests/support/"):
             yield f"{name}: test doubles belong in tests/support"
+        included = [include for _, include in includes(text)]
+        if name.endswith(".cc") and LOG in included and included[-1] != LOG:
+            yield f"{name}: {LOG} is not its last include, so a header of LibTorch may take its macros"
         for number, include in includes(text):
             why = include_offence(name, include)
             if why is not None:

@@ -228,7 +228,10 @@ struct TorchModelRunnerMaker::SharedCache {
   // Of whole weights.
   absl::StatusOr<std::shared_ptr<Transformer>> Load(const Weights& weights,
                                                     std::shared_ptr<Transformer> model) {
-    RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
+    RETURN_IF_ERROR(
+        weights.packed != nullptr
+            ? model->Adopt(weights.manifest, weights.bytes->bytes(), weights.packed)
+            : model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
     std::erase_if(whole, [](const auto& entry) { return entry.second.expired(); });
     whole[Digests(weights.manifest)] = model;
     return model;

@@ -44,9 +44,9 @@ class TorchModelRunnerMaker {
   explicit TorchModelRunnerMaker(TorchModelRunnerOptions options);
   ~TorchModelRunnerMaker();
 
-  // Copies what it needs from `weights`. INVALID_ARGUMENT: config or tensors do not fit.
-  // RESOURCE_EXHAUSTED: out of memory; the maker can be used again. Errors of the runners' passes
-  // have the same codes (common/model/torch_status.h).
+  // Copies what it needs from `weights`, or shares weights.packed. INVALID_ARGUMENT: config or
+  // tensors do not fit. RESOURCE_EXHAUSTED: out of memory; the maker can be used again. Errors of
+  // the runners' passes have the same codes (common/model/torch_status.h).
   absl::StatusOr<std::unique_ptr<ModelRunner>> Make(const Weights& weights);
 
  private:

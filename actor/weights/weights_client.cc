@@ -41,10 +41,11 @@ bool IsRefusal(const absl::Status& status, int attempt) {
 
 WeightsClient::WeightsClient(Coordinator::StubInterface* stub,
                              std::shared_ptr<const Security> security, std::function<void()> notify,
-                             std::unique_ptr<WeightServer> server)
+                             std::unique_ptr<WeightServer> server, std::string packed_layout)
     : stub_(stub),
       security_(std::move(security)),
       notify_(std::move(notify)),
+      packed_layout_(std::move(packed_layout)),
       server_(std::move(server)),
       thread_([this] { Loop(); }) {}
 
@@ -244,6 +245,7 @@ absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) 
     fetching_ = Fetching{manifest.version(), source, absl::Now()};
   };
   if (held_.has_value() && held_->manifest.term() == manifest.term()) options.older = &*held_;
+  options.packed_layout = packed_layout_;
   options.relay = server_.get();
   options.relays.assign(reply.relays().begin(), reply.relays().end());
   absl::StatusOr<Weights> weights = FetchWeights(manifest, security_, stop_.get_token(), options);

@@ -54,9 +54,11 @@ class WeightsClient {
 
   // `stub` must outlive the client; `security` is for the sources of weights. `notify` is called on
   // the client's thread when there is something to take or the trouble changes; it must not block.
-  // `server` serves fetched versions to other actors; null: nobody does.
+  // `server` serves fetched versions to other actors; null: nobody does. `packed_layout` is that of
+  // FetchOptions.
   WeightsClient(Coordinator::StubInterface* stub, std::shared_ptr<const Security> security,
-                std::function<void()> notify, std::unique_ptr<WeightServer> server = nullptr);
+                std::function<void()> notify, std::unique_ptr<WeightServer> server = nullptr,
+                std::string packed_layout = "");
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
   WeightsClient& operator=(const WeightsClient&) = delete;
@@ -105,6 +107,7 @@ class WeightsClient {
   Coordinator::StubInterface* const stub_;
   const std::shared_ptr<const Security> security_;
   const std::function<void()> notify_;
+  const std::string packed_layout_;
   std::stop_source stop_;
 
   absl::Mutex mu_;

@@ -168,7 +168,7 @@ absl::Status CheckOptions(const EvalOptions& options) {
   // LocalSession reports a model that cannot be read.
   absl::StatusOr<ModelListing> policy =
       ReadModelListing(AbsolutePath(options.model), AbsolutePath(options.base));
-  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest)
+  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest.texts())
                      : absl::OkStatus();
 }
 

@@ -99,9 +99,14 @@ void AddHostMemory(const RunConfig& config, const Stage& stage, const ModelConfi
     // Adapters are small, but a version that is kept is whole: merged in fp32, then packed.
     estimate->lines.push_back({"versions", 2 * version + 4 * ParameterCount(m),
                                "version 0, and one that is merged to be written"});
-  } else {
+  } else if (config.learner().sharding() == LearnerSettings::FULL) {
     estimate->lines.push_back(
         {"versions", 4 * version, "version 0, two that are served, and one that is packed"});
+  } else {
+    // Actors compute from the learner's copy for products, so the next step packs into another.
+    estimate->lines.push_back({"versions", 5 * version,
+                               "version 0, two that are served, one that is packed, and one more "
+                               "as matrix products read it"});
   }
   const double trained = rank > 0 ? AdapterCount(m, rank) : ParameterCount(m);
   const double writers = std::max<uint32_t>(1, config.resources().learner_ranks());

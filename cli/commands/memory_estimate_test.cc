@@ -92,7 +92,7 @@ TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndRecomputeLayers) {
 
 TEST(MemoryEstimate, HostMemoryAlsoHoldsVersionsAndWhatACheckpointIsWrittenFrom) {
   auto online = Learner("stage { ppo {} } resources { learner_ranks: 2 }", Placement::kCpu);
-  EXPECT_EQ(online["versions"], 4 * 2 * kAll);
+  EXPECT_EQ(online["versions"], 5 * 2 * kAll);
   EXPECT_EQ(online["checkpoint"], 12 * kAll / 2);
   EXPECT_EQ(Learner("stage { sft {} }", Placement::kCpu)["checkpoint"], 12 * kAll);
   auto adapters = Learner("stage { training { lora_rank: 2 } sft {} }", Placement::kCpu);

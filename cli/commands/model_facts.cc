@@ -69,7 +69,7 @@ absl::Status CheckModelTexts(const RunConfig& config, const FolderTexts& model) 
 }  // namespace
 
 absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
-                              const WeightManifest& policy) {
+                              const FolderTexts& policy) {
   absl::StatusOr<ModelListing> listing = ReadModelListing(folder);
   if (!listing.ok()) {
     return absl::Status(listing.status().code(),

@@ -34,7 +34,7 @@ absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config);
 // Checks that `folder` holds a reward model with the tokenizer of `policy`. Errors begin with
 // `key`.
 absl::Status CheckRewardModel(const std::string& key, const std::string& folder,
-                              const WeightManifest& policy);
+                              const FolderTexts& policy);
 
 struct DataFacts {
   int64_t train = 0, eval = 0;                         // problems used

@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/model/config.h"
+#include "common/model/files/manifest.h"
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
 #include "common/task/dataset/dataset.h"

@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -2,6 +2,8 @@
 #define RECKON_COMMON_MODEL_TRANSFORMER_H_
 
 #include <cstdint>
+#include <memory>
+#include <utility>
 
 #include "ATen/core/Tensor.h"
 #include "absl/status/status.h"
@@ -68,6 +70,12 @@ class Transformer {
                             absl::Span<const char> bytes) {
     return weights_.LoadAdapters(base.weights_, manifest, bytes);
   }
+  absl::Status Adopt(const WeightManifest& manifest, absl::Span<const char> bytes,
+                     std::shared_ptr<const WeightBytes> packed) {
+    return weights_.Adopt(manifest, bytes, std::move(packed));
+  }
+  void PackInto(TransformerWeights::PackedMemoryMaker make) { weights_.PackInto(std::move(make)); }
+  const std::shared_ptr<WeightBytes>& packed() const { return weights_.packed(); }
   void SwitchAdapters(bool on) { weights_.SwitchAdapters(on); }
   bool adapted() const { return weights_.adapted(); }
   NamedTensors Parameters() const { return weights_.Parameters(); }

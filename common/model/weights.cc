@@ -16,10 +16,11 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/safetensors.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -77,6 +78,29 @@ std::string LoraName(absl::string_view name, char half) {
                       ".weight");
 }
 
+// Inputs and outputs of a layer whose weight has these parts.
+struct LinearShape {
+  int64_t k, n;
+};
+LinearShape ShapeOf(const std::vector<at::Tensor>& parts) {
+  LinearShape out = {parts[0].size(1), 0};
+  for (const at::Tensor& part : parts) out.n += part.size(0);
+  return out;
+}
+
+// The next piece as a tensor.
+at::Tensor InPiece(at::IntArrayRef sizes, at::ScalarType type, Pieces* memory) {
+  const auto elements = static_cast<uint64_t>(c10::multiply_integers(sizes));
+  std::shared_ptr<char[]> piece = memory->Take(elements * c10::elementSize(type));
+  return at::from_blob(piece.get(), sizes, [piece](void*) {}, type);
+}
+
+// `values`, in the next piece if there is memory for them.
+at::Tensor InMemory(const at::Tensor& values, Pieces* memory) {
+  if (memory == nullptr) return values;
+  return InPiece(values.sizes(), values.scalar_type(), memory).copy_(values);
+}
+
 bool TakesAdapter(absl::string_view name) {
   // All linear layers but the head, whose tensor is the embedding in models that tie them.
   return absl::StrContains(name, "_proj.weight");
@@ -114,10 +138,53 @@ absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span
   for (auto& [table, source] : sources_.tables) {
     if (table->values.is_alias_of(source)) table->values = table->values.clone();
   }
-  // The forward pass reads the packed copies only.
+  ForgetSources();
+  return absl::OkStatus();
+}
+
+absl::Status TransformerWeights::Adopt(const WeightManifest& manifest, absl::Span<const char> bytes,
+                                       std::shared_ptr<const WeightBytes> packed) {
+  CHECK(!sharded() && backend_ == Backend::kCpuKernels);
+  ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries,
+                   Check(config_.Tensors(first_layer_), manifest, bytes));
+  trainable_ = false;
+  adapters_.clear();
+  adapters_on_ = true;
+  tensors_.clear();
+  for (const TensorEntry& entry : entries)
+    tensors_.emplace_back(entry.name(), ViewOf(entry, bytes));
+  Bind();
+  if (const uint64_t expected = PackedBytes(sources_); packed->bytes().size() != expected) {
+    ForgetSources();
+    return absl::InvalidArgumentError(absl::StrCat(
+        "weights: the packed form has ", packed->bytes().size(), " bytes, not ", expected));
+  }
+  // Nothing writes: what is packed is read by passes, which do not change their weights.
+  char* const begin = const_cast<char*>(packed->bytes().data());
+  const uint64_t size = packed->bytes().size();
+  Pieces pieces(std::move(packed), begin, size);
+  PlaceSources(&sources_, &pieces);
+  ForgetSources();
+  return absl::OkStatus();
+}
+
+PackedWeights TransformerWeights::DescribePacked() const {
+  PackedWeights out;
+  *out.mutable_memory() = packed_->where();
+  out.set_bytes(packed_->bytes().size());
+  out.set_layout(PackedLayout(backend_, dtype_));
+  return out;
+}
+
+std::string TransformerWeights::PackedLayout(Backend backend, Dtype dtype) {
+  if (backend != Backend::kCpuKernels) return "";
+  return absl::StrCat("panels of ", kPanelColumns, ", ", dtype == Dtype::kBf16 ? "BF16" : "F32");
+}
+
+// The forward pass reads the packed form only.
+void TransformerWeights::ForgetSources() {
   tensors_.clear();
   sources_ = {};
-  return absl::OkStatus();
 }
 
 absl::Status TransformerWeights::LoadUnderAdapters(const WeightManifest& manifest,
@@ -154,7 +221,7 @@ absl::Status TransformerWeights::LoadAs(const WeightManifest& manifest,
     tensors_.emplace_back(entry.name(), std::move(tensor));
   }
   Bind();
-  PackSources(&sources_);
+  PackWhole();
   return absl::OkStatus();
 }
 
@@ -449,15 +516,62 @@ void TransformerWeights::Pack() {
   } else if (adapted()) {
     PackAdapters(&sources_);
   } else {
-    PackSources(&sources_);
+    PackWhole();
   }
 }
 
-void TransformerWeights::PackSources(Sources* sources) const {
+void TransformerWeights::PackWhole() {
+  std::shared_ptr<WeightBytes> memory;
+  // What was packed last may still be read where it is, so it is never written again from here.
+  if (make_packed_ != nullptr && trainable_) memory = make_packed_(PackedBytes(sources_));
+  if (memory == nullptr) {
+    PackSources(&sources_);
+  } else {
+    Pieces pieces(memory, memory->data(), memory->bytes().size());
+    PackSources(&sources_, &pieces);
+    memory->EndFill();
+  }
+  packed_ = std::move(memory);
+}
+
+at::ScalarType TransformerWeights::TableType(const at::Tensor& table) const {
+  return table.dim() == 1 ? at::kFloat : ScalarTypeOf(dtype_);
+}
+
+uint64_t TransformerWeights::PackedBytes(const Sources& sources) const {
+  uint64_t bytes = 0;
+  for (const Source& source : sources.linear) {
+    const auto [k, n] = ShapeOf(source.parts);
+    bytes += Pieces::Aligned(PackedMatrix::Bytes(dtype_, k, n));
+    if (!source.bias.empty()) bytes += Pieces::Aligned(static_cast<uint64_t>(n) * sizeof(float));
+  }
+  for (const auto& [table, source] : sources.tables) {
+    const auto element = static_cast<int64_t>(c10::elementSize(TableType(source)));
+    bytes += Pieces::Aligned(static_cast<uint64_t>(source.numel() * element));
+  }
+  return bytes;
+}
+
+void TransformerWeights::PlaceSources(Sources* sources, Pieces* memory) const {
+  for (const Source& source : sources->linear) {
+    const auto [k, n] = ShapeOf(source.parts);
+    source.weight->forward.Place(dtype_, k, n, memory);
+    if (!source.bias.empty()) source.weight->bias = InPiece({n}, at::kFloat, memory);
+  }
+  for (const auto& [table, source] : sources->tables) {
+    table->values = InPiece(source.sizes(), TableType(source), memory);
+  }
+}
+
+void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
   for (const Source& source : sources->linear) {
     // To the device one layer after another: of the model there is no second copy.
     std::vector<at::Tensor> parts;
     for (const at::Tensor& part : source.parts) parts.push_back(part.to(DeviceOf(backend_)));
+    if (memory != nullptr) {
+      const auto [k, n] = ShapeOf(parts);
+      source.weight->forward.Place(dtype_, k, n, memory);
+    }
     OpsOf(backend_).Pack(parts, dtype_, trainable_, source.weight);
     if (source.bias.empty()) continue;
     std::vector<at::Tensor> rounded;
@@ -466,9 +580,10 @@ void TransformerWeights::PackSources(Sources* sources) const {
     }
     // Rounded like the weights, because a published version is, and widened again, because the
     // kernels add it to fp32 sums.
-    source.weight->bias = at::cat(rounded).to(DeviceOf(backend_), at::kFloat);
+    const at::Tensor bias = at::cat(rounded).to(DeviceOf(backend_), at::kFloat);
+    source.weight->bias = InMemory(bias, memory);
   }
-  PackTables(sources);
+  PackTables(sources, memory);
   PackAdapters(sources);
 }
 
@@ -480,11 +595,11 @@ void TransformerWeights::PackAdapters(Sources* sources) const {
   }
 }
 
-void TransformerWeights::PackTables(Sources* sources) const {
+void TransformerWeights::PackTables(Sources* sources, Pieces* memory) const {
   for (const auto& [table, source] : sources->tables) {
     // Norms are rounded too, although kernels read them as fp32: actors only have rounded ones.
-    at::Tensor values = source.detach().to(DeviceOf(backend_), ScalarTypeOf(dtype_));
-    table->values = source.dim() == 1 ? values.to(at::kFloat) : values;
+    const at::Tensor values = source.detach().to(DeviceOf(backend_), ScalarTypeOf(dtype_));
+    table->values = InMemory(values.to(TableType(source)), memory);
   }
 }
 

@@ -2,6 +2,7 @@
 #define RECKON_COMMON_MODEL_WEIGHTS_H_
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -14,6 +15,7 @@
 #include "absl/types/span.h"
 #include "common/model/backend.h"
 #include "common/model/config.h"
+#include "common/model/files/weight_bytes.h"
 #include "common/model/kernels/interface.h"
 #include "common/model/rank_group.h"
 #include "common/model/sharded_units.h"
@@ -61,6 +63,9 @@ TrainedTensors WholeTensors(const NamedTensors& tensors);
 //     kernels: all tensors or, with adapters, these alone
 //   Embedding(), Layer(), FinalNorm(), Head()
 //
+// With PackInto the packed form is in memory that another process can map, whose model Adopts it in
+// the place of Load: nothing is copied, packed or checked a second time.
+//
 // With ModelMemory::shard_group this rank keeps its shards alone: the last four gather what they
 // return, and Pack has nothing to do. They, Merged and the two for backward passes are collectives
 // then, and throw StatusError.
@@ -107,6 +112,21 @@ class TransformerWeights {
   NamedTensors Merged() const;
   // Must follow every change of the parameters.
   void Pack();
+
+  // From now on Pack and a trainable Load ask `make` for memory of so many bytes, to be filled, for
+  // all that a forward pass reads; null: they take memory of this process. Of the CPU kernels, and
+  // of models without shards or adapters.
+  using PackedMemoryMaker = std::function<std::shared_ptr<WeightBytes>(uint64_t)>;
+  void PackInto(PackedMemoryMaker make) { make_packed_ = std::move(make); }
+  // What was packed last in such memory; null: nothing was.
+  const std::shared_ptr<WeightBytes>& packed() const { return packed_; }
+  PackedWeights DescribePacked() const;  // packed() for a manifest
+  // Of what this backend and dtype pack; empty: such a model cannot Adopt.
+  static std::string PackedLayout(Backend backend, Dtype dtype);
+  // Loads, not trainable, what a model with the same config and dtype has packed there. Of `bytes`
+  // nothing is read. Errors as those of Load, and INVALID_ARGUMENT: the sizes are others.
+  absl::Status Adopt(const WeightManifest& manifest, absl::Span<const char> bytes,
+                     std::shared_ptr<const WeightBytes> packed);
 
   const ModelConfig& config() const { return config_; }
   Dtype dtype() const { return dtype_; }
@@ -166,8 +186,17 @@ class TransformerWeights {
   void BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const;
   void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
                 Sources* to) const;
-  void PackSources(Sources* sources) const;
-  void PackTables(Sources* sources) const;
+  // `memory`: what takes the packed form; null: memory of this process.
+  void PackSources(Sources* sources, Pieces* memory = nullptr) const;
+  void PackTables(Sources* sources, Pieces* memory = nullptr) const;
+  void PackWhole();
+  // Of a TableWeight's values: kernels read norms in fp32.
+  at::ScalarType TableType(const at::Tensor& table) const;
+  // What PackSources takes of Pieces.
+  uint64_t PackedBytes(const Sources& sources) const;
+  // What PackSources does to the weights, where `memory` has been packed already.
+  void PlaceSources(Sources* sources, Pieces* memory) const;
+  void ForgetSources();
   void PackAdapters(Sources* sources) const;
   size_t UnitOf(int64_t part) const;
   Cursor GatherUnit(int64_t part, NamedTensors* tensors) const;
@@ -187,6 +216,8 @@ class TransformerWeights {
   NamedTensors tensors_;                     // empty unless trainable, or with shards
   std::map<std::string, Adapter> adapters_;  // by the name of the tensor
   Sources sources_;
+  PackedMemoryMaker make_packed_;  // or null
+  std::shared_ptr<WeightBytes> packed_;
   std::unique_ptr<ShardedUnits> shards_;  // in place of the weights above
   mutable LayerWeights gathered_;         // the layer that was gathered last
 };

@@ -86,6 +86,56 @@ TEST(LoadTest, NothingRefersToTheBytesAfterwards) {
   }
 }
 
+// A learner's model packs where another process can map it, and an actor's computes from that.
+TEST(AdoptTest, GivesTheBitsOfAVersionThatWasLoaded) {
+  std::vector<ModelConfig> configs(3, SmallConfig());
+  configs[1].qkv_bias = configs[1].output_bias = configs[1].mlp_bias = true;
+  configs[2].qk_norm = true;
+  configs[2].tie_word_embeddings = !configs[2].tie_word_embeddings;
+  for (const ModelConfig& config : configs) {
+    for (const Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+      const RandomWeights weights = MakeRandomWeights(config, 3);
+      std::vector<std::shared_ptr<WeightBytes>> packed;
+      Transformer learner(config, dtype);
+      learner.PackInto(
+          [&](uint64_t bytes) { return packed.emplace_back(*WeightBytes::Shared(bytes)); });
+      ASSERT_TRUE(learner.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+      ASSERT_EQ(packed.size(), 1u);
+      ASSERT_EQ(learner.packed(), packed[0]);
+      at::NoGradGuard no_grad;
+      const at::Tensor rows = Ints(Positions(0, 60));
+      const auto logits = [&](Transformer& model) {
+        auto attention = PackedAttention(model.config(), {0, 60});
+        return model.Logits(model.Forward(rows, rows, *attention));
+      };
+      const auto adopted = [&](const std::shared_ptr<WeightBytes>& memory) {
+        auto mapped = WeightBytes::Map(memory->where(), memory->bytes().size());
+        EXPECT_TRUE(mapped.ok()) << mapped.status();
+        auto model = std::make_unique<Transformer>(config, dtype);
+        EXPECT_TRUE(model->Adopt(weights.manifest, weights.bytes, *mapped).ok());
+        return model;
+      };
+      Transformer loaded(config, dtype);
+      ASSERT_TRUE(loaded.Load(weights.manifest, weights.bytes, /*trainable=*/false).ok());
+      const at::Tensor first = logits(loaded);
+      EXPECT_TRUE(logits(learner).equal(first));
+      const auto actor = adopted(packed[0]);
+      EXPECT_TRUE(logits(*actor).equal(first));
+      for (auto& [name, parameter] : learner.Parameters()) parameter.mul_(1.25);
+      learner.Repack();
+      ASSERT_EQ(packed.size(), 2u);
+      EXPECT_TRUE(logits(*actor).equal(first)) << "its version is as it was";
+      EXPECT_FALSE(packed[0]->BeginFill()) << "it is read";
+      const at::Tensor second = logits(learner);
+      EXPECT_FALSE(second.equal(first));
+      EXPECT_TRUE(logits(*adopted(packed[1])).equal(second));
+      const auto other = *WeightBytes::OfSize(packed[0]->bytes().size() + 64);
+      EXPECT_EQ(actor->Adopt(weights.manifest, weights.bytes, other).code(),
+                absl::StatusCode::kInvalidArgument);
+    }
+  }
+}
+
 struct AdapterCase {
   std::string name;
   Dtype dtype;

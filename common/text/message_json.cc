@@ -1,13 +1,14 @@
 #include "common/text/message_json.h"
 
 #include "absl/strings/str_cat.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/text/json.h"
 #include "google/protobuf/io/coded_stream.h"
 #include "google/protobuf/io/zero_copy_stream_impl_lite.h"
 #include "google/protobuf/util/json_util.h"
 #include "google/protobuf/util/type_resolver_util.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

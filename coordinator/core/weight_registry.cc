@@ -20,6 +20,7 @@ std::string Content(WeightManifest manifest) {
   manifest.clear_term();
   manifest.clear_sources();
   manifest.clear_memory();
+  manifest.clear_packed();
   return manifest.SerializeAsString();
 }
 

@@ -14,12 +14,13 @@
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/manifest.h"
 #include "common/text/json.h"
 #include "common/text/message_json.h"
 #include "learner/checkpoint/array_file.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -2,11 +2,12 @@
 
 #include <utility>
 
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/task/dataset/dataset.h"
 #include "common/task/prompt/askable.h"
 #include "common/task/reward/own_rewards.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 

@@ -28,7 +28,7 @@ absl::StatusOr<std::unique_ptr<RewardModel>> RewardModel::Create(const Files& fi
                                                                  Dtype compute, Backend backend,
                                                                  RankGroup* shard_group) {
   const Weights& weights = files.weights;
-  if (!SameTokens(weights.texts(), policy)) {
+  if (!SameTokens(weights.texts(), policy.texts())) {
     return absl::InvalidArgumentError(absl::StrCat(
         folder, ": this reward model has another tokenizer than the policy; train one ",
         "from the policy with an orm stage"));

@@ -8,12 +8,13 @@
 #include <cmath>
 #include <utility>
 
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "learner/experience/kl.h"
 #include "learner/loss/advantage.h"
 #include "learner/loss/policy_loss.h"
 #include "learner/loss/value_loss.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

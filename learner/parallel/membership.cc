@@ -11,11 +11,12 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/host_port.h"
-#include "common/base/log.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/net/retry.h"
 #include "learner/parallel/c10d_work.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

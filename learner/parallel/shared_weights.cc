@@ -6,10 +6,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/weight_bytes.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

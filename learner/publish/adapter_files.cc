@@ -4,10 +4,11 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "common/base/log.h"
 #include "common/model/files/adapter_config.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/safetensors.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 

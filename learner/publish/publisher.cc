@@ -53,6 +53,8 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
   if (!weights.bytes->where().name().empty()) {
     *weights.manifest.mutable_memory() = weights.bytes->where();
   }
+  // Of the newest version alone: who asks for another packs it.
+  newest_packed_ = std::exchange(weights.packed, nullptr);
   PublishWeightsRequest request;
   if (weights.manifest.has_texts()) {
     weights.manifest.set_texts_sha256(TextsDigest(weights.manifest.texts()));

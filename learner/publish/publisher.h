@@ -30,7 +30,8 @@ namespace reckon {
 // folder of its version, from which a restarted learner publishes the same bytes again.
 //
 // Actors on this host map the memory itself (common/model/files/weight_bytes.h), so a version is
-// in the manifest in two forms: the server's address, and where the memory is.
+// in the manifest in two forms: the server's address, and where the memory is; or in three, with
+// what the learner's own passes read of it (Weights::packed).
 //
 // Owns the server and the buffers. One thread.
 class Publisher {
@@ -46,6 +47,9 @@ class Publisher {
   // What versions are packed into, and the digests that they need: where the server listens on
   // loopback alone, no other host can be a source.
   VersionBuffers& buffers() { return buffers_; }
+  VersionBuffers& packed_buffers() { return packed_buffers_; }
+  // No other host can be an actor's.
+  bool local() const { return digests_ == DigestKind::kXxh3; }
   DigestKind digests() const { return digests_; }
 
   // Publishes `weights` as `version`; then stops serving all but the newest two, which actors may
@@ -59,7 +63,8 @@ class Publisher {
             Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
             OnOutage on_outage);
 
-  VersionBuffers buffers_;
+  VersionBuffers buffers_, packed_buffers_;
+  std::shared_ptr<WeightBytes> newest_packed_;
   const std::unique_ptr<WeightServer> server_;
   const DigestKind digests_;
   Coordinator::StubInterface* const stub_;

@@ -5,11 +5,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/time/clock.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/telemetry/figures.h"
 #include "common/telemetry/metrics_file.h"
 #include "learner/report/learner_metrics.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -14,7 +14,6 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
-#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
@@ -27,6 +26,8 @@
 #include "learner/publish/snapshot.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/model_cards.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -160,7 +161,13 @@ absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {
   return PublishPacked(leader, [&]() -> absl::StatusOr<Weights> {
     ASSIGN_OR_RETURN(leader.unwritten, TakeSnapshot(leader.run.base, merged, WholeOptions(leader),
                                                     &leader.publisher.buffers()));
-    return *leader.unwritten;
+    Weights weights = *leader.unwritten;
+    const Transformer& model = *leader.run.model;
+    if (!model.adapted() && model.packed() != nullptr) {
+      weights.packed = model.packed();
+      *weights.manifest.mutable_packed() = model.weights().DescribePacked();
+    }
+    return weights;
   });
 }
 

@@ -13,10 +13,11 @@
 #include "absl/memory/memory.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/model/torch_status.h"
 #include "learner/report/learner_metrics.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -6,8 +6,9 @@
 #include "common/model/files/manifest.h"
 #include "common/net/channel.h"
 // Last.
-#include "common/base/log.h"
 #include "common/testing/await.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "common/base/files.h"
-#include "common/base/log.h"
 #include "common/model/files/safetensors.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 

@@ -6,11 +6,12 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
-#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/weight_bytes.h"
 #include "common/model/init/random_model.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 

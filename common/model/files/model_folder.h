@@ -20,6 +20,9 @@ struct Weights {
   std::shared_ptr<WeightBytes> bytes;   // manifest.total_bytes of them
   SideFiles side_files = {};            // of the folder that it was read from; never sent
   std::vector<std::string> notes = {};  // what of that folder was left out or renamed, a line each
+  // Memory with what passes read of it, mapped or for others to map (TransformerWeights::Adopt);
+  // null: there is none. With what was mapped, `bytes` was not checked.
+  std::shared_ptr<WeightBytes> packed = nullptr;
   // Of adapters (manifest.base_version): the whole weights that they are over.
   std::shared_ptr<const Weights> base = nullptr;
 

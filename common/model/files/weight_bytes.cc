@@ -42,13 +42,14 @@ absl::StatusOr<std::shared_ptr<WeightBytes>> WeightBytes::OfSize(uint64_t bytes)
 
 absl::StatusOr<std::shared_ptr<WeightBytes>> WeightBytes::Shared(uint64_t bytes) {
   const std::string name = NewName();
+  const size_t size = FillPlace(bytes) + sizeof(uint64_t);
   const int file = ::memfd_create(name.c_str(), MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (file < 0) return OfSize(bytes);
   void* begin = MAP_FAILED;
-  if (::ftruncate(file, static_cast<off_t>(bytes)) == 0 &&
+  if (::ftruncate(file, static_cast<off_t>(size)) == 0 &&
       ::fcntl(file, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) == 0 &&
       ::flock(file, LOCK_EX | LOCK_NB) == 0) {
-    begin = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    begin = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
   }
   if (begin == MAP_FAILED) {
     ::close(file);
@@ -73,26 +74,35 @@ absl::StatusOr<std::shared_ptr<WeightBytes>> WeightBytes::Map(const HostMemory& 
   struct stat found;
   const int seals = ::fcntl(file, F_GET_SEALS);
   absl::Status status;
-  if (::fstat(file, &found) != 0 || static_cast<uint64_t>(found.st_size) != bytes || seals < 0 ||
+  const size_t size = FillPlace(bytes) + sizeof(uint64_t);
+  if (::fstat(file, &found) != 0 || static_cast<uint64_t>(found.st_size) != size || seals < 0 ||
       (seals & F_SEAL_SHRINK) == 0) {
     status = not_here;
   } else if (::flock(file, LOCK_SH | LOCK_NB) != 0) {
     status = absl::UnavailableError("the memory of the source is being filled");
   }
   void* begin = MAP_FAILED;
-  if (status.ok()) begin = ::mmap(nullptr, bytes, PROT_READ, MAP_SHARED, file, 0);
+  if (status.ok()) begin = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, file, 0);
   if (begin == MAP_FAILED) {
     ::close(file);
     return status.ok() ? NoMemory(bytes) : status;
   }
-  return std::shared_ptr<WeightBytes>(new WeightBytes(static_cast<char*>(begin), bytes, file));
+  std::shared_ptr<WeightBytes> out(new WeightBytes(static_cast<char*>(begin), bytes, file));
+  if (out->fill() != where.fill()) {
+    return absl::NotFoundError("the memory of the source was filled with another version since");
+  }
+  return out;
 }
 
-bool WeightBytes::BeginFill() { return ::flock(file_, LOCK_EX | LOCK_NB) == 0; }
+bool WeightBytes::BeginFill() {
+  if (::flock(file_, LOCK_EX | LOCK_NB) != 0) return false;
+  where_.set_fill(++fill());
+  return true;
+}
 void WeightBytes::EndFill() { ::flock(file_, LOCK_UN); }
 
 WeightBytes::~WeightBytes() {
-  ::munmap(begin_, size_);
+  ::munmap(begin_, file_ < 0 ? size_ : FillPlace(size_) + sizeof(uint64_t));
   if (file_ >= 0) ::close(file_);
 }
 

@@ -29,7 +29,8 @@ namespace reckon {
 //      ^----------------------------------------------------------------------'
 //
 // A reader holds a shared lock on the memfd from Map to its destructor, the maker an exclusive one
-// from BeginFill to EndFill. The kernel drops the locks of a process that dies.
+// from BeginFill to EndFill. The kernel drops the locks of a process that dies. After the bytes
+// stands how often they were filled, so that a reader who comes late finds out.
 class WeightBytes {
  public:
   // RESOURCE_EXHAUSTED: there is not enough memory.
@@ -37,7 +38,7 @@ class WeightBytes {
   // Begun to be filled. As OfSize where the system has no memfd.
   static absl::StatusOr<std::shared_ptr<WeightBytes>> Shared(uint64_t bytes);
   // NOT_FOUND: this process cannot reach that memory, because it is on another host or of another
-  // user, or its process has ended. UNAVAILABLE: it is being filled for another version.
+  // user, or its process has ended; or it was filled again since. UNAVAILABLE: it is being filled.
   static absl::StatusOr<std::shared_ptr<WeightBytes>> Map(const HostMemory& where, uint64_t bytes);
   ~WeightBytes();
   WeightBytes(const WeightBytes&) = delete;
@@ -54,10 +55,12 @@ class WeightBytes {
 
  private:
   WeightBytes(char* begin, size_t size, int file) : begin_(begin), size_(size), file_(file) {}
+  uint64_t& fill() { return *reinterpret_cast<uint64_t*>(begin_ + FillPlace(size_)); }
+  static size_t FillPlace(size_t size) { return (size + 7) / 8 * 8; }
 
   char* const begin_;
-  const size_t size_;
-  const int file_;  // of a Shared or a Map; else -1
+  const size_t size_;  // without the number of its fill
+  const int file_;     // of a Shared or a Map; else -1
   HostMemory where_;
 };
 

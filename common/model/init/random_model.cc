@@ -7,13 +7,14 @@
 #include <string>
 #include <utility>
 
-#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/manifest.h"
 #include "common/model/files/weight_bytes.h"
 #include "common/model/init/new_tokenizer.h"
 #include "common/model/kernels/dtype.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

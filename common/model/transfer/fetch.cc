@@ -27,18 +27,28 @@ constexpr int kPasses = 2;
 constexpr absl::Duration kSilence = absl::Seconds(10);
 constexpr absl::Duration kLastSilence = absl::Seconds(30);
 
-// The publisher's own memory, where this process can map it; null: the chunks have to be fetched.
-std::shared_ptr<WeightBytes> MapMemory(const WeightManifest& manifest) {
-  if (!manifest.has_memory()) return nullptr;
+// The publisher's own memory, where this process can map it; without bytes: the chunks have to be
+// fetched.
+Weights MapMemory(const WeightManifest& manifest, const std::string& layout) {
+  Weights out = {manifest};
+  if (!manifest.has_memory()) return out;
   absl::StatusOr<std::shared_ptr<WeightBytes>> mapped =
       WeightBytes::Map(manifest.memory(), manifest.total_bytes());
+  if (mapped.ok() && !layout.empty() && manifest.packed().layout() == layout) {
+    auto packed = WeightBytes::Map(manifest.packed().memory(), manifest.packed().bytes());
+    if (packed.ok()) out.packed = *std::move(packed);
+  }
   absl::Status status = mapped.status();
-  if (status.ok()) status = CheckChunks(manifest, (*mapped)->bytes());
-  if (status.ok()) return *std::move(mapped);
+  // What is packed is what the publisher computes with: memory as good as this process's own.
+  if (status.ok() && out.packed == nullptr) status = CheckChunks(manifest, (*mapped)->bytes());
+  if (status.ok()) {
+    out.bytes = *std::move(mapped);
+    return out;
+  }
   // It may have been filled with a later version since; then a source says so.
   LOG_IF(WARNING, !absl::IsNotFound(status))
       << "weight version " << manifest.version() << " from memory: " << status;
-  return nullptr;
+  return out;
 }
 
 struct Source {
@@ -78,8 +88,8 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
   if (manifest.sources().empty()) {
     return absl::FailedPreconditionError(what + ": the manifest names no source");
   }
-  if (std::shared_ptr<WeightBytes> mapped = MapMemory(manifest); mapped != nullptr) {
-    return Weights{manifest, std::move(mapped)};
+  if (Weights mapped = MapMemory(manifest, options.packed_layout); mapped.bytes != nullptr) {
+    return mapped;
   }
   ASSIGN_OR_RETURN(std::shared_ptr<WeightBytes> buffer,
                    WeightBytes::OfSize(manifest.total_bytes()));

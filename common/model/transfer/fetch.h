@@ -23,12 +23,15 @@ struct FetchOptions {
   WeightServer* relay = nullptr;
   // Actors that hold the version or are fetching it, tried before the manifest's sources.
   std::vector<std::string> relays = {};
+  // TransformerWeights::PackedLayout of what this process computes from; empty: it packs itself.
+  std::string packed_layout = {};
   // A version that this process holds, of the same term; a source that holds it too sends what has
   // changed since, where that is less. Null: none.
   const Weights* older = nullptr;
 };
 
-// Fetches a weight version: maps the publisher's memory where this process can reach it, or else
+// Fetches a weight version: maps the publisher's memory where this process can reach it, with what
+// the publisher has packed in the layout asked for, or else
 // fetches chunks from the relays and the sources that the manifest names (server.h), in their
 // order. Checks each chunk against its digest, so that a source need not be trusted; one on another
 // host needs SHA-256. `security` says which sources are of this run; in plain text, only those on

@@ -238,6 +238,44 @@ TEST_F(Transfer, TheMemoryOfAPublisherOnThisHostIsMapped) {
   EXPECT_FALSE(fetched->bytes->mapped()) << "it holds a later version";
 }
 
+TEST_F(Transfer, WhatThePublisherPackedIsMappedByWhoCanReadIt) {
+  const auto shared = *WeightBytes::Shared(kSize), packed = *WeightBytes::Shared(128);
+  std::memcpy(shared->data(), weights_.bytes->data(), kSize);
+  shared->EndFill();
+  packed->data()[0] = 'p';
+  packed->EndFill();
+  *manifest_.mutable_memory() = shared->where();
+  *manifest_.mutable_packed()->mutable_memory() = packed->where();
+  manifest_.mutable_packed()->set_bytes(128);
+  manifest_.mutable_packed()->set_layout("panels");
+  manifest_.add_sources(server_->address());
+  const auto fetch = [&](const std::string& layout) {
+    FetchOptions options;
+    options.packed_layout = layout;
+    const absl::StatusOr<Weights> fetched =
+        FetchWeights(manifest_, Security::PlainText(), {}, options);
+    ExpectGood(fetched);
+    return fetched->packed;
+  };
+  EXPECT_EQ(fetch(""), nullptr);
+  EXPECT_EQ(fetch("tiles"), nullptr);
+  const std::shared_ptr<WeightBytes> mapped = fetch("panels");
+  ASSERT_NE(mapped, nullptr);
+  EXPECT_EQ(mapped->bytes()[0], 'p');
+  EXPECT_FALSE(packed->BeginFill()) << "it is read";
+}
+
+TEST_F(Transfer, MemoryThatWasFilledAgainIsOfAnotherVersion) {
+  const auto packed = *WeightBytes::Shared(128);
+  packed->EndFill();
+  const HostMemory before = packed->where();
+  EXPECT_TRUE(WeightBytes::Map(before, 128).ok());
+  ASSERT_TRUE(packed->BeginFill());
+  packed->EndFill();
+  EXPECT_EQ(WeightBytes::Map(before, 128).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_TRUE(WeightBytes::Map(packed->where(), 128).ok());
+}
+
 TEST_F(Transfer, Xxh3IsForThisHostAlone) {
   Digest(weights_.bytes->bytes(), &manifest_, DigestKind::kXxh3);
   manifest_.add_sources("10.0.0.1:7071");

@@ -6,10 +6,11 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
-#include "common/base/log.h"
 #include "common/base/rng.h"
 #include "common/task/reward/exact_match.h"
 #include "common/task/reward/solution_steps.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -5,9 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
-#include "common/base/log.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/completion_end.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

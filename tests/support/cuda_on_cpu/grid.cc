@@ -10,11 +10,12 @@
 
 #include "common/base/rng.h"
 // Last.
-#include "common/base/log.h"
 
 #ifdef __SANITIZE_ADDRESS__
 #include <sanitizer/asan_interface.h>
 #endif
+// Last.
+#include "common/base/log.h"
 
 // Keeps what a call must keep and where the stack is in *from, and continues where `to` was kept.
 // In place of swapcontext, which enters the kernel and under the sanitizer clears the shadow of a

@@ -2,9 +2,10 @@
 
 #include <cstring>
 
-#include "common/base/log.h"
 #include "common/model/kernels/cpu/attention_avx512.h"
 #include "common/model/kernels/cpu/attention_portable.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 

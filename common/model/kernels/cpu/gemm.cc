@@ -2,9 +2,10 @@
 
 #include <algorithm>
 
-#include "common/base/log.h"
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/cpu/gemm_kernels.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {

@@ -50,9 +50,7 @@ void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
   // A graph that holds a copy still needs the old weights for its backward; then new memory is
   // taken and the graph's copy stays as it is.
   if (same_shape && data_.use_count() == 1) return;
-  dtype_ = dtype;
-  k_ = k;
-  n_ = n;
+  SetShape(dtype, k, n);
   const int64_t bytes = panel_bytes() * panels();
   // A row of a panel is 128 bytes, so with this alignment no vector load crosses a cache line.
   data_ = std::shared_ptr<char[]>(
@@ -60,6 +58,23 @@ void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
   if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
   // Packing does not write the padding.
   if (n % kPanelColumns != 0 || k != padded_k()) std::memset(data_.get(), 0, bytes);
+}
+
+void PackedMatrix::Place(Dtype dtype, int64_t k, int64_t n, Pieces* memory) {
+  SetShape(dtype, k, n);
+  data_ = memory->Take(Bytes(dtype, k, n));
+}
+
+uint64_t PackedMatrix::Bytes(Dtype dtype, int64_t k, int64_t n) {
+  PackedMatrix shape;
+  shape.SetShape(dtype, k, n);
+  return static_cast<uint64_t>(shape.panel_bytes() * shape.panels());
+}
+
+void PackedMatrix::SetShape(Dtype dtype, int64_t k, int64_t n) {
+  dtype_ = dtype;
+  k_ = k;
+  n_ = n;
 }
 
 // Block by block: the next units of 32 columns, copied row by row from w, then transposed.

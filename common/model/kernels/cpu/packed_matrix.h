@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "common/model/kernels/dtype.h"
+#include "common/model/kernels/pieces.h"
 
 namespace reckon {
 
@@ -31,6 +32,9 @@ class PackedMatrix {
 
   // Makes room for B [k, n]. Keeps the memory if the shape is the same and no copy shares it.
   void Reset(Dtype dtype, int64_t k, int64_t n);
+  // Takes the next piece of `memory` for B [k, n], which is in it already or is packed next: a
+  // Reset for the same shape leaves it.
+  void Place(Dtype dtype, int64_t k, int64_t n, Pieces* memory);
   // Columns first_column .. first_column+n-1 of B from w [n, k], row-major: B = w^T. A weight
   // [out, in] of a linear layer is packed in this way for the forward pass.
   void PackTransposed(const float* w, int64_t n, int64_t first_column);
@@ -42,6 +46,9 @@ class PackedMatrix {
   // The inverse of PackTransposed: w [n, k], row-major, of this dtype.
   void UnpackTransposed(void* w) const;
 
+  // What B [k, n] takes.
+  static uint64_t Bytes(Dtype dtype, int64_t k, int64_t n);
+
   Dtype dtype() const { return dtype_; }
   int64_t k() const { return k_; }
   int64_t n() const { return n_; }
@@ -51,6 +58,7 @@ class PackedMatrix {
   const void* panel(int64_t index) const { return data_.get() + index * panel_bytes(); }
 
  private:
+  void SetShape(Dtype dtype, int64_t k, int64_t n);
   template <typename T>
   void PackTransposedFrom(const T* w, int64_t n, int64_t first_column);
   template <typename T>
