@@ -30,10 +30,10 @@ class EndTokensTest : public ::testing::Test {
   }
   absl::StatusOr<EndTokens> Find(const std::string& generation, const std::string& config,
                                  const std::string& tokenizer_config) {
-    WeightManifest model;
-    model.mutable_texts()->set_generation_config_json(generation);
-    model.mutable_texts()->set_config_json(config);
-    model.mutable_texts()->set_tokenizer_config_json(tokenizer_config);
+    FolderTexts model;
+    model.set_generation_config_json(generation);
+    model.set_config_json(config);
+    model.set_tokenizer_config_json(tokenizer_config);
     return FindEndTokens(model, *tokenizer_);
   }
 

@@ -14,21 +14,18 @@ using testing::HasSubstr;
 class ExportedTextsTest : public testing::Test {
  protected:
   void Set(const TrainedFacts& facts) {
-    const absl::Status set = SetTrainedFacts(facts, &manifest_, &side_files_);
+    const absl::Status set = SetTrainedFacts(facts, &texts_, &side_files_);
     EXPECT_TRUE(set.ok()) << set;
   }
-  json Config() const { return json::parse(manifest_.texts().config_json()); }
-  json Generation() const { return json::parse(manifest_.texts().generation_config_json()); }
+  json Config() const { return json::parse(texts_.config_json()); }
+  json Generation() const { return json::parse(texts_.generation_config_json()); }
 
   // Qwen2.5's base model in small: 3 is <|endoftext|>, 5 is <|im_end|>.
-  WeightManifest manifest_ = [] {
-    WeightManifest out;
-    out.mutable_texts()->set_config_json(
-        R"({"eos_token_id": 3, "torch_dtype": "float16", "bos_token_id": 3})");
-    out.mutable_texts()->set_generation_config_json(
-        R"({"eos_token_id": 3, "max_new_tokens": 2048})");
-    out.mutable_texts()->set_tokenizer_config_json(
-        R"({"z": 1, "eos_token": "<|endoftext|>", "a": 2})");
+  FolderTexts texts_ = [] {
+    FolderTexts out;
+    out.set_config_json(R"({"eos_token_id": 3, "torch_dtype": "float16", "bos_token_id": 3})");
+    out.set_generation_config_json(R"({"eos_token_id": 3, "max_new_tokens": 2048})");
+    out.set_tokenizer_config_json(R"({"z": 1, "eos_token": "<|endoftext|>", "a": 2})");
     return out;
   }();
   SideFiles side_files_;
@@ -41,51 +38,50 @@ TEST_F(ExportedTextsTest, TheTrainedEndIsInEveryFile) {
   EXPECT_EQ(Config(),
             json({{"eos_token_id", 5}, {"torch_dtype", "bfloat16"}, {"bos_token_id", 3}}));
   EXPECT_EQ(Generation(), json({{"eos_token_id", {5, 3}}, {"max_new_tokens", 2048}}));
-  EXPECT_EQ(manifest_.texts().tokenizer_config_json(),
+  EXPECT_EQ(texts_.tokenizer_config_json(),
             "{\n  \"z\": 1,\n  \"eos_token\": \"<|im_end|>\",\n  \"a\": 2\n}\n");
   EXPECT_EQ(json::parse(side_files_["special_tokens_map.json"])["eos_token"]["content"],
             "<|im_end|>");
-  const WeightManifest once = manifest_;
+  const FolderTexts once = texts_;
   Set(facts_);
-  EXPECT_EQ(manifest_.SerializeAsString(), once.SerializeAsString());
+  EXPECT_EQ(texts_.SerializeAsString(), once.SerializeAsString());
 }
 
 TEST_F(ExportedTextsTest, WhatIsTrueAlreadyStaysByteForByte) {
-  manifest_.mutable_texts()->set_config_json(R"({"eos_token_id": [1, 5], "dtype" : "bfloat16"})");
-  manifest_.mutable_texts()->set_generation_config_json(R"({"eos_token_id" : [3, 5]})");
-  manifest_.mutable_texts()->set_tokenizer_config_json(
-      R"({"eos_token": {"content" : "<|im_end|>"}})");
-  const WeightManifest before = manifest_;
+  texts_.set_config_json(R"({"eos_token_id": [1, 5], "dtype" : "bfloat16"})");
+  texts_.set_generation_config_json(R"({"eos_token_id" : [3, 5]})");
+  texts_.set_tokenizer_config_json(R"({"eos_token": {"content" : "<|im_end|>"}})");
+  const FolderTexts before = texts_;
   Set(facts_);
-  EXPECT_EQ(manifest_.SerializeAsString(), before.SerializeAsString());
+  EXPECT_EQ(texts_.SerializeAsString(), before.SerializeAsString());
 }
 
 TEST_F(ExportedTextsTest, AListOfEndsKeepsTheOthers) {
-  manifest_.mutable_texts()->set_config_json(R"({"eos_token_id": [1, 3]})");
-  manifest_.mutable_texts()->clear_generation_config_json();
+  texts_.set_config_json(R"({"eos_token_id": [1, 3]})");
+  texts_.clear_generation_config_json();
   Set(facts_);
   EXPECT_EQ(Config(), json({{"eos_token_id", {5, 1, 3}}, {"torch_dtype", "bfloat16"}}));
   EXPECT_EQ(Generation()["eos_token_id"], json({5, 1, 3}));
 }
 
 TEST_F(ExportedTextsTest, AGenerationConfigWithoutAnEndGetsAllThatEndAText) {
-  manifest_.mutable_texts()->set_generation_config_json(R"({"max_new_tokens": 7})");
+  texts_.set_generation_config_json(R"({"max_new_tokens": 7})");
   Set(facts_);
   EXPECT_EQ(Generation(), json({{"max_new_tokens", 7}, {"eos_token_id", {5, 3}}}));
 }
 
 TEST_F(ExportedTextsTest, AMissingGenerationConfigIsMadeOfTheModelsConfig) {
-  manifest_.mutable_texts()->clear_generation_config_json();
+  texts_.clear_generation_config_json();
   Set({"float32", {3}, "<|endoftext|>"});
   EXPECT_EQ(Config()["torch_dtype"], "float32");
   EXPECT_EQ(Generation(), json({{"bos_token_id", 3}, {"eos_token_id", 3}}));
 }
 
 TEST_F(ExportedTextsTest, TheFileOnDiskIsChangedAndNotWhatWasJoinedFromSeveral) {
-  const std::string joined = manifest_.texts().tokenizer_config_json();
+  const std::string joined = texts_.tokenizer_config_json();
   side_files_["tokenizer_config.json"] = R"({"eos_token": "<|endoftext|>"})";
   Set(facts_);
-  EXPECT_EQ(manifest_.texts().tokenizer_config_json(), joined);
+  EXPECT_EQ(texts_.tokenizer_config_json(), joined);
   EXPECT_THAT(side_files_["tokenizer_config.json"], HasSubstr("<|im_end|>"));
   side_files_["tokenizer_config.json"] = "";  // there is none
   Set(facts_);
@@ -96,8 +92,8 @@ TEST_F(ExportedTextsTest, WithoutEndsOnlyTheTypeIsSet) {
   Set({.dtype = "bfloat16"});
   EXPECT_EQ(Config()["eos_token_id"], 3);
   EXPECT_EQ(Generation()["eos_token_id"], 3);
-  manifest_.mutable_texts()->set_config_json("[]");
-  EXPECT_THAT(SetTrainedFacts(facts_, &manifest_, &side_files_).ToString(),
+  texts_.set_config_json("[]");
+  EXPECT_THAT(SetTrainedFacts(facts_, &texts_, &side_files_).ToString(),
               HasSubstr("config.json: must be a JSON object"));
 }
 

@@ -60,24 +60,23 @@ absl::StatusOr<json> Answer(const Tokenizer& tokenizer, const ChatTemplate& chat
 }
 
 // The texts of a manifest, from single files.
-absl::Status ReadTexts(const char* tokenizer_path, const char* config_path, WeightManifest* out) {
-  std::string& text = absl::EndsWith(tokenizer_path, ".model")
-                          ? *out->mutable_texts()->mutable_tokenizer_model()
-                          : *out->mutable_texts()->mutable_tokenizer_json();
+absl::Status ReadTexts(const char* tokenizer_path, const char* config_path, FolderTexts* out) {
+  std::string& text = absl::EndsWith(tokenizer_path, ".model") ? *out->mutable_tokenizer_model()
+                                                               : *out->mutable_tokenizer_json();
   ASSIGN_OR_RETURN(text, ReadFile(tokenizer_path));
-  ASSIGN_OR_RETURN(*out->mutable_texts()->mutable_tokenizer_config_json(), ReadFile(config_path));
+  ASSIGN_OR_RETURN(*out->mutable_tokenizer_config_json(), ReadFile(config_path));
   return absl::OkStatus();
 }
 
 absl::Status Run(int argc, char** argv) {
-  WeightManifest texts;
+  FolderTexts texts;
   SideFiles side_files;
   RETURN_IF_ERROR(argc == 2 ? ReadTokenizerTexts(argv[1], &texts, &side_files)
                             : ReadTexts(argv[1], argv[2], &texts));
-  ASSIGN_OR_RETURN(auto tokenizer, Tokenizer::Create(texts.texts().tokenizer_json(),
-                                                     texts.texts().tokenizer_model()));
-  ASSIGN_OR_RETURN(ChatTemplate chat, ChatTemplate::Create(texts.texts().tokenizer_config_json(),
-                                                           argc == 2 ? "" : argv[3]));
+  ASSIGN_OR_RETURN(auto tokenizer,
+                   Tokenizer::Create(texts.tokenizer_json(), texts.tokenizer_model()));
+  ASSIGN_OR_RETURN(ChatTemplate chat,
+                   ChatTemplate::Create(texts.tokenizer_config_json(), argc == 2 ? "" : argv[3]));
   std::string line;
   while (std::getline(std::cin, line)) {
     ASSIGN_OR_RETURN(json question, ParseJson(line));
