@@ -38,6 +38,11 @@ DataSettings::Answers AnswersOf(const ProblemOptions& options) {
   return options.answers == "boxed" ? DataSettings::BOXED : DataSettings::NUMBERS;
 }
 
+DataSettings::Bad::Records BadRecordsOf(const ProblemOptions& options) {
+  return options.bad_records == "leave-out" ? DataSettings::Bad::LEAVE_OUT
+                                            : DataSettings::Bad::REFUSE;
+}
+
 absl::StatusOr<Dataset> Load(const ProblemOptions& options, const std::string& path,
                              absl::string_view flag, Split split, uint32_t at_most) {
   DataSettings data;
@@ -47,7 +52,7 @@ absl::StatusOr<Dataset> Load(const ProblemOptions& options, const std::string& p
   data.set_answer_key(options.answer_key);
   if (!options.body_key.empty()) data.set_body_key(options.body_key);
   data.set_answers(AnswersOf(options));
-  if (options.bad_records == "leave-out") data.set_bad_records(DataSettings::Bad::LEAVE_OUT);
+  data.set_bad_records(BadRecordsOf(options));
   absl::StatusOr<Dataset> read = LoadDataset(data, split, /*own_rewards=*/!options.command.empty());
   if (!read.ok()) return AsFlag(read.status(), flag);
   if (at_most > 0 && read->problems.size() > at_most) read->problems.resize(at_most);
@@ -112,10 +117,7 @@ absl::Status LocalSession::LoadProblemsAndText(const ProblemOptions& options) {
   ASSIGN_OR_RETURN(text_, LoadModelText(weights_.texts(), settings));
   ASSIGN_OR_RETURN(formatter_, MakeFormatter(text_, format, std::move(examples)));
   BadRecords left_out;
-  RETURN_IF_ERROR(KeepAskable(
-      *formatter_,
-      options.bad_records == "leave-out" ? DataSettings::Bad::LEAVE_OUT : DataSettings::Bad::REFUSE,
-      "--data", &problems_, &left_out));
+  RETURN_IF_ERROR(KeepAskable(*formatter_, BadRecordsOf(options), "--data", &problems_, &left_out));
   for (std::string& line : left_out.Lines()) notes_.push_back("left out:" + line);
   return absl::OkStatus();
 }

@@ -57,10 +57,10 @@ TrainedTensors WholeTensors(const NamedTensors& tensors);
 //     |              trainable: fp32 tensors that require gradients, in the canonical order of
 //     |              ModelConfig::Tensors; the optimizer changes them in place
 //     | AddAdapters  freezes the tensors, rounded to the dtype; every *_proj, which from now on is
-//     |              kept in packed form alone, gets fp32 matrices A and B, which are trained
-//     instead. |              LoadUnderAdapters does both, without the fp32 tensors in between |
-//     Pack         rounds to the dtype, as a published version is, and packs for the matrix v
-//     kernels: all tensors or, with adapters, these alone
+//     |              kept in packed form alone, gets fp32 matrices A and B, which are trained.
+//     |              LoadUnderAdapters does both, without the fp32 tensors in between
+//     | Pack         rounds to the dtype, as a published version is, and packs for the matrix
+//     v              kernels: all tensors or, with adapters, these alone
 //   Embedding(), Layer(), FinalNorm(), Head()
 //
 // With PackInto the packed form is in memory that another process can map, whose model Adopts it in

@@ -18,16 +18,16 @@ namespace reckon {
 //   g <plan> <group>           StoredGroup, from the first lease until its batch is applied
 //   r <plan> <group> <sample>  Rollout, the very bytes that an actor submitted
 //   b <plan> <batch>           BatchHeader, until the batch is evicted
-//   v <plan> <batch>           requests an eviction (core/evictions.h): empty for a durable batch;
-//   under
-//                              the number after the last batch, a BatchHeader of what was in none
+//   v <plan> <batch>           requests an eviction (core/evictions.h): empty for a durable batch,
+//                              and under the number after the last batch a BatchHeader of what was
+//                              in none
 //   s <selection>              StoredSelection
 //   k <selection> <index>      RolloutKey
 //   n <plan> <group> <sample>  marks a rollout that a selection names: it is never evicted
 //   w <version>                WeightManifest without texts
 //   t <digest>                 FolderTexts of some of these versions
 //   e <nonce>                  the term that this nonce began, in decimal; of the newest 1,024
-//   terms l <rank>                   StoredRank: a rank of the term that has called
+//   l <rank>                   StoredRank: a rank of the term that has called
 namespace store_keys {
 
 inline constexpr char kMeta[] = "m";

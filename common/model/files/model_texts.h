@@ -22,9 +22,8 @@ absl::Status ReadModelTexts(const std::string& folder, FolderTexts* texts);
 bool HasTokenizer(const std::string& folder);
 // Reads tokenizer.json or tokenizer.model (SentencePiece), or both, and tokenizer_config.json
 // (optional). The manifest's tokenizer_config_json is what transformers makes of several files:
-//   chat_template          of chat_template.jinja and additional_chat_templates/NAME.jinja, if
-//   there
-//                          are any; else its own; else that of chat_template.json, which
+//   chat_template          of chat_template.jinja and additional_chat_templates/NAME.jinja, where
+//                          they are; else its own; else that of chat_template.json, which
 //                          transformers' processors read and its tokenizers do not
 //   bos_token and others   of special_tokens_map.json, if it has no added_tokens_decoder (folders
 //                          from before 2023); else its own
