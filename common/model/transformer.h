@@ -78,6 +78,9 @@ class Transformer {
   bool sharded() const { return weights_.memory().shard_group != nullptr; }
   const ModelMemory& memory() const { return weights_.memory(); }
   void Repack() { weights_.Pack(); }
+  int64_t shared_size() const { return weights_.shared_size(); }
+  void ShareIn(const at::Tensor& bytes) { weights_.ShareIn(bytes); }
+  absl::Status LoadShared(const at::Tensor& bytes) { return weights_.LoadShared(bytes); }
 
   // tokens [rows] int32, positions [rows] int32, on any device. Returns hidden [rows, hidden],
   // after the final norm. A non-null `tap` also receives the residual stream.

@@ -25,6 +25,7 @@ namespace reckon {
 namespace {
 
 constexpr absl::string_view kLayers = "model.layers.";
+constexpr int64_t kSharedAlignment = 256;  // bytes; what cudaMalloc aligns to
 
 // A is uniform within 1 / sqrt(k), as torch.nn.Linear starts, and B is zero (Hu et al. 2021,
 // section 4.1; PEFT).
@@ -133,6 +134,7 @@ absl::Status TransformerWeights::LoadAs(const WeightManifest& manifest,
   ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries,
                    Check(config_.Tensors(first_layer_), manifest, bytes));
   trainable_ = trainable;
+  ++generation_;
   adapters_.clear();
   adapters_on_ = true;
   if (memory_.shard_group != nullptr) {
@@ -178,6 +180,7 @@ void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
 
 void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) {
   CHECK(trainable_ && !adapted());
+  ++generation_;
   const auto add = [&](const std::string& name, at::IntArrayRef sizes) {
     if (!TakesAdapter(name)) return;
     adapters_.emplace(name, NewAdapter(sizes[0], sizes[1], rank, alpha, StreamKey(seed, name),
@@ -444,6 +447,7 @@ void TransformerWeights::BindHead(const at::Tensor& tensor, const at::Tensor& le
 }
 
 void TransformerWeights::Pack() {
+  ++generation_;
   if (sharded()) {
     shards_->Reset();
   } else if (adapted()) {
@@ -459,6 +463,7 @@ void TransformerWeights::PackSources(Sources* sources) const {
     std::vector<at::Tensor> parts;
     for (const at::Tensor& part : source.parts) parts.push_back(part.to(DeviceOf(backend_)));
     OpsOf(backend_).Pack(parts, dtype_, trainable_, source.weight);
+    PlaceShared(&source.weight->torch_weight);
     if (source.bias.empty()) continue;
     std::vector<at::Tensor> rounded;
     for (const at::Tensor& part : source.bias) {
@@ -467,9 +472,89 @@ void TransformerWeights::PackSources(Sources* sources) const {
     // Rounded like the weights, because a published version is, and widened again, because the
     // kernels add it to fp32 sums.
     source.weight->bias = at::cat(rounded).to(DeviceOf(backend_), at::kFloat);
+    PlaceShared(&source.weight->bias);
   }
   PackTables(sources);
   PackAdapters(sources);
+}
+
+std::vector<TransformerWeights::SharedPlace> TransformerWeights::SharedPlaces(int64_t* size) const {
+  std::vector<SharedPlace> places;
+  *size = 0;
+  const auto add = [&](at::Tensor* tensor, std::vector<int64_t> sizes, at::ScalarType type) {
+    places.push_back({tensor, std::move(sizes), type, *size});
+    int64_t bytes = static_cast<int64_t>(c10::elementSize(type));
+    for (int64_t n : places.back().sizes) bytes *= n;
+    *size += (bytes + kSharedAlignment - 1) / kSharedAlignment * kSharedAlignment;
+  };
+  const at::ScalarType type = ScalarTypeOf(dtype_);
+  for (const Source& source : sources_.linear) {
+    int64_t rows = 0;
+    for (const at::Tensor& part : source.parts) rows += part.size(0);
+    add(&source.weight->torch_weight, {rows, source.parts[0].size(1)}, type);
+    if (!source.bias.empty()) add(&source.weight->bias, {rows}, at::kFloat);
+  }
+  for (const auto& [table, source] : sources_.tables) {
+    add(&table->values, source.sizes().vec(), source.dim() == 1 ? at::kFloat : type);
+  }
+  return places;
+}
+
+at::Tensor TransformerWeights::SharedPlace::In(const at::Tensor& bytes) const {
+  int64_t length = static_cast<int64_t>(c10::elementSize(type));
+  for (int64_t n : sizes) length *= n;
+  return bytes.narrow(0, offset, length).view(type).view(sizes);
+}
+
+void TransformerWeights::PlaceShared(at::Tensor* packed) const {
+  const auto place = shared_.find(packed);
+  if (place == shared_.end()) return;
+  at::Tensor shared = place->second;
+  shared.copy_(*packed);
+  *packed = shared;
+}
+
+int64_t TransformerWeights::shared_size() const {
+  CHECK(!sources_.linear.empty() && !sharded() && !adapted() && backend_ != Backend::kCpuKernels);
+  int64_t size = 0;
+  SharedPlaces(&size);
+  return size;
+}
+
+void TransformerWeights::ShareIn(const at::Tensor& bytes) {
+  CHECK_EQ(shared_size(), bytes.numel());
+  int64_t size = 0;
+  for (const SharedPlace& place : SharedPlaces(&size)) {
+    shared_[place.tensor] = place.In(bytes);
+    PlaceShared(place.tensor);
+  }
+}
+
+absl::Status TransformerWeights::LoadShared(const at::Tensor& bytes) {
+  CHECK(memory_.shard_group == nullptr && backend_ != Backend::kCpuKernels);
+  trainable_ = false;
+  ++generation_;
+  adapters_.clear();
+  adapters_on_ = true;
+  sources_ = {};
+  tensors_.clear();
+  // Of shapes alone, from which the places follow.
+  for (const TensorEntry& entry : config_.Tensors(first_layer_)) {
+    const std::vector<int64_t> sizes(entry.shape().begin(), entry.shape().end());
+    tensors_.emplace_back(entry.name(), at::empty(sizes, at::TensorOptions().device(at::kMeta)));
+  }
+  Bind();
+  int64_t size = 0;
+  const std::vector<SharedPlace> places = SharedPlaces(&size);
+  const bool same = size == bytes.numel();
+  for (const SharedPlace& place : places) {
+    if (same) *place.tensor = place.In(bytes);
+  }
+  tensors_.clear();
+  sources_ = {};
+  if (same) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrCat("shared weights of ", bytes.numel(), " bytes, and the model has ", size));
 }
 
 void TransformerWeights::PackAdapters(Sources* sources) const {
@@ -485,6 +570,7 @@ void TransformerWeights::PackTables(Sources* sources) const {
     // Norms are rounded too, although kernels read them as fp32: actors only have rounded ones.
     at::Tensor values = source.detach().to(DeviceOf(backend_), ScalarTypeOf(dtype_));
     table->values = source.dim() == 1 ? values.to(at::kFloat) : values;
+    PlaceShared(&table->values);
   }
 }
 

@@ -108,6 +108,18 @@ class TransformerWeights {
   // Must follow every change of the parameters.
   void Pack();
 
+  // What passes read, in one memory that another process maps (shared_bytes.h): of LibTorch's
+  // operations, whole weights and no adapters.
+  //
+  //   maker:   ShareIn(bytes) after Load; what was packed is there, and Pack writes it there. No
+  //            graph may outlive a Pack then.
+  //   reader:  LoadShared(bytes) in place of Load. Not trainable. INVALID_ARGUMENT: another size.
+  int64_t shared_size() const;  // after Load, trainable
+  void ShareIn(const at::Tensor& bytes);
+  absl::Status LoadShared(const at::Tensor& bytes);
+  // Grows with every change of what passes read.
+  int64_t generation() const { return generation_; }
+
   const ModelConfig& config() const { return config_; }
   Dtype dtype() const { return dtype_; }
   Backend backend() const { return backend_; }
@@ -146,6 +158,14 @@ class TransformerWeights {
     std::vector<Source> linear;
     std::vector<std::pair<TableWeight*, at::Tensor>> tables;  // vectors and tables
   };
+  // A tensor that passes read, and where it is in memory that is shared.
+  struct SharedPlace {
+    at::Tensor* tensor;
+    std::vector<int64_t> sizes;
+    at::ScalarType type;
+    int64_t offset;
+    at::Tensor In(const at::Tensor& bytes) const;
+  };
   // Tensors that are assigned to weights, in canonical order, and what gets their gradients.
   struct Cursor {
     const NamedTensors& tensors;
@@ -166,6 +186,9 @@ class TransformerWeights {
   void BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const;
   void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
                 Sources* to) const;
+  std::vector<SharedPlace> SharedPlaces(int64_t* size) const;
+  // Moves a packed tensor into the memory that is shared, if it has a place there.
+  void PlaceShared(at::Tensor* packed) const;
   void PackSources(Sources* sources) const;
   void PackTables(Sources* sources) const;
   void PackAdapters(Sources* sources) const;
@@ -187,6 +210,8 @@ class TransformerWeights {
   NamedTensors tensors_;                     // empty unless trainable, or with shards
   std::map<std::string, Adapter> adapters_;  // by the name of the tensor
   Sources sources_;
+  std::map<at::Tensor*, at::Tensor> shared_;  // views of shared memory, by the tensors above
+  int64_t generation_ = 0;
   std::unique_ptr<ShardedUnits> shards_;  // in place of the weights above
   mutable LayerWeights gathered_;         // the layer that was gathered last
 };

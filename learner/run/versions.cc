@@ -19,6 +19,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
 #include "common/model/init/init_model.h"
+#include "learner/context/shared_device.h"
 #include "learner/evaluate/evaluation_files.h"
 #include "learner/evaluate/kept_versions.h"
 #include "learner/parallel/shared_weights.h"
@@ -130,7 +131,9 @@ absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uin
 absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version) {
   ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, parallel, version));
   run.cursor.clear_adapted_version();
-  return run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
+  RETURN_IF_ERROR(run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
+  if (version == run.cursor.version()) SharesVersion(run);
+  return absl::OkStatus();
 }
 
 absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version) {
