@@ -53,10 +53,12 @@ absl::Status OfVersion(uint64_t version, const absl::Status& status) {
 }  // namespace
 
 Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunnerMaker maker,
-             const Rewarder* rewarder, std::stop_token stop, std::unique_ptr<WeightServer> server)
+             const Rewarder* rewarder, std::stop_token stop, std::unique_ptr<WeightServer> server,
+             std::optional<SharedDevice> shared)
     : options_(std::move(options)),
       stop_(std::move(stop)),
       models_(std::move(maker)),
+      shared_(std::move(shared)),
       report_at_(absl::Now() + options_.report_every),
       scorer_({.rewarder = rewarder,
                .commands = options_.reward_commands,
@@ -86,35 +88,29 @@ absl::Status Actor::Run() {
   while (!stop_.stop_requested() && status.ok()) {
     HandleAcks();
     HandleLeaseUpdates();
-    LoadFetchedWeights();
-    LoadInFlight();
-    ChooseVersion();
-    AdmitQueued();
+    DropInvalidated();
+    if (HasDevice()) {
+      LoadFetchedWeights();
+      LoadInFlight();
+      ChooseVersion();
+      AdmitQueued();
+    }
     SendScored();
     CheckRewards();
     UpdateDemand();
     if (!EngineIsIdle()) {
       metrics_.activity.Enter(ActorMetrics::kGenerate);
       status = RunPass();
+      if (engine_ == nullptr) continue;
       CountPass();
       Report();
     } else {
-      const absl::Duration pause = pause_until_ - absl::Now();
-      // While a version is missing, a source that has stopped sending must be noticed.
-      const bool waits =
-          model_ == nullptr || !queued_.empty() || forgive_at_ < absl::InfiniteFuture();
-      const absl::Duration most = waits ? kLookEvery : absl::InfiniteDuration();
-      if (scorer_.pending() > 0) {
-        metrics_.activity.Enter(ActorMetrics::kWaitRewards);
-        WaitForEvent(kLookEvery);
-        continue;
-      }
-      metrics_.activity.Enter(waits || pause > absl::ZeroDuration() ? ActorMetrics::kWaitWeights
-                                                                    : ActorMetrics::kWaitLease);
-      WaitForEvent(pause > absl::ZeroDuration() ? std::min(pause, most) : most);
+      WaitIdle();
     }
   }
+  left_.reset();
   UseModel(nullptr);
+  if (shared_.has_value()) LeaveDevice();
   LOG_IF(INFO, former_stats_.finished_samples > 0)
       << "made " << former_stats_.finished_samples << " rollouts, " << former_stats_.sampled_tokens
       << " tokens";
@@ -128,6 +124,22 @@ absl::Status Actor::Run() {
   HandleAcks();
   leases_.ReturnAll(options_.stop_within / 2);
   return status;
+}
+
+void Actor::WaitIdle() {
+  const absl::Duration pause = pause_until_ - absl::Now();
+  const bool has_version = model_ != nullptr || left_.has_value();
+  const bool turns = shared_.has_value() && (shared_->turn->held() || shared_->turn->in_line());
+  // While a version is missing, a source that has stopped sending must be noticed.
+  const bool waits = !has_version || !queued_.empty() || forgive_at_ < absl::InfiniteFuture();
+  absl::Duration most = waits || scorer_.pending() > 0 ? kLookEvery : absl::InfiniteDuration();
+  if (pause > absl::ZeroDuration()) most = std::min(most, pause);
+  if (turns) most = std::min(most, DeviceTurn::kPoll);
+  metrics_.activity.Enter(scorer_.pending() > 0                   ? ActorMetrics::kWaitRewards
+                          : turns && shared_->turn->in_line()     ? ActorMetrics::kWaitTurn
+                          : waits || pause > absl::ZeroDuration() ? ActorMetrics::kWaitWeights
+                                                                  : ActorMetrics::kWaitLease);
+  WaitForEvent(most);
 }
 
 void Actor::HandleAcks() {
@@ -168,16 +180,53 @@ void Actor::HandleLeaseUpdates() {
   }
 }
 
+void Actor::DropInvalidated() {
+  if (!EngineIsIdle() || !weights_.invalidated()) return;
+  UseModel(nullptr);
+  models_.Clear();
+  refusal_.reset();
+  weights_.ClearInvalidated();
+}
+
+bool Actor::HasDevice() {
+  if (!shared_.has_value()) return true;
+  DeviceTurn& turn = *shared_->turn;
+  if (turn.held()) {
+    if (!EngineIsIdle() || !turn.wanted()) return true;
+    LeaveDevice();
+  }
+  if (!WantsDevice()) {
+    turn.Release();  // a place in line
+    return false;
+  }
+  if (!turn.TryTake()) return false;
+  admitted_in_turn_ = false;
+  const std::string left = turn.left();
+  reads_learners_memory_ = !left.empty();
+  shared_->take(left);
+  return true;
+}
+
+// For work whose version is here, so that the turn begins with it; and once for the first version,
+// which says how large a batch may be.
+bool Actor::WantsDevice() {
+  if (weights_.has_fetched()) return !queued_.empty() || !left_.has_value();
+  if (!queued_.empty()) weights_.Request(queued_.front().lease.weight_version());
+  return false;
+}
+
+void Actor::LeaveDevice() {
+  UseModel(nullptr);
+  models_.Clear();
+  shared_->leave();
+  shared_->turn->Release();
+}
+
 // Until the engine is idle, the next version waits in the weights client. Stops when a version is
 // loaded for which work is queued: loading more might unload that one.
 void Actor::LoadFetchedWeights() {
   while (EngineIsIdle()) {
-    if (weights_.invalidated()) {
-      UseModel(nullptr);
-      models_.Clear();
-      refusal_.reset();
-      weights_.ClearInvalidated();
-    }
+    DropInvalidated();
     if (model_ != nullptr && HasQueuedFor(*model_)) return;
     if (!queued_.empty() && models_.Find(queued_.front().lease.weight_version())) return;
     std::optional<WeightsClient::Fetched> fetched = weights_.TakeFetched();
@@ -268,11 +317,12 @@ void Actor::UseModel(const LoadedModel* model) {
   former_stats_ = TotalStats();
   engine_ = nullptr;
   model_ = model;
-  metrics_.activity.SetReady(model != nullptr);
+  metrics_.activity.SetReady(model != nullptr || left_.has_value());
   if (model == nullptr) return;
   metrics_.version.Set(static_cast<double>(model->version));
   engine_ = std::make_unique<Engine>(model->runner.get(), model->tokenizer.get(), options_.engine,
                                      model->version);
+  if (shared_.has_value()) left_ = {model->version, engine_->max_batch()};
 }
 
 void Actor::ChooseVersion() {
@@ -289,6 +339,8 @@ void Actor::ChooseVersion() {
 
 void Actor::AdmitQueued() {
   if (model_ == nullptr || weights_.invalidated()) return;
+  // Who waits for the device must not wait for ever.
+  if (shared_.has_value() && admitted_in_turn_ && shared_->turn->wanted()) return;
   std::deque<GrantedLease> others;
   for (GrantedLease& queued : std::exchange(queued_, {})) {
     if (!Serves(*model_, queued)) {
@@ -299,6 +351,7 @@ void Actor::AdmitQueued() {
     const absl::Status admitted = engine_->Admit(queued.lease, std::move(queued.plan));
     if (admitted.ok()) {
       open_[id].admitted = true;
+      admitted_in_turn_ = true;
     } else {
       FailLease(id, admitted);
       Wake();  // the engine may be idle still, with work for another version in the queue
@@ -312,14 +365,17 @@ void Actor::AdmitQueued() {
 // in use would postpone them for ever.
 void Actor::UpdateDemand() {
   int64_t demand = 0;
-  if (model_ != nullptr && queued_.empty() && !weights_.invalidated() &&
-      absl::Now() >= pause_until_ && failing_.empty()) {
-    const int64_t batch = engine_->max_batch();
-    const int64_t held = engine_->running() + engine_->waiting();
+  const bool has_version = model_ != nullptr || left_.has_value();
+  if (has_version && queued_.empty() && !weights_.invalidated() && absl::Now() >= pause_until_ &&
+      failing_.empty()) {
+    const int64_t batch = engine_ != nullptr ? engine_->max_batch() : left_->batch;
+    const int64_t held = engine_ != nullptr ? engine_->running() + engine_->waiting() : 0;
     demand = std::min(batch + batch / 8, kScoredBatches * batch - scorer_.pending()) - held;
   }
   leases_.SetReport(MakeReport());
-  leases_.SetDemand(demand, model_ == nullptr ? 0 : model_->version);
+  leases_.SetDemand(demand, model_ != nullptr   ? model_->version
+                            : left_.has_value() ? left_->version
+                                                : 0);
 }
 
 ActorReport Actor::MakeReport() {
@@ -361,6 +417,13 @@ absl::Status Actor::RunPass() {
     return absl::OkStatus();
   }
   failures_ = 0;
+  if (!WeightsWereThere()) {
+    LOG(WARNING) << "the learner has ended whose weights these samples are drawn with, returning "
+                    "their leases";
+    ReturnAdmitted();
+    LeaveDevice();
+    return absl::OkStatus();
+  }
   if (sampled_ != model_->version && engine_->stats().sampled_tokens > 0) {
     sampled_ = model_->version;
     LOG(INFO) << "first token sampled with version " << model_->version;
@@ -438,6 +501,18 @@ void Actor::FailAdmitted(const absl::Status& why) {
   }
   // Collected first, because FailLease erases from open_.
   for (uint64_t id : failed) FailLease(id, why);
+}
+
+bool Actor::WeightsWereThere() {
+  return !shared_.has_value() || !reads_learners_memory_ || shared_->turn->leaver_lives();
+}
+
+void Actor::ReturnAdmitted() {
+  std::vector<uint64_t> admitted;
+  for (const auto& [id, progress] : open_) {
+    if (progress.admitted) admitted.push_back(id);
+  }
+  for (uint64_t id : admitted) ReturnLease(id);
 }
 
 bool Actor::Serves(const LoadedModel& model, const GrantedLease& queued) const {

@@ -30,7 +30,7 @@ Counter& WeightErrors(const char* reason, Registry* registry) {
 ActorMetrics::ActorMetrics(Registry* registry)
     : activity("actor",
                {"start", "generate", "load_weights", "wait_lease", "wait_weights", "wait_rewards",
-                "wait_coordinator"},
+                "wait_coordinator", "wait_turn"},
                registry),
       generated_tokens(
           registry->AddCounter("reckon_generated_tokens_total", "Tokens sampled by the engine")),

@@ -33,7 +33,8 @@ struct ActorMetrics {
     kWaitLease,
     kWaitWeights,
     kWaitRewards,
-    kWaitCoordinator
+    kWaitCoordinator,
+    kWaitTurn  // on the device that it shares with the learner
   };
   Activity activity;
 

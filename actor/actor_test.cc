@@ -5,9 +5,12 @@
 #include <optional>
 #include <thread>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/match.h"
+#include "absl/synchronization/mutex.h"
 #include "common/model/transfer/server.h"
 #include "common/testing/await.h"
+#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
@@ -102,9 +105,36 @@ class ActorTest : public testing::Test {
             }
             return runner;
           },
-          rewarder_.get(), stop_.get_token());
+          rewarder_.get(), stop_.get_token(), /*server=*/nullptr, Shared());
       status_ = actor.Run();
     });
+  }
+  // With `other_`, the device is shared with the test, which takes the learner's turns.
+  std::optional<SharedDevice> Shared() {
+    std::optional<SharedDevice> shared;
+    if (other_ == nullptr) return shared;
+    shared.emplace();
+    shared->turn = OpenTurn();
+    shared->take = [this](const std::string& left) {
+      absl::MutexLock lock(&mu_);
+      told_ = left;
+    };
+    shared->leave = [this] {
+      // One reference is the test's own, so no runner is left.
+      EXPECT_LE(cache_.use_count(), 1);
+      cache_ = nullptr;
+      ++left_;
+    };
+    return shared;
+  }
+  std::string told() {
+    absl::MutexLock lock(&mu_);
+    return told_;
+  }
+  std::unique_ptr<DeviceTurn> OpenTurn() {
+    auto turn = DeviceTurn::Open(folder_.path() + "/turn");
+    EXPECT_TRUE(turn.ok()) << turn.status();
+    return *std::move(turn);
   }
   void Stop() {
     stop_.request_stop();
@@ -131,6 +161,11 @@ class ActorTest : public testing::Test {
   std::vector<uint32_t> stop_ids_;
   ActorSettings::Weights weights_ = ActorSettings::DRAIN;
   std::shared_ptr<FakeModelRunner::Cache> cache_;  // of the runners of all versions
+  const TempFolder folder_;
+  std::unique_ptr<DeviceTurn> other_;
+  std::atomic<int> left_ = 0;  // turns that the actor has given up
+  absl::Mutex mu_;
+  std::string told_ ABSL_GUARDED_BY(mu_);  // at the begin of the actor's last turn
   absl::Duration pass_time_;
   std::optional<uint64_t> refused_version_, overflowing_version_;
   absl::Status status_;
@@ -349,6 +384,88 @@ TEST_F(ActorTest, WaitsForACoordinatorAndSurvivesItsRestart) {
   AddPlan("q", 1, 3, 0);
   ASSERT_TRUE(AwaitReceived(6));
   EXPECT_EQ(built_, 1);
+}
+
+TEST_F(ActorTest, OnASharedDeviceItWorksInItsTurnsAndLeavesNothingThere) {
+  other_ = OpenTurn();
+  ASSERT_TRUE(other_->TryTake());
+  Publish(0);
+  Start();
+  AddPlan("p", 2, 3, 0);
+  // It has no batch yet, by which it could ask for work.
+  ASSERT_TRUE(Await([&] { return other_->wanted(); }));
+  EXPECT_EQ(built_, 0);
+  ASSERT_TRUE(other_->Leave("what is there").ok());
+  other_->Release();
+  ASSERT_TRUE(AwaitReceived(6));
+  ASSERT_TRUE(Await([&] { return other_->TryTake(); }));
+  EXPECT_EQ(left_, 1);
+  EXPECT_EQ(told(), "what is there");
+  EXPECT_TRUE(ActorMetrics::Process().activity.ready()) << "it can serve, in its turn";
+
+  // Now it leases, and waits for its turn: for the version that it had, and for one more.
+  AddPlan("q", 1, 3, 0);
+  ASSERT_TRUE(Await([&] { return other_->wanted(); }));
+  Publish(1);
+  AddPlan("r", 1, 3, 1);
+  EXPECT_EQ(built_, 1);
+  EXPECT_EQ(received().size(), 6u);
+  other_->Release();
+  ASSERT_TRUE(AwaitReceived(12));
+  for (const auto& [key, rollout] : received()) {
+    const auto& [plan, group, sample] = key;
+    FakeModelRunner::Options fake;
+    fake.salt = plan == "r" ? 2 : 1;
+    const std::vector<uint32_t> prompt = {10 + static_cast<uint32_t>(group), 11};
+    TokenDraw draw;
+    draw.uniform = CounterRng(StreamKey(0, plan, group, sample)).Uniform(0);
+    EXPECT_EQ(rollout.spans(1).tokens(0), FakeModelRunner(fake).Next(prompt, draw).token);
+  }
+  Stop();
+  EXPECT_TRUE(status_.ok());
+  EXPECT_TRUE(other_->TryTake());
+  EXPECT_TRUE(coordinator_.returned().empty());
+}
+
+TEST_F(ActorTest, SamplesOfALearnerThatDiesAreDrawnAgain) {
+  other_ = OpenTurn();
+  pass_time_ = absl::Milliseconds(5);
+  ASSERT_TRUE(other_->TryTake());
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 4, 0, /*max_new=*/200);
+  ASSERT_TRUE(Await([&] { return other_->wanted(); }));
+  ASSERT_TRUE(other_->Leave("memory of the learner").ok());
+  other_->Release();
+  const double before = ActorMetrics::Process().generated_tokens.Value();
+  ASSERT_TRUE(Await([&] { return ActorMetrics::Process().generated_tokens.Value() > before + 8; }));
+  other_.reset();  // as the kernel does for a process that dies
+  ASSERT_TRUE(Await([&] { return coordinator_.returned().size() == 1; }));
+  EXPECT_EQ(coordinator_.returned().begin()->second, "") << "no fault of the samples";
+  ASSERT_TRUE(AwaitReceived(4));
+  EXPECT_EQ(told(), "") << "the second turn finds nothing of that learner";
+  EXPECT_EQ(left_, 1);
+}
+
+TEST_F(ActorTest, WhoWaitsForTheDeviceGetsItHoweverMuchWorkThereIs) {
+  other_ = OpenTurn();
+  pass_time_ = absl::Milliseconds(2);
+  Publish(0);
+  Start();
+  constexpr size_t kAll = 32 * 64;  // takes more than twelve seconds
+  AddPlan("p", 32, 64, 0);
+  ASSERT_TRUE(AwaitReceived(1));
+  double tokens = 0;
+  for (int turn = 1; turn <= 3; ++turn) {
+    ASSERT_TRUE(Await([&] { return other_->TryTake(); }));
+    EXPECT_LT(received().size(), kAll);
+    EXPECT_EQ(left_, turn);
+    // Each turn of the actor brings its work forward, although the other wants the next at once.
+    EXPECT_GT(ActorMetrics::Process().generated_tokens.Value(), tokens);
+    tokens = ActorMetrics::Process().generated_tokens.Value();
+    ASSERT_TRUE(Await([&] { return other_->wanted(); }));
+    other_->Release();
+  }
 }
 
 TEST_F(ActorTest, ARevokedLeaseIsDropped) {

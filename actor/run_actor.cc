@@ -5,6 +5,7 @@
 
 #include <iostream>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -56,6 +57,11 @@ ABSL_FLAG(
     std::string, reward_commands, "",
     "commands that rewards of kind PROCESS may have, as a JSON array of texts; a plan's other "
     "commands are not run");
+ABSL_FLAG(std::string, turn_file, "",
+          "file that tells whose turn it is on the device, if the actor shares it with a learner; "
+          "empty: it is the actor's alone");
+ABSL_FLAG(bool, turns_on_cpu, false,
+          "with --turn_file: also where the device is a CPU, which no two processes need share");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "where to compute: AUTO, CPU or CUDA");
 
@@ -174,9 +180,17 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
     ASSIGN_OR_RETURN(server,
                      WeightServer::Start(listen, options.security, absl::GetFlag(FLAGS_announce)));
   }
+  std::optional<SharedDevice> shared;
+  const bool turns = runner.backend == Backend::kTorchCuda || absl::GetFlag(FLAGS_turns_on_cpu);
+  if (const std::string& file = absl::GetFlag(FLAGS_turn_file); !file.empty() && turns) {
+    shared.emplace();
+    ASSIGN_OR_RETURN(shared->turn, DeviceTurn::Open(file));
+    shared->take = [&maker](const std::string& left) { maker.TakeDevice(left); };
+    shared->leave = [&maker] { maker.LeaveDevice(); };
+  }
   Actor actor(
       options, stub.get(), [&maker](const Weights& weights) { return maker.Make(weights); },
-      &rewarder, stop, std::move(server));
+      &rewarder, stop, std::move(server), std::move(shared));
   return actor.Run();
 }
 

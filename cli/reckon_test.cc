@@ -277,6 +277,20 @@ TEST_F(ReckonTest, DryRunPrintsThePlanAndStartsNothing) {
   EXPECT_THAT(result.out, HasSubstr("not checked: model.path: model folder /nowhere"));
 }
 
+TEST_F(ReckonTest, ADryRunPlansAGpuThatIsSharedByItsLargerTurn) {
+  const std::string on_gpu = "train " + config() + " --dry-run --set model.device=CUDA";
+  Result result = Run(on_gpu);
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, AllOf(HasSubstr("GPU in an actor's turn, with what the learner keeps"),
+                                HasSubstr("GPU in the learner's turn, in all")));
+  result = Run(on_gpu + " --set resources.turns=OFF");
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("GPU that all share, in all"), Not(HasSubstr("learner's turn"))));
+  result = Run("train " + config() + " --set resources.turns=ON --set resources.learner_ranks=2");
+  EXPECT_EQ(result.code, 1);
+  EXPECT_THAT(result.out, HasSubstr("resources.turns is ON, and resources.learner_ranks is 2"));
+}
+
 TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
   int rows = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes/paper")) {

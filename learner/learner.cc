@@ -15,12 +15,14 @@
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
 #include "common/model/model_shape.h"
+#include "common/model/shared_bytes.h"
 #include "common/model/torch_status.h"
 #include "common/telemetry/progress.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
 #include "learner/checkpoint/shared_checkpoint.h"
 #include "learner/context/context.h"
+#include "learner/context/shared_device.h"
 #include "learner/data/checks.h"
 #include "learner/evaluate/evaluate.h"
 #include "learner/parallel/gloo_parallel.h"
@@ -111,6 +113,7 @@ class Learner {
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
+    RETURN_IF_ERROR(TakeDevice(run_));
     // AUTO is a matter of `reckon`, which knows the machines.
     if (config.learner().sharding() == LearnerSettings::FULL) {
       memory.shard_group = parallel_.get();
@@ -120,12 +123,16 @@ class Learner {
     // Actors on this host then compute from what the policy's passes read.
     if (leader_.has_value() && !model_->sharded() && backend_ == Backend::kCpuKernels &&
         publisher_->local()) {
-      model_->PackInto([buffers = &publisher_->packed_buffers()](uint64_t bytes) {
-        return buffers->Take(bytes).value_or(nullptr);
+      model_->PackInto([this](int64_t bytes) {
+        run_.packed = publisher_->packed_buffers().Take(bytes).value_or(nullptr);
+        return run_.packed == nullptr ? at::Tensor() : TensorOver(run_.packed);
       });
     }
     if (BeginsWithAdapters()) return absl::OkStatus();
-    return model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true);
+    RETURN_IF_ERROR(model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true));
+    RETURN_IF_ERROR(ShareModel(run_));
+    if (!run_.resume.has_value()) SharesVersion(run_);
+    return absl::OkStatus();
   }
 
   // Whether the first stage to train loads what it trains itself, frozen: the weights in fp32 might
@@ -146,6 +153,18 @@ class Learner {
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
     const std::string& device = ModelSettings::Device_Name(run_.config.model().device());
     ASSIGN_OR_RETURN(backend_, ChooseBackend(device));
+    return ShareDevice();
+  }
+
+  absl::Status ShareDevice() {
+    const bool turns =
+        backend_ == Backend::kTorchCuda || run_.config.resources().turns() == ResourceSettings::ON;
+    if (options_.turn_file.empty() || !turns) return absl::OkStatus();
+    if (options_.world_size > 1) {
+      return absl::InvalidArgumentError("--turn_file is for one rank; several wait for each other");
+    }
+    ASSIGN_OR_RETURN(turn_, DeviceTurn::Open(options_.turn_file));
+    run_.turn = turn_.get();
     return absl::OkStatus();
   }
 
@@ -314,6 +333,7 @@ class Learner {
       if (cursor.phase() == Cursor::BEGIN && cursor.round() == 0) {
         cursor.set_stage_version(cursor.version());
       }
+      RETURN_IF_ERROR(TakeDevice(run_));
       if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
       if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_, *parallel_));
       if (algorithm == nullptr) {
@@ -368,7 +388,9 @@ class Learner {
       return leader_.has_value() ? PublishAdapters(*leader_) : absl::OkStatus();
     }
     const NamedTensors merged = WeightsForLeader(ranks);
-    return leader_.has_value() ? PublishPolicy(*leader_, merged) : absl::OkStatus();
+    if (leader_.has_value()) RETURN_IF_ERROR(PublishPolicy(*leader_, merged));
+    SharesVersion(run_);
+    return absl::OkStatus();
   }
 
   absl::Status EvaluateAs(const std::string& name) {
@@ -387,6 +409,7 @@ class Learner {
   const std::stop_token program_stop_;
   const std::shared_ptr<Coordinator::StubInterface> stub_;
   Backend backend_ = Backend::kCpuKernels;
+  std::unique_ptr<DeviceTurn> turn_;
   RunState run_;
   std::unique_ptr<RunData> data_;  // the leader's
   std::unique_ptr<Membership> membership_;

@@ -1,14 +1,21 @@
 #include "learner/learner.h"
 
 #include <filesystem>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
+#include <string>
 #include <thread>
 
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "common/base/device_turn.h"
 #include "common/base/files.h"
 #include "common/model/files/model_folder.h"
 #include "common/telemetry/progress.h"
+#include "common/telemetry/registry.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "learner/evaluate/evaluation_files.h"
@@ -66,6 +73,62 @@ TEST_F(LearnerTest, TrainsTheSameWithTwoRanks) {
   // Later rounds start again from the base, so differences stay those of a few steps.
   for (size_t i = 0; i < one.size(); ++i) EXPECT_NEAR(one[i], two[i], 1e-3) << i;
   EXPECT_NEAR(one[0], two[0], 1e-5);
+}
+
+// The files of all models that a run has written, by their paths in its folder.
+std::map<std::string, std::string> AllWeights(const std::string& run) {
+  std::map<std::string, std::string> out;
+  for (const auto& file : fs::recursive_directory_iterator(run)) {
+    if (file.path().filename() != "model.safetensors" || file.is_directory()) continue;
+    out[fs::relative(file.path(), run).string()] = *ReadFile(file.path().string());
+  }
+  EXPECT_FALSE(out.empty()) << run;
+  return out;
+}
+
+// Seconds that this process's learner has computed on its device, or changed what is there.
+double SecondsOnDevice() {
+  double sum = 0;
+  for (absl::string_view line : absl::StrSplit(Registry::Process().Text(), '\n')) {
+    for (const char* state : {"score", "update", "publish"}) {
+      const std::string name = absl::StrCat("reckon_learner_seconds_total{state=\"", state, "\"} ");
+      double seconds = 0;
+      if (absl::StartsWith(line, name) && absl::SimpleAtod(line.substr(name.size()), &seconds)) {
+        sum += seconds;
+      }
+    }
+  }
+  return sum;
+}
+
+TEST_F(LearnerTest, ByTurnsItLearnsTheSameAndNeverInAnActorsTurn) {
+  WriteConfig("online", kOnlineConfig);
+  WriteConfig("conditioned", kReturnConditionedConfig);
+  const std::string turn_file = root_ + "/turn";
+  auto actors = DeviceTurn::Open(turn_file);
+  ASSERT_TRUE(actors.ok()) << actors.status();
+  for (const char* name : {"online", "conditioned"}) {
+    Cluster alone;
+    ASSERT_TRUE(alone.Run(Options(absl::StrCat(name, "_alone"), {}, name), stop_.get_token()).ok());
+
+    int turns = 0;
+    Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+      EXPECT_TRUE((*actors)->Take(stop_.get_token(), [] {}).ok());
+      const double before = SecondsOnDevice();
+      const Rollout rollout = Answer(spec, lease, sample);
+      EXPECT_EQ(SecondsOnDevice(), before);
+      (*actors)->Release();
+      ++turns;
+      return rollout;
+    });
+    LearnerOptions options = Options(absl::StrCat(name, "_turns"), {"resources.turns=ON"}, name);
+    options.turn_file = turn_file;
+    const absl::Status status = cluster.Run(options, stop_.get_token());
+    ASSERT_TRUE(status.ok()) << status;
+    EXPECT_GT(turns, 0);
+    EXPECT_EQ(AllWeights(absl::StrCat(root_, "/", name, "_turns")),
+              AllWeights(absl::StrCat(root_, "/", name, "_alone")));
+  }
 }
 
 TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {

@@ -49,6 +49,10 @@ ABSL_FLAG(std::string, certificates, "",
 ABSL_FLAG(std::string, announce, "",
           "name or address at which actors reach it; default: the host of --listen, or this "
           "machine's name when that is 0.0.0.0 or [::]");
+ABSL_FLAG(
+    std::string, turn_file, "",
+    "file that tells whose turn it is on the device, if this rank shares it with actors: on a "
+    "GPU, and with resources.turns: ON on a CPU; empty: it is the rank's alone");
 ABSL_FLAG(int, checkpoint_seconds, 120, "seconds between checkpoints within a stage");
 ABSL_FLAG(int, checkpoint_steps, 0, "also after this many optimizer steps; 0: by time alone");
 
@@ -63,6 +67,7 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   options.nonce = absl::GetFlag(FLAGS_nonce);
   options.listen = absl::GetFlag(FLAGS_listen);
   options.announce = absl::GetFlag(FLAGS_announce);
+  options.turn_file = absl::GetFlag(FLAGS_turn_file);
   options.interface_address = absl::GetFlag(FLAGS_interface_address);
   if (options.interface_address.empty()) {
     options.interface_address = options.announce.empty() ? "127.0.0.1" : options.announce;

@@ -163,6 +163,18 @@ TEST_F(DecodesAheadTest, RolloutsAreThoseOfPassesThatAreFinishedOneByOne) {
 #endif
 }
 
+// Cache, slots and graphs are made again.
+TEST_F(DecodesAheadTest, SamplesTheSameAfterItHasLeftTheDevice) {
+  const std::vector<Work> works = {MakeWork(0, 2, 5), MakeWork(1, 3, 6)};
+  const auto maker = Maker(true);
+  auto runner = maker->Make(weights_).value();
+  const Results before = Run(runner.get(), works);
+  runner.reset();
+  maker->LeaveDevice();
+  runner = maker->Make(weights_).value();
+  ExpectSame(Run(runner.get(), works), before);
+}
+
 TEST_F(DecodesAheadTest, AVersionThatChangesInFlightTakesOverTheSequences) {
   const Weights newer_weights = MakeTinyModel(2);
   for (const bool recompute : {false, true}) {

@@ -14,13 +14,16 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/device_memory.h"
 #include "common/model/files/manifest.h"
 #include "common/model/kernels/cpu/attention.h"
 #include "common/model/kv_cache.h"
 #include "common/model/model_shape.h"
 #include "common/model/sampler.h"
+#include "common/model/shared_bytes.h"
 #include "common/model/torch_status.h"
 #include "common/model/transformer.h"
+#include "proto/weights.pb.h"
 #ifdef RECKON_CUDA
 #include "common/model/kernels/cuda/cuda_step_device.h"
 #endif
@@ -225,13 +228,42 @@ struct TorchModelRunnerMaker::SharedCache {
     return shape;
   }
 
+  // What the learner of the device has left there, and its memory.
+  DeviceWeights left;
+  std::string opened;  // the handle of:
+  at::Tensor memory;
+
+  // Whether `model` reads the version where the learner has it.
+  bool ReadInPlace(const WeightManifest& manifest, Transformer* model) {
+    const bool is_there = !left.handle().empty() && left.version() == manifest.version() &&
+                          left.term() == manifest.term() &&
+                          (left.dtype() == "F32") == (model->compute() == Dtype::kFp32);
+    if (!is_there) return false;
+    absl::Status status;
+    if (opened != left.handle()) {
+      memory = at::Tensor();
+      opened.clear();
+      const absl::StatusOr<at::Tensor> open = OpenSharedBytes(
+          model->backend(), left.handle(), static_cast<int64_t>(left.total_bytes()));
+      status = open.status();
+      if (open.ok()) {
+        memory = *open;
+        opened = left.handle();
+      }
+    }
+    if (status.ok()) status = model->Adopt(memory);
+    LOG_IF(WARNING, !status.ok()) << "loading the weights instead of sharing them: " << status;
+    return status.ok();
+  }
+
   // Of whole weights.
   absl::StatusOr<std::shared_ptr<Transformer>> Load(const Weights& weights,
                                                     std::shared_ptr<Transformer> model) {
-    RETURN_IF_ERROR(
-        weights.packed != nullptr
-            ? model->Adopt(weights.manifest, weights.bytes->bytes(), weights.packed)
-            : model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
+    if (weights.packed != nullptr) {
+      RETURN_IF_ERROR(model->Adopt(TensorOver(weights.packed)));
+    } else if (!ReadInPlace(weights.manifest, model.get())) {
+      RETURN_IF_ERROR(model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/false));
+    }
     std::erase_if(whole, [](const auto& entry) { return entry.second.expired(); });
     whole[Digests(weights.manifest)] = model;
     return model;
@@ -255,6 +287,27 @@ TorchModelRunnerMaker::TorchModelRunnerMaker(TorchModelRunnerOptions options)
 #endif
 }
 TorchModelRunnerMaker::~TorchModelRunnerMaker() = default;
+
+void TorchModelRunnerMaker::TakeDevice(const std::string& left) {
+  // What is no such message is of nobody that this actor can share with.
+  if (!shared_->left.ParseFromString(left)) shared_->left.Clear();
+}
+
+void TorchModelRunnerMaker::LeaveDevice() {
+  shared_->left.Clear();
+#ifdef RECKON_DECODES_AHEAD
+  shared_->batch = nullptr;
+#endif
+  CHECK(shared_->cache == nullptr || shared_->cache.use_count() == 1) << "a runner is left";
+  shared_->cache = nullptr;
+  shared_->whole.clear();
+  const absl::Status status = CatchTorchErrors("leaving the device", [&] {
+    ReturnFreedMemory(options_.backend);
+    return absl::OkStatus();
+  });
+  // Others have less room then, which they will say.
+  LOG_IF(ERROR, !status.ok()) << status;
+}
 
 absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
   return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {

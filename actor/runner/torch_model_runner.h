@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "actor/runner/model_runner.h"
@@ -48,6 +49,14 @@ class TorchModelRunnerMaker {
   // tensors do not fit. RESOURCE_EXHAUSTED: out of memory; the maker can be used again. Errors of
   // the runners' passes have the same codes (common/model/torch_status.h).
   absl::StatusOr<std::unique_ptr<ModelRunner>> Make(const Weights& weights);
+  // Of a device that is shared with a learner, whose turn it is not now: `left` are its
+  // DeviceWeights, or empty. Until LeaveDevice, Make reads that version's weights where they are,
+  // instead of loading it.
+  void TakeDevice(const std::string& left);
+  // Frees the cache, with the state of decode passes, and what LibTorch has kept of freed memory.
+  // No runner may be left. The next Make makes a cache of the size that the device then has room
+  // for.
+  void LeaveDevice();
 
  private:
   struct SharedCache;

@@ -7,6 +7,8 @@
 
 #include "actor/engine/engine.h"
 #include "common/model/init/random_model.h"
+#include "common/model/shared_bytes.h"
+#include "common/model/transformer.h"
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
@@ -104,6 +106,88 @@ TEST_P(TorchModelRunnerTest, ASampleAloneEqualsItselfAmongStrangersBitForBit) {
     EXPECT_EQ(rollout.SerializeAsString(), one.at(key).SerializeAsString());
   }
   EXPECT_NE(all.at({1, 0}).completion(), all.at({1, 1}).completion());
+}
+
+TEST_P(TorchModelRunnerTest, SamplesTheSameAfterItHasLeftTheDevice) {
+  const std::vector<Lease> leases = {MakeLease(0, 3), MakeLease(1, 3)};
+  std::unique_ptr<ModelRunner> runner = Make();
+  ASSERT_NE(runner, nullptr);
+  const Results before = Run(runner.get(), leases, MakePlan(), {});
+  ASSERT_EQ(before.size(), 6u);
+  const int64_t pages = runner->total_pages();
+  runner.reset();
+  maker_.LeaveDevice();
+  runner = Make();
+  ASSERT_NE(runner, nullptr);
+  EXPECT_EQ(runner->total_pages(), pages);
+  const Results after = Run(runner.get(), leases, MakePlan(), {});
+  for (const auto& [key, rollout] : before) {
+    EXPECT_EQ(rollout.SerializeAsString(), after.at(key).SerializeAsString());
+  }
+}
+
+// The learner of a shared device, as far as an actor sees it.
+TEST_P(TorchModelRunnerTest, InItsTurnItReadsTheLearnersWeightsInPlace) {
+  constexpr Backend kBackend = Backend::kTorchCpu;
+  TorchModelRunnerMaker maker(
+      {.fp32 = GetParam(), .kv_cache_bytes = 16 << 20, .backend = kBackend});
+  const std::vector<Lease> leases = {MakeLease(0, 3), MakeLease(1, 3)};
+  const auto sample = [&](uint64_t version) {
+    Weights weights = weights_;
+    weights.manifest.set_version(version);
+    weights.manifest.set_term(2);
+    auto runner = maker.Make(weights);
+    EXPECT_TRUE(runner.ok()) << runner.status();
+    Results results = Run(runner->get(), leases, MakePlan(), {});
+    runner->reset();
+    maker.LeaveDevice();
+    return results;
+  };
+  const auto same = [](const Results& a, const Results& b) {
+    for (const auto& [key, rollout] : a) {
+      if (rollout.SerializeAsString() != b.at(key).SerializeAsString()) return false;
+    }
+    return true;
+  };
+  const Results loaded = sample(7);
+
+  // Other weights than those that the manifest describes, so that it shows which are used.
+  const Weights other = MakeTinyModel(/*seed=*/2);
+  Transformer learner(TinyConfig(), GetParam() ? Dtype::kFp32 : Dtype::kBf16, kBackend);
+  ASSERT_TRUE(learner.Load(other.manifest, other.bytes->bytes(), /*trainable=*/true).ok());
+  auto memory = MakeSharedBytes(kBackend, learner.packed_size());
+  ASSERT_TRUE(memory.ok()) << memory.status();
+  learner.PackInto([&](int64_t) { return memory->bytes; });
+  DeviceWeights left;
+  left.set_term(2);
+  left.set_version(7);
+  left.set_dtype(GetParam() ? "F32" : "BF16");
+  left.set_total_bytes(static_cast<uint64_t>(memory->bytes.numel()));
+  left.set_handle(memory->handle);
+  maker.TakeDevice(left.SerializeAsString());
+  const Results shared = sample(7);
+  EXPECT_FALSE(same(shared, loaded));
+  EXPECT_TRUE(same(sample(7), loaded)) << "LeaveDevice ends it";
+  maker.TakeDevice(left.SerializeAsString());
+  EXPECT_TRUE(same(sample(7), shared)) << "again, in the memory that is open already";
+
+  // What is not that version, or cannot be opened, is loaded.
+  maker.TakeDevice(left.SerializeAsString());
+  EXPECT_TRUE(same(sample(8), loaded));
+  DeviceWeights wrong = left;
+  wrong.set_term(1);
+  maker.TakeDevice(wrong.SerializeAsString());
+  EXPECT_TRUE(same(sample(7), loaded));
+  wrong = left;
+  wrong.set_dtype(GetParam() ? "BF16" : "F32");
+  maker.TakeDevice(wrong.SerializeAsString());
+  EXPECT_TRUE(same(sample(7), loaded));
+  wrong = left;
+  wrong.set_handle("of a learner that has ended");
+  maker.TakeDevice(wrong.SerializeAsString());
+  EXPECT_TRUE(same(sample(7), loaded));
+  maker.TakeDevice("no message");
+  EXPECT_TRUE(same(sample(7), loaded));
 }
 
 TEST_P(TorchModelRunnerTest, WhatWasSampledScoresTheSameBitForBit) {

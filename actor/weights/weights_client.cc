@@ -73,6 +73,11 @@ std::optional<WeightsClient::Fetched> WeightsClient::TakeFetched() {
   return std::exchange(newest_result_, std::nullopt);
 }
 
+bool WeightsClient::has_fetched() {
+  absl::MutexLock lock(&mu_);
+  return requested_result_.has_value() || newest_result_.has_value();
+}
+
 std::optional<WeightsClient::Fetched> WeightsClient::TakeNewerThan(uint64_t version) {
   absl::MutexLock lock(&mu_);
   if (!newest_result_.has_value() || !newest_result_->weights.ok() ||

@@ -67,6 +67,8 @@ class WeightsClient {
   void Request(uint64_t version);
   // Returns the requested version if it is there, or else the newest one.
   std::optional<Fetched> TakeFetched();
+  // Whether TakeFetched has something to return.
+  bool has_fetched();
   // The newest one, if it is there, whole, and newer than this.
   std::optional<Fetched> TakeNewerThan(uint64_t version);
 

@@ -1,7 +1,5 @@
 #include "cli/commands/dry_run.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <cmath>
 #include <iostream>
@@ -14,6 +12,7 @@
 #include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/commands/resource_plan.h"
+#include "cli/launcher/local_gpus.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
@@ -146,7 +145,7 @@ double PrintEstimate(const std::string& title, const MemoryEstimate& estimate) {
   return estimate.total();
 }
 
-// A process that has a GPU to itself. `remedy` is what to do when it does not fit.
+// What is on one GPU at a time. `remedy` is what to do when it does not fit.
 void PrintGpu(const std::string& what, double bytes, const std::string& remedy) {
   const double share = bytes / kGpuBytes;
   Line(what + ", in all", bytes,
@@ -154,28 +153,39 @@ void PrintGpu(const std::string& what, double bytes, const std::string& remedy) 
                   : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, remedy));
 }
 
-void PrintMemory(RunConfig config, const ModelConfig& shape) {
+absl::Status PrintMemory(RunConfig config, const ModelConfig& shape) {
   PlanSharding(&shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
-  const ModelSettings::Device device = config.model().device();
-  const bool gpu = device == ModelSettings::CUDA ||
-                   (device == ModelSettings::AUTO && access("/dev/nvidiactl", F_OK) == 0);
+  const bool gpu = ComputesOnGpu(config);
+  ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, gpu));
   const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
   const StageMemory learner = LearnerMemory(config, shape, placement);
   std::cout << "learner.sharding: " << LearnerSettings::Sharding_Name(config.learner().sharding())
             << (config.learner().activation_checkpointing() ? ", activation_checkpointing" : "")
             << "\n"
             << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
+  const ResourceSettings& resources = config.resources();
   const double actor = PrintEstimate("actor", ActorMemory(config, shape, placement));
-  if (gpu) PrintGpu("actor", actor, "lower actor.kv_cache_mib");
   const double rank = PrintEstimate("learner in " + learner.stage, learner.estimate);
-  if (gpu) {
-    PrintGpu("learner rank", rank,
-             "raise resources.learner_ranks, train adapters (training.lora_rank) or lower "
-             "learner.micro_batch_tokens");
-    return;
+  const double total = actor * resources.actors() + rank * resources.learner_ranks();
+  const std::string less_actor = "lower actor.kv_cache_mib",
+                    less_rank =
+                        "raise resources.learner_ranks, train adapters "
+                        "(training.lora_rank) or lower learner.micro_batch_tokens";
+  if (gpu && turns) {
+    PrintGpu("GPU in an actor's turn, with what the learner keeps", actor + learner.estimate.kept(),
+             less_actor);
+    PrintGpu("GPU in the learner's turn", rank, less_rank);
+    return absl::OkStatus();
   }
-  const double total =
-      actor * config.resources().actors() + rank * config.resources().learner_ranks();
+  if (gpu && resources.actor().gpus() + resources.learner().gpus() == 0) {
+    PrintGpu("GPU that all share", total, less_rank);
+    return absl::OkStatus();
+  }
+  if (gpu) {
+    PrintGpu("actor", actor, less_actor);
+    PrintGpu("learner rank", rank, less_rank);
+    return absl::OkStatus();
+  }
   const MachineLimits limits = ReadMachineLimits();
   const auto available = static_cast<double>(limits.available_memory_bytes);
   Line(absl::StrCat("in all, ", config.resources().actors(), " actors, ",
@@ -185,6 +195,7 @@ void PrintMemory(RunConfig config, const ModelConfig& shape) {
     std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
                  "resources.actors or resources.learner_ranks\n";
   }
+  return absl::OkStatus();
 }
 
 void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
@@ -256,7 +267,7 @@ absl::Status DryRun(const RunConfig& config) {
     samples = PrintStages(config, *data);
   }
   if (model) {
-    PrintMemory(config, model->shape);
+    RETURN_IF_ERROR(PrintMemory(config, model->shape));
     PrintDisk(config, *model, samples);
   }
   for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";

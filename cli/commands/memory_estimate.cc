@@ -4,6 +4,8 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "cli/launcher/local_gpus.h"
+#include "cli/launcher/role_commands.h"
 #include "common/config/fields.h"
 #include "common/config/stage_info.h"
 
@@ -11,7 +13,7 @@ namespace reckon {
 namespace {
 
 // Bytes for each trained element: weight, gradient and AdamW's two moments, fp32 each.
-constexpr double kTrained = 16;
+constexpr double kTrained = 16, kParameter = 4;
 // On a GPU the loss holds a tile of logits of this size at a time, in a few copies.
 constexpr double kHeadRows = 4096, kHeadColumns = 8192, kHeadCopies = 4;
 
@@ -128,13 +130,19 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
                 : why;
   };
   MemoryEstimate estimate;
-  auto add = [&](std::string what, double bytes, std::string why) {
+  // Of what is trained, gradient and moments leave the device with the turn (learner/context).
+  auto add_partly = [&](std::string what, double bytes, double kept, std::string why) {
     if (bytes > 0) {
-      estimate.lines.push_back({.what = std::move(what), .bytes = bytes, .why = std::move(why)});
+      estimate.lines.push_back(
+          {.what = std::move(what), .bytes = bytes, .why = std::move(why), .kept = kept});
     }
   };
+  auto add = [&](std::string what, double bytes, std::string why) {
+    add_partly(std::move(what), bytes, bytes, std::move(why));
+  };
   if (rank == 0) {
-    add("weights, gradient, AdamW", kTrained * all / ranks, share("fp32, 16 bytes a parameter"));
+    add_partly("weights, gradient, AdamW", kTrained * all / ranks, kParameter * all / ranks,
+               share("fp32, 16 bytes a parameter"));
   } else {
     // The table is packed once more, as the head.
     const double table = static_cast<double>(m.vocab_size) * Hidden(m);
@@ -142,9 +150,9 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
         full ? compute * all / ranks : CopyBytes(all, compute, placement, true) + compute * table,
         share("under the adapters, as matrix products read them"));
     const double adapters = AdapterCount(m, rank);
-    add("adapters, gradient, AdamW",
-        kTrained * adapters + CopyBytes(adapters, compute, placement, true),
-        absl::StrCat("fp32, lora_rank ", rank));
+    const double copies = CopyBytes(adapters, compute, placement, true);
+    add_partly("adapters, gradient, AdamW", kTrained * adapters + copies,
+               kParameter * adapters + copies, absl::StrCat("fp32, lora_rank ", rank));
   }
   if (full) {
     add("units in use", UnitsInUse(m, compute, placement, rank == 0),
@@ -162,10 +170,10 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
     const double own = info.Part<PpoSettings::Critic>()->layers();
     const double head = 2 * Hidden(m) * Hidden(m) + 4 * Hidden(m) + 1;
     const double branch = own * LayerCount(m);
-    add("critic",
-        kTrained * (branch / ranks + head) +
-            (full ? 0 : CopyBytes(branch, compute, placement, true)),
-        own > 0 ? share(absl::StrCat("critic.layers ", own, " and its head")) : "its head");
+    const double trained = branch / ranks + head;
+    const double copies = full ? 0 : CopyBytes(branch, compute, placement, true);
+    add_partly("critic", kTrained * trained + copies, kParameter * trained + copies,
+               own > 0 ? share(absl::StrCat("critic.layers ", own, " and its head")) : "its head");
     layers += own;
   }
   if (UsesRewardModel(info)) {
@@ -183,9 +191,9 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
     activations += kHeadCopies * 4 * std::min(tokens, kHeadRows) *
                    std::min(static_cast<double>(m.vocab_size), kHeadColumns);
   }
-  add("activations", activations,
-      absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
-                   recompute ? ", layers recomputed" : ""));
+  add_partly("activations", activations, /*kept=*/0,
+             absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
+                          recompute ? ", layers recomputed" : ""));
   if (placement == Placement::kCpu) {
     AddHostMemory(config, stage, m, &estimate);
     estimate.lines.push_back(Program(kLearnerProgram));
@@ -193,16 +201,23 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   return estimate;
 }
 
+// Whether an actor has a GPU for itself, alone or by turns.
+bool HasGpu(const RunConfig& config) {
+  return config.resources().actor().gpus() > 0 || TakesTurns(config, /*gpu=*/true).value_or(false);
+}
+
 // What the batch engine has beside the weights.
 void AddEngine(const RunConfig& config, const ModelConfig& m, Placement placement,
                MemoryEstimate* estimate) {
   const uint32_t mib = config.actor().kv_cache_mib();
-  const double kv = (mib > 0 ? mib : 1024) * double{1 << 20};
+  const double kv = (mib > 0 ? mib : kSharedKvCacheMib) * double{1 << 20};
   const double token = 2 * KeyValue(m) * static_cast<double>(m.num_layers) * ComputeBytes(config);
   estimate->lines.push_back(
       {"KV cache", kv,
        absl::StrCat("actor.kv_cache_mib: ", static_cast<int64_t>(kv / token), " tokens",
-                    mib == 0 && placement == Placement::kGpu ? "; takes what is left" : "")});
+                    mib == 0 && placement == Placement::kGpu && HasGpu(config)
+                        ? "; takes what is left"
+                        : "")});
   // 0: what the actor chooses, at most.
   const uint32_t chosen = placement == Placement::kGpu ? 1024 : 64;
   const uint32_t batch = config.actor().max_batch() > 0 ? config.actor().max_batch() : chosen;
@@ -239,6 +254,12 @@ double TrainedCount(const RunConfig& config, const ModelConfig& shape) {
 double MemoryEstimate::total() const {
   double sum = 0;
   for (const MemoryLine& line : lines) sum += line.bytes;
+  return sum;
+}
+
+double MemoryEstimate::kept() const {
+  double sum = 0;
+  for (const MemoryLine& line : lines) sum += line.kept;
   return sum;
 }
 

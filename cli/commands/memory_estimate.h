@@ -22,17 +22,19 @@ struct MemoryLine {
   std::string what;
   double bytes = 0;
   std::string why;
+  double kept = 0;  // of these bytes, those on the GPU that a learner keeps in an actor's turn
 };
 
 // The memory of one process, by purpose.
 struct MemoryEstimate {
   std::vector<MemoryLine> lines;
   double total() const;
+  double kept() const;
 };
 
 enum class Placement { kCpu, kGpu };
 
-// One actor process. Actors on the same GPU add up.
+// One actor process. Actors on the same GPU add up, unless they take turns.
 MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
 
 // The program of `reckon serve`, which has one version.

@@ -136,6 +136,34 @@ TEST(MemoryEstimate, IsOfTheStageThatTakesMost) {
             "b");
 }
 
+TEST(MemoryEstimate, InAnActorsTurnTheLearnerKeepsItsWeights) {
+  const auto kept = [](const std::string& stage) {
+    return LearnerMemory(Config(stage), Shape(), Placement::kGpu).estimate.kept();
+  };
+  const double head = 2 * 8 * 8 + 4 * 8 + 1;  // of the critic
+  // Parameters in fp32, the copies that products read, and the reference.
+  EXPECT_EQ(kept("stage { ppo {} }"), (4 + 2 + 2) * kAll + 4 * head);
+  EXPECT_EQ(kept("stage { sft {} }"), (4 + 2) * kAll);
+  const double adapters = AdapterCount(Shape(), 2);
+  EXPECT_EQ(kept("stage { training { lora_rank: 2 } sft {} }"),
+            2 * (kAll + 800) + (4 + 2) * adapters);
+}
+
+TEST(MemoryEstimate, AnActorTakesWhatIsLeftOfAGpuThatIsItsAloneOrByTurns) {
+  const auto why = [](const std::string& resources) {
+    for (const MemoryLine& line : ActorMemory(Config(resources), Shape(), Placement::kGpu).lines) {
+      if (line.what == "KV cache") return line.why;
+    }
+    return std::string();
+  };
+  for (const char* its : {"", "resources { actor { gpus: 1 } learner { gpus: 1 } }"}) {
+    EXPECT_NE(why(its).find("takes what is left"), std::string::npos) << its;
+  }
+  for (const char* shared : {"resources { turns: OFF }", "resources { learner_ranks: 2 }"}) {
+    EXPECT_EQ(why(shared).find("takes what is left"), std::string::npos) << shared;
+  }
+}
+
 TEST(MemoryEstimate, AnActorHoldsTwoVersionsAndItsCache) {
   const MemoryEstimate estimate =
       ActorMemory(Config("actor { kv_cache_mib: 3 max_batch: 7 }"), Shape(), Placement::kGpu);

@@ -1,7 +1,5 @@
 #include "cli/commands/resource_plan.h"
 
-#include <unistd.h>
-
 #include <cmath>
 #include <limits>
 #include <string>
@@ -10,6 +8,7 @@
 #include "absl/strings/string_view.h"
 #include "cli/commands/machine.h"
 #include "cli/commands/memory_estimate.h"
+#include "cli/launcher/local_gpus.h"
 #include "cli/launcher/role_commands.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
@@ -68,9 +67,7 @@ void Fill(double bytes, RoleResources* resources) {
 void PlanSharding(const ModelConfig* shape, double machine_bytes, RunConfig* config) {
   if (shape == nullptr) return;
   const ResourceSettings& resources = config->resources();
-  const ModelSettings::Device device = config->model().device();
-  const bool gpu = resources.learner().gpus() > 0 || device == ModelSettings::CUDA ||
-                   (device == ModelSettings::AUTO && ::access("/dev/nvidiactl", F_OK) == 0);
+  const bool gpu = resources.learner().gpus() > 0 || ComputesOnGpu(*config);
   double limit = std::numeric_limits<double>::infinity();
   if (gpu) {
     limit = kGpuBytes;

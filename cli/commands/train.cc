@@ -120,6 +120,7 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
   ASSIGN_OR_RETURN(const LocalGpus gpus,
                    AssignGpus(config, FindGpus(std::getenv("CUDA_VISIBLE_DEVICES"))));
+  ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, ComputesOnGpu(config)));
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, options.resume));
   const Progress earlier = ProgressOf(*run_dir);
   ASSIGN_OR_RETURN(const bool has_work, HasWork(*run_dir));
@@ -135,7 +136,8 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
 
   Supervisor supervisor{Supervisor::Options()};
   const absl::Time began = absl::Now();
-  LocalPlace place = {.run_dir = run_dir->path(), .logs = "", .targets = "", .gpus = gpus};
+  LocalPlace place = {
+      .run_dir = run_dir->path(), .logs = "", .targets = "", .gpus = gpus, .turns = turns};
   // A process that was killed has left its file.
   const std::string targets = run_dir->path() + "/targets";
   const absl::Cleanup forget_targets = [&targets] {

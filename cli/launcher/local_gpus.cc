@@ -1,5 +1,7 @@
 #include "cli/launcher/local_gpus.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <filesystem>
 
@@ -64,6 +66,32 @@ absl::StatusOr<LocalGpus> AssignGpus(const RunConfig& config, absl::Span<const s
   for (uint32_t i = 0; i < ranks; ++i) assigned.ranks.push_back(for_ranks ? *next++ : "");
   for (uint32_t i = 0; i < actors; ++i) assigned.actors.push_back(for_actors ? *next++ : "");
   return assigned;
+}
+
+bool ComputesOnGpu(const RunConfig& config) {
+  const ModelSettings::Device device = config.model().device();
+  return device == ModelSettings::CUDA ||
+         (device == ModelSettings::AUTO && ::access("/dev/nvidiactl", F_OK) == 0);
+}
+
+absl::StatusOr<bool> TakesTurns(const RunConfig& config, bool gpu) {
+  const ResourceSettings& resources = config.resources();
+  const bool own = resources.learner().gpus() > 0 || resources.actor().gpus() > 0;
+  const bool can = !own && resources.learner_ranks() == 1;
+  switch (resources.turns()) {
+    case ResourceSettings::OFF:
+      return false;
+    case ResourceSettings::AUTO:
+      return gpu && can;
+    case ResourceSettings::ON:
+      if (can) return true;
+  }
+  return absl::FailedPreconditionError(absl::StrCat(
+      "resources.turns is ON, and ",
+      own ? "resources.learner.gpus or resources.actor.gpus is 1: these share no device"
+          : absl::StrCat("resources.learner_ranks is ", resources.learner_ranks(),
+                         ": ranks wait for each other, so they cannot wait for turns"),
+      "; set turns to AUTO or ", own ? "both to 0" : "learner_ranks to 1"));
 }
 
 }  // namespace reckon

@@ -27,6 +27,15 @@ struct LocalGpus {
 // the two roles asks for none.
 absl::StatusOr<LocalGpus> AssignGpus(const RunConfig& config, absl::Span<const std::string> gpus);
 
+// Whether models are on a GPU here, as far as it can be told without CUDA: by model.device, and for
+// AUTO by the driver's device.
+bool ComputesOnGpu(const RunConfig& config);
+
+// Whether actors and learner of a run on this machine take turns on the device that they share
+// (resources.turns). `gpu`: ComputesOnGpu. FAILED_PRECONDITION, one line: it is ON, and they share
+// none or there are several ranks.
+absl::StatusOr<bool> TakesTurns(const RunConfig& config, bool gpu);
+
 }  // namespace reckon
 
 #endif  // RECKON_CLI_LAUNCHER_LOCAL_GPUS_H_

@@ -69,5 +69,23 @@ TEST(LocalGpusTest, TooFewAreRefused) {
   EXPECT_THAT(std::string(half.message()), HasSubstr("resources.actor.gpus is 0"));
 }
 
+TEST(LocalGpusTest, TurnsAreTakenOnADeviceThatIsShared) {
+  const auto takes = [](const std::string& text, bool gpu) {
+    return TakesTurns(WithResources(text), gpu);
+  };
+  EXPECT_TRUE(*takes("", true));
+  EXPECT_FALSE(*takes("", false)) << "on a CPU both compute at once";
+  EXPECT_TRUE(*takes("resources { turns: ON }", false));
+  EXPECT_FALSE(*takes("resources { turns: OFF }", true));
+  EXPECT_FALSE(*takes("resources { learner { gpus: 1 } actor { gpus: 1 } }", true));
+  EXPECT_FALSE(*takes("resources { learner_ranks: 2 }", true)) << "ranks wait for each other";
+  EXPECT_THAT(
+      std::string(takes("resources { turns: ON learner_ranks: 2 }", true).status().message()),
+      HasSubstr("resources.turns is ON, and resources.learner_ranks is 2"));
+  EXPECT_THAT(
+      std::string(takes("resources { turns: ON actor { gpus: 1 } }", true).status().message()),
+      HasSubstr("these share no device"));
+}
+
 }  // namespace
 }  // namespace reckon

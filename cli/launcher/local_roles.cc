@@ -96,6 +96,7 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
                                               .name = name,
                                               .threads = threads,
                                               .shares_gpu = place_.gpus.actors.empty(),
+                                              .turn_file = turn_file(),
                                               .ports = PortsOf(Role::kActor, name)}),
                      place_.gpus.actors, index);
 }
@@ -116,6 +117,7 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
                           .world_size = ranks,
                           .nonce = nonce,
                           .resume = rank == 0 && resume,
+                          .turn_file = turn_file(),
                           .ports = PortsOf(Role::kLearner, name)}),
         place_.gpus.ranks, rank));
   }

@@ -21,6 +21,7 @@ struct LocalPlace {
   // Folder of the files that tell Prometheus of each process; empty: no metrics are served.
   std::string targets = "";
   LocalGpus gpus = {};
+  bool turns = false;  // TakesTurns
 };
 
 // The command lines of the processes of one run on this machine, made from its config. Logs go to
@@ -53,6 +54,7 @@ class LocalRoles {
                       uint32_t index = 0) const;
   RolePorts PortsOf(Role role, const std::string& name) const;
   std::string port_file() const { return place_.run_dir + "/coordinator.port"; }
+  std::string turn_file() const { return place_.turns ? place_.run_dir + "/turn" : ""; }
 
   RunConfig config_;
   LocalPlace place_;

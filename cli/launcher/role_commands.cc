@@ -8,8 +8,6 @@
 namespace reckon {
 namespace {
 
-constexpr uint32_t kSharedKvCacheMib = 1024;
-
 constexpr uint32_t kDefaultClusterCpus = 4;
 
 class Arguments {
@@ -67,8 +65,8 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.IfSet("listen", place.listen);
   arguments.IfSet("announce", place.announce);
   arguments.Always("max_batch", settings.max_batch());
-  // What is left of a GPU is an actor's only if the GPU is.
-  const bool some = settings.kv_cache_mib() == 0 && place.shares_gpu;
+  // What is left of a GPU is an actor's only if the GPU is, or the turn on it.
+  const bool some = settings.kv_cache_mib() == 0 && place.shares_gpu && place.turn_file.empty();
   arguments.Always("kv_cache_mib", some ? kSharedKvCacheMib : settings.kv_cache_mib());
   arguments.Always("weights", ActorSettings::Weights_Name(settings.weights()));
   arguments.Always("old_tokens", ActorSettings::OldTokens_Name(settings.old_tokens()));
@@ -77,6 +75,10 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   }
   arguments.Always("compute", config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16");
   arguments.Always("device", ModelSettings::Device_Name(config.model().device()));
+  arguments.IfSet("turn_file", place.turn_file);
+  if (!place.turn_file.empty() && config.resources().turns() == ResourceSettings::ON) {
+    arguments.Add("--turns_on_cpu");
+  }
   arguments.Ports(place.ports);
   return arguments.Take();
 }
@@ -92,6 +94,7 @@ std::vector<std::string> LearnerArguments(const LearnerPlace& place) {
   arguments.IfSet("interface_address", place.interface_address);
   arguments.IfSet("listen", place.listen);
   arguments.IfSet("announce", place.announce);
+  arguments.IfSet("turn_file", place.turn_file);
   if (place.resume) arguments.Add("--resume");
   arguments.Ports(place.ports);
   return arguments.Take();

@@ -39,6 +39,9 @@ struct ActorPlace {
   std::string listen = "";          // HOST:PORT of its weight server; empty: it serves no others
   std::string announce = "";        // the host that other actors reach that server by
   bool shares_gpu = false;          // its GPU, if there is one, is the learner's as well
+  // Of a device that it shares by turns: the file that tells whose turn it is. With
+  // resources.turns: ON on a CPU as well.
+  std::string turn_file = "";
   RolePorts ports;
 };
 
@@ -52,8 +55,12 @@ struct LearnerPlace {
   std::string interface_address;  // of this rank, where the other ranks reach it
   std::string listen;             // HOST:PORT of rank 0's weight server
   std::string announce;           // the host that actors reach that server by
+  std::string turn_file = "";     // as ActorPlace's
   RolePorts ports;
 };
+
+// The KV cache of an actor that is given no size, where neither the GPU nor the turn is its alone.
+inline constexpr uint32_t kSharedKvCacheMib = 1024;
 
 std::vector<std::string> CoordinatorArguments(const RunConfig& config,
                                               const CoordinatorPlace& place);

@@ -30,6 +30,14 @@ TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
 TEST(RoleCommandsTest, AnActorLeavesRoomOnAGpuThatItShares) {
   RunConfig config;
   EXPECT_THAT(ActorArguments(config, {.shares_gpu = true}), Contains("--kv_cache_mib=1024"));
+  // In its turn it takes what is left.
+  EXPECT_THAT(ActorArguments(config, {.shares_gpu = true, .turn_file = "/r/turn"}),
+              AllOf(Contains("--kv_cache_mib=0"), Contains("--turn_file=/r/turn"),
+                    Not(Contains("--turns_on_cpu"))));
+  EXPECT_THAT(LearnerArguments({.turn_file = "/r/turn"}), Contains("--turn_file=/r/turn"));
+  config.mutable_resources()->set_turns(ResourceSettings::ON);
+  EXPECT_THAT(ActorArguments(config, {.shares_gpu = true, .turn_file = "/r/turn"}),
+              Contains("--turns_on_cpu"));
   config.mutable_actor()->set_kv_cache_mib(300);
   EXPECT_THAT(ActorArguments(config, {.shares_gpu = true}), Contains("--kv_cache_mib=300"));
 }

@@ -1,12 +1,11 @@
 #include "common/model/kv_cache.h"
 
-#include <c10/core/CachingDeviceAllocator.h>
-
 #include <algorithm>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
+#include "common/model/device_memory.h"
 // Last.
 #include "common/base/log.h"
 
@@ -67,16 +66,14 @@ int64_t KvCache::DefaultBytes(const ModelConfig& config, Dtype dtype, Backend ba
                               int64_t rows) {
   if (backend != Backend::kTorchCuda) return int64_t{1} << 30;
   // What LibTorch holds and does not use counts as free.
-  const c10::Device device = DeviceOf(backend);
-  c10::DeviceAllocator* const allocator = at::getDeviceAllocator(device.type());
-  allocator->emptyCache();
+  ReturnFreedMemory(backend);
   int64_t next_version = 0;
   for (const TensorEntry& tensor : config.Tensors()) {
     int64_t elements = 1;
     for (int64_t size : tensor.shape()) elements *= size;
     next_version += elements * BytesOf(dtype);
   }
-  const int64_t free = static_cast<int64_t>(allocator->getMemoryInfo(device.index()).first);
+  const int64_t free = FreeDeviceBytes(backend);
   return std::max<int64_t>(
       free - next_version - PassBytes(config, rows) - std::max(free / 20, kReserve), 0);
 }

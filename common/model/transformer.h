@@ -2,7 +2,6 @@
 #define RECKON_COMMON_MODEL_TRANSFORMER_H_
 
 #include <cstdint>
-#include <memory>
 #include <utility>
 
 #include "ATen/core/Tensor.h"
@@ -70,12 +69,6 @@ class Transformer {
                             absl::Span<const char> bytes) {
     return weights_.LoadAdapters(base.weights_, manifest, bytes);
   }
-  absl::Status Adopt(const WeightManifest& manifest, absl::Span<const char> bytes,
-                     std::shared_ptr<const WeightBytes> packed) {
-    return weights_.Adopt(manifest, bytes, std::move(packed));
-  }
-  void PackInto(TransformerWeights::PackedMemoryMaker make) { weights_.PackInto(std::move(make)); }
-  const std::shared_ptr<WeightBytes>& packed() const { return weights_.packed(); }
   void SwitchAdapters(bool on) { weights_.SwitchAdapters(on); }
   bool adapted() const { return weights_.adapted(); }
   NamedTensors Parameters() const { return weights_.Parameters(); }
@@ -86,6 +79,9 @@ class Transformer {
   bool sharded() const { return weights_.memory().shard_group != nullptr; }
   const ModelMemory& memory() const { return weights_.memory(); }
   void Repack() { weights_.Pack(); }
+  void PackInto(TransformerWeights::PackedMemoryMaker make) { weights_.PackInto(std::move(make)); }
+  int64_t packed_size() const { return weights_.packed_size(); }
+  absl::Status Adopt(const at::Tensor& packed) { return weights_.Adopt(packed); }
 
   // tokens [rows] int32, positions [rows] int32, on any device. Returns hidden [rows, hidden],
   // after the final norm. A non-null `tap` also receives the residual stream.

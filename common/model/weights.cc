@@ -19,6 +19,7 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/safetensors.h"
+#include "common/model/kernels/pieces.h"
 // Last.
 #include "common/base/log.h"
 
@@ -88,17 +89,22 @@ LinearShape ShapeOf(const std::vector<at::Tensor>& parts) {
   return out;
 }
 
+Pieces PiecesOf(const at::Tensor& bytes) {
+  return {std::make_shared<const at::Tensor>(bytes), static_cast<char*>(bytes.mutable_data_ptr()),
+          static_cast<uint64_t>(bytes.numel())};
+}
+
 // The next piece as a tensor.
-at::Tensor InPiece(at::IntArrayRef sizes, at::ScalarType type, Pieces* memory) {
+at::Tensor InPiece(at::IntArrayRef sizes, at::TensorOptions options, Pieces* memory) {
   const auto elements = static_cast<uint64_t>(c10::multiply_integers(sizes));
-  std::shared_ptr<char[]> piece = memory->Take(elements * c10::elementSize(type));
-  return at::from_blob(piece.get(), sizes, [piece](void*) {}, type);
+  std::shared_ptr<char[]> piece = memory->Take(elements * options.dtype().itemsize());
+  return at::from_blob(piece.get(), sizes, [piece](void*) {}, options);
 }
 
 // `values`, in the next piece if there is memory for them.
 at::Tensor InMemory(const at::Tensor& values, Pieces* memory) {
   if (memory == nullptr) return values;
-  return InPiece(values.sizes(), values.scalar_type(), memory).copy_(values);
+  return InPiece(values.sizes(), values.options(), memory).copy_(values);
 }
 
 bool TakesAdapter(absl::string_view name) {
@@ -142,43 +148,58 @@ absl::Status TransformerWeights::Load(const WeightManifest& manifest, absl::Span
   return absl::OkStatus();
 }
 
-absl::Status TransformerWeights::Adopt(const WeightManifest& manifest, absl::Span<const char> bytes,
-                                       std::shared_ptr<const WeightBytes> packed) {
-  CHECK(!sharded() && backend_ == Backend::kCpuKernels);
-  ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries,
-                   Check(config_.Tensors(first_layer_), manifest, bytes));
+void TransformerWeights::PackInto(PackedMemoryMaker make) {
+  make_packed_ = std::move(make);
+  if (!sources_.linear.empty()) Pack();
+}
+
+int64_t TransformerWeights::packed_size() const {
+  CHECK(!sources_.linear.empty() && !sharded() && !adapted());
+  uint64_t bytes = 0;
+  for (const Source& source : sources_.linear) {
+    const auto [k, n] = ShapeOf(source.parts);
+    bytes += Pieces::Aligned(backend_ == Backend::kCpuKernels
+                                 ? PackedMatrix::Bytes(dtype_, k, n)
+                                 : static_cast<uint64_t>(n * k) * BytesOf(dtype_));
+    if (!source.bias.empty()) bytes += Pieces::Aligned(static_cast<uint64_t>(n) * sizeof(float));
+  }
+  for (const auto& [table, source] : sources_.tables) {
+    bytes += Pieces::Aligned(static_cast<uint64_t>(source.numel()) *
+                             c10::elementSize(TableType(source)));
+  }
+  return static_cast<int64_t>(bytes);
+}
+
+absl::Status TransformerWeights::Adopt(const at::Tensor& packed) {
+  CHECK(!sharded());
   trainable_ = false;
+  ++generation_;
   adapters_.clear();
   adapters_on_ = true;
   tensors_.clear();
-  for (const TensorEntry& entry : entries)
-    tensors_.emplace_back(entry.name(), ViewOf(entry, bytes));
-  Bind();
-  if (const uint64_t expected = PackedBytes(sources_); packed->bytes().size() != expected) {
-    ForgetSources();
-    return absl::InvalidArgumentError(absl::StrCat(
-        "weights: the packed form has ", packed->bytes().size(), " bytes, not ", expected));
+  // Of shapes alone, from which the places follow.
+  for (const TensorEntry& entry : config_.Tensors(first_layer_)) {
+    const std::vector<int64_t> sizes(entry.shape().begin(), entry.shape().end());
+    tensors_.emplace_back(entry.name(), at::empty(sizes, at::TensorOptions().device(at::kMeta)));
   }
-  // Nothing writes: what is packed is read by passes, which do not change their weights.
-  char* const begin = const_cast<char*>(packed->bytes().data());
-  const uint64_t size = packed->bytes().size();
-  Pieces pieces(std::move(packed), begin, size);
-  PlaceSources(&sources_, &pieces);
+  Bind();
+  absl::Status status;
+  if (const int64_t size = packed_size(); size == packed.numel()) {
+    Pieces pieces = PiecesOf(packed);
+    PlaceSources(&sources_, &pieces);
+  } else {
+    status = absl::InvalidArgumentError(absl::StrCat(
+        "weights: the packed form has ", packed.numel(), " bytes, and the model takes ", size));
+  }
   ForgetSources();
-  return absl::OkStatus();
-}
-
-PackedWeights TransformerWeights::DescribePacked() const {
-  PackedWeights out;
-  *out.mutable_memory() = packed_->where();
-  out.set_bytes(packed_->bytes().size());
-  out.set_layout(PackedLayout(backend_, dtype_));
-  return out;
+  return status;
 }
 
 std::string TransformerWeights::PackedLayout(Backend backend, Dtype dtype) {
-  if (backend != Backend::kCpuKernels) return "";
-  return absl::StrCat("panels of ", kPanelColumns, ", ", dtype == Dtype::kBf16 ? "BF16" : "F32");
+  return absl::StrCat(backend == Backend::kCpuKernels
+                          ? absl::StrCat("panels of ", kPanelColumns, " columns, ")
+                          : "rows, ",
+                      dtype == Dtype::kBf16 ? "BF16" : "F32");
 }
 
 // The forward pass reads the packed form only.
@@ -200,6 +221,7 @@ absl::Status TransformerWeights::LoadAs(const WeightManifest& manifest,
   ASSIGN_OR_RETURN(const std::vector<TensorEntry> entries,
                    Check(config_.Tensors(first_layer_), manifest, bytes));
   trainable_ = trainable;
+  ++generation_;
   adapters_.clear();
   adapters_on_ = true;
   if (memory_.shard_group != nullptr) {
@@ -245,6 +267,7 @@ void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
 
 void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) {
   CHECK(trainable_ && !adapted());
+  ++generation_;
   const auto add = [&](const std::string& name, at::IntArrayRef sizes) {
     if (!TakesAdapter(name)) return;
     adapters_.emplace(name, NewAdapter(sizes[0], sizes[1], rank, alpha, StreamKey(seed, name),
@@ -511,6 +534,7 @@ void TransformerWeights::BindHead(const at::Tensor& tensor, const at::Tensor& le
 }
 
 void TransformerWeights::Pack() {
+  ++generation_;
   if (sharded()) {
     shards_->Reset();
   } else if (adapted()) {
@@ -521,45 +545,30 @@ void TransformerWeights::Pack() {
 }
 
 void TransformerWeights::PackWhole() {
-  std::shared_ptr<WeightBytes> memory;
-  // What was packed last may still be read where it is, so it is never written again from here.
-  if (make_packed_ != nullptr && trainable_) memory = make_packed_(PackedBytes(sources_));
-  if (memory == nullptr) {
-    PackSources(&sources_);
-  } else {
-    Pieces pieces(memory, memory->data(), memory->bytes().size());
-    PackSources(&sources_, &pieces);
-    memory->EndFill();
-  }
-  packed_ = std::move(memory);
+  at::Tensor memory;
+  if (make_packed_ != nullptr && trainable_) memory = make_packed_(packed_size());
+  if (!memory.defined()) return PackSources(&sources_);
+  Pieces pieces = PiecesOf(memory);
+  PackSources(&sources_, &pieces);
 }
 
 at::ScalarType TransformerWeights::TableType(const at::Tensor& table) const {
   return table.dim() == 1 ? at::kFloat : ScalarTypeOf(dtype_);
 }
 
-uint64_t TransformerWeights::PackedBytes(const Sources& sources) const {
-  uint64_t bytes = 0;
-  for (const Source& source : sources.linear) {
-    const auto [k, n] = ShapeOf(source.parts);
-    bytes += Pieces::Aligned(PackedMatrix::Bytes(dtype_, k, n));
-    if (!source.bias.empty()) bytes += Pieces::Aligned(static_cast<uint64_t>(n) * sizeof(float));
-  }
-  for (const auto& [table, source] : sources.tables) {
-    const auto element = static_cast<int64_t>(c10::elementSize(TableType(source)));
-    bytes += Pieces::Aligned(static_cast<uint64_t>(source.numel() * element));
-  }
-  return bytes;
-}
-
 void TransformerWeights::PlaceSources(Sources* sources, Pieces* memory) const {
+  const at::TensorOptions here = at::TensorOptions().device(DeviceOf(backend_));
   for (const Source& source : sources->linear) {
     const auto [k, n] = ShapeOf(source.parts);
-    source.weight->forward.Place(dtype_, k, n, memory);
-    if (!source.bias.empty()) source.weight->bias = InPiece({n}, at::kFloat, memory);
+    if (backend_ == Backend::kCpuKernels) {
+      source.weight->forward.Place(dtype_, k, n, memory);
+    } else {
+      source.weight->torch_weight = InPiece({n, k}, here.dtype(ScalarTypeOf(dtype_)), memory);
+    }
+    if (!source.bias.empty()) source.weight->bias = InPiece({n}, here.dtype(at::kFloat), memory);
   }
   for (const auto& [table, source] : sources->tables) {
-    table->values = InPiece(source.sizes(), TableType(source), memory);
+    table->values = InPiece(source.sizes(), here.dtype(TableType(source)), memory);
   }
 }
 
@@ -568,11 +577,11 @@ void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
     // To the device one layer after another: of the model there is no second copy.
     std::vector<at::Tensor> parts;
     for (const at::Tensor& part : source.parts) parts.push_back(part.to(DeviceOf(backend_)));
-    if (memory != nullptr) {
-      const auto [k, n] = ShapeOf(parts);
-      source.weight->forward.Place(dtype_, k, n, memory);
-    }
+    const auto [k, n] = ShapeOf(parts);
+    const bool panels = backend_ == Backend::kCpuKernels;
+    if (memory != nullptr && panels) source.weight->forward.Place(dtype_, k, n, memory);
     OpsOf(backend_).Pack(parts, dtype_, trainable_, source.weight);
+    if (!panels) source.weight->torch_weight = InMemory(source.weight->torch_weight, memory);
     if (source.bias.empty()) continue;
     std::vector<at::Tensor> rounded;
     for (const at::Tensor& part : source.bias) {

@@ -15,7 +15,6 @@
 #include "absl/types/span.h"
 #include "common/model/backend.h"
 #include "common/model/config.h"
-#include "common/model/files/weight_bytes.h"
 #include "common/model/kernels/interface.h"
 #include "common/model/rank_group.h"
 #include "common/model/sharded_units.h"
@@ -113,20 +112,23 @@ class TransformerWeights {
   // Must follow every change of the parameters.
   void Pack();
 
-  // From now on Pack and a trainable Load ask `make` for memory of so many bytes, to be filled, for
-  // all that a forward pass reads; null: they take memory of this process. Of the CPU kernels, and
-  // of models without shards or adapters.
-  using PackedMemoryMaker = std::function<std::shared_ptr<WeightBytes>(uint64_t)>;
-  void PackInto(PackedMemoryMaker make) { make_packed_ = std::move(make); }
-  // What was packed last in such memory; null: nothing was.
-  const std::shared_ptr<WeightBytes>& packed() const { return packed_; }
-  PackedWeights DescribePacked() const;  // packed() for a manifest
-  // Of what this backend and dtype pack; empty: such a model cannot Adopt.
+  // What passes read, in one memory on the device of the backend, which another process maps and
+  // computes from as it is. Of whole weights without adapters.
+  //
+  //   maker:   PackInto(make); from then on Pack, and Load of what is trainable, pack into memory
+  //   of
+  //            packed_size() bytes that `make` gives (kByte; undefined: into memory of this process
+  //            alone). The same memory each time, if no graph outlives a Pack and no reader
+  //            computes meanwhile; otherwise other memory.
+  //   reader:  Adopt(memory) in the place of Load. Not trainable. INVALID_ARGUMENT: another size.
+  using PackedMemoryMaker = std::function<at::Tensor(int64_t bytes)>;
+  void PackInto(PackedMemoryMaker make);
+  int64_t packed_size() const;  // after a trainable Load
+  absl::Status Adopt(const at::Tensor& packed);
+  // In words, how `backend` and `dtype` pack: where they are equal, a reader can Adopt.
   static std::string PackedLayout(Backend backend, Dtype dtype);
-  // Loads, not trainable, what a model with the same config and dtype has packed there. Of `bytes`
-  // nothing is read. Errors as those of Load, and INVALID_ARGUMENT: the sizes are others.
-  absl::Status Adopt(const WeightManifest& manifest, absl::Span<const char> bytes,
-                     std::shared_ptr<const WeightBytes> packed);
+  // Grows with every change of what passes read.
+  int64_t generation() const { return generation_; }
 
   const ModelConfig& config() const { return config_; }
   Dtype dtype() const { return dtype_; }
@@ -190,12 +192,10 @@ class TransformerWeights {
   void PackSources(Sources* sources, Pieces* memory = nullptr) const;
   void PackTables(Sources* sources, Pieces* memory = nullptr) const;
   void PackWhole();
-  // Of a TableWeight's values: kernels read norms in fp32.
-  at::ScalarType TableType(const at::Tensor& table) const;
-  // What PackSources takes of Pieces.
-  uint64_t PackedBytes(const Sources& sources) const;
   // What PackSources does to the weights, where `memory` has been packed already.
   void PlaceSources(Sources* sources, Pieces* memory) const;
+  // Of a TableWeight's values: kernels read norms in fp32.
+  at::ScalarType TableType(const at::Tensor& table) const;
   void ForgetSources();
   void PackAdapters(Sources* sources) const;
   size_t UnitOf(int64_t part) const;
@@ -217,7 +217,7 @@ class TransformerWeights {
   std::map<std::string, Adapter> adapters_;  // by the name of the tensor
   Sources sources_;
   PackedMemoryMaker make_packed_;  // or null
-  std::shared_ptr<WeightBytes> packed_;
+  int64_t generation_ = 0;
   std::unique_ptr<ShardedUnits> shards_;  // in place of the weights above
   mutable LayerWeights gathered_;         // the layer that was gathered last
 };

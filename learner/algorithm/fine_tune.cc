@@ -8,6 +8,7 @@
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
+#include "learner/context/shared_device.h"
 #include "learner/parallel/c10d_work.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
@@ -159,12 +160,13 @@ absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequence
   // Every rank checks the same sequences, so all of them return the error; none is left waiting in
   // a collective.
   RETURN_IF_ERROR(CheckTokens(sequences, run.model->config()));
+  RETURN_IF_ERROR(TakeDevice(run));
   // In TRAIN the parameters were restored from the checkpoint and are ahead of every version.
   if (run.cursor.phase() != Cursor::TRAIN) {
     RETURN_IF_ERROR(LoadStart(run, ranks.parallel, options.restart_from));
     run.cursor.set_train_step(0);
   }
-  ASSIGN_OR_RETURN(const std::unique_ptr<PolicyUpdate> update, MakePolicyUpdate(ranks));
+  ASSIGN_OR_RETURN(const std::shared_ptr<PolicyUpdate> update, MakePolicyUpdate(ranks));
   // After MakePolicyUpdate, because a checkpoint in this phase must hold the optimizer's moments.
   run.cursor.set_phase(Cursor::TRAIN);
   Batches batches(run, sequences);

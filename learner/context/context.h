@@ -10,6 +10,7 @@
 
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
+#include "common/base/device_turn.h"
 #include "common/base/stop.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/transformer.h"
@@ -24,6 +25,7 @@
 #include "learner/update/policy_update.h"
 #include "proto/config.pb.h"
 #include "proto/coordinator.grpc.pb.h"
+#include "proto/weights.pb.h"
 
 namespace reckon {
 
@@ -52,8 +54,14 @@ struct RunState {
   bool all_reach_run_dir = true;
   CheckpointWriter* writer = nullptr;
 
-  Transformer* model = nullptr;               // the policy, or what is trained in its place
-  Weights base;                               // version 0, the model folder
+  DeviceTurn* turn = nullptr;          // on the device; null: it is this rank's alone
+  std::weak_ptr<PolicyUpdate> update;  // the optimizer that was made last
+  DeviceWeights shared_weights;        // of `model`; no handle: it is not shared
+  int64_t version_generation = -1;     // of `model`, when it was shared_weights.version
+  Transformer* model = nullptr;        // the policy, or what is trained in its place
+  Weights base;                        // version 0, the model folder
+  // What the model packed last where actors on this host can map it; null: in its own memory.
+  std::shared_ptr<WeightBytes> packed;
   bool published_adapters = false;            // the newest version, as MakeVersion has decided
   TrainedTensors extra;                       // trained beside the model: heads of this stage
   std::shared_ptr<RewardModel> reward_model;  // the one last used, see OpenRewardModel

@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
 #include "common/task/prompt/stop_string.h"
+#include "learner/context/shared_device.h"
 #include "learner/experience/solution.h"
 #include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
@@ -76,6 +77,7 @@ std::string RewardModelFolder(const RunState& run, const std::string& name) {
 
 absl::StatusOr<RewardModel*> OpenRewardModel(LeaderContext& leader, const std::string& name) {
   RunState& run = leader.run;
+  RETURN_IF_ERROR(TakeDevice(run));
   if (HasRewardModel(run, name, /*sharded=*/false)) return run.reward_model.get();
   run.reward_model.reset();  // before the other one is loaded
   ASSIGN_OR_RETURN(const RewardModel::Files files, RewardModel::Read(RewardModelFolder(run, name)));
@@ -103,6 +105,7 @@ absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardM
                                                   std::vector<Rollout> rollouts) {
   const std::vector<uint32_t> ends = leader.data.training->StopTokenIds();
   for (Rollout& rollout : rollouts) EndAtStopString(*leader.data.tokenizer, ends, &rollout);
+  RETURN_IF_ERROR(TakeDevice(leader.run));
   ASSIGN_OR_RETURN(const TokenValues probabilities,
                    model->Score(*MakeSingle(), SolutionsOf(rollouts),
                                 leader.run.config.learner().micro_batch_tokens()));

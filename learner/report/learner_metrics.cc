@@ -9,7 +9,7 @@ namespace reckon {
 LearnerMetrics::LearnerMetrics(Registry* registry)
     : activity("learner",
                {"load", "other", "score", "update", "publish", "checkpoint", "evaluate",
-                "wait_group", "wait_rollouts", "wait_ranks"},
+                "wait_group", "wait_rollouts", "wait_ranks", "wait_turn"},
                registry),
       trained_tokens(registry->AddCounter("reckon_trained_tokens_total",
                                           "Tokens of this rank's share of the training batches")),

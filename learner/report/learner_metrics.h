@@ -30,7 +30,8 @@ struct LearnerMetrics {
     kEvaluate,
     kWaitGroup,     // for the other ranks, before the first round
     kWaitRollouts,  // for actors and coordinator
-    kWaitRanks      // in a collective
+    kWaitRanks,     // in a collective
+    kWaitTurn       // for an actor, on the device that they share
   };
   Activity activity;
 

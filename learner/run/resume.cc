@@ -172,11 +172,12 @@ absl::Status RestoreParameters(RunState& run, Parallel& parallel) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks) {
+absl::StatusOr<std::shared_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks) {
   RunState& run = ranks.run;
-  std::unique_ptr<PolicyUpdate> update =
+  std::shared_ptr<PolicyUpdate> update =
       PolicyUpdate::Create(run.model, &ranks.parallel, run.stage().training(),
                            run.config.learner().micro_batch_tokens(), run.extra);
+  run.update = update;
   if (!run.resume.has_value()) return update;
   const TrainedTensors all = AllTrained(run);
   int64_t elements = 0;

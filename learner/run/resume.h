@@ -42,8 +42,9 @@ absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume);
 absl::Status RestoreParameters(RunState& run, Parallel& parallel);
 
 // The optimizer of a stage, over AllTrained, with the checkpoint's moments if the run resumes in
-// the middle of what it does. DATA_LOSS when the checkpoint lacks them.
-absl::StatusOr<std::unique_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
+// the middle of what it does. It is the one that LeaveDevice finds. DATA_LOSS when the checkpoint
+// lacks the moments.
+absl::StatusOr<std::shared_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks);
 
 // How a save runs, while the next optimizer step does:
 //

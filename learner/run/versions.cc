@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
 #include "common/model/init/init_model.h"
+#include "learner/context/shared_device.h"
 #include "learner/evaluate/evaluation_files.h"
 #include "learner/evaluate/kept_versions.h"
 #include "learner/parallel/shared_weights.h"
@@ -60,6 +61,16 @@ std::string AdapterBase(const std::string& version_folder) {
   if (!text.ok()) return "";
   const absl::StatusOr<AdapterConfig> config = AdapterConfig::Parse(path, *text);
   return config.ok() ? std::filesystem::path(config->base).filename().string() : "";
+}
+
+// What the passes of the policy read, which are the weights of the version.
+void AddPacked(const RunState& run, Weights* weights) {
+  run.packed->EndFill();
+  weights->packed = run.packed;
+  PackedWeights& packed = *weights->manifest.mutable_packed();
+  *packed.mutable_memory() = run.packed->where();
+  packed.set_bytes(run.packed->bytes().size());
+  packed.set_layout(TransformerWeights::PackedLayout(run.model->backend(), run.model->compute()));
 }
 
 // How a whole version is packed.
@@ -131,7 +142,9 @@ absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uin
 absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version) {
   ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, parallel, version));
   run.cursor.clear_adapted_version();
-  return run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true);
+  RETURN_IF_ERROR(run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
+  if (version == run.cursor.version()) SharesVersion(run);
+  return absl::OkStatus();
 }
 
 absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version) {
@@ -162,10 +175,8 @@ absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {
     ASSIGN_OR_RETURN(leader.unwritten, TakeSnapshot(leader.run.base, merged, WholeOptions(leader),
                                                     &leader.publisher.buffers()));
     Weights weights = *leader.unwritten;
-    const Transformer& model = *leader.run.model;
-    if (!model.adapted() && model.packed() != nullptr) {
-      weights.packed = model.packed();
-      *weights.manifest.mutable_packed() = model.weights().DescribePacked();
+    if (leader.run.packed != nullptr && !leader.run.model->adapted()) {
+      AddPacked(leader.run, &weights);
     }
     return weights;
   });

@@ -7,6 +7,7 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/net/plan_watch.h"
+#include "learner/context/shared_device.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -63,6 +64,7 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   if (batch_ > cursor.batches()) {  // the step needs another batch: the one before made no version
     RETURN_IF_ERROR(leader_.plans.MarkApplied(name_, batch_ - 1, cursor.version()));
   }
+  RETURN_IF_ERROR(LeaveDeviceUnlessReady());
   // As far ahead as staleness allows, but not beyond what the stage's remaining steps need.
   const int64_t ahead = std::min<int64_t>(1 + settings_.max_staleness(), settings_.steps() - step);
   RETURN_IF_ERROR(AppendUntil((batch_ + ahead) * settings_.prompts(), step));
@@ -79,7 +81,17 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   batch_ += 1;
   std::vector<RolloutKey> keys;
   for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
-  return leader_.plans.Fetch(keys);
+  ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, leader_.plans.Fetch(keys));
+  RETURN_IF_ERROR(TakeDevice(leader_.run));
+  return rollouts;
+}
+
+absl::Status RolloutStream::LeaveDeviceUnlessReady() {
+  if (leader_.run.turn == nullptr) return absl::OkStatus();
+  // A batch that is there, as with max_staleness, is learned in the same turn.
+  ASSIGN_OR_RETURN(const NextBatchReply ready,
+                   leader_.plans.PollBatch(name_, batch_, absl::ZeroDuration()));
+  return ready.has_header() ? absl::OkStatus() : LeaveDevice(leader_.run);
 }
 
 // Most batches are there, or soon; only a longer wait is watched.

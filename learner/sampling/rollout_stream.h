@@ -38,7 +38,7 @@ class RolloutStream {
 
   // Waits for one more batch of a step; rollouts are in key order. CANCELLED when stopped. Further
   // batches of the same step are sampled from the same version; the config allows them neither
-  // with max_staleness nor with replay.
+  // with max_staleness nor with replay. While it waits, a shared device is left to the actor.
   absl::StatusOr<std::vector<Rollout>> NextBatch(int64_t step);
   // The set of a mixture that a group of the step's batch asks; empty: there is none.
   const std::string& SetOf(uint64_t group);
@@ -57,6 +57,7 @@ class RolloutStream {
   RolloutStream(LeaderContext& leader, const PpoSettings& settings);
   // OK, or why the plan cannot continue. Watches it from the first call until a batch is there.
   absl::Status Check();
+  absl::Status LeaveDeviceUnlessReady();
   // Appends work items until the plan has `groups` groups.
   absl::Status AppendUntil(uint64_t groups, int64_t step);
   // Index in the training data of the problem that a group asks.

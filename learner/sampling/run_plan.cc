@@ -7,6 +7,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
 #include "common/net/plan_watch.h"
+#include "learner/context/shared_device.h"
 #include "learner/report/learner_metrics.h"
 
 namespace reckon {
@@ -76,10 +77,12 @@ absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFo
   Activity* const activity = &LearnerMetrics::Process().activity;
   const ActivityScope wait(activity, LearnerMetrics::kWaitRollouts);
   std::optional<uint64_t> last_batch;
-  const auto each_noted = [&](const Batch& batch) {
+  RETURN_IF_ERROR(LeaveDevice(leader.run));
+  const auto each_noted = [&](const Batch& batch) -> absl::Status {
     const ActivityScope work(activity, LearnerMetrics::kOther);
     last_batch = batch.header.batch();
-    return each(batch);
+    RETURN_IF_ERROR(each(batch));
+    return LeaveDevice(leader.run);  // where it has scored the batch
   };
   RETURN_IF_ERROR(RunPlanToEnd(&leader.plans, spec, leader.run.cursor.version(), next, each_noted,
                                [&] { return watch.Check(); }));

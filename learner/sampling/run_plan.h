@@ -32,7 +32,8 @@ WorkItem MakeWorkItem(const PromptFormatter& formatter, const Problem& problem, 
 
 // Runs a pinned plan over `problems` to its end, group i being problems[i], shows its progress, and
 // calls `each` with its batches in order. Rollouts stay in the store. A plan that was interrupted
-// is continued, and one that ended is read: `each` gets the recorded batches again.
+// is continued, and one that ended is read: `each` gets the recorded batches again. A shared device
+// is left to the actor; `each` takes it where it needs it.
 absl::Status RunPlan(LeaderContext& leader, const PlanSpec& spec, const PromptFormatter& formatter,
                      const std::vector<const Problem*>& problems,
                      const std::function<absl::Status(const Batch&)>& each);

@@ -56,9 +56,13 @@ AdamW::AdamW(const TrainingSettings& training, Backend backend, std::vector<at::
     moments_.first.resize(elements_);
     moments_.second.resize(elements_);
   } else {
-    first_ = at::zeros({elements_}, at::TensorOptions(at::kFloat).device(DeviceOf(backend_)));
-    second_ = at::zeros_like(first_);
+    AllocateOnDevice();
   }
+}
+
+void AdamW::AllocateOnDevice() {
+  first_ = at::zeros({elements_}, at::TensorOptions(at::kFloat).device(DeviceOf(backend_)));
+  second_ = at::zeros_like(first_);
 }
 
 void AdamW::Step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
@@ -98,6 +102,7 @@ void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double l
 
 void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
   if (newest_ == Newest::kHost) {
+    if (!first_.defined()) AllocateOnDevice();
     first_.copy_(HostView(moments_.first));
     second_.copy_(HostView(moments_.second));
   }
@@ -141,6 +146,12 @@ AdamMoments& AdamW::mutable_moments() {
   moments();
   newest_ = Newest::kHost;
   return moments_;
+}
+
+void AdamW::LeaveDevice() {
+  if (backend_ == Backend::kCpuKernels) return;
+  mutable_moments();
+  first_ = second_ = at::Tensor();
 }
 
 double GlobalNorm(const at::Tensor& gradient) {

@@ -39,8 +39,11 @@ class AdamW {
   const AdamMoments& moments();
   // The same, and the next Step starts from what the caller leaves in it.
   AdamMoments& mutable_moments();
+  // Until the next Step the moments are in host memory alone, with the same bits.
+  void LeaveDevice();
 
  private:
+  void AllocateOnDevice();
   void StepOnCpu(const at::Tensor& gradient, float gradient_scale, double learning_rate);
   void StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate);
 
@@ -49,8 +52,8 @@ class AdamW {
   std::vector<at::Tensor> parameters_;
   int64_t elements_ = 0;
   AdamMoments moments_;
-  // LibTorch only: the moments on the device [elements]. They stay there: the host has a copy only
-  // once a caller has asked for it.
+  // LibTorch only: the moments on the device [elements]; undefined after LeaveDevice. Else they
+  // stay there: the host has a copy only once a caller has asked for it.
   at::Tensor first_, second_;
   enum class Newest { kDevice, kBoth, kHost } newest_ = Newest::kDevice;
 };

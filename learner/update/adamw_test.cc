@@ -133,6 +133,31 @@ TEST_P(AdamWByTorchTest, StepsAsTheCpuKernelsAlsoFromMomentsThatWereChanged) {
   EXPECT_LT(difference(Values(parameters), Values(wanted)), 1e-6);
 }
 
+TEST_P(AdamWByTorchTest, HasTheSameBitsAfterItHasLeftTheDevice) {
+  if (GetParam() == Backend::kTorchCuda && !ChooseBackend("CUDA").ok()) {
+    GTEST_SKIP() << "needs a GPU: " << ChooseBackend("CUDA").status().message();
+  }
+  std::vector<float> results[2];
+  AdamMoments moments[2];
+  for (const bool leaves : {false, true}) {
+    std::vector<at::Tensor> parameters = Parameters(Random(1704, 1), {3, 1701}, GetParam());
+    AdamW adam(Settings(), GetParam(), parameters);
+    for (int t = 1; t <= 4; ++t) {
+      adam.Step(Random(1704, 100 + t).to(DeviceOf(GetParam())), 0.5, 1e-2 / t);
+      if (leaves) adam.LeaveDevice();
+      if (leaves && t == 2) {
+        adam.LeaveDevice();  // once more changes nothing
+        EXPECT_EQ(adam.moments().steps, 2);
+      }
+    }
+    results[leaves] = Values(parameters);
+    moments[leaves] = adam.moments();
+  }
+  EXPECT_EQ(results[0], results[1]);
+  EXPECT_EQ(moments[0].first, moments[1].first);
+  EXPECT_EQ(moments[0].second, moments[1].second);
+}
+
 INSTANTIATE_TEST_SUITE_P(Cpu, AdamWByTorchTest, testing::Values(Backend::kTorchCpu));
 INSTANTIATE_TEST_SUITE_P(Gpu, AdamWByTorchTest, testing::Values(Backend::kTorchCuda));
 

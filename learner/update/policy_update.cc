@@ -50,20 +50,27 @@ PolicyUpdate::PolicyUpdate(Transformer* model, Parallel* parallel, const Trainin
       micro_batch_tokens_(micro_batch_tokens) {
   parameters_ = model_.Trained();
   parameters_.insert(parameters_.end(), extra.begin(), extra.end());
+  std::vector<at::Tensor> stepped;
+  for (const TrainedTensor& parameter : parameters_) {
+    CHECK(parameter.values.is_contiguous() && parameter.values.scalar_type() == at::kFloat)
+        << parameter.tensors[0].name;
+    stepped.push_back(parameter.values);
+  }
+  MakeGradient();
+  adam_ = std::make_unique<AdamW>(training, model_.backend(), std::move(stepped));
+}
+
+void PolicyUpdate::MakeGradient() {
   int64_t total = 0, offset = 0;
   for (const TrainedTensor& parameter : parameters_) total += parameter.values.numel();
   gradient_ = at::zeros({total}, at::TensorOptions(at::kFloat).device(DeviceOf(model_.backend())));
-  std::vector<at::Tensor> stepped;
   for (const TrainedTensor& parameter : parameters_) {
     const at::Tensor& values = parameter.values;
-    CHECK(values.is_contiguous() && values.scalar_type() == at::kFloat)
-        << parameter.tensors[0].name;
     // Autograd adds in place to a gradient that is set.
     values.mutable_grad() = gradient_.narrow(0, offset, values.numel()).view(values.sizes());
-    stepped.push_back(values);
     offset += values.numel();
   }
-  adam_ = std::make_unique<AdamW>(training, model_.backend(), std::move(stepped));
+  gradient_is_zero_ = true;
 }
 
 std::unique_ptr<PolicyUpdate> PolicyUpdate::Create(Transformer* model, Parallel* parallel,
@@ -73,10 +80,17 @@ std::unique_ptr<PolicyUpdate> PolicyUpdate::Create(Transformer* model, Parallel*
   return absl::WrapUnique(new PolicyUpdate(model, parallel, training, micro_batch_tokens, extra));
 }
 
-PolicyUpdate::~PolicyUpdate() {
-  // The model outlives this object. Without the reset its parameters would keep the gradient's
-  // memory alive.
+PolicyUpdate::~PolicyUpdate() { DropGradient(); }
+
+void PolicyUpdate::DropGradient() {
+  // The model's parameters would keep the gradient's memory alive.
   for (TrainedTensor& parameter : parameters_) parameter.values.mutable_grad().reset();
+  gradient_ = at::Tensor();
+}
+
+void PolicyUpdate::LeaveDevice() {
+  adam_->LeaveDevice();
+  DropGradient();
 }
 
 const AdamMoments& PolicyUpdate::moments() { return adam_->moments(); }
@@ -172,6 +186,7 @@ absl::StatusOr<double> PolicyUpdate::NormOverRanks() {
 
 absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     absl::Span<const TrainingSequence* const> batch, SequenceLoss& loss_function) {
+  if (!gradient_.defined()) MakeGradient();
   // What an optimizer step that failed has left is dropped.
   if (!std::exchange(gradient_is_zero_, false)) gradient_.zero_();
   model_.DropPending();

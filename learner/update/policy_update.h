@@ -83,9 +83,16 @@ class PolicyUpdate {
   const AdamMoments& moments();    // of the optimizer, in host memory, until the next Step
   AdamMoments& mutable_moments();  // the next Step starts from what the caller leaves in them
 
+  // Frees the gradient, which is zeros between two steps, and takes AdamW's moments home. The next
+  // Step brings them back and has the same bits.
+  void LeaveDevice();
+
  private:
   PolicyUpdate(Transformer* model, Parallel* parallel, const TrainingSettings& training,
                int64_t micro_batch_tokens, const TrainedTensors& extra);
+  // Zeros, to which autograd adds.
+  void MakeGradient();
+  void DropGradient();
   // Sums over the ranks what is not of shards.
   absl::Status SumOverRanks();
   // Of all parameters, shards of other ranks included.
@@ -99,7 +106,9 @@ class PolicyUpdate {
   const double max_grad_norm_;
   const int64_t micro_batch_tokens_;
   TrainedTensors parameters_;
-  at::Tensor gradient_;  // of all parameters, one after another; zeros between two optimizer steps
+  // Of all parameters, one after another; zeros between two optimizer steps. Undefined after
+  // LeaveDevice.
+  at::Tensor gradient_;
   bool gradient_is_zero_ = true;  // or an optimizer step has failed
   std::unique_ptr<AdamW> adam_;
 };

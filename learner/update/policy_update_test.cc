@@ -54,8 +54,8 @@ struct Trace {
 };
 
 // A few steps on the same batches.
-Trace Train(Parallel* parallel, int64_t micro_batch_tokens,
-            Backend backend = Backend::kCpuKernels) {
+Trace Train(Parallel* parallel, int64_t micro_batch_tokens, Backend backend = Backend::kCpuKernels,
+            bool leaves_device = false) {
   std::unique_ptr<Transformer> model = TinyTransformer(backend);
   auto update = PolicyUpdate::Create(model.get(), parallel, Settings(), micro_batch_tokens);
   Trace trace;
@@ -68,6 +68,7 @@ Trace Train(Parallel* parallel, int64_t micro_batch_tokens,
     trace.losses.push_back(result->loss);
     trace.norms.push_back(result->grad_norm);
     if (step == 0) trace.gradient = update->moments().first;
+    if (leaves_device) update->LeaveDevice();
   }
   for (auto& [name, tensor] : model->Parameters()) {
     const at::Tensor here = tensor.detach().cpu();
@@ -183,6 +184,17 @@ TEST(PolicyUpdateTest, IsBitIdenticalWhenRepeated) {
   EXPECT_EQ(Train(single.get(), 64).parameters, Train(single.get(), 64).parameters);
 }
 
+TEST(PolicyUpdateTest, HasTheSameBitsAfterItHasLeftTheDevice) {
+  std::unique_ptr<Parallel> single = MakeSingle();
+  for (const Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    const Trace stayed = Train(single.get(), 64, backend);
+    const Trace left = Train(single.get(), 64, backend, /*leaves_device=*/true);
+    EXPECT_EQ(left.losses, stayed.losses);
+    EXPECT_EQ(left.norms, stayed.norms);
+    EXPECT_EQ(left.parameters, stayed.parameters);
+  }
+}
+
 TEST(PolicyUpdateTest, IsTheSameForOneRankAndTwo) {
   std::unique_ptr<Parallel> single = MakeSingle();
   Trace alone = Train(single.get(), 128), ranks[2];
@@ -292,6 +304,26 @@ TEST(PolicyUpdateTest, NothingOfAStepThatFailedIsInTheNext) {
   const auto second = step();
   ASSERT_TRUE(second.ok()) << second.status();
   EXPECT_DOUBLE_EQ(second->grad_norm, first->grad_norm);
+}
+
+TEST(PolicyUpdateTest, NoGradientIsLeftOnTheDeviceBetweenTurns) {
+  std::unique_ptr<Parallel> single = MakeSingle();
+  std::unique_ptr<Transformer> model = TinyTransformer();
+  auto update = PolicyUpdate::Create(model.get(), single.get(), Settings(), 256);
+  const std::vector<TrainingSequence> sequences = RandomSequences(2, 1);
+  FaultyLoss loss;
+  const auto norm = [&] {
+    auto result = update->Step({&sequences[0], &sequences[1]}, /*learning_rate=*/0, &loss);
+    return result.ok() ? result->grad_norm : -1;
+  };
+  const double first = norm();
+  loss.fault = FaultyLoss::kNan;
+  EXPECT_EQ(norm(), -1);
+  update->LeaveDevice();
+  for (auto& [name, parameter] : model->Parameters()) EXPECT_FALSE(parameter.grad().defined());
+  EXPECT_EQ(update->moments().steps, 1) << "a checkpoint can be saved";
+  loss.fault = FaultyLoss::kNone;
+  EXPECT_DOUBLE_EQ(norm(), first) << "nothing of the step that failed is in the next";
 }
 
 TEST(PolicyUpdateTest, RefusesABatchThatTeachesNothing) {

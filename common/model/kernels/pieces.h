@@ -12,8 +12,9 @@ namespace reckon {
 // actor computes from what was packed. Each piece keeps all of the memory alive. One thread.
 class Pieces {
  public:
-  // A piece begins at a multiple of this, so that no vector load of a panel crosses a cache line.
-  static constexpr uint64_t kAlignment = 64;
+  // A piece begins at a multiple of this, as what cudaMalloc gives; no vector load of a panel then
+  // crosses a cache line.
+  static constexpr uint64_t kAlignment = 256;
   static constexpr uint64_t Aligned(uint64_t bytes) {
     return (bytes + kAlignment - 1) / kAlignment * kAlignment;
   }

@@ -8,6 +8,7 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/task/prompt/stop_string.h"
+#include "learner/context/shared_device.h"
 #include "learner/data/checks.h"
 #include "learner/experience/orm_rewards.h"
 #include "learner/experience/recorded_logprobs.h"
@@ -63,6 +64,7 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   if (update_ == nullptr) {
     // Not in Begin: RestoreParameters loads the parameters of a resumed run after it, and an
     // optimizer must be made after the weights are loaded.
+    RETURN_IF_ERROR(TakeDevice(run));
     ASSIGN_OR_RETURN(update_, MakePolicyUpdate(ranks));
   }
   // An evaluation takes over the progress bar, so it is set up again after each.

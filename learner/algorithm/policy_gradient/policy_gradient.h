@@ -78,7 +78,7 @@ class PolicyGradient : public Algorithm {
   std::unique_ptr<RolloutStream> stream_;   // the leader's
   std::unique_ptr<Transformer> reference_;  // with a KL penalty and without adapters
   std::unique_ptr<Critic> critic_;          // with GAE
-  std::unique_ptr<PolicyUpdate> update_;    // from the first Round on, for all of them
+  std::shared_ptr<PolicyUpdate> update_;    // from the first Round on, for all of them
   std::optional<KlCoefficient> kl_;
   RewardMetrics reward_metrics_;  // of the step's rollouts
   bool progress_shown_ = false;

@@ -7,6 +7,7 @@
 
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/cpu/cpu_features.h"
+#include "common/model/kernels/pieces.h"
 
 namespace reckon {
 namespace {

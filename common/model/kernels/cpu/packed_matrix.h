@@ -5,9 +5,10 @@
 #include <memory>
 
 #include "common/model/kernels/dtype.h"
-#include "common/model/kernels/pieces.h"
 
 namespace reckon {
+
+class Pieces;
 
 inline constexpr int64_t kPanelColumns = 32;
 

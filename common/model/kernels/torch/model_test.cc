@@ -11,6 +11,7 @@
 #include "common/model/kernels/cpu/attention.h"
 #include "common/model/kv_cache.h"
 #include "common/model/sampler.h"
+#include "common/model/shared_bytes.h"
 #include "common/model/transformer.h"
 #include "gtest/gtest.h"
 #include "tests/support/random_weights.h"
@@ -163,6 +164,56 @@ TEST_P(DeviceModelTest, NaNOfAnEarlierSequenceDoesNotReachALaterOne) {
   };
   attend(kPageTokens, std::nan(""));
   EXPECT_TRUE(attend(1, 2.0).eq(2.0).all().item<bool>());
+}
+
+// The learner's model, and an actor's that reads its memory.
+TEST_P(DeviceModelTest, AReaderOfSharedWeightsHasThemWithoutACopy) {
+  const at::Tensor tokens = Ids(20, 5), positions = Ints(Positions(0, 20));
+  const auto logits = [&](Transformer& model) {
+    at::NoGradGuard no_grad;
+    auto attention = PackedAttention(model.config(), {0, 20}, model.backend());
+    return model.Logits(model.Forward(tokens, positions, *attention));
+  };
+  for (const Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+    const std::unique_ptr<Transformer> learner = Make(GetParam().backend, true, dtype);
+    const at::Tensor before = logits(*learner);
+    auto memory = MakeSharedBytes(GetParam().backend, learner->packed_size());
+    ASSERT_TRUE(memory.ok()) << memory.status();
+    learner->PackInto([bytes = memory->bytes](int64_t) { return bytes; });
+    EXPECT_TRUE(logits(*learner).equal(before));
+
+    at::Tensor bytes = memory->bytes;
+    // A process cannot open its own handle of CUDA IPC.
+    if (GetParam().backend == Backend::kTorchCpu) {
+      auto opened = OpenSharedBytes(GetParam().backend, memory->handle, bytes.numel());
+      ASSERT_TRUE(opened.ok()) << opened.status();
+      bytes = *opened;
+      EXPECT_NE(bytes.const_data_ptr(), memory->bytes.const_data_ptr());
+    }
+    Transformer actor(GetParam().config, dtype, GetParam().backend);
+    ASSERT_TRUE(actor.Adopt(bytes).ok());
+    EXPECT_TRUE(logits(actor).equal(before));
+
+    // What an optimizer step changes is the actor's at once.
+    const int64_t generation = learner->weights().generation();
+    for (auto& [name, tensor] : learner->Parameters()) {
+      at::NoGradGuard no_grad;
+      tensor.mul_(0.75);
+    }
+    EXPECT_TRUE(logits(actor).equal(before));
+    learner->Repack();
+    EXPECT_GT(learner->weights().generation(), generation);
+    const at::Tensor after = logits(*learner);
+    EXPECT_FALSE(after.equal(before));
+    EXPECT_TRUE(logits(actor).equal(after));
+    // And what is loaded in place of the trained weights.
+    const RandomWeights weights = MakeRandomWeights(GetParam().config, 1);
+    ASSERT_TRUE(learner->Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+    EXPECT_TRUE(logits(actor).equal(before));
+
+    EXPECT_EQ(actor.Adopt(bytes.narrow(0, 0, bytes.numel() - 256)).code(),
+              absl::StatusCode::kInvalidArgument);
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Cpu, DeviceModelTest,
