@@ -15,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
+#include "common/model/kernels/torch/torch_ops.h"
 #include "common/model/model_shape.h"
 #include "common/model/torch_status.h"
 #include "common/telemetry/progress.h"
@@ -109,6 +110,7 @@ class Learner {
     run_.saved = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
+    RETURN_IF_ERROR(CheckRowInvariance(shape, ComputeType(config), backend_));
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
     // AUTO is a matter of `reckon`, which knows the machines.
     if (config.learner().sharding() == LearnerSettings::FULL) {
@@ -137,7 +139,7 @@ class Learner {
     SetComputeThreads(threads);
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
     const std::string& device = ModelSettings::Device_Name(run_.config.model().device());
-    ASSIGN_OR_RETURN(backend_, ChooseBackend(device));
+    ASSIGN_OR_RETURN(backend_, ChooseBackend(device, run_.config.model().row_invariant()));
     return absl::OkStatus();
   }
 

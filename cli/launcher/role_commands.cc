@@ -77,6 +77,7 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   }
   arguments.Always("compute", config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16");
   arguments.Always("device", ModelSettings::Device_Name(config.model().device()));
+  if (config.model().row_invariant()) arguments.Add("--row_invariant");
   arguments.Ports(place.ports);
   return arguments.Take();
 }
