@@ -38,6 +38,7 @@ ABSL_FLAG(int, kv_cache_mib, 0,
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "AUTO, CPU or CUDA, as model.device of a config");
+ABSL_FLAG(bool, row_invariant, false, "as model.row_invariant of a config");
 
 namespace reckon {
 namespace {
@@ -86,7 +87,8 @@ absl::Status Run() {
                                                      weights.manifest.texts().tokenizer_model()));
   ASSIGN_OR_RETURN(const ModelConfig config, ModelShape(weights.texts()));
   TorchModelRunnerOptions runner_options;
-  ASSIGN_OR_RETURN(runner_options.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
+  ASSIGN_OR_RETURN(runner_options.backend,
+                   ChooseBackend(absl::GetFlag(FLAGS_device), absl::GetFlag(FLAGS_row_invariant)));
   runner_options.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner_options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
   runner_options.max_batch = absl::GetFlag(FLAGS_max_batch);
@@ -136,6 +138,7 @@ absl::Status Run() {
             << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
             << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""
             << absl::GetFlag(FLAGS_compute) << "\", \"max_batch\": " << engine.max_batch()
+            << ", \"row_invariant\": " << (absl::GetFlag(FLAGS_row_invariant) ? "true" : "false")
             << ", \"device\": \"" << DeviceOf(runner_options.backend) << "\"}\n";
   return absl::OkStatus();
 }

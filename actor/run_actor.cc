@@ -64,6 +64,8 @@ ABSL_FLAG(bool, turns_on_cpu, false,
           "with --turn_file: also where the device is a CPU, which no two processes need share");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "where to compute: AUTO, CPU or CUDA");
+ABSL_FLAG(bool, row_invariant, false,
+          "on a GPU: what is sampled does not depend on the batch, as model.row_invariant says");
 
 // For `reckon replay`: no coordinator.
 ABSL_FLAG(std::string, replay, "",
@@ -158,7 +160,8 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   runner.max_batch = absl::GetFlag(FLAGS_max_batch);
   ASSIGN_OR_RETURN(const std::unique_ptr<OperatorPorts> ports,
                    OperatorPorts::Open("actor", &ActorMetrics::Process().activity));
-  ASSIGN_OR_RETURN(runner.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
+  ASSIGN_OR_RETURN(runner.backend,
+                   ChooseBackend(absl::GetFlag(FLAGS_device), absl::GetFlag(FLAGS_row_invariant)));
   TorchModelRunnerMaker maker(runner);
   if (!absl::GetFlag(FLAGS_replay).empty()) return Replay(&maker, stop);
 

@@ -167,11 +167,14 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
 TEST_F(ReckonTest, ServeBecomesTheServerWithItsFlags) {
   Script("reckon-server", "for word in \"$@\"; do echo \"$word\"; done; exit 7");
   const std::string model = "serve --model " + folder_ + "/model";
-  const Result result = Run(model + " --name 'a b' --listen 127.0.0.1:9 --max-requests 3 --fp32");
+  const Result result = Run(model +
+                            " --name 'a b' --listen 127.0.0.1:9 --max-requests 3 --fp32 "
+                            "--row-invariant");
   EXPECT_EQ(result.code, 7) << "its exit status is the server's";
-  EXPECT_THAT(result.out, AllOf(HasSubstr("--model=" + folder_ + "/model\n"),
-                                HasSubstr("--name=a b\n"), HasSubstr("--listen=127.0.0.1:9\n"),
-                                HasSubstr("--max_requests=3\n"), HasSubstr("--compute=fp32\n")));
+  EXPECT_THAT(result.out,
+              AllOf(HasSubstr("--model=" + folder_ + "/model\n"), HasSubstr("--name=a b\n"),
+                    HasSubstr("--listen=127.0.0.1:9\n"), HasSubstr("--max_requests=3\n"),
+                    HasSubstr("--compute=fp32\n"), HasSubstr("--row_invariant\n")));
   const Result plan = Run(model + " --dry-run");
   EXPECT_EQ(plan.code, 0);
   EXPECT_THAT(plan.out, AllOf(HasSubstr("a context of 2048 tokens"), HasSubstr("KV cache"),

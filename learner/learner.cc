@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/init/init_model.h"
+#include "common/model/kernels/torch/torch_ops.h"
 #include "common/model/model_shape.h"
 #include "common/model/shared_bytes.h"
 #include "common/model/torch_status.h"
@@ -112,6 +113,7 @@ class Learner {
     run_.saved = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
+    RETURN_IF_ERROR(CheckRowInvariance(shape, ComputeType(config), backend_));
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
     RETURN_IF_ERROR(TakeDevice(run_));
     // AUTO is a matter of `reckon`, which knows the machines.
@@ -152,7 +154,7 @@ class Learner {
     SetComputeThreads(threads);
     at::set_num_threads(1);  // OpenMP's threads spin; the kernels have their own
     const std::string& device = ModelSettings::Device_Name(run_.config.model().device());
-    ASSIGN_OR_RETURN(backend_, ChooseBackend(device));
+    ASSIGN_OR_RETURN(backend_, ChooseBackend(device, run_.config.model().row_invariant()));
     return ShareDevice();
   }
 

@@ -42,6 +42,7 @@ ABSL_FLAG(int, lora_rank, 0, "rank of adapters that are trained; 0: the weights 
 ABSL_FLAG(int, threads, 0, "compute threads; 0: one per core");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "AUTO, CPU or CUDA, as model.device of a config");
+ABSL_FLAG(bool, row_invariant, false, "as model.row_invariant of a config");
 ABSL_FLAG(bool, sharded, false, "the ranks divide the model, as with learner.sharding: FULL");
 ABSL_FLAG(bool, recompute, false, "layers are recomputed, as with activation_checkpointing");
 ABSL_FLAG(int, world, 1, "number of ranks");
@@ -101,7 +102,8 @@ absl::Status Run() {
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.texts().config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
-  ASSIGN_OR_RETURN(const Backend backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
+  ASSIGN_OR_RETURN(const Backend backend,
+                   ChooseBackend(absl::GetFlag(FLAGS_device), absl::GetFlag(FLAGS_row_invariant)));
   ModelMemory memory = {.recompute = absl::GetFlag(FLAGS_recompute)};
   if (absl::GetFlag(FLAGS_sharded)) memory.shard_group = &parallel;
   auto model =

@@ -8,6 +8,8 @@
 #include "actor/engine/engine.h"
 #include "actor/runner/torch_model_runner.h"
 #include "common/model/backend.h"
+#include "common/model/init/random_model.h"
+#include "common/model/kernels/torch/row_tiles.h"
 #include "gtest/gtest.h"
 #include "tests/support/tiny_model.h"
 
@@ -55,6 +57,7 @@ class DecodesAheadTest : public testing::Test {
  protected:
 #ifdef RECKON_CUDA_ON_CPU
   static constexpr Backend kBackend = Backend::kTorchCpu;
+  static constexpr int64_t kTile = 8;  // padded rows take long there
   void SetUp() override { SetGridSeed(testing::UnitTest::GetInstance()->random_seed() + 1); }
   std::shared_ptr<CpuStepDevice> device_ = std::make_shared<CpuStepDevice>();
 #else
@@ -64,8 +67,10 @@ class DecodesAheadTest : public testing::Test {
       GTEST_SKIP() << "needs a GPU: " << cuda.status().message();
     }
   }
+  static constexpr int64_t kTile = kRowTile;
   std::shared_ptr<StepDevice> device_;  // the maker's own
 #endif
+  void TearDown() override { SetRowTile(0); }
 
   std::unique_ptr<TorchModelRunnerMaker> Maker(bool ahead, bool fp32 = true) {
     TorchModelRunnerOptions options = {.fp32 = fp32, .kv_cache_bytes = 16 << 20};
@@ -94,11 +99,13 @@ class DecodesAheadTest : public testing::Test {
     }
     return results;
   }
-  Results Run(ModelRunner* runner, const std::vector<Work>& works) {
+  Results Run(ModelRunner* runner, const std::vector<Work>& works, int64_t max_batch = 4,
+              int64_t prefill_rows = 1024) {
     const int64_t free_pages = runner->free_pages();
     Results results;
     {
-      Engine engine(runner, tokenizer_.get(), {.max_batch = 4}, 7);
+      Engine engine(runner, tokenizer_.get(),
+                    {.max_batch = max_batch, .max_prefill_rows = prefill_rows}, 7);
       Admit(works, &engine);
       results = Collect(&engine);
     }
@@ -203,6 +210,42 @@ TEST_F(DecodesAheadTest, AdaptersAreComputedBesideTheirBase) {
   ExpectSame(Run(ahead->Make(adapters).value().get(), works), expected);
   const Results base = Run(ahead->Make(weights_).value().get(), works);
   EXPECT_NE(base.begin()->second.completion(), expected.begin()->second.completion());
+}
+
+// With a row tile, in batches and passes over prompts of other sizes, after other samples and
+// alone.
+TEST_F(DecodesAheadTest, WithARowTileASampleAloneEqualsItselfAmongStrangersBitForBit) {
+  SetRowTile(kTile);
+  const auto maker = Maker(true, /*fp32=*/false);
+  const auto made = maker->Make(weights_);
+  ASSERT_TRUE(made.ok()) << made.status();
+  ModelRunner* const runner = made->get();
+  const std::vector<Work> works = {MakeWork(0, 2, 3), MakeWork(1, 2, 4)};
+  const Results together = Run(runner, works), narrow = Run(runner, works, 3, 33);
+  ASSERT_EQ(together.size(), 4u);
+  for (const auto& [key, rollout] : together) {
+    EXPECT_EQ(rollout.SerializeAsString(), narrow.at(key).SerializeAsString());
+    if (std::get<1>(key) == 0) continue;
+    Work alone = MakeWork(std::get<0>(key), 0, std::get<0>(key) == 0 ? 3 : 4);
+    alone.lease.add_samples(std::get<1>(key));
+    const Results one = Run(runner, {alone});
+    EXPECT_EQ(rollout.SerializeAsString(), one.at(key).SerializeAsString());
+  }
+}
+
+TEST_F(DecodesAheadTest, ARowTileIsRefusedForHeadsWithoutAKernel) {
+  ModelConfig config = TinyConfig();
+  config.hidden_size = 96;
+  config.head_dim = 24;
+  WeightManifest manifest = RandomModelManifest(config);
+  manifest.set_tokenizer_json(weights_.manifest.tokenizer_json());
+  manifest.set_tokenizer_config_json(weights_.manifest.tokenizer_config_json());
+  const Weights odd = DrawWeights(std::move(manifest), 1).value();
+  EXPECT_TRUE(Maker(true)->Make(odd).ok());
+  SetRowTile(kTile);
+  EXPECT_EQ(Maker(true)->Make(odd).status().message(),
+            "model.row_invariant: heads of 24 elements have no attention kernel that is "
+            "(docs/cuda.md); set it to false");
 }
 
 // In bf16 a draw may fall on another token where two roundings differ, so the rollout is scored: by

@@ -17,6 +17,8 @@
 #include "common/model/device_memory.h"
 #include "common/model/files/manifest.h"
 #include "common/model/kernels/cpu/attention.h"
+#include "common/model/kernels/torch/row_tiles.h"
+#include "common/model/kernels/torch/torch_ops.h"
 #include "common/model/kv_cache.h"
 #include "common/model/model_shape.h"
 #include "common/model/sampler.h"
@@ -29,6 +31,8 @@
 #endif
 #if defined(RECKON_CUDA) || defined(RECKON_CUDA_ON_CPU)
 #include "common/model/decode/decode_runner.h"
+#include "common/model/decode/fused_layers.h"
+#include "common/model/decode/fused_pass.h"
 #define RECKON_DECODES_AHEAD
 #endif
 // Last.
@@ -49,6 +53,20 @@ class OnStream {
  private:
   std::optional<c10::StreamGuard> guard_;
 };
+
+// Whether a row's result can be independent of the others, if that is asked for.
+absl::Status CheckRows(const ModelConfig& config, Dtype compute, Backend backend) {
+  bool fused = false;
+#ifdef RECKON_DECODES_AHEAD
+  fused = HasFusedLayers(config);
+#endif
+  if (!fused && RowTile() > 0 && backend != Backend::kCpuKernels) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("model.row_invariant: heads of ", config.head_dim,
+                     " elements have no attention kernel that is (docs/cuda.md); set it to false"));
+  }
+  return CheckRowInvariance(config, compute, backend);
+}
 
 class TorchModelRunner : public ModelRunner {
  public:
@@ -103,34 +121,19 @@ class TorchModelRunner : public ModelRunner {
 
  private:
   absl::StatusOr<std::vector<DrawnToken>> Run(absl::Span<const Row> rows) {
-    const int64_t n = rows.size();
-    const c10::Device device = DeviceOf(model_->backend());
-    // Pinned, so that the copies do not wait for what the device still has to do.
-    const at::TensorOptions ints = at::TensorOptions(at::kInt).pinned_memory(device.is_cuda());
-    at::Tensor tokens = at::empty({n}, ints), positions = at::empty({n}, ints);  // [rows]
-    int32_t* token = tokens.data_ptr<int32_t>();
-    int32_t* position = positions.data_ptr<int32_t>();
-    std::vector<KvCache::SequenceId> sequences(n);
+    std::vector<int32_t> tokens;
+    std::vector<KvCache::SequenceId> sequences;
     std::vector<TokenDraw> draws;
     std::vector<int64_t> drawing;
-    for (int64_t i = 0; i < n; ++i) {
-      const Row& row = rows[i];
-      sequences[i] = row.sequence;
-      token[i] = static_cast<int32_t>(row.token);
-      const bool follows = i > 0 && rows[i - 1].sequence == row.sequence;
-      // Positions continue within the pass; the cache counts a sequence's tokens when the last
-      // layer has written them.
-      position[i] =
-          follows ? position[i - 1] + 1 : static_cast<int32_t>(cache_->length(row.sequence));
-      if (!row.draws) continue;
-      drawing.push_back(i);
-      draws.push_back(row.draw);
+    for (const Row& row : rows) {
+      if (row.draws) {
+        drawing.push_back(static_cast<int64_t>(tokens.size()));
+        draws.push_back(row.draw);
+      }
+      tokens.push_back(static_cast<int32_t>(row.token));
+      sequences.push_back(row.sequence);
     }
-    std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
-    const auto send = [&](const at::Tensor& from) {
-      return from.to(device, from.scalar_type(), /*non_blocking=*/true);
-    };
-    at::Tensor hidden = model_->Forward(send(tokens), send(positions), *attention);
+    at::Tensor hidden = Forward(tokens, std::move(sequences));
     if (draws.empty()) return std::vector<DrawnToken>();
     // The head is the largest matrix and most rows of a prefill draw nothing, so only the rows that
     // draw go through it. On their own, the bits of these rows are the same.
@@ -140,6 +143,35 @@ class TorchModelRunner : public ModelRunner {
       hidden = at::index_select(hidden, 0, index.to(hidden.device()));  // [draws, hidden]
     }
     return Sample(*model_, hidden, draws);
+  }
+
+  // hidden [rows, hidden] of the tokens, one a row, which are appended to their sequences.
+  at::Tensor Forward(const std::vector<int32_t>& tokens,
+                     std::vector<KvCache::SequenceId> sequences) {
+#ifdef RECKON_DECODES_AHEAD
+    if (steps_ != nullptr && HasFusedLayers(model_->config())) {
+      return RunFusedPass(*model_, cache_.get(), steps_.get(), tokens, sequences);
+    }
+#endif
+    const int64_t n = static_cast<int64_t>(tokens.size());
+    const c10::Device device = DeviceOf(model_->backend());
+    // Pinned, so that the copies do not wait for what the device still has to do.
+    const at::TensorOptions ints = at::TensorOptions(at::kInt).pinned_memory(device.is_cuda());
+    at::Tensor ids = at::empty({n}, ints), positions = at::empty({n}, ints);  // [rows]
+    std::copy(tokens.begin(), tokens.end(), ids.data_ptr<int32_t>());
+    int32_t* position = positions.data_ptr<int32_t>();
+    for (int64_t i = 0; i < n; ++i) {
+      // Positions continue within the pass; the cache counts a sequence's tokens when the last
+      // layer has written them.
+      position[i] = i > 0 && sequences[i - 1] == sequences[i]
+                        ? position[i - 1] + 1
+                        : static_cast<int32_t>(cache_->length(sequences[i]));
+    }
+    std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
+    const auto send = [&](const at::Tensor& from) {
+      return from.to(device, from.scalar_type(), /*non_blocking=*/true);
+    };
+    return model_->Forward(send(ids), send(positions), *attention);
   }
 
   const std::shared_ptr<Transformer> model_;
@@ -328,15 +360,17 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const W
       RETURN_IF_ERROR(model->LoadAdapters(*base, weights.manifest, weights.bytes->bytes()));
     }
     if (shared_->cache == nullptr || shared_->config_json != json) {
+      RETURN_IF_ERROR(CheckRows(config, compute, options_.backend));
 #ifdef RECKON_DECODES_AHEAD
       shared_->batch = nullptr;
 #endif
       shared_->cache = nullptr;  // release the old one first: both may not fit
-      const int64_t bytes = options_.kv_cache_bytes > 0
-                                ? options_.kv_cache_bytes
-                                : KvCache::DefaultBytes(config, compute, options_.backend,
-                                                        options_.max_batch > 0 ? options_.max_batch
-                                                                               : kMostDefaultBatch);
+      const int64_t bytes =
+          options_.kv_cache_bytes > 0
+              ? options_.kv_cache_bytes
+              : KvCache::DefaultBytes(config, compute, options_.backend,
+                                      WithWholeTiles(options_.max_batch > 0 ? options_.max_batch
+                                                                            : kMostDefaultBatch));
       shared_->cache = std::make_shared<KvCache>(config, compute, bytes, options_.backend);
       shared_->max_batch = options_.max_batch > 0 ? options_.max_batch
                            : options_.backend == Backend::kTorchCuda
@@ -345,7 +379,7 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const W
                                                      1, kMostDefaultBatch)
                                : kCpuBatch;
 #ifdef RECKON_DECODES_AHEAD
-      if (shared_->steps != nullptr && !options_.ranks && DecodeRunner::Decodes(config)) {
+      if (shared_->steps != nullptr && !options_.ranks && HasFusedLayers(config)) {
         shared_->batch = std::make_shared<DecodeBatch>(shared_->cache.get(), config,
                                                        shared_->max_batch, shared_->steps.get());
       }

@@ -131,14 +131,16 @@ TEST_P(TorchModelRunnerTest, InItsTurnItReadsTheLearnersWeightsInPlace) {
   constexpr Backend kBackend = Backend::kTorchCpu;
   TorchModelRunnerMaker maker(
       {.fp32 = GetParam(), .kv_cache_bytes = 16 << 20, .backend = kBackend});
-  const std::vector<Lease> leases = {MakeLease(0, 3), MakeLease(1, 3)};
+  const std::vector<Lease> leases = {MakeLease(0, 2)};
+  PlanSpec plan = MakePlan();
+  plan.mutable_sampling()->set_max_new_tokens(5);
   const auto sample = [&](uint64_t version) {
     Weights weights = weights_;
     weights.manifest.set_version(version);
     weights.manifest.set_term(2);
     auto runner = maker.Make(weights);
     EXPECT_TRUE(runner.ok()) << runner.status();
-    Results results = Run(runner->get(), leases, MakePlan(), {});
+    Results results = Run(runner->get(), leases, plan, {});
     runner->reset();
     maker.LeaveDevice();
     return results;

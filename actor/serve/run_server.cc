@@ -43,6 +43,8 @@ ABSL_FLAG(int, kv_cache_mib, 0,
           "memory for keys and values, in MiB; 0: 1024 on a CPU, on a GPU what is left");
 ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or fp32");
 ABSL_FLAG(std::string, device, "AUTO", "where to compute: AUTO, CPU or CUDA");
+ABSL_FLAG(bool, row_invariant, false,
+          "on a GPU: an answer does not depend on the requests beside it; takes longer");
 
 namespace reckon {
 namespace {
@@ -112,7 +114,8 @@ absl::Status Run(const std::stop_token& stop) {
   options.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
   options.max_batch = absl::GetFlag(FLAGS_max_batch);
   options.ranks = true;
-  ASSIGN_OR_RETURN(options.backend, ChooseBackend(absl::GetFlag(FLAGS_device)));
+  ASSIGN_OR_RETURN(options.backend,
+                   ChooseBackend(absl::GetFlag(FLAGS_device), absl::GetFlag(FLAGS_row_invariant)));
   TorchModelRunnerMaker maker(options);
   ASSIGN_OR_RETURN(const std::unique_ptr<ModelRunner> runner, maker.Make(weights));
   weights = Weights();  // the runner has its own

@@ -177,7 +177,9 @@ absl::Status PrintMemory(RunConfig config, const ModelConfig& shape) {
     PrintGpu("GPU in the learner's turn", rank, less_rank);
     return absl::OkStatus();
   }
-  if (gpu && resources.actor().gpus() + resources.learner().gpus() == 0) {
+  // Several ranks cannot share one, whatever the config says of GPUs here: it is for a cluster.
+  if (gpu && resources.learner_ranks() == 1 &&
+      resources.actor().gpus() + resources.learner().gpus() == 0) {
     PrintGpu("GPU that all share", total, less_rank);
     return absl::OkStatus();
   }

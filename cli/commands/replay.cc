@@ -81,7 +81,8 @@ absl::StatusOr<Rollout> Generate(const LeaseReply& work, const RunConfig& config
                     absl::StrCat("--kv_cache_mib=", config.actor().kv_cache_mib()),
                     absl::StrCat("--compute=",
                                  config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16"),
-                    "--device=" + ModelSettings::Device_Name(config.model().device())},
+                    "--device=" + ModelSettings::Device_Name(config.model().device()),
+                    absl::StrCat("--row_invariant=", config.model().row_invariant())},
            .log_path = log}));
   std::optional<int> ended;
   while (!(ended = actor.Wait(absl::Milliseconds(100)))) {

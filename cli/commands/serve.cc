@@ -48,6 +48,7 @@ std::vector<std::string> ServerCommand(const ServeOptions& options) {
   add("request_seconds", absl::StrCat(options.request_seconds));
   add("drain_seconds", absl::StrCat(options.drain_seconds));
   add("compute", options.fp32 ? "fp32" : "bf16");
+  if (options.row_invariant) argv.push_back("--row_invariant");
   return argv;
 }
 
@@ -139,6 +140,8 @@ CommandRun AddServe(CLI::App* app) {
                    "when it is stopped, time for the requests that it has")
       ->check(CLI::Range(0, 86400))
       ->capture_default_str();
+  command->add_flag("--row-invariant", options->row_invariant,
+                    "on a GPU: an answer does not depend on the requests beside it; takes longer");
   command->add_flag("--dry-run", options->dry_run,
                     "print model, memory and command, and start nothing");
   command->footer(

@@ -24,6 +24,7 @@ struct ServeOptions {
   uint32_t request_seconds = 600;
   uint32_t drain_seconds = 30;
   bool fp32 = false;
+  bool row_invariant = false;
   bool dry_run = false;
 };
 

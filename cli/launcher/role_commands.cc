@@ -79,6 +79,7 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   if (!place.turn_file.empty() && config.resources().turns() == ResourceSettings::ON) {
     arguments.Add("--turns_on_cpu");
   }
+  if (config.model().row_invariant()) arguments.Add("--row_invariant");
   arguments.Ports(place.ports);
   return arguments.Take();
 }

@@ -25,6 +25,8 @@ TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
               ElementsAre("--coordinator=c:1", "--name=a", "--threads=0", "--max_batch=0",
                           "--kv_cache_mib=0", "--weights=DRAIN", "--old_tokens=KEEP",
                           "--compute=fp32", "--device=AUTO"));
+  config.mutable_model()->set_row_invariant(true);
+  EXPECT_THAT(ActorArguments(config, {}), Contains("--row_invariant"));
 }
 
 TEST(RoleCommandsTest, AnActorLeavesRoomOnAGpuThatItShares) {

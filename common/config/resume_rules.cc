@@ -17,9 +17,21 @@ namespace reckon {
 namespace {
 
 // Training settings count where they are used: each stage has its own once they are resolved.
-constexpr absl::string_view kFree[] = {
-    "resources", "slurm",          "kubernetes",  "actor",      "learner",  "coordinator",  "eval",
-    "keep_last", "keep_evaluated", "best_metric", "output_dir", "training", "model.device", "base"};
+constexpr absl::string_view kFree[] = {"resources",
+                                       "slurm",
+                                       "kubernetes",
+                                       "actor",
+                                       "learner",
+                                       "coordinator",
+                                       "eval",
+                                       "keep_last",
+                                       "keep_evaluated",
+                                       "best_metric",
+                                       "output_dir",
+                                       "training",
+                                       "model.device",
+                                       "model.row_invariant",
+                                       "base"};
 
 bool IsFree(absl::string_view path) {
   return std::any_of(std::begin(kFree), std::end(kFree), [path](absl::string_view free) {

@@ -11,7 +11,7 @@ namespace reckon {
 // true. `cursor` is that of its newest checkpoint, or empty.
 //
 //   how it is computed   resources, actor, learner, coordinator, slurm, kubernetes, model.device,
-//                        output_dir
+//                        model.row_invariant, output_dir
 //   how it is measured   eval, for the evaluations from now on
 //   what is kept         keep_last, keep_evaluated, best_metric
 //   the stage in         steps or rounds, down to those that are done or begun; eval_every. The

@@ -18,7 +18,9 @@ c10::Device DeviceOf(Backend backend);
 
 // The backend for model.device, which is AUTO, CPU or CUDA. AUTO: the GPU if both this build and
 // this machine have one. INVALID_ARGUMENT: another word. FAILED_PRECONDITION: CUDA without a GPU.
-absl::StatusOr<Backend> ChooseBackend(absl::string_view device);
+// `row_invariant` is model.row_invariant: sets the row tile of the process (kernels/torch/
+// row_tiles.h) if this is a GPU. The CPU kernels are row-invariant anyway.
+absl::StatusOr<Backend> ChooseBackend(absl::string_view device, bool row_invariant = false);
 
 }  // namespace reckon
 

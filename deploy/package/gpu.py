@@ -211,8 +211,16 @@ def bench_shape(clock, shape, device, rates, folder, parameters_fit):
     def train_share(speed):
         return 6 * (layers + head) * speed / rates["product_flop_per_s"]
 
-    record("rollout", "reckon", [HERE / "bin/reckon-engine-bench", *flags, "--prompts", prompts, "--samples", samples, "--prompt_tokens",
-                                 prompt, "--new_tokens", new, "--max_batch", prompts * samples], "sampled_tokens_per_s", rollout_share)
+    def record_both(work, command, speed, share):
+        """Reckon's, and what its row-invariant mode costs: how many times as long the same takes."""
+        record(work, "reckon", command, speed, share)
+        record(work + ", row-invariant", "reckon", [*command, "--row_invariant"], speed, share)
+        if speed in out[-1] and speed in out[-2]:
+            out[-1]["times_as_long"] = round(out[-2][speed] / out[-1][speed], 3)
+            say(f"{shape}, {work}: the row-invariant mode takes {out[-1]['times_as_long']:.2f} times as long")
+
+    record_both("rollout", [HERE / "bin/reckon-engine-bench", *flags, "--prompts", prompts, "--samples", samples, "--prompt_tokens", prompt,
+                            "--new_tokens", new, "--max_batch", prompts * samples], "sampled_tokens_per_s", rollout_share)
     record("rollout", "transformers", [sys.executable, HERE / "bench/transformers_bench.py", folder, prompts * samples, prompt, new, 0, 0,
                                        device], "sampled_tokens_per_s", rollout_share)
     record("rollout", "vllm", [sys.executable, HERE / "bench/vllm_bench.py", folder, prompts, samples, prompt, new],
@@ -220,8 +228,8 @@ def bench_shape(clock, shape, device, rates, folder, parameters_fit):
     if not parameters_fit(layers + head):
         out.append({"shape": shape, "work": "train", "left_out": f"weights, gradients and moments need {TRAIN_BYTES * (layers + head) >> 30} GiB"})
         return out
-    record("train", "reckon", [HERE / "bin/reckon-update-bench", *flags, "--sequences", sequences, "--tokens", tokens,
-                               "--micro_batch_tokens", pass_tokens], "trained_tokens_per_s", train_share)
+    record_both("train", [HERE / "bin/reckon-update-bench", *flags, "--sequences", sequences, "--tokens", tokens,
+                          "--micro_batch_tokens", pass_tokens], "trained_tokens_per_s", train_share)
     record("train", "transformers", [sys.executable, HERE / "bench/transformers_bench.py", folder, 0, prompt, new, sequences, tokens,
                                      device], "trained_tokens_per_s", train_share)
     return out

@@ -58,8 +58,11 @@ with tempfile.TemporaryDirectory(prefix="reckon_package_") as scratch:
     for entry in programs:
         assert entry["status"] == 0 and entry["skipped"] and entry["passed"] == 0, f"without a GPU all are skipped: {entry}"
     measured = {(entry["work"], entry["program"]): entry for entry in result["bench"] if "share_of_roofline" in entry}
-    assert set(measured) == {(work, program) for work in ("rollout", "train") for program in ("reckon", "transformers")}, result["bench"]
+    works = ("rollout", "train")
+    assert set(measured) == {(work, program) for work in works for program in ("reckon", "transformers")} | {
+        (work + ", row-invariant", "reckon") for work in works}, result["bench"]
     assert all(entry["share_of_roofline"] > 0 for entry in measured.values()), measured
+    assert all(measured[work + ", row-invariant", "reckon"]["times_as_long"] > 0 for work in works), measured
 
     # A Python without torch is named, not tried.
     lacking = subprocess.run([folder / "dev", "torch", "/usr/bin/python3"], env=bare, capture_output=True, text=True)

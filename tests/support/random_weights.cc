@@ -18,6 +18,17 @@ ModelConfig SmallConfig() {
   return config;
 }
 
+ModelConfig AllOptions() {
+  ModelConfig config = SmallConfig();
+  config.qkv_bias = config.output_bias = config.mlp_bias = config.qk_norm = true;
+  config.tie_word_embeddings = false;
+  config.unused_rows = 7;
+  config.gaps = {3, 40};
+  config.no_rope = {1};
+  config.rope.magnitude = 1.1;
+  return config;
+}
+
 RandomWeights MakeRandomWeights(const ModelConfig& config, uint64_t seed) {
   RandomWeights out;
   for (TensorEntry entry : config.Tensors()) {

@@ -12,6 +12,8 @@ namespace reckon {
 // A shape that no kernel's tiles divide, for tests of the engine: 99 tokens, 2 layers of 48 lanes,
 // 3 query heads that share one kv head.
 ModelConfig SmallConfig();
+// The same with all that a family may have.
+ModelConfig AllOptions();
 
 // fp32 weights of any family's shape, spread widely enough that an error in any operation shows.
 // A test may change them.

@@ -36,6 +36,16 @@ inline at::Tensor RandomInts(int64_t n, int64_t below, uint64_t key) {
   return out;
 }
 
+// fp32 numbers in -0.5 .. 0.5.
+inline at::Tensor RandomFloats(at::IntArrayRef sizes, uint64_t key) {
+  const CounterRng rng(key);
+  at::Tensor out = at::empty(sizes, at::kFloat);
+  for (int64_t i = 0; i < out.numel(); ++i) {
+    out.mutable_data_ptr<float>()[i] = static_cast<float>(rng.Uniform(i) - 0.5);
+  }
+  return out;
+}
+
 }  // namespace reckon
 
 #endif  // RECKON_TESTS_SUPPORT_TEST_TENSORS_H_

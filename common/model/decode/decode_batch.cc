@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "common/model/kernels/torch/row_tiles.h"
 // Last.
 #include "common/base/log.h"
 
@@ -55,7 +56,7 @@ DecodeBatch::DecodeBatch(KvCache* cache, const ModelConfig& config, int64_t capa
                          StepDevice* device)
     : cache_(*cache),
       device_(*device),
-      slot_of_now_(capacity, -1),
+      slot_of_now_(WithWholeTiles(capacity), -1),
       expected_(capacity),
       sequence_of_(capacity, -1) {
   const at::TensorOptions on = at::TensorOptions(at::kInt).device(device_.stream().device());
@@ -64,13 +65,13 @@ DecodeBatch::DecodeBatch(KvCache* cache, const ModelConfig& config, int64_t capa
   slots_.slots =
       at::zeros({capacity, static_cast<int64_t>(sizeof(DecodeSlot))}, on.dtype(at::kByte));
   slots_.slot_pages = at::zeros({capacity, std::max<int64_t>(most_pages, 1)}, on);
-  slot_of_ = at::full({capacity}, -1, on);
+  slot_of_ = at::full({most_rows()}, -1, on);
   for (int64_t slot = capacity; slot-- > 0;) free_.push_back(static_cast<int32_t>(slot));
 }
 
 void DecodeBatch::Place(absl::Span<const DecodeRow> rows, int64_t bucket) {
   CHECK_LE(static_cast<int64_t>(rows.size()), bucket);
-  CHECK_LE(bucket, capacity());
+  CHECK_LE(bucket, most_rows());
   std::vector<int32_t> slot_of(bucket, -1), fresh, changed;
   std::vector<DecodeSlot> states;
   for (size_t i = 0; i < rows.size(); ++i) {

@@ -39,12 +39,14 @@ struct DecodeRow {
 // One for each KV cache, whatever the weights. One thread.
 class DecodeBatch {
  public:
-  // `capacity`: rows of a step at most. Cache and device must outlive it.
+  // `capacity`: sequences at most. Cache and device must outlive it.
   DecodeBatch(KvCache* cache, const ModelConfig& config, int64_t capacity, StepDevice* device);
   DecodeBatch(const DecodeBatch&) = delete;
   DecodeBatch& operator=(const DecodeBatch&) = delete;
 
   int64_t capacity() const { return static_cast<int64_t>(expected_.size()); }
+  // Rows of a step: as many as sequences, or what whole tiles of those have.
+  int64_t most_rows() const { return static_cast<int64_t>(slot_of_now_.size()); }
   // Makes slots() and slot_of() those of `rows`, at most `bucket`, and appends to each sequence the
   // token that the step feeds. A step must follow.
   void Place(absl::Span<const DecodeRow> rows, int64_t bucket);
@@ -66,7 +68,7 @@ class DecodeBatch {
   KvCache& cache_;
   StepDevice& device_;
   DeviceSlots slots_;
-  at::Tensor slot_of_;                // [capacity]
+  at::Tensor slot_of_;                // [most_rows]
   std::vector<int32_t> slot_of_now_;  // what that holds
   std::vector<DecodeSlot> expected_;  // what each slot will hold after the steps that were started
   std::vector<KvCache::SequenceId> sequence_of_;  // by slot

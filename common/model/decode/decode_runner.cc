@@ -6,9 +6,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "common/model/decode/fused_layers.h"
 #include "common/model/kernels/cuda/fused_ops.h"
-#include "common/model/kernels/cuda/paged_attention.h"
 #include "common/model/kernels/interface.h"
+#include "common/model/kernels/torch/row_tiles.h"
 #include "common/model/kernels/torch/torch_ops.h"
 // Last.
 #include "common/base/log.h"
@@ -20,9 +21,9 @@ constexpr int64_t kTokenBytes = sizeof(DeviceToken);
 
 }  // namespace
 
-bool DecodeRunner::Decodes(const ModelConfig& config) { return AttendsHeadsOf(config.head_dim); }
-
 int64_t DecodeRunner::BucketFor(int64_t rows) {
+  // Idle rows of a bucket fill the tiles of its products.
+  if (RowTile() > 0) return WithWholeTiles(rows);
   int64_t bucket = 1;
   // From 16 on in steps of a quarter of the power of two below.
   while (bucket < rows && bucket < 16) bucket *= 2;
@@ -40,8 +41,8 @@ DecodeRunner::DecodeRunner(std::shared_ptr<const Transformer> model, std::shared
       cache_(std::move(cache)),
       batch_(std::move(batch)),
       device_(std::move(device)) {
-  CHECK(Decodes(model_->config()));
-  const int64_t bytes = batch_->capacity() * kTokenBytes;
+  CHECK(HasFusedLayers(model_->config()));
+  const int64_t bytes = batch_->most_rows() * kTokenBytes;
   drawn_ = at::zeros({bytes}, at::TensorOptions(at::kByte).device(device_->stream().device()));
   for (int64_t i = 0; i <= kAhead; ++i) {
     ring_.push_back(device_->NewHostTensor({bytes}, at::kByte));
@@ -51,7 +52,7 @@ DecodeRunner::DecodeRunner(std::shared_ptr<const Transformer> model, std::shared
 void DecodeRunner::Start(absl::Span<const DecodeRow> rows) {
   CHECK_LE(started(), kAhead);
   const int64_t count = static_cast<int64_t>(rows.size());
-  const int64_t bucket = std::min(BucketFor(count), batch_->capacity());
+  const int64_t bucket = std::min(BucketFor(count), batch_->most_rows());
   batch_->Place(rows, bucket);
   std::unique_ptr<StepGraph>& graph = graphs_[bucket];
   if (graph == nullptr) graph = device_->NewGraph();
@@ -81,28 +82,13 @@ absl::StatusOr<std::vector<DrawnToken>> DecodeRunner::Finish() {
 void DecodeRunner::Launch(int64_t rows) {
   const TransformerWeights& weights = model_->weights();
   const ModelConfig& c = model_->config();
-  const Dtype dtype = model_->compute();
   const at::Tensor slot_of = batch_->slot_of(rows);
   const StepRows step = FusedBeginStep(batch_->slots(), slot_of, weights.rope(), c.rope.magnitude);
-  at::Tensor x = FusedEmbed(step.tokens, weights.Embedding());  // [rows, hidden] fp32
-  at::Tensor bias;  // of the product that was added to x last
-  for (int64_t index = 0; index < c.num_layers; ++index) {
-    const LayerWeights& layer = weights.Layer(index, index + 1);
-    const KvPages::Layer cache = cache_->memory().OfLayer(index);
-    at::Tensor normed = FusedAddRmsNorm(x, bias, layer.input_norm.values, c.rms_norm_eps, dtype);
-    const at::Tensor queries = FusedRopeToCache(
-        ProductOf(normed, layer.qkv), layer.qkv.bias, layer.query_norm.values,
-        layer.key_norm.values, c.rms_norm_eps, c.UsesRope(index) ? step.table : at::Tensor(),
-        step.rows, cache.keys, cache.values);
-    AddProductOf(FusedPagedAttention(queries, cache.keys, cache.values, step.rows).flatten(1),
-                 layer.output, x);
-    normed = FusedAddRmsNorm(x, layer.output.bias, layer.post_norm.values, c.rms_norm_eps, dtype);
-    AddProductOf(FusedSiluProduct(ProductOf(normed, layer.gate_up), layer.gate_up.bias, dtype),
-                 layer.down, x);
-    bias = layer.down.bias;
-  }
-  const at::Tensor hidden =
-      FusedAddRmsNorm(x, bias, weights.FinalNorm().values, c.rms_norm_eps, dtype);
+  const at::Tensor hidden = RunFusedLayers(
+      *model_, cache_->memory(), FusedEmbed(step.tokens, weights.Embedding()), step.table,
+      step.rows, [&](const at::Tensor& queries, const KvPages::Layer& kv) {
+        return FusedPagedAttention(queries, kv.keys, kv.values, step.rows);
+      });
   FusedDraw(TorchOps().HeadLogits(hidden, weights.Head()), static_cast<int64_t>(c.gaps.size()),
             step.draws, drawn_);
   FusedEndStep(batch_->slots(), slot_of, drawn_);

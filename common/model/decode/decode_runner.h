@@ -23,26 +23,23 @@ namespace reckon {
 //
 //   Start(rows)  DecodeBatch::Place: what has changed goes to the device
 //                one graph of the smallest bucket that holds the rows:
-//                  BeginStep, embedding
-//                  a layer: norm, product, RoPE and cache, attention, product that adds to the
-//                           residual stream, norm, product, SiLU, product that adds
-//                  norm, head, draw, EndStep
+//                  BeginStep, embedding, the layers (fused_layers.h), head, draw, EndStep
 //                results -> a place of the ring, in host memory
 //   Finish()     awaits the oldest place
 //
 // At most kAhead steps are under way beyond the one that is awaited. Rows beside a row change none
-// of its own kernels' results; LibTorch's products promise that only for one number of rows.
+// of its own kernels' results; LibTorch's products promise that only for one number of rows, which
+// they have with a row tile (kernels/torch/row_tiles.h). A bucket is then whole tiles.
 //
 // A graph is recorded when a version runs a bucket for the second time; the first runs as it is.
-// Models whose head size the attention kernel lacks are not for this runner (Decodes). Owned by a
-// model runner. One thread, with the device's stream as the current one. Throws what LibTorch
-// throws.
+// For models that HasFusedLayers. Owned by a model runner. One thread, with the device's stream as
+// the current one. Throws what LibTorch throws.
 class DecodeRunner {
  public:
   static constexpr int64_t kAhead = 1;
 
-  static bool Decodes(const ModelConfig& config);
-  // Rows of the step that runs so many: 1, 2, 4, 8, 16, then at most a quarter more than needed.
+  // Rows of the step that runs so many: 1, 2, 4, 8, 16, then at most a quarter more than needed; or
+  // whole tiles.
   static int64_t BucketFor(int64_t rows);
 
   // The batch, which may be other runners' too, must not have steps of theirs under way.

@@ -32,18 +32,6 @@
 namespace reckon {
 namespace {
 
-// With all that a family may have.
-ModelConfig AllOptions() {
-  ModelConfig config = SmallConfig();
-  config.qkv_bias = config.output_bias = config.mlp_bias = config.qk_norm = true;
-  config.tie_word_embeddings = false;
-  config.unused_rows = 7;
-  config.gaps = {3, 40};
-  config.no_rope = {1};
-  config.rope.magnitude = 1.1;
-  return config;
-}
-
 TokenDraw WithUniform(const DecodeRow& row) {
   TokenDraw draw = row.draw;
   draw.uniform = CounterRng(row.stream).Uniform(row.place);
@@ -198,7 +186,7 @@ TEST_P(DecodeRunnerTest, WhatASequenceDrawsDoesNotDependOnTheBatch) {
       finish({i});
     }
     // A GPU's products may sum in another order for another number of rows; the CPU's too, in fp32
-    // to the last bits, which no draw here is near.
+    // to the last bits, which no draw here is near. fused_pass_test.cc has the mode without that.
     for (int step = 0; step < 4; ++step) EXPECT_EQ(drawn[i][step], drawn[i - 3][step]) << i;
   }
 }

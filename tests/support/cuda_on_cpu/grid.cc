@@ -128,6 +128,7 @@ class Block {
 
 Block* running = nullptr;
 uint64_t grid_seed = 1;
+int64_t grids_run = 0;
 
 void Block::Enter() {
 #ifdef __SANITIZE_ADDRESS__
@@ -248,6 +249,7 @@ unsigned Block::Ballot(bool vote, const std::source_location& where) {
 
 void RunGrid(GridIndex blocks, GridIndex threads, const std::function<void()>& kernel) {
   CHECK(running == nullptr) << "a kernel launches another";
+  ++grids_run;
   uint64_t rounds = 0;
   for (unsigned z = 0; z < blocks.z; ++z) {
     for (unsigned y = 0; y < blocks.y; ++y) {
@@ -258,6 +260,7 @@ void RunGrid(GridIndex blocks, GridIndex threads, const std::function<void()>& k
   }
 }
 
+int64_t GridsRun() { return grids_run; }
 void SetGridSeed(uint64_t seed) { grid_seed = seed; }
 GridIndex CurrentThread() { return running->fiber().thread; }
 GridIndex CurrentBlock() { return running->index(); }

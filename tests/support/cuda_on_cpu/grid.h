@@ -26,6 +26,9 @@ struct GridIndex {
 // Returns once all blocks have run. One grid at a time.
 void RunGrid(GridIndex blocks, GridIndex threads, const std::function<void()>& kernel);
 
+// Grids that have run.
+int64_t GridsRun();
+
 // Of the permutations of the grids that follow.
 void SetGridSeed(uint64_t seed);
 

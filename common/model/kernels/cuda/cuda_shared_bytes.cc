@@ -14,12 +14,13 @@ namespace reckon {
 namespace {
 
 // Clears the error, which would else be that of the next call.
-absl::Status CudaError(absl::StatusCode code, absl::string_view what, cudaError_t error) {
+absl::Status CudaFailure(absl::StatusCode code, absl::string_view what, cudaError_t error) {
   cudaGetLastError();
   return absl::Status(code, absl::StrCat(what, ": ", cudaGetErrorString(error)));
 }
 
-at::Tensor TensorOver(void* memory, c10::Device device, int64_t bytes, cudaError_t (*free)(void*)) {
+at::Tensor CudaTensorOver(void* memory, c10::Device device, int64_t bytes,
+                          cudaError_t (*free)(void*)) {
   return at::from_blob(
       memory, {bytes},
       [device, free](void* at) {
@@ -37,13 +38,13 @@ absl::StatusOr<SharedBytes> MakeCudaSharedBytes(c10::Device device, int64_t byte
   const c10::cuda::CUDAGuard guard(device);
   void* memory = nullptr;
   if (const cudaError_t error = cudaMalloc(&memory, bytes); error != cudaSuccess) {
-    return CudaError(absl::StatusCode::kResourceExhausted, "shared memory of the GPU", error);
+    return CudaFailure(absl::StatusCode::kResourceExhausted, "shared memory of the GPU", error);
   }
   SharedBytes out;
-  out.bytes = TensorOver(memory, device, bytes, [](void* at) { return cudaFree(at); });
+  out.bytes = CudaTensorOver(memory, device, bytes, [](void* at) { return cudaFree(at); });
   cudaIpcMemHandle_t handle;
   if (const cudaError_t error = cudaIpcGetMemHandle(&handle, memory); error != cudaSuccess) {
-    return CudaError(absl::StatusCode::kUnimplemented, "a handle of CUDA IPC", error);
+    return CudaFailure(absl::StatusCode::kUnimplemented, "a handle of CUDA IPC", error);
   }
   out.handle.assign(reinterpret_cast<const char*>(&handle), sizeof(handle));
   return out;
@@ -59,9 +60,9 @@ absl::StatusOr<at::Tensor> OpenCudaSharedBytes(c10::Device device, const std::st
   if (const cudaError_t error =
           cudaIpcOpenMemHandle(&memory, theirs, cudaIpcMemLazyEnablePeerAccess);
       error != cudaSuccess) {
-    return CudaError(absl::StatusCode::kNotFound, "opening a handle of CUDA IPC", error);
+    return CudaFailure(absl::StatusCode::kNotFound, "opening a handle of CUDA IPC", error);
   }
-  return TensorOver(memory, device, bytes, [](void* at) { return cudaIpcCloseMemHandle(at); });
+  return CudaTensorOver(memory, device, bytes, [](void* at) { return cudaIpcCloseMemHandle(at); });
 }
 
 }  // namespace reckon

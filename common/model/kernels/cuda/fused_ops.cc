@@ -85,6 +85,21 @@ void FusedEndStep(const DeviceSlots& slots, const at::Tensor& slot_of, const at:
                     on.stream()));
 }
 
+at::Tensor FusedRopeTable(const at::Tensor& positions, const at::Tensor& frequency,
+                          double magnitude) {
+  const OnDeviceOf on(positions);
+  const int64_t rows = positions.size(0), half = frequency.size(0);
+  at::Tensor table = at::empty({rows, 2 * half}, frequency.options());
+  OnDeviceOf::Check(LaunchRopeTable({.positions = PointerTo<int32_t>(positions),
+                                     .frequency = PointerTo<float>(frequency),
+                                     .magnitude = static_cast<float>(magnitude),
+                                     .table = table.mutable_data_ptr<float>(),
+                                     .rows = rows,
+                                     .half = half},
+                                    on.stream()));
+  return table;
+}
+
 at::Tensor FusedEmbed(const at::Tensor& tokens, const TableWeight& table) {
   const OnDeviceOf on(tokens);
   const int64_t rows = tokens.size(0), n = table.values.size(1);

@@ -41,6 +41,10 @@ StepRows FusedBeginStep(const DeviceSlots& slots, const at::Tensor& slot_of,
 // Moves the slots on by what FusedDraw has drawn.
 void FusedEndStep(const DeviceSlots& slots, const at::Tensor& slot_of, const at::Tensor& drawn);
 
+// Ops::RopeTable of positions [rows], with the bits of FusedBeginStep; undefined numbers where a
+// position is below 0.
+at::Tensor FusedRopeTable(const at::Tensor& positions, const at::Tensor& frequency,
+                          double magnitude);
 // Ops::Embed of tokens [rows].
 at::Tensor FusedEmbed(const at::Tensor& tokens, const TableWeight& table);
 // x [rows, n] fp32 += bias [n] fp32, if defined; returns Ops::RmsNorm of x.

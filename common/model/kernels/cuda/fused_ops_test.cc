@@ -36,15 +36,6 @@
 namespace reckon {
 namespace {
 
-at::Tensor RandomTensor(at::IntArrayRef sizes, uint64_t key) {
-  const CounterRng rng(key);
-  at::Tensor out = at::empty(sizes, at::kFloat);
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    out.mutable_data_ptr<float>()[i] = static_cast<float>(rng.Uniform(i) - 0.5);
-  }
-  return out;
-}
-
 class FusedOpsTest : public testing::TestWithParam<Dtype> {
  protected:
 #ifdef RECKON_CUDA_ON_CPU
@@ -62,7 +53,7 @@ class FusedOpsTest : public testing::TestWithParam<Dtype> {
   static at::ScalarType type() { return ScalarTypeOf(GetParam()); }
   static at::Tensor OnDevice(const at::Tensor& x) { return x.to(DeviceOf(kBackend)); }
   static at::Tensor Random(at::IntArrayRef sizes, uint64_t key) {
-    return OnDevice(RandomTensor(sizes, key));
+    return OnDevice(RandomFloats(sizes, key));
   }
 
   static void ExpectClose(const at::Tensor& got, const at::Tensor& wanted, const char* what) {
@@ -237,7 +228,7 @@ std::vector<DeviceToken> Draw(const at::Tensor& logits, const std::vector<TokenD
 TEST_P(FusedOpsTest, DrawsWhatTheSamplerDraws) {
   // A vocabulary below and above the number of threads, with ties and tokens that do not exist.
   for (const int64_t vocab : {50, 700}) {
-    at::Tensor logits = RandomTensor({1, vocab}, 1) * 12;
+    at::Tensor logits = RandomFloats({1, vocab}, 1) * 12;
     logits = (logits * 8).round() / 8;
     logits[0][3] = logits[0][40] = -std::numeric_limits<float>::infinity();
     std::vector<TokenDraw> rows;

@@ -8,6 +8,23 @@ namespace {
 
 constexpr int kThreads = 128;
 
+// By the threads of a block: cosines, then sines, of a row.
+__device__ void WriteAngles(int32_t position, const float* frequency, float magnitude, int64_t half,
+                            float* table) {
+  for (int64_t i = threadIdx.x; i < half; i += kThreads) {
+    const float angle = static_cast<float>(position) * frequency[i];
+    table[i] = cosf(angle) * magnitude;
+    table[half + i] = sinf(angle) * magnitude;
+  }
+}
+
+// One block a row.
+__global__ void RopeTable(RopeTableArgs a) {
+  const int32_t position = a.positions[blockIdx.x];
+  if (position < 0) return;
+  WriteAngles(position, a.frequency, a.magnitude, a.half, a.table + blockIdx.x * 2 * a.half);
+}
+
 // One block a row.
 __global__ void BeginStep(BeginStepArgs a) {
   const int64_t row = blockIdx.x;
@@ -34,11 +51,7 @@ __global__ void BeginStep(BeginStepArgs a) {
   for (int64_t page = threadIdx.x; page <= slot.position / kPageTokens; page += kThreads) {
     a.pages_of[row * a.most_pages + page] = a.slot_pages[index * a.most_pages + page];
   }
-  for (int64_t i = threadIdx.x; i < a.half; i += kThreads) {
-    const float angle = static_cast<float>(slot.position) * a.frequency[i];
-    a.table[row * 2 * a.half + i] = cosf(angle) * a.magnitude;
-    a.table[(row * 2 + 1) * a.half + i] = sinf(angle) * a.magnitude;
-  }
+  WriteAngles(slot.position, a.frequency, a.magnitude, a.half, a.table + row * 2 * a.half);
 }
 
 __global__ void EndStep(EndStepArgs a) {
@@ -55,6 +68,10 @@ __global__ void EndStep(EndStepArgs a) {
 
 cudaError_t LaunchBeginStep(const BeginStepArgs& args, cudaStream_t stream) {
   return Launch(BeginStep, dim3(static_cast<unsigned>(args.rows)), kThreads, stream, args);
+}
+
+cudaError_t LaunchRopeTable(const RopeTableArgs& args, cudaStream_t stream) {
+  return Launch(RopeTable, dim3(static_cast<unsigned>(args.rows)), kThreads, stream, args);
 }
 
 cudaError_t LaunchEndStep(const EndStepArgs& args, cudaStream_t stream) {

@@ -38,6 +38,16 @@ struct BeginStepArgs {
 };
 cudaError_t LaunchBeginStep(const BeginStepArgs& args, cudaStream_t stream);
 
+// The same table for rows whose positions are known; not of rows whose position is below 0.
+struct RopeTableArgs {
+  const int32_t* positions;  // [rows]
+  const float* frequency;    // [half]
+  float magnitude;
+  float* table;  // [rows, 2 half]
+  int64_t rows, half;
+};
+cudaError_t LaunchRopeTable(const RopeTableArgs& args, cudaStream_t stream);
+
 // The last kernel: moves the slots of the rows on by what was drawn.
 struct EndStepArgs {
   DecodeSlot* slots;

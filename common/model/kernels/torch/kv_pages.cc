@@ -11,10 +11,6 @@
 #include <limits>
 
 #include "common/model/kernels/interface.h"
-#ifdef RECKON_CUDA
-#include "common/model/kernels/cuda/fused_ops.h"
-#include "common/model/kernels/cuda/paged_attention.h"
-#endif
 // Last.
 #include "common/base/log.h"
 
@@ -120,11 +116,6 @@ at::Tensor TorchKvPages::Attend(int64_t layer, const std::vector<KvRow>& rows,
   keys.index_copy_(0, slots_, x.narrow(1, heads, kv_heads_));
   values.index_copy_(0, slots_, x.narrow(1, heads + kv_heads_, kv_heads_));
   const at::Tensor q = x.narrow(1, 0, heads);
-#ifdef RECKON_CUDA
-  if (q.is_cuda() && AttendsHeadsOf(dim_)) {
-    return FusedPagedAttention(q, keys, values, {pages_of_, positions_}).flatten(1);
-  }
-#endif
   return GatherAttention(q, keys, values, pages_of_, positions_).flatten(1);
 }
 

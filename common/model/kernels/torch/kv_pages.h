@@ -10,9 +10,8 @@
 
 namespace reckon {
 
-// KvPages as two tensors on a device. Attention runs by the CUDA kernel of
-// kernels/cuda/paged_attention.cu on a GPU, if it has the head size, and otherwise by LibTorch's
-// operations. One thread.
+// KvPages as two tensors on a device. Attend computes by LibTorch's operations, what decode/ does
+// not: head sizes that the kernels of kernels/cuda lack, and the reference of tests. One thread.
 class TorchKvPages : public KvPages {
  public:
   TorchKvPages(const ModelConfig& config, Dtype dtype, int64_t layers, int64_t pages,

@@ -15,12 +15,8 @@
 namespace reckon {
 namespace {
 
-// Segments of a pass as a kernel for sequences of any length reads them: query rows begins[s] ..
-// begins[s+1]-1 attend to key rows key_begins[s] .. key_begins[s+1]-1, of which the last
-// begins[s+1] - begins[s] are their own (causal). Those of a branch begin with its stem's rows.
-struct Spans {
-  std::vector<int64_t> begins = {0}, key_begins = {0};
-  int64_t most_queries = 0, most_keys = 0;
+// The spans of a pass. Keys of a branch begin with its stem's rows.
+struct Spans : AttentionSpans {
   std::vector<int64_t> key_rows;  // the row of the pass that each key is of
   bool in_order = true;           // key_rows is 0, 1, 2, ...: no segment is a branch
 };
@@ -34,28 +30,26 @@ Spans SpansOf(const RowSegments& segments) {
         out.key_rows.push_back(segments.starts[segment] + i);
       }
     };
-    if (segments.after[s] != RowSegments::kNoSegment) {
-      add(segments.after[s]);
+    const int64_t stem = segments.after[s];
+    if (stem != RowSegments::kNoSegment) {
+      add(stem);
       out.in_order = false;
     }
     add(s);
-    out.begins.push_back(segments.starts[s + 1]);
-    out.key_begins.push_back(static_cast<int64_t>(out.key_rows.size()));
-    out.most_queries = std::max(out.most_queries, segments.Count(s));
-    out.most_keys = std::max(out.most_keys, out.key_begins.back() - out.key_begins.end()[-2]);
+    const int64_t before = stem == RowSegments::kNoSegment ? 0 : segments.Count(stem);
+    out.Add(segments.Count(s), before + segments.Count(s));
   }
   return out;
 }
 
-// q [rows, heads, dim], k and v [keys, kv_heads, dim] -> [rows, heads, dim]: one call for each
-// span. For what the flash kernels have no form of: fp32, and the CPU, where tests compare the two
-// backends through it.
+// AttendSpans by one call for each span. For what the flash kernels have no form of: fp32, and the
+// CPU, where tests compare the two backends through it.
 at::Tensor AttendEach(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                      const Spans& spans) {
+                      const AttentionSpans& spans) {
   std::vector<at::Tensor> out;
-  for (size_t s = 0; s + 1 < spans.begins.size(); ++s) {
+  for (int64_t s = 0; s < spans.size(); ++s) {
     // [1, heads, time, dim]
-    const auto rows = [s](const at::Tensor& x, const std::vector<int64_t>& begins) {
+    const auto rows = [s](const at::Tensor& x, const std::vector<int32_t>& begins) {
       return x.narrow(0, begins[s], begins[s + 1] - begins[s]).transpose(0, 1).unsqueeze(0);
     };
     const at::Tensor queries = rows(q, spans.begins), keys = rows(k, spans.key_begins);
@@ -83,18 +77,13 @@ class TorchPacked : public AttentionSource {
         spans_(SpansOf(segments)) {}
 
   at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
-    if (!cum_queries_.defined()) MoveSpans(qkv.device());
+    if (!begins_.defined()) MoveSpans(qkv.device());
     const at::Tensor rows = qkv.view({qkv.size(0), heads_ + 2 * kv_heads_, dim_});
     at::Tensor kv = rows.narrow(1, heads_, 2 * kv_heads_);
     if (!spans_.in_order) kv = kv.index_select(0, key_rows_);
     const at::Tensor q = rows.narrow(1, 0, heads_);
     const at::Tensor k = kv.narrow(1, 0, kv_heads_), v = kv.narrow(1, kv_heads_, kv_heads_);
-    const at::Tensor out =
-        qkv.is_cuda() && qkv.scalar_type() == at::kBFloat16
-            ? std::get<0>(at::_flash_attention_forward(
-                  q, k, v, cum_queries_, cum_keys_, spans_.most_queries, spans_.most_keys,
-                  /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false))
-            : AttendEach(q, k, v, spans_);
+    const at::Tensor out = AttendSpans(q, k, v, spans_, begins_, key_begins_);
     return out.reshape({qkv.size(0), heads_ * dim_});
   }
 
@@ -102,18 +91,34 @@ class TorchPacked : public AttentionSource {
   // Once a pass: all layers read them.
   void MoveSpans(at::Device device) {
     const auto ints = at::TensorOptions(at::kInt);
-    cum_queries_ = at::tensor(spans_.begins, ints).to(device);
-    cum_keys_ = at::tensor(spans_.key_begins, ints).to(device);
+    begins_ = at::tensor(spans_.begins, ints).to(device);
+    key_begins_ = at::tensor(spans_.key_begins, ints).to(device);
     if (!spans_.in_order) key_rows_ = at::tensor(spans_.key_rows, at::kLong).to(device);
   }
 
   const int64_t heads_, kv_heads_, dim_;
   const Spans spans_;
-  at::Tensor cum_queries_, cum_keys_;  // [spans + 1] int32
-  at::Tensor key_rows_;                // [keys] int64
+  at::Tensor begins_, key_begins_;  // [spans + 1] int32
+  at::Tensor key_rows_;             // [keys] int64
 };
 
 }  // namespace
+
+void AttentionSpans::Add(int64_t queries, int64_t keys) {
+  begins.push_back(static_cast<int32_t>(begins.back() + queries));
+  key_begins.push_back(static_cast<int32_t>(key_begins.back() + keys));
+  most_queries = std::max(most_queries, queries);
+  most_keys = std::max(most_keys, keys);
+}
+
+at::Tensor AttendSpans(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                       const AttentionSpans& spans, const at::Tensor& begins,
+                       const at::Tensor& key_begins) {
+  if (!q.is_cuda() || q.scalar_type() != at::kBFloat16) return AttendEach(q, k, v, spans);
+  return std::get<0>(at::_flash_attention_forward(
+      q, k, v, begins, key_begins, spans.most_queries, spans.most_keys,
+      /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false));
+}
 
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       RowSegments segments) {

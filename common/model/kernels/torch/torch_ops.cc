@@ -17,6 +17,7 @@
 #include <limits>
 
 #include "common/model/kernels/autograd.h"
+#include "common/model/kernels/torch/row_tiles.h"
 #include "common/model/sampling.h"
 
 namespace reckon {
@@ -26,19 +27,37 @@ namespace {
 // hidden] or [rows, vocab] but its weight and its gradient.
 constexpr int64_t kHeadRows = 4096, kHeadColumns = 8192;
 
-// a * b in fp32. A GPU multiplies bf16 into fp32 itself; on the CPU both are widened first.
+// A GPU multiplies bf16 into fp32 itself; on the CPU both are widened first.
+bool MultipliesInto32(const at::Tensor& a) { return a.is_cuda() && a.scalar_type() != at::kFloat; }
+
+// a * b in fp32, where the rows of a are those of a pass.
 at::Tensor Product(const at::Tensor& a, const at::Tensor& b) {
-  if (a.is_cuda() && a.scalar_type() != at::kFloat) return at::mm(a, b, at::kFloat);
-  return at::mm(a.to(at::kFloat), b.to(at::kFloat));
+  const bool widens = !MultipliesInto32(a);
+  const at::Tensor right = widens ? b.to(at::kFloat) : b;
+  at::Tensor out = at::empty({a.size(0), b.size(1)}, a.options().dtype(at::kFloat));
+  ForRowTiles(a, out, /*adds=*/false, [&](const at::Tensor& x, at::Tensor y) {
+    if (widens) {
+      at::mm_out(y, x.to(at::kFloat), right);
+    } else {
+      at::mm_out(y, x, right, at::kFloat);
+    }
+  });
+  return out;
 }
 
 // sum fp32 += a * b.
 void AddFp32Product(const at::Tensor& a, const at::Tensor& b, at::Tensor sum) {
-  if (a.is_cuda() && a.scalar_type() != at::kFloat) {
+  if (MultipliesInto32(a)) {
     at::addmm_out(sum, sum, a, b, at::kFloat);
   } else {
     sum.addmm_(a.to(at::kFloat), b.to(at::kFloat));
   }
+}
+
+// The same where the rows of a are those of a pass.
+void AddRowProduct(const at::Tensor& a, const at::Tensor& b, const at::Tensor& sum) {
+  ForRowTiles(a, sum, /*adds=*/true,
+              [&](const at::Tensor& x, const at::Tensor& y) { AddFp32Product(x, b, y); });
 }
 
 // The parts' gradients += dy^T x.
@@ -73,10 +92,13 @@ at::Tensor LowPart(const at::Tensor& low, const PackedAdapters& adapters, size_t
 
 // out += (x A^T) (scale * B)^T of each part; returns x A^T.
 at::Tensor AddAdapters(const PackedAdapters& adapters, const at::Tensor& x, const at::Tensor& out) {
-  at::Tensor low = at::mm(x, adapters.torch_down.t());
+  const at::Tensor down = adapters.torch_down.t();
+  at::Tensor low = at::empty({x.size(0), down.size(1)}, x.options());
+  ForRowTiles(x, low, /*adds=*/false,
+              [&](const at::Tensor& a, at::Tensor y) { at::mm_out(y, a, down); });
   for (size_t i = 0; i < adapters.ends.size(); ++i) {
-    AddFp32Product(LowPart(low, adapters, i), adapters.torch_up[i].t(),
-                   OutputPart(out, adapters, i));
+    AddRowProduct(LowPart(low, adapters, i), adapters.torch_up[i].t(),
+                  OutputPart(out, adapters, i));
   }
   return low;
 }
@@ -181,20 +203,22 @@ LogProbs LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
   const auto fp32 = hidden.options().dtype(at::kFloat);
   const at::Tensor excluded = Excluded(head);
   LogProbs out = {at::empty({hidden.size(0)}, fp32), at::empty({hidden.size(0)}, fp32)};
-  for (int64_t row = 0; row < hidden.size(0); row += kHeadRows) {
-    const int64_t rows = std::min(kHeadRows, hidden.size(0) - row);
-    const at::Tensor x = hidden.narrow(0, row, rows);
-    const at::Tensor ids = targets.narrow(0, row, rows).to(at::kLong);
-    at::Tensor target = at::zeros({rows}, fp32);
-    at::Tensor log_sum = at::full({rows}, -std::numeric_limits<float>::infinity(), fp32);
+  // LibTorch also sums over columns in an order that depends on the number of rows.
+  const int64_t most = RowTile() > 0 ? RowTile() : kHeadRows;
+  for (int64_t row = 0; row < hidden.size(0); row += most) {
+    const int64_t rows = std::min(most, hidden.size(0) - row);
+    const at::Tensor x = FillTiles(hidden.narrow(0, row, rows));
+    const at::Tensor ids = FillTiles(targets.narrow(0, row, rows).to(at::kLong));
+    at::Tensor target = at::zeros({x.size(0)}, fp32);
+    at::Tensor log_sum = at::full({x.size(0)}, -std::numeric_limits<float>::infinity(), fp32);
     for (int64_t first = 0; first < head.torch_weight.size(0); first += kHeadColumns) {
       const LogitTile tile(x, head, excluded, first, scale);
       log_sum = at::logaddexp(log_sum, tile.logits().logsumexp({1}));
       target =
           at::where(tile.Has(ids), tile.logits().gather(1, tile.ColumnOf(ids)).squeeze(1), target);
     }
-    out.of_targets.narrow(0, row, rows).copy_(target.sub_(log_sum));
-    out.log_sum.narrow(0, row, rows).copy_(log_sum);
+    out.of_targets.narrow(0, row, rows).copy_(target.sub_(log_sum).narrow(0, 0, rows));
+    out.log_sum.narrow(0, row, rows).copy_(log_sum.narrow(0, 0, rows));
   }
   return out;
 }
@@ -350,8 +374,20 @@ at::Tensor ProductOf(const at::Tensor& x, const LinearWeight& weight) {
 }
 
 void AddProductOf(const at::Tensor& x, const LinearWeight& weight, at::Tensor& sum) {
-  AddFp32Product(x, weight.torch_weight.t(), sum);
+  AddRowProduct(x, weight.torch_weight.t(), sum);
   if (weight.adapters != nullptr) AddAdapters(*weight.adapters, x, sum);
+}
+
+absl::Status CheckRowInvariance(const ModelConfig& config, Dtype dtype, Backend backend) {
+  if (RowTile() == 0 || backend == Backend::kCpuKernels) return absl::OkStatus();
+  return CheckRowsAlike(config, dtype, backend, [](const at::Tensor& x, const at::Tensor& w) {
+    LinearWeight weight;
+    weight.torch_weight = w;
+    const at::Tensor product = ProductOf(x, weight);
+    at::Tensor sum = at::zeros(product.sizes(), product.options());
+    AddProductOf(x, weight, sum);
+    return at::cat({product, sum}, 1);
+  });
 }
 
 const Ops& TorchOps() {

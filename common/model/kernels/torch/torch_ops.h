@@ -1,6 +1,9 @@
 #ifndef RECKON_COMMON_MODEL_KERNELS_TORCH_TORCH_OPS_H_
 #define RECKON_COMMON_MODEL_KERNELS_TORCH_TORCH_OPS_H_
 
+#include "absl/status/status.h"
+#include "common/model/backend.h"
+#include "common/model/config.h"
 #include "common/model/kernels/interface.h"
 
 namespace reckon {
@@ -14,6 +17,8 @@ const Ops& TorchOps();
 at::Tensor ProductOf(const at::Tensor& x, const LinearWeight& weight);
 // sum [rows, n] fp32 += ProductOf. On a GPU each product adds its part as it ends.
 void AddProductOf(const at::Tensor& x, const LinearWeight& weight, at::Tensor& sum);
+// CheckRowsAlike (row_tiles.h) of these products. Without a row tile, and of the CPU kernels: OK.
+absl::Status CheckRowInvariance(const ModelConfig& config, Dtype dtype, Backend backend);
 
 }  // namespace reckon
 

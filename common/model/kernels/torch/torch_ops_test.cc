@@ -10,7 +10,6 @@
 #include <utility>
 #include <vector>
 
-#include "common/base/rng.h"
 #include "common/model/kernels/cpu/cpu_ops.h"
 #include "common/model/kernels/torch/kv_pages.h"
 #include "common/model/kernels/torch/packed_attention.h"
@@ -21,15 +20,6 @@
 // its parameters. Runs on the CPU and, if there is one, on a GPU.
 namespace reckon {
 namespace {
-
-at::Tensor Random(at::IntArrayRef sizes, uint64_t key) {
-  CounterRng rng(key);
-  at::Tensor out = at::empty(sizes, at::kFloat);
-  for (int64_t i = 0; i < out.numel(); ++i) {
-    out.mutable_data_ptr<float>()[i] = static_cast<float>(rng.Uniform(i) - 0.5);
-  }
-  return out;
-}
 
 struct OpsCase {
   Backend backend;
@@ -63,11 +53,11 @@ class TorchOpsTest : public testing::TestWithParam<OpsCase> {
     std::vector<at::Tensor> all, biases;
     int64_t first = 0;
     for (int64_t size : sizes) {
-      all.push_back(Random({size, k}, 100 + first).to(type()).to(at::kFloat));
+      all.push_back(RandomFloats({size, k}, 100 + first).to(type()).to(at::kFloat));
       out.cpu.parts.push_back(all.back().clone().requires_grad_(true));
       out.torch.parts.push_back(all.back().clone().to(device()).requires_grad_(true));
       if (bias) {
-        biases.push_back(Random({size}, 200 + first).to(type()).to(at::kFloat));
+        biases.push_back(RandomFloats({size}, 200 + first).to(type()).to(at::kFloat));
         out.cpu.bias_parts.push_back(biases.back().clone().requires_grad_(true));
         out.torch.bias_parts.push_back(biases.back().to(device(), true, true));
         out.torch.bias_parts.back().requires_grad_(true);
@@ -86,7 +76,7 @@ class TorchOpsTest : public testing::TestWithParam<OpsCase> {
     TableWeight cpu, torch;
   };
   static TablePair MakeTable(at::IntArrayRef sizes) {
-    const at::Tensor values = Random(sizes, 300).to(type());
+    const at::Tensor values = RandomFloats(sizes, 300).to(type());
     auto make = [&](c10::Device where) {
       const at::Tensor leaf = values.to(at::kFloat).clone().to(where).requires_grad_(true);
       return TableWeight{sizes.size() == 1 ? leaf.detach().clone() : values.to(where), leaf};
@@ -115,7 +105,7 @@ class TorchOpsTest : public testing::TestWithParam<OpsCase> {
     const at::Tensor wanted = own(a), got = other(b);
     EXPECT_EQ(got.scalar_type(), wanted.scalar_type());
     ExpectClose(got, wanted, "result");
-    const at::Tensor d = Random(wanted.sizes(), 400).to(wanted.scalar_type());
+    const at::Tensor d = RandomFloats(wanted.sizes(), 400).to(wanted.scalar_type());
     wanted.backward(d);
     got.backward(d.to(device()));
     ExpectClose(b.grad(), a.grad(), "input gradient");
@@ -138,15 +128,15 @@ TEST_P(TorchOpsTest, Embed) {
   const at::Tensor wanted = cpu().Embed(tokens, table.cpu);
   const at::Tensor got = torch().Embed(tokens.to(device()), table.torch);
   ExpectClose(got, wanted, "result");
-  wanted.backward(Random(wanted.sizes(), 2));
-  got.backward(Random(wanted.sizes(), 2).to(device()));
+  wanted.backward(RandomFloats(wanted.sizes(), 2));
+  got.backward(RandomFloats(wanted.sizes(), 2).to(device()));
   ExpectClose(table.torch.leaf.grad(), table.cpu.leaf.grad(), "gradient");
 }
 
 TEST_P(TorchOpsTest, RmsNorm) {
   TablePair table = MakeTable({48});
   Compare(
-      Random({33, 48}, 1),
+      RandomFloats({33, 48}, 1),
       [&](const at::Tensor& x) { return cpu().RmsNorm(x, table.cpu, 1e-5, dtype()); },
       [&](const at::Tensor& x) { return torch().RmsNorm(x, table.torch, 1e-5, dtype()); });
   ExpectClose(table.torch.leaf.grad(), table.cpu.leaf.grad(), "weight gradient");
@@ -156,7 +146,7 @@ TEST_P(TorchOpsTest, Linear) {
   for (bool bias : {false, true}) {
     LinearPair weight = MakeLinear({32, 16, 16}, 48, bias);
     Compare(
-        Random({33, 48}, 1).to(type()),
+        RandomFloats({33, 48}, 1).to(type()),
         [&](const at::Tensor& x) { return cpu().Linear(x, weight.cpu); },
         [&](const at::Tensor& x) { return torch().Linear(x, weight.torch); });
     CompareGradients(weight);
@@ -165,9 +155,9 @@ TEST_P(TorchOpsTest, Linear) {
 
 TEST_P(TorchOpsTest, AddLinear) {
   LinearPair weight = MakeLinear({48}, 80, false);
-  const at::Tensor residual = Random({33, 48}, 2);
+  const at::Tensor residual = RandomFloats({33, 48}, 2);
   Compare(
-      Random({33, 80}, 1).to(type()),
+      RandomFloats({33, 80}, 1).to(type()),
       [&](const at::Tensor& x) { return cpu().AddLinear(residual.clone(), x, weight.cpu); },
       [&](const at::Tensor& x) {
         return torch().AddLinear(residual.to(device()), x, weight.torch);
@@ -178,7 +168,7 @@ TEST_P(TorchOpsTest, AddLinear) {
 TEST_P(TorchOpsTest, HeadNorm) {
   TablePair query = MakeTable({16}), key = MakeTable({16});
   Compare(
-      Random({33, 5 * 16}, 1).to(type()),
+      RandomFloats({33, 5 * 16}, 1).to(type()),
       [&](const at::Tensor& x) { return cpu().HeadNorm(x, query.cpu, key.cpu, 3, 1, 16, 1e-5); },
       [&](const at::Tensor& x) {
         return torch().HeadNorm(x, query.torch, key.torch, 3, 1, 16, 1e-5);
@@ -188,9 +178,9 @@ TEST_P(TorchOpsTest, HeadNorm) {
 }
 
 TEST_P(TorchOpsTest, Rope) {
-  const at::Tensor positions = RandomInts(33, 100, 2), frequency = Random({8}, 3);
+  const at::Tensor positions = RandomInts(33, 100, 2), frequency = RandomFloats({8}, 3);
   Compare(
-      Random({33, 5 * 16}, 1).to(type()),
+      RandomFloats({33, 5 * 16}, 1).to(type()),
       [&](const at::Tensor& x) {
         return cpu().Rope(x, cpu().RopeTable(positions, frequency, 1.2), 4, 16);
       },
@@ -203,7 +193,7 @@ TEST_P(TorchOpsTest, Rope) {
 
 TEST_P(TorchOpsTest, SwiGlu) {
   Compare(
-      Random({33, 160}, 1).to(type()), [](const at::Tensor& x) { return cpu().SwiGlu(x); },
+      RandomFloats({33, 160}, 1).to(type()), [](const at::Tensor& x) { return cpu().SwiGlu(x); },
       [](const at::Tensor& x) { return torch().SwiGlu(x); });
 }
 
@@ -215,7 +205,7 @@ TEST_P(TorchOpsTest, HeadLogProb) {
     head.torch.masked = head.cpu.masked.to(device());
     const at::Tensor targets = RandomInts(rows, vocab - 2, 2) + 1;
     Compare(
-        Random({rows, 48}, 1).to(type()),
+        RandomFloats({rows, 48}, 1).to(type()),
         [&](const at::Tensor& x) { return cpu().HeadLogProb(x, head.cpu, targets, 0.7); },
         [&](const at::Tensor& x) {
           return torch().HeadLogProb(x, head.torch, targets.to(device()), 0.7);
@@ -227,7 +217,7 @@ TEST_P(TorchOpsTest, HeadLogProb) {
 TEST_P(TorchOpsTest, HeadLogits) {
   LinearPair head = MakeLinear({99}, 48, false);
   at::NoGradGuard no_grad;
-  const at::Tensor x = Random({33, 48}, 1).to(type());
+  const at::Tensor x = RandomFloats({33, 48}, 1).to(type());
   const at::Tensor got = torch().HeadLogits(x.to(device()), head.torch);
   EXPECT_EQ(got.scalar_type(), at::kFloat);
   ExpectClose(got, cpu().HeadLogits(x, head.cpu), "logits");
@@ -254,7 +244,7 @@ TEST_P(TorchOpsTest, PackedAttention) {
     auto own = PackedAttention(Heads(16), segments);
     auto other = PackedAttention(Heads(16), segments, GetParam().backend);
     Compare(
-        Random({200, 10 * 16}, 1).to(type()),
+        RandomFloats({200, 10 * 16}, 1).to(type()),
         [&](const at::Tensor& x) { return own->Attend(0, x); },
         [&](const at::Tensor& x) { return other->Attend(0, x); });
   }
@@ -270,11 +260,11 @@ TEST_P(TorchOpsTest, PagedAttention) {
     std::vector<KvRow> rows;
     for (int64_t t = 0; t < 150; ++t) rows.push_back({&a, t});
     for (int64_t t = 0; t < 70; ++t) rows.push_back({&b, t});
-    const at::Tensor prefill = Random({220, 10 * dim}, 1).to(type());
+    const at::Tensor prefill = RandomFloats({220, 10 * dim}, 1).to(type());
     ExpectClose(other->Attend(0, rows, prefill.to(device())), own->Attend(0, rows, prefill),
                 "prefill");
     const std::vector<KvRow> next = {{&a, 150}, {&b, 70}};
-    const at::Tensor decode = Random({2, 10 * dim}, 2).to(type());
+    const at::Tensor decode = RandomFloats({2, 10 * dim}, 2).to(type());
     ExpectClose(other->Attend(0, next, decode.to(device())), own->Attend(0, next, decode),
                 "decode");
   }
