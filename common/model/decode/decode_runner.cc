@@ -11,6 +11,9 @@
 #include "common/model/kernels/interface.h"
 #include "common/model/kernels/torch/row_tiles.h"
 #include "common/model/kernels/torch/torch_ops.h"
+#ifdef RECKON_CUDA
+#include "common/model/kernels/cuda/flash_infer_attention.h"
+#endif
 // Last.
 #include "common/base/log.h"
 
@@ -44,6 +47,11 @@ DecodeRunner::DecodeRunner(std::shared_ptr<const Transformer> model, std::shared
   CHECK(HasFusedLayers(model_->config()));
   const int64_t bytes = batch_->most_rows() * kTokenBytes;
   drawn_ = at::zeros({bytes}, at::TensorOptions(at::kByte).device(device_->stream().device()));
+#ifdef RECKON_CUDA
+  flash_infer_ =
+      FlashInferAttention::Make(model_->config(), model_->compute(), batch_->most_rows(),
+                                batch_->slots().slot_pages.size(1), device_->stream().device());
+#endif
   for (int64_t i = 0; i <= kAhead; ++i) {
     ring_.push_back(device_->NewHostTensor({bytes}, at::kByte));
   }
@@ -84,11 +92,21 @@ void DecodeRunner::Launch(int64_t rows) {
   const ModelConfig& c = model_->config();
   const at::Tensor slot_of = batch_->slot_of(rows);
   const StepRows step = FusedBeginStep(batch_->slots(), slot_of, weights.rope(), c.rope.magnitude);
-  const at::Tensor hidden = RunFusedLayers(
-      *model_, cache_->memory(), FusedEmbed(step.tokens, weights.Embedding()), step.table,
-      step.rows, [&](const at::Tensor& queries, const KvPages::Layer& kv) {
-        return FusedPagedAttention(queries, kv.keys, kv.values, step.rows);
-      });
+#ifdef RECKON_CUDA
+  const at::Tensor last_tokens =
+      flash_infer_ == nullptr ? at::Tensor() : flash_infer_->LastTokens(step.rows);
+#endif
+  const auto attend = [&](const at::Tensor& queries, const KvPages::Layer& kv) {
+#ifdef RECKON_CUDA
+    if (flash_infer_ != nullptr) {
+      return flash_infer_->Attend(queries, kv.keys, kv.values, step.rows, last_tokens);
+    }
+#endif
+    return FusedPagedAttention(queries, kv.keys, kv.values, step.rows);
+  };
+  const at::Tensor hidden =
+      RunFusedLayers(*model_, cache_->memory(), FusedEmbed(step.tokens, weights.Embedding()),
+                     step.table, step.rows, attend);
   FusedDraw(TorchOps().HeadLogits(hidden, weights.Head()), static_cast<int64_t>(c.gaps.size()),
             step.draws, drawn_);
   FusedEndStep(batch_->slots(), slot_of, drawn_);

@@ -17,6 +17,8 @@
 
 namespace reckon {
 
+class FlashInferAttention;
+
 // Decodes with one weight version by the kernels of kernels/cuda: one token of many sequences a
 // step, from the embedding to the draw, all on the device. The host gives the rows and, one step
 // later, takes tokens and log-probabilities; nothing else leaves the device.
@@ -64,6 +66,8 @@ class DecodeRunner {
   const std::shared_ptr<DecodeBatch> batch_;
   const std::shared_ptr<StepDevice> device_;
   std::map<int64_t, std::unique_ptr<StepGraph>> graphs_;  // by rows
+  // In place of our own attention, or null.
+  std::shared_ptr<const FlashInferAttention> flash_infer_;
   at::Tensor drawn_;              // on the device: bytes [capacity * sizeof(DeviceToken)]
   std::vector<at::Tensor> ring_;  // on the host: the same, kAhead + 1 times
   std::deque<Started> started_;   // oldest first
