@@ -65,7 +65,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
                .on_failure = [this](RewardFailure failure) { metrics_.CountFailure(failure); }}),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(stub, options_.security, [this] { Wake(); }, std::move(server)) {}
+      weights_(stub, options_.security, [this] { Wake(); }, std::move(server), options_.receive) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);

@@ -33,6 +33,7 @@ struct ActorOptions {
   std::shared_ptr<const Security> security = Security::PlainText();  // for sources of weights
   ActorSettings::Weights weights = ActorSettings::DRAIN;
   ActorSettings::OldTokens old_tokens = ActorSettings::KEEP;
+  ReceiveChunks receive = nullptr;           // what the learner broadcasts; null: nothing
   std::vector<std::string> reward_commands;  // that plans may ask for: RolloutScorer::Options
   absl::Duration report_every = absl::Seconds(30);  // between two lines about throughput in the log
   // Time to send finished rollouts and return leases after a stop request.

@@ -14,6 +14,7 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
 #include "common/net/security.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -24,8 +25,9 @@ namespace reckon {
 // other that is requested. Its thread does, again and again:
 //
 //   1. A version is requested: get its manifest. Else: wait for one newer than the last fetched.
-//   2. Map it from the learner's memory on this host, or else fetch its chunks from the actors that
-//      the coordinator names and the learner, and check every digest. With a server, others get
+//   2. Map it from the learner's memory on this host, or else take what the learner broadcasts and
+//      fetch the other chunks from the actors that the coordinator names and the learner, and check
+//      every digest. With a server, others get
 //      them from here meanwhile, and until the next version is there. Of adapters, first the
 //      version that they are over in the same way, unless it is here: it stays as long as adapters
 //      over it come.
@@ -54,9 +56,11 @@ class WeightsClient {
 
   // `stub` must outlive the client; `security` is for the sources of weights. `notify` is called on
   // the client's thread when there is something to take or the trouble changes; it must not block.
-  // `server` serves fetched versions to other actors; null: nobody does.
+  // `server` serves fetched versions to other actors; null: nobody does. `receive` gets what the
+  // learner broadcasts; null: nothing.
   WeightsClient(Coordinator::StubInterface* stub, std::shared_ptr<const Security> security,
-                std::function<void()> notify, std::unique_ptr<WeightServer> server = nullptr);
+                std::function<void()> notify, std::unique_ptr<WeightServer> server = nullptr,
+                ReceiveChunks receive = nullptr);
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
   WeightsClient& operator=(const WeightsClient&) = delete;
@@ -132,6 +136,7 @@ class WeightsClient {
   bool maps_ = false;
 
   const std::unique_ptr<WeightServer> server_;
+  const ReceiveChunks receive_;
   std::thread thread_;  // last: it starts when all other members are initialized
 };
 
