@@ -67,8 +67,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
                .on_failure = [this](RewardFailure failure) { metrics_.CountFailure(failure); }}),
       leases_(stub, options_.name, [this] { Wake(); }),
       uplink_(stub, options_.name, UplinkOptions(options_.engine), [this] { Wake(); }),
-      weights_(
-          stub, options_.security, [this] { Wake(); }, std::move(server), options_.packed_layout) {}
+      weights_(stub, options_.security, [this] { Wake(); }, std::move(server), options_.fetch) {}
 
 void Actor::Wake() {
   absl::MutexLock lock(&mu_);

@@ -42,8 +42,7 @@ struct ActorOptions {
   std::string name;  // unique in the run
   EngineOptions engine;
   std::shared_ptr<const Security> security = Security::PlainText();  // for sources of weights
-  // Of the runners' models (TransformerWeights::PackedLayout); empty: they pack by themselves.
-  std::string packed_layout = {};
+  WeightsClientOptions fetch = {};
   ActorSettings::Weights weights = ActorSettings::DRAIN;
   ActorSettings::OldTokens old_tokens = ActorSettings::KEEP;
   std::vector<std::string> reward_commands;  // that plans may ask for: RolloutScorer::Options

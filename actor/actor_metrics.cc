@@ -58,6 +58,7 @@ ActorMetrics::ActorMetrics(Registry* registry)
       fetch_seconds(WeightPushSeconds("fetch", registry)),
       load_seconds(WeightPushSeconds("load", registry)),
       received_bytes(WeightBytesTotal("received", registry)),
+      broadcast_bytes(WeightBytesTotal("broadcast", registry)),
       stopped_(Samples("stop", registry)),
       truncated_(Samples("length", registry)),
       forced_(Samples("forced", registry)),

@@ -22,9 +22,11 @@
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
+#include "common/model/broadcast/broadcast_receiver.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/weights.h"
 #include "common/net/channel.h"
+#include "common/net/network_interface.h"
 #include "common/telemetry/operator_ports.h"
 #include "common/text/json.h"
 #include "common/text/tokenizer.h"
@@ -154,6 +156,16 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   SetComputeThreads(absl::GetFlag(FLAGS_threads));
   at::set_num_threads(1);  // the kernels use our thread pool; OpenMP's threads would only spin
 
+  bool nccl = false;
+#ifdef RECKON_CUDA
+  // Before there are threads, by network_interface.h.
+  if (!absl::GetFlag(FLAGS_listen).empty() && absl::GetFlag(FLAGS_device) != "CPU") {
+    ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(absl::GetFlag(FLAGS_listen)));
+    ASSIGN_OR_RETURN(const HostPort own, AnnouncedAddress(listen, absl::GetFlag(FLAGS_announce)));
+    nccl = BindBroadcasts(own.host).ok();
+  }
+#endif
+
   TorchModelRunnerOptions runner;
   runner.fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
   runner.kv_cache_bytes = int64_t{absl::GetFlag(FLAGS_kv_cache_mib)} << 20;
@@ -168,7 +180,7 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   ActorOptions options;
   options.name = absl::GetFlag(FLAGS_name).empty() ? DefaultName() : absl::GetFlag(FLAGS_name);
   options.engine.max_batch = absl::GetFlag(FLAGS_max_batch);
-  options.packed_layout =
+  options.fetch.packed_layout =
       TransformerWeights::PackedLayout(runner.backend, runner.fp32 ? Dtype::kFp32 : Dtype::kBf16);
   CHECK(ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &options.weights));
   CHECK(ActorSettings::OldTokens_Parse(absl::GetFlag(FLAGS_old_tokens), &options.old_tokens));
@@ -182,6 +194,15 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   if (const std::string& listen = absl::GetFlag(FLAGS_listen); !listen.empty()) {
     ASSIGN_OR_RETURN(server,
                      WeightServer::Start(listen, options.security, absl::GetFlag(FLAGS_announce)));
+    auto receiver = std::make_shared<BroadcastReceiver>(
+        BroadcastReceiverOptions{.member = server->address(),
+                                 .gpu = nccl && runner.backend == Backend::kTorchCuda,
+                                 .security = options.security});
+    options.fetch.receive = [receiver](const WeightManifest& manifest, char* buffer,
+                                       const std::stop_token& token,
+                                       const std::function<void(uint64_t)>& good) {
+      receiver->Receive(manifest, buffer, token, good);
+    };
   }
   std::optional<SharedDevice> shared;
   const bool turns = runner.backend == Backend::kTorchCuda || absl::GetFlag(FLAGS_turns_on_cpu);

@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
@@ -31,6 +32,7 @@
 #include "learner/parallel/nccl_parallel.h"
 #include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
+#include "learner/publish/broadcaster.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/inputs.h"
 #include "learner/run/model_cards.h"
@@ -299,15 +301,40 @@ class Learner {
     }
   }
 
+  // Null: versions are not broadcast.
+  absl::StatusOr<std::unique_ptr<Broadcaster>> MakeBroadcaster() const {
+    const LearnerSettings::Broadcast broadcast = run_.config.learner().broadcast();
+    if (broadcast == LearnerSettings::OFF) return nullptr;
+    BroadcasterOptions options;
+    options.host = options_.interface_address;
+    options.gpu = broadcast == LearnerSettings::NCCL;
+    if (options.gpu && backend_ != Backend::kTorchCuda) {
+      return absl::InvalidArgumentError(
+          "learner.broadcast is NCCL, and the learner does not compute on a GPU; GLOO broadcasts "
+          "over TCP");
+    }
+    ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options_.listen));
+    HostPort own;
+    own.host = options.host;
+    if (own.is_loopback() && !listen.is_loopback()) {
+      return absl::InvalidArgumentError(
+          absl::StrCat("learner.broadcast is ", LearnerSettings::Broadcast_Name(broadcast),
+                       ", and no actor elsewhere reaches --interface_address=", options.host,
+                       "; give rank 0 the address of the network that broadcasts may use"));
+    }
+    return std::make_unique<Broadcaster>(std::move(options));
+  }
+
   absl::Status StartLeader() {
     const auto show_outage = [this](const absl::Status& outage) {
       reporter_->SetWaitingFor(outage.ok() ? "" : "the coordinator does not answer");
       metrics_.activity.SetOutage(!outage.ok());
     };
     plans_ = std::make_unique<PlanClient>(stub_.get(), run_.term, run_.stop, show_outage);
-    ASSIGN_OR_RETURN(publisher_,
-                     Publisher::Start(options_.listen, options_.announce, options_.security,
-                                      stub_.get(), run_.term, run_.stop, show_outage));
+    ASSIGN_OR_RETURN(std::unique_ptr<Broadcaster> broadcaster, MakeBroadcaster());
+    ASSIGN_OR_RETURN(publisher_, Publisher::Start(options_.listen, options_.announce,
+                                                  options_.security, stub_.get(), run_.term,
+                                                  run_.stop, show_outage, std::move(broadcaster)));
     leader_.emplace(LeaderContext{run_, *stub_, *plans_, *publisher_, *data_, *membership_});
     RETURN_IF_ERROR(KeepEvaluated(*leader_));
     return PublishStored(*leader_, StoredAdaptersContinue());

@@ -21,9 +21,9 @@
 #include "common/base/thread_pool.h"
 #include "common/config/config.h"
 #include "common/net/channel.h"
+#include "common/net/network_interface.h"
 #include "common/telemetry/operator_ports.h"
 #include "learner/learner.h"
-#include "learner/parallel/network_interface.h"
 #include "learner/report/learner_metrics.h"
 // Last.
 #include "common/base/log.h"
@@ -119,6 +119,9 @@ absl::Status Learn(std::stop_token stop) {
   Registry::Handle disk;
   if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
   if (options.world_size > 1) RETURN_IF_ERROR(BindCollectives(options.interface_address));
+  if (options.config.learner().broadcast() == LearnerSettings::NCCL) {
+    RETURN_IF_ERROR(BindBroadcasts(options.interface_address));
+  }
   ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
                    MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));
   std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);

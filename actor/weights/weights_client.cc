@@ -7,7 +7,6 @@
 #include "actor/actor_metrics.h"
 #include "common/base/stop.h"
 #include "common/model/files/manifest.h"
-#include "common/model/transfer/fetch.h"
 #include "common/net/retry.h"
 // Last.
 #include "common/base/log.h"
@@ -41,11 +40,11 @@ bool IsRefusal(const absl::Status& status, int attempt) {
 
 WeightsClient::WeightsClient(Coordinator::StubInterface* stub,
                              std::shared_ptr<const Security> security, std::function<void()> notify,
-                             std::unique_ptr<WeightServer> server, std::string packed_layout)
+                             std::unique_ptr<WeightServer> server, WeightsClientOptions options)
     : stub_(stub),
       security_(std::move(security)),
       notify_(std::move(notify)),
-      packed_layout_(std::move(packed_layout)),
+      options_(std::move(options)),
       server_(std::move(server)),
       thread_([this] { Loop(); }) {}
 
@@ -250,7 +249,17 @@ absl::StatusOr<Weights> WeightsClient::FetchFrom(const GetManifestReply& reply) 
     fetching_ = Fetching{manifest.version(), source, absl::Now()};
   };
   if (held_.has_value() && held_->manifest.term() == manifest.term()) options.older = &*held_;
-  options.packed_layout = packed_layout_;
+  options.packed_layout = options_.packed_layout;
+  if (options_.receive != nullptr) {
+    options.receive = [&](const WeightManifest& version, char* buffer, const std::stop_token& stop,
+                          const std::function<void(uint64_t)>& good) {
+      options_.receive(version, buffer, stop, [&](uint64_t chunk) {
+        ActorMetrics::Process().broadcast_bytes.Increment(
+            static_cast<double>(ChunkSize(version, chunk)));
+        good(chunk);
+      });
+    };
+  }
   options.relay = server_.get();
   options.relays.assign(reply.relays().begin(), reply.relays().end());
   absl::StatusOr<Weights> weights = FetchWeights(manifest, security_, stop_.get_token(), options);

@@ -14,18 +14,26 @@
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
 #include "common/net/security.h"
 #include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 
+struct WeightsClientOptions {
+  // Those of FetchOptions.
+  std::string packed_layout = {};
+  ReceiveChunks receive = nullptr;
+};
+
 // Fetches weight versions while the engine runs: the newest one as soon as it is published, and any
 // other that is requested. Its thread does, again and again:
 //
 //   1. A version is requested: get its manifest. Else: wait for one newer than the last fetched.
-//   2. Map it from the learner's memory on this host, or else fetch its chunks from the actors that
-//      the coordinator names and the learner, and check every digest. With a server, others get
+//   2. Map it from the learner's memory on this host, or else take what the learner broadcasts and
+//      fetch the other chunks from the actors that the coordinator names and the learner, and check
+//      every digest. With a server, others get
 //      them from here meanwhile, and until the next version is there. Of adapters, first the
 //      version that they are over in the same way, unless it is here: it stays as long as adapters
 //      over it come.
@@ -54,11 +62,10 @@ class WeightsClient {
 
   // `stub` must outlive the client; `security` is for the sources of weights. `notify` is called on
   // the client's thread when there is something to take or the trouble changes; it must not block.
-  // `server` serves fetched versions to other actors; null: nobody does. `packed_layout` is that of
-  // FetchOptions.
+  // `server` serves fetched versions to other actors; null: nobody does.
   WeightsClient(Coordinator::StubInterface* stub, std::shared_ptr<const Security> security,
                 std::function<void()> notify, std::unique_ptr<WeightServer> server = nullptr,
-                std::string packed_layout = "");
+                WeightsClientOptions options = {});
   ~WeightsClient();
   WeightsClient(const WeightsClient&) = delete;
   WeightsClient& operator=(const WeightsClient&) = delete;
@@ -109,7 +116,7 @@ class WeightsClient {
   Coordinator::StubInterface* const stub_;
   const std::shared_ptr<const Security> security_;
   const std::function<void()> notify_;
-  const std::string packed_layout_;
+  const WeightsClientOptions options_;
   std::stop_source stop_;
 
   absl::Mutex mu_;

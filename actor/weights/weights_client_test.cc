@@ -1,7 +1,11 @@
 #include "actor/weights/weights_client.h"
 
+#include <cstring>
+
 #include "absl/strings/str_cat.h"
+#include "actor/actor_metrics.h"
 #include "actor/weights/model_set.h"
+#include "common/model/files/manifest.h"
 #include "common/model/transfer/server.h"
 #include "common/testing/await.h"
 #include "gmock/gmock.h"
@@ -132,6 +136,26 @@ TEST_F(WeightsClientTest, ActorsServeWhatTheyHaveToEachOther) {
     ASSERT_TRUE(fetched.has_value() && fetched->weights.ok()) << i;
     EXPECT_EQ(fetched->version, 1u);
   }
+}
+
+TEST_F(WeightsClientTest, WhatABroadcastBringsIsNotFetched) {
+  Publish(0, 10);
+  const Weights weights = MakeVersion(0, 10);
+  const double before = ActorMetrics::Process().broadcast_bytes.Value();
+  WeightsClient client(
+      stub_.get(), Security::PlainText(), [] {},
+      *WeightServer::Start("127.0.0.1:0", Security::PlainText()),
+      {.receive = [&](const WeightManifest& manifest, char* buffer, const std::stop_token&,
+                      const std::function<void(uint64_t)>& good) {
+        std::memcpy(buffer, weights.bytes->bytes().data(), manifest.total_bytes());
+        for (uint64_t chunk = 0; chunk < Chunks(manifest); ++chunk) good(chunk);
+      }});
+  const auto fetched = Next(&client);
+  ASSERT_TRUE(fetched.has_value() && fetched->weights.ok());
+  EXPECT_EQ(fetched->weights->bytes->bytes(), weights.bytes->bytes());
+  EXPECT_EQ(source_->bytes_sent(), 0u);
+  EXPECT_EQ(ActorMetrics::Process().broadcast_bytes.Value() - before,
+            static_cast<double>(weights.manifest.total_bytes()));
 }
 
 // Adapters come with the version that they are over, which is fetched once, and which another actor

@@ -177,7 +177,9 @@ absl::StatusOr<std::vector<RenderedFile>> RenderKubernetes(const RunConfig& conf
   files.push_back({"base/coordinator.yaml", kManifestHeader + CoordinatorYaml(workload)});
   files.push_back({"base/actor.yaml", kManifestHeader + ActorYaml(workload)});
   files.push_back({"base/learner.yaml", kManifestHeader + LearnerYaml(workload)});
-  files.push_back({"base/network.yaml", kManifestHeader + RunPolicyYaml(run)});
+  files.push_back(
+      {"base/network.yaml",
+       kManifestHeader + RunPolicyYaml(run, config.learner().broadcast() != LearnerSettings::OFF)});
   if (!facts.certificates.empty()) {
     std::vector<std::string> secrets;
     for (const auto& [role, role_files] : facts.certificates) {

@@ -117,6 +117,16 @@ TEST(KubernetesManifestsTest, SettingsOfAClusterAppearOnlyWhenGiven) {
   EXPECT_THAT(TextOf(full, "base/kustomization.yaml"), HasSubstr("namespace: ml"));
 }
 
+TEST(KubernetesManifestsTest, OnlyBroadcastsLetActorsAndLearnerReachEachOtherOnAllPorts) {
+  const auto network = [](const std::string& text) {
+    return TextOf(RenderKubernetes(ManifestConfig(text), ManifestFacts()), "base/network.yaml");
+  };
+  EXPECT_THAT(network(""), AllOf(HasSubstr("name: r-learner"), Not(HasSubstr("broadcast"))));
+  EXPECT_THAT(network("learner { broadcast: GLOO }"),
+              AllOf(HasSubstr("name: r-broadcast"),
+                    HasSubstr("component, operator: In, values: [actor, learner]}")));
+}
+
 TEST(KubernetesManifestsTest, AnotherConfigIsAnotherHashInEveryPod) {
   const auto one = RenderKubernetes(ManifestConfig("seed: 1"), ManifestFacts());
   const auto two = RenderKubernetes(ManifestConfig("seed: 2"), ManifestFacts());

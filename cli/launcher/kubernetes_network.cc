@@ -129,6 +129,34 @@ spec:
   {dns}
 )";
 
+// Beside the others, which it adds to.
+constexpr char kBroadcastYaml[] = R"(---
+apiVersion: networking.k8s.io/v1
+kind: NetworkPolicy
+metadata:
+  name: {run}-broadcast
+  labels:
+    {labels_of_broadcast}
+spec:
+  podSelector:
+    {members}
+  policyTypes: [Ingress, Egress]
+  ingress:
+  - from:
+    - podSelector:
+        {members}
+  egress:
+  - to:
+    - podSelector:
+        {members}
+)";
+constexpr char kMembersYaml[] = R"(matchLabels:
+  app.kubernetes.io/name: reckon
+  app.kubernetes.io/instance: {run}
+matchExpressions:
+- {key: app.kubernetes.io/component, operator: In, values: [actor, learner]}
+)";
+
 std::string RoleLabels(const std::string& run, absl::string_view role) {
   return absl::StrCat("app.kubernetes.io/name: reckon\napp.kubernetes.io/instance: ", run,
                       "\napp.kubernetes.io/component: ", role, "\n");
@@ -138,7 +166,7 @@ std::string RoleLabels(const std::string& run, absl::string_view role) {
 
 std::string NamespacePolicyYaml() { return kDefaultDenyYaml; }
 
-std::string RunPolicyYaml(const std::string& run) {
+std::string RunPolicyYaml(const std::string& run, bool broadcast) {
   std::map<std::string, std::string> values = {
       {"run", run},
       {"coordinator_port", absl::StrCat(kCoordinatorPort)},
@@ -150,7 +178,10 @@ std::string RunPolicyYaml(const std::string& run) {
       {"labels_of_learner", RoleLabels(run, "learner")},
   };
   values["metrics"] = FillTemplate(kMetricsYaml, values);
-  return FillTemplate(kPoliciesYaml, values);
+  values["labels_of_broadcast"] = RoleLabels(run, "broadcast");
+  values["members"] = FillTemplate(kMembersYaml, values);
+  const std::string policies = FillTemplate(kPoliciesYaml, values);
+  return broadcast ? policies + FillTemplate(kBroadcastYaml, values) : policies;
 }
 
 }  // namespace reckon

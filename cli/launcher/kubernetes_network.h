@@ -11,9 +11,10 @@ namespace reckon {
 //     └──────── weights ─────────▶ learner
 //   monitoring ──── metrics ────▶ each role
 //
+// With `broadcast` also actors and learner among each other, all ports, for the same reason.
 // Nothing reaches the internet. The kubelet's probes come from the node, which policies let pass.
 std::string NamespacePolicyYaml();
-std::string RunPolicyYaml(const std::string& run);
+std::string RunPolicyYaml(const std::string& run, bool broadcast);
 
 }  // namespace reckon
 

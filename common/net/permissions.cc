@@ -36,6 +36,8 @@ constexpr Row kTable[] = {
     {"/reckon.Coordinator/PublishWeights",  yes,   no,   no},
     {"/reckon.Coordinator/GetManifest",     yes,   yes,  yes},
     {"/reckon.WeightSource/FetchChunks",    yes,   yes,  yes},
+    {"/reckon.WeightBroadcast/Join",        no,    yes,  no},
+    {"/reckon.WeightBroadcast/Meet",        no,    yes,  no},
     // A reward of the user's own, which a user serves; also asked by `reckon score-rewards`.
     {"/reckon.RewardService/Score",         no,    yes,  yes},
     {"/grpc.health.v1.Health/Check",        no,    yes,  yes},

@@ -7,17 +7,19 @@
 
 #include "absl/strings/str_cat.h"
 #include "proto/coordinator.pb.h"
+#include "proto/weight_broadcast.pb.h"
 #include "proto/weight_source.pb.h"
 
 namespace reckon {
 namespace {
 
-// Paths of all verbs of both services, from their descriptors.
+// Paths of all verbs of the services of a run, from their descriptors.
 std::set<std::string> AllVerbs() {
   std::set<std::string> verbs;
   // A file without messages registers itself when something names its table.
   for (const auto* table :
-       {&::descriptor_table_coordinator_2eproto, &::descriptor_table_weight_5fsource_2eproto}) {
+       {&::descriptor_table_coordinator_2eproto, &::descriptor_table_weight_5fsource_2eproto,
+        &::descriptor_table_weight_5fbroadcast_2eproto}) {
     const google::protobuf::FileDescriptor* file =
         google::protobuf::DescriptorPool::generated_pool()->FindFileByName(table->filename);
     for (int s = 0; s < file->service_count(); ++s) {
@@ -51,7 +53,7 @@ TEST(PermissionsTest, EveryVerbHasARowThatNamesACaller) {
 TEST(PermissionsTest, ActorsDoTheWorkOfActorsAndReadNoRollout) {
   EXPECT_EQ(VerbsOf(Role::kActor),
             (std::set<std::string>{"Lease", "RenewLeases", "ReturnLeases", "Submit", "GetManifest",
-                                   "FetchChunks", "GetStatus"}));
+                                   "FetchChunks", "Join", "Meet", "GetStatus"}));
 }
 
 TEST(PermissionsTest, UsersRead) {
@@ -63,7 +65,9 @@ TEST(PermissionsTest, UsersRead) {
 TEST(PermissionsTest, LearnersDoAllButTheWorkOfActors) {
   std::set<std::string> expected;
   for (const std::string& verb : AllVerbs()) expected.insert(verb.substr(verb.rfind('/') + 1));
-  for (const char* verb : {"Lease", "RenewLeases", "ReturnLeases", "Submit"}) expected.erase(verb);
+  for (const char* verb : {"Lease", "RenewLeases", "ReturnLeases", "Submit", "Join", "Meet"}) {
+    expected.erase(verb);
+  }
   EXPECT_EQ(VerbsOf(Role::kLearner), expected);
 }
 

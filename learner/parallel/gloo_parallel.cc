@@ -11,8 +11,8 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/model/broadcast/rendezvous_store.h"
 #include "learner/parallel/c10d_work.h"
-#include "learner/parallel/rendezvous_store.h"
 
 namespace reckon {
 namespace {
@@ -21,6 +21,8 @@ namespace {
 // evaluates. A rank that dies is noticed earlier, by its connections.
 constexpr std::chrono::minutes kStepTimeout(10);
 constexpr std::chrono::hours kIdleTimeout(24 * 30);
+// For a key of another rank, which has met this one.
+constexpr absl::Duration kKeyPatience = absl::Minutes(2);
 
 // A collective that this rank began.
 struct Begun {
@@ -150,7 +152,8 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
     if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");  // of IPv6
     gloo->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(std::string(host)));
     gloo->threads = 2;
-    auto store = c10::make_intrusive<RendezvousStore>(std::move(stub), options.term, stop);
+    auto store = c10::make_intrusive<RendezvousStore>(
+        RendezvousOfTerm(std::move(stub), options.term, stop), kKeyPatience);
     parallel = std::make_unique<Gloo>(
         options, stop,
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world, gloo));

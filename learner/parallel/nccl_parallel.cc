@@ -9,9 +9,9 @@
 
 #include "common/base/status_macros.h"
 #include "common/model/backend.h"
+#include "common/model/broadcast/rendezvous_store.h"
 #include "learner/parallel/c10d_work.h"
 #include "learner/parallel/device_parallel.h"
-#include "learner/parallel/rendezvous_store.h"
 
 namespace reckon {
 
@@ -24,7 +24,8 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> hos
     options->timeout = std::chrono::minutes(10);  // for another rank's share of a step
     // The host's Gloo group has used the same term's keys; the prefix keeps the two groups apart.
     auto store = c10::make_intrusive<c10d::PrefixStore>(
-        "nccl", c10::make_intrusive<RendezvousStore>(std::move(stub), term, stop));
+        "nccl", c10::make_intrusive<RendezvousStore>(RendezvousOfTerm(std::move(stub), term, stop),
+                                                     absl::Minutes(2)));
     auto group =
         c10::make_intrusive<c10d::ProcessGroupNCCL>(store, host->rank(), host->world(), options);
     // Connects now and not in the first step, so that a rank that cannot is named at the start.

@@ -18,30 +18,42 @@ constexpr absl::Duration kPublishTimeout = absl::Seconds(4);
 
 }  // namespace
 
-Publisher::Publisher(std::unique_ptr<WeightServer> server, DigestKind digests,
-                     Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
-                     OnOutage on_outage)
-    : server_(std::move(server)),
+Publisher::Publisher(std::unique_ptr<Broadcaster> broadcaster, std::unique_ptr<WeightServer> server,
+                     DigestKind digests, Coordinator::StubInterface* stub, uint64_t term,
+                     std::stop_token stop, OnOutage on_outage)
+    : broadcaster_(std::move(broadcaster)),
+      server_(std::move(server)),
       digests_(digests),
       stub_(stub),
       term_(term),
       stop_(stop),
       on_outage_(std::move(on_outage)) {
   refresh_ = Registry::Process().OnCollect([this] {
-    MirrorTotal(static_cast<double>(server_->bytes_sent()), &LearnerMetrics::Process().sent_bytes);
+    LearnerMetrics& metrics = LearnerMetrics::Process();
+    MirrorTotal(static_cast<double>(server_->bytes_sent()), &metrics.sent_bytes);
+    if (broadcaster_ != nullptr) {
+      MirrorTotal(static_cast<double>(broadcaster_->bytes_sent()), &metrics.broadcast_bytes);
+    }
   });
 }
 
 absl::StatusOr<std::unique_ptr<Publisher>> Publisher::Start(
     const std::string& listen, const std::string& announce,
     const std::shared_ptr<const Security>& security, Coordinator::StubInterface* stub,
-    uint64_t term, std::stop_token stop, OnOutage on_outage) {
+    uint64_t term, std::stop_token stop, OnOutage on_outage,
+    std::unique_ptr<Broadcaster> broadcaster) {
+  grpc::Service* const meeting = broadcaster == nullptr ? nullptr : broadcaster->meeting();
   ASSIGN_OR_RETURN(std::unique_ptr<WeightServer> server,
-                   WeightServer::Start(listen, security, announce));
+                   WeightServer::Start(listen, security, announce, meeting));
   ASSIGN_OR_RETURN(const HostPort address, ParseHostPort(listen));
   const DigestKind digests = address.is_loopback() ? DigestKind::kXxh3 : DigestKind::kSha256;
-  return std::unique_ptr<Publisher>(
-      new Publisher(std::move(server), digests, stub, term, stop, std::move(on_outage)));
+  return std::unique_ptr<Publisher>(new Publisher(std::move(broadcaster), std::move(server),
+                                                  digests, stub, term, stop, std::move(on_outage)));
+}
+
+// The server waits until all calls have been answered.
+Publisher::~Publisher() {
+  if (broadcaster_ != nullptr) broadcaster_->meeting()->End();
 }
 
 absl::Status Publisher::Publish(uint64_t version, Weights weights) {
@@ -62,8 +74,9 @@ absl::Status Publisher::Publish(uint64_t version, Weights weights) {
   *request.mutable_manifest() = weights.manifest;
   const std::string& texts = request.manifest().texts_sha256();
   if (texts == sent_texts_) request.mutable_manifest()->clear_texts();
-  // Before the coordinator knows of it: an actor that hears of the version asks for its chunks at
-  // once.
+  // Before the coordinator knows of it: an actor that hears of the version joins, or asks for its
+  // chunks, at once.
+  if (broadcaster_ != nullptr) broadcaster_->Begin(version, weights);
   server_->Add(version, std::move(weights));
   MarkReply reply;
   RETURN_IF_ERROR(CallWithRetry(stop_,

@@ -12,6 +12,7 @@
 #include "common/model/files/manifest.h"
 #include "common/model/transfer/server.h"
 #include "common/telemetry/registry.h"
+#include "learner/publish/broadcaster.h"
 #include "learner/publish/version_buffers.h"
 #include "proto/coordinator.grpc.pb.h"
 
@@ -31,18 +32,21 @@ namespace reckon {
 //
 // Actors on this host map the memory itself (common/model/files/weight_bytes.h), so a version is
 // in the manifest in two forms: the server's address, and where the memory is; or in three, with
-// what the learner's own passes read of it (Weights::packed).
+// what the learner's own passes read of it (Weights::packed). With a broadcaster, actors on the
+// learner's fabric join its broadcast at the server's address.
 //
-// Owns the server and the buffers. One thread.
+// Owns the server, the broadcaster and the buffers. One thread.
 class Publisher {
  public:
   // Starts the server; `listen` and `announce` are those of WeightServer::Start, `on_outage` is
-  // that of RetryOptions.
+  // that of RetryOptions; `broadcaster` null: versions are not broadcast.
   using OnOutage = std::function<void(const absl::Status&)>;
   static absl::StatusOr<std::unique_ptr<Publisher>> Start(
       const std::string& listen, const std::string& announce,
       const std::shared_ptr<const Security>& security, Coordinator::StubInterface* stub,
-      uint64_t term, std::stop_token stop, OnOutage on_outage = nullptr);
+      uint64_t term, std::stop_token stop, OnOutage on_outage = nullptr,
+      std::unique_ptr<Broadcaster> broadcaster = nullptr);
+  ~Publisher();
 
   // What versions are packed into, and the digests that they need: where the server listens on
   // loopback alone, no other host can be a source.
@@ -59,12 +63,13 @@ class Publisher {
   absl::Status Publish(uint64_t version, Weights weights);
 
  private:
-  Publisher(std::unique_ptr<WeightServer> server, DigestKind digests,
-            Coordinator::StubInterface* stub, uint64_t term, std::stop_token stop,
-            OnOutage on_outage);
+  Publisher(std::unique_ptr<Broadcaster> broadcaster, std::unique_ptr<WeightServer> server,
+            DigestKind digests, Coordinator::StubInterface* stub, uint64_t term,
+            std::stop_token stop, OnOutage on_outage);
 
   VersionBuffers buffers_, packed_buffers_;
   std::shared_ptr<WeightBytes> newest_packed_;
+  const std::unique_ptr<Broadcaster> broadcaster_;  // before the server, which calls it
   const std::unique_ptr<WeightServer> server_;
   const DigestKind digests_;
   Coordinator::StubInterface* const stub_;

@@ -19,6 +19,7 @@ LearnerMetrics::LearnerMetrics(Registry* registry)
       checkpoint_seconds(registry->AddHistogram("reckon_checkpoint_seconds", "Writing a checkpoint",
                                                 ExponentialBounds(0.01, 2, 16))),
       sent_bytes(WeightBytesTotal("sent", registry)),
+      broadcast_bytes(WeightBytesTotal("broadcast", registry)),
       staleness(registry->AddHistogram(
           "reckon_staleness_versions",
           "Versions between the policy that sampled a rollout and the one that learns from it",

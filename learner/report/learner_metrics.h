@@ -37,7 +37,7 @@ struct LearnerMetrics {
 
   Counter &trained_tokens, &optimizer_steps;
   Histogram &write_seconds, &publish_seconds, &checkpoint_seconds;
-  Counter& sent_bytes;
+  Counter &sent_bytes, &broadcast_bytes;
   Histogram& staleness;  // the leader's
   Gauge &version, &rank, &step, &last_step;
 

@@ -1,6 +1,7 @@
 // reckon-weight-tree: the part of a learner and of an actor that has to do with weights, for
 // weight_tree_test.py. A publisher publishes a version of random bytes for each line that it reads,
-// and prints "sent BYTES" for each; an actor prints "has VERSION" for each that it has fetched.
+// and prints "sent BYTES BYTES" for each, fetched from it and broadcast; an actor prints "has
+// VERSION" for each that it has fetched.
 
 #include <iostream>
 #include <memory>
@@ -14,18 +15,21 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
+#include "common/model/broadcast/broadcast_receiver.h"
 #include "common/model/files/manifest.h"
 #include "common/model/transfer/server.h"
 #include "common/net/channel.h"
+#include "learner/publish/broadcaster.h"
 #include "proto/coordinator.grpc.pb.h"
 // Last.
 #include "common/base/log.h"
 
 ABSL_FLAG(std::string, coordinator, "", "host:port");
 ABSL_FLAG(std::string, certificates, "", "folder of the role's certificate");
-ABSL_FLAG(std::string, listen, "", "host:port of the weight server; empty: an actor has none");
+ABSL_FLAG(std::string, listen, "", "host:port of the weight server");
 ABSL_FLAG(std::string, announce, "", "host at which others reach it");
 ABSL_FLAG(int, mib, 0, "size of a version, which makes this the publisher");
+ABSL_FLAG(bool, broadcast, false, "the publisher also broadcasts its versions");
 
 namespace reckon {
 namespace {
@@ -46,7 +50,8 @@ Weights MakeVersion(uint64_t version) {
   return weights;
 }
 
-absl::Status Publish(Coordinator::Stub* stub, WeightServer* server) {
+// `broadcaster` null: versions are fetched.
+absl::Status Publish(Coordinator::Stub* stub, WeightServer* server, Broadcaster* broadcaster) {
   BeginTermRequest begin;
   begin.set_learner("publisher");
   begin.set_world_size(1);
@@ -62,6 +67,7 @@ absl::Status Publish(Coordinator::Stub* stub, WeightServer* server) {
     weights.manifest.add_sources(server->address());
     PublishWeightsRequest request;
     *request.mutable_manifest() = weights.manifest;
+    if (broadcaster != nullptr) broadcaster->Begin(version, weights);
     server->Add(version, std::move(weights));
     MarkReply reply;
     grpc::ClientContext call;
@@ -69,7 +75,8 @@ absl::Status Publish(Coordinator::Stub* stub, WeightServer* server) {
     std::cout << "publishes " << version << std::endl;
     RETURN_IF_ERROR(FromGrpc(stub->PublishWeights(&call, request, &reply)));
     std::getline(std::cin, line);  // when all actors have it
-    std::cout << "sent " << server->bytes_sent() << std::endl;
+    const uint64_t broadcast = broadcaster == nullptr ? 0 : broadcaster->bytes_sent();
+    std::cout << "sent " << server->bytes_sent() << " " << broadcast << std::endl;
   }
   return absl::OkStatus();
 }
@@ -78,17 +85,32 @@ absl::Status Run() {
   const bool publishes = absl::GetFlag(FLAGS_mib) > 0;
   ASSIGN_OR_RETURN(const auto security, Security::Load(absl::GetFlag(FLAGS_certificates),
                                                        publishes ? Role::kLearner : Role::kActor));
+  if (absl::GetFlag(FLAGS_listen).empty()) return absl::InvalidArgumentError("--listen is missing");
   ASSIGN_OR_RETURN(const auto channel, MakeChannel(absl::GetFlag(FLAGS_coordinator), security));
   const std::unique_ptr<Coordinator::Stub> stub = Coordinator::NewStub(channel);
-  std::unique_ptr<WeightServer> server;
-  if (!absl::GetFlag(FLAGS_listen).empty()) {
-    ASSIGN_OR_RETURN(server, WeightServer::Start(absl::GetFlag(FLAGS_listen), security,
-                                                 absl::GetFlag(FLAGS_announce)));
+  std::unique_ptr<Broadcaster> broadcaster;
+  if (absl::GetFlag(FLAGS_broadcast)) {
+    broadcaster =
+        std::make_unique<Broadcaster>(BroadcasterOptions{.host = absl::GetFlag(FLAGS_announce)});
   }
-  if (publishes) return Publish(stub.get(), server.get());
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<WeightServer> server,
+      WeightServer::Start(absl::GetFlag(FLAGS_listen), security, absl::GetFlag(FLAGS_announce),
+                          broadcaster == nullptr ? nullptr : broadcaster->meeting()));
+  if (publishes) {
+    const absl::Status status = Publish(stub.get(), server.get(), broadcaster.get());
+    if (broadcaster != nullptr) broadcaster->meeting()->End();
+    return status;
+  }
   std::stop_source stop;
   StopOnSignals(stop);
-  WeightsClient client(stub.get(), security, [] {}, std::move(server));
+  BroadcastReceiver receiver({.member = server->address(), .security = security});
+  const ReceiveChunks receive = [&](const WeightManifest& manifest, char* buffer,
+                                    const std::stop_token& token,
+                                    const std::function<void(uint64_t)>& good) {
+    receiver.Receive(manifest, buffer, token, good);
+  };
+  WeightsClient client(stub.get(), security, [] {}, std::move(server), receive);
   while (!stop.stop_requested()) {
     const auto fetched = client.TakeFetched();
     if (fetched.has_value()) {

@@ -141,6 +141,16 @@ ChunkStreams::ChunkStreams(const WeightManifest& manifest, const Weights* older,
   for (uint64_t i = 0; i < Chunks(manifest); ++i) missing_.insert(i);
 }
 
+void ChunkStreams::Have(uint64_t chunk) {
+  absl::MutexLock lock(&mu_);
+  missing_.erase(chunk);
+}
+
+bool ChunkStreams::complete() {
+  absl::MutexLock lock(&mu_);
+  return missing_.empty();
+}
+
 absl::Status ChunkStreams::From(const std::string& source, Service service,
                                 absl::Duration silence) {
   std::vector<Range> first;  // call of each connection

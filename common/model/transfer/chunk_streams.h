@@ -39,6 +39,10 @@ class ChunkStreams {
                std::shared_ptr<const Security> security, std::stop_token stop, char* buffer,
                std::function<void(uint64_t)> arrived);
 
+  // A chunk that was missing has come in another way. Thread-safe.
+  void Have(uint64_t chunk);
+  bool complete();
+
   // Fetches no differences from now on; false: it did not before.
   bool ForgetOlder() { return std::exchange(older_, nullptr) != nullptr; }
 

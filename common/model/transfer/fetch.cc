@@ -26,6 +26,7 @@ constexpr int kPasses = 2;
 // delay those below it for longer; the last source has the time of a call.
 constexpr absl::Duration kSilence = absl::Seconds(10);
 constexpr absl::Duration kLastSilence = absl::Seconds(30);
+constexpr char kBroadcast[] = "a broadcast";  // as a source
 
 // The publisher's own memory, where this process can map it; without bytes: the chunks have to be
 // fetched.
@@ -103,6 +104,15 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
     arrivals->Mark(chunk);
     options.progress(source);
   });
+  if (options.receive != nullptr) {
+    options.progress(kBroadcast);
+    options.receive(manifest, buffer->data(), stop, [&](uint64_t chunk) {
+      streams.Have(chunk);
+      arrivals->Mark(chunk);
+      options.progress(kBroadcast);
+    });
+    if (streams.complete()) return weights;
+  }
   absl::Status damage, last;
   bool retry = true;
   for (int pass = 0; pass < kPasses && retry; ++pass) {

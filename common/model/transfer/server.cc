@@ -162,9 +162,9 @@ class WeightServer::Stream : public grpc::ServerWriteReactor<grpc::ByteBuffer>,
 
 absl::StatusOr<std::unique_ptr<WeightServer>> WeightServer::Start(
     const std::string& listen, const std::shared_ptr<const Security>& security,
-    const std::string& announce) {
+    const std::string& announce, grpc::Service* also) {
   std::unique_ptr<WeightServer> server(new WeightServer);
-  RETURN_IF_ERROR(server->Listen(listen, security, announce));
+  RETURN_IF_ERROR(server->Listen(listen, security, announce, also));
   return server;
 }
 
@@ -174,7 +174,7 @@ WeightServer::~WeightServer() {
 
 absl::Status WeightServer::Listen(const std::string& listen,
                                   const std::shared_ptr<const Security>& security,
-                                  const std::string& announce) {
+                                  const std::string& announce, grpc::Service* also) {
   ASSIGN_OR_RETURN(HostPort address, ParseHostPort(listen));
   // Before the port is open, so that a bad name opens none.
   RETURN_IF_ERROR(AnnouncedAddress(address, announce).status());
@@ -182,6 +182,7 @@ absl::Status WeightServer::Listen(const std::string& listen,
   grpc::ServerBuilder builder;
   RETURN_IF_ERROR(ListenOn(address, security, &builder, &port));
   builder.RegisterService(static_cast<WeightSource::Service*>(this));
+  if (also != nullptr) builder.RegisterService(also);
   server_ = builder.BuildAndStart();
   if (!server_ || port == 0) {
     return absl::UnavailableError(absl::StrCat("cannot listen on ", listen));

@@ -33,10 +33,11 @@ class WeightServer
  public:
   // `listen` is "host:port"; port 0 is any free one. `announce` is the host at which others reach
   // it, by the rules of AnnouncedAddress. INVALID_ARGUMENT: one of them is no such text.
-  // FAILED_PRECONDITION: plain text, and not on loopback. UNAVAILABLE: the port is taken.
+  // `also` is served on the same port, and must outlive it; null: nothing is. FAILED_PRECONDITION:
+  // plain text, and not on loopback. UNAVAILABLE: the port is taken.
   static absl::StatusOr<std::unique_ptr<WeightServer>> Start(
       const std::string& listen, const std::shared_ptr<const Security>& security,
-      const std::string& announce = "");
+      const std::string& announce = "", grpc::Service* also = nullptr);
   // Waits at most one second for the transfers in progress.
   ~WeightServer() override;
 
@@ -57,7 +58,7 @@ class WeightServer
 
   WeightServer() = default;
   absl::Status Listen(const std::string& listen, const std::shared_ptr<const Security>& security,
-                      const std::string& announce);
+                      const std::string& announce, grpc::Service* also);
   grpc::ServerWriteReactor<grpc::ByteBuffer>* FetchChunks(grpc::CallbackServerContext* context,
                                                           const grpc::ByteBuffer* request) override;
   std::shared_ptr<const Held> Find(uint64_t version);

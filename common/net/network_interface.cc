@@ -1,4 +1,4 @@
-#include "learner/parallel/network_interface.h"
+#include "common/net/network_interface.h"
 
 #include <arpa/inet.h>
 #include <ifaddrs.h>
@@ -64,6 +64,12 @@ absl::Status BindCollectives(const std::string& address) {
   ASSIGN_OR_RETURN(const std::string interface, InterfaceOf(address));
   // "=": this name, not all that begin with it.
   setenv("NCCL_SOCKET_IFNAME", absl::StrCat("=", interface).c_str(), /*overwrite=*/0);
+  return absl::OkStatus();
+}
+
+absl::Status BindBroadcasts(const std::string& address) {
+  RETURN_IF_ERROR(BindCollectives(address));
+  setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
   return absl::OkStatus();
 }
 

@@ -1,4 +1,4 @@
-#include "coordinator/core/rendezvous.h"
+#include "common/net/rendezvous.h"
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"

@@ -1,5 +1,5 @@
-#ifndef RECKON_COORDINATOR_CORE_RENDEZVOUS_H_
-#define RECKON_COORDINATOR_CORE_RENDEZVOUS_H_
+#ifndef RECKON_COMMON_NET_RENDEZVOUS_H_
+#define RECKON_COMMON_NET_RENDEZVOUS_H_
 
 #include <cstdint>
 #include <deque>
@@ -14,13 +14,14 @@
 
 namespace reckon {
 
-// The key-value pairs through which the ranks of one learner term find each other, with the meaning
-// of c10d::Store. In memory alone, 64 MiB at most. When the coordinator restarts, a term in
-// progress finds no keys: its ranks wait for them until their deadline and fail. Part of CoreState;
-// not thread-safe.
+// The key-value pairs through which the members of one c10d group find each other, with the meaning
+// of c10d::Store. In memory alone, 64 MiB at most. Two groups have one: the ranks of a learner
+// term, at the coordinator (CoreState), and who gets a broadcast version, at the learner
+// (learner/publish/broadcast_meeting.h). When its keeper restarts, a group that connects finds no
+// keys: its members wait for them until their deadline and fail. Not thread-safe.
 class Rendezvous {
  public:
-  // A new term begins, without keys.
+  // A new group begins, without keys.
   void Clear();
 
   // Without a value: GET or WAIT, and a key is missing. With `last` the answer is then
@@ -42,4 +43,4 @@ class Rendezvous {
 
 }  // namespace reckon
 
-#endif  // RECKON_COORDINATOR_CORE_RENDEZVOUS_H_
+#endif  // RECKON_COMMON_NET_RENDEZVOUS_H_

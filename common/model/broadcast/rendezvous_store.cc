@@ -1,4 +1,4 @@
-#include "learner/parallel/rendezvous_store.h"
+#include "common/model/broadcast/rendezvous_store.h"
 
 #include <c10/util/Exception.h>
 #include <unistd.h>
@@ -14,10 +14,7 @@
 namespace reckon {
 namespace {
 
-constexpr uint32_t kWaitMs = 1000;  // how long the coordinator holds one GET or WAIT
-// For a key. c10d would wait as long as for a share of a step, but ranks that connect have met;
-// when the coordinator was restarted since, the key is gone.
-constexpr absl::Duration kPatience = absl::Minutes(2);
+constexpr uint32_t kWaitMs = 1000;  // how long one GET or WAIT is held
 
 std::string Bytes(const std::vector<uint8_t>& value) { return {value.begin(), value.end()}; }
 
@@ -40,21 +37,28 @@ RendezvousRequest Request(RendezvousRequest::Op op, const std::string& key) {
 
 }  // namespace
 
-RendezvousStore::RendezvousStore(std::shared_ptr<Coordinator::StubInterface> stub, uint64_t term,
-                                 std::stop_token stop)
-    : stub_(std::move(stub)), term_(term), stop_(stop) {}
+RendezvousCall RendezvousOfTerm(std::shared_ptr<Coordinator::StubInterface> stub, uint64_t term,
+                                std::stop_token stop) {
+  return [stub = std::move(stub), term, stop](RendezvousRequest request, absl::Duration patience,
+                                              RendezvousReply* reply) {
+    request.set_term(term);
+    return CallWithRetry(stop, {.patience = patience}, [&](grpc::ClientContext* context) {
+      return stub->Rendezvous(context, request, reply);
+    });
+  };
+}
+
+RendezvousStore::RendezvousStore(RendezvousCall call, absl::Duration patience)
+    : call_(std::move(call)), patience_(patience) {}
 
 c10::intrusive_ptr<c10d::Store> RendezvousStore::clone() {
-  return c10::make_intrusive<RendezvousStore>(stub_, term_, stop_);
+  return c10::make_intrusive<RendezvousStore>(call_, patience_);
 }
 
 RendezvousReply RendezvousStore::Call(RendezvousRequest request) {
-  request.set_term(term_);
   request.set_id(UniqueId());
   RendezvousReply reply;
-  absl::Status status = CallWithRetry(
-      stop_, {.patience = absl::FromChrono(timeout_)},
-      [&](grpc::ClientContext* context) { return stub_->Rendezvous(context, request, &reply); });
+  const absl::Status status = call_(request, patience_, &reply);
   if (!status.ok()) {
     C10_THROW_ERROR(DistStoreError, absl::StrCat("rendezvous: ", status.message()));
   }
@@ -63,10 +67,10 @@ RendezvousReply RendezvousStore::Call(RendezvousRequest request) {
 
 RendezvousReply RendezvousStore::Await(RendezvousRequest request,
                                        std::chrono::milliseconds timeout) {
-  const absl::Duration patience = std::min(kPatience, absl::FromChrono(timeout));
+  const absl::Duration patience = std::min(patience_, absl::FromChrono(timeout));
   const absl::Time deadline = absl::Now() + patience;
-  // The coordinator holds the call until the keys exist. It is short and repeated, so that a stop
-  // and the deadline below are noticed within a second.
+  // Held until the keys exist. It is short and repeated, so that a stop and the deadline below are
+  // noticed within a second.
   request.set_wait_ms(kWaitMs);
   while (true) {
     RendezvousReply reply = Call(request);

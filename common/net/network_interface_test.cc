@@ -1,4 +1,4 @@
-#include "learner/parallel/network_interface.h"
+#include "common/net/network_interface.h"
 
 #include <gtest/gtest.h>
 #include <stdlib.h>
@@ -26,6 +26,16 @@ TEST(NetworkInterface, NcclIsBoundUnlessTheOperatorHasDoneSo) {
   ASSERT_TRUE(BindCollectives("127.0.0.1").ok());
   EXPECT_STREQ(getenv("NCCL_SOCKET_IFNAME"), "ib0");
   EXPECT_FALSE(BindCollectives("192.0.2.7").ok());
+  unsetenv("NCCL_SOCKET_IFNAME");
+}
+
+TEST(NetworkInterface, ALostMemberOfABroadcastDoesNotEndTheProcess) {
+  ASSERT_EQ(unsetenv("TORCH_NCCL_ASYNC_ERROR_HANDLING"), 0);
+  EXPECT_FALSE(BindBroadcasts("192.0.2.7").ok());
+  ASSERT_TRUE(BindBroadcasts("127.0.0.1").ok());
+  EXPECT_STREQ(getenv("TORCH_NCCL_ASYNC_ERROR_HANDLING"), "0");
+  EXPECT_STREQ(getenv("NCCL_SOCKET_IFNAME"), "=lo");
+  unsetenv("TORCH_NCCL_ASYNC_ERROR_HANDLING");
   unsetenv("NCCL_SOCKET_IFNAME");
 }
 

@@ -1,5 +1,5 @@
-#ifndef RECKON_LEARNER_PARALLEL_NETWORK_INTERFACE_H_
-#define RECKON_LEARNER_PARALLEL_NETWORK_INTERFACE_H_
+#ifndef RECKON_COMMON_NET_NETWORK_INTERFACE_H_
+#define RECKON_COMMON_NET_NETWORK_INTERFACE_H_
 
 #include <string>
 
@@ -19,6 +19,11 @@ absl::StatusOr<std::string> InterfaceOf(const std::string& address);
 // threads run. Errors as above.
 absl::Status BindCollectives(const std::string& address);
 
+// The same for broadcasts of weights by NCCL (common/model/broadcast/nccl_broadcast.h). Also keeps
+// c10d's watchdog, unless the operator has set it, from ending this process when a member of a
+// group is lost: what a broadcast has not brought is fetched.
+absl::Status BindBroadcasts(const std::string& address);
+
 }  // namespace reckon
 
-#endif  // RECKON_LEARNER_PARALLEL_NETWORK_INTERFACE_H_
+#endif  // RECKON_COMMON_NET_NETWORK_INTERFACE_H_
