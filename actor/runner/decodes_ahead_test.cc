@@ -238,8 +238,9 @@ TEST_F(DecodesAheadTest, ARowTileIsRefusedForHeadsWithoutAKernel) {
   config.hidden_size = 96;
   config.head_dim = 24;
   WeightManifest manifest = RandomModelManifest(config);
-  manifest.set_tokenizer_json(weights_.manifest.tokenizer_json());
-  manifest.set_tokenizer_config_json(weights_.manifest.tokenizer_config_json());
+  const std::string shape = manifest.texts().config_json();
+  *manifest.mutable_texts() = weights_.manifest.texts();
+  manifest.mutable_texts()->set_config_json(shape);
   const Weights odd = DrawWeights(std::move(manifest), 1).value();
   EXPECT_TRUE(Maker(true)->Make(odd).ok());
   SetRowTile(kTile);

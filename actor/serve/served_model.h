@@ -19,7 +19,7 @@ namespace reckon {
 struct ServedModel {
   // INVALID_ARGUMENT or FAILED_PRECONDITION: its texts cannot be served. A model without a chat
   // template has `chat_refused` instead.
-  static absl::StatusOr<ServedModel> Load(const WeightManifest& manifest, std::string name,
+  static absl::StatusOr<ServedModel> Load(const FolderTexts& texts, std::string name,
                                           const std::string& chat_template_kwargs);
 
   std::string name;

@@ -98,8 +98,9 @@ TEST(AdoptTest, GivesTheBitsOfAVersionThatWasLoaded) {
       const RandomWeights weights = MakeRandomWeights(config, 3);
       std::vector<std::shared_ptr<WeightBytes>> packed;
       Transformer learner(config, dtype);
-      learner.PackInto(
-          [&](uint64_t bytes) { return packed.emplace_back(*WeightBytes::Shared(bytes)); });
+      learner.PackInto([&](int64_t bytes) {
+        return TensorOver(packed.emplace_back(*WeightBytes::Shared(static_cast<uint64_t>(bytes))));
+      });
       ASSERT_TRUE(learner.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
       ASSERT_EQ(packed.size(), 1u);
       at::NoGradGuard no_grad;
