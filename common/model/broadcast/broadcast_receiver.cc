@@ -17,6 +17,9 @@ namespace {
 
 // The learner may still send the version before, and then waits two seconds for others.
 constexpr absl::Duration kJoin = absl::Seconds(10);
+// Calls without an answer, in a row, after which a learner is not asked in its term: it cannot be
+// reached from here but through other actors.
+constexpr int kUnanswered = 2;
 
 }  // namespace
 
@@ -28,7 +31,6 @@ void BroadcastReceiver::Receive(const WeightManifest& manifest, char* buffer,
   // The others notice by its connections.
   group_.reset();
   group_name_.clear();
-  if (absl::IsUnimplemented(status)) broadcasts_ = false;
   if (absl::IsUnimplemented(status) || absl::IsNotFound(status) || stop.stop_requested()) return;
   LOG(WARNING) << "weight version " << manifest.version() << ", broadcast: " << status
                << "; what is missing is fetched";
@@ -44,9 +46,12 @@ absl::Status BroadcastReceiver::Get(const WeightManifest& manifest, char* buffer
   request.set_group(group_name_);
   request.set_gpu(options_.gpu);
   JoinBroadcastReply place;
-  RETURN_IF_ERROR(CallOnce(stop, kJoin, [&](grpc::ClientContext* context) {
+  const absl::Status joined = CallOnce(stop, kJoin, [&](grpc::ClientContext* context) {
     return stub_->Join(context, request, &place);
-  }));
+  });
+  unanswered_ = IsTransient(joined) ? unanswered_ + 1 : 0;
+  if (absl::IsUnimplemented(joined) || unanswered_ == kUnanswered) broadcasts_ = false;
+  RETURN_IF_ERROR(joined);
   RETURN_IF_ERROR(Connect(place, stop));
   ChunkChecker checker(manifest, buffer, good);
   const absl::Status passed = group_->Pass(absl::MakeSpan(buffer, manifest.total_bytes()),
@@ -66,6 +71,7 @@ absl::Status BroadcastReceiver::Find(const WeightManifest& manifest) {
     learner_ = learner;
     stub_ = WeightBroadcast::NewStub(channel);
     broadcasts_ = true;
+    unanswered_ = 0;
   }
   return broadcasts_ ? absl::OkStatus() : absl::UnimplementedError("no broadcasts");
 }

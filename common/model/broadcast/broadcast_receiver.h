@@ -49,6 +49,7 @@ class BroadcastReceiver {
   std::string learner_;  // address and term of stub_
   std::shared_ptr<WeightBroadcast::StubInterface> stub_;
   bool broadcasts_ = true;  // that learner does
+  int unanswered_ = 0;      // calls to it, in a row
   std::string group_name_;  // of group_
   std::unique_ptr<BroadcastGroup> group_;
 };
