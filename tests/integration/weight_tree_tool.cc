@@ -105,12 +105,12 @@ absl::Status Run() {
   std::stop_source stop;
   StopOnSignals(stop);
   BroadcastReceiver receiver({.member = server->address(), .security = security});
-  const ReceiveChunks receive = [&](const WeightManifest& manifest, char* buffer,
-                                    const std::stop_token& token,
-                                    const std::function<void(uint64_t)>& good) {
+  WeightsClientOptions options;
+  options.receive = [&](const WeightManifest& manifest, char* buffer, const std::stop_token& token,
+                        const std::function<void(uint64_t)>& good) {
     receiver.Receive(manifest, buffer, token, good);
   };
-  WeightsClient client(stub.get(), security, [] {}, std::move(server), receive);
+  WeightsClient client(stub.get(), security, [] {}, std::move(server), std::move(options));
   while (!stop.stop_requested()) {
     const auto fetched = client.TakeFetched();
     if (fetched.has_value()) {
