@@ -168,8 +168,9 @@ absl::Status CheckOptions(const EvalOptions& options) {
   // LocalSession reports a model that cannot be read.
   absl::StatusOr<ModelListing> policy =
       ReadModelListing(AbsolutePath(options.model), AbsolutePath(options.base));
-  return policy.ok() ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest.texts())
-                     : absl::OkStatus();
+  return policy.ok()
+             ? CheckRewardModel("--orm", AbsolutePath(options.orm), policy->manifest.texts())
+             : absl::OkStatus();
 }
 
 OrmScorer MakeScorer(const EvalOptions& options, const std::string& folder) {
