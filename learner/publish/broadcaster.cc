@@ -113,6 +113,7 @@ absl::Status Broadcaster::Broadcast(const Task& task) {
     place.world = static_cast<int>(members.members.size()) + 1;
     place.host = options_.host;
     place.gpu = options_.gpu;
+    place.silence = options_.silence;
     place.meet = [this](const RendezvousRequest& request, absl::Duration patience,
                         RendezvousReply* reply) { return meeting_.Meet(request, patience, reply); };
     ASSIGN_OR_RETURN(group_, MakeBroadcastGroup(place));
@@ -121,8 +122,8 @@ absl::Status Broadcaster::Broadcast(const Task& task) {
   const absl::Span<const char> bytes = task.weights.bytes->bytes();
   // Only read, of rank 0.
   RETURN_IF_ERROR(group_->Pass(absl::MakeSpan(const_cast<char*>(bytes.data()), bytes.size()),
-                               connected + BroadcastLimit(bytes.size()), stop_.get_token(),
-                               [](uint64_t) {}));
+                               connected + BroadcastLimit(bytes.size(), options_.silence),
+                               stop_.get_token(), [](uint64_t) {}));
   bytes_sent_ += bytes.size();
   LOG(INFO) << "weights: version " << task.version << " broadcast to " << members.members.size()
             << " actors in " << absl::ToDoubleSeconds(absl::Now() - connected) << " s, "

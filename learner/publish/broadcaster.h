@@ -13,18 +13,18 @@
 #include "absl/status/status.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/time.h"
+#include "common/model/broadcast/broadcast_group.h"
 #include "common/model/files/model_folder.h"
 #include "learner/publish/broadcast_meeting.h"
 
 namespace reckon {
-
-class BroadcastGroup;
 
 struct BroadcasterOptions {
   std::string host;  // name or address of the interface that broadcasts use
   bool gpu = false;  // by NCCL
   // How long actors that have joined wait for others.
   absl::Duration window = absl::Seconds(2);
+  absl::Duration silence = kBroadcastSilence;
 };
 
 // The learner's end of broadcasts: sends versions to actors on its fabric through c10d, beside the

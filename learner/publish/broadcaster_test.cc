@@ -41,9 +41,11 @@ Weights MakeVersion(uint64_t version, uint64_t seed, uint64_t chunks = kChunks) 
 // An actor's end, on a thread of its own.
 class Member {
  public:
-  Member()
+  explicit Member(absl::Duration silence)
       : server_(*WeightServer::Start("127.0.0.1:0", Security::PlainText())),
-        receiver_({.member = server_->address(), .security = Security::PlainText()}) {}
+        receiver_(
+            {.member = server_->address(), .security = Security::PlainText(), .silence = silence}) {
+  }
 
   // Fetches a version. `on_chunk` is called for each chunk that a broadcast has brought.
   std::future<absl::StatusOr<Weights>> Fetch(const WeightManifest& manifest,
@@ -79,9 +81,12 @@ class BroadcasterTest : public testing::Test {
   ~BroadcasterTest() override {
     if (broadcaster_ != nullptr) broadcaster_->meeting()->End();
   }
-  void Start(absl::Duration window, const std::string& host = "127.0.0.1") {
-    broadcaster_ =
-        std::make_unique<Broadcaster>(BroadcasterOptions{.host = host, .window = window});
+  // With the silence of the product only where it has to pass.
+  void Start(absl::Duration window, absl::Duration silence = kPatience,
+             const std::string& host = "127.0.0.1") {
+    silence_ = silence;
+    broadcaster_ = std::make_unique<Broadcaster>(
+        BroadcasterOptions{.host = host, .window = window, .silence = silence});
     server_ =
         *WeightServer::Start("127.0.0.1:0", Security::PlainText(), "", broadcaster_->meeting());
   }
@@ -99,7 +104,7 @@ class BroadcasterTest : public testing::Test {
     const Weights first = MakeVersion(0, 1, /*chunks=*/1);
     const WeightManifest manifest = Publish(first);
     for (size_t i = 0; i < number; ++i) {
-      members.push_back(std::make_unique<Member>());
+      members.push_back(std::make_unique<Member>(silence_));
       EXPECT_TRUE(members.back()->Fetch(manifest).get().ok());
       EXPECT_EQ(members.back()->broadcast(), 0u) << "a small version";
     }
@@ -122,6 +127,7 @@ class BroadcasterTest : public testing::Test {
     EXPECT_TRUE(fetched->bytes->bytes() == weights.bytes->bytes());
   }
 
+  absl::Duration silence_;
   std::unique_ptr<Broadcaster> broadcaster_;
   std::unique_ptr<WeightServer> server_;
   uint64_t fetched_ = 0;
@@ -149,7 +155,7 @@ TEST_F(BroadcasterTest, WhoDoesNotComeIsNotWaitedForWhoComesLaterIsIn) {
   ExpectAll(members, Publish(weights), weights);
   EXPECT_EQ(Fetched(), 0u);
   // Two: both come, and may be in one group, or the later one fetches.
-  members.push_back(std::make_unique<Member>());
+  members.push_back(std::make_unique<Member>(silence_));
   weights = MakeVersion(2, 12);
   ExpectAll(members, Publish(weights), weights);
 }
@@ -160,7 +166,7 @@ TEST_F(BroadcasterTest, AMemberThatComesIsConnectedWithTheNextVersion) {
   Weights weights = MakeVersion(1, 11);
   WeightManifest manifest = Publish(weights);
   ExpectAll(members, manifest, weights);
-  members.push_back(std::make_unique<Member>());
+  members.push_back(std::make_unique<Member>(silence_));
   ExpectEqual(members.back()->Fetch(manifest).get(), weights);
   EXPECT_EQ(Fetched(), kBytes) << "the version has been broadcast before it came";
   weights = MakeVersion(2, 12);
@@ -192,7 +198,7 @@ TEST_F(BroadcasterTest, AMemberThatStopsAmidABroadcastCostsTheOthersNothing) {
 
 // It has joined and connected, and then neither receives nor sends, as a process that is stopped.
 TEST_F(BroadcasterTest, AMemberThatHangsCostsTheOthersItsSilenceOnce) {
-  Start(absl::Seconds(3));
+  Start(absl::Seconds(3), 3 * kBroadcastSilence);
   auto members = MakeMembers(2);
   const auto channel = *MakeChannel(server_->address(), Security::PlainText());
   const auto stub = WeightBroadcast::NewStub(channel);
@@ -216,6 +222,7 @@ TEST_F(BroadcasterTest, AMemberThatHangsCostsTheOthersItsSilenceOnce) {
     place.rank = static_cast<int>(reply.rank());
     place.world = static_cast<int>(reply.world());
     place.host = "127.0.0.1";
+    place.silence = silence_;
     place.meet = [&](const RendezvousRequest& call, absl::Duration patience,
                      RendezvousReply* found) {
       MeetRequest meet;
@@ -274,7 +281,7 @@ TEST_F(BroadcasterTest, AShortDifferenceIsFetchedAndNotBroadcast) {
 
 // As when a firewall is between them: after two failures, versions are left out without a trial.
 TEST_F(BroadcasterTest, ActorsThatCannotBeReachedAreTriedMoreAndMoreSeldom) {
-  Start(absl::InfiniteDuration(), "203.0.113.7");
+  Start(absl::InfiniteDuration(), kBroadcastSilence, "203.0.113.7");
   const auto members = MakeMembers(1);
   for (uint64_t version = 1; version <= 4; ++version) {
     const Weights weights = MakeVersion(version, 10 + version);

@@ -7,8 +7,8 @@
 
 namespace reckon {
 
-absl::Duration BroadcastLimit(uint64_t bytes) {
-  return kBroadcastSilence + absl::Seconds(static_cast<double>(bytes) / (32 << 20));
+absl::Duration BroadcastLimit(uint64_t bytes, absl::Duration silence) {
+  return silence + absl::Seconds(static_cast<double>(bytes) / (32 << 20));
 }
 
 absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeBroadcastGroup(const BroadcastPlace& place) {

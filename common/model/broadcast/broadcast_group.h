@@ -28,18 +28,19 @@ class BroadcastGroup {
   // Fills `bytes`, as many on every member, with those of rank 0, which are only read; all members
   // call it. `arrived(n)` tells a member that the first n are there. Errors: CANCELLED, stopped;
   // otherwise a member or the network is gone, or slower than the deadline, or a member has been
-  // silent for five seconds.
+  // silent for too long.
   virtual absl::Status Pass(absl::Span<char> bytes, absl::Time deadline,
                             const std::stop_token& stop,
                             absl::FunctionRef<void(uint64_t)> arrived) = 0;
 };
 
-// Nothing has come, or nobody has taken anything, for so long: a member hangs.
+// Nothing has come, or nobody has taken anything, for so long: a member hangs. Tests, whose threads
+// may have to wait for a core, wait longer.
 inline constexpr absl::Duration kBroadcastSilence = absl::Seconds(5);
 
-// How long a broadcast of so many bytes may take in all: five seconds, and one for each 32 MiB.
+// How long a broadcast of so many bytes may take in all: the silence, and a second for each 32 MiB.
 // What is slower than that is no fast network.
-absl::Duration BroadcastLimit(uint64_t bytes);
+absl::Duration BroadcastLimit(uint64_t bytes, absl::Duration silence);
 
 // A member's place in a group, before it is connected.
 struct BroadcastPlace {
@@ -48,9 +49,10 @@ struct BroadcastPlace {
   std::string host;  // name or address of this member; its interface is used, and no other
   bool gpu = false;  // by NCCL, for which every member has a GPU of its own
   RendezvousCall meet;
+  absl::Duration silence = kBroadcastSilence;
 };
 
-// Connects a group. Blocks until all its members have called it, for five seconds at most for each
+// Connects a group. Blocks until all its members have called it, for the silence at most for each
 // step. UNAVAILABLE or INTERNAL: one of them did not, or cannot be reached.
 absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeBroadcastGroup(const BroadcastPlace& place);
 

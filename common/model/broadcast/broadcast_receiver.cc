@@ -54,9 +54,10 @@ absl::Status BroadcastReceiver::Get(const WeightManifest& manifest, char* buffer
   RETURN_IF_ERROR(joined);
   RETURN_IF_ERROR(Connect(place, stop));
   ChunkChecker checker(manifest, buffer, good);
-  const absl::Status passed = group_->Pass(absl::MakeSpan(buffer, manifest.total_bytes()),
-                                           absl::Now() + BroadcastLimit(manifest.total_bytes()),
-                                           stop, [&](uint64_t bytes) { checker.Have(bytes); });
+  const absl::Status passed =
+      group_->Pass(absl::MakeSpan(buffer, manifest.total_bytes()),
+                   absl::Now() + BroadcastLimit(manifest.total_bytes(), options_.silence), stop,
+                   [&](uint64_t bytes) { checker.Have(bytes); });
   const uint64_t bad = checker.Finish();
   RETURN_IF_ERROR(passed);
   if (bad == 0) return absl::OkStatus();
@@ -90,6 +91,7 @@ absl::Status BroadcastReceiver::Connect(const JoinBroadcastReply& reply,
   ASSIGN_OR_RETURN(const HostPort own, ParseHostPort(options_.member));
   place.host = own.host;
   place.gpu = reply.gpu();
+  place.silence = options_.silence;
   place.meet = [stub = stub_, group = reply.group(), stop](
                    const RendezvousRequest& call, absl::Duration patience, RendezvousReply* found) {
     MeetRequest request;

@@ -20,6 +20,7 @@ struct BroadcastReceiverOptions {
   std::string member;  // HOST:PORT at which this actor serves weights; its host is the interface
   bool gpu = false;    // it computes on a GPU, and so NCCL may use that
   std::shared_ptr<const Security> security;
+  absl::Duration silence = kBroadcastSilence;
 };
 
 // An actor's end of broadcasts (learner/publish/broadcaster.h is the learner's):

@@ -71,8 +71,11 @@ class Interrupt {
 
 class GlooChain : public BroadcastGroup {
  public:
-  explicit GlooChain(c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
-      : group_(std::move(group)), rank_(group_->getRank()), last_(group_->getSize() - 1) {}
+  GlooChain(c10::intrusive_ptr<c10d::ProcessGroupGloo> group, absl::Duration silence)
+      : group_(std::move(group)),
+        silence_(silence),
+        rank_(group_->getRank()),
+        last_(group_->getSize() - 1) {}
 
   // Neighbours tell each other when they are done. Each waits for that from the start on, on
   // threads of its own: when a connection breaks, Gloo tells it to who has asked for a message that
@@ -106,8 +109,7 @@ class GlooChain : public BroadcastGroup {
                     absl::FunctionRef<void(uint64_t)> arrived) {
     std::deque<WorkPtr> coming, going;
     const auto finish = [&](std::deque<WorkPtr>* works) -> absl::Status {
-      RETURN_IF_ERROR(
-          interrupt->Wait(works->front(), std::min(kBroadcastSilence, deadline - absl::Now())));
+      RETURN_IF_ERROR(interrupt->Wait(works->front(), std::min(silence_, deadline - absl::Now())));
       works->pop_front();
       return absl::OkStatus();
     };
@@ -147,6 +149,7 @@ class GlooChain : public BroadcastGroup {
   }
 
   const c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
+  const absl::Duration silence_;
   const int rank_, last_;
 };
 
@@ -159,14 +162,15 @@ absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeGlooChain(const BroadcastPla
   static const auto former [[maybe_unused]] = std::signal(SIGPIPE, [](int) {});
   return CatchTorchErrors("connecting a broadcast", [&]() -> Made {
     auto options =
-        c10d::ProcessGroupGloo::Options::create(absl::ToChronoMilliseconds(kBroadcastSilence));
+        c10d::ProcessGroupGloo::Options::create(absl::ToChronoMilliseconds(place.silence));
     absl::string_view host = place.host;
     if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");  // of IPv6
     options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(std::string(host)));
     options->threads = 1;  // of collectives, which a chain has none of
-    auto store = c10::make_intrusive<RendezvousStore>(place.meet, kBroadcastSilence);
+    auto store = c10::make_intrusive<RendezvousStore>(place.meet, place.silence);
     return std::make_unique<GlooChain>(
-        c10::make_intrusive<c10d::ProcessGroupGloo>(store, place.rank, place.world, options));
+        c10::make_intrusive<c10d::ProcessGroupGloo>(store, place.rank, place.world, options),
+        place.silence);
   });
 }
 

@@ -25,7 +25,7 @@ absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeNcclBroadcast(const Broadcas
     options->timeout = std::chrono::hours(24);
     // The chain has used the same keys.
     auto store = c10::make_intrusive<c10d::PrefixStore>(
-        "nccl", c10::make_intrusive<RendezvousStore>(place.meet, kBroadcastSilence));
+        "nccl", c10::make_intrusive<RendezvousStore>(place.meet, place.silence));
     auto group =
         c10::make_intrusive<c10d::ProcessGroupNCCL>(store, place.rank, place.world, options);
     const c10::Device device = DeviceOf(Backend::kTorchCuda);
