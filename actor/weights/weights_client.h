@@ -33,10 +33,9 @@ struct WeightsClientOptions {
 //   1. A version is requested: get its manifest. Else: wait for one newer than the last fetched.
 //   2. Map it from the learner's memory on this host, or else take what the learner broadcasts and
 //      fetch the other chunks from the actors that the coordinator names and the learner, and check
-//      every digest. With a server, others get
-//      them from here meanwhile, and until the next version is there. Of adapters, first the
-//      version that they are over in the same way, unless it is here: it stays as long as adapters
-//      over it come.
+//      every digest. With a server, others get them from here meanwhile, and until the next version
+//      has come. Of adapters, first the version that they are over in the same way, unless it is
+//      here: it stays as long as adapters over it come.
 //   3. Keep the result for TakeFetched and call `notify`.
 //
 // At most one requested version and one newest version are kept, so memory is bounded. A version

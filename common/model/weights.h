@@ -115,8 +115,7 @@ class TransformerWeights {
   // What passes read, in one memory on the device of the backend, which another process maps and
   // computes from as it is. Of whole weights without adapters.
   //
-  //   maker:   PackInto(make); from then on Pack, and Load of what is trainable, pack into memory
-  //   of
+  //   maker:   PackInto(make); from then on Pack, and a trainable Load, pack into memory of
   //            packed_size() bytes that `make` gives (kByte; undefined: into memory of this process
   //            alone). The same memory each time, if no graph outlives a Pack and no reader
   //            computes meanwhile; otherwise other memory.

@@ -1,6 +1,7 @@
 #include "coordinator/core/weight_registry.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <string>
 #include <utility>
 
@@ -22,6 +23,23 @@ std::string Content(WeightManifest manifest) {
   manifest.clear_memory();
   manifest.clear_packed();
   return manifest.SerializeAsString();
+}
+
+// What is not written yet, or else the record of the store. Null: `reads` wants that.
+template <typename Message, typename Key>
+absl::StatusOr<std::shared_ptr<const Message>> FindRecord(
+    std::initializer_list<const std::map<Key, std::shared_ptr<const Message>>*> unwritten,
+    const Key& key, const std::string& store_key, const std::string& what, Reads& reads) {
+  for (const auto* records : unwritten) {
+    if (const auto it = records->find(key); it != records->end()) return it->second;
+  }
+  const std::optional<std::string>* bytes = reads.Find(store_key);
+  if (bytes == nullptr) return nullptr;
+  auto message = std::make_shared<Message>();
+  if (!bytes->has_value() || !message->ParseFromString(**bytes)) {
+    return absl::DataLossError(absl::StrCat(what, " is damaged"));
+  }
+  return message;
 }
 
 }  // namespace
@@ -100,14 +118,11 @@ absl::Status WeightRegistry::Publish(const WeightManifest& published,
     writes.Put(store_keys::Texts(digest), published.texts().SerializeAsString());
     noted_.texts[digest] = std::make_shared<FolderTexts>(published.texts());
   }
-  const auto former = versions_.find(version);
-  // Its texts stay if they are the same, because the new entry is there before they would go.
-  const std::string former_texts = former != versions_.end() ? former->second.texts : "";
-  versions_[version] = Known::Of(manifest);
+  const Known former = std::exchange(versions_[version], Known::Of(manifest));
   newest_ = noted_.manifests[version] = std::make_shared<WeightManifest>(manifest);
   any_ = true;
   writes.Put(store_keys::Manifest(version), manifest.SerializeAsString());
-  DropTexts(former_texts, writes);
+  DropTexts(former.texts, writes);
   // Only the dead learner served versions above; the new one will make them again.
   for (auto it = versions_.upper_bound(version); it != versions_.end();) it = Forget(it, writes);
   ForgetVersions(pinned, writes);
@@ -155,32 +170,16 @@ absl::StatusOr<std::shared_ptr<const WeightManifest>> WeightRegistry::Get(uint64
     return absl::NotFoundError(absl::StrCat("weight version ", version, " is not published"));
   }
   if (version == newest_->version()) return newest_;
-  for (const Unwritten* unwritten : {&noted_, &in_commit_}) {
-    const auto it = unwritten->manifests.find(version);
-    if (it != unwritten->manifests.end()) return it->second;
-  }
-  const std::optional<std::string>* bytes = reads.Find(store_keys::Manifest(version));
-  if (bytes == nullptr) return nullptr;
-  auto manifest = std::make_shared<WeightManifest>();
-  if (!bytes->has_value() || !manifest->ParseFromString(**bytes)) {
-    return absl::DataLossError(absl::StrCat("the manifest of version ", version, " is damaged"));
-  }
-  return manifest;
+  return FindRecord<WeightManifest>({&noted_.manifests, &in_commit_.manifests}, version,
+                                    store_keys::Manifest(version),
+                                    absl::StrCat("the manifest of version ", version), reads);
 }
 
 absl::StatusOr<std::shared_ptr<const FolderTexts>> WeightRegistry::Texts(const std::string& digest,
                                                                          Reads& reads) const {
-  for (const Unwritten* unwritten : {&noted_, &in_commit_}) {
-    const auto it = unwritten->texts.find(digest);
-    if (it != unwritten->texts.end()) return it->second;
-  }
-  const std::optional<std::string>* bytes = reads.Find(store_keys::Texts(digest));
-  if (bytes == nullptr) return nullptr;
-  auto texts = std::make_shared<FolderTexts>();
-  if (!bytes->has_value() || !texts->ParseFromString(**bytes)) {
-    return absl::DataLossError("the texts of a weight version are damaged");
-  }
-  return texts;
+  return FindRecord<FolderTexts>({&noted_.texts, &in_commit_.texts}, digest,
+                                 store_keys::Texts(digest), "the record of a version's texts",
+                                 reads);
 }
 
 void WeightRegistry::WritesTaken() { in_commit_ = std::exchange(noted_, {}); }

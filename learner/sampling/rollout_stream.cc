@@ -88,7 +88,7 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
 
 absl::Status RolloutStream::LeaveDeviceUnlessReady() {
   if (leader_.run.turn == nullptr) return absl::OkStatus();
-  // A batch that is there, as with max_staleness, is learned in the same turn.
+  // A batch that exists already, as with max_staleness, is learned in the same turn.
   ASSIGN_OR_RETURN(const NextBatchReply ready,
                    leader_.plans.PollBatch(name_, batch_, absl::ZeroDuration()));
   return ready.has_header() ? absl::OkStatus() : LeaveDevice(leader_.run);
