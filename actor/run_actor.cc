@@ -19,6 +19,7 @@
 #include "common/base/exit_status.h"
 #include "common/base/files.h"
 #include "common/base/host_port.h"
+#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"

@@ -14,6 +14,7 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/memory.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"

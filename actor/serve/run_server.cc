@@ -18,6 +18,7 @@
 #include "actor/serve/batcher.h"
 #include "actor/serve/served_model.h"
 #include "common/base/exit_status.h"
+#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"

@@ -1,9 +1,5 @@
 #include "common/base/thread_pool.h"
 
-#ifdef __GLIBC__
-#include <malloc.h>
-#endif
-
 #include <algorithm>
 #include <atomic>
 #include <memory>
@@ -144,13 +140,6 @@ void ParallelFor(int64_t n, absl::FunctionRef<void(int64_t)> body) {
     return;
   }
   ThePool()->Run(n, body);
-}
-
-void KeepFreedMemory() {
-#ifdef __GLIBC__
-  mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest value that glibc accepts
-  mallopt(M_TRIM_THRESHOLD, 0x7fffffff);
-#endif
 }
 
 }  // namespace reckon

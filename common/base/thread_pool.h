@@ -24,11 +24,6 @@ int ComputeThreads();
 // its own thread alone.
 void ParallelFor(int64_t n, absl::FunctionRef<void(int64_t)> body);
 
-// Makes the allocator keep freed memory instead of returning it to the system, so that the
-// activations of each pass reuse pages that are already mapped. Programs that compute call it once,
-// first in main. It does nothing without glibc.
-void KeepFreedMemory();
-
 }  // namespace reckon
 
 #endif  // RECKON_COMMON_BASE_THREAD_POOL_H_

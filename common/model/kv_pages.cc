@@ -3,10 +3,9 @@
 #include <ATen/ops/empty.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "common/base/memory.h"
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/torch/kv_pages.h"
 // Last.
@@ -21,8 +20,7 @@ class CpuKvPages : public KvPages {
   CpuKvPages(const ModelConfig& config, Dtype dtype, int64_t layers, int64_t pages)
       : shape_{dtype, config.head_dim}, layers_(layers), kv_heads_(config.num_kv_heads) {
     int64_t bytes = pages * BytesPerPage(config, dtype, layers);
-    data_.reset(static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)));
-    if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
+    data_ = AllocateBytes(bytes);
     std::memset(data_.get(), 0, bytes);
   }
 
@@ -76,13 +74,10 @@ class CpuKvPages : public KvPages {
     return data_.get() + ((page * layers_ + layer) * kv_heads_ + kv_head) * shape_.page_bytes();
   }
 
-  struct Free {
-    void operator()(char* p) const { std::free(p); }
-  };
   const KvShape shape_;
   const int64_t layers_;
   const int64_t kv_heads_;
-  std::unique_ptr<char[], Free> data_;
+  std::shared_ptr<char[]> data_;
 };
 
 }  // namespace

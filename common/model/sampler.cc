@@ -14,8 +14,10 @@
 namespace reckon {
 namespace {
 
-// Rows whose logits are held at once.
-constexpr int64_t kRows = 64;
+// Of the logits that are held at once: as much as the allocator keeps (KeepFreedMemory), so that no
+// pass takes new pages for them.
+constexpr int64_t kLogitBytes = 31 << 20;
+constexpr int64_t kLeastRows = 64;
 // Vocabulary entries whose weights are summed at once before the draw examines each.
 constexpr int64_t kTile = 64;
 
@@ -176,9 +178,11 @@ absl::StatusOr<std::vector<DrawnToken>> DrawFromLogits(const at::Tensor& logits,
 absl::StatusOr<std::vector<DrawnToken>> Sample(Transformer& model, const at::Tensor& hidden,
                                                absl::Span<const TokenDraw> rows) {
   at::NoGradGuard no_grad;
+  const int64_t row_bytes = model.config().num_tokens() * static_cast<int64_t>(sizeof(float));
+  const int64_t rows_at_once = std::max(kLeastRows, kLogitBytes / row_bytes);
   std::vector<DrawnToken> out;
-  for (int64_t first = 0; first < hidden.size(0); first += kRows) {
-    const int64_t count = std::min(kRows, hidden.size(0) - first);
+  for (int64_t first = 0; first < hidden.size(0); first += rows_at_once) {
+    const int64_t count = std::min(rows_at_once, hidden.size(0) - first);
     ASSIGN_OR_RETURN(const std::vector<DrawnToken> drawn,
                      DrawFromLogits(model.Logits(hidden.narrow(0, first, count)).to(at::kCPU),
                                     model.config().gaps, rows.subspan(first, count)));

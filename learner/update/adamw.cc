@@ -13,7 +13,9 @@
 #include <numeric>
 #include <utility>
 
+#include "common/base/memory.h"
 #include "common/base/thread_pool.h"
+#include "common/model/kernels/cpu/cpu_features.h"
 
 namespace reckon {
 namespace {
@@ -31,8 +33,8 @@ struct Coefficients {
 // `__restrict` lets the compiler vectorize: the four arrays never overlap. Each element is computed
 // from its own numbers alone, so blocks may run in any order on any thread. The gradient is zeroed
 // while it is in the cache.
-void StepBlock(const Coefficients& c, int64_t n, float* __restrict p, float* __restrict g,
-               float* __restrict m, float* __restrict v) {
+RECKON_CLONES void StepBlock(const Coefficients& c, int64_t n, float* __restrict p,
+                             float* __restrict g, float* __restrict m, float* __restrict v) {
   for (int64_t i = 0; i < n; ++i) {
     float gradient = g[i] * c.scale;
     g[i] = 0;
@@ -41,6 +43,19 @@ void StepBlock(const Coefficients& c, int64_t n, float* __restrict p, float* __r
     float denominator = std::sqrt(v[i]) * c.inverse_correction2 + c.epsilon;
     p[i] = p[i] * c.decay - c.step_size * m[i] / denominator;
   }
+}
+
+// In lanes that do not depend on one another, so that the compiler uses whole registers; in one
+// order, whatever their width.
+RECKON_CLONES double SumOfSquares(const float* x, int64_t n) {
+  constexpr int64_t kLanes = 16;
+  double lanes[kLanes] = {};
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) {
+    for (int64_t j = 0; j < kLanes; ++j) lanes[j] += double{x[i + j]} * x[i + j];
+  }
+  for (; i < n; ++i) lanes[i % kLanes] += double{x[i]} * x[i];
+  return std::accumulate(lanes, lanes + kLanes, 0.0);
 }
 
 at::Tensor HostView(std::vector<float>& values) {
@@ -53,8 +68,11 @@ AdamW::AdamW(const TrainingSettings& training, Backend backend, std::vector<at::
     : training_(training), backend_(backend), parameters_(std::move(parameters)) {
   for (const at::Tensor& parameter : parameters_) elements_ += parameter.numel();
   if (backend_ == Backend::kCpuKernels) {
-    moments_.first.resize(elements_);
-    moments_.second.resize(elements_);
+    for (std::vector<float>* moments : {&moments_.first, &moments_.second}) {
+      moments->reserve(elements_);
+      UseHugePages(moments->data(), elements_ * static_cast<int64_t>(sizeof(float)));
+      moments->resize(elements_);
+    }
   } else {
     AllocateOnDevice();
   }
@@ -163,11 +181,8 @@ double GlobalNorm(const at::Tensor& gradient) {
   // in the large sum.
   std::vector<double> sums(blocks, 0);
   ParallelFor(blocks, [&](int64_t block) {
-    double sum = 0;
-    for (int64_t i = block * kBlock; i < std::min(n, (block + 1) * kBlock); ++i) {
-      sum += static_cast<double>(values[i]) * values[i];
-    }
-    sums[block] = sum;
+    const int64_t at = block * kBlock;
+    sums[block] = SumOfSquares(values + at, std::min(kBlock, n - at));
   });
   return std::sqrt(std::accumulate(sums.begin(), sums.end(), 0.0));
 }

@@ -23,6 +23,9 @@ inline uint16_t ToBf16(float x) {
 }
 // The same for n numbers.
 void ToBf16(const float* x, int64_t n, uint16_t* out);
+// The same for `rows` rows of n numbers; strides in elements.
+void ToBf16(const float* x, int64_t rows, int64_t n, int64_t stride, uint16_t* out,
+            int64_t out_stride);
 
 // F16 (IEEE 754 binary16) is a type of files only: a model that is stored in it is computed in one
 // of the two above. Both directions are exact where the target can hold the number.

@@ -16,10 +16,12 @@ void WriteKv(const KvShape& shape, char* page, int64_t position, const void* k, 
     auto* values = reinterpret_cast<uint16_t*>(page + shape.value_offset());
     const auto* from_k = static_cast<const uint16_t*>(k);
     const auto* from_v = static_cast<const uint16_t*>(v);
-    for (int64_t d = 0; d < dim; ++d) {
-      keys[(d / 2 * kPageTokens + slot) * 2 + d % 2] = from_k[d];
-      values[(slot / 2 * dim + d) * 2 + slot % 2] = from_v[d];
+    // Two lanes of a key are neighbours in both places.
+    for (int64_t d = 0; d < dim; d += 2) {
+      std::memcpy(keys + (d / 2 * kPageTokens + slot) * 2, from_k + d, 2 * sizeof(uint16_t));
     }
+    uint16_t* to_v = values + slot / 2 * dim * 2 + slot % 2;
+    for (int64_t d = 0; d < dim; ++d) to_v[2 * d] = from_v[d];
   } else {
     auto* keys = reinterpret_cast<float*>(page);
     auto* values = reinterpret_cast<float*>(page + shape.value_offset());

@@ -21,6 +21,42 @@ __m512bh Pair(const uint16_t* at) {
 
 __m512bh Load(const uint16_t* at) { return reinterpret_cast<__m512bh>(_mm512_loadu_si512(at)); }
 
+constexpr int64_t kLanes = 16;
+constexpr int64_t kLanesOfPage = kPageTokens / kLanes;
+
+// The scores of the first 16*kParts positions of a page.
+//
+// Here and below the loops over `acc` are unrolled by pragma: the compiler then keeps the sums in
+// registers, and would otherwise store them in every turn.
+template <int kHeads, int kParts>
+void Scores(int64_t dim, const uint16_t* q, const uint16_t* k, float* scratch, int64_t padded) {
+  __m512 acc[kHeads][kParts];
+#pragma GCC unroll 4
+  for (auto& row : acc) {
+#pragma GCC unroll 4
+    for (__m512& part : row) part = _mm512_setzero_ps();
+  }
+  for (int64_t d = 0; d < dim / 2; ++d) {
+    __m512bh keys_of[kParts];
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) keys_of[i] = Load(k + d * kPageTokens * 2 + 32 * i);
+#pragma GCC unroll 4
+    for (int h = 0; h < kHeads; ++h) {
+      __m512bh x = Pair(q + h * dim + 2 * d);
+#pragma GCC unroll 4
+      for (int i = 0; i < kParts; ++i) acc[h][i] = _mm512_dpbf16_ps(acc[h][i], x, keys_of[i]);
+    }
+  }
+  const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(static_cast<float>(dim)));
+#pragma GCC unroll 4
+  for (int h = 0; h < kHeads; ++h) {
+#pragma GCC unroll 4
+    for (int i = 0; i < kParts; ++i) {
+      _mm512_storeu_ps(scratch + h * padded + 16 * i, _mm512_mul_ps(acc[h][i], scale));
+    }
+  }
+}
+
 // Columns block .. block+16*kParts-1 of the result: the values weighted by the probabilities in
 // `scratch`, two positions at a time, over `total`.
 template <int kHeads, int kParts>
@@ -28,7 +64,9 @@ void WeightedValues(const KvShape& shape, const char* const* pages, int64_t keys
                     int64_t block, const float* scratch, const float* total, uint16_t* out) {
   const int64_t dim = shape.head_dim;
   __m512 acc[kHeads][kParts];
+#pragma GCC unroll 4
   for (auto& row : acc) {
+#pragma GCC unroll 4
     for (__m512& part : row) part = _mm512_setzero_ps();
   }
   for (int64_t t = 0; t < keys; t += 2) {
@@ -39,18 +77,23 @@ void WeightedValues(const KvShape& shape, const char* const* pages, int64_t keys
     // masked, because a probability of zero would not cancel a NaN.
     const __mmask32 present = t + 1 < keys ? 0xffffffffu : 0x55555555u;
     __m512bh values[kParts];
+#pragma GCC unroll 4
     for (int i = 0; i < kParts; ++i) {
       values[i] = reinterpret_cast<__m512bh>(_mm512_maskz_loadu_epi16(present, v + 32 * i));
     }
+#pragma GCC unroll 4
     for (int h = 0; h < kHeads; ++h) {
       __m512bh p = Pair(reinterpret_cast<const uint16_t*>(scratch + h * padded) + t);
+#pragma GCC unroll 4
       for (int i = 0; i < kParts; ++i) {
         acc[h][i] = _mm512_dpbf16_ps(acc[h][i], p, values[i]);
       }
     }
   }
+#pragma GCC unroll 4
   for (int h = 0; h < kHeads; ++h) {
     const __m512 divisor = _mm512_set1_ps(total[h]);
+#pragma GCC unroll 4
     for (int i = 0; i < kParts; ++i) {
       __m256bh row = _mm512_cvtneps_pbh(_mm512_div_ps(acc[h][i], divisor));
       _mm256_storeu_si256(reinterpret_cast<__m256i*>(out + h * dim + block + 16 * i),
@@ -65,30 +108,20 @@ template <int kHeads>
 void Attend(const KvShape& shape, const uint16_t* q, const char* const* pages, int64_t keys,
             float* scratch, uint16_t* out) {
   const int64_t dim = shape.head_dim, padded = (keys + kPageTokens - 1) / kPageTokens * kPageTokens;
-  const __m512 scale = _mm512_set1_ps(1.0f / std::sqrt(static_cast<float>(dim)));
   for (int64_t first = 0; first < keys; first += kPageTokens) {
-    const auto* k = reinterpret_cast<const uint16_t*>(pages[first / kPageTokens]);
-    __m512 acc[kHeads][4];
-    for (auto& row : acc) {
-      for (__m512& part : row) part = _mm512_setzero_ps();
-    }
-    for (int64_t d = 0; d < dim / 2; ++d) {
-      __m512bh keys_of[4];
-      for (int i = 0; i < 4; ++i) keys_of[i] = Load(k + d * kPageTokens * 2 + 32 * i);
-      for (int h = 0; h < kHeads; ++h) {
-        __m512bh x = Pair(q + h * dim + 2 * d);
-        for (int i = 0; i < 4; ++i) acc[h][i] = _mm512_dpbf16_ps(acc[h][i], x, keys_of[i]);
-      }
-    }
-    for (int h = 0; h < kHeads; ++h) {
-      for (int i = 0; i < 4; ++i) {
-        _mm512_storeu_ps(scratch + h * padded + first + 16 * i, _mm512_mul_ps(acc[h][i], scale));
-      }
-    }
+    // Of the last page, no more lanes than have keys.
+    const int64_t parts = std::min<int64_t>((keys - first + kLanes - 1) / kLanes, kLanesOfPage);
+    auto* const scores = parts == 1   ? Scores<kHeads, 1>
+                         : parts == 2 ? Scores<kHeads, 2>
+                         : parts == 3 ? Scores<kHeads, 3>
+                                      : Scores<kHeads, 4>;
+    scores(dim, q, reinterpret_cast<const uint16_t*>(pages[first / kPageTokens]), scratch + first,
+           padded);
   }
   // The sum is over the probabilities before they are rounded, and divides at the end, as in the
   // portable kernel.
   float total[kHeads];
+#pragma GCC unroll 4
   for (int h = 0; h < kHeads; ++h) {
     float* p = scratch + h * padded;
     ExpShifted(p, keys, 1.0f, MaxOf(p, keys), p);

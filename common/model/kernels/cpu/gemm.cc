@@ -11,7 +11,16 @@ namespace reckon {
 namespace {
 
 // With k = 1536, so many rows of A fit the second-level cache together with a panel of B.
-constexpr int64_t kRowsPerTask = 192;
+constexpr int64_t kMostRows = 192;
+
+// Rows of A in one task. A matrix of few panels, as those of adapters, is divided by more rows, so
+// that every thread has a share; in whole blocks of the kernels.
+int64_t RowsPerTask(int64_t m, int64_t panels) {
+  constexpr int64_t kBlockRows = 12;
+  const int64_t shares = std::max<int64_t>(2 * ComputeThreads() / panels, 1);
+  const int64_t rows = (m + shares - 1) / shares;
+  return std::min(kMostRows, (rows + kBlockRows - 1) / kBlockRows * kBlockRows);
+}
 
 // Rows first_k .. first_k+k-1 of one panel of B.
 void MultiplyPanel(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t panel,
@@ -62,12 +71,13 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
   CHECK(lda >= k && first_k + k <= b.padded_k());
   if (b.dtype() == Dtype::kBf16) CHECK(first_k % 2 == 0 && k % 2 == 0);
   if (added.b != nullptr) CHECK(added.b->dtype() == b.dtype() && added.b->n() == b.n());
-  const int64_t row_tasks = (m + kRowsPerTask - 1) / kRowsPerTask;
+  const int64_t rows_per_task = RowsPerTask(m, b.panels());
+  const int64_t row_tasks = (m + rows_per_task - 1) / rows_per_task;
   // Tasks of one panel are neighbours, so threads that run at the same time read the same panel of
   // B.
   ParallelFor(b.panels() * row_tasks, [&](int64_t task) {
-    const int64_t panel = task / row_tasks, first = task % row_tasks * kRowsPerTask;
-    const int64_t rows = std::min(kRowsPerTask, m - first);
+    const int64_t panel = task / row_tasks, first = task % row_tasks * rows_per_task;
+    const int64_t rows = std::min(rows_per_task, m - first);
     const int64_t column = panel * kPanelColumns, columns = std::min(kPanelColumns, b.n() - column);
     const char* a_rows = static_cast<const char*>(a) + first * lda * BytesOf(b.dtype());
     if (mode != OutputMode::kBf16 && columns == kPanelColumns) {
@@ -81,20 +91,20 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
     }
     // The kernels write 32 columns of fp32: rounding, and a last panel of fewer columns, go through
     // a tile.
-    alignas(64) float tile[kRowsPerTask * kPanelColumns];
+    alignas(64) float tile[kMostRows * kPanelColumns];
     MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k, tile, kPanelColumns,
                   /*accumulate=*/false);
     if (added.b != nullptr) AddProduct(added, first, rows, panel, tile, kPanelColumns);
+    if (mode == OutputMode::kBf16) {
+      ToBf16(tile, rows, columns, kPanelColumns, static_cast<uint16_t*>(c) + first * ldc + column,
+             ldc);
+      return;
+    }
     for (int64_t i = 0; i < rows; ++i) {
       const float* from = tile + i * kPanelColumns;
-      const int64_t at = (first + i) * ldc + column;
-      if (mode == OutputMode::kBf16) {
-        ToBf16(from, columns, static_cast<uint16_t*>(c) + at);
-      } else {
-        float* to = static_cast<float*>(c) + at;
-        for (int64_t j = 0; j < columns; ++j) {
-          to[j] = mode == OutputMode::kAccumulateFp32 ? to[j] + from[j] : from[j];
-        }
+      float* to = static_cast<float*>(c) + (first + i) * ldc + column;
+      for (int64_t j = 0; j < columns; ++j) {
+        to[j] = mode == OutputMode::kAccumulateFp32 ? to[j] + from[j] : from[j];
       }
     }
   });

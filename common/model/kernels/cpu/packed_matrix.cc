@@ -1,10 +1,9 @@
 #include "common/model/kernels/cpu/packed_matrix.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
-#include <new>
 
+#include "common/base/memory.h"
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/cpu/cpu_features.h"
 #include "common/model/kernels/pieces.h"
@@ -54,9 +53,7 @@ void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
   SetShape(dtype, k, n);
   const int64_t bytes = panel_bytes() * panels();
   // A row of a panel is 128 bytes, so with this alignment no vector load crosses a cache line.
-  data_ = std::shared_ptr<char[]>(
-      static_cast<char*>(std::aligned_alloc(64, (bytes + 63) / 64 * 64)), &std::free);
-  if (data_ == nullptr) throw std::bad_alloc();  // as LibTorch's tensors do
+  data_ = AllocateBytes(bytes);
   // Packing does not write the padding.
   if (n % kPanelColumns != 0 || k != padded_k()) std::memset(data_.get(), 0, bytes);
 }
