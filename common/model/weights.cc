@@ -533,23 +533,23 @@ void TransformerWeights::BindHead(const at::Tensor& tensor, const at::Tensor& le
   to->linear.push_back(std::move(source));
 }
 
-void TransformerWeights::Pack() {
+void TransformerWeights::Pack(Change change) {
   ++generation_;
   if (sharded()) {
     shards_->Reset();
   } else if (adapted()) {
-    PackAdapters(&sources_);
+    PackAdapters(&sources_, change);
   } else {
-    PackWhole();
+    PackWhole(change);
   }
 }
 
-void TransformerWeights::PackWhole() {
+void TransformerWeights::PackWhole(Change change) {
   at::Tensor memory;
   if (make_packed_ != nullptr && trainable_) memory = make_packed_(packed_size());
-  if (!memory.defined()) return PackSources(&sources_);
+  if (!memory.defined()) return PackSources(&sources_, nullptr, change);
   Pieces pieces = PiecesOf(memory);
-  PackSources(&sources_, &pieces);
+  PackSources(&sources_, &pieces, change);
 }
 
 at::ScalarType TransformerWeights::TableType(const at::Tensor& table) const {
@@ -572,8 +572,10 @@ void TransformerWeights::PlaceSources(Sources* sources, Pieces* memory) const {
   }
 }
 
-void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
+void TransformerWeights::PackSources(Sources* sources, Pieces* memory, Change change) const {
   for (const Source& source : sources->linear) {
+    for (const at::Tensor& part : source.parts) change(part);
+    for (const at::Tensor& part : source.bias) change(part);
     // To the device one layer after another: of the model there is no second copy.
     std::vector<at::Tensor> parts;
     for (const at::Tensor& part : source.parts) parts.push_back(part.to(DeviceOf(backend_)));
@@ -592,20 +594,25 @@ void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
     const at::Tensor bias = at::cat(rounded).to(DeviceOf(backend_), at::kFloat);
     source.weight->bias = InMemory(bias, memory);
   }
-  PackTables(sources, memory);
-  PackAdapters(sources);
+  PackTables(sources, memory, change);
+  PackAdapters(sources, change);
 }
 
-void TransformerWeights::PackAdapters(Sources* sources) const {
+void TransformerWeights::PackAdapters(Sources* sources, Change change) const {
   for (Source& source : sources->linear) {
     if (source.adapters.empty()) continue;
+    for (const Adapter& adapter : source.adapters) {
+      change(adapter.a);
+      change(adapter.b);
+    }
     source.packed = OpsOf(backend_).PackAdapters(source.adapters, dtype_, trainable_);
     source.weight->adapters = adapters_on_ ? source.packed : nullptr;
   }
 }
 
-void TransformerWeights::PackTables(Sources* sources, Pieces* memory) const {
+void TransformerWeights::PackTables(Sources* sources, Pieces* memory, Change change) const {
   for (const auto& [table, source] : sources->tables) {
+    change(source);
     // Norms are rounded too, although kernels read them as fp32: actors only have rounded ones.
     const at::Tensor values = source.detach().to(DeviceOf(backend_), ScalarTypeOf(dtype_));
     table->values = InMemory(values.to(TableType(source)), memory);

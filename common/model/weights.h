@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "ATen/core/Tensor.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
@@ -109,8 +110,11 @@ class TransformerWeights {
   // All tensors with their adapters merged, in canonical order, fp32. Empty unless trainable. With
   // shards: on rank 0 alone, in host memory, and rounded to the dtype unless merged.
   NamedTensors Merged() const;
-  // Must follow every change of the parameters.
-  void Pack();
+  // Must follow every change of the parameters. `change` may be that change: it is called with each
+  // parameter before that is packed, which then reads it from a cache.
+  using Change = absl::FunctionRef<void(const at::Tensor& parameter)>;
+  static void Unchanged(const at::Tensor&) {}
+  void Pack(Change change = Unchanged);
 
   // What passes read, in one memory on the device of the backend, which another process maps and
   // computes from as it is. Of whole weights without adapters.
@@ -188,15 +192,15 @@ class TransformerWeights {
   void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
                 Sources* to) const;
   // `memory`: what takes the packed form; null: memory of this process.
-  void PackSources(Sources* sources, Pieces* memory = nullptr) const;
-  void PackTables(Sources* sources, Pieces* memory = nullptr) const;
-  void PackWhole();
+  void PackSources(Sources* sources, Pieces* memory = nullptr, Change change = Unchanged) const;
+  void PackTables(Sources* sources, Pieces* memory = nullptr, Change change = Unchanged) const;
+  void PackWhole(Change change = Unchanged);
   // What PackSources does to the weights, where `memory` has been packed already.
   void PlaceSources(Sources* sources, Pieces* memory) const;
   // Of a TableWeight's values: kernels read norms in fp32.
   at::ScalarType TableType(const at::Tensor& table) const;
   void ForgetSources();
-  void PackAdapters(Sources* sources) const;
+  void PackAdapters(Sources* sources, Change change = Unchanged) const;
   size_t UnitOf(int64_t part) const;
   Cursor GatherUnit(int64_t part, NamedTensors* tensors) const;
   TableWeight GatherTable(int64_t part) const;

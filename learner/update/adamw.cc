@@ -65,8 +65,13 @@ at::Tensor HostView(std::vector<float>& values) {
 }  // namespace
 
 AdamW::AdamW(const TrainingSettings& training, Backend backend, std::vector<at::Tensor> parameters)
-    : training_(training), backend_(backend), parameters_(std::move(parameters)) {
-  for (const at::Tensor& parameter : parameters_) elements_ += parameter.numel();
+    : training_(training), backend_(backend) {
+  for (at::Tensor& parameter : parameters) {
+    index_of_[parameter.const_data_ptr()] = parameters_.size();
+    const int64_t count = parameter.numel();
+    parameters_.push_back({std::move(parameter), elements_});
+    elements_ += count;
+  }
   if (backend_ == Backend::kCpuKernels) {
     for (std::vector<float>* moments : {&moments_.first, &moments_.second}) {
       moments->reserve(elements_);
@@ -84,38 +89,52 @@ void AdamW::AllocateOnDevice() {
 }
 
 void AdamW::Step(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
-  at::NoGradGuard no_grad;
-  if (backend_ == Backend::kCpuKernels) {
-    StepOnCpu(gradient, static_cast<float>(gradient_scale), learning_rate);
-  } else {
-    StepByTorch(gradient, gradient_scale, learning_rate);
-  }
+  Begin(gradient, gradient_scale, learning_rate);
+  End();
 }
 
-void AdamW::StepOnCpu(const at::Tensor& gradient, float gradient_scale, double learning_rate) {
+void AdamW::Begin(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
+  ++moments_.steps;
+  if (backend_ != Backend::kCpuKernels) {
+    at::NoGradGuard no_grad;
+    return StepByTorch(gradient, gradient_scale, learning_rate);
+  }
+  begun_ = {gradient, gradient_scale, learning_rate};
+  for (Parameter& parameter : parameters_) parameter.stepped = false;
+}
+
+void AdamW::StepOf(const at::Tensor& parameter) {
+  const auto found = index_of_.find(parameter.const_data_ptr());
+  if (begun_.gradient.defined() && found != index_of_.end()) StepOnCpu(parameters_[found->second]);
+}
+
+void AdamW::End() {
+  if (!begun_.gradient.defined()) return;
+  for (Parameter& parameter : parameters_) StepOnCpu(parameter);
+  begun_ = {};
+}
+
+void AdamW::StepOnCpu(Parameter& parameter) {
+  if (std::exchange(parameter.stepped, true)) return;
   const double beta1 = training_.beta1(), beta2 = training_.beta2();
-  const int64_t t = ++moments_.steps;
+  const auto t = static_cast<double>(moments_.steps);
   Coefficients c;
   c.beta1 = static_cast<float>(beta1);
   c.beta2 = static_cast<float>(beta2);
   c.epsilon = static_cast<float>(training_.epsilon());
-  c.decay = static_cast<float>(1 - learning_rate * training_.weight_decay());
-  c.step_size = static_cast<float>(learning_rate / (1 - std::pow(beta1, t)));
+  c.decay = static_cast<float>(1 - begun_.learning_rate * training_.weight_decay());
+  c.step_size = static_cast<float>(begun_.learning_rate / (1 - std::pow(beta1, t)));
   c.inverse_correction2 = static_cast<float>(1 / std::sqrt(1 - std::pow(beta2, t)));
-  c.scale = gradient_scale;
-  int64_t offset = 0;
-  for (at::Tensor& parameter : parameters_) {
-    const int64_t n = parameter.numel();
-    float* p = parameter.data_ptr<float>();
-    float* g = gradient.mutable_data_ptr<float>() + offset;
-    float* m = moments_.first.data() + offset;
-    float* v = moments_.second.data() + offset;
-    ParallelFor((n + kBlock - 1) / kBlock, [&](int64_t block) {
-      const int64_t at = block * kBlock;
-      StepBlock(c, std::min(kBlock, n - at), p + at, g + at, m + at, v + at);
-    });
-    offset += n;
-  }
+  c.scale = static_cast<float>(begun_.gradient_scale);
+  const int64_t n = parameter.values.numel();
+  float* p = parameter.values.mutable_data_ptr<float>();
+  float* g = begun_.gradient.mutable_data_ptr<float>() + parameter.offset;
+  float* m = moments_.first.data() + parameter.offset;
+  float* v = moments_.second.data() + parameter.offset;
+  ParallelFor((n + kBlock - 1) / kBlock, [&](int64_t block) {
+    const int64_t at = block * kBlock;
+    StepBlock(c, std::min(kBlock, n - at), p + at, g + at, m + at, v + at);
+  });
 }
 
 void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate) {
@@ -125,23 +144,20 @@ void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, doubl
     second_.copy_(HostView(moments_.second));
   }
   newest_ = Newest::kDevice;
-  ++moments_.steps;
   // In place, because a scaled copy would be one more array as large as the model.
   const at::Tensor scaled = gradient.mul_(gradient_scale);
   std::vector<at::Tensor> parameters, gradients, first, second, steps;
   const at::Tensor step =
       at::full({}, static_cast<double>(moments_.steps), gradient.options().dtype(at::kFloat));
-  int64_t offset = 0;
-  for (const at::Tensor& parameter : parameters_) {
-    const int64_t n = parameter.numel();
-    parameters.push_back(parameter.detach().view({n}));
-    gradients.push_back(scaled.narrow(0, offset, n));
-    first.push_back(first_.narrow(0, offset, n));
-    second.push_back(second_.narrow(0, offset, n));
+  for (const Parameter& parameter : parameters_) {
+    const int64_t n = parameter.values.numel();
+    parameters.push_back(parameter.values.detach().view({n}));
+    gradients.push_back(scaled.narrow(0, parameter.offset, n));
+    first.push_back(first_.narrow(0, parameter.offset, n));
+    second.push_back(second_.narrow(0, parameter.offset, n));
     // LibTorch wants a counter for each parameter; all of them are the same one-element tensor,
     // which this call does not change.
     steps.push_back(step);
-    offset += n;
   }
   at::_fused_adamw_(parameters, gradients, first, second, /*max_exp_avg_sqs=*/{}, steps,
                     learning_rate, training_.beta1(), training_.beta2(), training_.weight_decay(),

@@ -2,6 +2,7 @@
 #define RECKON_LEARNER_UPDATE_ADAMW_H_
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
@@ -35,6 +36,14 @@ class AdamW {
   // afterwards, which costs no pass of its own.
   void Step(const at::Tensor& gradient, double gradient_scale, double learning_rate);
 
+  // The same in parts, for a caller who reads each parameter while the cache has its new values:
+  //   Begin, then StepOf for any of the parameters, then End, which steps the others.
+  // Of a tensor that is none of them, or was stepped since Begin, StepOf does nothing; so it does
+  // with LibTorch, of which Begin is the whole step.
+  void Begin(const at::Tensor& gradient, double gradient_scale, double learning_rate);
+  void StepOf(const at::Tensor& parameter);
+  void End();
+
   // In host memory; until the next Step.
   const AdamMoments& moments();
   // The same, and the next Step starts from what the caller leaves in it.
@@ -44,13 +53,25 @@ class AdamW {
 
  private:
   void AllocateOnDevice();
-  void StepOnCpu(const at::Tensor& gradient, float gradient_scale, double learning_rate);
+  struct Parameter {
+    at::Tensor values;
+    int64_t offset = 0;    // of its elements among all
+    bool stepped = false;  // since Begin
+  };
+  // A step on the CPU that has begun.
+  struct Begun {
+    at::Tensor gradient;
+    double gradient_scale = 1, learning_rate = 0;
+  };
+  void StepOnCpu(Parameter& parameter);
   void StepByTorch(const at::Tensor& gradient, double gradient_scale, double learning_rate);
 
   const TrainingSettings training_;
   const Backend backend_;
-  std::vector<at::Tensor> parameters_;
+  std::vector<Parameter> parameters_;
+  std::map<const void*, size_t> index_of_;  // by the address of the values
   int64_t elements_ = 0;
+  Begun begun_;
   AdamMoments moments_;
   // LibTorch only: the moments on the device [elements]; undefined after LeaveDevice. Else they
   // stay there: the host has a copy only once a caller has asked for it.

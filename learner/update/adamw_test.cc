@@ -1,10 +1,13 @@
 #include "learner/update/adamw.h"
 
 #include <ATen/TensorOperators.h>
+#include <ATen/ops/abs.h>
 #include <ATen/ops/count_nonzero.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/equal.h>
 #include <ATen/ops/from_blob.h>
 #include <ATen/ops/full.h>
+#include <ATen/ops/max.h>
 
 #include <algorithm>
 #include <cmath>
@@ -94,6 +97,31 @@ TEST(AdamWTest, DoesNotDependOnTheNumberOfThreads) {
   }
   EXPECT_EQ(results[0], results[1]);
   EXPECT_EQ(norms[0], norms[1]);
+}
+
+TEST(AdamWTest, AStepInPartsHasTheBitsOfAWholeOne) {
+  const std::vector<int64_t> sizes = {300, 7, 1000};
+  for (const Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    auto whole = Parameters(Random(1307, 1), sizes, backend);
+    auto parts = Parameters(Random(1307, 1), sizes, backend);
+    AdamW one(Settings(), backend, whole), other(Settings(), backend, parts);
+    for (int t = 0; t < 3; ++t) {
+      const at::Tensor gradient = Random(1307, 10 + t), given = gradient.clone();
+      one.Step(gradient, 0.5, 1e-2);
+      other.Begin(given, 0.5, 1e-2);
+      other.StepOf(parts[2]);
+      if (backend == Backend::kCpuKernels) EXPECT_TRUE(at::equal(parts[2], whole[2]));
+      other.StepOf(parts[0]);
+      other.StepOf(parts[2]);  // once is enough
+      other.StepOf(gradient);  // no parameter
+      other.End();
+      EXPECT_EQ(Values(parts), Values(whole));
+      EXPECT_EQ(given.abs().max().item<float>(), 0);
+      other.StepOf(parts[0]);  // no step has begun
+      EXPECT_EQ(Values(parts), Values(whole));
+    }
+    EXPECT_EQ(other.moments().steps, 3);
+  }
 }
 
 class AdamWByTorchTest : public testing::TestWithParam<Backend> {};

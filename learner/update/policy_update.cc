@@ -139,9 +139,11 @@ absl::StatusOr<UpdateResult> PolicyUpdate::Step(absl::Span<const TrainingSequenc
                            : 1;
   // From here on parameters change, so an error must not reach a caller who would save them.
   const absl::Status applied = CatchTorchErrors("optimizer step", [&] {
-    adam_->Step(gradient_, scale, learning_rate);
+    // One sweep over the memory of all parameters: each is stepped and packed while a cache has it.
+    adam_->Begin(gradient_, scale, learning_rate);
+    model_.Repack([this](const at::Tensor& parameter) { adam_->StepOf(parameter); });
+    adam_->End();
     gradient_is_zero_ = true;
-    model_.Repack();
     return absl::OkStatus();
   });
   CHECK(applied.ok()) << applied.message() << "; the parameters are half updated, so this process "

@@ -48,7 +48,7 @@ class SequenceLoss {
 //      gradient, of shards what all ranks give (ShardedUnits)
 //   2. all-reduce of the rest of the gradient and the loss
 //   3. clipping of the gradient's norm to max_grad_norm
-//   4. AdamW, then Repack of the model's compute-type weights
+//   4. AdamW and, in the same sweep, Repack of the model's compute-type weights
 //
 // The result is the same for any micro-batch size and number of ranks up to the order of fp32 sums,
 // and bit-identical for the same ones.
