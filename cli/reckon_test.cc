@@ -289,9 +289,16 @@ TEST_F(ReckonTest, ADryRunPlansAGpuThatIsSharedByItsLargerTurn) {
   result = Run(on_gpu + " --set resources.turns=OFF");
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("GPU that all share, in all"), Not(HasSubstr("learner's turn"))));
-  result = Run("train " + config() + " --set resources.turns=ON --set resources.learner_ranks=2");
+  // Each of several ranks shares a GPU with actors.
+  const std::string ranks = " --set resources.learner_ranks=2 --set resources.actors=4";
+  result = Run(on_gpu + ranks);
+  EXPECT_THAT(result.out, AllOf(HasSubstr("GPU in an actor's turn, with what the learner keeps"),
+                                HasSubstr("GPU in the learner's turn, in all")));
+  result = Run(on_gpu + ranks + " --set resources.turns=OFF");
+  EXPECT_THAT(result.out, HasSubstr("GPU that a rank shares with actors, in all"));
+  result = Run("train " + config() + " --set resources.turns=ON --set resources.actor.gpus=1");
   EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.out, HasSubstr("resources.turns is ON, and resources.learner_ranks is 2"));
+  EXPECT_THAT(result.out, HasSubstr("these share no device"));
 }
 
 TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {

@@ -77,7 +77,7 @@ class Learner {
     metrics_.activity.SetReady(true);
     metrics_.activity.Enter(LearnerMetrics::kOther);
     metrics_.version.Set(static_cast<double>(run_.cursor.version()));
-    RankContext ranks = {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr};
+    RankContext ranks = Ranks();
     RETURN_IF_ERROR(RunStages(ranks));
     RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
     if (leader_.has_value()) {
@@ -98,6 +98,7 @@ class Learner {
 
  private:
   bool IsLeader() const { return options_.rank == 0; }
+  RankContext Ranks() { return {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr}; }
 
   absl::Status Prepare() {
     if (options_.world_size > 1) RETURN_IF_ERROR(EnterTerm());
@@ -117,7 +118,8 @@ class Learner {
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
     RETURN_IF_ERROR(CheckRowInvariance(shape, ComputeType(config), backend_));
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
-    RETURN_IF_ERROR(TakeDevice(run_));
+    RankContext ranks = Ranks();
+    RETURN_IF_ERROR(AllNeedDevices(ranks));
     // AUTO is a matter of `reckon`, which knows the machines.
     if (config.learner().sharding() == LearnerSettings::FULL) {
       memory.shard_group = parallel_.get();
@@ -164,9 +166,6 @@ class Learner {
     const bool turns =
         backend_ == Backend::kTorchCuda || run_.config.resources().turns() == ResourceSettings::ON;
     if (options_.turn_file.empty() || !turns) return absl::OkStatus();
-    if (options_.world_size > 1) {
-      return absl::InvalidArgumentError("--turn_file is for one rank; several wait for each other");
-    }
     ASSIGN_OR_RETURN(turn_, DeviceTurn::Open(options_.turn_file));
     run_.turn = turn_.get();
     return absl::OkStatus();
@@ -234,6 +233,7 @@ class Learner {
     const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     if (options_.world_size == 1) {
       parallel_ = MakeSingle();
+      run_.turns_taken = turn_ != nullptr;
       return absl::OkStatus();
     }
     RETURN_IF_ERROR(membership_->Meet());
@@ -251,8 +251,13 @@ class Learner {
       }
       RETURN_IF_ERROR(UseMachine());
     }
+    float turns = turn_ == nullptr ? 0 : 1;
+    RETURN_IF_ERROR(parallel_->AllReduceSum(absl::MakeSpan(&turns, 1)));
+    run_.turns_taken = turns > 0;
 #ifdef RECKON_CUDA
     if (backend_ == Backend::kTorchCuda) {
+      RankContext ranks = Ranks();
+      RETURN_IF_ERROR(AllNeedDevices(ranks));  // NCCL takes some of the device's memory
       ASSIGN_OR_RETURN(parallel_,
                        MakeNccl(std::move(parallel_), run_.term, stub_, run_.group_stop));
     }
@@ -313,6 +318,11 @@ class Learner {
           "learner.broadcast is NCCL, and the learner does not compute on a GPU; GLOO broadcasts "
           "over TCP");
     }
+    if (options.gpu && run_.turn != nullptr) {
+      return absl::InvalidArgumentError(
+          "learner.broadcast is NCCL, which sends from the learner's GPU in an actor's turn as "
+          "well; set learner.broadcast to GLOO or OFF, or resources.turns to OFF");
+    }
     ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(options_.listen));
     HostPort own;
     own.host = options.host;
@@ -352,7 +362,9 @@ class Learner {
 
   absl::Status RunStages(RankContext& ranks) {
     Cursor& cursor = run_.cursor;
-    if (!run_.resume.has_value() && !HasInit(run_.config)) RETURN_IF_ERROR(EvaluateAs("start"));
+    if (!run_.resume.has_value() && !HasInit(run_.config)) {
+      RETURN_IF_ERROR(EvaluateAs(ranks, "start"));
+    }
     for (; cursor.stage() < run_.config.stage_size(); cursor.set_stage(cursor.stage() + 1)) {
       const Stage& stage = run_.stage();
       if (stage.has_init()) continue;  // Prepare made it; random weights need no evaluation
@@ -362,11 +374,11 @@ class Learner {
       if (cursor.phase() == Cursor::BEGIN && cursor.round() == 0) {
         cursor.set_stage_version(cursor.version());
       }
-      RETURN_IF_ERROR(TakeDevice(run_));
+      RETURN_IF_ERROR(AllNeedDevices(ranks));
       if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
       if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_, *parallel_));
       if (algorithm == nullptr) {
-        RETURN_IF_ERROR(EvaluateAs(stage.name()));
+        RETURN_IF_ERROR(EvaluateAs(ranks, stage.name()));
         continue;
       }
       for (; cursor.round() < algorithm->rounds(); cursor.set_round(cursor.round() + 1)) {
@@ -397,7 +409,7 @@ class Learner {
     }
     RETURN_IF_ERROR(algorithm.Published(ranks, saved));
     RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/false));
-    return algorithm.EvaluatesAfter(run_.cursor.round()) ? EvaluateAs(RoundName(run_))
+    return algorithm.EvaluatesAfter(run_.cursor.round()) ? EvaluateAs(ranks, RoundName(run_))
                                                          : absl::OkStatus();
   }
 
@@ -422,7 +434,8 @@ class Learner {
     return absl::OkStatus();
   }
 
-  absl::Status EvaluateAs(const std::string& name) {
+  absl::Status EvaluateAs(RankContext& ranks, const std::string& name) {
+    RETURN_IF_ERROR(LeaveToLeader(ranks));
     if (!leader_.has_value()) return absl::OkStatus();
     RETURN_IF_ERROR(
         Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))

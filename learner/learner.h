@@ -32,8 +32,8 @@ struct LearnerOptions {
   absl::Duration join_timeout = absl::Minutes(5);  // for a rank that never calls
   // How long ranks that are stopped may take to end their step and save it together.
   absl::Duration stop_grace = absl::Seconds(15);
-  // Of a device that this rank, the only one, shares with actors: where their turns are told apart
-  // (common/base/device_turn.h); empty: it is the rank's alone.
+  // Of a device that this rank shares with actors, and with no other rank: where their turns are
+  // told apart (common/base/device_turn.h); empty: it is the rank's alone.
   std::string turn_file;
   // Whether this rank may write its part of a checkpoint into the leader's run folder, if it finds
   // it under the same name. Without, or where one does not find it, the leader writes all parts.

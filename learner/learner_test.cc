@@ -1,7 +1,6 @@
 #include "learner/learner.h"
 
 #include <filesystem>
-#include <map>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -16,6 +15,7 @@
 #include "common/model/files/model_folder.h"
 #include "common/telemetry/progress.h"
 #include "common/telemetry/registry.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "learner/evaluate/evaluation_files.h"
@@ -75,17 +75,6 @@ TEST_F(LearnerTest, TrainsTheSameWithTwoRanks) {
   EXPECT_NEAR(one[0], two[0], 1e-5);
 }
 
-// The files of all models that a run has written, by their paths in its folder.
-std::map<std::string, std::string> AllWeights(const std::string& run) {
-  std::map<std::string, std::string> out;
-  for (const auto& file : fs::recursive_directory_iterator(run)) {
-    if (file.path().filename() != "model.safetensors" || file.is_directory()) continue;
-    out[fs::relative(file.path(), run).string()] = *ReadFile(file.path().string());
-  }
-  EXPECT_FALSE(out.empty()) << run;
-  return out;
-}
-
 // Seconds that this process's learner has computed on its device, or changed what is there.
 double SecondsOnDevice() {
   double sum = 0;
@@ -113,7 +102,7 @@ TEST_F(LearnerTest, ByTurnsItLearnsTheSameAndNeverInAnActorsTurn) {
 
     int turns = 0;
     Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
-      EXPECT_TRUE((*actors)->Take(stop_.get_token(), [] {}).ok());
+      EXPECT_TRUE(Await([&] { return (*actors)->TryTake(); }));
       const double before = SecondsOnDevice();
       const Rollout rollout = Answer(spec, lease, sample);
       EXPECT_EQ(SecondsOnDevice(), before);
@@ -126,9 +115,70 @@ TEST_F(LearnerTest, ByTurnsItLearnsTheSameAndNeverInAnActorsTurn) {
     const absl::Status status = cluster.Run(options, stop_.get_token());
     ASSERT_TRUE(status.ok()) << status;
     EXPECT_GT(turns, 0);
-    EXPECT_EQ(AllWeights(absl::StrCat(root_, "/", name, "_turns")),
-              AllWeights(absl::StrCat(root_, "/", name, "_alone")));
+    EXPECT_EQ(AllWeights(absl::StrCat(name, "_turns")), AllWeights(absl::StrCat(name, "_alone")));
   }
+}
+
+// What is saved then needs adapters to be merged, which the learner must not do on the device.
+TEST_F(LearnerTest, WithAdaptersItIsStoppedInAnActorsTurn) {
+  WriteConfig("online", kOnlineConfig);
+  const std::vector<std::string> adapters = {"resources.turns=ON", "training.lora_rank=4",
+                                             "stage[0].ppo.eval_every=100"};
+  Cluster whole;
+  LearnerOptions options = Options("whole", adapters, "online");
+  options.checkpoint_interval = absl::ZeroDuration();  // with the folder of each version
+  ASSERT_TRUE(whole.Run(options, stop_.get_token()).ok());
+
+  options = Options("stopped", adapters, "online");
+  options.turn_file = root_ + "/turn";
+  auto actors = DeviceTurn::Open(options.turn_file);
+  ASSERT_TRUE(actors.ok()) << actors.status();
+  Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    if (!stop_.stop_requested()) {
+      EXPECT_TRUE(Await([&] { return (*actors)->TryTake(); }));
+      if (lease.weight_version() == 2) {
+        stop_.request_stop();  // and the actor keeps the turn
+      } else {
+        (*actors)->Release();
+      }
+    }
+    return Answer(spec, lease, sample);
+  });
+  const absl::Status status = cluster.Run(options, stop_.get_token());
+  EXPECT_EQ(status.code(), absl::StatusCode::kCancelled) << status;
+  EXPECT_TRUE((*actors)->held());
+  const std::string saved = "weights/ppo_1_step_2/model.safetensors";
+  EXPECT_EQ(AllWeights("stopped").at(saved), AllWeights("whole").at(saved));
+  (*actors)->Release();
+
+  options.resume = true;
+  const absl::Status resumed = cluster.Run(options, std::stop_token());
+  ASSERT_TRUE(resumed.ok()) << resumed;
+  const std::string last = "weights/ppo_1_step_4/model.safetensors";
+  EXPECT_EQ(AllWeights("stopped").at(last), AllWeights("whole").at(last));
+}
+
+// A full window of the coordinator is emptied by samples, which the actor draws in its turn.
+TEST_F(LearnerTest, NoBatchThatIsThereMakesItWaitForSamplesInItsTurn) {
+  WriteConfig("online", kOnlineConfig);
+  LearnerOptions options = Options(
+      "ahead", {"resources.turns=ON", "stage[0].ppo.steps=8", "stage[0].ppo.max_staleness=3"},
+      "online");
+  options.turn_file = root_ + "/turn";
+  auto actors = DeviceTurn::Open(options.turn_file);
+  ASSERT_TRUE(actors.ok()) << actors.status();
+  CoreOptions core;
+  core.max_resident_groups = 2;  // a batch
+  InProcessCoordinator coordinator(core);
+  ScriptedActor actor(coordinator.address(), "a",
+                      [&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+                        EXPECT_TRUE(Await([&] { return (*actors)->TryTake(); }));
+                        const Rollout rollout = Answer(spec, lease, sample);
+                        (*actors)->Release();
+                        return rollout;
+                      });
+  const absl::Status status = RunLearner(options, coordinator.NewStub(), stop_.get_token());
+  EXPECT_TRUE(status.ok()) << status;
 }
 
 TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {

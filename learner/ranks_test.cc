@@ -1,11 +1,15 @@
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <memory>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/device_turn.h"
 #include "common/base/files.h"
 #include "common/testing/await.h"
 #include "learner/checkpoint/checkpoint.h"
@@ -14,27 +18,29 @@
 namespace reckon {
 namespace {
 
+// A stage more for kReturnConditionedConfig.
+constexpr char kOnlineStage[] = R"pb(
+  stage {
+    ppo {
+      steps: 2
+      prompts: 2
+      samples_per_prompt: 3
+      ppo_epochs: 2
+      reward {}
+      reward { kind: ORM orm: "orm_1" dense: true }
+      sampling { max_new_tokens: 200 }
+    }
+    training { lora_rank: 4 }
+  }
+)pb";
+
 // Runs of several ranks, of which the leader alone has files.
 class RanksTest : public LearnerHarness {};
 
 // Every kind of stage that reads something back: versions, adapters, a reward model, moments. The
 // other ranks have no file, so what they learn with came from the leader.
 TEST_F(RanksTest, RanksWithoutARunFolderGiveTheSameBitsAgainAndAfterAResume) {
-  const std::string stages = absl::StrCat(kReturnConditionedConfig, R"pb(
-    stage {
-      ppo {
-        steps: 2
-        prompts: 2
-        samples_per_prompt: 3
-        ppo_epochs: 2
-        reward {}
-        reward { kind: ORM orm: "orm_1" dense: true }
-        sampling { max_new_tokens: 200 }
-      }
-      training { lora_rank: 4 }
-    }
-  )pb");
-  WriteConfig("all", stages);
+  WriteConfig("all", absl::StrCat(kReturnConditionedConfig, kOnlineStage));
   const std::string last = "/weights/ppo_1_step_2/model.safetensors";
   std::vector<double> losses;
   for (const char* sharding : {"REPLICATED", "FULL"}) {
@@ -120,6 +126,110 @@ TEST_F(RanksTest, ARunContinuesWithOtherNumbersOfRanksAndDividedOtherwise) {
     for (size_t i = 0; i < Losses(at).size(); ++i) EXPECT_NEAR(Losses(at)[i], Losses(to)[i], 1e-3);
     if (expected.empty()) expected = FinalWeights(to);
     EXPECT_EQ(FinalWeights(to), expected) << name;
+  }
+}
+
+// The cards of two ranks and their actor, which takes the turns of both for each sample: a rank
+// that keeps its turn while the leader waits for samples is noticed.
+class RanksByTurnsTest : public RanksTest {
+ protected:
+  RanksByTurnsTest() {
+    for (int card : {0, 1}) turns_.push_back(Open(card));
+  }
+  std::unique_ptr<DeviceTurn> Open(int card) {
+    auto turn = DeviceTurn::Open(absl::StrCat(turn_file_, "-", card));
+    EXPECT_TRUE(turn.ok()) << turn.status();
+    return *std::move(turn);
+  }
+  LearnerOptions ByTurns(const std::string& run, std::vector<std::string> overrides,
+                         const std::string& config) {
+    overrides.push_back("resources.turns=ON");
+    LearnerOptions options = Options(run, std::move(overrides), config);
+    options.turn_file = turn_file_;
+    return options;
+  }
+  Rollout Draw(const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    for (const auto& turn : turns_) EXPECT_TRUE(Await([&] { return turn->TryTake(); }));
+    const Rollout rollout = Answer(spec, lease, sample);
+    for (const auto& turn : turns_) turn->Release();
+    draws_ += 1;
+    return rollout;
+  }
+
+  const std::string turn_file_ = root_ + "/turn";
+  std::vector<std::unique_ptr<DeviceTurn>> turns_;
+  std::atomic<int> draws_ = 0;
+};
+
+TEST_F(RanksByTurnsTest, TheyLearnTheSame) {
+  WriteConfig("all", absl::StrCat(kReturnConditionedConfig, kOnlineStage));
+  for (const char* sharding : {"REPLICATED", "FULL"}) {
+    const std::vector<std::string> overrides = {absl::StrCat("learner.sharding=", sharding)};
+    Cluster cluster;
+    RunAsRanks(cluster, 2, Options(absl::StrCat(sharding, "_alone"), overrides, "all"));
+    Cluster shared([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+      return Draw(spec, lease, sample);
+    });
+    RunAsRanks(shared, 2, ByTurns(absl::StrCat(sharding, "_turns"), overrides, "all"));
+    EXPECT_EQ(AllWeights(absl::StrCat(sharding, "_turns")),
+              AllWeights(absl::StrCat(sharding, "_alone")))
+        << sharding;
+  }
+  EXPECT_GT(draws_, 0);
+}
+
+// Batches that exist already are learned in the same turns; which those are depends on time.
+TEST_F(RanksByTurnsTest, SomeStepsAheadTheyEnd) {
+  WriteConfig("online", kOnlineConfig);
+  Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    return Draw(spec, lease, sample);
+  });
+  RunAsRanks(cluster, 2,
+             ByTurns("ahead", {"stage[0].ppo.max_staleness=2", "stage[0].ppo.steps=8"}, "online"));
+  EXPECT_EQ(OpenNewestCheckpoint(root_ + "/ahead").value()->cursor().version(), 8u);
+}
+
+// Rank 0 has its turn then, and its samples.
+TEST_F(RanksByTurnsTest, TheySaveTogetherWhenTheyAreStoppedWhileOneWaitsForItsTurn) {
+  WriteConfig("online", kOnlineConfig);
+  const std::string last = "weights/ppo_1_step_4/model.safetensors",
+                    saved = "weights/ppo_1_step_2/model.safetensors";
+  for (const char* sharding : {"REPLICATED", "FULL"}) {
+    SCOPED_TRACE(sharding);
+    const std::vector<std::string> overrides = {absl::StrCat("learner.sharding=", sharding),
+                                                "training.lora_rank=4",
+                                                "stage[0].ppo.eval_every=100"};
+    const std::string whole = absl::StrCat(sharding, "_whole"), name = sharding;
+    Cluster first;
+    LearnerOptions options = Options(whole, overrides, "online");
+    options.checkpoint_interval = absl::ZeroDuration();  // with the folder of each version
+    RunAsRanks(first, 2, options);
+
+    options = ByTurns(name, overrides, "online");
+    options.stop_grace = absl::Minutes(2);  // of sanitizers too
+    std::atomic<bool> keeps = false;
+    Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+      if (lease.weight_version() != 2) return Draw(spec, lease, sample);
+      if (!keeps) {
+        // Rank 1 has left, since its leader waits for this sample.
+        EXPECT_TRUE(Await([&] { return turns_[1]->TryTake(); }));
+        keeps = true;
+      }
+      return Answer(spec, lease, sample);
+    });
+    std::thread stopper([&] {
+      const std::unique_ptr<DeviceTurn> looks = Open(1);
+      EXPECT_TRUE(Await([&] { return keeps && looks->wanted(); }));
+      stop_.request_stop();
+    });
+    RunAsRanks(cluster, 2, options, absl::StatusCode::kCancelled);
+    stopper.join();
+    EXPECT_EQ(AllWeights(name).at(saved), AllWeights(whole).at(saved));
+    turns_[1]->Release();
+    stop_ = {};
+    options.resume = true;
+    RunAsRanks(cluster, 2, options);
+    EXPECT_EQ(AllWeights(name).at(last), AllWeights(whole).at(last));
   }
 }
 

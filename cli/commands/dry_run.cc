@@ -172,15 +172,16 @@ absl::Status PrintMemory(RunConfig config, const ModelConfig& shape) {
                         "raise resources.learner_ranks, train adapters "
                         "(training.lora_rank) or lower learner.micro_batch_tokens";
   if (gpu && turns) {
+    // Of several actors on a GPU one has its turn, and the others keep nothing there.
     PrintGpu("GPU in an actor's turn, with what the learner keeps", actor + learner.estimate.kept(),
              less_actor);
     PrintGpu("GPU in the learner's turn", rank, less_rank);
     return absl::OkStatus();
   }
-  // Several ranks cannot share one, whatever the config says of GPUs here: it is for a cluster.
-  if (gpu && resources.learner_ranks() == 1 &&
-      resources.actor().gpus() + resources.learner().gpus() == 0) {
-    PrintGpu("GPU that all share", total, less_rank);
+  if (gpu && resources.actor().gpus() + resources.learner().gpus() == 0) {
+    PrintGpu(resources.learner_ranks() == 1 ? "GPU that all share"
+                                            : "GPU that a rank shares with actors",
+             actor * ActorsOnACard(config) + rank, less_rank);
     return absl::OkStatus();
   }
   if (gpu) {

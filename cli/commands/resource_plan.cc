@@ -98,6 +98,11 @@ absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape)
 
 absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config) {
   ResourceSettings& resources = *config->mutable_resources();
+  if (resources.turns() == ResourceSettings::ON) {
+    return absl::FailedPreconditionError(
+        "resources.turns is ON, and on a cluster no rank and actor share a device: each pod or "
+        "task has what it asks for; set it to AUTO, or run `reckon train` on one machine");
+  }
   if (config->model().device() == ModelSettings::CUDA) {
     for (const auto& [role, of] :
          {std::pair{"actor", &resources.actor()}, {"learner", &resources.learner()}}) {

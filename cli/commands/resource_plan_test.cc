@@ -39,6 +39,15 @@ TEST(ResourcePlanTest, FillsInWhatAProcessNeedsOnACluster) {
   EXPECT_EQ(config.SerializeAsString(), before);
 }
 
+TEST(ResourcePlanTest, ThereAreNoTurnsOnACluster) {
+  RunConfig config;
+  config.mutable_resources()->set_turns(ResourceSettings::ON);
+  const ModelConfig shape = Shape(16);
+  EXPECT_THAT(
+      std::string(PlanClusterResources(&shape, &config).message()),
+      HasSubstr("resources.turns is ON, and on a cluster no rank and actor share a device"));
+}
+
 TEST(ResourcePlanTest, RefusesMemoryBelowThePlan) {
   RunConfig config;
   config.add_stage()->mutable_sft();

@@ -118,9 +118,10 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
   PlanSharding(&model.shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
+  const bool gpu = ComputesOnGpu(config);
   ASSIGN_OR_RETURN(const LocalGpus gpus,
-                   AssignGpus(config, FindGpus(std::getenv("CUDA_VISIBLE_DEVICES"))));
-  ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, ComputesOnGpu(config)));
+                   AssignGpus(config, gpu, FindGpus(std::getenv("CUDA_VISIBLE_DEVICES"))));
+  ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, gpu));
   ASSIGN_OR_RETURN(std::unique_ptr<RunDir> run_dir, RunDir::Open(config, options.resume));
   const Progress earlier = ProgressOf(*run_dir);
   ASSIGN_OR_RETURN(const bool has_work, HasWork(*run_dir));

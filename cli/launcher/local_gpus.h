@@ -16,24 +16,33 @@ namespace reckon {
 std::vector<std::string> FindGpus(const char* visible, const std::string& devices = "/dev");
 
 // Which GPU each process of a run on this machine has, by rank and by index of the actor. "": none.
-// Both are empty when no process asks for one: then all see what `reckon` sees, and share its first
-// GPU, if there is one.
+// Both are empty when all see what `reckon` sees, and share its first GPU, if there is one.
 struct LocalGpus {
   std::vector<std::string> ranks, actors;
+  bool shared = true;  // an actor's GPU, if it has one, is a rank's as well
 };
 
+// Where neither role asks for a GPU of its own, each rank shares one with actors. A card is a GPU,
+// or on a machine without them a number alone: rank r has card r, and the actors are dealt to the
+// cards in turn. With fewer actors than ranks the last ranks have their cards for themselves.
+uint32_t CardOfActor(const RunConfig& config, uint32_t actor);
+// Of the card with the most of them.
+uint32_t ActorsOnACard(const RunConfig& config);
+
 // One of `gpus` for each process whose resources.*.gpus is 1, ranks first, as a scheduler would
-// assign them. FAILED_PRECONDITION, one line: there are too few, or model.device is CUDA and one of
-// the two roles asks for none.
-absl::StatusOr<LocalGpus> AssignGpus(const RunConfig& config, absl::Span<const std::string> gpus);
+// assign them. If neither role asks for its own and there are several ranks, one for each card.
+// `gpu`: ComputesOnGpu. FAILED_PRECONDITION, one line: there are too few, or model.device is CUDA
+// and one of the two roles asks for none.
+absl::StatusOr<LocalGpus> AssignGpus(const RunConfig& config, bool gpu,
+                                     absl::Span<const std::string> gpus);
 
 // Whether models are on a GPU here, as far as it can be told without CUDA: by model.device, and for
-// AUTO by the driver's device.
+// AUTO by the driver's device, if this build is for GPUs.
 bool ComputesOnGpu(const RunConfig& config);
 
-// Whether actors and learner of a run on this machine take turns on the device that they share
+// Whether actors and learner ranks of a run on this machine take turns on the cards that they share
 // (resources.turns). `gpu`: ComputesOnGpu. FAILED_PRECONDITION, one line: it is ON, and they share
-// none or there are several ranks.
+// none, or the learner broadcasts from its GPU at any time.
 absl::StatusOr<bool> TakesTurns(const RunConfig& config, bool gpu);
 
 }  // namespace reckon

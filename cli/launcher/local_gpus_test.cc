@@ -39,18 +39,51 @@ TEST(LocalGpusTest, EachProcessHasItsOwn) {
   auto both = AssignGpus(
       WithResources(
           "resources { learner_ranks: 2 actors: 1 learner { gpus: 1 } actor { gpus: 1 } }"),
-      gpus);
+      /*gpu=*/true, gpus);
   ASSERT_TRUE(both.ok()) << both.status();
   EXPECT_THAT(both->ranks, ElementsAre("4", "5"));
   EXPECT_THAT(both->actors, ElementsAre("6"));
-  auto one = AssignGpus(WithResources("resources { actors: 2 actor { gpus: 1 } }"), gpus);
+  EXPECT_FALSE(both->shared);
+  auto one =
+      AssignGpus(WithResources("resources { actors: 2 actor { gpus: 1 } }"), /*gpu=*/true, gpus);
   ASSERT_TRUE(one.ok()) << one.status();
   EXPECT_THAT(one->ranks, ElementsAre("")) << "it must not take an actor's";
   EXPECT_THAT(one->actors, ElementsAre("4", "5"));
-  auto none = AssignGpus(WithResources("resources { actors: 2 }"), gpus);
+  auto none = AssignGpus(WithResources("resources { actors: 2 }"), /*gpu=*/true, gpus);
   ASSERT_TRUE(none.ok()) << none.status();
   EXPECT_THAT(none->ranks, IsEmpty());
   EXPECT_THAT(none->actors, IsEmpty());
+  EXPECT_TRUE(none->shared);
+}
+
+TEST(LocalGpusTest, EachOfSeveralRanksSharesOneWithActors) {
+  const std::vector<std::string> gpus = {"4", "5", "6"};
+  const auto assign = [&](const std::string& text, bool gpu = true) {
+    auto assigned = AssignGpus(WithResources(text), gpu, gpus);
+    EXPECT_TRUE(assigned.ok()) << assigned.status();
+    EXPECT_TRUE(assigned->shared);
+    return *std::move(assigned);
+  };
+  const LocalGpus equal = assign("resources { learner_ranks: 2 actors: 2 }");
+  EXPECT_THAT(equal.ranks, ElementsAre("4", "5"));
+  EXPECT_THAT(equal.actors, ElementsAre("4", "5"));
+  const LocalGpus more = assign("resources { learner_ranks: 2 actors: 3 turns: OFF }");
+  EXPECT_THAT(more.actors, ElementsAre("4", "5", "4")) << "with turns or without";
+  const LocalGpus fewer = assign("resources { learner_ranks: 3 actors: 1 }");
+  EXPECT_THAT(fewer.ranks, ElementsAre("4", "5", "6"));
+  EXPECT_THAT(fewer.actors, ElementsAre("4"));
+  EXPECT_THAT(assign("resources { learner_ranks: 4 actors: 4 }", /*gpu=*/false).ranks, IsEmpty());
+
+  EXPECT_EQ(ActorsOnACard(WithResources("resources { learner_ranks: 2 actors: 3 }")), 2);
+  EXPECT_EQ(ActorsOnACard(WithResources("resources { learner_ranks: 3 actors: 3 }")), 1);
+  EXPECT_EQ(ActorsOnACard(WithResources("resources { learner_ranks: 3 actors: 1 }")), 1);
+
+  const absl::Status few =
+      AssignGpus(WithResources("resources { learner_ranks: 4 }"), /*gpu=*/true, gpus).status();
+  EXPECT_EQ(few.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(std::string(few.message()),
+              HasSubstr("4 learner ranks need a GPU each, which they share with actors, and 3"));
+  EXPECT_TRUE(AssignGpus(WithResources("resources { learner_ranks: 4 }"), true, {}).ok());
 }
 
 TEST(LocalGpusTest, TooFewAreRefused) {
@@ -58,13 +91,14 @@ TEST(LocalGpusTest, TooFewAreRefused) {
       AssignGpus(
           WithResources(
               "resources { learner_ranks: 2 actors: 3 learner { gpus: 1 } actor { gpus: 1 } }"),
-          {"0", "1", "2", "3"})
+          /*gpu=*/true, {"0", "1", "2", "3"})
           .status();
   EXPECT_EQ(few.code(), absl::StatusCode::kFailedPrecondition);
   EXPECT_THAT(std::string(few.message()),
               HasSubstr("2 learner ranks and 3 actors ask for a GPU each, and 4 can be used here"));
   const absl::Status half =
-      AssignGpus(WithResources("model { device: CUDA } resources { learner { gpus: 1 } }"), {"0"})
+      AssignGpus(WithResources("model { device: CUDA } resources { learner { gpus: 1 } }"),
+                 /*gpu=*/true, {"0"})
           .status();
   EXPECT_THAT(std::string(half.message()), HasSubstr("resources.actor.gpus is 0"));
 }
@@ -78,10 +112,12 @@ TEST(LocalGpusTest, TurnsAreTakenOnADeviceThatIsShared) {
   EXPECT_TRUE(*takes("resources { turns: ON }", false));
   EXPECT_FALSE(*takes("resources { turns: OFF }", true));
   EXPECT_FALSE(*takes("resources { learner { gpus: 1 } actor { gpus: 1 } }", true));
-  EXPECT_FALSE(*takes("resources { learner_ranks: 2 }", true)) << "ranks wait for each other";
-  EXPECT_THAT(
-      std::string(takes("resources { turns: ON learner_ranks: 2 }", true).status().message()),
-      HasSubstr("resources.turns is ON, and resources.learner_ranks is 2"));
+  EXPECT_TRUE(*takes("resources { learner_ranks: 2 actors: 2 }", true));
+  EXPECT_TRUE(*takes("resources { turns: ON learner_ranks: 2 }", false));
+  const std::string nccl = "learner { broadcast: NCCL } resources { ";
+  EXPECT_FALSE(*takes(nccl + "}", true));
+  EXPECT_THAT(std::string(takes(nccl + "turns: ON }", true).status().message()),
+              HasSubstr("resources.turns is ON, and learner.broadcast is NCCL"));
   EXPECT_THAT(
       std::string(takes("resources { turns: ON actor { gpus: 1 } }", true).status().message()),
       HasSubstr("these share no device"));

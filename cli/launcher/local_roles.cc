@@ -75,6 +75,11 @@ RolePorts LocalRoles::PortsOf(Role role, const std::string& name) const {
   return ports;
 }
 
+std::string LocalRoles::TurnFile(uint32_t card) const {
+  const bool shared = place_.turns && card < config_.resources().actors();
+  return shared ? absl::StrCat(place_.run_dir, "/turn-", card) : "";
+}
+
 Command LocalRoles::Coordinator(const std::string& listen) const {
   return MakeCommand(
       "reckon-coordinator", "coordinator",
@@ -95,8 +100,8 @@ Command LocalRoles::Actor(const std::string& coordinator, uint32_t index) const 
                      ActorArguments(config_, {.coordinator = coordinator,
                                               .name = name,
                                               .threads = threads,
-                                              .shares_gpu = place_.gpus.actors.empty(),
-                                              .turn_file = turn_file(),
+                                              .shares_gpu = place_.gpus.shared,
+                                              .turn_file = TurnFile(CardOfActor(config_, index)),
                                               .ports = PortsOf(Role::kActor, name)}),
                      place_.gpus.actors, index);
 }
@@ -117,7 +122,7 @@ std::vector<Command> LocalRoles::Learner(const std::string& coordinator, const s
                           .world_size = ranks,
                           .nonce = nonce,
                           .resume = rank == 0 && resume,
-                          .turn_file = turn_file(),
+                          .turn_file = TurnFile(rank),
                           .ports = PortsOf(Role::kLearner, name)}),
         place_.gpus.ranks, rank));
   }

@@ -54,7 +54,8 @@ class LocalRoles {
                       uint32_t index = 0) const;
   RolePorts PortsOf(Role role, const std::string& name) const;
   std::string port_file() const { return place_.run_dir + "/coordinator.port"; }
-  std::string turn_file() const { return place_.turns ? place_.run_dir + "/turn" : ""; }
+  // Of a card that a rank and actors share by turns; empty: they take none, or the rank is alone.
+  std::string TurnFile(uint32_t card) const;
 
   RunConfig config_;
   LocalPlace place_;

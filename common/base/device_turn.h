@@ -41,7 +41,8 @@ namespace reckon {
 //     learner, so what the learner waits for is sampled before the actor runs out of work.
 //   - Neither waits for the other in any other way while it has the turn: weights, leases and
 //     rollouts go through threads and a coordinator that need no turn.
-// Of several ranks on one device this does not hold, since they wait for each other in collectives.
+// Several actors may be on one device, but only one learner rank: ranks wait for each other in
+// collectives. Ranks of several devices: learner/context/shared_device.h.
 //
 // Owned by the role that takes turns; one thread.
 class DeviceTurn {

@@ -60,19 +60,30 @@ void ShardedUnits::Freeze() {
   }
 }
 
-void ShardedUnits::Prefetch(size_t unit) {
-  if (ahead_.contains(unit)) return;
+ShardedUnits::Collective ShardedUnits::BeginGather(const at::Tensor& shard) {
   Collective gather;
   // Rounded here and not after the gather: half the bytes travel.
-  gather.mine = units_[unit].shard.detach().to(ScalarTypeOf(compute_));
+  gather.mine = shard.to(ScalarTypeOf(compute_));
   gather.all = at::empty({gather.mine.numel() * group_->world()}, gather.mine.options());
   gather.pending = group_->AllGather(gather.mine, gather.all);
-  ahead_.emplace(unit, std::move(gather));
+  return gather;
+}
+
+void ShardedUnits::Prefetch(size_t unit) {
+  if (ahead_.contains(unit)) return;
+  ahead_.emplace(unit, BeginGather(units_[unit].shard.detach()));
 }
 
 NamedTensors ShardedUnits::Gather(size_t unit) {
   Prefetch(unit);
-  Collective gather = std::move(ahead_.extract(unit).mapped());
+  return FinishGather(unit, std::move(ahead_.extract(unit).mapped()));
+}
+
+NamedTensors ShardedUnits::GatherOnHost(size_t unit) {
+  return FinishGather(unit, BeginGather(units_[unit].shard.detach().to(at::kCPU)));
+}
+
+NamedTensors ShardedUnits::FinishGather(size_t unit, Collective gather) const {
   ThrowIfError(gather.pending->Wait());
   NamedTensors out;
   int64_t offset = 0;

@@ -66,6 +66,8 @@ class ShardedUnits {
   void Prefetch(size_t unit);
   // The unit's tensors, views of one new buffer.
   NamedTensors Gather(size_t unit);
+  // The same in host memory, with nothing new on the device.
+  NamedTensors GatherOnHost(size_t unit);
   void BeginBackward(size_t unit);
   void EndBackward(size_t unit, bool last);
   // Forgets what was begun: the shards have changed, or a backward pass failed.
@@ -82,6 +84,9 @@ class ShardedUnits {
     at::Tensor mine, all;
     std::unique_ptr<PendingCollective> pending;
   };
+  // Begins to gather what `shard`, this rank's of a unit, is a part of: on its device.
+  Collective BeginGather(const at::Tensor& shard);
+  NamedTensors FinishGather(size_t unit, Collective gather) const;
   void FinishReduction();
 
   RankGroup* const group_;

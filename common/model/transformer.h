@@ -74,7 +74,7 @@ class Transformer {
   NamedTensors Parameters() const { return weights_.Parameters(); }
   NamedTensors ScaledAdapters() const { return weights_.ScaledAdapters(); }
   TrainedTensors Trained() const { return weights_.Trained(); }
-  NamedTensors MergedWeights() const { return weights_.Merged(); }
+  NamedTensors MergedWeights(bool on_host = false) const { return weights_.Merged(on_host); }
   void DropPending() { weights_.DropPending(); }
   bool sharded() const { return weights_.memory().shard_group != nullptr; }
   const ModelMemory& memory() const { return weights_.memory(); }

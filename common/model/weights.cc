@@ -379,19 +379,24 @@ TrainedTensors TransformerWeights::Trained() const {
   return out;
 }
 
-NamedTensors TransformerWeights::Merged() const {
+NamedTensors TransformerWeights::Merged(bool on_host) const {
+  const auto from = [on_host](const at::Tensor& tensor) {
+    return on_host ? tensor.detach().to(at::kCPU) : tensor.detach();
+  };
+  const auto merge = [&](const at::Tensor& weight, const Adapter& adapter) {
+    return OpsOf(backend_).MergeAdapter(
+        weight, {.a = from(adapter.a), .b = from(adapter.b), .scale = adapter.scale});
+  };
   NamedTensors out;
   if (sharded()) {
     for (size_t unit = 0; unit < shards_->size(); ++unit) {
-      const NamedTensors whole = shards_->Gather(unit);
-      if (unit + 1 < shards_->size()) shards_->Prefetch(unit + 1);
+      const NamedTensors whole = on_host ? shards_->GatherOnHost(unit) : shards_->Gather(unit);
+      if (!on_host && unit + 1 < shards_->size()) shards_->Prefetch(unit + 1);
       if (shards_->rank() != 0) continue;
       for (const auto& [name, tensor] : whole) {
         auto it = adapters_.find(name);
-        out.emplace_back(
-            name,
-            (it != adapters_.end() ? OpsOf(backend_).MergeAdapter(tensor, it->second) : tensor)
-                .to(at::kCPU));
+        out.emplace_back(name,
+                         (it != adapters_.end() ? merge(tensor, it->second) : tensor).to(at::kCPU));
       }
     }
     return out;
@@ -399,17 +404,16 @@ NamedTensors TransformerWeights::Merged() const {
   std::map<std::string, at::Tensor> merged;
   for (const Source& source : sources_.linear) {
     if (source.adapters.empty()) continue;
-    const at::Tensor frozen = OpsOf(backend_).Unpack(*source.weight);
+    const at::Tensor frozen = from(OpsOf(backend_).Unpack(*source.weight));
     int64_t first = 0;
     for (size_t i = 0; i < source.adapters.size(); ++i) {
       const int64_t rows = source.adapters[i].b.size(0);
-      merged[source.names[i]] =
-          OpsOf(backend_).MergeAdapter(frozen.narrow(0, first, rows), source.adapters[i]);
+      merged[source.names[i]] = merge(frozen.narrow(0, first, rows), source.adapters[i]);
       first += rows;
     }
   }
   for (const auto& [name, tensor] : tensors_) {
-    out.emplace_back(name, tensor.defined() ? tensor.detach().to(at::kFloat) : merged.at(name));
+    out.emplace_back(name, tensor.defined() ? from(tensor).to(at::kFloat) : merged.at(name));
   }
   return out;
 }

@@ -108,8 +108,10 @@ class TransformerWeights {
   // The same for an optimizer, with shards or without. Adapters are whole on every rank.
   TrainedTensors Trained() const;
   // All tensors with their adapters merged, in canonical order, fp32. Empty unless trainable. With
-  // shards: on rank 0 alone, in host memory, and rounded to the dtype unless merged.
-  NamedTensors Merged() const;
+  // shards: a collective, on rank 0 alone, in host memory, and rounded to the dtype unless merged.
+  // on_host: computed in host memory from copies of what is on the device, which needs no further
+  // memory there.
+  NamedTensors Merged(bool on_host = false) const;
   // Must follow every change of the parameters. `change` may be that change: it is called with each
   // parameter before that is packed, which then reads it from a cache.
   using Change = absl::FunctionRef<void(const at::Tensor& parameter)>;

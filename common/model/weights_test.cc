@@ -295,6 +295,23 @@ TEST_P(AdapterTest, ComputeWhatTheMergedWeightsCompute) {
             fp32 ? 1e-5 : 1e-2);
 }
 
+// As a learner does that has left its device to an actor.
+TEST_P(AdapterTest, AreMergedOnTheHostAsOnTheDevice) {
+  auto model = Make(MakeRandomWeights(SmallConfig(), 1));
+  model->AddAdapters(4, 8, 1);
+  Move(*model);
+  const NamedTensors here = model->MergedWeights(), host = model->MergedWeights(/*on_host=*/true);
+  ASSERT_EQ(host.size(), here.size());
+  for (size_t i = 0; i < host.size(); ++i) {
+    EXPECT_EQ(host[i].first, here[i].first);
+    EXPECT_TRUE(host[i].second.is_cpu());
+    const at::Tensor expected = here[i].second.to(at::kCPU);
+    EXPECT_TRUE(here[i].second.is_cpu() ? host[i].second.equal(expected)
+                                        : host[i].second.allclose(expected, 1e-5, 1e-6))
+        << host[i].first;
+  }
+}
+
 TEST_P(AdapterTest, HaveTheGradientsThatFollowFromTheFullWeights) {
   auto adapted = Make(MakeRandomWeights(SmallConfig(), 1));
   adapted->AddAdapters(4, 10, 1);

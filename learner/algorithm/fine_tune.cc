@@ -119,6 +119,7 @@ absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, S
       RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
       return Stopped(run);
     }
+    CheckHasDevice(run);
     const std::vector<const TrainingSequence*> batch = batches.At(step);
     const absl::StatusOr<UpdateResult> result =
         update.Step(batch, LearningRate(training, step, total), loss);
@@ -156,11 +157,12 @@ absl::Status BroadcastSequences(Parallel& parallel, std::vector<TrainingSequence
 absl::Status FineTune(RankContext& ranks, std::vector<TrainingSequence> sequences,
                       const FineTuneOptions& options) {
   RunState& run = ranks.run;
+  RETURN_IF_ERROR(LeaveToLeader(ranks));  // it may still sample them
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &sequences));
   // Every rank checks the same sequences, so all of them return the error; none is left waiting in
   // a collective.
   RETURN_IF_ERROR(CheckTokens(sequences, run.model->config()));
-  RETURN_IF_ERROR(TakeDevice(run));
+  RETURN_IF_ERROR(AllNeedDevices(ranks));
   // In TRAIN the parameters were restored from the checkpoint and are ahead of every version.
   if (run.cursor.phase() != Cursor::TRAIN) {
     RETURN_IF_ERROR(LoadStart(run, ranks.parallel, options.restart_from));

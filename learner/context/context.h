@@ -55,6 +55,7 @@ struct RunState {
   CheckpointWriter* writer = nullptr;
 
   DeviceTurn* turn = nullptr;          // on the device; null: it is this rank's alone
+  bool turns_taken = false;            // by this rank or another: equal on all
   std::weak_ptr<PolicyUpdate> update;  // the optimizer that was made last
   DeviceWeights shared_weights;        // of `model`; no handle: it is not shared
   int64_t version_generation = -1;     // of `model`, when it was shared_weights.version

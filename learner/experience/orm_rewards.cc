@@ -43,6 +43,7 @@ bool HasRewardModel(const RunState& run, const std::string& name, bool sharded) 
 absl::StatusOr<RewardModel*> KeepRewardModel(RunState& run, const std::string& name,
                                              const RewardModel::Files& files,
                                              RankGroup* shard_group) {
+  CheckHasDevice(run);
   ASSIGN_OR_RETURN(run.reward_model,
                    RewardModel::Create(files, RewardModelFolder(run, name), run.base.manifest,
                                        run.model->compute(), run.model->backend(), shard_group));
@@ -134,6 +135,7 @@ absl::Status AllRanksAddOrmRewards(RankContext& ranks, const RewardList& rewards
                                    std::vector<Experience>* experiences) {
   for (const RewardSpec& reward : rewards) {
     if (reward.kind() != RewardSpec::ORM) continue;
+    CheckHasDevice(ranks.run);
     ASSIGN_OR_RETURN(RewardModel * model, AllRanksOpenRewardModel(ranks, reward.orm()));
     const std::vector<Solution> solutions = SolutionsOf(*rollouts);
     ASSIGN_OR_RETURN(

@@ -13,6 +13,7 @@
 #include "common/base/status_macros.h"
 #include "learner/checkpoint/shard_parts.h"
 #include "learner/checkpoint/shared_checkpoint.h"
+#include "learner/context/shared_device.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/versions.h"
 // Last.
@@ -133,6 +134,7 @@ absl::Status FindCheckpoint(RunState& run, Parallel& parallel, bool resume) {
 }
 
 absl::Status RestoreParameters(RunState& run, Parallel& parallel) {
+  CheckHasDevice(run);
   const Checkpoint& checkpoint = *run.resume;
   if (checkpoint.cursor().has_adapted_version()) {
     RETURN_IF_ERROR(LoadForStage(run, parallel, checkpoint.cursor().adapted_version()));
@@ -174,6 +176,7 @@ absl::Status RestoreParameters(RunState& run, Parallel& parallel) {
 
 absl::StatusOr<std::shared_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& ranks) {
   RunState& run = ranks.run;
+  CheckHasDevice(run);
   std::shared_ptr<PolicyUpdate> update =
       PolicyUpdate::Create(run.model, &ranks.parallel, run.stage().training(),
                            run.config.learner().micro_batch_tokens(), run.extra);

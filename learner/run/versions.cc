@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
 #include "common/model/init/init_model.h"
+#include "common/model/torch_status.h"
 #include "learner/context/shared_device.h"
 #include "learner/evaluate/evaluation_files.h"
 #include "learner/evaluate/kept_versions.h"
@@ -140,6 +141,7 @@ absl::StatusOr<Weights> OpenVersion(const RunState& run, Parallel& parallel, uin
 }
 
 absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version) {
+  CheckHasDevice(run);
   ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, parallel, version));
   run.cursor.clear_adapted_version();
   RETURN_IF_ERROR(run.model->Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true));
@@ -150,6 +152,7 @@ absl::Status LoadVersion(RunState& run, Parallel& parallel, uint64_t version) {
 absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version) {
   const TrainingSettings& training = run.stage().training();
   if (training.lora_rank() == 0) return LoadVersion(run, parallel, version);
+  CheckHasDevice(run);
   ASSIGN_OR_RETURN(const Weights weights, OpenVersion(run, parallel, version));
   RETURN_IF_ERROR(run.model->LoadUnderAdapters(
       weights.manifest, weights.bytes->bytes(), training.lora_rank(), training.lora_alpha(),
@@ -166,8 +169,17 @@ absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
   return LoadForStage(run, parallel, run.cursor.version());
 }
 
-NamedTensors WeightsForLeader(const RankContext& ranks) {
-  return HelpsWithWholeModel(ranks) ? ranks.run.model->MergedWeights() : NamedTensors();
+NamedTensors WeightsForLeader(RankContext& ranks) {
+  if (!HelpsWithWholeModel(ranks)) return {};
+  bool on_device = HasDevice(ranks.run);
+  if (ranks.run.model->sharded()) {
+    // Ranks gather a shard where all of them do.
+    const absl::StatusOr<bool> all = AllHaveDevices(ranks);
+    ThrowIfError(all.status());
+    on_device = *all;
+  }
+  if (on_device) CheckHasDevice(ranks.run);
+  return ranks.run.model->MergedWeights(/*on_host=*/!on_device);
 }
 
 absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {
@@ -183,6 +195,7 @@ absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {
 }
 
 absl::Status PublishAdapters(LeaderContext& leader) {
+  CheckHasDevice(leader.run);
   leader.unwritten.reset();
   return PublishPacked(leader, [&] {
     const RunState& run = leader.run;

@@ -36,8 +36,8 @@ absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version);
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
 // The model's weights with their adapters merged, for the leader; of the ranks that
-// HelpsWithWholeModel. Throws StatusError.
-NamedTensors WeightsForLeader(const RankContext& ranks);
+// HelpsWithWholeModel. In an actor's turn they are merged in host memory. Throws StatusError.
+NamedTensors WeightsForLeader(RankContext& ranks);
 
 // Packs `merged`, the model's, as version cursor.version and publishes it. The model may be trained
 // on at once.

@@ -7,7 +7,6 @@
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/net/plan_watch.h"
-#include "learner/context/shared_device.h"
 #include "learner/sampling/run_plan.h"
 
 namespace reckon {
@@ -56,7 +55,13 @@ absl::StatusOr<std::unique_ptr<RolloutStream>> RolloutStream::Open(LeaderContext
   return stream;
 }
 
-absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
+bool RolloutStream::HasBatch() {
+  const absl::StatusOr<NextBatchReply> reply =
+      leader_.plans.PollBatch(name_, batch_, absl::ZeroDuration());
+  return reply.ok() && reply->has_header();
+}
+
+absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step, bool ready) {
   const Cursor& cursor = leader_.run.cursor;
   // Also when a restart finds the groups of this step appended: the draw is a function of key, step
   // and state, so it gives the problems that those groups ask, and RecordScores needs them.
@@ -64,10 +69,9 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   if (batch_ > cursor.batches()) {  // the step needs another batch: the one before made no version
     RETURN_IF_ERROR(leader_.plans.MarkApplied(name_, batch_ - 1, cursor.version()));
   }
-  RETURN_IF_ERROR(LeaveDeviceUnlessReady());
   // As far ahead as staleness allows, but not beyond what the stage's remaining steps need.
   const int64_t ahead = std::min<int64_t>(1 + settings_.max_staleness(), settings_.steps() - step);
-  RETURN_IF_ERROR(AppendUntil((batch_ + ahead) * settings_.prompts(), step));
+  RETURN_IF_ERROR(AppendUntil((batch_ + ahead) * settings_.prompts(), step, /*wait=*/!ready));
   ASSIGN_OR_RETURN(const std::optional<BatchHeader> header,
                    leader_.plans.NextHeader(name_, batch_, [this] { return Check(); }));
   watch_.reset();
@@ -81,17 +85,7 @@ absl::StatusOr<std::vector<Rollout>> RolloutStream::NextBatch(int64_t step) {
   batch_ += 1;
   std::vector<RolloutKey> keys;
   for (const RolloutHeader& rollout : header->rollouts()) keys.push_back(rollout.key());
-  ASSIGN_OR_RETURN(std::vector<Rollout> rollouts, leader_.plans.Fetch(keys));
-  RETURN_IF_ERROR(TakeDevice(leader_.run));
-  return rollouts;
-}
-
-absl::Status RolloutStream::LeaveDeviceUnlessReady() {
-  if (leader_.run.turn == nullptr) return absl::OkStatus();
-  // A batch that exists already, as with max_staleness, is learned in the same turn.
-  ASSIGN_OR_RETURN(const NextBatchReply ready,
-                   leader_.plans.PollBatch(name_, batch_, absl::ZeroDuration()));
-  return ready.has_header() ? absl::OkStatus() : LeaveDevice(leader_.run);
+  return leader_.plans.Fetch(keys);
 }
 
 // Most batches are there, or soon; only a longer wait is watched.
@@ -115,7 +109,7 @@ absl::Status RolloutStream::MarkDurable() {
 
 absl::Status RolloutStream::Close() { return leader_.plans.Close(name_); }
 
-absl::Status RolloutStream::AppendUntil(uint64_t groups, int64_t step) {
+absl::Status RolloutStream::AppendUntil(uint64_t groups, int64_t step, bool wait) {
   if (appended_ >= groups) return absl::OkStatus();
   std::vector<WorkItem> items;
   for (uint64_t group = appended_; group < groups; ++group) {
@@ -127,6 +121,14 @@ absl::Status RolloutStream::AppendUntil(uint64_t groups, int64_t step) {
     for (uint32_t token : backtracking_->Prefix(problem.solution, step + ahead)) {
       item.add_forced_tokens(token);
     }
+  }
+  if (!wait) {
+    PlanClient::PendingGroups pending = {.first_group = appended_};
+    pending.items.assign(std::make_move_iterator(items.begin()),
+                         std::make_move_iterator(items.end()));
+    RETURN_IF_ERROR(leader_.plans.AppendWhatFits(name_, &pending).status());
+    appended_ = pending.first_group;
+    return absl::OkStatus();
   }
   RETURN_IF_ERROR(leader_.plans.Append(name_, appended_, std::move(items), /*end_of_plan=*/false,
                                        [this] { return Check(); }));

@@ -36,10 +36,15 @@ class RolloutStream {
   static absl::StatusOr<std::unique_ptr<RolloutStream>> Open(LeaderContext& leader,
                                                              const PpoSettings& settings);
 
+  // Whether NextBatch would find its batch and not wait for samples. False after an error, which
+  // NextBatch gets as well.
+  bool HasBatch();
   // Waits for one more batch of a step; rollouts are in key order. CANCELLED when stopped. Further
   // batches of the same step are sampled from the same version; the config allows them neither
-  // with max_staleness nor with replay. While it waits, a shared device is left to the actor.
-  absl::StatusOr<std::vector<Rollout>> NextBatch(int64_t step);
+  // with max_staleness nor with replay. Actors may draw meanwhile, so that the device must be
+  // theirs, unless HasBatch has said that the batch is there (`ready`): then no actor is waited
+  // for.
+  absl::StatusOr<std::vector<Rollout>> NextBatch(int64_t step, bool ready = false);
   // The set of a mixture that a group of the step's batch asks; empty: there is none.
   const std::string& SetOf(uint64_t group);
   // How much each group of the step's batch taught, for the choice of the next step's prompts.
@@ -57,9 +62,9 @@ class RolloutStream {
   RolloutStream(LeaderContext& leader, const PpoSettings& settings);
   // OK, or why the plan cannot continue. Watches it from the first call until a batch is there.
   absl::Status Check();
-  absl::Status LeaveDeviceUnlessReady();
-  // Appends work items until the plan has `groups` groups.
-  absl::Status AppendUntil(uint64_t groups, int64_t step);
+  // Appends work items until the plan has `groups` groups, or, without `wait`, until the
+  // coordinator's window is full: the next call appends the rest.
+  absl::Status AppendUntil(uint64_t groups, int64_t step, bool wait);
   // Index in the training data of the problem that a group asks.
   size_t ProblemOfGroup(uint64_t group);
   void DrawPrompts(int64_t step);

@@ -116,7 +116,13 @@ Outcome Learn(Parallel& parallel, const ModelCase& of, Kind kind, bool recompute
     out.losses.push_back(result->loss);
     out.norms.push_back(result->grad_norm);
   }
-  for (const auto& [name, tensor] : model->MergedWeights()) {
+  const NamedTensors merged = model->MergedWeights(),
+                     on_host = model->MergedWeights(/*on_host=*/true);
+  EXPECT_EQ(on_host.size(), merged.size());
+  for (size_t i = 0; i < merged.size(); ++i) {
+    EXPECT_TRUE(on_host[i].second.equal(merged[i].second.to(at::kCPU))) << merged[i].first;
+  }
+  for (const auto& [name, tensor] : merged) {
     const at::Tensor values = tensor.to(at::kFloat).contiguous();
     const float* from = values.const_data_ptr<float>();
     out.weights.insert(out.weights.end(), from, from + values.numel());

@@ -1,5 +1,6 @@
 """A whole `reckon train` on a device: a new model, SFT, GRPO and PPO with a critic; with two learner ranks as
-well where each can have a GPU. It runs on GPUs as a `gpu` test and in `./dev gpu`, and on the CPU to try itself.
+well where each can have a GPU, which it shares with an actor by turns. It runs on GPUs as a `gpu` test and in
+`./dev gpu`, and on the CPU to try itself.
 
 Usage: device_train.py BIN CUDA|CPU
 
@@ -21,7 +22,7 @@ name: "{name}" output_dir: "{out}" seed: 3
 model {{ device: {device} }}
 data {{ train: "builtin" eval: "builtin" format: PLAIN
         builtin {{ train_problems: 256 eval_problems: 16 min_steps: 1 max_steps: 1 }} }}
-resources {{ actors: 1 learner_ranks: {ranks} {gpus} }}
+resources {{ actors: {ranks} learner_ranks: {ranks} }}
 actor {{ max_batch: 32 kv_cache_mib: 64 }}
 eval {{ samples: 2 max_new_tokens: 24 bootstrap: 50 }}
 stage {{ init {{ hidden_size: 64 intermediate_size: 128 num_hidden_layers: 2 }} }}
@@ -56,8 +57,7 @@ def gpus():
 def train(folder, name, device, ranks=1):
     """The lines of metrics.jsonl."""
     config = folder / f"{name}.textproto"
-    each = "learner { gpus: 1 }" if device == "CUDA" and ranks > 1 else ""
-    config.write_text(CONFIG.format(name=name, out=folder / "runs", device=device, ranks=ranks, gpus=each))
+    config.write_text(CONFIG.format(name=name, out=folder / "runs", device=device, ranks=ranks))
     done = subprocess.run([BIN / "reckon", "train", config], capture_output=True, text=True)
     if done.returncode != 0:
         logs = sorted((folder / "runs" / name / "logs/latest").glob("*"))

@@ -94,12 +94,12 @@ class Train:
             time.sleep(0.01)
         fail(f"no phase '{word}' within {timeout} s", self)
 
-    def kill(self, program, timeout=300):
-        """SIGKILLs one child and waits until the supervisor has started another."""
-        before = self.children(program)
-        if not before:
-            fail(f"no {program} is running", self)
-        os.kill(before[0], signal.SIGKILL)
+    def kill(self, program, which=0, timeout=300):
+        """SIGKILLs a child, in the order of their process ids, and waits until the supervisor has started another."""
+        before = sorted(self.children(program))
+        if len(before) <= which:
+            fail(f"no {program} {which} is running", self)
+        os.kill(before[which], signal.SIGKILL)
         deadline = time.time() + timeout
         while time.time() < deadline:
             if self.process.poll() is not None:

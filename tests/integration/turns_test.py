@@ -1,7 +1,9 @@
 """Actor and learner that take turns on the device that they share end with the bits of those that do not.
 
-SFT, PPO with a KL penalty and expert iteration, on the CPU, where resources.turns: ON makes them take turns. The
-last run loses its learner and its actor in the middle of their turns.
+SFT, PPO with a KL penalty and expert iteration, on the CPU, where resources.turns: ON makes them take turns. One
+run loses its learner and its actor in the middle of their turns. Then the same with two ranks and two actors, of
+which a rank and an actor take turns with each other: a rank and an actor are killed, and the run is stopped and
+resumed.
 """
 
 import pathlib
@@ -36,36 +38,65 @@ stage {{
 """
 
 
-def start(folder, name, turns, staleness=0):
+def start(folder, name, turns, *options, staleness=0, each=1):
     path = folder / f"{name}.textproto"
     path.write_text(CONFIG.format(root=ROOT, out=folder / "runs", name=name, staleness=staleness))
-    return Train(path, "--set", f"resources.turns={turns}")
+    return Train(path, "--set", f"resources.turns={turns}", "--set", f"resources.learner_ranks={each}",
+                 "--set", f"resources.actors={each}", *options)
+
+
+def one_of_each(folder):
+    together = start(folder, "together", "OFF").finish()
+    expect(not (together.run_dir / "turn-0").exists(), "turns were taken", together)
+    expected = final_weights(together.run_dir)
+
+    turns = start(folder, "turns", "ON").finish()
+    expect(final_weights(turns.run_dir) == expected, "turns gave other weights", turns)
+    # The actor has loaded a version for each turn in which it had work.
+    log = (turns.run_dir / "logs/latest/actor-0.log").read_text()
+    loads = log.count(" in use")
+    expect(loads >= 9, f"the actor has loaded {loads} times", turns)
+
+    killed = start(folder, "killed", "ON")
+    killed.wait_phase("ppo_1", done=1)
+    killed.kill("reckon-learner")
+    killed.wait_phase("ppo_1", done=3)
+    killed.kill("reckon-actor")
+    killed.finish()
+    expect(final_weights(killed.run_dir) == expected, "turns with killed roles gave other weights", killed)
+
+    # Which version a rollout is of depends on time here.
+    start(folder, "ahead", "ON", staleness=2).finish()
+
+
+def several_of_each(folder):
+    together = start(folder, "ranks_together", "OFF", each=2).finish()
+    expected = final_weights(together.run_dir)
+
+    turns = start(folder, "ranks", "ON", each=2).finish()
+    expect(final_weights(turns.run_dir) == expected, "turns of two ranks gave other weights", turns)
+    for card in range(2):
+        expect((turns.run_dir / f"turn-{card}").exists(), f"nobody took turns on card {card}", turns)
+
+    killed = start(folder, "ranks_killed", "ON", each=2)
+    killed.wait_phase("ppo_1", done=1)
+    killed.kill("reckon-learner", which=1)
+    killed.wait_phase("ppo_1", done=2)
+    killed.kill("reckon-actor", which=1)
+    killed.wait_phase("ppo_1", done=3)
+    killed.interrupt()
+    resumed = start(folder, "ranks_killed", "ON", "--resume", each=2).finish()
+    expect(final_weights(resumed.run_dir) == expected, "turns with killed ranks gave other weights", resumed)
+
+    # Which version a rollout is of depends on time here. The second rank has no actor on its card.
+    start(folder, "ranks_ahead", "ON", "--set", "resources.actors=1", staleness=2, each=2).finish()
 
 
 def main():
     with tempfile.TemporaryDirectory(prefix="reckon_turns_") as temporary:
         folder = pathlib.Path(temporary)
-        together = start(folder, "together", "OFF").finish()
-        expect(not (together.run_dir / "turn").exists(), "turns were taken", together)
-        expected = final_weights(together.run_dir)
-
-        turns = start(folder, "turns", "ON").finish()
-        expect(final_weights(turns.run_dir) == expected, "turns gave other weights", turns)
-        # The actor has loaded a version for each turn in which it had work.
-        log = (turns.run_dir / "logs/latest/actor-0.log").read_text()
-        loads = log.count(" in use")
-        expect(loads >= 9, f"the actor has loaded {loads} times", turns)
-
-        killed = start(folder, "killed", "ON")
-        killed.wait_phase("ppo_1", done=1)
-        killed.kill("reckon-learner")
-        killed.wait_phase("ppo_1", done=3)
-        killed.kill("reckon-actor")
-        killed.finish()
-        expect(final_weights(killed.run_dir) == expected, "turns with killed roles gave other weights", killed)
-
-        # Which version a rollout is of depends on time here.
-        start(folder, "ahead", "ON", staleness=2).finish()
+        one_of_each(folder)
+        several_of_each(folder)
     print("passed")
 
 

@@ -118,6 +118,8 @@ void LearnerHarness::RunAsRanks(Cluster& cluster, int world, const LearnerOption
       LearnerOptions options;
       if (rank == 0) options = leader;
       options.share_run_dir = leader.share_run_dir;
+      options.stop_grace = leader.stop_grace;
+      if (!leader.turn_file.empty()) options.turn_file = absl::StrCat(leader.turn_file, "-", rank);
       options.rank = rank;
       options.world_size = world;
       options.nonce = nonce;
@@ -141,6 +143,17 @@ std::string LearnerHarness::FinalWeights(const std::string& run) {
   auto bytes = ReadFile(absl::StrCat(root_, "/", run, "/weights/ei_1_round_2/model.safetensors"));
   EXPECT_TRUE(bytes.ok()) << bytes.status();
   return bytes.ok() ? *bytes : "";
+}
+
+std::map<std::string, std::string> LearnerHarness::AllWeights(const std::string& run) {
+  std::map<std::string, std::string> out;
+  const std::string folder = absl::StrCat(root_, "/", run);
+  for (const auto& file : fs::recursive_directory_iterator(folder)) {
+    if (file.path().filename() != "model.safetensors" || file.is_directory()) continue;
+    out[fs::relative(file.path(), folder).string()] = *ReadFile(file.path().string());
+  }
+  EXPECT_FALSE(out.empty()) << run;
+  return out;
 }
 
 std::vector<nlohmann::json> LearnerHarness::Metrics(const std::string& run) {

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <nlohmann/json.hpp>
 #include <stop_token>
 #include <string>
@@ -47,13 +48,15 @@ class LearnerHarness : public testing::Test {
     return cluster_.Run(options, stop_.get_token());
   }
   // Runs `world` ranks, of which the leader alone has config and run folder; all must end well, or
-  // with another status.
+  // with another status. With a leader's turn_file, rank r has turn_file + "-r".
   void RunAsRanks(Cluster& cluster, int world, const LearnerOptions& leader,
                   absl::StatusCode ends = absl::StatusCode::kOk);
   // The run as it was when it had just written the checkpoint of `step`.
   void CopyUpTo(const std::string& run, int64_t step, const std::string& copy);
 
   std::string FinalWeights(const std::string& run);
+  // The files of all models that a run has written, by their paths in its folder.
+  std::map<std::string, std::string> AllWeights(const std::string& run);
   // The lines of metrics.jsonl; each name must be in docs/metrics.md.
   std::vector<nlohmann::json> Metrics(const std::string& run);
   std::vector<double> Losses(const std::string& run);

@@ -14,6 +14,7 @@
 #include "common/base/status_macros.h"
 #include "learner/algorithm/fine_tune.h"
 #include "learner/algorithm/registry.h"
+#include "learner/context/shared_device.h"
 #include "learner/data/checks.h"
 #include "learner/evaluate/calibration.h"
 #include "learner/experience/orm_rewards.h"
@@ -102,6 +103,7 @@ absl::Status TrainOrm::Measure(RankContext& ranks, std::vector<TrainingSequence>
   // ranks must decide alike.
   RETURN_IF_ERROR(BroadcastSequences(ranks.parallel, &held_out));
   if (held_out.empty()) return absl::OkStatus();
+  CheckHasDevice(run);
   std::vector<const TrainingSequence*> batch;
   for (const TrainingSequence& sequence : held_out) batch.push_back(&sequence);
   TokenValues probabilities;

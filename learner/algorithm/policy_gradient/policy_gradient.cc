@@ -64,7 +64,7 @@ absl::Status PolicyGradient::Round(RankContext& ranks) {
   if (update_ == nullptr) {
     // Not in Begin: RestoreParameters loads the parameters of a resumed run after it, and an
     // optimizer must be made after the weights are loaded.
-    RETURN_IF_ERROR(TakeDevice(run));
+    RETURN_IF_ERROR(AllNeedDevices(ranks));
     ASSIGN_OR_RETURN(update_, MakePolicyUpdate(ranks));
   }
   // An evaluation takes over the progress bar, so it is set up again after each.
@@ -158,30 +158,36 @@ absl::StatusOr<std::vector<Rollout>> PolicyGradient::NextRollouts(RankContext& r
   std::vector<Rollout> rollouts;
   absl::StatusOr<std::vector<Rollout>> next = rollouts;
   const int64_t step = ranks.run.cursor.round();
+  // A batch that exists already, as with max_staleness, is learned in the same turn.
+  const bool ready = ranks.leader != nullptr && ranks.run.turns_taken && stream_->HasBatch();
+  RETURN_IF_ERROR(AllLeaveDevices(ranks, /*waits=*/!ready));
   if (ranks.leader != nullptr) {
-    next = stream_->NextBatch(step);
+    next = stream_->NextBatch(step, ready);
   }
-  // A stop usually comes while the learner waits here: keep the steps since the last checkpoint.
-  ASSIGN_OR_RETURN(const bool stops, AsLeader(ranks, absl::IsCancelled(next.status())));
-  if (stops) {
-    if (step > 0) {
-      RETURN_IF_ERROR(SaveRun(ranks, &update_->moments()));
-      RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
+  ASSIGN_OR_RETURN(bool stops, AsLeader(ranks, absl::IsCancelled(next.status())));
+  if (!stops) {
+    RETURN_IF_ERROR(next.status());
+    rollouts = *std::move(next);
+    if (ranks.leader != nullptr) {
+      const RunData& data = ranks.leader->data;
+      const std::vector<uint32_t> ends = data.training->StopTokenIds();
+      for (Rollout& rollout : rollouts) {
+        EndAtStopString(*data.tokenizer, ends, &rollout);
+        metrics.staleness.Observe(StalenessOf(rollout, ranks.run.cursor.version()));
+      }
     }
-    return Stopped(ranks.run);
+    RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
+    ASSIGN_OR_RETURN(const bool taken, AllTakeDevices(ranks));
+    stops = !taken;
   }
-  RETURN_IF_ERROR(next.status());
-  rollouts = *std::move(next);
-  if (ranks.leader != nullptr) {
-    const RunData& data = ranks.leader->data;
-    const std::vector<uint32_t> ends = data.training->StopTokenIds();
-    for (Rollout& rollout : rollouts) {
-      EndAtStopString(*data.tokenizer, ends, &rollout);
-      metrics.staleness.Observe(StalenessOf(rollout, ranks.run.cursor.version()));
-    }
+  if (!stops) return rollouts;
+  // A stop usually comes while the learner waits here: keep the steps since the last checkpoint. It
+  // is not known when the actors would leave, so nothing is computed on the device for that.
+  if (step > 0) {
+    RETURN_IF_ERROR(SaveRun(ranks, &update_->moments()));
+    RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
   }
-  RETURN_IF_ERROR(BroadcastRollouts(ranks.parallel, &rollouts));
-  return rollouts;
+  return Stopped(ranks.run);
 }
 
 void PolicyGradient::Order(const RunState& run, uint32_t epoch,
@@ -193,6 +199,7 @@ void PolicyGradient::Order(const RunState& run, uint32_t epoch,
 
 absl::Status PolicyGradient::Score(RankContext& ranks, absl::Span<Experience* const> first,
                                    Experiences* experiences) {
+  CheckHasDevice(ranks.run);
   if (critic_ != nullptr) critic_->Repack();  // the last update, or a checkpoint, changed it
   const RecordedLogProbs plan(ranks.run.model->backend(), settings_.sampling().temperature(),
                               config_.actor().weights(), ranks.run.cursor.version(),

@@ -10,6 +10,7 @@
 #include "common/base/status_macros.h"
 #include "learner/algorithm/fine_tune.h"
 #include "learner/algorithm/registry.h"
+#include "learner/context/shared_device.h"
 #include "learner/data/selected_rollouts.h"
 #include "learner/experience/orm_rewards.h"
 #include "learner/parallel/single.h"
@@ -49,6 +50,7 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
   std::vector<LabelledSequence> samples;
   Unscored unscored;
   auto label = [&]() -> absl::Status {
+    CheckHasDevice(leader.run);  // of OpenRewardModel
     // The leader scores alone: the other ranks wait for its sequences in FineTune, and a collective
     // of one rank would block the group.
     ASSIGN_OR_RETURN(
