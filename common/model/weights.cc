@@ -287,7 +287,7 @@ void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) 
   }
   Bind();
   PackTables(&sources_);
-  PackAdapters(&sources_);
+  PackAdapters(&sources_, /*backward=*/true);
 }
 
 absl::Status TransformerWeights::LoadAdapters(const TransformerWeights& base,
@@ -328,7 +328,7 @@ absl::Status TransformerWeights::LoadAdapters(const TransformerWeights& base,
   }
   tensors_ = std::move(tensors);
   Bind();
-  PackAdapters(&sources_);
+  PackAdapters(&sources_, /*backward=*/false);
   // The caller's bytes may go, and the forward pass reads packed copies only.
   tensors_.clear();
   adapters_.clear();
@@ -538,7 +538,7 @@ void TransformerWeights::Pack() {
   if (sharded()) {
     shards_->Reset();
   } else if (adapted()) {
-    PackAdapters(&sources_);
+    PackAdapters(&sources_, trainable_);
   } else {
     PackWhole();
   }
@@ -547,9 +547,9 @@ void TransformerWeights::Pack() {
 void TransformerWeights::PackWhole() {
   at::Tensor memory;
   if (make_packed_ != nullptr && trainable_) memory = make_packed_(packed_size());
-  if (!memory.defined()) return PackSources(&sources_);
+  if (!memory.defined()) return PackSources(&sources_, trainable_);
   Pieces pieces = PiecesOf(memory);
-  PackSources(&sources_, &pieces);
+  PackSources(&sources_, trainable_, &pieces);
 }
 
 at::ScalarType TransformerWeights::TableType(const at::Tensor& table) const {
@@ -572,7 +572,7 @@ void TransformerWeights::PlaceSources(Sources* sources, Pieces* memory) const {
   }
 }
 
-void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
+void TransformerWeights::PackSources(Sources* sources, bool backward, Pieces* memory) const {
   for (const Source& source : sources->linear) {
     // To the device one layer after another: of the model there is no second copy.
     std::vector<at::Tensor> parts;
@@ -580,7 +580,7 @@ void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
     const auto [k, n] = ShapeOf(parts);
     const bool panels = backend_ == Backend::kCpuKernels;
     if (memory != nullptr && panels) source.weight->forward.Place(dtype_, k, n, memory);
-    OpsOf(backend_).Pack(parts, dtype_, trainable_, source.weight);
+    OpsOf(backend_).Pack(parts, dtype_, backward, source.weight);
     if (!panels) source.weight->torch_weight = InMemory(source.weight->torch_weight, memory);
     if (source.bias.empty()) continue;
     std::vector<at::Tensor> rounded;
@@ -593,13 +593,13 @@ void TransformerWeights::PackSources(Sources* sources, Pieces* memory) const {
     source.weight->bias = InMemory(bias, memory);
   }
   PackTables(sources, memory);
-  PackAdapters(sources);
+  PackAdapters(sources, backward);
 }
 
-void TransformerWeights::PackAdapters(Sources* sources) const {
+void TransformerWeights::PackAdapters(Sources* sources, bool backward) const {
   for (Source& source : sources->linear) {
     if (source.adapters.empty()) continue;
-    source.packed = OpsOf(backend_).PackAdapters(source.adapters, dtype_, trainable_);
+    source.packed = OpsOf(backend_).PackAdapters(source.adapters, dtype_, backward);
     source.weight->adapters = adapters_on_ ? source.packed : nullptr;
   }
 }
@@ -621,6 +621,16 @@ TableWeight TransformerWeights::Embedding() const {
 
 const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) const {
   if (!sharded()) return layers_[index - first_layer_];
+  return GatherLayer(index, ahead, /*backward=*/false);
+}
+
+const LayerWeights& TransformerWeights::LayerForBackward(int64_t index) const {
+  if (!sharded()) return layers_[index - first_layer_];
+  return GatherLayer(index, index - 1, /*backward=*/true);
+}
+
+const LayerWeights& TransformerWeights::GatherLayer(int64_t index, int64_t ahead,
+                                                    bool backward) const {
   NamedTensors tensors;
   Cursor cursor = GatherUnit(index, &tensors);
   if (ahead >= first_layer_) {
@@ -628,7 +638,11 @@ const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) cons
   }
   Sources sources;
   BindLayer(&cursor, &gathered_, &sources);
-  PackSources(&sources);
+  PackSources(&sources, backward);
+  // A norm that a graph keeps must not keep the unit.
+  for (auto& [table, source] : sources.tables) {
+    if (table->values.is_alias_of(source)) table->values = table->values.clone();
+  }
   return gathered_;
 }
 
@@ -644,7 +658,7 @@ LinearWeight TransformerWeights::Head() const {
   LinearWeight head = head_;
   BindHead(tensors[0].second, cursor.leaves.empty() ? at::Tensor() : cursor.leaves[0], &head,
            &sources);
-  PackSources(&sources);
+  PackSources(&sources, trainable_);
   return head;
 }
 
@@ -668,7 +682,7 @@ TableWeight TransformerWeights::GatherTable(int64_t part) const {
   Sources sources;
   TableWeight out;
   BindTable(&cursor, &out, &sources);
-  PackSources(&sources);
+  PackSources(&sources, trainable_);
   return out;
 }
 

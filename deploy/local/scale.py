@@ -44,7 +44,7 @@ def update_bench(arguments, trace, *more):
                              "--sequences", arguments.sequences, "--tokens", arguments.tokens_each,
                              "--micro_batch_tokens", arguments.micro_batch_tokens,
                              "--steps", arguments.steps, "--world", arguments.ranks,
-                             "--trace", trace, *more)]
+                             "--trace", trace, *(["--recompute"] if arguments.recompute else []), *more)]
 
 
 def steady(events):
@@ -199,6 +199,7 @@ def main():
     parser.add_argument("--tokens_each", type=int, default=200)
     parser.add_argument("--micro_batch_tokens", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--recompute", action="store_true", help="layers are computed again in the backward pass")
     parser.add_argument("--trace", type=pathlib.Path, default=pathlib.Path("scale_trace.json"))
     arguments = parser.parse_args()
     print(json.dumps({"what": arguments.what, "processor": processor(),

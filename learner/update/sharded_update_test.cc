@@ -124,12 +124,12 @@ Outcome Learn(Parallel& parallel, const ModelCase& of, Kind kind, bool recompute
   return out;
 }
 
-Outcome LearnAsRanks(int world, const ModelCase& of, Kind kind, bool sharded,
+Outcome LearnAsRanks(int world, const ModelCase& of, Kind kind, bool recompute, bool sharded,
                      int64_t micro_batch_tokens) {
   Outcome out;
   std::stop_source stop;
   AsRanks(world, &stop, [&](Parallel& parallel) {
-    Outcome mine = Learn(parallel, of, kind, /*recompute=*/false, sharded, micro_batch_tokens);
+    Outcome mine = Learn(parallel, of, kind, recompute, sharded, micro_batch_tokens);
     if (parallel.rank() == 0) out = std::move(mine);
   });
   return out;
@@ -167,8 +167,11 @@ TEST(ShardedUpdateTest, RanksThatDivideAModelLearnAsThoseThatHoldAllOfIt) {
         SCOPED_TRACE(testing::Message() << world << " ranks, kind " << kind << ", tied " << tied);
         const ModelCase of = {.tied = tied};
         // A few micro-batches a rank, and not as many for each.
-        ExpectNear(LearnAsRanks(world, of, kind, /*sharded=*/true, 60),
-                   LearnAsRanks(world, of, kind, /*sharded=*/false, 60), 1e-5);
+        const Outcome whole =
+            LearnAsRanks(world, of, kind, /*recompute=*/false, /*sharded=*/false, 60);
+        for (const bool recompute : {false, true}) {
+          ExpectNear(LearnAsRanks(world, of, kind, recompute, /*sharded=*/true, 60), whole, 1e-5);
+        }
       }
     }
   }
@@ -178,13 +181,15 @@ TEST(ShardedUpdateTest, RanksThatDivideAModelLearnAsThoseThatHoldAllOfIt) {
 TEST(ShardedUpdateTest, TwoRanksGiveTheSameBitsWhereSumsAllowIt) {
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
     const ModelCase of = {.tied = false, .dtype = dtype};
-    const Outcome shards = LearnAsRanks(2, of, kFineTuning, true, 10000);
-    const Outcome whole = LearnAsRanks(2, of, kFineTuning, false, 10000);
-    EXPECT_EQ(shards.losses, whole.losses);
-    if (dtype == Dtype::kBf16) {
-      EXPECT_LT(Distance(shards.weights, whole.weights), 4e-3);  // whole are not rounded
-    } else {
-      EXPECT_EQ(shards.weights, whole.weights);
+    const Outcome whole = LearnAsRanks(2, of, kFineTuning, false, false, 10000);
+    for (const bool recompute : {false, true}) {
+      const Outcome shards = LearnAsRanks(2, of, kFineTuning, recompute, true, 10000);
+      EXPECT_EQ(shards.losses, whole.losses);
+      if (dtype == Dtype::kBf16) {
+        EXPECT_LT(Distance(shards.weights, whole.weights), 4e-3);  // whole are not rounded
+      } else {
+        EXPECT_EQ(shards.weights, whole.weights);
+      }
     }
   }
 }
@@ -199,11 +204,13 @@ TEST(ShardedUpdateTest, RecomputedLayersGiveTheSameBits) {
         // Without it the states that the critic taps have three gradients, and recomputing sums
         // those of the layer first.
         const ModelCase of = {.backend = backend, .dtype = dtype, .detach = true};
-        const Outcome kept = Learn(*single, of, kind, false, false, 60);
-        const Outcome recomputed = Learn(*single, of, kind, true, false, 60);
-        EXPECT_EQ(kept.losses, recomputed.losses);
-        EXPECT_EQ(kept.norms, recomputed.norms);
-        EXPECT_EQ(kept.weights, recomputed.weights);
+        for (const bool sharded : {false, true}) {
+          const Outcome kept = Learn(*single, of, kind, false, sharded, 60);
+          const Outcome recomputed = Learn(*single, of, kind, true, sharded, 60);
+          EXPECT_EQ(kept.losses, recomputed.losses);
+          EXPECT_EQ(kept.norms, recomputed.norms);
+          EXPECT_EQ(kept.weights, recomputed.weights);
+        }
       }
     }
   }
@@ -212,8 +219,10 @@ TEST(ShardedUpdateTest, RecomputedLayersGiveTheSameBits) {
 TEST(ShardedUpdateTest, OneRankOfTheLibTorchBackendWorksToo) {
   const std::unique_ptr<Parallel> single = MakeSingle();
   const ModelCase of = {.backend = Backend::kTorchCpu};
-  ExpectNear(Learn(*single, of, kPpo, false, true, 60), Learn(*single, of, kPpo, false, false, 60),
-             1e-5);
+  for (const bool recompute : {false, true}) {
+    ExpectNear(Learn(*single, of, kPpo, recompute, true, 60),
+               Learn(*single, of, kPpo, false, false, 60), 1e-5);
+  }
 }
 
 // Bytes that this process has allocated and not freed.
@@ -222,12 +231,17 @@ double AllocatedBytes() {
   return static_cast<double>(info.uordblks) + static_cast<double>(info.hblkhd);
 }
 
-// What two ranks hold after an optimizer step, in bytes of one parameter of the model.
-double BytesOfAParameter(bool sharded) {
+ModelConfig DeepConfig() {
   ModelConfig config = SmallConfig();
   config.hidden_size = 128;
   config.intermediate_size = 512;
   config.num_layers = 12;
+  return config;
+}
+
+// What two ranks hold after an optimizer step, in bytes of one parameter of the model.
+double BytesOfAParameter(bool sharded) {
+  const ModelConfig config = DeepConfig();
   const RandomWeights weights = MakeRandomWeights(config, 1);
   const std::vector<TrainingSequence> sequences = SomeSequences(2, 1);
   const double before = AllocatedBytes();
@@ -254,6 +268,29 @@ TEST(ShardedUpdateTest, TwoRanksThatDivideAModelTakeTheMemoryOfOneModelTogether)
   EXPECT_NEAR(BytesOfAParameter(/*sharded=*/false), 2 * 20, 4);
   // And a packed layer of twelve on each rank.
   EXPECT_NEAR(BytesOfAParameter(/*sharded=*/true), 16 + 2 * 4 / 12.0, 3);
+}
+
+// Between the passes there are the activations of three tokens, and of the weights the layer that
+// came last as kernels read it, with what is under way.
+TEST(ShardedUpdateTest, AGraphKeepsActivationsAndNoLayers) {
+  const ModelConfig config = DeepConfig();
+  const RandomWeights weights = MakeRandomWeights(config, 1);
+  const double layer = static_cast<double>(weights.bytes.size()) / 4 / 12;  // elements, and more
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  const TrainingSequence sequence = MakeSequence({1, 2}, {3, 4});
+  for (Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+      SCOPED_TRACE(testing::Message() << "backend " << static_cast<int>(backend) << ", dtype "
+                                      << static_cast<int>(dtype));
+      Transformer model(config, dtype, backend, {.shard_group = single.get()});
+      ASSERT_TRUE(model.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+      const MicroBatch micro = PackSequences({&sequence});
+      const double before = AllocatedBytes();
+      const TokenStates states = ForwardTokens(model, micro, {.logprobs = false});
+      EXPECT_LT(AllocatedBytes() - before, 4 * layer * static_cast<double>(BytesOf(dtype)));
+      EXPECT_TRUE(states.hidden.requires_grad());
+    }
+  }
 }
 
 }  // namespace
