@@ -249,7 +249,8 @@ absl::Status TransformerWeights::LoadAs(const WeightManifest& manifest,
 
 void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
                                     absl::Span<const char> bytes, bool whole) {
-  shards_ = std::make_unique<ShardedUnits>(memory_.shard_group, dtype_, DeviceOf(backend_));
+  shards_ = std::make_unique<ShardedUnits>(memory_.shard_group, memory_.replicas, dtype_,
+                                           DeviceOf(backend_));
   for (size_t begin = 0, end = 0; begin < entries.size(); begin = end) {
     // "model.layers.7." of a layer's tensors; every other tensor is a unit of its own.
     const std::string& name = entries[begin].name();
@@ -374,7 +375,8 @@ TrainedTensors TransformerWeights::Trained() const {
   if (!trainable_ || !sharded() || adapted()) return WholeTensors(Parameters());
   TrainedTensors out;
   for (size_t unit = 0; unit < shards_->size(); ++unit) {
-    out.push_back({shards_->tensors(unit), shards_->shard(unit), /*sharded=*/true});
+    out.push_back({shards_->tensors(unit), shards_->shard(unit), /*sharded=*/true, shards_->rank(),
+                   shards_->ranks()});
   }
   return out;
 }
@@ -696,7 +698,9 @@ void TransformerWeights::BeginBackward(int64_t part) const {
 void TransformerWeights::EndBackward(int64_t part) const {
   if (!sharded()) return;
   const int64_t last = first_layer_ == 0 ? int64_t{kEmbedding} : first_layer_;
-  shards_->EndBackward(UnitOf(part), part == last);
+  // Of tied weights the embedding adds to the same gradient.
+  const bool whole = part != kHead || !config_.tie_word_embeddings;
+  shards_->EndBackward(UnitOf(part), whole, part == last);
 }
 
 void TransformerWeights::DropPending() const {

@@ -17,6 +17,7 @@
 #include "common/model/config.h"
 #include "common/model/kernels/interface.h"
 #include "common/model/rank_group.h"
+#include "common/model/replica_sums.h"
 #include "common/model/sharded_units.h"
 #include "proto/weights.pb.h"
 
@@ -32,6 +33,9 @@ struct ModelMemory {
   // Divide the weights, and what an optimizer adds to them, among these ranks (sharded_units.h);
   // null: all of them are here. Outlives the model.
   RankGroup* shard_group = nullptr;
+  // With other such groups, each of which holds all: what adds their gradients to this one's; null:
+  // there is no other. Outlives the model.
+  ReplicaSums* replicas = nullptr;
   // Keep only what enters each layer for a backward pass, which computes the rest again (Chen et
   // al. 2016). The graph then needs the model as it was, as it does with shards.
   bool recompute = false;
@@ -43,6 +47,7 @@ struct TrainedTensor {
   std::vector<TensorShape> tensors;
   at::Tensor values;  // fp32, contiguous: all elements, or with `sharded` this rank's shard
   bool sharded = false;
+  int shard = 0, shards = 1;  // which one of how many
 };
 using TrainedTensors = std::vector<TrainedTensor>;
 // Of tensors that every rank has.
