@@ -30,6 +30,7 @@
 #include "learner/parallel/gloo_parallel.h"
 #include "learner/parallel/membership.h"
 #include "learner/parallel/nccl_parallel.h"
+#include "learner/parallel/rank_groups.h"
 #include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
 #include "learner/publish/broadcaster.h"
@@ -87,7 +88,7 @@ class Learner {
     }
     // The other ranks wait for the last evaluation, so that the group ends together.
     std::string done = "done";
-    return parallel_->Broadcast(&done);
+    return groups_.all->Broadcast(&done);
   }
 
   // Ends the membership of a rank that ended with `status`; returns the first cause.
@@ -98,7 +99,9 @@ class Learner {
 
  private:
   bool IsLeader() const { return options_.rank == 0; }
-  RankContext Ranks() { return {run_, *parallel_, leader_.has_value() ? &*leader_ : nullptr}; }
+  RankContext Ranks() {
+    return {run_, *groups_.all, leader_.has_value() ? &*leader_ : nullptr, senders_.get()};
+  }
 
   absl::Status Prepare() {
     if (options_.world_size > 1) RETURN_IF_ERROR(EnterTerm());
@@ -106,13 +109,13 @@ class Learner {
     if (options_.world_size == 1) RETURN_IF_ERROR(EnterTerm());
     RETURN_IF_ERROR(ConnectRanks());
     ASSIGN_OR_RETURN(run_.all_reach_run_dir,
-                     AllReachFolder(*parallel_, run_.run_dir, options_.share_run_dir));
+                     AllReachFolder(*groups_.all, run_.run_dir, options_.share_run_dir));
     const RunConfig& config = run_.config;
     const std::string& adapted = HasInit(config) ? "" : config.model().base();
     RETURN_IF_ERROR(ShareWeights(
-        *parallel_, {HasInit(config) ? "" : config.model().path(), adapted}, &run_.base));
+        *groups_.all, {HasInit(config) ? "" : config.model().path(), adapted}, &run_.base));
     ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.texts()));
-    RETURN_IF_ERROR(FindCheckpoint(run_, *parallel_, options_.resume));
+    RETURN_IF_ERROR(FindCheckpoint(run_, *groups_.all, options_.resume));
     run_.saved = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
@@ -120,9 +123,13 @@ class Learner {
     ModelMemory memory = {.recompute = config.learner().activation_checkpointing()};
     RankContext ranks = Ranks();
     RETURN_IF_ERROR(AllNeedDevices(ranks));
+    RETURN_IF_ERROR(ConnectSenders());
     // AUTO is a matter of `reckon`, which knows the machines.
     if (config.learner().sharding() == LearnerSettings::FULL) {
-      memory.shard_group = parallel_.get();
+      memory.shard_group = groups_.all.get();
+    } else if (replica_sums_.has_value()) {
+      memory.shard_group = groups_.shards.get();
+      memory.replicas = &*replica_sums_;
     }
     model_ = std::make_unique<Transformer>(shape, ComputeType(config), backend_, memory);
     run_.model = model_.get();
@@ -232,37 +239,79 @@ class Learner {
   absl::Status ConnectRanks() {
     const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     if (options_.world_size == 1) {
-      parallel_ = MakeSingle();
+      groups_.all = MakeSingle();
       run_.turns_taken = turn_ != nullptr;
+    } else {
+      RETURN_IF_ERROR(membership_->Meet());
+      const std::string all = "all";
+      ASSIGN_OR_RETURN(groups_.all, ConnectHosts(all, options_.rank, options_.world_size));
+      std::string config = run_.config.SerializeAsString();
+      RETURN_IF_ERROR(groups_.all->Broadcast(&config));
+      if (!IsLeader()) {
+        if (!run_.config.ParseFromString(config)) {
+          return absl::DataLossError("the config arrived damaged from rank 0");
+        }
+        RETURN_IF_ERROR(UseMachine());
+      }
+      float turns = turn_ == nullptr ? 0 : 1;
+      RETURN_IF_ERROR(groups_.all->AllReduceSum(absl::MakeSpan(&turns, 1)));
+      run_.turns_taken = turns > 0;
+      RankContext ranks = Ranks();
+      // NCCL takes some of a GPU's memory.
+      if (backend_ == Backend::kTorchCuda) RETURN_IF_ERROR(AllNeedDevices(ranks));
+      ASSIGN_OR_RETURN(groups_.all, ConnectDevices(all, std::move(groups_.all)));
+    }
+    const LearnerSettings& learner = run_.config.learner();
+    if (learner.sharding() != LearnerSettings::HYBRID) return absl::OkStatus();
+    const MakeGroup make = [this](const std::string& name, int rank,
+                                  int world) -> absl::StatusOr<std::unique_ptr<Parallel>> {
+      ASSIGN_OR_RETURN(std::unique_ptr<Parallel> hosts, ConnectHosts(name, rank, world));
+      return ConnectDevices(name, std::move(hosts));
+    };
+    RETURN_IF_ERROR(AddHybridGroups(static_cast<int>(learner.shard_ranks()), make, &groups_));
+    replica_sums_.emplace(groups_.replicas.get());
+    return absl::OkStatus();
+  }
+
+  // The ranks of the leader's model, if they send it their parts of checkpoints.
+  absl::Status ConnectSenders() {
+    const LearnerSettings::Sharding sharding = run_.config.learner().sharding();
+    if (run_.all_reach_run_dir ||
+        (sharding != LearnerSettings::FULL && sharding != LearnerSettings::HYBRID)) {
       return absl::OkStatus();
     }
-    RETURN_IF_ERROR(membership_->Meet());
+    const Parallel& shards = groups_.shards != nullptr ? *groups_.shards : *groups_.all;
+    if (options_.rank >= shards.world()) return absl::OkStatus();
+    if (shards.world() == 1) {
+      senders_ = MakeSingle();
+      return absl::OkStatus();
+    }
+    ASSIGN_OR_RETURN(senders_, ConnectHosts("senders", options_.rank, shards.world(),
+                                            /*background=*/true));
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<std::unique_ptr<Parallel>> ConnectHosts(const std::string& group, int rank,
+                                                         int world, bool background = false) {
     GlooOptions gloo;
-    gloo.rank = options_.rank;
-    gloo.world = options_.world_size;
+    gloo.rank = rank;
+    gloo.world = world;
     gloo.interface_address = options_.interface_address;
     gloo.term = run_.term;
-    ASSIGN_OR_RETURN(parallel_, MakeGloo(gloo, stub_, run_.group_stop));
-    std::string config = run_.config.SerializeAsString();
-    RETURN_IF_ERROR(parallel_->Broadcast(&config));
-    if (!IsLeader()) {
-      if (!run_.config.ParseFromString(config)) {
-        return absl::DataLossError("the config arrived damaged from rank 0");
-      }
-      RETURN_IF_ERROR(UseMachine());
-    }
-    float turns = turn_ == nullptr ? 0 : 1;
-    RETURN_IF_ERROR(parallel_->AllReduceSum(absl::MakeSpan(&turns, 1)));
-    run_.turns_taken = turns > 0;
+    gloo.group = group;
+    gloo.background = background;
+    return MakeGloo(gloo, stub_, run_.group_stop);
+  }
+
+  // The same ranks with what their devices have to connect them.
+  absl::StatusOr<std::unique_ptr<Parallel>> ConnectDevices(const std::string& group,
+                                                           std::unique_ptr<Parallel> hosts) {
 #ifdef RECKON_CUDA
     if (backend_ == Backend::kTorchCuda) {
-      RankContext ranks = Ranks();
-      RETURN_IF_ERROR(AllNeedDevices(ranks));  // NCCL takes some of the device's memory
-      ASSIGN_OR_RETURN(parallel_,
-                       MakeNccl(std::move(parallel_), run_.term, stub_, run_.group_stop));
+      return MakeNccl(std::move(hosts), group, run_.term, stub_, run_.group_stop);
     }
 #endif
-    return absl::OkStatus();
+    return hosts;
   }
 
   void ShowWaitingBeforeReporter(const std::string& what) {
@@ -376,7 +425,7 @@ class Learner {
       }
       RETURN_IF_ERROR(AllNeedDevices(ranks));
       if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
-      if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_, *parallel_));
+      if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_, *groups_.all));
       if (algorithm == nullptr) {
         RETURN_IF_ERROR(EvaluateAs(ranks, stage.name()));
         continue;
@@ -455,9 +504,11 @@ class Learner {
   RunState run_;
   std::unique_ptr<RunData> data_;  // the leader's
   std::unique_ptr<Membership> membership_;
-  std::unique_ptr<Parallel> parallel_;
-  std::unique_ptr<PlanClient> plans_;     // the leader's
-  std::unique_ptr<Publisher> publisher_;  // the leader's
+  RankGroups groups_;
+  std::unique_ptr<Parallel> senders_;
+  std::optional<ReplicaSums> replica_sums_;  // of HYBRID
+  std::unique_ptr<PlanClient> plans_;        // the leader's
+  std::unique_ptr<Publisher> publisher_;     // the leader's
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Transformer> model_;
   std::optional<LeaderContext> leader_;

@@ -233,5 +233,34 @@ TEST_F(RanksByTurnsTest, TheySaveTogetherWhenTheyAreStoppedWhileOneWaitsForItsTu
   }
 }
 
+// Checkpoints of groups that divide a model each, which write a part each or send it to the leader.
+TEST_F(RanksTest, GroupsOfRanksLoadWhatOthersSaveAndTheOtherWayRound) {
+  const std::vector<std::string> hybrid = {"learner.sharding=HYBRID", "learner.shard_ranks=2",
+                                           "resources.learner_ranks=4"};
+  Cluster cluster;
+  RunAsRanks(cluster, 4, Options("groups", hybrid));
+  const std::vector<int64_t> steps = ListCheckpoints(root_ + "/groups");
+  CopyUpTo("groups", steps[2], "one");
+  LearnerOptions one = Options("one", {"learner.sharding=FULL", "resources.learner_ranks=2"});
+  one.resume = true;
+  RunAsRanks(cluster, 2, one);
+  const std::vector<double> losses = Losses("groups");
+  for (const bool share : {true, false}) {
+    const std::string name = absl::StrCat("again_", share);
+    CopyUpTo("one", steps[4], name);
+    LearnerOptions again = Options(name, hybrid);
+    again.resume = true;
+    again.share_run_dir = share;
+    RunAsRanks(cluster, 4, again);
+    const std::vector<double> these = Losses(name);
+    ASSERT_EQ(these.size(), losses.size());
+    for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(these[i], losses[i], 1e-3) << i;
+    const auto saved = OpenNewestCheckpoint(root_ + "/" + name);
+    ASSERT_TRUE(saved.ok() && saved->has_value()) << saved.status();
+    EXPECT_EQ((*saved)->manifest.parts_size(), share ? 4 : 1);
+  }
+  EXPECT_EQ(FinalWeights("again_0"), FinalWeights("again_1"));
+}
+
 }  // namespace
 }  // namespace reckon

@@ -7,6 +7,7 @@
 
 #include <cstdlib>
 #include <iostream>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +27,7 @@
 #include "common/net/security.h"
 #include "learner/parallel/gloo_parallel.h"
 #include "learner/parallel/membership.h"
+#include "learner/parallel/rank_groups.h"
 #include "learner/parallel/single.h"
 #include "learner/parallel/traced_parallel.h"
 #include "learner/update/policy_update.h"
@@ -45,6 +47,7 @@ ABSL_FLAG(std::string, compute, "bf16", "arithmetic of matrix products: bf16 or 
 ABSL_FLAG(std::string, device, "AUTO", "AUTO, CPU or CUDA, as model.device of a config");
 ABSL_FLAG(bool, row_invariant, false, "as model.row_invariant of a config");
 ABSL_FLAG(bool, sharded, false, "the ranks divide the model, as with learner.sharding: FULL");
+ABSL_FLAG(int, shard_ranks, 0, "so many ranks divide a model, as with learner.sharding: HYBRID");
 ABSL_FLAG(bool, recompute, false, "layers are recomputed, as with activation_checkpointing");
 ABSL_FLAG(int, world, 1, "number of ranks");
 ABSL_FLAG(int, rank, 0, "this rank, from 0");
@@ -67,17 +70,15 @@ double CpuSeconds(const rusage& usage) {
 // The ranks, and what keeps them together.
 struct Group {
   std::unique_ptr<Membership> membership;
-  std::unique_ptr<Parallel> parallel;
+  RankGroups groups;
+  std::optional<ReplicaSums> sums;  // of HYBRID
 };
 
-absl::StatusOr<Group> MakeGroup() {
+absl::StatusOr<Group> ConnectGroup() {
   const int world = absl::GetFlag(FLAGS_world), rank = absl::GetFlag(FLAGS_rank);
   Group out;
-  if (world == 1) {
-    out.parallel = MakeSingle();
-  } else if (absl::GetFlag(FLAGS_coordinator).empty()) {
-    out.parallel = MakeAloneOf(world);
-  } else {
+  MakeGroup make = [](const std::string&, int, int size) { return MakeAloneOf(size); };
+  if (world > 1 && !absl::GetFlag(FLAGS_coordinator).empty()) {
     ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
                      MakeChannel(absl::GetFlag(FLAGS_coordinator), Security::PlainText()));
     std::shared_ptr<Coordinator::StubInterface> stub = Coordinator::NewStub(channel);
@@ -88,18 +89,29 @@ absl::StatusOr<Group> MakeGroup() {
     ASSIGN_OR_RETURN(out.membership,
                      Membership::Begin(stub, options, {}, [](const std::string&) {}));
     RETURN_IF_ERROR(out.membership->Meet());
-    GlooOptions gloo = {.rank = rank, .world = world, .term = out.membership->term()};
-    ASSIGN_OR_RETURN(out.parallel, MakeGloo(gloo, stub, {}));
+    make = [stub, term = out.membership->term()](const std::string& name, int place, int size) {
+      const GlooOptions gloo = {.rank = place, .world = size, .term = term, .group = name};
+      return MakeGloo(gloo, stub, {});
+    };
+  }
+  if (world == 1) {
+    out.groups.all = MakeSingle();
+  } else {
+    ASSIGN_OR_RETURN(out.groups.all, make("all", rank, world));
+  }
+  if (const int shard_ranks = absl::GetFlag(FLAGS_shard_ranks); shard_ranks > 0) {
+    RETURN_IF_ERROR(AddHybridGroups(shard_ranks, make, &out.groups));
   }
   if (const std::string trace = absl::GetFlag(FLAGS_trace); !trace.empty()) {
-    out.parallel = MakeTraced(std::move(out.parallel), trace);
+    out.groups = MakeTraced(std::move(out.groups), trace);
   }
+  if (out.groups.replicas != nullptr) out.sums.emplace(out.groups.replicas.get());
   return out;
 }
 
 absl::Status Run() {
-  ASSIGN_OR_RETURN(Group group, MakeGroup());
-  Parallel& parallel = *group.parallel;
+  ASSIGN_OR_RETURN(Group group, ConnectGroup());
+  Parallel& parallel = *group.groups.all;
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
   ASSIGN_OR_RETURN(ModelConfig config, ModelConfig::Parse(weights.manifest.texts().config_json()));
   const bool fp32 = absl::GetFlag(FLAGS_compute) == "fp32";
@@ -107,6 +119,10 @@ absl::Status Run() {
                    ChooseBackend(absl::GetFlag(FLAGS_device), absl::GetFlag(FLAGS_row_invariant)));
   ModelMemory memory = {.recompute = absl::GetFlag(FLAGS_recompute)};
   if (absl::GetFlag(FLAGS_sharded)) memory.shard_group = &parallel;
+  if (group.sums.has_value()) {
+    memory.shard_group = group.groups.shards.get();
+    memory.replicas = &*group.sums;
+  }
   auto model =
       std::make_unique<Transformer>(config, fp32 ? Dtype::kFp32 : Dtype::kBf16, backend, memory);
   if (const int rank = absl::GetFlag(FLAGS_lora_rank); rank > 0) {
@@ -164,7 +180,7 @@ absl::Status Run() {
             << absl::GetFlag(FLAGS_compute) << "\"}\n";
   update.reset();
   model.reset();
-  group.parallel.reset();  // writes the trace
+  group.groups = {};  // writes the trace
   return group.membership == nullptr ? absl::OkStatus() : group.membership->End(absl::OkStatus());
 }
 

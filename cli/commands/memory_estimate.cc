@@ -1,6 +1,7 @@
 #include "cli/commands/memory_estimate.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -14,6 +15,12 @@ namespace {
 
 // Bytes for each trained element: weight, gradient and AdamW's two moments, fp32 each.
 constexpr double kTrained = 16, kParameter = 4;
+// From this many tokens of a micro-batch on, FULL takes no longer than layers that are computed
+// twice. For each parameter FULL moves 8 bytes while it computes, which take 320 ps over 25 GB/s,
+// the slowest links between GPUs; 8 operations a token in place of 6 take 328 ps at 400 TFLOP/s.
+// With fewer tokens that depends on the links, which no plan knows, and computing twice costs a
+// third more everywhere.
+constexpr uint32_t kTokensThatHideGathers = 16384;
 // On a GPU the loss holds a tile of logits of this size at a time, in a few copies.
 constexpr double kHeadRows = 4096, kHeadColumns = 8192, kHeadCopies = 4;
 
@@ -184,7 +191,7 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   }
   // Recomputed layers keep the residual stream that enters them, and one of them at a time the
   // rest.
-  const bool recompute = full || learner.activation_checkpointing();
+  const bool recompute = learner.activation_checkpointing();
   double activations = tokens * LayerActivations(m, compute, placement);
   activations = recompute ? activations + tokens * layers * 4 * Hidden(m) : activations * layers;
   if (placement == Placement::kGpu) {
@@ -292,14 +299,22 @@ void ChooseSharding(const ModelConfig& model, Placement placement, double limit,
                     RunConfig* config) {
   LearnerSettings& learner = *config->mutable_learner();
   if (learner.sharding() != LearnerSettings::AUTO) return;
-  const auto fits = [&] {
-    return LearnerMemory(*config, model, placement).estimate.total() <= limit;
+  struct Choice {
+    LearnerSettings::Sharding sharding;
+    bool recompute;
   };
-  learner.set_sharding(LearnerSettings::REPLICATED);
-  if (fits()) return;
-  learner.set_activation_checkpointing(true);
-  if (fits() || config->resources().learner_ranks() == 1) return;
-  learner.set_sharding(LearnerSettings::FULL);
+  Choice second = {LearnerSettings::REPLICATED, true}, third = {LearnerSettings::FULL, false};
+  if (learner.micro_batch_tokens() >= kTokensThatHideGathers) std::swap(second, third);
+  const bool recompute = learner.activation_checkpointing();  // as the config says
+  for (const Choice& choice : {Choice{LearnerSettings::REPLICATED, false}, second, third,
+                               Choice{LearnerSettings::FULL, true}}) {
+    if (choice.sharding == LearnerSettings::FULL && config->resources().learner_ranks() == 1) {
+      continue;
+    }
+    learner.set_sharding(choice.sharding);
+    learner.set_activation_checkpointing(recompute || choice.recompute);
+    if (LearnerMemory(*config, model, placement).estimate.total() <= limit) return;
+  }
 }
 
 StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement) {

@@ -50,7 +50,8 @@ struct StageMemory {
 StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
 
 // With learner.sharding: AUTO, sets it and learner.activation_checkpointing to what a rank of
-// `limit` bytes has room for, the fastest first: REPLICATED, the same with recomputed layers, FULL.
+// `limit` bytes has room for, the fastest first: REPLICATED, the same with recomputed layers, FULL,
+// FULL with recomputed layers. With very large micro-batches the second and third change places.
 // Where nothing fits, what takes least.
 void ChooseSharding(const ModelConfig& model, Placement placement, double limit, RunConfig* config);
 

@@ -74,7 +74,7 @@ TEST(MemoryEstimate, AdaptersFreezeTheWeightsAndAreTheirOwnReference) {
   EXPECT_EQ(estimate["reward model"], 2 * kAll);
 }
 
-TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndRecomputeLayers) {
+TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndNotTheirActivations) {
   const std::string stage =
       "stage { ppo { critic { layers: 1 } } } resources { learner_ranks: 4 } ";
   auto whole = Learner(stage, Placement::kGpu);
@@ -87,7 +87,10 @@ TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndRecomputeLayers) {
   // Two gathered layers, one of them packed; the table as embedding and as packed head; gradients.
   EXPECT_EQ(full["units in use"], 2 * (2 * 592 + 2 * 800) + 2 * (592 + 800) + 2 * 4 * 800);
   EXPECT_LT(recomputed["activations"], whole["activations"]);
-  EXPECT_EQ(full["activations"], recomputed["activations"]);
+  EXPECT_EQ(full["activations"], whole["activations"]);
+  EXPECT_EQ(Learner(stage + "learner { sharding: FULL activation_checkpointing: true }",
+                    Placement::kGpu)["activations"],
+            recomputed["activations"]);
 }
 
 TEST(MemoryEstimate, HostMemoryAlsoHoldsVersionsAndWhatACheckpointIsWrittenFrom) {
@@ -109,18 +112,29 @@ TEST(MemoryEstimate, FrozenUnitsUnderAdaptersHaveNoGradients) {
 }
 
 TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
-  const auto choose = [](double gib, uint32_t ranks) {
+  const auto choose = [](double gib, uint32_t ranks, uint32_t tokens) {
     RunConfig config = Config("stage { sft {} }");
     config.mutable_resources()->set_learner_ranks(ranks);
+    config.mutable_learner()->set_micro_batch_tokens(tokens);
     ModelConfig model = Shape();
     model.num_layers = 100000;
     ChooseSharding(model, Placement::kGpu, gib * (1 << 30), &config);
     return std::pair(config.learner().sharding(), config.learner().activation_checkpointing());
   };
-  EXPECT_EQ(choose(1000, 4), std::pair(LearnerSettings::REPLICATED, false));
-  EXPECT_EQ(choose(10, 4), std::pair(LearnerSettings::REPLICATED, true));
-  EXPECT_EQ(choose(0.5, 4), std::pair(LearnerSettings::FULL, true));
-  EXPECT_EQ(choose(0.5, 1), std::pair(LearnerSettings::REPLICATED, true));
+  const std::pair replicated(LearnerSettings::REPLICATED, false),
+      recomputed(LearnerSettings::REPLICATED, true), full(LearnerSettings::FULL, false),
+      both(LearnerSettings::FULL, true);
+  // Weights, copies, gradient and moments take 1 GiB. 16 tokens have 0.73 GiB of activations, or
+  // 0.05 if layers are recomputed; 2048 have 93 GiB, or 6.1; 16384 have 745 GiB, or 49.
+  EXPECT_EQ(choose(1000, 4, 2048), replicated);
+  EXPECT_EQ(choose(10, 4, 2048), recomputed);
+  EXPECT_EQ(choose(0.5, 1, 2048), recomputed);
+  EXPECT_EQ(choose(0.5, 4, 2048), both);
+  EXPECT_EQ(choose(1.0, 4, 16), full);
+  EXPECT_EQ(choose(0.1, 400, 16), both);
+  // Both fit: a smaller micro-batch recomputes, a larger one gathers.
+  EXPECT_EQ(choose(745.2, 4, 16383), recomputed);
+  EXPECT_EQ(choose(745.2, 4, 16384), full);
   // What the config says is not changed.
   RunConfig config = Config("learner { sharding: REPLICATED } stage { sft {} }");
   ChooseSharding(Shape(), Placement::kGpu, 1, &config);

@@ -1,5 +1,6 @@
 #include "common/config/resolve.h"
 
+#include <algorithm>
 #include <map>
 #include <string>
 
@@ -41,6 +42,12 @@ void ResolveConfig(RunConfig* config) {
   }
   for (MixtureSet& set : *config->mutable_data()->mutable_set()) {
     if (set.train() == "builtin" && !set.has_eval()) set.set_eval("builtin");
+  }
+  if (config->learner().sharding() == LearnerSettings::HYBRID &&
+      config->learner().shard_ranks() == 0) {
+    const uint32_t ranks = config->resources().learner_ranks();
+    const uint32_t nodes = std::max(1u, config->resources().learner_nodes());
+    config->mutable_learner()->set_shard_ranks(std::max(1u, ranks / nodes));
   }
   std::map<std::string, int> count;
   for (Stage& stage : *config->mutable_stage()) {

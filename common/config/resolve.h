@@ -13,6 +13,7 @@ namespace reckon {
 //   data.eval                      "builtin", when data.train is
 //   stage.ppo.advantage.whiten     true with GAE, else false
 //   stage.rcrl.threshold           0, when label_by is RISE
+//   learner.shard_ranks            with HYBRID the ranks of a machine
 void ResolveConfig(RunConfig* config);
 
 }  // namespace reckon

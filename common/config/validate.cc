@@ -152,6 +152,17 @@ absl::Status CheckStages(const RunConfig& config) {
   return absl::OkStatus();
 }
 
+absl::Status CheckSharding(const RunConfig& config) {
+  const uint32_t ranks = config.resources().learner_ranks(),
+                 shards = config.learner().shard_ranks();
+  if (config.learner().sharding() != LearnerSettings::HYBRID ||
+      (shards > 0 && ranks % shards == 0)) {
+    return absl::OkStatus();
+  }
+  return InvalidKey("learner.shard_ranks", shards, " does not divide resources.learner_ranks ",
+                    ranks, "; set it to the ranks of one machine, or learner.sharding to FULL");
+}
+
 }  // namespace
 
 absl::Status ValidateConfig(const RunConfig& config) {
@@ -162,6 +173,7 @@ absl::Status ValidateConfig(const RunConfig& config) {
   RETURN_IF_ERROR(CheckTexts(config, shared, "", config.stage_size()));
   RETURN_IF_ERROR(CheckData(config.data()));
   RETURN_IF_ERROR(CheckAnswers(config));
+  RETURN_IF_ERROR(CheckSharding(config));
   const std::string& listen = config.coordinator().listen();
   if (const absl::Status status = ParseHostPort(listen).status(); !status.ok()) {
     return InvalidKey("coordinator.listen", status.message());

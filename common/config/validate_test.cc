@@ -51,6 +51,18 @@ TEST(ResolveConfig, RewardsWithoutAKindCompareWhatAnAnswerIs) {
   EXPECT_EQ(text.eval().reward().kind(), RewardSpec::ANSWER_TEXT);
 }
 
+TEST(ResolveConfig, RanksOfAMachineDivideAModelUnlessANumberIsSet) {
+  const auto resolved = [](const std::string& learner) {
+    return Resolved(DataText("train: 'builtin'") +
+                    " resources { learner_ranks: 12 learner_nodes: 3 } learner { " + learner +
+                    " }");
+  };
+  EXPECT_EQ(resolved("sharding: HYBRID").learner().shard_ranks(), 4u);
+  EXPECT_EQ(resolved("sharding: HYBRID shard_ranks: 2").learner().shard_ranks(), 2u);
+  EXPECT_TRUE(ValidateConfig(resolved("sharding: HYBRID")).ok());
+  EXPECT_FALSE(resolved("sharding: FULL").learner().has_shard_ranks());
+}
+
 TEST(ResolveConfig, AMixtureIsValid) {
   const RunConfig mixture = Resolved(
       DataText("set { name: 'a' train: 'x' share: 2 } set { name: 'b' train: 'builtin' share: 1 } "
@@ -168,6 +180,9 @@ INSTANTIATE_TEST_SUITE_P(
         BadConfig{WITH("eval { temperature: nan }"), "eval.temperature is nan"},
         BadConfig{WITH("eval { temperature: 0 }"), "eval.temperature: 0 makes"},
         BadConfig{WITH("eval { reward { kind: STEP_MATCH } }"), "does not tell right from wrong"},
+        BadConfig{
+            WITH("learner { sharding: HYBRID shard_ranks: 2 } resources { learner_ranks: 3 }"),
+            "learner.shard_ranks: 2 does not divide resources.learner_ranks 3"},
         BadConfig{WITH("training { batch_size: 0 }"), "training.batch_size is 0"},
         BadConfig{WITH("training { learning_rate: inf }"), "training.learning_rate is inf"},
         BadConfig{WITH("training { learning_rate: 1e-5 min_learning_rate: 1e-4 }"),

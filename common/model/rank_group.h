@@ -17,8 +17,9 @@ class PendingCollective {
   virtual absl::Status Wait() = 0;
 };
 
-// The ranks that divide a model among them; the learner's Parallel is one. Every rank begins the
-// same collectives in the same order. Tensors are contiguous, and stay as they are until Wait.
+// Ranks that divide a model among them, or hold the same shards of it; the learner's Parallel is
+// one. Every rank begins the same collectives in the same order. Tensors are contiguous, and stay
+// as they are until Wait.
 class RankGroup {
  public:
   virtual ~RankGroup() = default;
@@ -32,6 +33,11 @@ class RankGroup {
   // the CPU added in the order of the ranks.
   virtual std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
                                                               const at::Tensor& mine) = 0;
+  // Replaces `values`, fp32, by their sum over the ranks, the same bits on every rank.
+  virtual std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) = 0;
+  // Waits for what Wait has only put in the order of a device's work; its error, if any of it has
+  // failed.
+  virtual absl::Status Settle() { return absl::OkStatus(); }
 };
 
 }  // namespace reckon

@@ -19,8 +19,9 @@ int64_t TensorShape::elements() const {
   return count;
 }
 
-ShardedUnits::ShardedUnits(RankGroup* group, Dtype compute, c10::Device device)
-    : group_(group), compute_(compute), device_(device) {}
+ShardedUnits::ShardedUnits(RankGroup* group, ReplicaSums* replicas, Dtype compute,
+                           c10::Device device)
+    : group_(group), replicas_(replicas), compute_(compute), device_(device) {}
 
 ShardedUnits::~ShardedUnits() = default;
 
@@ -107,7 +108,7 @@ void ShardedUnits::BeginBackward(size_t index) {
   }
 }
 
-void ShardedUnits::EndBackward(size_t index, bool last) {
+void ShardedUnits::EndBackward(size_t index, bool whole, bool last) {
   Unit& unit = units_[index];
   if (unit.leaves.empty()) return;
   FinishReduction();
@@ -116,6 +117,7 @@ void ShardedUnits::EndBackward(size_t index, bool last) {
   sum.all = std::exchange(unit.gradient, at::Tensor());
   sum.mine = at::empty(unit.shard.sizes(), sum.all.options());
   sum.pending = group_->ReduceScatterSum(sum.all, sum.mine);
+  sum.whole = whole;
   reduction_.emplace(index, std::move(sum));
   if (last) FinishReduction();
 }
@@ -124,7 +126,9 @@ void ShardedUnits::FinishReduction() {
   if (!reduction_.has_value()) return;
   auto [unit, sum] = *std::exchange(reduction_, std::nullopt);
   ThrowIfError(sum.pending->Wait());
-  GradOf(units_[unit].shard).add_(sum.mine);
+  const at::Tensor gradient = GradOf(units_[unit].shard);
+  gradient.add_(sum.mine);
+  if (replicas_ != nullptr && replicas_->last() && sum.whole) replicas_->Add(gradient);
 }
 
 void ShardedUnits::Reset() {

@@ -13,6 +13,7 @@
 #include "ATen/core/Tensor.h"
 #include "common/model/kernels/dtype.h"
 #include "common/model/rank_group.h"
+#include "common/model/replica_sums.h"
 
 namespace reckon {
 
@@ -36,7 +37,7 @@ struct TensorShape {
 //     | BeginBackward  room for the gradient of each tensor: the grad() of its leaf
 //     | EndBackward    the sum over the ranks is on its way to the shard's grad(), and the room is
 //     v                released; the next EndBackward, or a last one, waits for it and adds it
-//   grad() of the shard
+//   grad() of the shard, which other hosts' ranks may add to (replica_sums.h)
 //
 // So a rank holds a shard of everything, a unit or two, and one gradient of a unit.
 //
@@ -45,7 +46,8 @@ struct TensorShape {
 // backward pass is autograd's.
 class ShardedUnits {
  public:
-  ShardedUnits(RankGroup* group, Dtype compute, c10::Device device);
+  // `replicas`: null, or of the ranks of other groups that hold the same shards.
+  ShardedUnits(RankGroup* group, ReplicaSums* replicas, Dtype compute, c10::Device device);
   ~ShardedUnits();
 
   // Adds a unit, whose tensors `read` gives in their order, and keeps this rank's shard of them: in
@@ -57,6 +59,7 @@ class ShardedUnits {
 
   size_t size() const { return units_.size(); }
   int rank() const { return group_->rank(); }
+  int ranks() const { return group_->world(); }
   const std::vector<TensorShape>& tensors(size_t unit) const { return units_[unit].tensors; }
   const at::Tensor& shard(size_t unit) const { return units_[unit].shard; }
   // What kernels add the gradients of a unit's tensors to: fp32 leaves of their shapes, whose
@@ -69,7 +72,8 @@ class ShardedUnits {
   // The same in host memory, with nothing new on the device.
   NamedTensors GatherOnHost(size_t unit);
   void BeginBackward(size_t unit);
-  void EndBackward(size_t unit, bool last);
+  // `whole`: no other backward pass of this micro-batch ends for the unit. `last`: nor for any.
+  void EndBackward(size_t unit, bool whole, bool last);
   // Forgets what was begun: the shards have changed, or a backward pass failed.
   void Reset();
 
@@ -83,6 +87,7 @@ class ShardedUnits {
   struct Collective {
     at::Tensor mine, all;
     std::unique_ptr<PendingCollective> pending;
+    bool whole = false;  // of a sum
   };
   // Begins to gather what `shard`, this rank's of a unit, is a part of: on its device.
   Collective BeginGather(const at::Tensor& shard);
@@ -90,6 +95,7 @@ class ShardedUnits {
   void FinishReduction();
 
   RankGroup* const group_;
+  ReplicaSums* const replicas_;
   const Dtype compute_;
   const c10::Device device_;
   std::vector<Unit> units_;

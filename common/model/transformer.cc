@@ -2,6 +2,7 @@
 
 #include <c10/core/GradMode.h>
 
+#include <memory>
 #include <utility>
 
 #include "absl/functional/function_ref.h"
@@ -43,7 +44,7 @@ at::Tensor RecomputedLayer(const TransformerWeights& weights, int64_t index, con
                          [&weights, index, x, rope, attention = attention.shared_from_this()](
                              const at::Tensor& dy) -> Tensors {
                            c10::AutoGradMode with_gradients(true);
-                           const LayerWeights layer = weights.Layer(index, index - 1);
+                           const LayerWeights layer = weights.LayerForBackward(index);
                            weights.BeginBackward(index);
                            const at::Tensor in = x.detach().set_requires_grad(true);
                            RunLayer(weights, index, layer, in, rope, *attention).backward(dy);
@@ -52,8 +53,33 @@ at::Tensor RecomputedLayer(const TransformerWeights& weights, int64_t index, con
                          });
 }
 
+// The same for weights that ranks divide, as one operation whose graph keeps what the layer
+// computed and none of its matrices: its backward gathers them again.
+at::Tensor GatheredLayer(const TransformerWeights& weights, int64_t index, const at::Tensor& x,
+                         const at::Tensor& rope, AttentionSource& attention) {
+  GradientRecorder recorder({x});
+  LayerWeights layer = weights.Layer(index, index + 1);
+  const auto again = std::make_shared<LayerWeights>();
+  for (LinearWeight LayerWeights::* linear :
+       {&LayerWeights::qkv, &LayerWeights::output, &LayerWeights::gate_up, &LayerWeights::down}) {
+    (layer.*linear).in_backward = {again, &((*again).*linear)};
+  }
+  c10::AutoGradMode with_gradients(true);
+  const at::Tensor in = x.detach().set_requires_grad(true);
+  const at::Tensor out = RunLayer(weights, index, layer, in, rope, attention);
+  return recorder.Record(out.detach(),
+                         [&weights, index, again, in, out](const at::Tensor& dy) -> Tensors {
+                           *again = weights.LayerForBackward(index);
+                           weights.BeginBackward(index);
+                           out.backward(dy);
+                           weights.EndBackward(index);
+                           *again = {};
+                           return {in.grad()};
+                         });
+}
+
 // body(x), whose backward is one between BeginBackward and EndBackward of the part of the weights
-// that it computes with. Keeps what it computed with.
+// that it computes with. Until then the graph keeps that part, where an operation needs it again.
 at::Tensor WithPart(const TransformerWeights& weights, int64_t part, const at::Tensor& x,
                     absl::FunctionRef<at::Tensor(const at::Tensor& x)> body) {
   if (!weights.sharded() || !NeedsGradient(x)) return body(x);
@@ -80,10 +106,13 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
   for (int64_t index = weights.first_layer(); index < c.num_layers; ++index) {
     // Without gradients AddLinear adds to the stream in place, so the tap needs a copy.
     if (tap != nullptr && tap->layer == index) tap->residual = x.requires_grad() ? x : x.clone();
-    x = weights.recomputes() && NeedsGradient(x)
-            ? RecomputedLayer(weights, index, x, rope, attention)
-            : RunLayer(weights, index, weights.Layer(index, index + 1), std::move(x), rope,
-                       attention);
+    if (NeedsGradient(x) && weights.recomputes()) {
+      x = RecomputedLayer(weights, index, x, rope, attention);
+    } else if (NeedsGradient(x) && weights.sharded()) {
+      x = GatheredLayer(weights, index, x, rope, attention);
+    } else {
+      x = RunLayer(weights, index, weights.Layer(index, index + 1), std::move(x), rope, attention);
+    }
   }
   return WithPart(weights, TransformerWeights::kFinalNorm, x, [&](const at::Tensor& in) {
     return ops.RmsNorm(in, weights.FinalNorm(), c.rms_norm_eps, weights.dtype());
@@ -96,11 +125,13 @@ Transformer::Transformer(const ModelConfig& config, Dtype dtype, Backend backend
 
 at::Tensor Transformer::Forward(const at::Tensor& tokens, const at::Tensor& positions,
                                 AttentionSource& attention, Tap* tap) {
-  const TableWeight table = weights_.Embedding();
-  at::Tensor x =
-      WithPart(weights_, TransformerWeights::kEmbedding, table.leaf, [&](const at::Tensor&) {
-        return OpsOf(backend()).Embed(tokens.to(DeviceOf(backend())), table);
-      });
+  at::Tensor x;
+  {
+    const TableWeight table = weights_.Embedding();  // of shards, dropped before the first layer
+    x = WithPart(weights_, TransformerWeights::kEmbedding, table.leaf, [&](const at::Tensor&) {
+      return OpsOf(backend()).Embed(tokens.to(DeviceOf(backend())), table);
+    });
+  }
   // Autograd must reach the adapters of the first layer, although the embedding below is frozen.
   if (weights_.adapted() && c10::GradMode::is_enabled()) x.set_requires_grad(true);
   return RunLayers(weights_, std::move(x), positions, attention, tap);

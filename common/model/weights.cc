@@ -249,7 +249,8 @@ absl::Status TransformerWeights::LoadAs(const WeightManifest& manifest,
 
 void TransformerWeights::LoadShards(const std::vector<TensorEntry>& entries,
                                     absl::Span<const char> bytes, bool whole) {
-  shards_ = std::make_unique<ShardedUnits>(memory_.shard_group, dtype_, DeviceOf(backend_));
+  shards_ = std::make_unique<ShardedUnits>(memory_.shard_group, memory_.replicas, dtype_,
+                                           DeviceOf(backend_));
   for (size_t begin = 0, end = 0; begin < entries.size(); begin = end) {
     // "model.layers.7." of a layer's tensors; every other tensor is a unit of its own.
     const std::string& name = entries[begin].name();
@@ -287,7 +288,7 @@ void TransformerWeights::AddAdapters(int64_t rank, double alpha, uint64_t seed) 
   }
   Bind();
   PackTables(&sources_);
-  PackAdapters(&sources_);
+  PackAdapters(&sources_, /*backward=*/true);
 }
 
 absl::Status TransformerWeights::LoadAdapters(const TransformerWeights& base,
@@ -328,7 +329,7 @@ absl::Status TransformerWeights::LoadAdapters(const TransformerWeights& base,
   }
   tensors_ = std::move(tensors);
   Bind();
-  PackAdapters(&sources_);
+  PackAdapters(&sources_, /*backward=*/false);
   // The caller's bytes may go, and the forward pass reads packed copies only.
   tensors_.clear();
   adapters_.clear();
@@ -374,7 +375,8 @@ TrainedTensors TransformerWeights::Trained() const {
   if (!trainable_ || !sharded() || adapted()) return WholeTensors(Parameters());
   TrainedTensors out;
   for (size_t unit = 0; unit < shards_->size(); ++unit) {
-    out.push_back({shards_->tensors(unit), shards_->shard(unit), /*sharded=*/true});
+    out.push_back({shards_->tensors(unit), shards_->shard(unit), /*sharded=*/true, shards_->rank(),
+                   shards_->ranks()});
   }
   return out;
 }
@@ -542,7 +544,7 @@ void TransformerWeights::Pack(Change change) {
   if (sharded()) {
     shards_->Reset();
   } else if (adapted()) {
-    PackAdapters(&sources_, change);
+    PackAdapters(&sources_, trainable_, change);
   } else {
     PackWhole(change);
   }
@@ -551,9 +553,9 @@ void TransformerWeights::Pack(Change change) {
 void TransformerWeights::PackWhole(Change change) {
   at::Tensor memory;
   if (make_packed_ != nullptr && trainable_) memory = make_packed_(packed_size());
-  if (!memory.defined()) return PackSources(&sources_, nullptr, change);
+  if (!memory.defined()) return PackSources(&sources_, trainable_, nullptr, change);
   Pieces pieces = PiecesOf(memory);
-  PackSources(&sources_, &pieces, change);
+  PackSources(&sources_, trainable_, &pieces, change);
 }
 
 at::ScalarType TransformerWeights::TableType(const at::Tensor& table) const {
@@ -576,7 +578,8 @@ void TransformerWeights::PlaceSources(Sources* sources, Pieces* memory) const {
   }
 }
 
-void TransformerWeights::PackSources(Sources* sources, Pieces* memory, Change change) const {
+void TransformerWeights::PackSources(Sources* sources, bool backward, Pieces* memory,
+                                     Change change) const {
   for (const Source& source : sources->linear) {
     for (const at::Tensor& part : source.parts) change(part);
     for (const at::Tensor& part : source.bias) change(part);
@@ -586,7 +589,7 @@ void TransformerWeights::PackSources(Sources* sources, Pieces* memory, Change ch
     const auto [k, n] = ShapeOf(parts);
     const bool panels = backend_ == Backend::kCpuKernels;
     if (memory != nullptr && panels) source.weight->forward.Place(dtype_, k, n, memory);
-    OpsOf(backend_).Pack(parts, dtype_, trainable_, source.weight);
+    OpsOf(backend_).Pack(parts, dtype_, backward, source.weight);
     if (!panels) source.weight->torch_weight = InMemory(source.weight->torch_weight, memory);
     if (source.bias.empty()) continue;
     std::vector<at::Tensor> rounded;
@@ -599,17 +602,17 @@ void TransformerWeights::PackSources(Sources* sources, Pieces* memory, Change ch
     source.weight->bias = InMemory(bias, memory);
   }
   PackTables(sources, memory, change);
-  PackAdapters(sources, change);
+  PackAdapters(sources, backward, change);
 }
 
-void TransformerWeights::PackAdapters(Sources* sources, Change change) const {
+void TransformerWeights::PackAdapters(Sources* sources, bool backward, Change change) const {
   for (Source& source : sources->linear) {
     if (source.adapters.empty()) continue;
     for (const Adapter& adapter : source.adapters) {
       change(adapter.a);
       change(adapter.b);
     }
-    source.packed = OpsOf(backend_).PackAdapters(source.adapters, dtype_, trainable_);
+    source.packed = OpsOf(backend_).PackAdapters(source.adapters, dtype_, backward);
     source.weight->adapters = adapters_on_ ? source.packed : nullptr;
   }
 }
@@ -632,6 +635,16 @@ TableWeight TransformerWeights::Embedding() const {
 
 const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) const {
   if (!sharded()) return layers_[index - first_layer_];
+  return GatherLayer(index, ahead, /*backward=*/false);
+}
+
+const LayerWeights& TransformerWeights::LayerForBackward(int64_t index) const {
+  if (!sharded()) return layers_[index - first_layer_];
+  return GatherLayer(index, index - 1, /*backward=*/true);
+}
+
+const LayerWeights& TransformerWeights::GatherLayer(int64_t index, int64_t ahead,
+                                                    bool backward) const {
   NamedTensors tensors;
   Cursor cursor = GatherUnit(index, &tensors);
   if (ahead >= first_layer_) {
@@ -639,7 +652,11 @@ const LayerWeights& TransformerWeights::Layer(int64_t index, int64_t ahead) cons
   }
   Sources sources;
   BindLayer(&cursor, &gathered_, &sources);
-  PackSources(&sources);
+  PackSources(&sources, backward);
+  // A norm that a graph keeps must not keep the unit.
+  for (auto& [table, source] : sources.tables) {
+    if (table->values.is_alias_of(source)) table->values = table->values.clone();
+  }
   return gathered_;
 }
 
@@ -655,7 +672,7 @@ LinearWeight TransformerWeights::Head() const {
   LinearWeight head = head_;
   BindHead(tensors[0].second, cursor.leaves.empty() ? at::Tensor() : cursor.leaves[0], &head,
            &sources);
-  PackSources(&sources);
+  PackSources(&sources, trainable_);
   return head;
 }
 
@@ -679,7 +696,7 @@ TableWeight TransformerWeights::GatherTable(int64_t part) const {
   Sources sources;
   TableWeight out;
   BindTable(&cursor, &out, &sources);
-  PackSources(&sources);
+  PackSources(&sources, trainable_);
   return out;
 }
 
@@ -693,7 +710,9 @@ void TransformerWeights::BeginBackward(int64_t part) const {
 void TransformerWeights::EndBackward(int64_t part) const {
   if (!sharded()) return;
   const int64_t last = first_layer_ == 0 ? int64_t{kEmbedding} : first_layer_;
-  shards_->EndBackward(UnitOf(part), part == last);
+  // Of tied weights the embedding adds to the same gradient.
+  const bool whole = part != kHead || !config_.tie_word_embeddings;
+  shards_->EndBackward(UnitOf(part), whole, part == last);
 }
 
 void TransformerWeights::DropPending() const {

@@ -18,6 +18,7 @@
 #include "common/model/config.h"
 #include "common/model/kernels/interface.h"
 #include "common/model/rank_group.h"
+#include "common/model/replica_sums.h"
 #include "common/model/sharded_units.h"
 #include "proto/weights.pb.h"
 
@@ -33,9 +34,11 @@ struct ModelMemory {
   // Divide the weights, and what an optimizer adds to them, among these ranks (sharded_units.h);
   // null: all of them are here. Outlives the model.
   RankGroup* shard_group = nullptr;
+  // With other such groups, each of which holds all: what adds their gradients to this one's; null:
+  // there is no other. Outlives the model.
+  ReplicaSums* replicas = nullptr;
   // Keep only what enters each layer for a backward pass, which computes the rest again (Chen et
-  // al. 2016). The graph then needs the model as it was. Always with shards, whose weights a
-  // backward pass gathers again anyway.
+  // al. 2016). The graph then needs the model as it was, as it does with shards.
   bool recompute = false;
 };
 
@@ -45,6 +48,7 @@ struct TrainedTensor {
   std::vector<TensorShape> tensors;
   at::Tensor values;  // fp32, contiguous: all elements, or with `sharded` this rank's shard
   bool sharded = false;
+  int shard = 0, shards = 1;  // which one of how many
 };
 using TrainedTensors = std::vector<TrainedTensor>;
 // Of tensors that every rank has.
@@ -71,7 +75,8 @@ TrainedTensors WholeTensors(const NamedTensors& tensors);
 // then, and throw StatusError.
 //
 // One thread; no change during a forward pass. A recorded graph keeps the packed weights it was
-// computed with, unless it recomputes.
+// computed with, unless it recomputes or ranks divide them: then its backward takes each layer from
+// LayerForBackward.
 class TransformerWeights {
  public:
   // The layers from `first_layer` on; above 0 without the embedding and the head.
@@ -142,13 +147,16 @@ class TransformerWeights {
   bool adapted() const { return !adapters_.empty(); }
   int64_t first_layer() const { return first_layer_; }
   bool sharded() const { return shards_ != nullptr; }
-  bool recomputes() const { return memory_.recompute || sharded(); }
+  bool recomputes() const { return memory_.recompute; }
   const ModelMemory& memory() const { return memory_; }
 
   TableWeight Embedding() const;
-  // Layer `index` of the whole model. With shards, valid until the next call, and `ahead`, if it is
-  // another layer of these weights, is gathered meanwhile.
+  // Layer `index` of the whole model, for a forward pass. With shards, valid until the next call of
+  // this function or the one below, and `ahead`, if it is another layer of these weights, is
+  // gathered meanwhile.
   const LayerWeights& Layer(int64_t index, int64_t ahead) const;
+  // The same for a backward pass, in which the layer below comes next.
+  const LayerWeights& LayerForBackward(int64_t index) const;
   TableWeight FinalNorm() const;
   LinearWeight Head() const;  // [num_tokens, hidden]; tied: the embedding
 
@@ -193,8 +201,10 @@ class TransformerWeights {
   void BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const;
   void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
                 Sources* to) const;
-  // `memory`: what takes the packed form; null: memory of this process.
-  void PackSources(Sources* sources, Pieces* memory = nullptr, Change change = Unchanged) const;
+  // `backward`: also what a backward pass reads. `memory`: what takes the packed form; null: memory
+  // of this process.
+  void PackSources(Sources* sources, bool backward, Pieces* memory = nullptr,
+                   Change change = Unchanged) const;
   void PackTables(Sources* sources, Pieces* memory = nullptr, Change change = Unchanged) const;
   void PackWhole(Change change = Unchanged);
   // What PackSources does to the weights, where `memory` has been packed already.
@@ -202,10 +212,11 @@ class TransformerWeights {
   // Of a TableWeight's values: kernels read norms in fp32.
   at::ScalarType TableType(const at::Tensor& table) const;
   void ForgetSources();
-  void PackAdapters(Sources* sources, Change change = Unchanged) const;
+  void PackAdapters(Sources* sources, bool backward, Change change = Unchanged) const;
   size_t UnitOf(int64_t part) const;
   Cursor GatherUnit(int64_t part, NamedTensors* tensors) const;
   TableWeight GatherTable(int64_t part) const;
+  const LayerWeights& GatherLayer(int64_t index, int64_t ahead, bool backward) const;
 
   const ModelConfig config_;
   const Dtype dtype_;

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
-"""How much of its time a learner rank of `learner.sharding: FULL` waits for the others.
-Called by `./dev bench scale`, which builds first; docs/performance.md says more.
+"""How much of its time a learner rank of `learner.sharding: FULL` waits for the others, or of HYBRID
+with --shard_ranks. Called by `./dev bench scale`, which builds first; docs/performance.md says more.
 
   scale.py run --ranks 4          real ranks on this machine, by Gloo; a trace of all of them
   scale.py simulate --ranks 8 --gigabytes 300 --latency 10 [--gflops 400000 --tokens 8192
-                    --layer 202e6 --table 131e6]
+                    --layer 202e6 --table 131e6 --shard_ranks 8 --host_gigabytes 300 --host_latency 5]
 
 `simulate` runs one rank alone, whose collectives end at once. So the order of its collectives, their
 bytes and how computation is spread between them are those of the program, measured on this machine.
@@ -13,6 +13,8 @@ direction) and latency (microseconds a hop), one collective after another, and c
 would wait. --gflops is what the rank computes of the model's own products (6 operations a parameter
 and token; a layer that is computed again does not count), --tokens those of its micro-batch, --layer
 and --table the parameters of a decoder layer and of the embedding: without them, those of the run.
+With --shard_ranks, collectives of the ranks that divide a model go over the links within a host
+(--host_gigabytes, --host_latency), those of ranks of several hosts over the others, at the same time.
 It is a model of equal ranks: no slow one, no other traffic, no cost of beginning a collective.
 
 Both print one JSON object and write a trace for chrome://tracing or Perfetto.
@@ -44,13 +46,14 @@ def update_bench(arguments, trace, *more):
                              "--sequences", arguments.sequences, "--tokens", arguments.tokens_each,
                              "--micro_batch_tokens", arguments.micro_batch_tokens,
                              "--steps", arguments.steps, "--world", arguments.ranks,
-                             "--trace", trace, *more)]
+                             "--trace", trace, "--shard_ranks", arguments.shard_ranks,
+                             *(["--recompute"] if arguments.recompute else []), *more)]
 
 
 def steady(events):
-    """The events of the timed steps. Each step ends with one all-reduce, of its loss; the first
-    step warms up."""
-    ends = [e["ts"] + e["dur"] for e in events if e["name"] == "all-reduce"]
+    """The events of the timed steps. Each step ends with one all-reduce of all ranks, of its loss; the
+    first step warms up."""
+    ends = [e["ts"] + e["dur"] for e in events if e["name"] == "all-reduce" and e["args"]["group"] == "all"]
     return [e for e in events if e["ph"] == "X" and ends[0] <= e["ts"] and e["ts"] + e["dur"] <= ends[-1]]
 
 
@@ -90,7 +93,8 @@ def run(arguments):
     busy = [steady(events) for events in merged]
     total = sum(max(e["ts"] + e["dur"] for e in b) - min(e["ts"] for e in b) for b in busy) * 1e-6
     flight = sum(e["dur"] for b in busy for e in b
-                 if e["tid"] == COLLECTIVES and e["name"] in ("all-gather", "reduce-scatter")) * 1e-6
+                 if e["tid"] == COLLECTIVES and
+                 (e["args"]["group"] != "all" or e["name"] in ("all-gather", "reduce-scatter"))) * 1e-6
     waits = sum(seconds(b, name) for b in busy for name in ("wait", "call"))
     compute = sum(seconds(b, "compute") for b in busy)
     return {"ranks": arguments.ranks, "compute_share": round(compute / total, 4),
@@ -105,20 +109,20 @@ def computation(event):
     return event["args"].get("cpu") or event["dur"]
 
 
-def replay(events, ranks, gigabytes, latency, speed=1, size_of=lambda event: event["args"]["bytes"]):
-    """What the events of one rank alone would be in a group: two clocks, the rank's and that of its
-    links, on which collectives follow one another. Returns the events, in microseconds from 0, with
-    the time computed and the time in all."""
+def replay(events, group_of, speed=1, size_of=lambda event: event["args"]["bytes"]):
+    """What the events of one rank alone would be in its groups, of which group_of gives ranks, links,
+    GB/s and latency: a clock of the rank, and one of each kind of links, on which collectives follow
+    one another. Returns the events, in microseconds from 0, with the time computed and the time in all."""
     of = {e["args"]["id"]: e for e in events if e["tid"] == COLLECTIVES}
-    now = link = computed = 0.0
-    ends, out = {}, []
+    now = computed = 0.0
+    links, ends, out = Counter(), {}, []
 
     def begin(event):
-        nonlocal link
+        ranks, kind, gigabytes, latency = group_of[event["args"]["group"]]
         passes = 2 if event["name"] == "all-reduce" else 1
         took = passes * ((ranks - 1) / ranks * size_of(event) / (gigabytes * 1e3) + (ranks - 1) * latency)
-        start = max(now, link)
-        link = ends[event["args"]["id"]] = start + took
+        start = max(now, links[kind])
+        links[kind] = ends[event["args"]["id"]] = start + took
         out.append({"ph": "X", "pid": 0, "tid": COLLECTIVES, "ts": start, "dur": took,
                     "name": event["name"], "args": event["args"]})
 
@@ -165,18 +169,28 @@ def simulate(arguments):
     here = sum(computation(e) for e in events if e["tid"] == COMPUTE and e["name"] == "compute") * 1e-6
     speed = here / (operations / arguments.gflops) if arguments.gflops else 1
 
+    shards = arguments.shard_ranks or arguments.ranks
+    between = ("between hosts", arguments.gigabytes, arguments.latency)
+    within = ("within a host", arguments.host_gigabytes, arguments.host_latency)
+    group_of = {"all": (arguments.ranks, *between), "shards": (shards, *within),
+                "replicas": (arguments.ranks // shards, *between)}
+
     def size_of(event):
-        width = {"all-gather": 2, "reduce-scatter": 4}.get(event["name"])
-        elements = event["args"]["bytes"] // width if width else 0
+        # Of the whole unit, or of a shard of it.
+        width = {"all-gather": 2, "reduce-scatter": 4, "all-reduce": 4}[event["name"]]
+        share = shards if event["args"]["group"] == "replicas" else 1
+        elements = event["args"]["bytes"] // width * share
         if elements not in (layer, table):
             return event["args"]["bytes"]  # of norms and single numbers
-        return width * (new_table if elements == table else new_layer)
+        return width * (new_table if elements == table else new_layer) / share
 
-    out, computed, total = replay(events, arguments.ranks, arguments.gigabytes, arguments.latency, speed, size_of)
+    out, computed, total = replay(events, group_of, speed, size_of)
     arguments.trace.write_text(json.dumps({"traceEvents": out}))
     flight = sum(e["dur"] for e in out if e["tid"] == COLLECTIVES)
+    hybrid = {"shard_ranks": shards, "host_gigabytes_per_s": arguments.host_gigabytes,
+              "host_latency_us": arguments.host_latency} if arguments.shard_ranks else {}
     return {"ranks": arguments.ranks, "gigabytes_per_s": arguments.gigabytes,
-            "latency_us": arguments.latency, "efficiency": round(computed / total, 4),
+            "latency_us": arguments.latency, **hybrid, "efficiency": round(computed / total, 4),
             "step_s": round(total * 1e-6 / arguments.steps, 4),
             "collectives_s": round(flight * 1e-6 / arguments.steps, 4),
             "in_flight_while_computing": round(1 - (total - computed) / flight, 4),
@@ -190,6 +204,9 @@ def main():
     parser.add_argument("--ranks", type=int, default=4)
     parser.add_argument("--gigabytes", type=float, default=1.0, help="GB/s of a rank's link, each direction")
     parser.add_argument("--latency", type=float, default=50, help="microseconds a hop")
+    parser.add_argument("--shard_ranks", type=int, default=0, help="ranks of a host, which divide a model (HYBRID)")
+    parser.add_argument("--host_gigabytes", type=float, default=300, help="GB/s between ranks of a host, each direction")
+    parser.add_argument("--host_latency", type=float, default=5, help="microseconds a hop within a host")
     parser.add_argument("--gflops", type=float, help="what a rank computes, GFLOP/s; default: as measured")
     parser.add_argument("--tokens", type=float, help="tokens of a rank's micro-batch; default: as measured")
     parser.add_argument("--layer", type=float, help="parameters of a decoder layer; default: the model's")
@@ -199,6 +216,7 @@ def main():
     parser.add_argument("--tokens_each", type=int, default=200)
     parser.add_argument("--micro_batch_tokens", type=int, default=2048)
     parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--recompute", action="store_true", help="layers are computed again in the backward pass")
     parser.add_argument("--trace", type=pathlib.Path, default=pathlib.Path("scale_trace.json"))
     arguments = parser.parse_args()
     print(json.dumps({"what": arguments.what, "processor": processor(),

@@ -25,32 +25,32 @@ int64_t ElementsOf(const TrainedTensor& trained) {
   return elements;
 }
 
-CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first, int rank) {
+CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first) {
   const int64_t all = ElementsOf(trained), each = trained.values.numel();
-  const int64_t begin = trained.sharded ? std::min(all, rank * each) : 0;
+  const int64_t begin = trained.sharded ? std::min(all, trained.shard * each) : 0;
   return RangeOf(first + begin, first + std::min(all, begin + each));
 }
 
 CheckpointPart::Range WrittenRange(const TrainedTensor& trained, int64_t first, int rank,
                                    int world) {
-  if (trained.sharded) return HeldRange(trained, first, rank);
-  const int64_t all = ElementsOf(trained), each = (all + world - 1) / world;
-  return RangeOf(first + std::min(all, rank * each), first + std::min(all, (rank + 1) * each));
+  const CheckpointPart::Range held = HeldRange(trained, first);
+  // Of the ranks that hold the same, in their order: of a shard one in each group of neighbours.
+  const int64_t alike = trained.sharded ? world / trained.shards : world;
+  const int64_t mine = trained.sharded ? rank / trained.shards : rank;
+  const int64_t all = held.end() - held.begin(), each = (all + alike - 1) / alike;
+  return RangeOf(held.begin() + std::min(all, mine * each),
+                 held.begin() + std::min(all, (mine + 1) * each));
 }
 
-absl::StatusOr<std::vector<float>> GatherParts(Parallel& parallel, const TrainedTensor& trained,
-                                               absl::Span<const float> mine) {
-  std::vector<float> out(mine.begin(), mine.end());
-  if (trained.sharded) {
-    out.resize(mine.size() * parallel.world());
-    const at::Tensor from =
-        at::from_blob(const_cast<float*>(mine.data()), {int64_t(mine.size())}, at::kFloat);
-    const at::Tensor to = at::from_blob(out.data(), {int64_t(out.size())}, at::kFloat);
-    const std::unique_ptr<PendingCollective> gather = parallel.AllGather(from, to);
-    RETURN_IF_ERROR(gather->Wait());
-    out.resize(ElementsOf(trained));
-  }
-  if (parallel.rank() != 0) out.clear();
+absl::StatusOr<std::vector<float>> GatherShards(RankGroup& shards, int64_t elements,
+                                                absl::Span<const float> mine) {
+  std::vector<float> out(mine.size() * shards.world());
+  const at::Tensor from =
+      at::from_blob(const_cast<float*>(mine.data()), {int64_t(mine.size())}, at::kFloat);
+  const at::Tensor to = at::from_blob(out.data(), {int64_t(out.size())}, at::kFloat);
+  const std::unique_ptr<PendingCollective> gather = shards.AllGather(from, to);
+  RETURN_IF_ERROR(gather->Wait());
+  out.resize(shards.rank() == 0 ? elements : 0);
   return out;
 }
 

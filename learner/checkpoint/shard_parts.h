@@ -6,8 +6,8 @@
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/model/rank_group.h"
 #include "common/model/weights.h"
-#include "learner/parallel/parallel.h"
 #include "proto/checkpoint.pb.h"
 
 namespace reckon {
@@ -20,15 +20,16 @@ int64_t ElementsOf(const TrainedTensor& trained);
 
 // What the rank has of it among the elements of all parameters, of which its own begin at `first`:
 // of a shard what ShardedUnits gave it, but for what pads the last shard, else all.
-CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first, int rank);
-// What the rank writes, if every rank writes: of a shard the same, else its share.
+CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first);
+// What the rank writes, if every rank writes: its share of what it holds like others, of a shard in
+// other groups.
 CheckpointPart::Range WrittenRange(const TrainedTensor& trained, int64_t first, int rank,
                                    int world);
 
-// The elements of all tensors on rank 0, nothing on the others. Of a shard a collective, which
-// takes the memory of these elements on every rank.
-absl::StatusOr<std::vector<float>> GatherParts(Parallel& parallel, const TrainedTensor& trained,
-                                               absl::Span<const float> mine);
+// Of `elements` of which each rank has a shard: all on rank 0, nothing on the others. A collective
+// of these ranks, which takes the memory of the elements on each.
+absl::StatusOr<std::vector<float>> GatherShards(RankGroup& shards, int64_t elements,
+                                                absl::Span<const float> mine);
 
 }  // namespace reckon
 

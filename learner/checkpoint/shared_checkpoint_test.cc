@@ -98,25 +98,29 @@ TEST_F(SharedCheckpointTest, TheFolderIsReachedByAllOrCountsAsReachedByNone) {
   }
 }
 
-// Ranks that hold shards, and ranks that hold all, write each element once.
+// Ranks that hold all, those that divide it, and groups that each divide it, write each element
+// once.
 TEST(ShardPartsTest, WhatRanksWriteIsAllAndNothingTwice) {
   for (int64_t elements : {1, 2, 7, 12}) {
-    for (int world : {1, 2, 3, 5}) {
-      for (bool sharded : {false, true}) {
-        const int64_t each = (elements + world - 1) / world;
-        const TrainedTensor trained = {.tensors = {{"w", {elements}}},
-                                       .values = at::zeros({sharded ? each : elements}),
-                                       .sharded = sharded};
-        int64_t next = 100;
+    for (int world : {1, 2, 3, 4, 6}) {
+      for (int shards : {0, 1, 2, world}) {
+        if (shards > 0 && world % shards != 0) continue;
+        std::vector<int> written(elements);
         for (int rank = 0; rank < world; ++rank) {
-          const CheckpointPart::Range held = HeldRange(trained, 100, rank);
-          const CheckpointPart::Range written = WrittenRange(trained, 100, rank, world);
-          EXPECT_EQ(written.begin(), next);
-          EXPECT_GE(written.begin(), held.begin());
-          EXPECT_LE(written.end(), held.end());
-          next = written.end();
+          TrainedTensor trained = {.tensors = {{"w", {elements}}}, .values = at::zeros({elements})};
+          if (shards > 0) {
+            trained.values = at::zeros({(elements + shards - 1) / shards});
+            trained.sharded = true;
+            trained.shard = rank % shards;
+            trained.shards = shards;
+          }
+          const CheckpointPart::Range held = HeldRange(trained, 100);
+          const CheckpointPart::Range range = WrittenRange(trained, 100, rank, world);
+          EXPECT_GE(range.begin(), held.begin());
+          EXPECT_LE(range.end(), held.end());
+          for (int64_t i = range.begin(); i < range.end(); ++i) ++written[i - 100];
         }
-        EXPECT_EQ(next, 100 + elements);
+        EXPECT_EQ(written, std::vector<int>(elements, 1)) << world << " ranks, " << shards;
       }
     }
   }

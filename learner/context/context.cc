@@ -37,7 +37,9 @@ absl::Status TellDurable(LeaderContext& leader) {
 }
 
 bool HelpsWithWholeModel(const RankContext& ranks) {
-  return ranks.leader != nullptr || ranks.run.model->sharded();
+  if (ranks.leader != nullptr) return true;
+  const Transformer& model = *ranks.run.model;
+  return model.sharded() && ranks.parallel.rank() < model.memory().shard_group->world();
 }
 
 absl::StatusOr<bool> AsLeader(RankContext& ranks, bool decision) {

@@ -99,6 +99,9 @@ struct RankContext {
   RunState& run;
   Parallel& parallel;
   LeaderContext* leader;  // null: this rank is not the leader
+  // Those that divide a model with the leader, by connections that only threads of CheckpointWriter
+  // use; null: this rank is none of them, or needs none (run/resume.h).
+  RankGroup* senders = nullptr;
 };
 
 // Name of the weights, folder and evaluation that the cursor's round makes: "sft_1",
@@ -118,7 +121,7 @@ TrainedTensors AllTrained(const RunState& run);
 absl::Status TellDurable(LeaderContext& leader);
 
 // Whether this rank takes part in what needs the whole model: the leader, and of a sharded model
-// all ranks, for which it is a collective.
+// the ranks that divide it with the leader, for which it is a collective.
 bool HelpsWithWholeModel(const RankContext& ranks);
 // What the leader decided, on every rank; a collective.
 absl::StatusOr<bool> AsLeader(RankContext& ranks, bool decision);

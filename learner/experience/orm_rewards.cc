@@ -99,7 +99,7 @@ absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const s
   RETURN_IF_ERROR(ShareWeights(ranks.parallel, {}, &files.weights));
   RETURN_IF_ERROR(ranks.parallel.Broadcast(&files.head));
   if (have) return run.reward_model.get();
-  return KeepRewardModel(run, name, files, sharded ? &ranks.parallel : nullptr);
+  return KeepRewardModel(run, name, files, run.model->memory().shard_group);
 }
 
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,

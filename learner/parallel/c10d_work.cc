@@ -4,7 +4,6 @@
 #include <exception>
 
 #include "common/model/torch_status.h"
-#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -27,7 +26,6 @@ bool IsCollectiveError(const absl::Status& status) {
 }
 
 absl::Status Await(const c10::intrusive_ptr<c10d::Work>& work, const std::stop_token& stop) {
-  const ActivityScope scope(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRanks);
   absl::Duration pause = absl::Microseconds(50);
   while (!work->isCompleted()) {
     if (WaitForStop(stop, pause)) return absl::CancelledError("stopped");

@@ -7,6 +7,7 @@
 #include "absl/functional/function_ref.h"
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -27,16 +28,17 @@ class DeviceParallel : public Parallel {
   int rank() const override { return host_->rank(); }
   int world() const override { return host_->world(); }
 
-  absl::Status AllReduceSum(const at::Tensor& values) override {
-    if (IsHere(values)) {
-      Begin("all-reduce", [&] {
-        std::vector<at::Tensor> tensors = {values};
-        return backend_->allreduce(tensors);
-      });
-      return Settle();
-    }
-    RETURN_IF_ERROR(Settle());
-    return host_->AllReduceSum(values);
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) override {
+    if (!IsHere(values)) return OnHost([&] { return host_->BeginAllReduceSum(values); });
+    return Begin("all-reduce", [&] {
+      std::vector<at::Tensor> tensors = {values};
+      return backend_->allreduce(tensors);
+    });
+  }
+
+  absl::Status Settle() override {
+    while (failed_.ok() && !begun_.empty()) SettleFirst();
+    return failed_;
   }
 
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
@@ -115,12 +117,9 @@ class DeviceParallel : public Parallel {
   }
 
   void SettleFirst() {
+    const ActivityScope wait(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRanks);
     failed_ = CatchCollectiveErrors("collective", [&] { return Await(begun_.front(), stop_); });
     if (failed_.ok()) begun_.pop_front();
-  }
-  absl::Status Settle() {
-    while (failed_.ok() && !begun_.empty()) SettleFirst();
-    return failed_;
   }
 
   const std::unique_ptr<Parallel> host_;

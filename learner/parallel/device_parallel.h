@@ -17,8 +17,8 @@ namespace reckon {
 // The backend runs collectives on a stream of its own. Wait of a PendingCollective orders the
 // caller's stream after that and does not wait itself, so it cannot know whether the collective
 // will succeed. Every collective that was begun is therefore settled, waited for and asked for its
-// error, by the next call that blocks: AllReduceSum, Broadcast, or a gather in host memory. An
-// optimizer step is preceded by one, so no rank steps with what a failed collective has left. An
+// error, by the next call that blocks: Settle, AllReduceSum, Broadcast, or a gather in host memory.
+// An optimizer step is preceded by one, so no rank steps with what a failed collective has left. An
 // error of one is that of all later calls.
 std::unique_ptr<Parallel> MakeDeviceParallel(std::unique_ptr<Parallel> host,
                                              c10::intrusive_ptr<c10d::Backend> backend,

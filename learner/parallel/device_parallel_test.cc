@@ -23,8 +23,8 @@ class Borrowed : public Parallel {
   explicit Borrowed(Parallel* parallel) : parallel_(*parallel) {}
   int rank() const override { return parallel_.rank(); }
   int world() const override { return parallel_.world(); }
-  absl::Status AllReduceSum(const at::Tensor& values) override {
-    return parallel_.AllReduceSum(values);
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) override {
+    return parallel_.BeginAllReduceSum(values);
   }
   absl::Status Broadcast(absl::Span<char> bytes) override { return parallel_.Broadcast(bytes); }
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,

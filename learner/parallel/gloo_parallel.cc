@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <functional>
+#include <optional>
+#include <torch/csrc/distributed/c10d/PrefixStore.hpp>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
 #include <utility>
 #include <vector>
@@ -13,6 +15,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/broadcast/rendezvous_store.h"
 #include "learner/parallel/c10d_work.h"
+#include "learner/report/learner_metrics.h"
 
 namespace reckon {
 namespace {
@@ -34,7 +37,11 @@ class Gloo : public Parallel {
  public:
   Gloo(const GlooOptions& options, std::stop_token stop,
        c10::intrusive_ptr<c10d::ProcessGroupGloo> group)
-      : rank_(options.rank), world_(options.world), stop_(stop), group_(std::move(group)) {}
+      : rank_(options.rank),
+        world_(options.world),
+        background_(options.background),
+        stop_(stop),
+        group_(std::move(group)) {}
 
   // Leaks a group with an operation that did not complete: its destructor would join threads that
   // wait for ranks that are gone.
@@ -45,13 +52,13 @@ class Gloo : public Parallel {
   int rank() const override { return rank_; }
   int world() const override { return world_; }
 
-  absl::Status AllReduceSum(const at::Tensor& values) override {
-    return Wait("all-reduce", Begin("all-reduce", [&] {
-                  std::vector<at::Tensor> tensors = {values};
-                  c10d::AllreduceOptions options;
-                  options.timeout = kStepTimeout;
-                  return group_->allreduce(tensors, options);
-                }));
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) override {
+    return std::make_unique<Pending>(this, "all-reduce", Begin("all-reduce", [&] {
+                                       std::vector<at::Tensor> tensors = {values};
+                                       c10d::AllreduceOptions options;
+                                       options.timeout = kStepTimeout;
+                                       return group_->allreduce(tensors, options);
+                                     }));
   }
 
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
@@ -129,12 +136,17 @@ class Gloo : public Parallel {
 
   absl::Status Wait(const char* what, const Begun& begun) {
     RETURN_IF_ERROR(begun.failed);
+    std::optional<ActivityScope> wait;
+    if (!background_) {
+      wait.emplace(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRanks);
+    }
     RETURN_IF_ERROR(CatchCollectiveErrors(what, [&] { return Await(begun.work, stop_); }));
     --incomplete_;
     return absl::OkStatus();
   }
 
   const int rank_, world_;
+  const bool background_;
   const std::stop_token stop_;
   c10::intrusive_ptr<c10d::ProcessGroupGloo> group_;
   int incomplete_ = 0;  // operations that were begun and have not completed
@@ -152,8 +164,9 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
     if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");  // of IPv6
     gloo->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(std::string(host)));
     gloo->threads = 2;
-    auto store = c10::make_intrusive<RendezvousStore>(
+    auto keys = c10::make_intrusive<RendezvousStore>(
         RendezvousOfTerm(std::move(stub), options.term, stop), kKeyPatience);
+    auto store = c10::make_intrusive<c10d::PrefixStore>(options.group, std::move(keys));
     parallel = std::make_unique<Gloo>(
         options, stop,
         c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world, gloo));

@@ -17,7 +17,9 @@ struct GlooOptions {
   int world = 1;
   // Name or address of this rank, where the others reach it; collectives use its interface alone.
   std::string interface_address = "127.0.0.1";
-  uint64_t term = 0;  // of the learner group; scopes the rendezvous
+  uint64_t term = 0;          // of the learner group; scopes the rendezvous
+  std::string group = "all";  // the same on these ranks, and another for others of the term
+  bool background = false;    // of a thread beside the learner's, whose waits do not count as its
 };
 
 // Connects the ranks, which are processes, by c10d's Gloo over TCP. Blocks until all ranks have

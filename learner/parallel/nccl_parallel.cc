@@ -15,7 +15,8 @@
 
 namespace reckon {
 
-absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host, uint64_t term,
+absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host,
+                                                   const std::string& group, uint64_t term,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
                                                    std::stop_token stop) {
   std::unique_ptr<Parallel> parallel;
@@ -24,16 +25,16 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> hos
     options->timeout = std::chrono::minutes(10);  // for another rank's share of a step
     // The host's Gloo group has used the same term's keys; the prefix keeps the two groups apart.
     auto store = c10::make_intrusive<c10d::PrefixStore>(
-        "nccl", c10::make_intrusive<RendezvousStore>(RendezvousOfTerm(std::move(stub), term, stop),
-                                                     absl::Minutes(2)));
-    auto group =
+        "nccl_" + group, c10::make_intrusive<RendezvousStore>(
+                             RendezvousOfTerm(std::move(stub), term, stop), absl::Minutes(2)));
+    auto nccl =
         c10::make_intrusive<c10d::ProcessGroupNCCL>(store, host->rank(), host->world(), options);
     // Connects now and not in the first step, so that a rank that cannot is named at the start.
     const c10::Device device = DeviceOf(Backend::kTorchCuda);
     const c10::DeviceGuard guard(device);
-    group->setBoundDeviceId(device);
-    group->eagerConnectSingleDevice(device);
-    parallel = MakeDeviceParallel(std::move(host), std::move(group), device.type(), stop);
+    nccl->setBoundDeviceId(device);
+    nccl->eagerConnectSingleDevice(device);
+    parallel = MakeDeviceParallel(std::move(host), std::move(nccl), device.type(), stop);
     return absl::OkStatus();
   }));
   return parallel;

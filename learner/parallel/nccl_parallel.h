@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "common/base/stop.h"
@@ -12,9 +13,11 @@
 namespace reckon {
 
 // The ranks of `host` with c10d's NCCL for tensors on the GPU; what is in host memory goes through
-// `host`. Each rank uses the first GPU that it sees, and no other rank may use the same. Blocks and
-// fails as MakeGloo does. Only in builds with RECKON_CUDA.
-absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host, uint64_t term,
+// `host`. Each rank uses the first GPU that it sees, and no other rank may use the same. `group`
+// and `term` are those of `host`. Blocks and fails as MakeGloo does. Only in builds with
+// RECKON_CUDA.
+absl::StatusOr<std::unique_ptr<Parallel>> MakeNccl(std::unique_ptr<Parallel> host,
+                                                   const std::string& group, uint64_t term,
                                                    std::shared_ptr<Coordinator::StubInterface> stub,
                                                    std::stop_token stop);
 

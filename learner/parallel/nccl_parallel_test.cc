@@ -18,7 +18,7 @@ TEST(GpuNcclParallelTest, OneRankSumsOnTheGpuAndInHostMemory) {
   InProcessCoordinator coordinator;
   const uint64_t term = coordinator.BeginTerm();
   std::stop_source stop;
-  auto parallel = MakeNccl(MakeSingle(), term, coordinator.NewStub(), stop.get_token());
+  auto parallel = MakeNccl(MakeSingle(), "all", term, coordinator.NewStub(), stop.get_token());
   ASSERT_TRUE(parallel.ok()) << parallel.status();
   for (c10::DeviceType where : {c10::kCUDA, c10::kCPU}) {
     const at::Tensor values = at::full({100001}, 2.0, at::TensorOptions(at::kFloat).device(where));

@@ -7,6 +7,11 @@
 
 namespace reckon {
 
+absl::Status Parallel::AllReduceSum(const at::Tensor& values) {
+  RETURN_IF_ERROR(BeginAllReduceSum(values)->Wait());
+  return Settle();
+}
+
 absl::Status Parallel::Broadcast(std::string* bytes) {
   if (world() == 1) return absl::OkStatus();
   // The size comes first, because a receiver must have the memory before the bytes arrive.

@@ -27,9 +27,8 @@ namespace reckon {
 // Parallel for the rest).
 class Parallel : public RankGroup {
  public:
-  // Replaces `values`, fp32 and contiguous, by their sum over the ranks, the same bits on every
-  // rank.
-  virtual absl::Status AllReduceSum(const at::Tensor& values) = 0;
+  // BeginAllReduceSum, to its end.
+  absl::Status AllReduceSum(const at::Tensor& values);
   // The same for values in host memory.
   absl::Status AllReduceSum(absl::Span<float> values) {
     return AllReduceSum(

@@ -44,11 +44,12 @@ class Tracer {
       const Event& e = events_[i];
       absl::StrAppendFormat(&text,
                             R"({"ph": "X", "pid": %d, "tid": %d, "name": "%s", "ts": %.1f, )"
-                            R"("dur": %.1f, "args": {"id": %d, "bytes": %d, "cpu": %.1f}}%s)"
+                            R"("dur": %.1f, "args": {"id": %d, "group": "%s", "bytes": %d, )"
+                            R"("cpu": %.1f}}%s)"
                             "\n",
                             rank_, e.track, e.name, absl::ToDoubleMicroseconds(e.from - start_),
-                            absl::ToDoubleMicroseconds(e.until - e.from), e.id, e.bytes, e.cpu,
-                            i + 1 < events_.size() ? "," : "");
+                            absl::ToDoubleMicroseconds(e.until - e.from), e.id, e.group, e.bytes,
+                            e.cpu, i + 1 < events_.size() ? "," : "");
     }
     const absl::Status written = WriteFileAtomically(path_, text + "]}\n");
     LOG_IF(WARNING, !written.ok()) << "trace: " << written.message();
@@ -58,17 +59,21 @@ class Tracer {
   absl::Time Enter() {
     const absl::Time now = absl::Now();
     if (left_.has_value()) {
-      Add({kCompute, "compute", *left_, now, /*id=*/-1, /*bytes=*/0, CpuTime() - left_cpu_});
+      Add({.track = kCompute,
+           .name = "compute",
+           .from = *left_,
+           .until = now,
+           .cpu = CpuTime() - left_cpu_});
     }
     return now;
   }
   void Leave(const char* name, int64_t id, absl::Time entered) {
     left_ = absl::Now();
     left_cpu_ = CpuTime();
-    Add({kCompute, name, entered, *left_, id});
+    Add({.track = kCompute, .name = name, .from = entered, .until = *left_, .id = id});
   }
-  void Ended(const char* name, int64_t id, int64_t bytes, absl::Time begun) {
-    Add({kCollectives, name, begun, absl::Now(), id, bytes});
+  void Ended(const char* name, const char* group, int64_t id, int64_t bytes, absl::Time begun) {
+    Add({kCollectives, name, begun, absl::Now(), id, bytes, 0, group});
   }
   int64_t NextId() { return next_id_++; }
 
@@ -80,6 +85,7 @@ class Tracer {
     absl::Time from, until;
     int64_t id = -1, bytes = 0;
     double cpu = 0;  // time of the thread in a "compute"
+    const char* group = "";
   };
   void Add(Event event) {
     if (events_.size() < kMostEvents) events_.push_back(event);
@@ -96,13 +102,19 @@ class Tracer {
 
 class TracedCollective : public PendingCollective {
  public:
-  TracedCollective(Tracer* tracer, const char* kind, int64_t bytes, absl::Time begun, int64_t id,
-                   std::unique_ptr<PendingCollective> of)
-      : tracer_(tracer), kind_(kind), bytes_(bytes), begun_(begun), id_(id), of_(std::move(of)) {}
+  TracedCollective(Tracer* tracer, const char* kind, const char* group, int64_t bytes,
+                   absl::Time begun, int64_t id, std::unique_ptr<PendingCollective> of)
+      : tracer_(tracer),
+        kind_(kind),
+        group_(group),
+        bytes_(bytes),
+        begun_(begun),
+        id_(id),
+        of_(std::move(of)) {}
   absl::Status Wait() override {
     const absl::Time entered = tracer_->Enter();
     absl::Status status = of_->Wait();
-    tracer_->Ended(kind_, id_, bytes_, begun_);
+    tracer_->Ended(kind_, group_, id_, bytes_, begun_);
     tracer_->Leave("wait", id_, entered);
     return status;
   }
@@ -110,6 +122,7 @@ class TracedCollective : public PendingCollective {
  private:
   Tracer* const tracer_;
   const char* const kind_;
+  const char* const group_;
   const int64_t bytes_;
   const absl::Time begun_;
   const int64_t id_;
@@ -118,19 +131,23 @@ class TracedCollective : public PendingCollective {
 
 class Traced : public Parallel {
  public:
-  Traced(std::unique_ptr<Parallel> group, std::string path)
-      : group_(std::move(group)), tracer_(group_->rank(), std::move(path)) {}
+  Traced(std::unique_ptr<Parallel> group, const char* name, std::shared_ptr<Tracer> tracer)
+      : group_(std::move(group)), name_(name), tracer_(std::move(tracer)) {}
   int rank() const override { return group_->rank(); }
   int world() const override { return group_->world(); }
 
-  absl::Status AllReduceSum(const at::Tensor& values) override {
-    return Call("all-reduce", static_cast<int64_t>(values.nbytes()),
-                [&] { return group_->AllReduceSum(values); });
-  }
   absl::Status Broadcast(absl::Span<char> bytes) override {
-    return Call("broadcast", static_cast<int64_t>(bytes.size()),
-                [&] { return group_->Broadcast(bytes); });
+    const int64_t id = tracer_->NextId();
+    const absl::Time entered = tracer_->Enter();
+    absl::Status status = group_->Broadcast(bytes);
+    tracer_->Ended("broadcast", name_, id, static_cast<int64_t>(bytes.size()), entered);
+    tracer_->Leave("call", id, entered);
+    return status;
   }
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) override {
+    return Begin("all-reduce", values, [&] { return group_->BeginAllReduceSum(values); });
+  }
+  absl::Status Settle() override { return group_->Settle(); }
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
                                                const at::Tensor& all) override {
     return Begin("all-gather", all, [&] { return group_->AllGather(mine, all); });
@@ -142,26 +159,19 @@ class Traced : public Parallel {
 
  private:
   template <typename Body>
-  absl::Status Call(const char* kind, int64_t bytes, Body body) {
-    const int64_t id = tracer_.NextId();
-    const absl::Time entered = tracer_.Enter();
-    absl::Status status = body();
-    tracer_.Ended(kind, id, bytes, entered);
-    tracer_.Leave("call", id, entered);
-    return status;
-  }
-  template <typename Body>
   std::unique_ptr<PendingCollective> Begin(const char* kind, const at::Tensor& all, Body body) {
-    const int64_t id = tracer_.NextId();
-    const absl::Time entered = tracer_.Enter();
+    const int64_t id = tracer_->NextId();
+    const absl::Time entered = tracer_->Enter();
     std::unique_ptr<PendingCollective> pending = body();
-    tracer_.Leave("begin", id, entered);
-    return std::make_unique<TracedCollective>(&tracer_, kind, static_cast<int64_t>(all.nbytes()),
-                                              entered, id, std::move(pending));
+    tracer_->Leave("begin", id, entered);
+    return std::make_unique<TracedCollective>(tracer_.get(), kind, name_,
+                                              static_cast<int64_t>(all.nbytes()), entered, id,
+                                              std::move(pending));
   }
 
   const std::unique_ptr<Parallel> group_;
-  Tracer tracer_;
+  const char* const name_;
+  const std::shared_ptr<Tracer> tracer_;
 };
 
 class AloneOf : public Parallel {
@@ -169,7 +179,9 @@ class AloneOf : public Parallel {
   explicit AloneOf(int world) : world_(world) {}
   int rank() const override { return 0; }
   int world() const override { return world_; }
-  absl::Status AllReduceSum(const at::Tensor&) override { return absl::OkStatus(); }
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor&) override {
+    return std::make_unique<Done>();
+  }
   absl::Status Broadcast(absl::Span<char>) override { return absl::OkStatus(); }
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
                                                const at::Tensor& all) override {
@@ -192,8 +204,15 @@ class AloneOf : public Parallel {
 
 }  // namespace
 
-std::unique_ptr<Parallel> MakeTraced(std::unique_ptr<Parallel> group, std::string path) {
-  return std::make_unique<Traced>(std::move(group), std::move(path));
+RankGroups MakeTraced(RankGroups groups, std::string path) {
+  const auto tracer = std::make_shared<Tracer>(groups.all->rank(), std::move(path));
+  const auto traced = [&](std::unique_ptr<Parallel> group,
+                          const char* name) -> std::unique_ptr<Parallel> {
+    if (group == nullptr) return nullptr;
+    return std::make_unique<Traced>(std::move(group), name, tracer);
+  };
+  return {traced(std::move(groups.all), "all"), traced(std::move(groups.shards), "shards"),
+          traced(std::move(groups.replicas), "replicas")};
 }
 
 std::unique_ptr<Parallel> MakeAloneOf(int world) { return std::make_unique<AloneOf>(world); }

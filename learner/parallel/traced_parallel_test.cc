@@ -18,7 +18,11 @@ TEST(TracedParallelTest, WritesWhatWasBegunAndWaitedForInOrder) {
   const TempFolder temp;
   const std::string path = temp.path() + "/trace.json";
   {
-    const std::unique_ptr<Parallel> traced = MakeTraced(MakeAloneOf(3), path);
+    RankGroups groups;
+    groups.all = MakeAloneOf(3);
+    groups.replicas = MakeAloneOf(2);
+    groups = MakeTraced(std::move(groups), path);
+    Parallel* const traced = groups.all.get();
     EXPECT_EQ(traced->world(), 3);
     const at::Tensor mine = at::full({2}, 5, at::kFloat), all = at::zeros({6});
     const auto first = traced->AllGather(mine, all);
@@ -28,7 +32,7 @@ TEST(TracedParallelTest, WritesWhatWasBegunAndWaitedForInOrder) {
     ASSERT_TRUE(second->Wait().ok());
     EXPECT_EQ(mine.sum().item<float>(), 14);
     float one = 1;
-    ASSERT_TRUE(traced->AllReduceSum(absl::MakeSpan(&one, 1)).ok());
+    ASSERT_TRUE(groups.replicas->AllReduceSum(absl::MakeSpan(&one, 1)).ok());
   }
   const auto text = ReadFile(path);
   ASSERT_TRUE(text.ok()) << text.status();
@@ -43,15 +47,18 @@ TEST(TracedParallelTest, WritesWhatWasBegunAndWaitedForInOrder) {
     if (event["tid"] == 2) {
       ended.push_back(event["name"]);
       times[id] = {from, until};
-      EXPECT_EQ(event["args"]["bytes"], event["name"] == "all-reduce" ? 4 : 24);
+      const bool sum = event["name"] == "all-reduce";
+      EXPECT_EQ(event["args"]["bytes"], sum ? 4 : 24);
+      EXPECT_EQ(event["args"]["group"], sum ? "replicas" : "all");
       continue;
     }
     calls.push_back(event["name"]);
     EXPECT_NEAR(from, last, last == 0 ? 1e6 : 0.2);  // nothing is left out between two calls
     last = until;
   }
-  EXPECT_EQ(calls, (std::vector<std::string>{"begin", "compute", "begin", "compute", "wait",
-                                             "compute", "wait", "compute", "call"}));
+  EXPECT_EQ(calls,
+            (std::vector<std::string>{"begin", "compute", "begin", "compute", "wait", "compute",
+                                      "wait", "compute", "begin", "compute", "wait"}));
   EXPECT_EQ(ended, (std::vector<std::string>{"all-gather", "reduce-scatter", "all-reduce"}));
   EXPECT_LT(times[1].first, times[0].second);  // they overlap
 }

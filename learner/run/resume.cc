@@ -25,45 +25,83 @@ namespace {
 // How long the leader waits for the parts of the other ranks after its own.
 constexpr absl::Duration kPartPatience = absl::Minutes(10);
 
-// What a rank writes of the checkpoint: its share of what all ranks hold, or `whole`, on the leader
-// everything, to which ranks with shards send theirs. A copy, so that the parameters may change.
-absl::StatusOr<CheckpointPiece> CopyPiece(RankContext& ranks, const AdamMoments* moments,
-                                          bool whole) {
+// What a rank gives of the checkpoint, of one TrainedTensor after another. A copy, so that the
+// parameters may change.
+struct CopiedPiece {
+  struct Place {
+    int64_t elements = 0, here = 0;  // of all ranks, and of this one in the arrays of `piece`
+    bool sharded = false;
+  };
+  CheckpointPiece piece;
+  std::vector<Place> places;
+};
+
+// `by_all`: the rank's share of what all ranks hold, as it writes it. Else what the leader writes:
+// of shards those of this rank, if it divides them with the leader, and on the leader what is
+// whole.
+CopiedPiece CopyPiece(RankContext& ranks, const AdamMoments* moments, bool by_all) {
   const int rank = ranks.parallel.rank(), world = ranks.parallel.world();
-  const TrainedTensors all = AllTrained(ranks.run);
-  CheckpointPiece out;
-  out.moments = moments != nullptr;
+  const bool sends = HelpsWithWholeModel(ranks);
+  CopiedPiece out;
+  out.piece.moments = moments != nullptr;
   int64_t first = 0, at = 0;
-  for (const TrainedTensor& trained : all) {
+  for (const TrainedTensor& trained : AllTrained(ranks.run)) {
     const at::Tensor values = trained.values.detach().to(at::kCPU);
     const int64_t held = values.numel(), elements = ElementsOf(trained);
-    const auto add = [&](absl::Span<const float> mine, std::vector<float>* to) -> absl::Status {
-      if (!whole) {
-        const CheckpointPart::Range range = WrittenRange(trained, first, rank, world);
-        mine = mine.subspan(range.begin() - HeldRange(trained, first, rank).begin(),
-                            range.end() - range.begin());
-        to->insert(to->end(), mine.begin(), mine.end());
-      } else if (trained.sharded) {
-        ASSIGN_OR_RETURN(const std::vector<float> gathered,
-                         GatherParts(ranks.parallel, trained, mine));
-        to->insert(to->end(), gathered.begin(), gathered.end());
-      } else if (rank == 0) {
-        to->insert(to->end(), mine.begin(), mine.end());
-      }
-      return absl::OkStatus();
-    };
-    RETURN_IF_ERROR(
-        add({values.const_data_ptr<float>(), static_cast<size_t>(held)}, &out.parameters));
-    if (moments != nullptr) {
-      RETURN_IF_ERROR(add(absl::MakeConstSpan(moments->first).subspan(at, held), &out.first));
-      RETURN_IF_ERROR(add(absl::MakeConstSpan(moments->second).subspan(at, held), &out.second));
+    int64_t begin = 0, count = (trained.sharded ? sends : rank == 0) ? held : 0;
+    if (by_all) {
+      const CheckpointPart::Range range = WrittenRange(trained, first, rank, world);
+      begin = range.begin() - HeldRange(trained, first).begin();
+      count = range.end() - range.begin();
+      out.piece.ranges.push_back(range);
     }
-    if (!whole) out.ranges.push_back(WrittenRange(trained, first, rank, world));
+    const auto add = [&](const float* mine, std::vector<float>* to) {
+      to->insert(to->end(), mine + begin, mine + begin + count);
+    };
+    add(values.const_data_ptr<float>(), &out.piece.parameters);
+    if (moments != nullptr) {
+      add(moments->first.data() + at, &out.piece.first);
+      add(moments->second.data() + at, &out.piece.second);
+    }
+    out.places.push_back({elements, count, trained.sharded});
     first += elements;
     at += held;
   }
-  if (whole) out.ranges.emplace_back().set_end(first);
   return out;
+}
+
+// Of an array of a piece: on the leader all elements of all ranks, which send it their shards.
+absl::Status GatherArray(RankGroup* senders, const std::vector<CopiedPiece::Place>& places,
+                         std::vector<float>* array) {
+  std::vector<float> all;
+  auto next = array->begin();
+  for (const CopiedPiece::Place& place : places) {
+    const auto begin = std::exchange(next, next + place.here);
+    if (!place.sharded || place.here == 0) {
+      all.insert(all.end(), begin, next);
+      continue;
+    }
+    ASSIGN_OR_RETURN(
+        const std::vector<float> gathered,
+        GatherShards(*senders, place.elements, absl::MakeConstSpan(&*begin, place.here)));
+    all.insert(all.end(), gathered.begin(), gathered.end());
+  }
+  *array = std::move(all);
+  return absl::OkStatus();
+}
+
+// What the leader writes of all ranks.
+absl::StatusOr<CheckpointPiece> GatherPiece(RankGroup* senders, CopiedPiece copied) {
+  CheckpointPiece& piece = copied.piece;
+  RETURN_IF_ERROR(GatherArray(senders, copied.places, &piece.parameters));
+  if (piece.moments) {
+    RETURN_IF_ERROR(GatherArray(senders, copied.places, &piece.first));
+    RETURN_IF_ERROR(GatherArray(senders, copied.places, &piece.second));
+  }
+  int64_t end = 0;
+  for (const CopiedPiece::Place& place : copied.places) end += place.elements;
+  piece.ranges.emplace_back().set_end(end);
+  return std::move(piece);
 }
 
 CheckpointManifest ManifestOf(const RunState& run, const AdamMoments* moments) {
@@ -106,7 +144,7 @@ absl::Status ReadHeld(const RunState& run, Parallel& parallel, CheckpointArray a
   int64_t first = 0;
   for (size_t i = 0; i < all.size(); ++i) {
     const int64_t elements = ElementsOf(all[i]);
-    const CheckpointPart::Range held = HeldRange(all[i], first, parallel.rank());
+    const CheckpointPart::Range held = HeldRange(all[i], first);
     const absl::Span<float> mine = to(i), read = mine.first(held.end() - held.begin());
     RETURN_IF_ERROR(ReadShared(parallel, run.all_reach_run_dir, *run.resume, array, first,
                                first + elements, held.begin(), read));
@@ -241,11 +279,13 @@ absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments, SavedBy by)
   const bool by_all = by == SavedBy::kAllRanks && run.all_reach_run_dir;
   // Also tells the others that the folder exists.
   if (by_all) RETURN_IF_ERROR(ranks.parallel.Broadcast(&folder));
-  ASSIGN_OR_RETURN(CheckpointPiece piece, CopyPiece(ranks, moments, /*whole=*/!by_all));
+  CopiedPiece copied = CopyPiece(ranks, moments, by_all);
   run.saving = run.cursor;
+  RankGroup* const senders = ranks.senders;
   if (leader == nullptr) {
-    run.writer->Begin([by_all, folder, rank = ranks.parallel.rank(), piece = std::move(piece)] {
-      return by_all ? WritePart(folder, rank, piece) : absl::OkStatus();
+    run.writer->Begin([=, rank = ranks.parallel.rank(), copied = std::move(copied)]() mutable {
+      return by_all ? WritePart(folder, rank, copied.piece)
+                    : GatherPiece(senders, std::move(copied)).status();
     });
     return absl::OkStatus();
   }
@@ -253,10 +293,13 @@ absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments, SavedBy by)
   const int parts = by_all ? ranks.parallel.world() : 1;
   run.writer->Begin([=, &membership = leader->membership, run_dir = run.run_dir,
                      stop = run.group_stop, keep_last = static_cast<int>(run.config.keep_last()),
-                     piece = std::move(piece)] {
+                     copied = std::move(copied)]() mutable -> absl::Status {
+    if (!by_all) {
+      ASSIGN_OR_RETURN(copied.piece, GatherPiece(senders, std::move(copied)));
+    }
     // Before a checkpoint that refers to it.
     RETURN_IF_ERROR(keep());
-    RETURN_IF_ERROR(WritePart(folder, 0, piece));
+    RETURN_IF_ERROR(WritePart(folder, 0, copied.piece));
     RETURN_IF_ERROR(AwaitParts(folder, parts, stop));
     // A group that has taken over may have gone back to an older step and be ahead of this one.
     RETURN_IF_ERROR(membership.Check());

@@ -51,7 +51,9 @@ absl::StatusOr<std::shared_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
 //   SaveRun       copies what this rank writes; a CheckpointWriter's thread begins to write it
 //   the thread    on the leader first the folder of the newest version, from which a resumed run
 //                 publishes it; then the rank's part; then the leader, once all parts are there
-//                 and the term continues, commits
+//                 and the term continues, commits. Where a rank does not reach the leader's folder
+//                 (run.all_reach_run_dir), the leader writes all of it, and the threads of ranks
+//                 with shards send it theirs, one unit after another
 //   SettleSave    on the run's thread at the next step, round or save: run.saved is the new
 //                 checkpoint's, the coordinator is told which batches it covers, and folders of
 //                 older versions are deleted
@@ -63,9 +65,8 @@ absl::StatusOr<std::shared_ptr<PolicyUpdate>> MakePolicyUpdate(RankContext& rank
 enum class SavedBy { kAllRanks, kLeader };
 
 // Begins to save cursor, parameters and, if not null, this rank's moments as a checkpoint, after
-// the save before has ended; fails as that did. Where a rank does not reach the leader's folder
-// (run.all_reach_run_dir), the leader writes all of it, and ranks with shards send it theirs now,
-// one unit after another. Any number of ranks may load it, with or without shards. A collective.
+// the save before has ended; fails as that did. Any number of ranks may load it, with or without
+// shards. A collective.
 absl::Status SaveRun(RankContext& ranks, const AdamMoments* moments,
                      SavedBy by = SavedBy::kAllRanks);
 

@@ -176,11 +176,12 @@ absl::StatusOr<double> PolicyUpdate::NormOverRanks() {
     (parameter.sharded ? shards : whole) += std::pow(GlobalNorm(parameter.values.grad()), 2);
   }
   // In double precision, as the norm of a gradient in one place: clipping then gives the same bits.
+  RankGroup& group = *model_.memory().shard_group;
   const at::Tensor mine = at::full({1}, shards, at::kDouble);
-  const at::Tensor all = at::empty({parallel_.world()}, at::kDouble);
-  const std::unique_ptr<PendingCollective> gather = parallel_.AllGather(mine, all);
+  const at::Tensor all = at::empty({group.world()}, at::kDouble);
+  const std::unique_ptr<PendingCollective> gather = group.AllGather(mine, all);
   RETURN_IF_ERROR(gather->Wait());
-  for (int rank = 0; rank < parallel_.world(); ++rank) {
+  for (int rank = 0; rank < group.world(); ++rank) {
     whole += all.const_data_ptr<double>()[rank];
   }
   return std::sqrt(whole);
@@ -192,13 +193,17 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
   // What an optimizer step that failed has left is dropped.
   if (!std::exchange(gradient_is_zero_, false)) gradient_.zero_();
   model_.DropPending();
+  ReplicaSums* const replicas = model_.memory().replicas;
+  if (replicas != nullptr) replicas->Reset();
   loss_function.Begin(batch);
   c10::AutoGradMode with_gradients(true);
   // On the device: a read of each micro-batch's loss would wait for it.
   const at::Tensor loss = at::zeros({}, gradient_.options().dtype(at::kDouble));
-  for (const std::vector<size_t>& bin :
-       MicroBatchesWithLoss(batch, parallel_.rank(), parallel_.world(), micro_batch_tokens_,
-                            /*alike=*/model_.sharded())) {
+  const std::vector<std::vector<size_t>> bins =
+      MicroBatchesWithLoss(batch, parallel_.rank(), parallel_.world(), micro_batch_tokens_,
+                           /*alike=*/model_.sharded());
+  for (const std::vector<size_t>& bin : bins) {
+    if (replicas != nullptr && &bin == &bins.back()) replicas->BeginLast();
     std::vector<const TrainingSequence*> sequences;
     for (size_t i : bin) sequences.push_back(batch[i]);
     const MicroBatch micro = PackSequences(sequences);
@@ -213,6 +218,12 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
       tokens += static_cast<double>(sequence->tokens.size());
     }
     LearnerMetrics::Process().trained_tokens.Increment(tokens);
+  }
+  if (replicas != nullptr) {
+    for (const TrainedTensor& parameter : parameters_) {
+      if (parameter.sharded) replicas->Add(parameter.values.grad());
+    }
+    replicas->Finish();
   }
   return loss.item<double>();
 }

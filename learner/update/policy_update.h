@@ -45,7 +45,8 @@ class SequenceLoss {
 // batch whose work the ranks divide:
 //
 //   1. forward and backward passes over this rank's micro-batches; autograd adds to one flat
-//      gradient, of shards what all ranks give (ShardedUnits)
+//      gradient, of shards what all ranks give (ShardedUnits, and ReplicaSums where there are
+//      several groups of them)
 //   2. all-reduce of the rest of the gradient and the loss
 //   3. clipping of the gradient's norm to max_grad_norm
 //   4. AdamW and, in the same sweep, Repack of the model's compute-type weights

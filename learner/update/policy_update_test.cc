@@ -220,9 +220,19 @@ TEST(PolicyUpdateTest, ClipsTheGlobalNorm) {
 // Two ranks, of which this one's all-reduce fails when asked to.
 class FailingParallel : public Parallel {
  public:
+  class Ended : public PendingCollective {
+   public:
+    explicit Ended(absl::Status status) : status_(std::move(status)) {}
+    absl::Status Wait() override { return status_; }
+
+   private:
+    const absl::Status status_;
+  };
   int rank() const override { return 0; }
   int world() const override { return 2; }
-  absl::Status AllReduceSum(const at::Tensor&) override { return status; }
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor&) override {
+    return std::make_unique<Ended>(status);
+  }
   absl::Status Broadcast(absl::Span<char>) override { return status; }
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor&, const at::Tensor&) override {
     return nullptr;

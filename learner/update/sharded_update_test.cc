@@ -7,6 +7,7 @@
 #include "common/base/rng.h"
 #include "gtest/gtest.h"
 #include "learner/parallel/single.h"
+#include "learner/parallel/traced_parallel.h"
 #include "learner/update/critic.h"
 #include "learner/update/policy_update.h"
 #include "learner/update/scoring.h"
@@ -78,10 +79,8 @@ struct Outcome {
 enum Kind { kFineTuning, kPpo, kAdapters };
 
 // Three optimizer steps and, but for a fine-tuning, the scores before each of them.
-Outcome Learn(Parallel& parallel, const ModelCase& of, Kind kind, bool recompute, bool sharded,
+Outcome Learn(Parallel& parallel, const ModelCase& of, Kind kind, const ModelMemory& memory,
               int64_t micro_batch_tokens) {
-  ModelMemory memory = {.recompute = recompute};
-  if (sharded) memory.shard_group = &parallel;
   const RandomWeights weights = MakeRandomWeights(OddConfig(of.tied), 1);
   const std::unique_ptr<Transformer> model = Load(weights, of, memory);
   const std::unique_ptr<Transformer> reference = Load(weights, of, memory, /*trainable=*/false);
@@ -130,13 +129,29 @@ Outcome Learn(Parallel& parallel, const ModelCase& of, Kind kind, bool recompute
   return out;
 }
 
-Outcome LearnAsRanks(int world, const ModelCase& of, Kind kind, bool sharded,
+Outcome LearnAsRanks(int world, const ModelCase& of, Kind kind, bool recompute, bool sharded,
                      int64_t micro_batch_tokens) {
   Outcome out;
   std::stop_source stop;
   AsRanks(world, &stop, [&](Parallel& parallel) {
-    Outcome mine = Learn(parallel, of, kind, /*recompute=*/false, sharded, micro_batch_tokens);
+    ModelMemory memory = {.recompute = recompute};
+    if (sharded) memory.shard_group = &parallel;
+    Outcome mine = Learn(parallel, of, kind, memory, micro_batch_tokens);
     if (parallel.rank() == 0) out = std::move(mine);
+  });
+  return out;
+}
+
+// Of every rank, where each `shard_ranks` of them divide a model.
+std::vector<Outcome> LearnAsHybridRanks(int world, int shard_ranks, const ModelCase& of, Kind kind,
+                                        bool recompute, int64_t micro_batch_tokens) {
+  std::vector<Outcome> out(world);
+  std::stop_source stop;
+  AsHybridRanks(world, shard_ranks, &stop, [&](RankGroups& groups) {
+    ReplicaSums sums(groups.replicas.get());
+    const ModelMemory memory = {
+        .shard_group = groups.shards.get(), .replicas = &sums, .recompute = recompute};
+    out[groups.all->rank()] = Learn(*groups.all, of, kind, memory, micro_batch_tokens);
   });
   return out;
 }
@@ -173,24 +188,101 @@ TEST(ShardedUpdateTest, RanksThatDivideAModelLearnAsThoseThatHoldAllOfIt) {
         SCOPED_TRACE(testing::Message() << world << " ranks, kind " << kind << ", tied " << tied);
         const ModelCase of = {.tied = tied};
         // A few micro-batches a rank, and not as many for each.
-        ExpectNear(LearnAsRanks(world, of, kind, /*sharded=*/true, 60),
-                   LearnAsRanks(world, of, kind, /*sharded=*/false, 60), 1e-5);
+        const Outcome whole =
+            LearnAsRanks(world, of, kind, /*recompute=*/false, /*sharded=*/false, 60);
+        for (const bool recompute : {false, true}) {
+          ExpectNear(LearnAsRanks(world, of, kind, recompute, /*sharded=*/true, 60), whole, 1e-5);
+        }
       }
     }
   }
+}
+
+TEST(ShardedUpdateTest, GroupsThatDivideAModelEachLearnAsRanksThatHoldAllOfIt) {
+  for (Kind kind : {kFineTuning, kPpo, kAdapters}) {
+    for (bool tied : {true, false}) {
+      SCOPED_TRACE(testing::Message() << "kind " << kind << ", tied " << tied);
+      const ModelCase of = {.tied = tied};
+      const Outcome whole = LearnAsRanks(4, of, kind, /*recompute=*/false, /*sharded=*/false, 60);
+      const std::vector<Outcome> groups =
+          LearnAsHybridRanks(4, 2, of, kind, /*recompute=*/!tied, 60);
+      ExpectNear(groups[0], whole, 1e-5);
+      EXPECT_EQ(groups[2].weights, groups[0].weights);  // the other group's
+      EXPECT_EQ(groups[3].norms, groups[0].norms);
+    }
+  }
+  // Groups of one rank, and one group of all.
+  const ModelCase of;
+  const Outcome whole = LearnAsRanks(3, of, kPpo, /*recompute=*/false, /*sharded=*/false, 60);
+  for (int shard_ranks : {1, 3}) {
+    ExpectNear(LearnAsHybridRanks(3, shard_ranks, of, kPpo, /*recompute=*/false, 60)[0], whole,
+               1e-5);
+  }
+}
+
+// A group of which one rank is here, and which writes down what is begun.
+class Recorder : public Parallel {
+ public:
+  Recorder(int world, std::string name, std::vector<std::string>* begun)
+      : alone_(MakeAloneOf(world)), name_(std::move(name)), begun_(*begun) {}
+  int rank() const override { return 0; }
+  int world() const override { return alone_->world(); }
+  std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
+                                               const at::Tensor& all) override {
+    return alone_->AllGather(mine, all);
+  }
+  std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
+                                                      const at::Tensor& mine) override {
+    begun_.push_back(name_ + " scatter");
+    return alone_->ReduceScatterSum(all, mine);
+  }
+  std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) override {
+    begun_.push_back(name_ + " sum");
+    return alone_->BeginAllReduceSum(values);
+  }
+  absl::Status Broadcast(absl::Span<char> bytes) override { return alone_->Broadcast(bytes); }
+
+ private:
+  const std::unique_ptr<Parallel> alone_;
+  const std::string name_;
+  std::vector<std::string>& begun_;
+};
+
+// Each unit once, when the last micro-batch has left it.
+TEST(ShardedUpdateTest, ReplicasAddTheirGradientsWhileTheLastBackwardPassGoesOn) {
+  std::vector<std::string> begun;
+  Recorder shards(2, "shards", &begun), replicas(2, "replicas", &begun);
+  const std::unique_ptr<Parallel> all = MakeAloneOf(4);
+  ReplicaSums sums(&replicas);
+  const RandomWeights weights = MakeRandomWeights(OddConfig(true), 1);
+  const auto model = Load(weights, {}, {.shard_group = &shards, .replicas = &sums});
+  auto update = PolicyUpdate::Create(model.get(), all.get(), TrainingSettings(), 30);
+  const std::vector<TrainingSequence> sequences = SomeSequences(12, 3);
+  std::vector<const TrainingSequence*> batch;
+  for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+  ASSERT_TRUE(update->Step(batch, 1e-3).ok());
+  // Of a pass: head, norm, three layers, and the embedding, which is the head's unit.
+  const std::string scatter = "shards scatter", sum = "replicas sum";
+  ASSERT_GE(begun.size(), 6u + 11u);  // several micro-batches
+  const std::vector<std::string> last(begun.end() - 11, begun.end());
+  EXPECT_EQ(last, (std::vector<std::string>{scatter, scatter, sum, scatter, sum, scatter, sum,
+                                            scatter, sum, scatter, sum}));
+  EXPECT_EQ(std::count(begun.begin(), begun.end() - 11, sum), 0);
 }
 
 // Two numbers have the same sum in any order, and one micro-batch a rank is one sum.
 TEST(ShardedUpdateTest, TwoRanksGiveTheSameBitsWhereSumsAllowIt) {
   for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
     const ModelCase of = {.tied = false, .dtype = dtype};
-    const Outcome shards = LearnAsRanks(2, of, kFineTuning, true, 10000);
-    const Outcome whole = LearnAsRanks(2, of, kFineTuning, false, 10000);
-    EXPECT_EQ(shards.losses, whole.losses);
-    if (dtype == Dtype::kBf16) {
-      EXPECT_LT(Distance(shards.weights, whole.weights), 4e-3);  // whole are not rounded
-    } else {
-      EXPECT_EQ(shards.weights, whole.weights);
+    const Outcome whole = LearnAsRanks(2, of, kFineTuning, false, false, 10000);
+    for (const bool recompute : {false, true}) {
+      const Outcome shards = LearnAsRanks(2, of, kFineTuning, recompute, true, 10000);
+      EXPECT_EQ(shards.losses, whole.losses);
+      if (dtype == Dtype::kBf16) {
+        EXPECT_LT(Distance(shards.weights, whole.weights), 4e-3);  // whole are not rounded
+      } else {
+        EXPECT_EQ(shards.weights, whole.weights);
+      }
     }
   }
 }
@@ -205,11 +297,15 @@ TEST(ShardedUpdateTest, RecomputedLayersGiveTheSameBits) {
         // Without it the states that the critic taps have three gradients, and recomputing sums
         // those of the layer first.
         const ModelCase of = {.backend = backend, .dtype = dtype, .detach = true};
-        const Outcome kept = Learn(*single, of, kind, false, false, 60);
-        const Outcome recomputed = Learn(*single, of, kind, true, false, 60);
-        EXPECT_EQ(kept.losses, recomputed.losses);
-        EXPECT_EQ(kept.norms, recomputed.norms);
-        EXPECT_EQ(kept.weights, recomputed.weights);
+        for (RankGroup* shards : {static_cast<Parallel*>(nullptr), single.get()}) {
+          if (shards != nullptr && dtype == Dtype::kBf16) continue;
+          const Outcome kept = Learn(*single, of, kind, {.shard_group = shards}, 60);
+          const Outcome recomputed =
+              Learn(*single, of, kind, {.shard_group = shards, .recompute = true}, 60);
+          EXPECT_EQ(kept.losses, recomputed.losses);
+          EXPECT_EQ(kept.norms, recomputed.norms);
+          EXPECT_EQ(kept.weights, recomputed.weights);
+        }
       }
     }
   }
@@ -218,8 +314,10 @@ TEST(ShardedUpdateTest, RecomputedLayersGiveTheSameBits) {
 TEST(ShardedUpdateTest, OneRankOfTheLibTorchBackendWorksToo) {
   const std::unique_ptr<Parallel> single = MakeSingle();
   const ModelCase of = {.backend = Backend::kTorchCpu};
-  ExpectNear(Learn(*single, of, kPpo, false, true, 60), Learn(*single, of, kPpo, false, false, 60),
-             1e-5);
+  for (const bool recompute : {false, true}) {
+    ExpectNear(Learn(*single, of, kPpo, {.shard_group = single.get(), .recompute = recompute}, 60),
+               Learn(*single, of, kPpo, {}, 60), 1e-5);
+  }
 }
 
 // Bytes that this process has allocated and not freed.
@@ -228,12 +326,17 @@ double AllocatedBytes() {
   return static_cast<double>(info.uordblks) + static_cast<double>(info.hblkhd);
 }
 
-// What two ranks hold after an optimizer step, in bytes of one parameter of the model.
-double BytesOfAParameter(bool sharded) {
+ModelConfig DeepConfig() {
   ModelConfig config = SmallConfig();
   config.hidden_size = 128;
   config.intermediate_size = 512;
   config.num_layers = 12;
+  return config;
+}
+
+// What two ranks hold after an optimizer step, in bytes of one parameter of the model.
+double BytesOfAParameter(bool sharded) {
+  const ModelConfig config = DeepConfig();
   const RandomWeights weights = MakeRandomWeights(config, 1);
   const std::vector<TrainingSequence> sequences = SomeSequences(2, 1);
   const double before = AllocatedBytes();
@@ -260,6 +363,29 @@ TEST(ShardedUpdateTest, TwoRanksThatDivideAModelTakeTheMemoryOfOneModelTogether)
   EXPECT_NEAR(BytesOfAParameter(/*sharded=*/false), 2 * 20, 4);
   // And a packed layer of twelve on each rank.
   EXPECT_NEAR(BytesOfAParameter(/*sharded=*/true), 16 + 2 * 4 / 12.0, 3);
+}
+
+// Between the passes there are the activations of three tokens, and of the weights the layer that
+// came last as kernels read it, with what is under way.
+TEST(ShardedUpdateTest, AGraphKeepsActivationsAndNoLayers) {
+  const ModelConfig config = DeepConfig();
+  const RandomWeights weights = MakeRandomWeights(config, 1);
+  const double layer = static_cast<double>(weights.bytes.size()) / 4 / 12;  // elements, and more
+  const std::unique_ptr<Parallel> single = MakeSingle();
+  const TrainingSequence sequence = MakeSequence({1, 2}, {3, 4});
+  for (Backend backend : {Backend::kCpuKernels, Backend::kTorchCpu}) {
+    for (Dtype dtype : {Dtype::kFp32, Dtype::kBf16}) {
+      SCOPED_TRACE(testing::Message() << "backend " << static_cast<int>(backend) << ", dtype "
+                                      << static_cast<int>(dtype));
+      Transformer model(config, dtype, backend, {.shard_group = single.get()});
+      ASSERT_TRUE(model.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+      const MicroBatch micro = PackSequences({&sequence});
+      const double before = AllocatedBytes();
+      const TokenStates states = ForwardTokens(model, micro, {.logprobs = false});
+      EXPECT_LT(AllocatedBytes() - before, 4 * layer * static_cast<double>(BytesOf(dtype)));
+      EXPECT_TRUE(states.hidden.requires_grad());
+    }
+  }
 }
 
 }  // namespace

@@ -1,8 +1,9 @@
 #include "tests/support/rank_threads.h"
 
 #include <cstdlib>
-#include <memory>
+#include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -11,7 +12,11 @@
 
 namespace reckon {
 
-void AsRanks(int world, std::stop_source* stop, const std::function<void(Parallel&)>& body) {
+namespace {
+
+// shard_ranks 0: one group.
+void AsThreads(int world, int shard_ranks, std::stop_source* stop,
+               const std::function<void(RankGroups&)>& body) {
   // c10d's flight recorder, one for the process, writes a map without its lock for every group that
   // is new to it: two groups in one process can crash there (torch 2.11, FlightRecorder::record).
   ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
@@ -20,16 +25,37 @@ void AsRanks(int world, std::stop_source* stop, const std::function<void(Paralle
   std::vector<std::thread> threads;
   for (int rank = 0; rank < world; ++rank) {
     threads.emplace_back([&, rank] {
-      GlooOptions options;
-      options.rank = rank;
-      options.world = world;
-      options.term = term;
-      auto parallel = MakeGloo(options, coordinator.NewStub(), stop->get_token());
-      ASSERT_TRUE(parallel.ok()) << parallel.status();
-      body(**parallel);
+      const MakeGroup make = [&](const std::string& name, int place, int size) {
+        GlooOptions options;
+        options.rank = place;
+        options.world = size;
+        options.term = term;
+        options.group = name;
+        return MakeGloo(options, coordinator.NewStub(), stop->get_token());
+      };
+      RankGroups groups;
+      auto all = make("all", rank, world);
+      ASSERT_TRUE(all.ok()) << all.status();
+      groups.all = *std::move(all);
+      if (shard_ranks > 0) {
+        const absl::Status added = AddHybridGroups(shard_ranks, make, &groups);
+        ASSERT_TRUE(added.ok()) << added;
+      }
+      body(groups);
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+}  // namespace
+
+void AsRanks(int world, std::stop_source* stop, const std::function<void(Parallel&)>& body) {
+  AsThreads(world, 0, stop, [&](RankGroups& groups) { body(*groups.all); });
+}
+
+void AsHybridRanks(int world, int shard_ranks, std::stop_source* stop,
+                   const std::function<void(RankGroups&)>& body) {
+  AsThreads(world, shard_ranks, stop, body);
 }
 
 }  // namespace reckon

@@ -9,6 +9,11 @@ const Ops& OpsOf(Backend backend) {
   return backend == Backend::kCpuKernels ? CpuOps() : TorchOps();
 }
 
+std::shared_ptr<const LinearWeight> ForBackward(const LinearWeight& weight) {
+  return weight.in_backward != nullptr ? weight.in_backward
+                                       : std::make_shared<const LinearWeight>(weight);
+}
+
 Dtype DtypeOf(const at::Tensor& x) {
   return x.scalar_type() == at::kBFloat16 ? Dtype::kBf16 : Dtype::kFp32;
 }

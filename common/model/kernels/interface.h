@@ -53,7 +53,12 @@ struct LinearWeight {
   std::vector<at::Tensor> bias_parts;  // [n_i] fp32 leaves
   // Trained in place of `parts`; null: there are none, or they are switched off.
   std::shared_ptr<const PackedAdapters> adapters;
+  // Of a layer that ranks divide: where the backward pass finds the weight, which is there only
+  // while it runs. Null: a graph keeps this one.
+  std::shared_ptr<const LinearWeight> in_backward;
 };
+// What a recorded backward keeps of a weight.
+std::shared_ptr<const LinearWeight> ForBackward(const LinearWeight& weight);
 
 // A vector or table. Cheap to copy.
 struct TableWeight {
@@ -77,6 +82,7 @@ struct TableWeight {
 // autograd forms would need a second [n, k] tensor for each micro-batch.
 // The graph holds copies of the weights it used, so it stays valid when the model packs new ones,
 // loads others or is destroyed. Only the values of the leaves must not change before backward().
+// A weight that is in_backward is not held: whoever made the graph puts it there first.
 //
 // Without a recorded backward, AddLinear, HeadNorm and Rope overwrite their first argument and
 // return it.

@@ -74,11 +74,11 @@ class CpuKernels : public Ops {
       }
     }
     if (!recorder.recording()) return out;
-    return recorder.Record(out, [tokens, table, n](const at::Tensor& dy) -> Tensors {
+    return recorder.Record(out, [tokens, leaf = table.leaf, n](const at::Tensor& dy) -> Tensors {
       const at::Tensor d = dy.contiguous();
       const int32_t* ids = tokens.const_data_ptr<int32_t>();
       const float* from = d.const_data_ptr<float>();
-      float* grad = GradOf(table.leaf).mutable_data_ptr<float>();
+      float* grad = GradOf(leaf).mutable_data_ptr<float>();
       // On one thread and in the order of rows: a token that occurs twice adds twice to the same
       // row of the gradient.
       for (int64_t i = 0; i < d.size(0); ++i) {
@@ -110,9 +110,10 @@ class CpuKernels : public Ops {
     const at::Tensor low = LowRank(x, weight);
     const at::Tensor out = LinearForward(x, low, weight);
     if (!recorder.recording()) return out;
-    return recorder.Record(out, [x, low, weight](const at::Tensor& dy) -> Tensors {
-      return {LinearBackward(x, low, weight, dy.contiguous())};
-    });
+    return recorder.Record(out,
+                           [x, low, weight = ForBackward(weight)](const at::Tensor& dy) -> Tensors {
+                             return {LinearBackward(x, low, *weight, dy.contiguous())};
+                           });
   }
 
   at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,
@@ -124,12 +125,13 @@ class CpuKernels : public Ops {
     const at::Tensor low = LowRank(x, weight);
     AddLinearForward(x, low, weight, out);
     if (!recorder.recording()) return out;
-    return recorder.Record(out, [x, low, weight](const at::Tensor& dy) -> Tensors {
-      const at::Tensor d = dy.contiguous();
-      // The residual's gradient passes through unrounded; only the branch works in the model's
-      // dtype.
-      return {d, LinearBackward(x, low, weight, Rounded(d, DtypeOf(x)))};
-    });
+    return recorder.Record(out,
+                           [x, low, weight = ForBackward(weight)](const at::Tensor& dy) -> Tensors {
+                             const at::Tensor d = dy.contiguous();
+                             // The residual's gradient passes through unrounded; only the branch
+                             // works in the model's dtype.
+                             return {d, LinearBackward(x, low, *weight, Rounded(d, DtypeOf(x)))};
+                           });
   }
 
   at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,

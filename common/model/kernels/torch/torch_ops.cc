@@ -124,24 +124,26 @@ at::Tensor LinearFp32(const at::Tensor& x, const LinearWeight& weight) {
   if (weight.adapters != nullptr) low = AddAdapters(*weight.adapters, x, out);
   if (weight.bias.defined()) out.add_(weight.bias);
   if (!recorder.recording()) return out;
-  return recorder.Record(out, [x, low, weight](const at::Tensor& d_out) -> Tensors {
-    const at::Tensor dy = d_out.to(x.scalar_type());
-    AddWeightGrads(weight.parts, x, dy);
-    AddBiasGrads(weight.bias_parts, dy);
-    const at::Tensor dx = at::mm(dy, weight.torch_weight);
-    if (low.defined()) AddAdapterGrads(*weight.adapters, x, low, dy, dx);
-    return {dx};
-  });
+  return recorder.Record(out,
+                         [x, low, saved = ForBackward(weight)](const at::Tensor& d_out) -> Tensors {
+                           const at::Tensor dy = d_out.to(x.scalar_type());
+                           AddWeightGrads(saved->parts, x, dy);
+                           AddBiasGrads(saved->bias_parts, dy);
+                           const at::Tensor dx = at::mm(dy, saved->torch_weight);
+                           if (low.defined()) AddAdapterGrads(*saved->adapters, x, low, dy, dx);
+                           return {dx};
+                         });
 }
 
 // A table's values as a function of its leaf; rounding counts as the identity.
 at::Tensor ValuesOf(const TableWeight& table) {
   GradientRecorder recorder({table.leaf});
   if (!recorder.recording()) return table.values;
-  return recorder.Record(table.values.detach(), [table](const at::Tensor& d) -> Tensors {
-    GradOf(table.leaf).add_(d);
-    return {at::Tensor()};
-  });
+  return recorder.Record(table.values.detach(),
+                         [leaf = table.leaf](const at::Tensor& d) -> Tensors {
+                           GradOf(leaf).add_(d);
+                           return {at::Tensor()};
+                         });
 }
 
 // The RMS norm of x fp32 over the last dimension.
@@ -288,9 +290,9 @@ class TorchOperations : public Ops {
     GradientRecorder recorder({table.leaf});
     at::Tensor out = at::embedding(table.values, tokens).to(at::kFloat);
     if (!recorder.recording()) return out;
-    return recorder.Record(out, [tokens, table](const at::Tensor& d) -> Tensors {
+    return recorder.Record(out, [tokens, leaf = table.leaf](const at::Tensor& d) -> Tensors {
       // Sorts the tokens on a GPU, where index_add would sum in any order.
-      GradOf(table.leaf).index_put_({tokens.to(at::kLong)}, d, /*accumulate=*/true);
+      GradOf(leaf).index_put_({tokens.to(at::kLong)}, d, /*accumulate=*/true);
       return {at::Tensor()};
     });
   }
