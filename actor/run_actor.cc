@@ -163,7 +163,7 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   if (!absl::GetFlag(FLAGS_listen).empty() && absl::GetFlag(FLAGS_device) != "CPU") {
     ASSIGN_OR_RETURN(const HostPort listen, ParseHostPort(absl::GetFlag(FLAGS_listen)));
     ASSIGN_OR_RETURN(const HostPort own, AnnouncedAddress(listen, absl::GetFlag(FLAGS_announce)));
-    nccl = BindBroadcasts(own.host).ok();
+    nccl = BindCollectives(own.host).ok();
   }
 #endif
 

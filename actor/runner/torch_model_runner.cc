@@ -140,7 +140,8 @@ class TorchModelRunner : public ModelRunner {
     if (drawing.size() < rows.size()) {
       at::Tensor index = at::empty({static_cast<int64_t>(drawing.size())}, at::kLong);
       std::copy(drawing.begin(), drawing.end(), index.data_ptr<int64_t>());
-      hidden = at::index_select(hidden, 0, index.to(hidden.device()));  // [draws, hidden]
+      hidden =
+          at::index_select(hidden, 0, SendToDevice(index, hidden.device()));  // [draws, hidden]
     }
     return Sample(*model_, hidden, draws);
   }
@@ -155,9 +156,7 @@ class TorchModelRunner : public ModelRunner {
 #endif
     const int64_t n = static_cast<int64_t>(tokens.size());
     const c10::Device device = DeviceOf(model_->backend());
-    // Pinned, so that the copies do not wait for what the device still has to do.
-    const at::TensorOptions ints = at::TensorOptions(at::kInt).pinned_memory(device.is_cuda());
-    at::Tensor ids = at::empty({n}, ints), positions = at::empty({n}, ints);  // [rows]
+    at::Tensor ids = at::empty({n}, at::kInt), positions = at::empty({n}, at::kInt);  // [rows]
     std::copy(tokens.begin(), tokens.end(), ids.data_ptr<int32_t>());
     int32_t* position = positions.data_ptr<int32_t>();
     for (int64_t i = 0; i < n; ++i) {
@@ -168,10 +167,7 @@ class TorchModelRunner : public ModelRunner {
                         : static_cast<int32_t>(cache_->length(sequences[i]));
     }
     std::unique_ptr<AttentionSource> attention = cache_->BeginPass(std::move(sequences));
-    const auto send = [&](const at::Tensor& from) {
-      return from.to(device, from.scalar_type(), /*non_blocking=*/true);
-    };
-    return model_->Forward(send(ids), send(positions), *attention);
+    return model_->Forward(SendToDevice(ids, device), SendToDevice(positions, device), *attention);
   }
 
   const std::shared_ptr<Transformer> model_;

@@ -18,6 +18,12 @@ void ReturnFreedMemory(Backend backend) {
 #endif
 }
 
+at::Tensor SendToDevice(const at::Tensor& from, c10::Device device) {
+  if (!device.is_cuda()) return from;
+  // A copy from memory that is not pinned waits. LibTorch keeps the pinned copy until it is read.
+  return from.pin_memory().to(device, from.scalar_type(), /*non_blocking=*/true, /*copy=*/true);
+}
+
 void FinishWork(Backend backend) {
 #ifdef RECKON_CUDA
   if (backend == Backend::kTorchCuda) c10::cuda::device_synchronize();

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "ATen/core/Tensor.h"
 #include "common/model/backend.h"
 
 namespace reckon {
@@ -11,6 +12,10 @@ namespace reckon {
 // device, and on a CPU to the machine, so that another process may have it. Throws what LibTorch
 // throws.
 void ReturnFreedMemory(Backend backend);
+
+// `from`, of host memory, on a device. The host does not wait for what the device still has to do,
+// and `from` may change as soon as this returns; on the CPU it is `from` itself.
+at::Tensor SendToDevice(const at::Tensor& from, c10::Device device);
 
 // Waits until the device has done what it was given.
 void FinishWork(Backend backend);

@@ -66,7 +66,7 @@ def find_card(rehearse):
     driver = subprocess.run(["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader", "--id=0"],
                             capture_output=True, text=True).stdout.strip() if shutil.which("nvidia-smi") else "unknown"
     return {"name": properties.name, "compute_capability": f"{properties.major}.{properties.minor}",
-            "memory_bytes": properties.total_memory, "driver": driver, "torch": torch.__version__,
+            "gpus": torch.cuda.device_count(), "memory_bytes": properties.total_memory, "driver": driver, "torch": torch.__version__,
             "cuda": torch.version.cuda}
 
 
@@ -96,12 +96,13 @@ def measure_rates(device):
             "product_flop_per_s": 2 * side**3 / best(lambda: a @ b, 20)}
 
 
-def run_tests(clock, tests):
-    """Each program's gpu tests, by what GoogleTest writes of them."""
+def run_tests(clock, tests, gpus):
+    """Each program's gpu tests, by what GoogleTest writes of them; those of two GPUs where there are two."""
     out = []
+    chosen = "Gpu*" if gpus > 1 else "Gpu*-GpuPair*"
     for program in tests:
         with tempfile.NamedTemporaryFile(suffix=".json") as file:
-            status, output, seconds = run(clock, 150, [program], {"GTEST_FILTER": "Gpu*", "GTEST_OUTPUT": f"json:{file.name}"})
+            status, output, seconds = run(clock, 150, [program], {"GTEST_FILTER": chosen, "GTEST_OUTPUT": f"json:{file.name}"})
             text = Path(file.name).read_text()
         cases = [case for suite in json.loads(text)["testsuites"] for case in suite["testsuite"]] if text else []
         failed = [f"{case['classname']}.{case['name']}" for case in cases if case.get("failures")]
@@ -260,12 +261,15 @@ def main():
               "reckon": (HERE / "VERSION").read_text().split()[0], "card": find_card(options.rehearse), "left_out": []}
     say(f"{result['card']['name']}, torch {result['card']['torch']}")
     tests = sorted(path for path in (HERE / "tests").iterdir() if path.suffix != ".py")
-    result["tests"] = run_tests(clock, tests)
+    gpus = result["card"].get("gpus", 0)
+    result["tests"] = run_tests(clock, tests, gpus)
+    if gpus < 2:
+        result["left_out"].append(f"NCCL of two ranks (GpuPair*): needs two GPUs, this machine shows {gpus}")
     result["tests"] += [run_train(clock, script, device.upper()) for script in sorted((HERE / "tests").glob("*.py"))]
     sanitizer = find_sanitizer()
     if sanitizer and not options.rehearse:
         # The kernels alone: whole models under the sanitizer take longer than there is.
-        result["sanitizer"] = run_sanitizer(clock, sanitizer, [t for t in tests if t.name == "device_test"], "Gpu*FusedOps*:Gpu*PagedAttention*")
+        result["sanitizer"] = run_sanitizer(clock, sanitizer, [t for t in tests if t.name == "device_test"], "GpuFusedOps*:GpuLayerOps*:GpuFlashInfer*")
     else:
         result["left_out"].append("compute-sanitizer: " + ("rehearsal" if options.rehearse else "not found; pip install nvidia-cuda-sanitizer-api==13.0.85"))
     result["rates"] = measure_rates(device)

@@ -29,6 +29,12 @@ ModelConfig AllOptions() {
   return config;
 }
 
+ModelConfig WideHeads() {
+  ModelConfig config = AllOptions();
+  config.head_dim = 64;
+  return config;
+}
+
 RandomWeights MakeRandomWeights(const ModelConfig& config, uint64_t seed) {
   RandomWeights out;
   for (TensorEntry entry : config.Tensors()) {

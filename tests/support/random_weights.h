@@ -14,6 +14,8 @@ namespace reckon {
 ModelConfig SmallConfig();
 // The same with all that a family may have.
 ModelConfig AllOptions();
+// The same with heads of 64, which FlashInfer's kernel attends with in bf16.
+ModelConfig WideHeads();
 
 // fp32 weights of any family's shape, spread widely enough that an error in any operation shows.
 // A test may change them.

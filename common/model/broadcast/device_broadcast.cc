@@ -3,9 +3,12 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/from_blob.h>
 #include <c10/core/DeviceGuard.h>
+#include <c10/core/StreamGuard.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <algorithm>
 #include <deque>
+#include <optional>
 #include <vector>
 
 #include "absl/time/clock.h"
@@ -29,7 +32,11 @@ struct Passing {
 class DeviceBroadcast : public BroadcastGroup {
  public:
   DeviceBroadcast(c10::intrusive_ptr<c10d::Backend> backend, c10::Device device)
-      : backend_(std::move(backend)), device_(device) {}
+      : backend_(std::move(backend)), device_(device) {
+    if (!device.is_cpu()) {
+      stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
+    }
+  }
 
   // Aborts a broadcast that did not complete, which would hold the device. A backend that cannot is
   // leaked, as the ranks' groups are: its destructor would join threads that wait for members that
@@ -47,6 +54,8 @@ class DeviceBroadcast : public BroadcastGroup {
                     absl::FunctionRef<void(uint64_t)> arrived) override {
     const absl::Status status = CatchTorchErrors("broadcast", [&]() -> absl::Status {
       const c10::DeviceGuard guard(device_);
+      std::optional<c10::StreamGuard> on;
+      if (stream_.has_value()) on.emplace(*stream_);
       std::vector<at::Tensor> buffers;
       std::deque<Passing> passing;
       uint64_t done = 0;
@@ -111,7 +120,8 @@ class DeviceBroadcast : public BroadcastGroup {
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   const c10::Device device_;
-  bool broken_ = false;  // a broadcast was begun and did not complete
+  std::optional<c10::Stream> stream_;  // of a GPU
+  bool broken_ = false;                // a broadcast was begun and did not complete
 };
 
 }  // namespace

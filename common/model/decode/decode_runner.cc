@@ -7,13 +7,11 @@
 
 #include "absl/status/status.h"
 #include "common/model/decode/fused_layers.h"
+#include "common/model/kernels/cuda/flash_infer.h"
 #include "common/model/kernels/cuda/fused_ops.h"
 #include "common/model/kernels/interface.h"
 #include "common/model/kernels/torch/row_tiles.h"
 #include "common/model/kernels/torch/torch_ops.h"
-#ifdef RECKON_CUDA
-#include "common/model/kernels/cuda/flash_infer_attention.h"
-#endif
 // Last.
 #include "common/base/log.h"
 
@@ -47,11 +45,10 @@ DecodeRunner::DecodeRunner(std::shared_ptr<const Transformer> model, std::shared
   CHECK(HasFusedLayers(model_->config()));
   const int64_t bytes = batch_->most_rows() * kTokenBytes;
   drawn_ = at::zeros({bytes}, at::TensorOptions(at::kByte).device(device_->stream().device()));
-#ifdef RECKON_CUDA
-  flash_infer_ =
-      FlashInferAttention::Make(model_->config(), model_->compute(), batch_->most_rows(),
-                                batch_->slots().slot_pages.size(1), device_->stream().device());
-#endif
+  const c10::Device on = device_->stream().device();
+  if (UsesFlashInfer(model_->config(), model_->compute(), kFlashInferStepTile, on)) {
+    flash_infer_ = StepTiles(batch_->most_rows(), batch_->slots().slot_pages.size(1), on);
+  }
   for (int64_t i = 0; i <= kAhead; ++i) {
     ring_.push_back(device_->NewHostTensor({bytes}, at::kByte));
   }
@@ -92,17 +89,12 @@ void DecodeRunner::Launch(int64_t rows) {
   const ModelConfig& c = model_->config();
   const at::Tensor slot_of = batch_->slot_of(rows);
   const StepRows step = FusedBeginStep(batch_->slots(), slot_of, weights.rope(), c.rope.magnitude);
-#ifdef RECKON_CUDA
-  const at::Tensor last_tokens =
-      flash_infer_ == nullptr ? at::Tensor() : flash_infer_->LastTokens(step.rows);
-#endif
+  std::optional<FlashInferTiles> tiles = flash_infer_;
+  if (tiles.has_value()) tiles->last_tokens = LastTokensOf(step.rows);
   const auto attend = [&](const at::Tensor& queries, const KvPages::Layer& kv) {
-#ifdef RECKON_CUDA
-    if (flash_infer_ != nullptr) {
-      return flash_infer_->Attend(queries, kv.keys, kv.values, step.rows, last_tokens);
-    }
-#endif
-    return FusedPagedAttention(queries, kv.keys, kv.values, step.rows);
+    return tiles.has_value()
+               ? FlashInferAttend(queries, kv.keys, kv.values, step.rows.pages_of, *tiles)
+               : FusedPagedAttention(queries, kv.keys, kv.values, step.rows);
   };
   const at::Tensor hidden =
       RunFusedLayers(*model_, cache_->memory(), FusedEmbed(step.tokens, weights.Embedding()),

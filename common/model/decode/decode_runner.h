@@ -5,19 +5,19 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
 #include "common/model/decode/decode_batch.h"
 #include "common/model/decode/step_device.h"
+#include "common/model/kernels/cuda/flash_infer_attention.h"
 #include "common/model/kv_cache.h"
 #include "common/model/sampling.h"
 #include "common/model/transformer.h"
 
 namespace reckon {
-
-class FlashInferAttention;
 
 // Decodes with one weight version by the kernels of kernels/cuda: one token of many sequences a
 // step, from the embedding to the draw, all on the device. The host gives the rows and, one step
@@ -66,8 +66,7 @@ class DecodeRunner {
   const std::shared_ptr<DecodeBatch> batch_;
   const std::shared_ptr<StepDevice> device_;
   std::map<int64_t, std::unique_ptr<StepGraph>> graphs_;  // by rows
-  // In place of our own attention, or null.
-  std::shared_ptr<const FlashInferAttention> flash_infer_;
+  std::optional<FlashInferTiles> flash_infer_;            // unset: our own attention
   at::Tensor drawn_;              // on the device: bytes [capacity * sizeof(DeviceToken)]
   std::vector<at::Tensor> ring_;  // on the host: the same, kAhead + 1 times
   std::deque<Started> started_;   // oldest first

@@ -94,7 +94,7 @@ class DecodeRunnerTest : public testing::TestWithParam<Dtype> {
 // Rows of three sequences, of which one begins, one crosses a page and one joins late, run with
 // every token forced: then a difference cannot change what follows it.
 TEST_P(DecodeRunnerTest, StepsOfAModelOfAnyFamilyAreItsPasses) {
-  for (const ModelConfig& config : {SmallConfig(), AllOptions()}) {
+  for (const ModelConfig& config : {SmallConfig(), AllOptions(), WideHeads()}) {
     const RandomWeights weights = MakeRandomWeights(config, 1);
     Side wanted(config, GetParam(), Backend::kTorchCpu, weights);
     const auto device = MakeDevice();

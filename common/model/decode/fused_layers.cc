@@ -1,5 +1,6 @@
 #include "common/model/decode/fused_layers.h"
 
+#include "common/model/kernels/cuda/layer_ops.h"
 #include "common/model/kernels/cuda/paged_attention.h"
 #include "common/model/kernels/torch/torch_ops.h"
 
@@ -23,8 +24,11 @@ at::Tensor RunFusedLayers(const Transformer& model, const KvPages& cache, at::Te
                          c.UsesRope(index) ? table : at::Tensor(), rows, kv.keys, kv.values);
     AddProductOf(attend(queries, kv).flatten(1), layer.output, x);
     normed = FusedAddRmsNorm(x, layer.output.bias, layer.post_norm.values, c.rms_norm_eps, dtype);
-    AddProductOf(FusedSiluProduct(ProductOf(normed, layer.gate_up), layer.gate_up.bias, dtype),
-                 layer.down, x);
+    const at::Tensor gated =
+        IsPlain(layer.gate_up)
+            ? FusedSwiGlu(RoundedProductOf(normed, layer.gate_up))
+            : FusedSiluProduct(ProductOf(normed, layer.gate_up), layer.gate_up.bias, dtype);
+    AddProductOf(gated, layer.down, x);
     bias = layer.down.bias;
   }
   return FusedAddRmsNorm(x, bias, weights.FinalNorm().values, c.rms_norm_eps, dtype);

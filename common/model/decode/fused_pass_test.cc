@@ -114,10 +114,10 @@ class FusedPassTest : public testing::TestWithParam<Dtype> {
   std::shared_ptr<KvCache> cache_;
 };
 
-// Sequences that begin, continue within a page and across pages, and one of a single row. Prompts
-// of many rows take the flash kernels in bf16, the others the paged one.
+// Sequences that begin, continue within a page and across pages, and one of a single row. Wide
+// heads in bf16 take FlashInfer's kernel, the others our own.
 TEST_P(FusedPassTest, PromptsOfAModelOfAnyFamilyAreItsPasses) {
-  for (const ModelConfig& config : {SmallConfig(), AllOptions()}) {
+  for (const ModelConfig& config : {SmallConfig(), AllOptions(), WideHeads()}) {
     Load(config);
     const RandomWeights weights = MakeRandomWeights(config, 1);
     Transformer reference(config, GetParam(), Backend::kTorchCpu);
@@ -125,9 +125,10 @@ TEST_P(FusedPassTest, PromptsOfAModelOfAnyFamilyAreItsPasses) {
     KvCache cache(config, GetParam(), 4 << 20, Backend::kTorchCpu);
     for (int i = 0; i < 3; ++i) EXPECT_EQ(Add(), cache.Add(256).value());
     const std::vector<std::vector<Part>> passes = {
-        {{0, 61, 1}, {1, 40, 2}},                   // flash
-        {{0, 5, 1, 61}, {2, 3, 3}, {1, 1, 2, 40}},  // few rows
-        {{2, 70, 3, 3}, {0, 30, 1, 66}}};           // flash, with keys of earlier passes
+        {{0, 61, 1}, {1, 40, 2}},
+        {{0, 5, 1, 61}, {2, 3, 3}, {1, 1, 2, 40}},
+        {{2, 70, 3, 3}, {0, 30, 1, 66}},  // with keys of earlier passes
+        {{1, 1, 2, 41}, {2, 1, 3, 73}}};  // as a decode step
     for (size_t pass = 0; pass < passes.size(); ++pass) {
       const Rows rows = RowsOf(passes[pass]);
       std::vector<int32_t> positions;
@@ -152,11 +153,16 @@ TEST_P(FusedPassTest, PromptsOfAModelOfAnyFamilyAreItsPasses) {
 // A layer of a prompt has five kernels of our own beside its four products, as one of a decode
 // step.
 TEST_P(FusedPassTest, ALayerOfAPromptHasTheLaunchesOfADecodeStep) {
-  Load(AllOptions());
-  const int64_t before = GridsRun();
-  Run({{Add(), 10, 1}});
-  // The table of RoPE, the embedding and the final norm.
-  EXPECT_EQ(GridsRun() - before, 3 + 5 * model_->config().num_layers);
+  for (const ModelConfig& config : {AllOptions(), WideHeads()}) {
+    Load(config);
+    Run({{Add(), 3, 2}});  // the first pass compares the attentions
+    const int64_t before = GridsRun();
+    Run({{Add(), 10, 1}});
+    // FlashInfer's kernel is none of our own.
+    const bool flash_infer = config.head_dim == 64 && GetParam() == Dtype::kBf16;
+    // The table of RoPE, the embedding and the final norm.
+    EXPECT_EQ(GridsRun() - before, 3 + (flash_infer ? 4 : 5) * config.num_layers);
+  }
 }
 #endif
 

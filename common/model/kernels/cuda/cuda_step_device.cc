@@ -2,18 +2,27 @@
 
 #include <ATen/cuda/CUDAEvent.h>
 #include <ATen/cuda/CUDAGraph.h>
+#include <ATen/cuda/MemPool.h>
 #include <ATen/ops/empty.h>
 #include <c10/cuda/CUDAGuard.h>
 #include <c10/cuda/CUDAStream.h>
 
+#include <memory>
+#include <utility>
 #include <vector>
+
+#include "common/model/device_memory.h"
 
 namespace reckon {
 namespace {
 
+// The memory of graphs. LibTorch forgets a pool with the last graph that was recorded from it, and
+// then refuses its name; this keeps it for as long as a graph may be recorded.
+using GraphMemory = std::shared_ptr<at::cuda::MemPool>;
+
 class CudaStepGraph : public StepGraph {
  public:
-  explicit CudaStepGraph(at::cuda::MempoolId_t pool) : pool_(pool) {}
+  explicit CudaStepGraph(GraphMemory memory) : memory_(std::move(memory)) {}
 
   void Run(absl::FunctionRef<void()> body) override {
     if (!ran_) {
@@ -29,7 +38,7 @@ class CudaStepGraph : public StepGraph {
   void Record(absl::FunctionRef<void()> body) {
     auto graph = std::make_unique<at::cuda::CUDAGraph>();
     // Other threads of the process may call CUDA meanwhile.
-    graph->capture_begin(pool_, cudaStreamCaptureModeThreadLocal);
+    graph->capture_begin(memory_->id(), cudaStreamCaptureModeThreadLocal);
     try {
       body();
     } catch (...) {
@@ -44,7 +53,7 @@ class CudaStepGraph : public StepGraph {
     graph_ = std::move(graph);
   }
 
-  const at::cuda::MempoolId_t pool_;
+  const GraphMemory memory_;  // outlives the graph
   bool ran_ = false;
   std::unique_ptr<at::cuda::CUDAGraph> graph_;
 };
@@ -52,17 +61,21 @@ class CudaStepGraph : public StepGraph {
 class CudaStepDevice : public StepDevice {
  public:
   explicit CudaStepDevice(c10::Device device)
-      : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index())),
-        pool_(at::cuda::graph_pool_handle()) {}
+      : stream_(c10::cuda::getStreamFromPool(/*isHighPriority=*/false, device.index())) {}
 
   c10::Stream stream() const override { return stream_.unwrap(); }
-  std::unique_ptr<StepGraph> NewGraph() override { return std::make_unique<CudaStepGraph>(pool_); }
+  std::unique_ptr<StepGraph> NewGraph() override {
+    GraphMemory memory = memory_.lock();
+    if (memory == nullptr) {
+      const c10::cuda::CUDAGuard on(stream_.device());
+      memory_ = memory = std::make_shared<at::cuda::MemPool>();
+    }
+    return std::make_unique<CudaStepGraph>(std::move(memory));
+  }
 
   at::Tensor Send(const at::Tensor& from) override {
     const c10::cuda::CUDAStreamGuard on(stream_);
-    // LibTorch keeps the pinned copy until the stream has read it.
-    return from.pin_memory().to(stream_.device(), from.scalar_type(), /*non_blocking=*/true,
-                                /*copy=*/true);
+    return SendToDevice(from, stream_.device());
   }
 
   at::Tensor NewHostTensor(at::IntArrayRef sizes, at::ScalarType type) override {
@@ -82,7 +95,7 @@ class CudaStepDevice : public StepDevice {
 
  private:
   const c10::cuda::CUDAStream stream_;
-  const at::cuda::MempoolId_t pool_;
+  std::weak_ptr<at::cuda::MemPool> memory_;  // of the graphs that there are
   std::vector<at::cuda::CUDAEvent> events_;  // by place
 };
 

@@ -11,8 +11,8 @@ namespace reckon {
 
 // Steps on a stream of their own of a GPU, which is a stream that graphs can be recorded from. A
 // graph runs as it is the first time, which also makes the workspaces of LibTorch's products, is
-// recorded at the second, and is replayed from then on. All graphs share one memory pool, since one
-// runs at a time and none leaves anything in it.
+// recorded at the second, and is replayed from then on. All graphs that there are share one memory
+// pool, since one runs at a time and none leaves anything in it; the last one returns it.
 std::shared_ptr<StepDevice> MakeCudaStepDevice(c10::Device device);
 
 }  // namespace reckon

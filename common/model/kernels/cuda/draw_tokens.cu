@@ -119,7 +119,8 @@ __device__ int64_t Invert(const Row& row, const Cut& cut, double uniform, Fixed*
   const int64_t first = warp * share < row.vocab ? warp * share : row.vocab;
   const int64_t end = first + share < row.vocab ? first + share : row.vocab;
   Fixed tied = 0;
-  for (int64_t token = first + lane; token < end; token += 32) {
+  // Where all ties remain, their number is not needed.
+  for (int64_t token = first + lane; token < end && cut.ties != ~Fixed{0}; token += 32) {
     tied += __float_as_uint(row.Weight(token)) == cut.bits ? 1 : 0;
   }
   tied = SumOfWarp(tied);
@@ -160,7 +161,7 @@ __device__ int64_t Invert(const Row& row, const Cut& cut, double uniform, Fixed*
 }
 
 // One block a row.
-__global__ void DrawTokens(DrawTokensArgs a) {
+__global__ void __launch_bounds__(kThreads) DrawTokens(DrawTokensArgs a) {
   __shared__ Fixed shared[kWarps];
   const DeviceDraw draw = a.draws[blockIdx.x];
   if (draw.idle != 0) return;
@@ -188,10 +189,14 @@ __global__ void DrawTokens(DrawTokensArgs a) {
     const int64_t heaviest = 0xffffffffu - static_cast<unsigned>(best);
     row.max = row.scale * row.logits[heaviest];
     Fixed total = 0;
-    for (int64_t token = threadIdx.x; token < row.vocab; token += kThreads) {
-      total += FixedOf(row.Weight(token));
+    // Invert adds up what remains, which is all of it if nothing is cut off.
+    const bool truncates = (draw.top_k > 0 && draw.top_k < row.vocab) || draw.top_p < 1;
+    if (!tempered || truncates) {
+      for (int64_t token = threadIdx.x; token < row.vocab; token += kThreads) {
+        total += FixedOf(row.Weight(token));
+      }
+      total = ReduceBlock(total, kWarps, shared, add);
     }
-    total = ReduceBlock(total, kWarps, shared, add);
     int64_t token = draw.forced >= 0 ? draw.forced : heaviest;
     if (tempered) token = Invert(row, Truncate(row, draw, total), draw.uniform, &total);
     drawn.token = static_cast<int32_t>(token);

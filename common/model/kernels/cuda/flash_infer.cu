@@ -13,30 +13,37 @@ using Params = flashinfer::BatchPrefillPagedParams<Element, Element, Element, in
 // No mask of one's own, no window, no cap of the scores, no ALiBi.
 using Variant = flashinfer::DefaultAttention<false, false, false, false>;
 
-template <int kDim>
-cudaError_t LaunchDim(const FlashInferArgs& a, cudaStream_t stream) {
-  const auto rows = static_cast<uint32_t>(a.rows), heads = static_cast<uint32_t>(a.heads);
+template <int kDim, int kTile>
+cudaError_t LaunchTile(const FlashInferArgs& a, cudaStream_t stream) {
   const flashinfer::paged_kv_t<Element, int32_t> pages(
-      static_cast<uint32_t>(a.kv_heads), kPageTokens, kDim, rows, flashinfer::QKVLayout::kNHD,
-      static_cast<Element*>(a.keys), static_cast<Element*>(a.values), a.pages_of, a.page_begins,
-      a.last_tokens);
+      static_cast<uint32_t>(a.kv_heads), kPageTokens, kDim, static_cast<uint32_t>(a.sequences),
+      flashinfer::QKVLayout::kNHD, static_cast<Element*>(a.keys), static_cast<Element*>(a.values),
+      a.pages_of, a.page_begins, a.last_tokens);
   Params params(static_cast<Element*>(a.q), pages, /*maybe_custom_mask=*/nullptr,
-                /*q_indptr=*/a.numbers, /*maybe_mask_indptr=*/nullptr,
+                /*q_indptr=*/a.row_begins, /*maybe_mask_indptr=*/nullptr,
                 /*maybe_q_rope_offset=*/nullptr, static_cast<Element*>(a.out), /*lse=*/nullptr,
-                /*maybe_alibi_slopes=*/nullptr, heads, static_cast<int32_t>(a.heads * kDim), kDim,
-                /*window_left=*/-1, /*logits_soft_cap=*/0, a.scale, /*rope_scale=*/1,
-                /*rope_theta=*/1e4f);
-  // One tile a row, over all of its keys.
-  params.request_indices = a.numbers;
-  params.qo_tile_indices = a.zeros;
-  params.kv_tile_indices = a.zeros;
-  params.o_indptr = a.numbers;
-  params.kv_chunk_size_ptr = a.zeros;
-  params.padded_batch_size = rows;
+                /*maybe_alibi_slopes=*/nullptr, static_cast<uint32_t>(a.heads),
+                static_cast<int32_t>(a.heads * kDim), kDim, /*window_left=*/-1,
+                /*logits_soft_cap=*/0, a.scale, /*rope_scale=*/1, /*rope_theta=*/1e4f);
+  params.request_indices = a.sequence_of;
+  params.qo_tile_indices = a.tile_of;
+  params.o_indptr = a.row_begins;
+  // Keys are not divided, so these two change nothing. But the kernel loads both, and divides by
+  // the second, which row_begins[1] is at least 1 for.
+  params.kv_tile_indices = a.tile_of;
+  params.kv_chunk_size_ptr = a.row_begins + 1;
+  params.padded_batch_size = static_cast<uint32_t>(a.blocks);
   return flashinfer::BatchPrefillWithPagedKVCacheDispatched<
-      /*SAME_KV_STRIDES=*/true, /*CTA_TILE_Q=*/16, kDim, kDim, flashinfer::PosEncodingMode::kNone,
+      /*SAME_KV_STRIDES=*/true, kTile, kDim, kDim, flashinfer::PosEncodingMode::kNone,
       /*USE_FP16_QK_REDUCTION=*/false, flashinfer::MaskMode::kCausal, Variant>(
       params, /*tmp_v=*/nullptr, /*tmp_s=*/nullptr, /*enable_pdl=*/false, stream);
+}
+
+template <int kDim>
+cudaError_t LaunchDim(const FlashInferArgs& a, cudaStream_t stream) {
+  if (a.tile == kFlashInferStepTile) return LaunchTile<kDim, kFlashInferStepTile>(a, stream);
+  if (a.tile == kFlashInferPromptTile) return LaunchTile<kDim, kFlashInferPromptTile>(a, stream);
+  return cudaErrorInvalidValue;
 }
 
 }  // namespace

@@ -1,12 +1,11 @@
 #include "common/model/kernels/cuda/fused_ops.h"
 
 #include <ATen/ops/empty.h>
-#include <c10/core/DeviceGuard.h>
-#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <cmath>
 
 #include "common/model/kernels/cuda/draw_tokens.h"
+#include "common/model/kernels/cuda/on_device.h"
 #include "common/model/kernels/cuda/paged_attention.h"
 #include "common/model/kernels/cuda/row_kernels.h"
 #include "common/model/kernels/cuda/step_state.h"
@@ -15,26 +14,6 @@
 
 namespace reckon {
 namespace {
-
-// Makes a tensor's device the current one while a kernel is launched on its current stream.
-class OnDeviceOf {
- public:
-  explicit OnDeviceOf(const at::Tensor& tensor) : device_(tensor.device()), guard_(device_) {}
-
-  cudaStream_t stream() const {
-    if (!device_.is_cuda()) return nullptr;
-    const c10::impl::VirtualGuardImpl impl(device_.type());
-    return static_cast<cudaStream_t>(impl.getStream(device_).native_handle());
-  }
-  // Throws if a launch has failed.
-  static void Check(cudaError_t error) {
-    TORCH_CHECK(error == cudaSuccess, "CUDA: ", cudaGetErrorString(error));
-  }
-
- private:
-  const c10::Device device_;
-  const c10::DeviceGuard guard_;
-};
 
 bool IsBf16(const at::Tensor& x) { return x.scalar_type() == at::kBFloat16; }
 

@@ -4,6 +4,7 @@
 #include <cuda_bf16.h>
 #include <cuda_runtime.h>
 
+#include <cstring>
 #include <utility>
 
 namespace reckon {
@@ -81,6 +82,18 @@ __device__ void LoadWide(const T* from, float (&to)[N]) {
     } else {
       to[i] = __uint_as_float(i % 2 == 0 ? words[i / 2] << 16 : words[i / 2] & 0xffff0000u);
     }
+  }
+}
+
+// Stores N elements, which fill words of 16 bytes, in as many stores; `to` is aligned to those.
+template <typename T, int N>
+__device__ void StoreWide(const T (&from)[N], T* to) {
+  constexpr int kEach = 16 / sizeof(T);
+  static_assert(N % kEach == 0);
+  for (int i = 0; i < N / kEach; ++i) {
+    uint4 four;
+    memcpy(&four, from + i * kEach, sizeof(four));
+    reinterpret_cast<uint4*>(to)[i] = four;
   }
 }
 

@@ -10,6 +10,7 @@
 #include <cmath>
 #include <limits>
 
+#include "common/model/device_memory.h"
 #include "common/model/kernels/interface.h"
 // Last.
 #include "common/base/log.h"
@@ -82,12 +83,10 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
   const int64_t n = static_cast<int64_t>(rows.size());
   int64_t most = 0;
   for (const KvRow& row : rows) most = std::max(most, row.position / kPageTokens + 1);
-  // Pinned, so that the copies do not wait for what the device still has to do.
-  const at::TensorOptions ints = at::TensorOptions(at::kInt).pinned_memory(keys_.is_cuda());
-  at::Tensor slots = at::empty({n}, ints.dtype(at::kLong)), positions = at::empty({n}, ints);
+  at::Tensor slots = at::empty({n}, at::kLong), positions = at::empty({n}, at::kInt);
   // Rows with fewer pages are filled up with page 0, whose positions are beyond the row's and
   // masked.
-  at::Tensor pages_of = at::zeros({n, most}, ints);
+  at::Tensor pages_of = at::zeros({n, most}, at::kInt);
   for (int64_t i = 0; i < n; ++i) {
     const auto& [pages, position, copies] = rows[i];
     CHECK(copies == nullptr);
@@ -97,12 +96,9 @@ void TorchKvPages::LocateRows(const std::vector<KvRow>& rows) {
     std::copy_n(pages->begin(), position / kPageTokens + 1,
                 pages_of.mutable_data_ptr<int32_t>() + i * most);
   }
-  const auto send = [&](const at::Tensor& from) {
-    return from.to(keys_.device(), from.scalar_type(), /*non_blocking=*/true);
-  };
-  slots_ = send(slots);
-  pages_of_ = send(pages_of);
-  positions_ = send(positions);
+  slots_ = SendToDevice(slots, keys_.device());
+  pages_of_ = SendToDevice(pages_of, keys_.device());
+  positions_ = SendToDevice(positions, keys_.device());
 }
 
 at::Tensor TorchKvPages::Attend(int64_t layer, const std::vector<KvRow>& rows,

@@ -12,13 +12,27 @@
 #include <utility>
 #include <vector>
 
+#include "common/model/device_memory.h"
+
 namespace reckon {
 namespace {
 
-// The spans of a pass. Keys of a branch begin with its stem's rows.
-struct Spans : AttentionSpans {
+// Which rows attend to which, as a kernel for sequences of any length reads it: queries begins[s]
+// .. begins[s+1]-1 attend to keys key_begins[s] .. key_begins[s+1]-1, of which the last
+// begins[s+1] - begins[s] are their own (causal). Keys of a branch begin with its stem's rows.
+struct Spans {
+  std::vector<int32_t> begins = {0}, key_begins = {0};
+  int64_t most_queries = 0, most_keys = 0;
   std::vector<int64_t> key_rows;  // the row of the pass that each key is of
   bool in_order = true;           // key_rows is 0, 1, 2, ...: no segment is a branch
+
+  void Add(int64_t queries, int64_t keys) {
+    begins.push_back(static_cast<int32_t>(begins.back() + queries));
+    key_begins.push_back(static_cast<int32_t>(key_begins.back() + keys));
+    most_queries = std::max(most_queries, queries);
+    most_keys = std::max(most_keys, keys);
+  }
+  int64_t size() const { return static_cast<int64_t>(begins.size()) - 1; }
 };
 
 Spans SpansOf(const RowSegments& segments) {
@@ -45,7 +59,7 @@ Spans SpansOf(const RowSegments& segments) {
 // AttendSpans by one call for each span. For what the flash kernels have no form of: fp32, and the
 // CPU, where tests compare the two backends through it.
 at::Tensor AttendEach(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                      const AttentionSpans& spans) {
+                      const Spans& spans) {
   std::vector<at::Tensor> out;
   for (int64_t s = 0; s < spans.size(); ++s) {
     // [1, heads, time, dim]
@@ -66,6 +80,16 @@ at::Tensor AttendEach(const at::Tensor& q, const at::Tensor& k, const at::Tensor
                       .transpose(0, 1));
   }
   return at::cat(out);
+}
+
+// q [rows, heads, dim], k and v [keys, kv_heads, dim] -> [rows, heads, dim]. begins and key_begins
+// are those of `spans` on the device.
+at::Tensor AttendSpans(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
+                       const Spans& spans, const at::Tensor& begins, const at::Tensor& key_begins) {
+  if (!q.is_cuda() || q.scalar_type() != at::kBFloat16) return AttendEach(q, k, v, spans);
+  return std::get<0>(at::_flash_attention_forward(
+      q, k, v, begins, key_begins, spans.most_queries, spans.most_keys,
+      /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false));
 }
 
 class TorchPacked : public AttentionSource {
@@ -91,9 +115,9 @@ class TorchPacked : public AttentionSource {
   // Once a pass: all layers read them.
   void MoveSpans(at::Device device) {
     const auto ints = at::TensorOptions(at::kInt);
-    begins_ = at::tensor(spans_.begins, ints).to(device);
-    key_begins_ = at::tensor(spans_.key_begins, ints).to(device);
-    if (!spans_.in_order) key_rows_ = at::tensor(spans_.key_rows, at::kLong).to(device);
+    begins_ = SendToDevice(at::tensor(spans_.begins, ints), device);
+    key_begins_ = SendToDevice(at::tensor(spans_.key_begins, ints), device);
+    if (!spans_.in_order) key_rows_ = SendToDevice(at::tensor(spans_.key_rows, at::kLong), device);
   }
 
   const int64_t heads_, kv_heads_, dim_;
@@ -103,22 +127,6 @@ class TorchPacked : public AttentionSource {
 };
 
 }  // namespace
-
-void AttentionSpans::Add(int64_t queries, int64_t keys) {
-  begins.push_back(static_cast<int32_t>(begins.back() + queries));
-  key_begins.push_back(static_cast<int32_t>(key_begins.back() + keys));
-  most_queries = std::max(most_queries, queries);
-  most_keys = std::max(most_keys, keys);
-}
-
-at::Tensor AttendSpans(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                       const AttentionSpans& spans, const at::Tensor& begins,
-                       const at::Tensor& key_begins) {
-  if (!q.is_cuda() || q.scalar_type() != at::kBFloat16) return AttendEach(q, k, v, spans);
-  return std::get<0>(at::_flash_attention_forward(
-      q, k, v, begins, key_begins, spans.most_queries, spans.most_keys,
-      /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false));
-}
 
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       RowSegments segments) {

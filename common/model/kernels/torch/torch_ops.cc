@@ -19,6 +19,11 @@
 #include "common/model/kernels/autograd.h"
 #include "common/model/kernels/torch/row_tiles.h"
 #include "common/model/sampling.h"
+#ifdef RECKON_CUDA
+#include "common/model/kernels/cuda/layer_ops.h"
+#endif
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -117,12 +122,18 @@ void AddAdapterGrads(const PackedAdapters& adapters, const at::Tensor& x, const 
   dx.add_(at::mm(d_low, adapters.torch_down));
 }
 
-// x W^T + bias in fp32.
-at::Tensor LinearFp32(const at::Tensor& x, const LinearWeight& weight) {
+// x W^T + bias in fp32, rounded to `type`.
+at::Tensor LinearIn(at::ScalarType type, const at::Tensor& x, const LinearWeight& weight) {
   GradientRecorder recorder({x});
-  at::Tensor out = Product(x, weight.torch_weight.t()), low;
-  if (weight.adapters != nullptr) low = AddAdapters(*weight.adapters, x, out);
-  if (weight.bias.defined()) out.add_(weight.bias);
+  at::Tensor out, low;
+  if (type != at::kFloat && IsPlain(weight)) {
+    out = RoundedProductOf(x, weight);
+  } else {
+    out = Product(x, weight.torch_weight.t());
+    if (weight.adapters != nullptr) low = AddAdapters(*weight.adapters, x, out);
+    if (weight.bias.defined()) out.add_(weight.bias);
+    out = out.to(type);
+  }
   if (!recorder.recording()) return out;
   return recorder.Record(out,
                          [x, low, saved = ForBackward(weight)](const at::Tensor& d_out) -> Tensors {
@@ -160,31 +171,61 @@ at::Tensor MaskedLogits(const at::Tensor& hidden, const LinearWeight& head) {
   return logits;
 }
 
-// The tile of the scaled logits whose columns begin at `first`.
+// The tile of the logits whose columns begin at `first`.
 class LogitTile {
  public:
   LogitTile(const at::Tensor& hidden, const LinearWeight& head, const at::Tensor& excluded,
-            int64_t first, double scale)
+            const at::Tensor& targets, int64_t first, double scale)
       : first_(first),
         columns_(std::min(kHeadColumns, head.torch_weight.size(0) - first)),
         weight_(head.torch_weight.narrow(0, first, columns_)),
-        logits_(Product(hidden, weight_.t()).mul_(scale)) {
-    if (excluded.defined()) logits_.add_(excluded.narrow(0, first, columns_));
-  }
+        x_(Product(hidden, weight_.t())),
+        excluded_(excluded.defined() ? excluded.narrow(0, first, columns_) : excluded),
+        targets_(targets),
+        scale_(scale) {}
 
-  const at::Tensor& logits() const { return logits_; }  // [rows, columns] fp32
   const at::Tensor& weight() const { return weight_; }  // [columns, k]
-  // Of ids [rows] int64: whether each is in the tile, and its column or any other.
-  at::Tensor Has(const at::Tensor& ids) const {
-    return ids.ge(first_).logical_and_(ids.lt(first_ + columns_));
+
+  // To the log of the sum of exponentials over the tiles before, and the logits of targets that are
+  // in one of them; [rows] both, changed in place.
+  void AddTo(const at::Tensor& log_sum, const at::Tensor& target) const {
+#ifdef RECKON_CUDA
+    if (x_.is_cuda()) return FusedAddLogSum(Columns(), log_sum, target);
+#endif
+    const at::Tensor logits = Scaled();
+    log_sum.copy_(at::logaddexp(log_sum, logits.logsumexp({1})));
+    target.copy_(at::where(Has(), logits.gather(1, ColumnOf()).squeeze(1), target));
   }
-  at::Tensor ColumnOf(const at::Tensor& ids) const {
-    return (ids - first_).clamp_(0, columns_ - 1).unsqueeze(1);
+  // [rows, columns] of `type`: d_logprob * scale * (onehot(target) - softmax(logits)). Once.
+  at::Tensor Gradient(const at::Tensor& log_sum, const at::Tensor& d_logprob,
+                      at::ScalarType type) const {
+#ifdef RECKON_CUDA
+    if (x_.is_cuda()) return FusedLogitGradient(Columns(), log_sum, d_logprob, type);
+#endif
+    const at::Tensor g = (d_logprob * scale_).unsqueeze(1);
+    const at::Tensor d = Scaled().sub_(log_sum.unsqueeze(1)).exp_().mul_(-g);
+    return d.scatter_add_(1, ColumnOf(), g * Has().unsqueeze(1)).to(type);
   }
 
  private:
+#ifdef RECKON_CUDA
+  LogitColumns Columns() const { return {x_, excluded_, targets_, first_, scale_}; }
+#endif
+  // In the place of x_.
+  at::Tensor Scaled() const {
+    at::Tensor logits = x_;
+    logits.mul_(scale_);
+    return excluded_.defined() ? logits.add_(excluded_) : logits;
+  }
+  // Whether each target is in the tile, and its column or any other.
+  at::Tensor Has() const {
+    return targets_.ge(first_).logical_and_(targets_.lt(first_ + columns_));
+  }
+  at::Tensor ColumnOf() const { return (targets_ - first_).clamp_(0, columns_ - 1).unsqueeze(1); }
+
   const int64_t first_, columns_;
-  const at::Tensor weight_, logits_;
+  const at::Tensor weight_, x_, excluded_, targets_;
+  const double scale_;
 };
 
 // [vocab] fp32: minus infinity for columns that are masked, or else 0. Undefined where none is.
@@ -211,15 +252,12 @@ LogProbs LogProbForward(const at::Tensor& hidden, const LinearWeight& head,
     const int64_t rows = std::min(most, hidden.size(0) - row);
     const at::Tensor x = FillTiles(hidden.narrow(0, row, rows));
     const at::Tensor ids = FillTiles(targets.narrow(0, row, rows).to(at::kLong));
-    at::Tensor target = at::zeros({x.size(0)}, fp32);
-    at::Tensor log_sum = at::full({x.size(0)}, -std::numeric_limits<float>::infinity(), fp32);
+    const at::Tensor target = at::zeros({x.size(0)}, fp32);
+    const at::Tensor log_sum = at::full({x.size(0)}, -std::numeric_limits<float>::infinity(), fp32);
     for (int64_t first = 0; first < head.torch_weight.size(0); first += kHeadColumns) {
-      const LogitTile tile(x, head, excluded, first, scale);
-      log_sum = at::logaddexp(log_sum, tile.logits().logsumexp({1}));
-      target =
-          at::where(tile.Has(ids), tile.logits().gather(1, tile.ColumnOf(ids)).squeeze(1), target);
+      LogitTile(x, head, excluded, ids, first, scale).AddTo(log_sum, target);
     }
-    out.of_targets.narrow(0, row, rows).copy_(target.sub_(log_sum).narrow(0, 0, rows));
+    out.of_targets.narrow(0, row, rows).copy_((target - log_sum).narrow(0, 0, rows));
     out.log_sum.narrow(0, row, rows).copy_(log_sum.narrow(0, 0, rows));
   }
   return out;
@@ -235,15 +273,11 @@ at::Tensor LogProbBackward(const at::Tensor& hidden, const LinearWeight& head,
     const int64_t rows = std::min(kHeadRows, hidden.size(0) - row);
     const at::Tensor x = hidden.narrow(0, row, rows);
     const at::Tensor ids = targets.narrow(0, row, rows).to(at::kLong);
-    const at::Tensor g = (d_logprob.narrow(0, row, rows) * scale).unsqueeze(1);
-    const at::Tensor log_sums = log_sum.narrow(0, row, rows).unsqueeze(1);
+    const at::Tensor d_rows = d_logprob.narrow(0, row, rows).contiguous();
     at::Tensor sum = at::zeros(x.sizes(), x.options().dtype(at::kFloat));
     for (int64_t first = 0; first < head.torch_weight.size(0); first += kHeadColumns) {
-      const LogitTile tile(x, head, excluded, first, scale);
-      at::Tensor d = tile.logits();
-      d.sub_(log_sums).exp_().mul_(-g);
-      d.scatter_add_(1, tile.ColumnOf(ids), g * tile.Has(ids).unsqueeze(1));
-      d = d.to(x.scalar_type());
+      const LogitTile tile(x, head, excluded, ids, first, scale);
+      const at::Tensor d = tile.Gradient(log_sum.narrow(0, row, rows), d_rows, x.scalar_type());
       AddFp32Product(d, tile.weight(), sum);
       if (!head.parts.empty()) {  // one: the head is a single layer
         AddFp32Product(d.t(), x, GradOf(head.parts[0]).narrow(0, first, d.size(1)));
@@ -258,9 +292,16 @@ class TorchOperations : public Ops {
  public:
   void Pack(const std::vector<at::Tensor>& parts, Dtype dtype, bool trainable,
             LinearWeight* weight) const override {
-    std::vector<at::Tensor> rounded;
-    for (const at::Tensor& part : parts) rounded.push_back(part.detach().to(ScalarTypeOf(dtype)));
-    weight->torch_weight = at::cat(rounded);
+    int64_t rows = 0, first = 0;
+    for (const at::Tensor& part : parts) rows += part.size(0);
+    const at::Tensor packed =
+        at::empty({rows, parts[0].size(1)}, parts[0].options().dtype(ScalarTypeOf(dtype)));
+    // Each is rounded by the copy that puts it into its place.
+    for (const at::Tensor& part : parts) {
+      packed.narrow(0, first, part.size(0)).copy_(part.detach());
+      first += part.size(0);
+    }
+    weight->torch_weight = packed;
   }
 
   at::Tensor Unpack(const LinearWeight& weight) const override { return weight.torch_weight; }
@@ -299,20 +340,26 @@ class TorchOperations : public Ops {
 
   at::Tensor RmsNorm(const at::Tensor& x, const TableWeight& weight, double eps,
                      Dtype dtype) const override {
+#ifdef RECKON_CUDA
+    if (x.is_cuda()) return FusedRmsNorm(x, weight, eps, dtype);
+#endif
     return Normalize(x, weight, eps).to(ScalarTypeOf(dtype));
   }
 
   at::Tensor Linear(const at::Tensor& x, const LinearWeight& weight) const override {
-    return LinearFp32(x, weight).to(x.scalar_type());
+    return LinearIn(x.scalar_type(), x, weight);
   }
 
   at::Tensor AddLinear(const at::Tensor& residual, const at::Tensor& x,
                        const LinearWeight& weight) const override {
-    return residual + LinearFp32(x, weight);
+    return residual + LinearIn(at::kFloat, x, weight);
   }
 
   at::Tensor HeadNorm(const at::Tensor& qkv, const TableWeight& query, const TableWeight& key,
                       int64_t heads, int64_t kv_heads, int64_t dim, double eps) const override {
+#ifdef RECKON_CUDA
+    if (qkv.is_cuda()) return FusedHeadNorm(qkv, query, key, heads, kv_heads, dim, eps);
+#endif
     const at::Tensor x = qkv.view({qkv.size(0), heads + 2 * kv_heads, dim});
     auto norm = [&](int64_t first, int64_t count, const TableWeight& weight) {
       return Normalize(x.narrow(1, first, count).to(at::kFloat), weight, eps).to(x.scalar_type());
@@ -331,6 +378,9 @@ class TorchOperations : public Ops {
 
   at::Tensor Rope(const at::Tensor& x, const at::Tensor& table, int64_t heads,
                   int64_t dim) const override {
+#ifdef RECKON_CUDA
+    if (x.is_cuda()) return FusedRope(x, table, heads, dim);
+#endif
     const at::Tensor all = x.view({x.size(0), -1, dim});
     const at::Tensor of_row = table.unsqueeze(1);
     // [rows, 1, dim / 2]
@@ -343,6 +393,9 @@ class TorchOperations : public Ops {
   }
 
   at::Tensor SwiGlu(const at::Tensor& gate_up) const override {
+#ifdef RECKON_CUDA
+    if (gate_up.is_cuda()) return FusedSwiGlu(gate_up);
+#endif
     const int64_t n = gate_up.size(1) / 2;
     const at::Tensor gate = gate_up.narrow(1, 0, n).to(at::kFloat);
     return (at::silu(gate) * gate_up.narrow(1, n, n)).to(gate_up.scalar_type());
@@ -373,6 +426,16 @@ at::Tensor ProductOf(const at::Tensor& x, const LinearWeight& weight) {
   at::Tensor out = Product(x, weight.torch_weight.t());
   if (weight.adapters != nullptr) AddAdapters(*weight.adapters, x, out);
   return out;
+}
+
+bool IsPlain(const LinearWeight& weight) {
+  return weight.adapters == nullptr && !weight.bias.defined() && RowTile() == 0;
+}
+
+at::Tensor RoundedProductOf(const at::Tensor& x, const LinearWeight& weight) {
+  CHECK(IsPlain(weight));
+  const at::Tensor right = weight.torch_weight.t();
+  return MultipliesInto32(x) ? at::mm(x, right) : Product(x, right).to(x.scalar_type());
 }
 
 void AddProductOf(const at::Tensor& x, const LinearWeight& weight, at::Tensor& sum) {
