@@ -430,6 +430,11 @@ class Learner {
         RETURN_IF_ERROR(EvaluateAs(ranks, stage.name()));
         continue;
       }
+      if (leader_.has_value() && algorithm->updates_policy()) {
+        RETURN_IF_ERROR(
+            PrepareVersions(*leader_, algorithm->rounds() - cursor.round(),
+                            run_.model->adapted() && algorithm->ContinuesAfter(cursor.round())));
+      }
       for (; cursor.round() < algorithm->rounds(); cursor.set_round(cursor.round() + 1)) {
         RETURN_IF_ERROR(RunRound(ranks, *algorithm));
         cursor.set_phase(Cursor::BEGIN);

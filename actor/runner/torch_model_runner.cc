@@ -240,20 +240,22 @@ struct TorchModelRunnerMaker::SharedCache {
   std::shared_ptr<DecodeBatch> batch;  // of the cache; null: passes do not run ahead
 #endif
   // Of the last version: most have the same texts, and the tokenizer takes long to load.
-  std::string texts;
-  ModelConfig shape;
+  std::string shape_config, tokenizer_json, tokenizer_model;
+  std::optional<ModelConfig> shape;  // of these texts
   // The models of whole weights that some runner still uses, by Digests: adapters may be over them.
   std::map<std::string, std::weak_ptr<Transformer>> whole;
 
   absl::StatusOr<ModelConfig> ShapeOf(const FolderTexts& wanted) {
-    std::string now =
-        absl::StrCat(wanted.config_json(), wanted.tokenizer_json(), wanted.tokenizer_model());
-    if (texts != now) {
-      texts.clear();
+    // Megabytes, so they are compared in place.
+    if (!shape.has_value() || shape_config != wanted.config_json() ||
+        tokenizer_json != wanted.tokenizer_json() || tokenizer_model != wanted.tokenizer_model()) {
+      shape.reset();
       ASSIGN_OR_RETURN(shape, ModelShape(wanted));
-      texts = std::move(now);
+      shape_config = wanted.config_json();
+      tokenizer_json = wanted.tokenizer_json();
+      tokenizer_model = wanted.tokenizer_model();
     }
-    return shape;
+    return *shape;
   }
 
   // What the learner of the device has left there, and its memory.

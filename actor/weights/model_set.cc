@@ -26,11 +26,13 @@ absl::StatusOr<const LoadedModel*> ModelSet::Add(uint64_t version, const Weights
 }
 
 absl::StatusOr<std::shared_ptr<const Tokenizer>> ModelSet::TokenizerFor(const FolderTexts& texts) {
-  std::string files = texts.tokenizer_json() + texts.tokenizer_model();
-  if (tokenizer_ == nullptr || files != tokenizer_files_) {
+  // Megabytes, which are compared in place: most versions have the same.
+  if (tokenizer_ == nullptr || texts.tokenizer_json() != tokenizer_json_ ||
+      texts.tokenizer_model() != tokenizer_model_) {
     ASSIGN_OR_RETURN(tokenizer_,
                      Tokenizer::Create(texts.tokenizer_json(), texts.tokenizer_model()));
-    tokenizer_files_ = std::move(files);
+    tokenizer_json_ = texts.tokenizer_json();
+    tokenizer_model_ = texts.tokenizer_model();
   }
   return tokenizer_;
 }

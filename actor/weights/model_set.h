@@ -44,8 +44,8 @@ class ModelSet {
 
   const ModelRunnerMaker maker_;
   const size_t capacity_;
-  std::list<LoadedModel> models_;  // most recently used first
-  std::string tokenizer_files_;    // from which tokenizer_ was made
+  std::list<LoadedModel> models_;                 // most recently used first
+  std::string tokenizer_json_, tokenizer_model_;  // from which tokenizer_ was made
   std::shared_ptr<const Tokenizer> tokenizer_;
 };
 

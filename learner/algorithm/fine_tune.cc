@@ -133,6 +133,7 @@ absl::Status Train(RankContext& ranks, Batches& batches, PolicyUpdate& update, S
       }
       return result.status();
     }
+    run.trained_at = absl::Now();
     RETURN_IF_ERROR(Report(run, *result, batch.size(), step, total,
                            double(step + 1) / batches.steps_per_epoch()));
     run.cursor.set_train_step(step + 1);

@@ -63,9 +63,10 @@ struct RunState {
   Weights base;                        // version 0, the model folder
   // What the model packed last where actors on this host can map it; null: in its own memory.
   std::shared_ptr<WeightBytes> packed;
-  bool published_adapters = false;            // the newest version, as MakeVersion has decided
-  TrainedTensors extra;                       // trained beside the model: heads of this stage
-  std::shared_ptr<RewardModel> reward_model;  // the one last used, see OpenRewardModel
+  bool published_adapters = false;               // the newest version, as MakeVersion has decided
+  absl::Time trained_at = absl::InfinitePast();  // when the last optimizer step of a round ended
+  TrainedTensors extra;                          // trained beside the model: heads of this stage
+  std::shared_ptr<RewardModel> reward_model;     // the one last used, see OpenRewardModel
   std::string reward_model_name;
   std::string round_word;        // "round", "step"; empty: the stage has one round
   Cursor cursor;                 // equal on all ranks, except for step, evals and lines

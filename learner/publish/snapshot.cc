@@ -69,6 +69,15 @@ absl::Status LayOutAs(Dtype compute, WeightManifest* manifest) {
   return LayOut(manifest);
 }
 
+// The tensors of a manifest of adapters, without their type and places.
+void AddEntries(const NamedTensors& adapters, WeightManifest* manifest) {
+  for (const auto& [name, values] : adapters) {
+    TensorEntry& entry = *manifest->add_tensors();
+    entry.set_name(name);
+    entry.mutable_shape()->Assign(values.sizes().begin(), values.sizes().end());
+  }
+}
+
 // Packs the parameters of a manifest that is laid out.
 absl::Status Fill(const NamedTensors& parameters, const SnapshotOptions& options,
                   VersionBuffers* buffers, Weights* out) {
@@ -107,14 +116,24 @@ absl::StatusOr<Weights> TakeAdapters(uint64_t base_version, const NamedTensors& 
                                      const SnapshotOptions& options, VersionBuffers* buffers) {
   Weights out;
   out.manifest.set_base_version(base_version);
-  for (const auto& [name, values] : adapters) {
-    TensorEntry& entry = *out.manifest.add_tensors();
-    entry.set_name(name);
-    entry.mutable_shape()->Assign(values.sizes().begin(), values.sizes().end());
-  }
+  AddEntries(adapters, &out.manifest);
   RETURN_IF_ERROR(LayOutAs(options.compute, &out.manifest));
   RETURN_IF_ERROR(Fill(adapters, options, buffers, &out));
   return out;
+}
+
+absl::StatusOr<uint64_t> SnapshotBytes(const Weights& base, Dtype compute) {
+  WeightManifest manifest;
+  *manifest.mutable_tensors() = base.manifest.tensors();
+  RETURN_IF_ERROR(LayOutAs(compute, &manifest));
+  return manifest.total_bytes();
+}
+
+absl::StatusOr<uint64_t> AdapterBytes(const NamedTensors& adapters, Dtype compute) {
+  WeightManifest manifest;
+  AddEntries(adapters, &manifest);
+  RETURN_IF_ERROR(LayOutAs(compute, &manifest));
+  return manifest.total_bytes();
 }
 
 }  // namespace reckon

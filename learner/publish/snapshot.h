@@ -36,6 +36,11 @@ absl::StatusOr<Weights> TakeSnapshot(const Weights& base, const NamedTensors& pa
 absl::StatusOr<Weights> TakeAdapters(uint64_t base_version, const NamedTensors& adapters,
                                      const SnapshotOptions& options, VersionBuffers* buffers);
 
+// The bytes of what TakeSnapshot makes, and of what TakeAdapters makes, for
+// VersionBuffers::Prepare. Errors as theirs.
+absl::StatusOr<uint64_t> SnapshotBytes(const Weights& base, Dtype compute);
+absl::StatusOr<uint64_t> AdapterBytes(const NamedTensors& adapters, Dtype compute);
+
 }  // namespace reckon
 
 #endif  // RECKON_LEARNER_PUBLISH_SNAPSHOT_H_

@@ -100,7 +100,9 @@ absl::Status PublishPacked(LeaderContext& leader,
   RETURN_IF_ERROR(leader.publisher.Publish(version, std::move(weights)));
   LOG(INFO) << "weights: version " << version << ", " << bytes / 1000000 << " MB, packed in "
             << absl::ToDoubleSeconds(packed - begin) << " s, published in "
-            << absl::ToDoubleSeconds(absl::Now() - packed) << " s";
+            << absl::ToDoubleSeconds(absl::Now() - packed) << " s, "
+            << absl::ToDoubleSeconds(absl::Now() - leader.run.trained_at)
+            << " s after its optimizer step";
   return absl::OkStatus();
 }
 
@@ -180,6 +182,23 @@ NamedTensors WeightsForLeader(RankContext& ranks) {
   }
   if (on_device) CheckHasDevice(ranks.run);
   return ranks.run.model->MergedWeights(/*on_host=*/!on_device);
+}
+
+absl::Status PrepareVersions(LeaderContext& leader, int64_t rounds, bool as_adapters) {
+  const RunState& run = leader.run;
+  const Dtype compute = run.model->compute();
+  const auto count = static_cast<size_t>(std::clamp<int64_t>(rounds, 0, VersionBuffers::kUsed));
+  if (as_adapters) {
+    ASSIGN_OR_RETURN(const uint64_t bytes, AdapterBytes(run.model->ScaledAdapters(), compute));
+    leader.publisher.buffers().Prepare(bytes, count);
+    return absl::OkStatus();
+  }
+  ASSIGN_OR_RETURN(const uint64_t bytes, SnapshotBytes(run.base, compute));
+  leader.publisher.buffers().Prepare(bytes, count);
+  if (run.packed != nullptr) {
+    leader.publisher.packed_buffers().Prepare(run.packed->bytes().size(), count);
+  }
+  return absl::OkStatus();
 }
 
 absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged) {

@@ -43,6 +43,10 @@ NamedTensors WeightsForLeader(RankContext& ranks);
 // on at once.
 absl::Status PublishPolicy(LeaderContext& leader, const NamedTensors& merged);
 
+// Begins to make the memory that the versions of the stage's next `rounds` are packed into, before
+// the first samples are there; see VersionBuffers::Prepare.
+absl::Status PrepareVersions(LeaderContext& leader, int64_t rounds, bool as_adapters);
+
 // Publishes the model's adapters as version cursor.version, over cursor.adapted_version.
 absl::Status PublishAdapters(LeaderContext& leader);
 

@@ -294,6 +294,7 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<Experience*>
       ASSIGN_OR_RETURN(const UpdateResult result,
                        update_->Step(SequencesOf(minibatch),
                                      LearningRate(training, optimizer_step++, total_steps), &loss));
+      ranks.run.trained_at = absl::Now();
       if (minibatches == 0) RETURN_IF_ERROR(loss.ShareValues(ranks.parallel));
       grad_norm += result.grad_norm;
       minibatches += 1;
