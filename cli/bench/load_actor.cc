@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/net/channel.h"
 
@@ -61,7 +62,12 @@ LoadActor::Result LoadActor::Finish(absl::Time deadline) {
   absl::MutexLock lock(&mu_);
   // A stream that was acknowledged to its end is ended by the cancellation above.
   if (result_.latencies.size() + result_.refused < options_.rollouts) {
-    result_.status = FromGrpc(status);
+    result_.status =
+        status.error_code() == grpc::StatusCode::CANCELLED
+            ? absl::DeadlineExceededError(absl::StrCat(
+                  "only ", result_.latencies.size(), " of ", options_.rollouts, " rollouts of ",
+                  options_.name, " were acknowledged in time; this machine needs a lower --rate"))
+            : FromGrpc(status);
   }
   return std::move(result_);
 }
