@@ -118,9 +118,8 @@ absl::Status Learn(std::stop_token stop) {
                    OperatorPorts::Open("learner", &metrics.activity));
   Registry::Handle disk;
   if (options.rank == 0) disk = WatchDisk(options.run_dir, &Registry::Process());
-  if (options.world_size > 1) RETURN_IF_ERROR(BindCollectives(options.interface_address));
-  if (options.config.learner().broadcast() == LearnerSettings::NCCL) {
-    RETURN_IF_ERROR(BindBroadcasts(options.interface_address));
+  if (options.world_size > 1 || options.config.learner().broadcast() == LearnerSettings::NCCL) {
+    RETURN_IF_ERROR(BindCollectives(options.interface_address));
   }
   ASSIGN_OR_RETURN(const std::shared_ptr<grpc::Channel> channel,
                    MakeChannel(absl::GetFlag(FLAGS_coordinator), options.security));

@@ -64,12 +64,8 @@ absl::Status BindCollectives(const std::string& address) {
   ASSIGN_OR_RETURN(const std::string interface, InterfaceOf(address));
   // "=": this name, not all that begin with it.
   setenv("NCCL_SOCKET_IFNAME", absl::StrCat("=", interface).c_str(), /*overwrite=*/0);
-  return absl::OkStatus();
-}
-
-absl::Status BindBroadcasts(const std::string& address) {
-  RETURN_IF_ERROR(BindCollectives(address));
   setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "0", /*overwrite=*/0);
+  setenv("TORCH_FR_BUFFER_SIZE", "0", /*overwrite=*/0);
   return absl::OkStatus();
 }
 

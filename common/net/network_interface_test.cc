@@ -29,14 +29,18 @@ TEST(NetworkInterface, NcclIsBoundUnlessTheOperatorHasDoneSo) {
   unsetenv("NCCL_SOCKET_IFNAME");
 }
 
-TEST(NetworkInterface, ALostMemberOfABroadcastDoesNotEndTheProcess) {
+TEST(NetworkInterface, ALostMemberOfAGroupDoesNotEndTheProcess) {
   ASSERT_EQ(unsetenv("TORCH_NCCL_ASYNC_ERROR_HANDLING"), 0);
-  EXPECT_FALSE(BindBroadcasts("192.0.2.7").ok());
-  ASSERT_TRUE(BindBroadcasts("127.0.0.1").ok());
+  ASSERT_TRUE(BindCollectives("127.0.0.1").ok());
   EXPECT_STREQ(getenv("TORCH_NCCL_ASYNC_ERROR_HANDLING"), "0");
-  EXPECT_STREQ(getenv("NCCL_SOCKET_IFNAME"), "=lo");
-  unsetenv("TORCH_NCCL_ASYNC_ERROR_HANDLING");
-  unsetenv("NCCL_SOCKET_IFNAME");
+  ASSERT_EQ(setenv("TORCH_NCCL_ASYNC_ERROR_HANDLING", "3", 1), 0);
+  ASSERT_TRUE(BindCollectives("127.0.0.1").ok());
+  EXPECT_STREQ(getenv("TORCH_NCCL_ASYNC_ERROR_HANDLING"), "3");
+  EXPECT_STREQ(getenv("TORCH_FR_BUFFER_SIZE"), "0");
+  for (const char* name :
+       {"TORCH_NCCL_ASYNC_ERROR_HANDLING", "TORCH_FR_BUFFER_SIZE", "NCCL_SOCKET_IFNAME"}) {
+    unsetenv(name);
+  }
 }
 
 }  // namespace

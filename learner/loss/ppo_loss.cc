@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "common/base/status_macros.h"
+#include "common/model/device_memory.h"
 #include "learner/experience/kl.h"
 #include "learner/loss/advantage.h"
 #include "learner/loss/policy_loss.h"
@@ -143,7 +144,7 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
       all.insert(all.end(), (batch_[i]->*member).begin(), (batch_[i]->*member).end());
     }
     CHECK_EQ(static_cast<int64_t>(all.size()), micro.loss_tokens);
-    return at::tensor(all).to(device);
+    return SendToDevice(at::tensor(all), device);
   };
   std::vector<float> weights;
   for (size_t i : sequences) weights.insert(weights.end(), batch_[i]->length(), weights_[i]);
@@ -155,7 +156,7 @@ at::Tensor PpoLoss::Of(const std::vector<size_t>& sequences, const MicroBatch& m
     input.behaviour_logprobs = gather(&Experience::behaviour_logprobs);
   }
   input.advantages = gather(&Experience::advantages);
-  input.weights = at::tensor(weights).to(device);
+  input.weights = SendToDevice(at::tensor(weights), device);
   const PolicyLoss policy = ClippedPolicyLoss(input, settings_.clip());
   at::Tensor loss = policy.loss;
   if (!sums_.defined()) sums_ = at::zeros({kSums}, states.logprobs.options().requires_grad(false));

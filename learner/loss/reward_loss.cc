@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "common/model/device_memory.h"
+
 namespace reckon {
 
 at::Tensor RewardLossSum(OrmSettings::Loss loss, const at::Tensor& logits,
@@ -30,7 +32,7 @@ at::Tensor RewardLoss::Of(const std::vector<size_t>& sequences, const MicroBatch
   for (size_t i = 0; i < sequences.size(); ++i) {
     next = std::fill_n(next, micro.counts[i], batch_[sequences[i]]->target);
   }
-  return RewardLossSum(loss_, logits, labels.to(logits.device())) * scale_;
+  return RewardLossSum(loss_, logits, SendToDevice(labels, logits.device())) * scale_;
 }
 
 }  // namespace reckon

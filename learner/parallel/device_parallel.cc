@@ -8,6 +8,8 @@
 #include "common/base/status_macros.h"
 #include "learner/parallel/c10d_work.h"
 #include "learner/report/learner_metrics.h"
+// Last.
+#include "common/base/log.h"
 
 namespace reckon {
 namespace {
@@ -20,8 +22,11 @@ class DeviceParallel : public Parallel {
                  c10::DeviceType device, std::stop_token stop)
       : host_(std::move(host)), stop_(stop), device_(device), backend_(std::move(backend)) {}
 
-  // Leaks a backend with an operation that did not complete, as Gloo does.
+  // Leaks a backend with an operation that did not complete, as Gloo does. Of the others nothing is
+  // under way, so there is nothing to wait for in an orderly end, which all ranks would have to
+  // make together.
   ~DeviceParallel() override {
+    if (failed_.ok()) Abort();
     if (!begun_.empty() || !failed_.ok()) backend_.release();
   }
 
@@ -99,10 +104,10 @@ class DeviceParallel : public Parallel {
     while (failed_.ok() && !begun_.empty() && begun_.front()->isCompleted()) SettleFirst();
     WorkPtr work;
     if (failed_.ok()) {
-      failed_ = CatchCollectiveErrors(what, [&] {
+      Note(CatchCollectiveErrors(what, [&] {
         work = begin();
         return absl::OkStatus();
-      });
+      }));
     }
     if (failed_.ok()) begun_.push_back(work);
     return std::make_unique<OnStream>(std::move(work), failed_);
@@ -118,8 +123,21 @@ class DeviceParallel : public Parallel {
 
   void SettleFirst() {
     const ActivityScope wait(&LearnerMetrics::Process().activity, LearnerMetrics::kWaitRanks);
-    failed_ = CatchCollectiveErrors("collective", [&] { return Await(begun_.front(), stop_); });
+    Note(CatchCollectiveErrors("collective", [&] { return Await(begun_.front(), stop_); }));
     if (failed_.ok()) begun_.pop_front();
+  }
+
+  // The status of the collective that was begun or settled last.
+  void Note(absl::Status status) {
+    failed_ = std::move(status);
+    if (!failed_.ok()) Abort();
+  }
+  void Abort() {
+    const absl::Status aborted = CatchCollectiveErrors("abort", [&] {
+      backend_->abort();
+      return absl::OkStatus();
+    });
+    LOG_IF(WARNING, !aborted.ok()) << aborted;
   }
 
   const std::unique_ptr<Parallel> host_;

@@ -19,7 +19,9 @@ namespace reckon {
 // will succeed. Every collective that was begun is therefore settled, waited for and asked for its
 // error, by the next call that blocks: Settle, AllReduceSum, Broadcast, or a gather in host memory.
 // An optimizer step is preceded by one, so no rank steps with what a failed collective has left. An
-// error of one is that of all later calls.
+// error of one is that of all later calls, and ends those that are under way: a rank that is gone
+// would keep the device waiting for them, and with it all later work, as the copy of moments that a
+// stopped run saves.
 std::unique_ptr<Parallel> MakeDeviceParallel(std::unique_ptr<Parallel> host,
                                              c10::intrusive_ptr<c10d::Backend> backend,
                                              c10::DeviceType device, std::stop_token stop);

@@ -74,10 +74,13 @@ TEST(DeviceParallelTest, SumsGathersAndScatters) {
 TEST(DeviceParallelTest, AnAllReduceThatFailsIsAnErrorOnEveryRank) {
   const auto meeting = std::make_shared<StreamMeeting>(kRanks);
   meeting->FailFrom(1);
-  OverStreams(meeting, [](Parallel& parallel) {
+  OverStreams(meeting, [&](Parallel& parallel) {
     const at::Tensor values = at::full({5}, 1.0, at::kFloat);
     EXPECT_TRUE(parallel.AllReduceSum(values).ok());
+    EXPECT_FALSE(meeting->aborted(parallel.rank()));
     EXPECT_EQ(parallel.AllReduceSum(values).code(), absl::StatusCode::kUnavailable);
+    // The device would wait for what is under way with a rank that is gone.
+    EXPECT_TRUE(meeting->aborted(parallel.rank()));
     // And of all later calls.
     EXPECT_FALSE(parallel.AllReduceSum(values).ok());
     EXPECT_FALSE(parallel.AllGather(values, at::empty({15}, at::kFloat))->Wait().ok());

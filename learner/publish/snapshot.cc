@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <utility>
 
 #include "ATen/core/Tensor.h"
 #include "absl/strings/str_cat.h"
@@ -16,13 +17,14 @@ namespace {
 
 // One tensor and its place in the buffer.
 struct Placed {
-  at::Tensor values;  // fp32, on the host, contiguous
+  at::Tensor values;  // on the host, contiguous; fp32, or of the buffer's type
   uint64_t begin = 0, end = 0;
 };
 
 // The parameters in the order of the manifest.
-absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, int64_t element,
+absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, bool bf16,
                                           const NamedTensors& parameters) {
+  const int64_t element = bf16 ? 2 : 4;
   const std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   std::vector<Placed> placed;
   for (const TensorEntry& tensor : manifest.tensors()) {
@@ -36,8 +38,12 @@ absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, int64_
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
     }
-    placed.push_back(
-        {parameter->second.detach().to(at::kCPU, at::kFloat).contiguous(), tensor.offset(), end});
+    at::Tensor values = parameter->second.detach();
+    // Rounded where they are, so that half the bytes leave a GPU.
+    if (bf16 && !values.is_cpu()) values = values.to(at::kBFloat16);
+    const bool rounded = bf16 && values.scalar_type() == at::kBFloat16;
+    values = values.to(at::kCPU, rounded ? at::kBFloat16 : at::kFloat).contiguous();
+    placed.push_back({std::move(values), tensor.offset(), end});
   }
   return placed;
 }
@@ -51,12 +57,14 @@ void PackRange(const std::vector<Placed>& placed, bool bf16, uint64_t begin, uin
   const uint64_t element = bf16 ? 2 : 4;
   for (; tensor != placed.end() && tensor->begin < end; ++tensor) {
     const uint64_t first = std::max(begin, tensor->begin), last = std::min(end, tensor->end);
-    const float* from = tensor->values.const_data_ptr<float>() + (first - tensor->begin) / element;
-    if (bf16) {
-      ToBf16(from, static_cast<int64_t>((last - first) / element),
+    const uint64_t skipped = (first - tensor->begin) / element;
+    if (bf16 && tensor->values.scalar_type() == at::kFloat) {
+      ToBf16(tensor->values.const_data_ptr<float>() + skipped,
+             static_cast<int64_t>((last - first) / element),
              reinterpret_cast<uint16_t*>(to + first));
     } else {
-      std::memcpy(to + first, from, last - first);
+      const char* from = static_cast<const char*>(tensor->values.const_data_ptr());
+      std::memcpy(to + first, from + skipped * element, last - first);
     }
   }
 }
@@ -83,7 +91,7 @@ absl::Status Fill(const NamedTensors& parameters, const SnapshotOptions& options
                   VersionBuffers* buffers, Weights* out) {
   WeightManifest& manifest = out->manifest;
   ASSIGN_OR_RETURN(const std::vector<Placed> placed,
-                   Place(manifest, BytesOf(options.compute), parameters));
+                   Place(manifest, options.compute == Dtype::kBf16, parameters));
   ASSIGN_OR_RETURN(out->bytes, buffers->Take(manifest.total_bytes()));
   BeginDigests(options.digests, &manifest);
   ParallelFor(static_cast<int64_t>(Chunks(manifest)), [&](int64_t chunk) {

@@ -111,6 +111,19 @@ TEST_F(SnapshotTest, Bf16IsTheNearestAndTiesGoToTheEvenOne) {
   }
 }
 
+// As they come from a GPU.
+TEST_F(SnapshotTest, ParametersThatAreRoundedAlreadyGiveTheSameBytes) {
+  options_.compute = Dtype::kBf16;
+  NamedTensors rounded;
+  for (const auto& [name, parameter] : model_->Parameters()) {
+    rounded.emplace_back(name, parameter.detach().to(at::kBFloat16));
+  }
+  const auto wanted = TakeSnapshot(base_, model_->Parameters(), options_, &buffers_);
+  const auto got = TakeSnapshot(base_, rounded, options_, &buffers_);
+  ASSERT_TRUE(wanted.ok() && got.ok()) << got.status();
+  EXPECT_EQ(Digests(got->manifest), Digests(wanted->manifest));
+}
+
 TEST_F(SnapshotTest, AdaptersAreRoundedInTheirOrderAndSayWhatTheyAreOver) {
   model_->AddAdapters(3, 12, 1);
   const NamedTensors adapters = model_->ScaledAdapters();

@@ -145,14 +145,14 @@ void AdamW::StepByTorch(const at::Tensor& gradient, double gradient_scale, doubl
   }
   newest_ = Newest::kDevice;
   // In place, because a scaled copy would be one more array as large as the model.
-  const at::Tensor scaled = gradient.mul_(gradient_scale);
+  if (gradient_scale != 1) gradient.mul_(gradient_scale);
   std::vector<at::Tensor> parameters, gradients, first, second, steps;
   const at::Tensor step =
       at::full({}, static_cast<double>(moments_.steps), gradient.options().dtype(at::kFloat));
   for (const Parameter& parameter : parameters_) {
     const int64_t n = parameter.values.numel();
     parameters.push_back(parameter.values.detach().view({n}));
-    gradients.push_back(scaled.narrow(0, parameter.offset, n));
+    gradients.push_back(gradient.narrow(0, parameter.offset, n));
     first.push_back(first_.narrow(0, parameter.offset, n));
     second.push_back(second_.narrow(0, parameter.offset, n));
     // LibTorch wants a counter for each parameter; all of them are the same one-element tensor,

@@ -7,6 +7,7 @@
 #include <map>
 #include <memory>
 
+#include "common/model/device_memory.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/update/packing.h"
 // Last.
@@ -47,7 +48,7 @@ struct PromptOrder {
 
 }  // namespace
 
-MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
+MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences, c10::Device device) {
   std::vector<int32_t> tokens, positions, targets;
   std::vector<int64_t> predicting;
   MicroBatch out;
@@ -93,11 +94,12 @@ MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences) {
     positions.push_back(0);
     out.segments.Add(1);
   }
-  out.tokens = IntTensor(tokens);
-  out.positions = IntTensor(positions);
-  out.targets = IntTensor(targets);
-  out.predicting = at::empty({out.loss_tokens}, at::kLong);
-  std::copy(predicting.begin(), predicting.end(), out.predicting.data_ptr<int64_t>());
+  out.tokens = SendToDevice(IntTensor(tokens), device);
+  out.positions = SendToDevice(IntTensor(positions), device);
+  out.targets = SendToDevice(IntTensor(targets), device);
+  const at::Tensor rows = at::empty({out.loss_tokens}, at::kLong);
+  std::copy(predicting.begin(), predicting.end(), rows.mutable_data_ptr<int64_t>());
+  out.predicting = SendToDevice(rows, device);
   return out;
 }
 

@@ -25,8 +25,9 @@ struct MicroBatch {
   int64_t loss_tokens = 0;
 };
 
-// Without a sequence: one row, and no loss token.
-MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences);
+// The tensors are on `device`. Without a sequence: one row, and no loss token.
+MicroBatch PackSequences(absl::Span<const TrainingSequence* const> sequences,
+                         c10::Device device = c10::kCPU);
 
 inline constexpr int64_t kNoTap = -1;
 

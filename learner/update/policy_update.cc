@@ -206,7 +206,7 @@ absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     if (replicas != nullptr && &bin == &bins.back()) replicas->BeginLast();
     std::vector<const TrainingSequence*> sequences;
     for (size_t i : bin) sequences.push_back(batch[i]);
-    const MicroBatch micro = PackSequences(sequences);
+    const MicroBatch micro = PackSequences(sequences, DeviceOf(model_.backend()));
     const TokenStates states = ForwardTokens(model_, micro, loss_function.query());
     const at::Tensor sum = loss_function.Of(bin, micro, states);
     // Frees the activations of this micro-batch before the next is packed: memory is that of one

@@ -53,7 +53,7 @@ absl::Status ScoreTokens(Transformer& model, Parallel& parallel,
                               /*alike=*/model.sharded())) {
       std::vector<const TrainingSequence*> sequences;
       for (size_t i : bin) sequences.push_back(batch[i]);
-      const MicroBatch micro = PackSequences(sequences);
+      const MicroBatch micro = PackSequences(sequences, DeviceOf(model.backend()));
       const TokenStates states = ForwardTokens(model, micro, query);
       if (query.logprobs) Scatter(states.logprobs, bin, micro, offsets, &all_logprobs);
       if (head) Scatter(head(micro, states), bin, micro, offsets, &all_values);

@@ -23,6 +23,16 @@ void StreamMeeting::FailFrom(uint64_t collective) {
   fails_from_ = collective;
 }
 
+bool StreamMeeting::aborted(int rank) const {
+  absl::MutexLock lock(&mutex_);
+  return aborted_.contains(rank);
+}
+
+void StreamMeeting::Abort(int rank) {
+  absl::MutexLock lock(&mutex_);
+  aborted_.insert(rank);
+}
+
 c10::intrusive_ptr<c10d::Work> StreamMeeting::Join(Kind kind, uint64_t number, int rank,
                                                    const at::Tensor& in, const at::Tensor& out) {
   absl::MutexLock lock(&mutex_);

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <torch/csrc/distributed/c10d/Backend.hpp>
 #include <vector>
@@ -20,6 +21,8 @@ class StreamMeeting {
   // From the `collective`-th on (0: the first of every rank) each one ends with an error on every
   // rank, as when a rank is gone.
   void FailFrom(uint64_t collective);
+  // Whether a rank has aborted its backend.
+  bool aborted(int rank) const;
 
  private:
   friend class StreamBackend;
@@ -29,12 +32,14 @@ class StreamMeeting {
     std::vector<at::Tensor> in, out;
     std::vector<c10::intrusive_ptr<c10d::Work>> works;
   };
+  void Abort(int rank);
   c10::intrusive_ptr<c10d::Work> Join(Kind kind, uint64_t number, int rank, const at::Tensor& in,
                                       const at::Tensor& out);
 
   const int world_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   std::map<uint64_t, Collective> collectives_ ABSL_GUARDED_BY(mutex_);
+  std::set<int> aborted_ ABSL_GUARDED_BY(mutex_);  // ranks
   uint64_t fails_from_ ABSL_GUARDED_BY(mutex_) = ~uint64_t{0};
 };
 
@@ -47,6 +52,7 @@ class StreamBackend : public c10d::Backend {
       : c10d::Backend(rank, world), meeting_(std::move(meeting)) {}
 
   const std::string getBackendName() const override { return "stream"; }
+  void abort() override { meeting_->Abort(getRank()); }
   c10::intrusive_ptr<c10d::Work> allreduce(std::vector<at::Tensor>& tensors,
                                            const c10d::AllreduceOptions& options) override;
   c10::intrusive_ptr<c10d::Work> _allgather_base(at::Tensor& out, at::Tensor& in,
