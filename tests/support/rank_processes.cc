@@ -106,7 +106,7 @@ void RunRank(int rank, bool gpus, const std::function<void(Parallel&)>& body) {
   ASSERT_TRUE(parallel.ok()) << parallel.status();
 #ifdef RECKON_CUDA
   if (gpus) {
-    parallel = MakeNccl(*std::move(parallel), options.term, stub, stop.get_token());
+    parallel = MakeNccl(*std::move(parallel), "all", options.term, stub, stop.get_token());
     ASSERT_TRUE(parallel.ok()) << parallel.status();
   }
 #else
