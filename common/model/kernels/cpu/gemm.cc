@@ -17,8 +17,8 @@ constexpr int64_t kMostRows = 192;
 // that every thread has a share; in whole blocks of the kernels.
 int64_t RowsPerTask(int64_t m, int64_t panels) {
   constexpr int64_t kBlockRows = 12;
-  const int64_t shares = std::max<int64_t>(2 * ComputeThreads() / panels, 1);
-  const int64_t rows = (m + shares - 1) / shares;
+  const int64_t shares = std::max<int64_t>(2 * ComputeThreads() / std::max<int64_t>(panels, 1), 1);
+  const int64_t rows = std::max<int64_t>((m + shares - 1) / shares, 1);  // A may have none
   return std::min(kMostRows, (rows + kBlockRows - 1) / kBlockRows * kBlockRows);
 }
 
