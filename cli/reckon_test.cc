@@ -296,9 +296,9 @@ TEST_F(ReckonTest, ADryRunPlansAGpuThatIsSharedByItsLargerTurn) {
                                 HasSubstr("GPU in the learner's turn, in all")));
   result = Run(on_gpu + ranks + " --set resources.turns=OFF");
   EXPECT_THAT(result.out, HasSubstr("GPU that a rank shares with actors, in all"));
-  result = Run("train " + config() + " --set resources.turns=ON --set resources.actor.gpus=1");
+  result = Run("train " + config() + " --set resources.turns=ON --set learner.broadcast=NCCL");
   EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.out, HasSubstr("these share no device"));
+  EXPECT_THAT(result.out, HasSubstr("resources.turns is ON, and learner.broadcast is NCCL"));
 }
 
 TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
