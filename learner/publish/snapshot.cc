@@ -16,13 +16,14 @@ namespace {
 
 // One tensor and its place in the buffer.
 struct Placed {
-  at::Tensor values;  // fp32, on the host, contiguous
+  at::Tensor values;  // on the host, contiguous: fp32, or what is packed as it is
   uint64_t begin = 0, end = 0;
 };
 
-// The parameters in the order of the manifest.
-absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, int64_t element,
+// The parameters in the order of the manifest. Those of shards are rounded already.
+absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, Dtype compute,
                                           const NamedTensors& parameters) {
+  const int64_t element = BytesOf(compute);
   const std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   std::vector<Placed> placed;
   for (const TensorEntry& tensor : manifest.tensors()) {
@@ -36,27 +37,29 @@ absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, int64_
       return absl::InvalidArgumentError(absl::StrCat(
           "tensor ", tensor.name(), " of the model folder is not a parameter of the model"));
     }
-    placed.push_back(
-        {parameter->second.detach().to(at::kCPU, at::kFloat).contiguous(), tensor.offset(), end});
+    at::Tensor values = parameter->second.detach().to(at::kCPU);
+    if (values.scalar_type() != ScalarTypeOf(compute)) values = values.to(at::kFloat);
+    placed.push_back({values.contiguous(), tensor.offset(), end});
   }
   return placed;
 }
 
 // Rounds what belongs into bytes [begin, end) of the buffer `to`. Parameters are never NaN, which
 // ToBf16 could not round: PolicyUpdate takes no step of a gradient that is not finite.
-void PackRange(const std::vector<Placed>& placed, bool bf16, uint64_t begin, uint64_t end,
+void PackRange(const std::vector<Placed>& placed, Dtype compute, uint64_t begin, uint64_t end,
                char* to) {
   auto tensor = std::partition_point(placed.begin(), placed.end(),
                                      [begin](const Placed& p) { return p.end <= begin; });
-  const uint64_t element = bf16 ? 2 : 4;
   for (; tensor != placed.end() && tensor->begin < end; ++tensor) {
     const uint64_t first = std::max(begin, tensor->begin), last = std::min(end, tensor->end);
-    const float* from = tensor->values.const_data_ptr<float>() + (first - tensor->begin) / element;
-    if (bf16) {
-      ToBf16(from, static_cast<int64_t>((last - first) / element),
-             reinterpret_cast<uint16_t*>(to + first));
+    const uint64_t at = first - tensor->begin;
+    if (tensor->values.scalar_type() == ScalarTypeOf(compute)) {
+      const auto* from = static_cast<const char*>(tensor->values.const_data_ptr());
+      std::memcpy(to + first, from + at, last - first);
     } else {
-      std::memcpy(to + first, from, last - first);
+      ToBf16(tensor->values.const_data_ptr<float>() + at / sizeof(uint16_t),
+             static_cast<int64_t>((last - first) / sizeof(uint16_t)),
+             reinterpret_cast<uint16_t*>(to + first));
     }
   }
 }
@@ -73,13 +76,12 @@ absl::Status LayOutAs(Dtype compute, WeightManifest* manifest) {
 absl::Status Fill(const NamedTensors& parameters, const SnapshotOptions& options,
                   VersionBuffers* buffers, Weights* out) {
   WeightManifest& manifest = out->manifest;
-  ASSIGN_OR_RETURN(const std::vector<Placed> placed,
-                   Place(manifest, BytesOf(options.compute), parameters));
+  ASSIGN_OR_RETURN(const std::vector<Placed> placed, Place(manifest, options.compute, parameters));
   ASSIGN_OR_RETURN(out->bytes, buffers->Take(manifest.total_bytes()));
   BeginDigests(options.digests, &manifest);
   ParallelFor(static_cast<int64_t>(Chunks(manifest)), [&](int64_t chunk) {
     const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
-    PackRange(placed, options.compute == Dtype::kBf16, begin,
+    PackRange(placed, options.compute, begin,
               begin + ChunkSize(manifest, static_cast<uint64_t>(chunk)), out->bytes->data());
     // While the chunk is in the cache.
     SetDigest(static_cast<uint64_t>(chunk), out->bytes->bytes(), &manifest);
