@@ -21,8 +21,9 @@ constexpr double kTrained = 16, kParameter = 4;
 // With fewer tokens that depends on the links, which no plan knows, and computing twice costs a
 // third more everywhere.
 constexpr uint32_t kTokensThatHideGathers = 16384;
-// On a GPU the loss holds a tile of logits of this size at a time, in a few copies.
-constexpr double kHeadRows = 4096, kHeadColumns = 8192, kHeadCopies = 4;
+// On a GPU the loss holds a tile of logits of this size at a time, in a few copies; on a CPU those
+// of so many tokens.
+constexpr double kHeadRows = 4096, kHeadColumns = 8192, kHeadCopies = 4, kHeadBlock = 128;
 
 double Query(const ModelConfig& m) { return static_cast<double>(m.num_heads * m.head_dim); }
 double KeyValue(const ModelConfig& m) { return static_cast<double>(m.num_kv_heads * m.head_dim); }
@@ -69,6 +70,18 @@ double LayerActivations(const ModelConfig& m, double compute, Placement placemen
   return bytes;
 }
 
+// How many ranks divide a model; 0: each holds all of it.
+uint32_t ShardRanks(const RunConfig& config) {
+  switch (config.learner().sharding()) {
+    case LearnerSettings::FULL:
+      return config.resources().learner_ranks();
+    case LearnerSettings::HYBRID:
+      return config.learner().shard_ranks();
+    default:
+      return 0;
+  }
+}
+
 bool UsesRewardModel(const StageInfo& info) {
   bool found = false;
   VisitTexts(info.settings(), "", [&](const TextField& field) {
@@ -84,36 +97,64 @@ bool HasCritic(const StageInfo& info) {
          advantage->estimator() == PpoSettings::Advantage::GAE;
 }
 
-// What a rank holds of a sharded model beside its shards (common/model/sharded_units.h): two
-// gathered layers, one of them as kernels read it; embedding and head while a micro-batch is under
-// way; and whole gradients of a unit: the one that is computed, the one on its way to the other
-// ranks and, by Gloo, what arrives from them.
-// Frozen units under adapters have no gradients.
+// The most that a rank holds of a sharded model beside its shards (common/model/sharded_units.h):
+//
+//   head         gathered and as kernels read it; then with its gradient, while the last layer is
+//                gathered; then the gradient on its way to the other ranks
+//   layers       one as kernels read it and the next as gathered; two gradients, one that is
+//   computed
+//                and one on its way
+//   embedding    its gradient, that of the first layer on its way, and the first layer
+//
+// On its way, Gloo holds a gradient twice: also what arrives from the others. Frozen units under
+// adapters have none. Activations are added in full: what they took stays with the process when the
+// head takes its turn (KeepFreedMemory).
 double UnitsInUse(const ModelConfig& m, double compute, Placement placement, bool trained) {
-  const double layer = LayerCount(m);
-  const double table = static_cast<double>(m.vocab_size) * Hidden(m);
-  const double gathered = 2 * layer + 2 * table;
-  const double gradients =
-      trained ? 4 * std::max(layer, table) * (placement == Placement::kCpu ? 3 : 2) : 0;
-  return compute * gathered + CopyBytes(layer + table, compute, placement, true) + gradients;
+  const double layer = LayerCount(m), table = static_cast<double>(m.vocab_size) * Hidden(m);
+  const double packed_layer = CopyBytes(layer, compute, placement, true);
+  const double packed_table = CopyBytes(table, compute, placement, true);
+  const double gradient = trained ? 4 : 0,
+               on_way = gradient * (placement == Placement::kCpu ? 2 : 1);
+  const double head =
+      std::max({packed_table + compute * table, packed_table + compute * layer + gradient * table,
+                compute * layer + on_way * table});
+  const double layers = packed_layer + compute * layer + (gradient + on_way) * layer;
+  const double embedding =
+      packed_layer + std::max(gradient * table + on_way * layer, on_way * table);
+  return std::max({head, layers, embedding});
+}
+
+// Versions that the run has made when stage `index` computes its last round.
+double VersionsBefore(const RunConfig& config, int index) {
+  double made = -1;
+  for (int i = 0; i <= index; ++i) {
+    const StageInfo info(config.stage(i));
+    if (info.traits().trains() == StageKind::POLICY) made += info.Rounds();
+  }
+  return std::max(0.0, made);
 }
 
 // What is in host memory whatever trains: versions and the copy that a checkpoint is written from.
-// Of rank 0, which has most.
-void AddHostMemory(const RunConfig& config, const Stage& stage, const ModelConfig& m,
+// Of rank 0, which has most. `computes`: what is there while the rank computes and not while it
+// publishes.
+void AddHostMemory(const RunConfig& config, int index, const ModelConfig& m, double computes,
                    MemoryEstimate* estimate) {
   const double version = ComputeBytes(config) * ParameterCount(m);
-  const double rank = stage.training().lora_rank();
+  const double rank = config.stage(index).training().lora_rank();
+  // Two that are served and one that is packed, as soon as there were so many.
+  const double made = std::min(3.0, VersionsBefore(config, index));
   if (rank > 0) {
     // Adapters are small, but a version that is kept is whole: merged in fp32, then packed.
     estimate->lines.push_back({"versions", 2 * version + 4 * ParameterCount(m),
                                "version 0, and one that is merged to be written"});
-  } else if (config.learner().sharding() == LearnerSettings::FULL) {
-    estimate->lines.push_back(
-        {"versions", 4 * version, "version 0, two that are served, and one that is packed"});
+  } else if (ShardRanks(config) > 0) {
+    // The newest is gathered, and then packed.
+    const double newest = (made < 3 ? 2 : 1) * version;
+    estimate->lines.push_back({"versions", (1 + made) * version + std::max(0.0, newest - computes),
+                               "version 0, two that are served, and one that is packed"});
   } else {
     // Actors compute from the learner's copy for products, so the next step packs into another.
-    estimate->lines.push_back({"versions", 5 * version,
+    estimate->lines.push_back({"versions", (2 + made) * version,
                                "version 0, two that are served, one that is packed, and one more "
                                "as matrix products read it"});
   }
@@ -123,18 +164,19 @@ void AddHostMemory(const RunConfig& config, const Stage& stage, const ModelConfi
       {"checkpoint", 12 * trained / writers, "the copy that is written while the next step runs"});
 }
 
-MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const ModelConfig& m,
+MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig& m,
                           Placement placement) {
+  const Stage& stage = config.stage(index);
   const StageInfo info(stage);
   const double compute = ComputeBytes(config), all = ParameterCount(m);
   const double rank = stage.training().lora_rank();
   const double tokens = config.learner().micro_batch_tokens();
   const LearnerSettings& learner = config.learner();
-  const bool full = learner.sharding() == LearnerSettings::FULL;
-  const double ranks = full ? config.resources().learner_ranks() : 1;
+  const uint32_t shard_ranks = ShardRanks(config);
+  const bool full = shard_ranks > 0;
+  const double ranks = full ? shard_ranks : 1;
   const auto share = [&](std::string why) {
-    return full ? absl::StrCat(why, ", divided by ", config.resources().learner_ranks(), " ranks")
-                : why;
+    return full ? absl::StrCat(why, ", divided by ", shard_ranks, " ranks") : why;
   };
   MemoryEstimate estimate;
   // Of what is trained, gradient and moments leave the device with the turn (learner/context).
@@ -161,16 +203,15 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
     add_partly("adapters, gradient, AdamW", kTrained * adapters + copies,
                kParameter * adapters + copies, absl::StrCat("fp32, lora_rank ", rank));
   }
-  if (full) {
-    add("units in use", UnitsInUse(m, compute, placement, rank == 0),
-        "gathered layers and their gradients");
-  } else if (rank == 0) {
+  if (!full && rank == 0) {
     add("compute copies", CopyBytes(all, compute, placement, true),
         "as matrix products read the weights");
   }
   // With adapters the reference policy is the same weights without them.
   if (const auto* kl = info.Part<PpoSettings::Kl>(); kl != nullptr && kl->coef() > 0 && rank == 0) {
-    add("reference", CopyBytes(all, compute, placement, false) / ranks, share("kl.coef above 0"));
+    // Of shards a rank keeps the layer that it gathered last.
+    const double held = full ? all / ranks + LayerCount(m) : all;
+    add("reference", CopyBytes(held, compute, placement, false), share("kl.coef above 0"));
   }
   double layers = static_cast<double>(m.num_layers);
   if (HasCritic(info)) {
@@ -178,7 +219,8 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
     const double head = 2 * Hidden(m) * Hidden(m) + 4 * Hidden(m) + 1;
     const double branch = own * LayerCount(m);
     const double trained = branch / ranks + head;
-    const double copies = full ? 0 : CopyBytes(branch, compute, placement, true);
+    const double copies =
+        CopyBytes(full ? std::min(own, 1.0) * LayerCount(m) : branch, compute, placement, true);
     add_partly("critic", kTrained * trained + copies, kParameter * trained + copies,
                own > 0 ? share(absl::StrCat("critic.layers ", own, " and its head")) : "its head");
     layers += own;
@@ -192,17 +234,26 @@ MemoryEstimate RankMemory(const RunConfig& config, const Stage& stage, const Mod
   // Recomputed layers keep the residual stream that enters them, and one of them at a time the
   // rest.
   const bool recompute = learner.activation_checkpointing();
-  double activations = tokens * LayerActivations(m, compute, placement);
-  activations = recompute ? activations + tokens * layers * 4 * Hidden(m) : activations * layers;
-  if (placement == Placement::kGpu) {
-    activations += kHeadCopies * 4 * std::min(tokens, kHeadRows) *
-                   std::min(static_cast<double>(m.vocab_size), kHeadColumns);
-  }
+  const double of_layer = tokens * LayerActivations(m, compute, placement);
+  const auto vocabulary = static_cast<double>(m.vocab_size);
+  const double kept = recompute ? tokens * layers * 4 * Hidden(m) + of_layer : of_layer * layers;
+  const double logits =
+      4 * (placement == Placement::kGpu
+               ? kHeadCopies * std::min(tokens, kHeadRows) * std::min(vocabulary, kHeadColumns)
+               : std::min(tokens, kHeadBlock) * vocabulary);
+  // With the gradients of one layer's.
+  const double activations = kept + of_layer + logits;
   add_partly("activations", activations, /*kept=*/0,
              absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
                           recompute ? ", layers recomputed" : ""));
+  double computes = activations;
+  if (full) {
+    const double units = UnitsInUse(m, compute, placement, rank == 0);
+    add("units in use", units, "gathered layers and their gradients");
+    computes += units;
+  }
   if (placement == Placement::kCpu) {
-    AddHostMemory(config, stage, m, &estimate);
+    AddHostMemory(config, index, m, computes, &estimate);
     estimate.lines.push_back(Program(kLearnerProgram));
   }
   return estimate;
@@ -319,11 +370,11 @@ void ChooseSharding(const ModelConfig& model, Placement placement, double limit,
 
 StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement) {
   StageMemory most;
-  for (const Stage& stage : config.stage()) {
-    if (!StageInfo(stage).trains()) continue;
-    MemoryEstimate estimate = RankMemory(config, stage, model, placement);
+  for (int i = 0; i < config.stage_size(); ++i) {
+    if (!StageInfo(config.stage(i)).trains()) continue;
+    MemoryEstimate estimate = RankMemory(config, i, model, placement);
     if (estimate.total() > most.estimate.total()) {
-      most = {.stage = stage.name(), .estimate = std::move(estimate)};
+      most = {.stage = config.stage(i).name(), .estimate = std::move(estimate)};
     }
   }
   return most;

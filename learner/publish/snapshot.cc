@@ -17,14 +17,15 @@ namespace {
 
 // One tensor and its place in the buffer.
 struct Placed {
-  at::Tensor values;  // on the host, contiguous; fp32, or of the buffer's type
+  at::Tensor values;  // on the host, contiguous: fp32, or what is packed as it is
   uint64_t begin = 0, end = 0;
 };
 
-// The parameters in the order of the manifest.
-absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, bool bf16,
+// The parameters in the order of the manifest. Those of shards are rounded already.
+absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, Dtype compute,
                                           const NamedTensors& parameters) {
-  const int64_t element = bf16 ? 2 : 4;
+  const int64_t element = BytesOf(compute);
+  const at::ScalarType type = ScalarTypeOf(compute);
   const std::map<std::string, at::Tensor> by_name(parameters.begin(), parameters.end());
   std::vector<Placed> placed;
   for (const TensorEntry& tensor : manifest.tensors()) {
@@ -40,9 +41,8 @@ absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, bool b
     }
     at::Tensor values = parameter->second.detach();
     // Rounded where they are, so that half the bytes leave a GPU.
-    if (bf16 && !values.is_cpu()) values = values.to(at::kBFloat16);
-    const bool rounded = bf16 && values.scalar_type() == at::kBFloat16;
-    values = values.to(at::kCPU, rounded ? at::kBFloat16 : at::kFloat).contiguous();
+    if (!values.is_cpu()) values = values.to(type);
+    values = values.to(at::kCPU, values.scalar_type() == type ? type : at::kFloat).contiguous();
     placed.push_back({std::move(values), tensor.offset(), end});
   }
   return placed;
@@ -50,21 +50,20 @@ absl::StatusOr<std::vector<Placed>> Place(const WeightManifest& manifest, bool b
 
 // Rounds what belongs into bytes [begin, end) of the buffer `to`. Parameters are never NaN, which
 // ToBf16 could not round: PolicyUpdate takes no step of a gradient that is not finite.
-void PackRange(const std::vector<Placed>& placed, bool bf16, uint64_t begin, uint64_t end,
+void PackRange(const std::vector<Placed>& placed, Dtype compute, uint64_t begin, uint64_t end,
                char* to) {
   auto tensor = std::partition_point(placed.begin(), placed.end(),
                                      [begin](const Placed& p) { return p.end <= begin; });
-  const uint64_t element = bf16 ? 2 : 4;
   for (; tensor != placed.end() && tensor->begin < end; ++tensor) {
     const uint64_t first = std::max(begin, tensor->begin), last = std::min(end, tensor->end);
-    const uint64_t skipped = (first - tensor->begin) / element;
-    if (bf16 && tensor->values.scalar_type() == at::kFloat) {
-      ToBf16(tensor->values.const_data_ptr<float>() + skipped,
-             static_cast<int64_t>((last - first) / element),
-             reinterpret_cast<uint16_t*>(to + first));
+    const uint64_t at = first - tensor->begin;
+    if (tensor->values.scalar_type() == ScalarTypeOf(compute)) {
+      const auto* from = static_cast<const char*>(tensor->values.const_data_ptr());
+      std::memcpy(to + first, from + at, last - first);
     } else {
-      const char* from = static_cast<const char*>(tensor->values.const_data_ptr());
-      std::memcpy(to + first, from + skipped * element, last - first);
+      ToBf16(tensor->values.const_data_ptr<float>() + at / sizeof(uint16_t),
+             static_cast<int64_t>((last - first) / sizeof(uint16_t)),
+             reinterpret_cast<uint16_t*>(to + first));
     }
   }
 }
@@ -90,13 +89,12 @@ void AddEntries(const NamedTensors& adapters, WeightManifest* manifest) {
 absl::Status Fill(const NamedTensors& parameters, const SnapshotOptions& options,
                   VersionBuffers* buffers, Weights* out) {
   WeightManifest& manifest = out->manifest;
-  ASSIGN_OR_RETURN(const std::vector<Placed> placed,
-                   Place(manifest, options.compute == Dtype::kBf16, parameters));
+  ASSIGN_OR_RETURN(const std::vector<Placed> placed, Place(manifest, options.compute, parameters));
   ASSIGN_OR_RETURN(out->bytes, buffers->Take(manifest.total_bytes()));
   BeginDigests(options.digests, &manifest);
   ParallelFor(static_cast<int64_t>(Chunks(manifest)), [&](int64_t chunk) {
     const uint64_t begin = static_cast<uint64_t>(chunk) * kChunkBytes;
-    PackRange(placed, options.compute == Dtype::kBf16, begin,
+    PackRange(placed, options.compute, begin,
               begin + ChunkSize(manifest, static_cast<uint64_t>(chunk)), out->bytes->data());
     // While the chunk is in the cache.
     SetDigest(static_cast<uint64_t>(chunk), out->bytes->bytes(), &manifest);

@@ -66,6 +66,19 @@ class SnapshotTest : public testing::Test {
   std::unique_ptr<Transformer> model_;
 };
 
+// As ranks that divide a model give them.
+TEST_F(SnapshotTest, ParametersThatAreRoundedMakeTheSameVersion) {
+  options_.compute = Dtype::kBf16;
+  NamedTensors rounded;
+  for (const auto& [name, parameter] : model_->Parameters()) {
+    rounded.emplace_back(name, parameter.detach().to(at::kBFloat16));
+  }
+  const auto taken = TakeSnapshot(base_, model_->Parameters(), options_, &buffers_);
+  const auto of_rounded = TakeSnapshot(base_, rounded, options_, &buffers_);
+  ASSERT_TRUE(taken.ok() && of_rounded.ok());
+  EXPECT_EQ(Digests(of_rounded->manifest), Digests(taken->manifest));
+}
+
 TEST_F(SnapshotTest, Fp32IsExactAndTheRestIsTheBases) {
   const Weights read = WriteAndRead(Dtype::kFp32);
   nlohmann::json config = nlohmann::json::parse(base_.manifest.texts().config_json());
