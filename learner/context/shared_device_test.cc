@@ -193,6 +193,7 @@ TEST_F(SharedDevicesTest, ARankThatIsStoppedInLineLeavesNoneWithItsDevice) {
     ASSERT_TRUE(all.ok()) << all.status();
     EXPECT_FALSE(*all);
     EXPECT_FALSE(HasDevice(ranks.run));
+    EXPECT_FALSE(ranks.run.turn->in_line());
     EXPECT_FALSE(*AllHaveDevices(ranks));
   });
   stopper.join();

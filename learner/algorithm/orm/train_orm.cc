@@ -49,6 +49,7 @@ std::vector<SampledRound> TrainOrm::SampledRounds(const RunData& data) const {
 }
 
 absl::Status TrainOrm::Begin(RankContext& ranks) {
+  CheckHasDevice(ranks.run);
   const Transformer& model = *ranks.run.model;
   head_ = std::make_unique<RewardHead>(model.config().hidden_size, DeviceOf(model.backend()));
   ranks.run.extra = WholeTensors(head_->parameters());

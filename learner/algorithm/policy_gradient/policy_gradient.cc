@@ -307,6 +307,7 @@ absl::Status PolicyGradient::Update(RankContext& ranks, std::vector<Experience*>
 
 absl::Status PolicyGradient::Begin(RankContext& ranks) {
   RunState& run = ranks.run;
+  CheckHasDevice(run);
   // RestoreParameters prepares the model of a resumed run.
   if (!run.resume.has_value()) RETURN_IF_ERROR(ContinueFromNewest(run, ranks.parallel));
   ASSIGN_OR_RETURN(const Weights start,
