@@ -76,7 +76,7 @@ void AddWeightGrads(const std::vector<at::Tensor>& parts, const at::Tensor& x,
   }
 }
 
-void AddBiasGrads(const std::vector<at::Tensor>& parts, const at::Tensor& dy) {
+void AddTorchBiasGrads(const std::vector<at::Tensor>& parts, const at::Tensor& dy) {
   int64_t first = 0;
   for (const at::Tensor& part : parts) {
     GradOf(part).add_(dy.narrow(1, first, part.size(0)).to(at::kFloat).sum(0));
@@ -139,7 +139,7 @@ at::Tensor LinearIn(at::ScalarType type, const at::Tensor& x, const LinearWeight
                          [x, low, saved = ForBackward(weight)](const at::Tensor& d_out) -> Tensors {
                            const at::Tensor dy = d_out.to(x.scalar_type());
                            AddWeightGrads(saved->parts, x, dy);
-                           AddBiasGrads(saved->bias_parts, dy);
+                           AddTorchBiasGrads(saved->bias_parts, dy);
                            const at::Tensor dx = at::mm(dy, saved->torch_weight);
                            if (low.defined()) AddAdapterGrads(*saved->adapters, x, low, dy, dx);
                            return {dx};
