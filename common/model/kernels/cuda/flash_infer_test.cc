@@ -4,6 +4,7 @@
 #include "common/model/kernels/cuda/flash_infer_attention.h"
 #include "common/model/kernels/torch/row_tiles.h"
 #include "gtest/gtest.h"
+#include "tests/support/kernel_test.h"
 #include "tests/support/random_weights.h"
 #include "tests/support/test_tensors.h"
 
@@ -18,18 +19,8 @@
 namespace reckon {
 namespace {
 
-class FlashInferTest : public testing::Test {
+class FlashInferTest : public KernelTest<testing::Test> {
  protected:
-#ifdef RECKON_CUDA_ON_CPU
-  static constexpr Backend kBackend = Backend::kTorchCpu;
-#else
-  static constexpr Backend kBackend = Backend::kTorchCuda;
-  void SetUp() override {
-    if (const auto cuda = ChooseBackend("CUDA"); !cuda.ok()) {
-      GTEST_SKIP() << "needs a GPU: " << cuda.status().message();
-    }
-  }
-#endif
   void TearDown() override { SetRowTile(0); }
 };
 

@@ -22,10 +22,10 @@
 #include "common/model/kernels/torch/torch_ops.h"
 #include "common/model/sampler.h"
 #include "gtest/gtest.h"
+#include "tests/support/kernel_test.h"
 #include "tests/support/test_tensors.h"
 
 #ifdef RECKON_CUDA_ON_CPU
-#include "tests/support/cuda_on_cpu/grid.h"
 #define FusedOpsTest CpuFusedOpsTest
 #else
 #define FusedOpsTest GpuFusedOpsTest
@@ -36,20 +36,8 @@
 namespace reckon {
 namespace {
 
-class FusedOpsTest : public testing::TestWithParam<Dtype> {
+class FusedOpsTest : public KernelTest<testing::TestWithParam<Dtype>> {
  protected:
-#ifdef RECKON_CUDA_ON_CPU
-  static constexpr Backend kBackend = Backend::kTorchCpu;
-  // Another order of threads for each test.
-  void SetUp() override { SetGridSeed(testing::UnitTest::GetInstance()->random_seed() + 1); }
-#else
-  static constexpr Backend kBackend = Backend::kTorchCuda;
-  void SetUp() override {
-    if (const auto cuda = ChooseBackend("CUDA"); !cuda.ok()) {
-      GTEST_SKIP() << "needs a GPU: " << cuda.status().message();
-    }
-  }
-#endif
   static at::ScalarType type() { return ScalarTypeOf(GetParam()); }
   static at::Tensor OnDevice(const at::Tensor& x) { return x.to(DeviceOf(kBackend)); }
   static at::Tensor Random(at::IntArrayRef sizes, uint64_t key) {

@@ -17,10 +17,10 @@
 #include "common/model/backend.h"
 #include "common/model/kernels/torch/torch_ops.h"
 #include "gtest/gtest.h"
+#include "tests/support/kernel_test.h"
 #include "tests/support/test_tensors.h"
 
 #ifdef RECKON_CUDA_ON_CPU
-#include "tests/support/cuda_on_cpu/grid.h"
 #define LayerOpsTest CpuLayerOpsTest
 #else
 #define LayerOpsTest GpuLayerOpsTest
@@ -31,19 +31,8 @@
 namespace reckon {
 namespace {
 
-class LayerOpsTest : public testing::TestWithParam<Dtype> {
+class LayerOpsTest : public KernelTest<testing::TestWithParam<Dtype>> {
  protected:
-#ifdef RECKON_CUDA_ON_CPU
-  static constexpr Backend kBackend = Backend::kTorchCpu;
-  void SetUp() override { SetGridSeed(testing::UnitTest::GetInstance()->random_seed() + 1); }
-#else
-  static constexpr Backend kBackend = Backend::kTorchCuda;
-  void SetUp() override {
-    if (const auto cuda = ChooseBackend("CUDA"); !cuda.ok()) {
-      GTEST_SKIP() << "needs a GPU: " << cuda.status().message();
-    }
-  }
-#endif
   using Operation = std::function<at::Tensor(const at::Tensor& x)>;
 
   // One step of bf16, where it is computed in another order.
