@@ -38,22 +38,31 @@ class ScoringTest : public testing::Test {
 };
 
 TEST_F(ScoringTest, HasTheSameBitsWithASharedPromptAndWithout) {
-  std::vector<TrainingSequence> group;
-  // Prompts that end within a page of the KV cache, at its end, and in the second.
-  for (size_t prompt : {20, 64, 90}) {
-    for (uint32_t i = 0; i < 4; ++i) {
-      std::vector<uint32_t> completion(1 + 25 * i);
-      for (size_t t = 0; t < completion.size(); ++t) completion[t] = (7 * t + i) % kTinyVocab;
-      group.push_back(MakeSequence(std::vector<uint32_t>(prompt, 9), completion));
+  struct Case {
+    size_t prompt;
+    std::vector<size_t> completions;
+  };
+  // Prompts that end within a page of the KV cache, at its end, and in the second; and one in which
+  // prompt and samples have one row each, as the samples of a decode pass.
+  const std::vector<std::vector<Case>> passes = {
+      {{20, {1, 26, 51, 76}}, {64, {1, 26, 51, 76}}, {90, {1, 26, 51, 76}}}, {{1, {2, 2, 2}}}};
+  for (const std::vector<Case>& pass : passes) {
+    std::vector<TrainingSequence> sequences;
+    for (const Case& group : pass) {
+      for (size_t i = 0; i < group.completions.size(); ++i) {
+        std::vector<uint32_t> completion(group.completions[i]);
+        for (size_t t = 0; t < completion.size(); ++t) completion[t] = (7 * t + i) % kTinyVocab;
+        sequences.push_back(MakeSequence(std::vector<uint32_t>(group.prompt, 9), completion));
+      }
     }
+    std::vector<const TrainingSequence*> batch;
+    for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+    const std::unique_ptr<Parallel> single = MakeSingle();
+    TokenValues shared, alone;
+    ASSERT_TRUE(ScoreTokens(*Model(), *single, batch, 100000, {}, &shared).ok());
+    ASSERT_TRUE(ScoreTokens(*Model(), *single, batch, 1, {}, &alone).ok());
+    EXPECT_EQ(shared, alone);
   }
-  std::vector<const TrainingSequence*> batch;
-  for (const TrainingSequence& sequence : group) batch.push_back(&sequence);
-  const std::unique_ptr<Parallel> single = MakeSingle();
-  TokenValues shared, alone;
-  ASSERT_TRUE(ScoreTokens(*Model(), *single, batch, 100000, {}, &shared).ok());
-  ASSERT_TRUE(ScoreTokens(*Model(), *single, batch, 1, {}, &alone).ok());
-  EXPECT_EQ(shared, alone);
 }
 
 // The rank's micro-batches are not those of one alone, so a token's number must find its sequence.

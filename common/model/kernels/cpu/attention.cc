@@ -40,9 +40,10 @@ AttendRowKernel ChooseAttention(const CpuFeatures& cpu, const KvShape& shape) {
 }
 
 void AttendRow(const KvShape& shape, const void* q, int64_t heads, const char* const* pages,
-               int64_t keys, float* scratch, void* out) {
+               int64_t keys, const char* const* next, float* scratch, void* out) {
   CHECK(shape.head_dim <= kMaxHeadDim) << shape.head_dim;
-  ChooseAttention(CpuFeatures::OfThisCpu(), shape)(shape, q, heads, pages, keys, scratch, out);
+  ChooseAttention(CpuFeatures::OfThisCpu(), shape)(shape, q, heads, pages, keys, next, scratch,
+                                                   out);
 }
 
 }  // namespace reckon

@@ -40,13 +40,15 @@ void WriteKv(const KvShape& shape, char* page, int64_t position, const void* k, 
 //   out[h] = sum_t p[h][t] v[t],   p[h] = softmax_t(q[h] . k[t] / sqrt(head_dim)),   t < keys
 //
 // q and out are [heads, head_dim] of the shape's dtype; position t is in pages[t / kPageTokens].
-// `scratch` holds heads * (keys rounded up to kPageTokens) floats.
+// `scratch` holds heads * (keys rounded up to kPageTokens) floats. `next`: as many pages, which
+// this thread reads after these; a kernel may fetch them into the caches meanwhile. It may be
+// `pages`.
 //
 // Row-invariant like Gemm: scores and softmax are fp32, the maximum is found first, and both sums
 // (over head_dim and over t) run in one fixed order. So the result depends on q and on the keys and
 // values of positions 0 .. keys-1 only. What else is in the pages, even NaN, has no effect.
 void AttendRow(const KvShape& shape, const void* q, int64_t heads, const char* const* pages,
-               int64_t keys, float* scratch, void* out);
+               int64_t keys, const char* const* next, float* scratch, void* out);
 
 using AttendRowKernel = decltype(&AttendRow);
 // The fastest kernel that a CPU with these features can run for this shape.

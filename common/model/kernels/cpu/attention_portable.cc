@@ -8,8 +8,8 @@
 namespace reckon {
 
 RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_t heads,
-                                     const char* const* pages, int64_t keys, float* scratch,
-                                     void* out) {
+                                     const char* const* pages, int64_t keys,
+                                     const char* const* /*next*/, float* scratch, void* out) {
   const int64_t dim = shape.head_dim;
   const bool bf16 = shape.dtype == Dtype::kBf16;
   const float scale = 1.0f / std::sqrt(static_cast<float>(dim));

@@ -9,7 +9,7 @@ namespace reckon {
 
 // AttendRow in plain C++, for every CPU and shape.
 void AttendRowPortable(const KvShape& shape, const void* q, int64_t heads, const char* const* pages,
-                       int64_t keys, float* scratch, void* out);
+                       int64_t keys, const char* const* next, float* scratch, void* out);
 
 }  // namespace reckon
 

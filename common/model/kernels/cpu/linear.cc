@@ -35,31 +35,27 @@ void AddBiasGrads(const std::vector<at::Tensor>& parts, const at::Tensor& dy) {
   }
 }
 
-// scale * B of all adapters as one [n, count * rank]: block diagonal.
-at::Tensor BlockDiagonal(const std::vector<Adapter>& parts, int64_t n, int64_t rank) {
-  at::Tensor out = at::zeros({n, static_cast<int64_t>(parts.size()) * rank}, at::kFloat);
-  int64_t row = 0, column = 0;
-  for (const Adapter& part : parts) {
-    out.narrow(0, row, part.b.size(0))
-        .narrow(1, column, part.b.size(1))
-        .copy_(part.b.detach())
-        .mul_(part.scale);
-    row += part.b.size(0);
-    column += rank;
-  }
+// x with zeros behind, so that dimension `dim` has `size`.
+at::Tensor Padded(const at::Tensor& x, int64_t dim, int64_t size) {
+  if (x.size(dim) == size) return x;
+  std::vector<int64_t> sizes = x.sizes().vec();
+  sizes[dim] = size;
+  at::Tensor out = at::zeros(sizes, x.options());
+  out.narrow(dim, 0, x.size(dim)).copy_(x);
   return out;
 }
 
-// A of all adapters, one below the other: [count * rank, k].
-at::Tensor Stacked(const std::vector<Adapter>& parts, int64_t rank) {
-  at::Tensor out =
-      at::zeros({static_cast<int64_t>(parts.size()) * rank, parts[0].a.size(1)}, at::kFloat);
-  int64_t row = 0;
-  for (const Adapter& part : parts) {
-    out.narrow(0, row, part.a.size(0)).copy_(part.a.detach());
-    row += rank;
-  }
-  return out;
+// Adapter i of `out`, whose ends are known: a [rank, k] and b [n_i, rank], with the scale.
+template <typename T>
+void PackAdapter(const T* a, const T* b, size_t i, bool trainable, PackedAdapters* out) {
+  const int64_t rank = out->rank, k = out->down.k(), first = static_cast<int64_t>(i) * rank;
+  const int64_t column = i == 0 ? 0 : out->ends[i - 1], columns = out->ends[i] - column;
+  out->down.PackTransposed(a, rank, first);
+  out->up.PackTransposedRows(b, rank, columns, first, column);
+  if (!trainable) return;
+  out->down_backward.PackRows(a, rank, first, k);
+  out->up_backward[i].Reset(out->up.dtype(), columns, rank);
+  out->up_backward[i].PackRows(b, columns, 0, rank);
 }
 
 AddedProduct Up(const at::Tensor& low, const LinearWeight& weight) {
@@ -140,25 +136,28 @@ std::shared_ptr<const PackedAdapters> PackLinearAdapters(const std::vector<Adapt
   for (const Adapter& part : parts) {
     out->ends.push_back((out->ends.empty() ? 0 : out->ends.back()) + part.b.size(0));
   }
-  const int64_t n = out->ends.back();
-  const at::Tensor a = Stacked(parts, out->rank), b = BlockDiagonal(parts, n, out->rank);
-  const int64_t ranks = b.size(1), k = a.size(1);
+  const int64_t ranks = static_cast<int64_t>(parts.size()) * out->rank;
+  const int64_t k = parts[0].a.size(1), n = out->ends.back();
   out->down.Reset(dtype, k, ranks);
-  out->down.PackTransposed(a.const_data_ptr<float>(), ranks, 0);
   out->up.Reset(dtype, ranks, n);
-  out->up.PackTransposed(b.const_data_ptr<float>(), n, 0);
-  if (!trainable) return out;
-  out->parts = parts;
-  out->down_backward.Reset(dtype, ranks, k);
-  out->down_backward.PackRows(a.const_data_ptr<float>(), ranks, 0, k);
-  int64_t first = 0;
+  out->up.Clear();  // but for the blocks of its diagonal
+  if (trainable) {
+    out->parts = parts;
+    out->up_backward.resize(parts.size());
+    out->down_backward.Reset(dtype, ranks, k);
+  }
   for (size_t i = 0; i < parts.size(); ++i) {
-    PackedMatrix& up = out->up_backward.emplace_back();
-    const float* block =
-        b.const_data_ptr<float>() + first * ranks + static_cast<int64_t>(i) * out->rank;
-    up.Reset(dtype, parts[i].b.size(0), out->rank);
-    up.PackRows(block, parts[i].b.size(0), 0, ranks);
-    first = out->ends[i];
+    const Adapter& part = parts[i];
+    const at::Tensor a = Padded(part.a.detach(), 0, out->rank);
+    const at::Tensor b =
+        Padded(part.scale == 1 ? part.b.detach() : part.b.detach().mul(part.scale), 1, out->rank);
+    if (DtypeOf(a) == Dtype::kBf16) {
+      PackAdapter(reinterpret_cast<const uint16_t*>(a.const_data_ptr<at::BFloat16>()),
+                  reinterpret_cast<const uint16_t*>(b.const_data_ptr<at::BFloat16>()), i, trainable,
+                  out.get());
+    } else {
+      PackAdapter(a.const_data_ptr<float>(), b.const_data_ptr<float>(), i, trainable, out.get());
+    }
   }
   return out;
 }

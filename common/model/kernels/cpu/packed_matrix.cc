@@ -51,12 +51,13 @@ void PackedMatrix::Reset(Dtype dtype, int64_t k, int64_t n) {
   // taken and the graph's copy stays as it is.
   if (same_shape && data_.use_count() == 1) return;
   SetShape(dtype, k, n);
-  const int64_t bytes = panel_bytes() * panels();
   // A row of a panel is 128 bytes, so with this alignment no vector load crosses a cache line.
-  data_ = AllocateBytes(bytes);
+  data_ = AllocateBytes(panel_bytes() * panels());
   // Packing does not write the padding.
-  if (n % kPanelColumns != 0 || k != padded_k()) std::memset(data_.get(), 0, bytes);
+  if (n % kPanelColumns != 0 || k != padded_k()) Clear();
 }
+
+void PackedMatrix::Clear() { std::memset(data_.get(), 0, panel_bytes() * panels()); }
 
 void PackedMatrix::Place(Dtype dtype, int64_t k, int64_t n, Pieces* memory) {
   SetShape(dtype, k, n);
@@ -77,7 +78,8 @@ void PackedMatrix::SetShape(Dtype dtype, int64_t k, int64_t n) {
 
 // Block by block: the next units of 32 columns, copied row by row from w, then transposed.
 template <typename T>
-void PackedMatrix::PackTransposedFrom(const T* w, int64_t n, int64_t first_column) {
+void PackedMatrix::PackTransposedFrom(const T* w, int64_t k, int64_t n, int64_t first_row,
+                                      int64_t first_column) {
   const int64_t first_panel = first_column / kPanelColumns;
   const int64_t end_panel = (first_column + n + kPanelColumns - 1) / kPanelColumns;
   const int64_t per_unit = dtype_ == Dtype::kBf16 ? 2 : 1;
@@ -87,15 +89,16 @@ void PackedMatrix::PackTransposedFrom(const T* w, int64_t n, int64_t first_colum
     // another part and are left alone.
     const int64_t begin = std::max(first_column - column, int64_t{0});
     const int64_t end = std::min(first_column + n - column, kPanelColumns);
-    Unit* to = reinterpret_cast<Unit*>(MutablePanel(first_panel + task));
+    Unit* to = reinterpret_cast<Unit*>(MutablePanel(first_panel + task)) +
+               first_row / per_unit * kPanelColumns;
     // Read along the rows of w and written along those of the panel, with the transposition in a
     // block of 4 KiB that stays in the first-level cache.
     alignas(64) Unit block[kPanelColumns][kBlockUnits];
-    for (int64_t row = 0; row < k_; row += kBlockUnits * per_unit) {
-      const int64_t rows = std::min(kBlockUnits * per_unit, k_ - row);
+    for (int64_t row = 0; row < k; row += kBlockUnits * per_unit) {
+      const int64_t rows = std::min(kBlockUnits * per_unit, k - row);
       const int64_t units = (rows + per_unit - 1) / per_unit;
       for (int64_t j = begin; j < end; ++j) {
-        const T* from = w + (column + j - first_column) * k_ + row;
+        const T* from = w + (column + j - first_column) * k + row;
         if (dtype_ == Dtype::kFp32) {
           Convert(from, rows, reinterpret_cast<float*>(block[j]));
           continue;
@@ -164,10 +167,18 @@ void PackedMatrix::UnpackTransposed(void* w) const {
 }
 
 void PackedMatrix::PackTransposed(const float* w, int64_t n, int64_t first_column) {
-  PackTransposedFrom(w, n, first_column);
+  PackTransposedFrom(w, k_, n, 0, first_column);
 }
 void PackedMatrix::PackTransposed(const uint16_t* w, int64_t n, int64_t first_column) {
-  PackTransposedFrom(w, n, first_column);
+  PackTransposedFrom(w, k_, n, 0, first_column);
+}
+void PackedMatrix::PackTransposedRows(const float* w, int64_t k, int64_t n, int64_t first_row,
+                                      int64_t first_column) {
+  PackTransposedFrom(w, k, n, first_row, first_column);
+}
+void PackedMatrix::PackTransposedRows(const uint16_t* w, int64_t k, int64_t n, int64_t first_row,
+                                      int64_t first_column) {
+  PackTransposedFrom(w, k, n, first_row, first_column);
 }
 void PackedMatrix::PackRows(const float* w, int64_t k, int64_t first_row, int64_t ld) {
   PackRowsFrom(w, k, first_row, ld);

@@ -33,6 +33,8 @@ class PackedMatrix {
 
   // Makes room for B [k, n]. Keeps the memory if the shape is the same and no copy shares it.
   void Reset(Dtype dtype, int64_t k, int64_t n);
+  // Makes all of B zero.
+  void Clear();
   // Takes the next piece of `memory` for B [k, n], which is in it already or is packed next: a
   // Reset for the same shape leaves it.
   void Place(Dtype dtype, int64_t k, int64_t n, Pieces* memory);
@@ -40,6 +42,12 @@ class PackedMatrix {
   // [out, in] of a linear layer is packed in this way for the forward pass.
   void PackTransposed(const float* w, int64_t n, int64_t first_column);
   void PackTransposed(const uint16_t* w, int64_t n, int64_t first_column);
+  // The same of rows first_row .. first_row+k-1 alone, from w [n, k]. For bf16 first_row is even,
+  // and the partner of an odd last row becomes zero.
+  void PackTransposedRows(const float* w, int64_t k, int64_t n, int64_t first_row,
+                          int64_t first_column);
+  void PackTransposedRows(const uint16_t* w, int64_t k, int64_t n, int64_t first_row,
+                          int64_t first_column);
   // Rows first_row .. first_row+k-1 of B from w [k, n], row-major with row stride ld.
   void PackRows(const float* w, int64_t k, int64_t first_row, int64_t ld);
   void PackRows(const uint16_t* w, int64_t k, int64_t first_row, int64_t ld);
@@ -61,7 +69,8 @@ class PackedMatrix {
  private:
   void SetShape(Dtype dtype, int64_t k, int64_t n);
   template <typename T>
-  void PackTransposedFrom(const T* w, int64_t n, int64_t first_column);
+  void PackTransposedFrom(const T* w, int64_t k, int64_t n, int64_t first_row,
+                          int64_t first_column);
   template <typename T>
   void PackRowsFrom(const T* w, int64_t k, int64_t first_row, int64_t ld);
   template <typename T>
