@@ -22,8 +22,10 @@ constexpr double kTrained = 16, kParameter = 4;
 // third more everywhere.
 constexpr uint32_t kTokensThatHideGathers = 16384;
 // On a GPU the loss holds a tile of logits of this size at a time, in a few copies; on a CPU those
-// of so many tokens.
+// of so many tokens, and for the backward pass the errors of all tokens, up to so many bytes
+// (kernels/cpu/output_head.h).
 constexpr double kHeadRows = 4096, kHeadColumns = 8192, kHeadCopies = 4, kHeadBlock = 128;
+constexpr double kHeadErrorBytes = 256.0 * (1 << 20);
 
 double Query(const ModelConfig& m) { return static_cast<double>(m.num_heads * m.head_dim); }
 double KeyValue(const ModelConfig& m) { return static_cast<double>(m.num_kv_heads * m.head_dim); }
@@ -238,9 +240,10 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
   const auto vocabulary = static_cast<double>(m.vocab_size);
   const double kept = recompute ? tokens * layers * 4 * Hidden(m) + of_layer : of_layer * layers;
   const double logits =
-      4 * (placement == Placement::kGpu
-               ? kHeadCopies * std::min(tokens, kHeadRows) * std::min(vocabulary, kHeadColumns)
-               : std::min(tokens, kHeadBlock) * vocabulary);
+      placement == Placement::kGpu
+          ? 4 * kHeadCopies * std::min(tokens, kHeadRows) * std::min(vocabulary, kHeadColumns)
+          : 4 * std::min(tokens, kHeadBlock) * vocabulary +
+                std::min(tokens * vocabulary * compute, kHeadErrorBytes);
   // With the gradients of one layer's.
   const double activations = kept + of_layer + logits;
   add_partly("activations", activations, /*kept=*/0,

@@ -114,7 +114,7 @@ TEST(MemoryEstimate, UnitsAreCountedWhereTheyAreThereAtOnce) {
   EXPECT_EQ(line("", Placement::kGpu, "units in use"), (2 + 4) * table + 2 * layer);
   // The embedding's gradient, by Gloo twice, while a layer is still there.
   EXPECT_EQ(line("", Placement::kCpu, "units in use"), 2 * 4 * table + 2 * 2 * layer);
-  const double of_layer = 16 * 248, residuals = 16 * 3 * 4 * 8, logits = 16 * 1000 * 4;
+  const double of_layer = 16 * 248, residuals = 16 * 3 * 4 * 8, logits = 16 * 1000 * (4 + 2);
   EXPECT_EQ(line("", Placement::kCpu, "activations"), (3 + 1) * of_layer + logits);
   EXPECT_EQ(line("activation_checkpointing: true", Placement::kCpu, "activations"),
             (1 + 1) * of_layer + residuals + logits);

@@ -3,6 +3,7 @@
 #include <ATen/ops/empty.h>
 
 #include <cstring>
+#include <utility>
 
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/autograd.h"
@@ -213,12 +214,14 @@ class CpuKernels : public Ops {
     // With the head's leaf as an input, the head is trained even where the hidden states are not.
     GradientRecorder recorder({hidden, head.parts.empty() ? at::Tensor() : head.parts[0]});
     const float scale = static_cast<float>(InverseTemperature(temperature));
-    const at::Tensor lse = at::empty({hidden.size(0)}, at::kFloat);
-    const at::Tensor out = LogProbForward(hidden, head, targets, scale, lse);
-    if (!recorder.recording()) return out;
+    if (!recorder.recording()) return LogProbForward(hidden, head, targets, scale, nullptr);
+    HeadRows kept;
+    const at::Tensor out = LogProbForward(hidden, head, targets, scale, &kept);
     return recorder.Record(
-        out, [hidden, head, targets, scale, lse](const at::Tensor& d) -> Tensors {
-          return {LogProbBackward(hidden, head, targets, scale, lse, d.contiguous()), at::Tensor()};
+        out,
+        [hidden, head, targets, scale, kept = std::move(kept)](const at::Tensor& d) -> Tensors {
+          return {LogProbBackward(hidden, head, targets, scale, kept, d.contiguous()),
+                  at::Tensor()};
         });
   }
 };
