@@ -25,7 +25,7 @@
 #include "common/base/thread_pool.h"
 #include "common/model/broadcast/broadcast_receiver.h"
 #include "common/model/files/model_folder.h"
-#include "common/model/weights.h"
+#include "common/model/packed_form.h"
 #include "common/net/channel.h"
 #include "common/net/network_interface.h"
 #include "common/telemetry/operator_ports.h"
@@ -182,7 +182,7 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
   options.name = absl::GetFlag(FLAGS_name).empty() ? DefaultName() : absl::GetFlag(FLAGS_name);
   options.engine.max_batch = absl::GetFlag(FLAGS_max_batch);
   options.fetch.packed_layout =
-      TransformerWeights::PackedLayout(runner.backend, runner.fp32 ? Dtype::kFp32 : Dtype::kBf16);
+      PackedForm(runner.fp32 ? Dtype::kFp32 : Dtype::kBf16, runner.backend).Layout();
   CHECK(ActorSettings::Weights_Parse(absl::GetFlag(FLAGS_weights), &options.weights));
   CHECK(ActorSettings::OldTokens_Parse(absl::GetFlag(FLAGS_old_tokens), &options.old_tokens));
   ASSIGN_OR_RETURN(options.reward_commands, RewardCommands());

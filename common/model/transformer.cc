@@ -114,7 +114,7 @@ at::Tensor RunLayers(const TransformerWeights& weights, at::Tensor x,
       x = RunLayer(weights, index, weights.Layer(index, index + 1), std::move(x), rope, attention);
     }
   }
-  return WithPart(weights, TransformerWeights::kFinalNorm, x, [&](const at::Tensor& in) {
+  return WithPart(weights, TransformerUnits::kFinalNorm, x, [&](const at::Tensor& in) {
     return ops.RmsNorm(in, weights.FinalNorm(), c.rms_norm_eps, weights.dtype());
   });
 }
@@ -128,7 +128,7 @@ at::Tensor Transformer::Forward(const at::Tensor& tokens, const at::Tensor& posi
   at::Tensor x;
   {
     const TableWeight table = weights_.Embedding();  // of shards, dropped before the first layer
-    x = WithPart(weights_, TransformerWeights::kEmbedding, table.leaf, [&](const at::Tensor&) {
+    x = WithPart(weights_, TransformerUnits::kEmbedding, table.leaf, [&](const at::Tensor&) {
       return OpsOf(backend()).Embed(tokens.to(DeviceOf(backend())), table);
     });
   }
@@ -143,7 +143,7 @@ at::Tensor Transformer::Logits(const at::Tensor& hidden) {
 
 at::Tensor Transformer::LogProb(const at::Tensor& hidden, const at::Tensor& targets,
                                 double temperature) {
-  return WithPart(weights_, TransformerWeights::kHead, hidden, [&](const at::Tensor& in) {
+  return WithPart(weights_, TransformerUnits::kHead, hidden, [&](const at::Tensor& in) {
     return OpsOf(backend()).HeadLogProb(in, weights_.Head(), targets.to(hidden.device(), at::kInt),
                                         temperature);
   });

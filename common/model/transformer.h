@@ -78,9 +78,7 @@ class Transformer {
   void DropPending() { weights_.DropPending(); }
   bool sharded() const { return weights_.memory().shard_group != nullptr; }
   const ModelMemory& memory() const { return weights_.memory(); }
-  void Repack(TransformerWeights::Change change = TransformerWeights::Unchanged) {
-    weights_.Pack(change);
-  }
+  void Repack(PackedForm::Change change = PackedForm::Unchanged) { weights_.Pack(change); }
   void PackInto(TransformerWeights::PackedMemoryMaker make) { weights_.PackInto(std::move(make)); }
   int64_t packed_size() const { return weights_.packed_size(); }
   absl::Status Adopt(const at::Tensor& packed) { return weights_.Adopt(packed); }

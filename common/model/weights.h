@@ -3,31 +3,27 @@
 
 #include <cstdint>
 #include <functional>
-#include <map>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "ATen/core/Tensor.h"
-#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/types/span.h"
+#include "common/model/adapters.h"
 #include "common/model/backend.h"
 #include "common/model/config.h"
 #include "common/model/kernels/interface.h"
+#include "common/model/packed_form.h"
 #include "common/model/rank_group.h"
 #include "common/model/replica_sums.h"
 #include "common/model/sharded_units.h"
+#include "common/model/transformer_units.h"
+#include "common/model/weight_sources.h"
 #include "proto/weights.pb.h"
 
 namespace reckon {
-
-struct LayerWeights {
-  TableWeight input_norm, post_norm, query_norm, key_norm;
-  LinearWeight qkv, output, gate_up, down;
-};
 
 // How much memory a model may take; less takes longer.
 struct ModelMemory {
@@ -119,9 +115,7 @@ class TransformerWeights {
   NamedTensors Merged(bool on_host = false) const;
   // Must follow every change of the parameters. `change` may be that change: it is called with each
   // parameter before that is packed, which then reads it from a cache.
-  using Change = absl::FunctionRef<void(const at::Tensor& parameter)>;
-  static void Unchanged(const at::Tensor&) {}
-  void Pack(Change change = Unchanged);
+  void Pack(PackedForm::Change change = PackedForm::Unchanged);
 
   // What passes read, in one memory on the device of the backend, which another process maps and
   // computes from as it is. Of whole weights without adapters.
@@ -135,8 +129,6 @@ class TransformerWeights {
   void PackInto(PackedMemoryMaker make);
   int64_t packed_size() const;  // after a trainable Load
   absl::Status Adopt(const at::Tensor& packed);
-  // In words, how `backend` and `dtype` pack: where they are equal, a reader can Adopt.
-  static std::string PackedLayout(Backend backend, Dtype dtype);
   // Grows with every change of what passes read.
   int64_t generation() const { return generation_; }
 
@@ -160,67 +152,32 @@ class TransformerWeights {
   TableWeight FinalNorm() const;
   LinearWeight Head() const;  // [num_tokens, hidden]; tied: the embedding
 
-  // A backward pass through what these functions returned is about to begin or has ended; see
-  // ShardedUnits. Without shards, no-ops.
-  enum Part { kEmbedding = -1, kFinalNorm = -2, kHead = -3 };  // or the index of a layer
+  // A backward pass through what these functions returned, of a Part of TransformerUnits, is about
+  // to begin or has ended; see ShardedUnits. Without shards, no-ops.
   void BeginBackward(int64_t part) const;
   void EndBackward(int64_t part) const;
   // Forgets what a backward pass that failed has left.
   void DropPending() const;
 
  private:
-  // A weight of kernels/ and the tensors that Pack makes it from, e.g. qkv of q, k and v.
-  struct Source {
-    LinearWeight* weight;
-    std::vector<at::Tensor> parts, bias;  // undefined where frozen under adapters
-    std::vector<std::string> names;       // of the parts, if they have adapters
-    std::vector<Adapter> adapters;        // one a part, or none
-    std::shared_ptr<const PackedAdapters> packed = nullptr;
-  };
-  struct Sources {
-    std::vector<Source> linear;
-    std::vector<std::pair<TableWeight*, at::Tensor>> tables;  // vectors and tables
-  };
-  // Tensors that are assigned to weights, in canonical order, and what gets their gradients.
-  struct Cursor {
-    const NamedTensors& tensors;
-    std::vector<at::Tensor> leaves;  // one a tensor; empty: frozen
-    size_t next = 0;
-  };
-  absl::StatusOr<std::vector<TensorEntry>> Check(const std::vector<TensorEntry>& wanted,
-                                                 const WeightManifest& manifest,
-                                                 absl::Span<const char> bytes) const;
   // What Load does to the weights. Those that are `whole` get gradients.
   absl::Status LoadAs(const WeightManifest& manifest, absl::Span<const char> bytes, bool trainable,
                       bool whole);
-  void LoadShards(const std::vector<TensorEntry>& entries, absl::Span<const char> bytes,
-                  bool whole);
   void Bind();
-  void BindTable(Cursor* from, TableWeight* weight, Sources* to) const;
-  void BindLinear(Cursor* from, int count, bool bias, LinearWeight* weight, Sources* to) const;
-  void BindLayer(Cursor* from, LayerWeights* layer, Sources* to) const;
-  void BindHead(const at::Tensor& tensor, const at::Tensor& leaf, LinearWeight* head,
-                Sources* to) const;
-  // `backward`: also what a backward pass reads. `memory`: what takes the packed form; null: memory
-  // of this process.
-  void PackSources(Sources* sources, bool backward, Pieces* memory = nullptr,
-                   Change change = Unchanged) const;
-  void PackTables(Sources* sources, Pieces* memory = nullptr, Change change = Unchanged) const;
-  void PackWhole(Change change = Unchanged);
-  // What PackSources does to the weights, where `memory` has been packed already.
-  void PlaceSources(Sources* sources, Pieces* memory) const;
-  // Of a TableWeight's values: kernels read norms in fp32.
-  at::ScalarType TableType(const at::Tensor& table) const;
+  // `memory`: what takes the packed form; null: memory of this process.
+  void PackSources(WeightSources* sources, bool backward, Pieces* memory = nullptr,
+                   PackedForm::Change change = PackedForm::Unchanged) const;
+  void PackWhole(PackedForm::Change change = PackedForm::Unchanged);
   void ForgetSources();
-  void PackAdapters(Sources* sources, bool backward, Change change = Unchanged) const;
-  size_t UnitOf(int64_t part) const;
-  Cursor GatherUnit(int64_t part, NamedTensors* tensors) const;
+  void PackAdapters(WeightSources* sources, bool backward,
+                    PackedForm::Change change = PackedForm::Unchanged) const;
   TableWeight GatherTable(int64_t part) const;
   const LayerWeights& GatherLayer(int64_t index, int64_t ahead, bool backward) const;
 
   const ModelConfig config_;
   const Dtype dtype_;
   const Backend backend_;
+  const PackedForm form_;
   const int64_t first_layer_;
   const ModelMemory memory_;
   const at::Tensor rope_;
@@ -229,13 +186,13 @@ class TransformerWeights {
   TableWeight embedding_, final_norm_;
   std::vector<LayerWeights> layers_;
   LinearWeight head_;
-  NamedTensors tensors_;                     // empty unless trainable, or with shards
-  std::map<std::string, Adapter> adapters_;  // by the name of the tensor
-  Sources sources_;
+  NamedTensors tensors_;  // empty unless trainable, or with shards
+  ModelAdapters adapters_;
+  WeightSources sources_;
   PackedMemoryMaker make_packed_;  // or null
   int64_t generation_ = 0;
-  std::unique_ptr<ShardedUnits> shards_;  // in place of the weights above
-  mutable LayerWeights gathered_;         // the layer that was gathered last
+  std::unique_ptr<TransformerUnits> shards_;  // in place of the weights above
+  mutable LayerWeights gathered_;             // the layer that was gathered last
 };
 
 }  // namespace reckon

@@ -18,6 +18,7 @@
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
 #include "common/model/init/init_model.h"
+#include "common/model/packed_form.h"
 #include "common/model/torch_status.h"
 #include "learner/context/shared_device.h"
 #include "learner/evaluate/evaluation_files.h"
@@ -71,7 +72,7 @@ void AddPacked(const RunState& run, Weights* weights) {
   PackedWeights& packed = *weights->manifest.mutable_packed();
   *packed.mutable_memory() = run.packed->where();
   packed.set_bytes(run.packed->bytes().size());
-  packed.set_layout(TransformerWeights::PackedLayout(run.model->backend(), run.model->compute()));
+  packed.set_layout(PackedForm(run.model->compute(), run.model->backend()).Layout());
 }
 
 // How a whole version is packed.

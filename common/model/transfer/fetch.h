@@ -29,7 +29,7 @@ struct FetchOptions {
   WeightServer* relay = nullptr;
   // Actors that hold the version or are fetching it, tried before the manifest's sources.
   std::vector<std::string> relays = {};
-  // TransformerWeights::PackedLayout of what this process computes from; empty: it packs itself.
+  // PackedForm::Layout of what this process computes from; empty: it packs itself.
   std::string packed_layout = {};
   // A version that this process holds, of the same term; a source that holds it too sends what has
   // changed since, where that is less. Null: none.
