@@ -3,13 +3,11 @@
 #include <ATen/Parallel.h>
 
 #include <algorithm>
-#include <filesystem>
 #include <optional>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
-#include "common/base/files.h"
 #include "common/base/host_port.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
@@ -25,37 +23,22 @@
 #include "learner/checkpoint/shared_checkpoint.h"
 #include "learner/context/context.h"
 #include "learner/context/shared_device.h"
-#include "learner/data/checks.h"
 #include "learner/evaluate/evaluate.h"
-#include "learner/parallel/gloo_parallel.h"
 #include "learner/parallel/membership.h"
-#include "learner/parallel/nccl_parallel.h"
 #include "learner/parallel/rank_groups.h"
 #include "learner/parallel/shared_weights.h"
 #include "learner/parallel/single.h"
+#include "learner/preparation.h"
 #include "learner/publish/broadcaster.h"
 #include "learner/report/learner_metrics.h"
-#include "learner/run/inputs.h"
-#include "learner/run/model_cards.h"
 #include "learner/run/resume.h"
 #include "learner/run/versions.h"
+#include "learner/stages.h"
 // Last.
 #include "common/base/log.h"
 
 namespace reckon {
 namespace {
-
-namespace fs = std::filesystem;
-
-// Refuses to mix the files of two runs.
-absl::Status CheckFresh(const std::string& run_dir) {
-  std::error_code error;
-  if (ListCheckpoints(run_dir).empty() && !fs::exists(run_dir + "/eval", error)) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(absl::StrCat(
-      run_dir, " holds an earlier run; continue it with --resume, or choose another name"));
-}
 
 // The sequence of steps in learner.h.
 class Learner {
@@ -100,12 +83,15 @@ class Learner {
  private:
   bool IsLeader() const { return options_.rank == 0; }
   RankContext Ranks() {
-    return {run_, *groups_.all, leader_.has_value() ? &*leader_ : nullptr, senders_.get()};
+    return {run_, *groups_.all, leader_.has_value() ? &*leader_ : nullptr, groups_.senders.get()};
   }
 
   absl::Status Prepare() {
     if (options_.world_size > 1) RETURN_IF_ERROR(EnterTerm());
-    if (IsLeader()) RETURN_IF_ERROR(PrepareRun());
+    if (IsLeader()) {
+      RETURN_IF_ERROR(UseMachine());
+      ASSIGN_OR_RETURN(data_, PrepareRun(run_, options_.resume));
+    }
     if (options_.world_size == 1) RETURN_IF_ERROR(EnterTerm());
     RETURN_IF_ERROR(ConnectRanks());
     ASSIGN_OR_RETURN(run_.all_reach_run_dir,
@@ -178,43 +164,6 @@ class Learner {
     return absl::OkStatus();
   }
 
-  // What the leader alone does and checks, before any rank waits for it in a collective.
-  absl::Status PrepareRun() {
-    const RunConfig& config = run_.config;
-    RETURN_IF_ERROR(UseMachine());
-    if (!options_.resume) RETURN_IF_ERROR(CheckFresh(run_.run_dir));
-    RETURN_IF_ERROR(MakeInitialModel());
-    const std::string& adapted = HasInit(config) ? "" : config.model().base();
-    ASSIGN_OR_RETURN(run_.base, ReadModelFolder(BaseModelFolder(config, run_.run_dir), adapted));
-    ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.texts()));
-    ASSIGN_OR_RETURN(data_, LoadRunData(config, run_.base.texts()));
-    RETURN_IF_ERROR(ApplyOverlongRule(config, shape, data_.get()));
-    RETURN_IF_ERROR(CheckRunData(config, *data_, shape));
-    RETURN_IF_ERROR(CheckStages(shape));
-    // From here on the run has a past.
-    ASSIGN_OR_RETURN(const RunInputs inputs, InputsOf(config, run_.base.manifest));
-    return KeepInputs(run_.run_dir, inputs);
-  }
-
-  // Runs the init stage, unless an earlier attempt of this run did.
-  absl::Status MakeInitialModel() {
-    const std::string folder = BaseModelFolder(run_.config, run_.run_dir);
-    if (!HasInit(run_.config) || fs::exists(folder)) return absl::OkStatus();
-    ASSIGN_OR_RETURN(Weights weights, InitModel(run_.config));
-    RETURN_IF_ERROR(MakeFolders(fs::path(folder).parent_path().string()));
-    return WriteModelFolder(folder, weights.manifest, weights.bytes->bytes());
-  }
-
-  absl::Status CheckStages(const ModelConfig& shape) {
-    for (int i = 0; i < run_.config.stage_size(); ++i) {
-      const std::unique_ptr<Algorithm> algorithm = MakeAlgorithm(run_.config, i);
-      if (algorithm == nullptr) continue;
-      if (data_->train.empty()) return absl::InvalidArgumentError("data.train: no problems");
-      RETURN_IF_ERROR(algorithm->Check(shape, *data_));
-    }
-    return absl::OkStatus();
-  }
-
   absl::Status EnterTerm() {
     const ActivityScope wait(&metrics_.activity, LearnerMetrics::kWaitGroup);
     MembershipOptions options;
@@ -244,7 +193,7 @@ class Learner {
     } else {
       RETURN_IF_ERROR(membership_->Meet());
       const std::string all = "all";
-      ASSIGN_OR_RETURN(groups_.all, ConnectHosts(all, options_.rank, options_.world_size));
+      ASSIGN_OR_RETURN(groups_.all, Connector().Hosts(all, options_.rank, options_.world_size));
       std::string config = run_.config.SerializeAsString();
       RETURN_IF_ERROR(groups_.all->Broadcast(&config));
       if (!IsLeader()) {
@@ -259,14 +208,14 @@ class Learner {
       RankContext ranks = Ranks();
       // NCCL takes some of a GPU's memory.
       if (backend_ == Backend::kTorchCuda) RETURN_IF_ERROR(AllNeedDevices(ranks));
-      ASSIGN_OR_RETURN(groups_.all, ConnectDevices(all, std::move(groups_.all)));
+      ASSIGN_OR_RETURN(groups_.all, Connector().Devices(all, backend_, std::move(groups_.all)));
     }
     const LearnerSettings& learner = run_.config.learner();
     if (learner.sharding() != LearnerSettings::HYBRID) return absl::OkStatus();
     const MakeGroup make = [this](const std::string& name, int rank,
                                   int world) -> absl::StatusOr<std::unique_ptr<Parallel>> {
-      ASSIGN_OR_RETURN(std::unique_ptr<Parallel> hosts, ConnectHosts(name, rank, world));
-      return ConnectDevices(name, std::move(hosts));
+      ASSIGN_OR_RETURN(std::unique_ptr<Parallel> hosts, Connector().Hosts(name, rank, world));
+      return Connector().Devices(name, backend_, std::move(hosts));
     };
     RETURN_IF_ERROR(AddHybridGroups(static_cast<int>(learner.shard_ranks()), make, &groups_));
     replica_sums_.emplace(groups_.replicas.get());
@@ -280,38 +229,15 @@ class Learner {
         (sharding != LearnerSettings::FULL && sharding != LearnerSettings::HYBRID)) {
       return absl::OkStatus();
     }
-    const Parallel& shards = groups_.shards != nullptr ? *groups_.shards : *groups_.all;
-    if (options_.rank >= shards.world()) return absl::OkStatus();
-    if (shards.world() == 1) {
-      senders_ = MakeSingle();
-      return absl::OkStatus();
-    }
-    ASSIGN_OR_RETURN(senders_, ConnectHosts("senders", options_.rank, shards.world(),
-                                            /*background=*/true));
-    return absl::OkStatus();
+    return AddSenders(
+        [this](const std::string& name, int rank, int world) {
+          return Connector().Hosts(name, rank, world, /*background=*/true);
+        },
+        &groups_);
   }
 
-  absl::StatusOr<std::unique_ptr<Parallel>> ConnectHosts(const std::string& group, int rank,
-                                                         int world, bool background = false) {
-    GlooOptions gloo;
-    gloo.rank = rank;
-    gloo.world = world;
-    gloo.interface_address = options_.interface_address;
-    gloo.term = run_.term;
-    gloo.group = group;
-    gloo.background = background;
-    return MakeGloo(gloo, stub_, run_.group_stop);
-  }
-
-  // The same ranks with what their devices have to connect them.
-  absl::StatusOr<std::unique_ptr<Parallel>> ConnectDevices(const std::string& group,
-                                                           std::unique_ptr<Parallel> hosts) {
-#ifdef RECKON_CUDA
-    if (backend_ == Backend::kTorchCuda) {
-      return MakeNccl(std::move(hosts), group, run_.term, stub_, run_.group_stop);
-    }
-#endif
-    return hosts;
+  RankConnector Connector() const {
+    return RankConnector(options_.interface_address, run_.term, stub_, run_.group_stop);
   }
 
   void ShowWaitingBeforeReporter(const std::string& what) {
@@ -330,29 +256,11 @@ class Learner {
                                         {run_.cursor.lines().begin(), run_.cursor.lines().end()}));
     }
     run_.reporter = reporter_.get();
-    if (IsLeader()) ReportLeftOut();
+    if (IsLeader()) ReportLeftOut(*data_, *run_.reporter);
     if (run_.resume.has_value()) {
       run_.reporter->AddLine(absl::StrCat("resumed from ", run_.resume->path));
     }
     return absl::OkStatus();
-  }
-
-  // Numbers for the run's lines, names for the log.
-  void ReportLeftOut() {
-    const RunData& data = *data_;
-    if (data.bad_train.count() + data.bad_eval.count() > 0) {
-      run_.reporter->AddLine(absl::StrCat("bad records, left out: ", data.bad_train.count(),
-                                          " of data.train, ", data.bad_eval.count(),
-                                          " of data.eval"));
-    }
-    if (data.overlong_train.count() + data.overlong_eval.count() == 0) return;
-    run_.reporter->AddLine(
-        absl::StrCat("do not fit into the model's positions: ", data.overlong_train.count(),
-                     " problems of data.train, left out, and ", data.overlong_eval.count(),
-                     " of data.eval, which count as wrong"));
-    for (const BadRecords* overlong : {&data.overlong_train, &data.overlong_eval}) {
-      for (const std::string& line : overlong->Lines()) LOG(WARNING) << "too long:" << line;
-    }
   }
 
   // Null: versions are not broadcast.
@@ -409,97 +317,6 @@ class Learner {
            MakeAlgorithm(run_.config, static_cast<int>(cursor.stage()))->ContinuesAfter(done);
   }
 
-  absl::Status RunStages(RankContext& ranks) {
-    Cursor& cursor = run_.cursor;
-    if (!run_.resume.has_value() && !HasInit(run_.config)) {
-      RETURN_IF_ERROR(EvaluateAs(ranks, "start"));
-    }
-    for (; cursor.stage() < run_.config.stage_size(); cursor.set_stage(cursor.stage() + 1)) {
-      const Stage& stage = run_.stage();
-      if (stage.has_init()) continue;  // Prepare made it; random weights need no evaluation
-      const std::unique_ptr<Algorithm> algorithm =
-          MakeAlgorithm(run_.config, static_cast<int>(cursor.stage()));
-      run_.round_word = algorithm == nullptr ? std::string() : algorithm->round_word();
-      if (cursor.phase() == Cursor::BEGIN && cursor.round() == 0) {
-        cursor.set_stage_version(cursor.version());
-      }
-      RETURN_IF_ERROR(AllNeedDevices(ranks));
-      if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
-      if (run_.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run_, *groups_.all));
-      if (algorithm == nullptr) {
-        RETURN_IF_ERROR(EvaluateAs(ranks, stage.name()));
-        continue;
-      }
-      if (leader_.has_value() && algorithm->updates_policy()) {
-        RETURN_IF_ERROR(
-            PrepareVersions(*leader_, algorithm->rounds() - cursor.round(),
-                            run_.model->adapted() && algorithm->ContinuesAfter(cursor.round())));
-      }
-      for (; cursor.round() < algorithm->rounds(); cursor.set_round(cursor.round() + 1)) {
-        RETURN_IF_ERROR(RunRound(ranks, *algorithm));
-        cursor.set_phase(Cursor::BEGIN);
-      }
-      cursor.set_round(0);
-      run_.extra.clear();
-      run_.resume.reset();
-    }
-    return absl::OkStatus();
-  }
-
-  absl::Status RunRound(RankContext& ranks, Algorithm& algorithm) {
-    const bool must_save = algorithm.SavesAfter(run_.cursor.round());
-    bool saved = true;  // a round in TRAINED was resumed from its checkpoint
-    if (run_.cursor.phase() != Cursor::TRAINED) {
-      RETURN_IF_ERROR(algorithm.Round(ranks));
-      run_.cursor.set_phase(Cursor::TRAINED);
-      run_.cursor.set_train_step(0);
-      const bool due = absl::Now() - saved_at_ > run_.checkpoint_interval;
-      ASSIGN_OR_RETURN(saved, AsLeader(ranks, must_save || due));
-      if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(ranks, algorithm));
-      if (saved) {
-        RETURN_IF_ERROR(SaveRun(ranks, algorithm.moments()));
-        saved_at_ = absl::Now();
-      }
-    }
-    RETURN_IF_ERROR(algorithm.Published(ranks, saved));
-    RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/false));
-    return algorithm.EvaluatesAfter(run_.cursor.round()) ? EvaluateAs(ranks, RoundName(run_))
-                                                         : absl::OkStatus();
-  }
-
-  // Counts the cursor to the next version, which the leader publishes: before it is saved, so that
-  // actors load it meanwhile. As adapters alone only while these are trained on, so that the
-  // version that a later stage or round begins with is whole.
-  absl::Status MakeVersion(RankContext& ranks, const Algorithm& algorithm) {
-    const int64_t round = run_.cursor.round();
-    run_.cursor.set_version(run_.cursor.version() + 1);
-    metrics_.version.Set(static_cast<double>(run_.cursor.version()));
-    run_.cursor.add_folders(RoundName(run_));
-    if (algorithm.SavesAfter(round)) {
-      run_.reporter->BeginPhase(absl::StrCat(RoundTitle(run_), ": save"), 1, "versions");
-    }
-    run_.published_adapters = run_.model->adapted() && algorithm.ContinuesAfter(round);
-    if (run_.published_adapters) {
-      return leader_.has_value() ? PublishAdapters(*leader_) : absl::OkStatus();
-    }
-    const NamedTensors merged = WeightsForLeader(ranks);
-    if (leader_.has_value()) RETURN_IF_ERROR(PublishPolicy(*leader_, merged));
-    SharesVersion(run_);
-    return absl::OkStatus();
-  }
-
-  absl::Status EvaluateAs(RankContext& ranks, const std::string& name) {
-    RETURN_IF_ERROR(LeaveToLeader(ranks));
-    if (!leader_.has_value()) return absl::OkStatus();
-    RETURN_IF_ERROR(
-        Evaluate(*leader_, name, StepLabelOfNewestPolicy(run_.config, run_.cursor, *data_))
-            .status());
-    RETURN_IF_ERROR(UpdateModelCards(*leader_));
-    RETURN_IF_ERROR(KeepEvaluated(*leader_));
-    DropOldFolders(*leader_);  // the one that was the best before
-    return absl::OkStatus();
-  }
-
   LearnerMetrics& metrics_ = LearnerMetrics::Process();
   const LearnerOptions options_;
   const std::stop_token program_stop_;
@@ -510,14 +327,12 @@ class Learner {
   std::unique_ptr<RunData> data_;  // the leader's
   std::unique_ptr<Membership> membership_;
   RankGroups groups_;
-  std::unique_ptr<Parallel> senders_;
   std::optional<ReplicaSums> replica_sums_;  // of HYBRID
   std::unique_ptr<PlanClient> plans_;        // the leader's
   std::unique_ptr<Publisher> publisher_;     // the leader's
   std::unique_ptr<Reporter> reporter_;
   std::unique_ptr<Transformer> model_;
   std::optional<LeaderContext> leader_;
-  absl::Time saved_at_ = absl::Now();
   CheckpointWriter writer_;  // last: its thread uses the others
 };
 

@@ -44,13 +44,11 @@ struct LearnerOptions {
 // stage, on the calling thread:
 //
 //   1. The ranks enter a term of the coordinator, which from here on notices a rank that is lost.
-//   (A
-//      leader without other ranks does that after 2, so that wrong input ends no older term.)
+//      (A leader without other ranks does that after 2, so that wrong input ends no older term.)
 //   2. The leader checks config, model and data, and makes the model of an init stage.
 //   3. The ranks meet and connect to each other. The leader shares config, model and checkpoint.
 //   4. The leader publishes the newest version, so that actors load it while the learner starts.
-//   5. For each stage, for each round: the algorithm updates the policy; the leader publishes the
-//      version, saves a checkpoint with the version's folder, and evaluates the version.
+//   5. The stages run: stages.h.
 //
 // Returns CANCELLED when stopped, with everything on disk that a resume needs. Every other error
 // ends the whole group and is one line for the user: the first cause, as the coordinator knows it

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/clock.h"
 #include "absl/time/time.h"
 #include "common/base/device_turn.h"
 #include "common/base/stop.h"
@@ -63,7 +64,7 @@ struct RunState {
   Weights base;                        // version 0, the model folder
   // What the model packed last where actors on this host can map it; null: in its own memory.
   std::shared_ptr<WeightBytes> packed;
-  bool published_adapters = false;               // the newest version, as MakeVersion has decided
+  bool published_adapters = false;               // the newest version, as RunStages has decided
   absl::Time trained_at = absl::InfinitePast();  // when the last optimizer step of a round ended
   TrainedTensors extra;                          // trained beside the model: heads of this stage
   std::shared_ptr<RewardModel> reward_model;     // the one last used, see OpenRewardModel
@@ -73,8 +74,9 @@ struct RunState {
   Reporter* reporter = nullptr;  // the leader's writes, the others' are silent
   // The checkpoint that the run resumes from, until all of it is restored; see resume.h.
   std::optional<Checkpoint> resume;
-  Cursor saved;                  // of the newest checkpoint that is durable
-  std::optional<Cursor> saving;  // of the one that is being written
+  absl::Time saved_at = absl::Now();  // when the newest one began to be written, or the run began
+  Cursor saved;                       // of the newest checkpoint that is durable
+  std::optional<Cursor> saving;       // of the one that is being written
 
   const Stage& stage() const { return config.stage(static_cast<int>(cursor.stage())); }
 };
@@ -99,10 +101,8 @@ struct LeaderContext {
 struct RankContext {
   RunState& run;
   Parallel& parallel;
-  LeaderContext* leader;  // null: this rank is not the leader
-  // Those that divide a model with the leader, by connections that only threads of CheckpointWriter
-  // use; null: this rank is none of them, or needs none (run/resume.h).
-  RankGroup* senders = nullptr;
+  LeaderContext* leader;         // null: this rank is not the leader
+  RankGroup* senders = nullptr;  // of RankGroups
 };
 
 // Name of the weights, folder and evaluation that the cursor's round makes: "sft_1",

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/task/dataset/dataset.h"
 #include "common/task/prompt/askable.h"
@@ -36,6 +37,21 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
   RETURN_IF_ERROR(KeepAskable(*data->prompt, rule, "data.train", &data->train, &data->bad_train));
   RETURN_IF_ERROR(KeepAskable(*data->prompt, rule, "data.eval", &data->eval, &data->bad_eval));
   return data;
+}
+
+void ReportLeftOut(const RunData& data, Reporter& reporter) {
+  if (data.bad_train.count() + data.bad_eval.count() > 0) {
+    reporter.AddLine(absl::StrCat("bad records, left out: ", data.bad_train.count(),
+                                  " of data.train, ", data.bad_eval.count(), " of data.eval"));
+  }
+  if (data.overlong_train.count() + data.overlong_eval.count() == 0) return;
+  reporter.AddLine(
+      absl::StrCat("do not fit into the model's positions: ", data.overlong_train.count(),
+                   " problems of data.train, left out, and ", data.overlong_eval.count(),
+                   " of data.eval, which count as wrong"));
+  for (const BadRecords* overlong : {&data.overlong_train, &data.overlong_eval}) {
+    for (const std::string& line : overlong->Lines()) LOG(WARNING) << "too long:" << line;
+  }
 }
 
 absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const RunData& data,

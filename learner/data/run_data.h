@@ -14,6 +14,7 @@
 #include "common/task/prompt/model_text.h"
 #include "common/task/prompt/prompt_format.h"
 #include "learner/data/training_sequence.h"
+#include "learner/report/reporter.h"
 #include "proto/config.pb.h"
 #include "proto/weights.pb.h"
 
@@ -32,6 +33,9 @@ struct RunData : ModelText {
 // Reads problems and tokenizer. Errors name the file, line or setting.
 absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
                                                      const FolderTexts& model);
+
+// Says what was left out: numbers in the run's lines, names in the log.
+void ReportLeftOut(const RunData& data, Reporter& reporter);
 
 // A formatter of another format for the same data, which it borrows. FEW_SHOT takes the first
 // data.few_shot_examples training problems as worked examples.

@@ -1,13 +1,17 @@
 #ifndef RECKON_LEARNER_PARALLEL_RANK_GROUPS_H_
 #define RECKON_LEARNER_PARALLEL_RANK_GROUPS_H_
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "common/base/stop.h"
+#include "common/model/backend.h"
 #include "learner/parallel/parallel.h"
+#include "proto/coordinator.grpc.pb.h"
 
 namespace reckon {
 
@@ -25,6 +29,33 @@ namespace reckon {
 struct RankGroups {
   std::unique_ptr<Parallel> all;
   std::unique_ptr<Parallel> shards, replicas;  // of HYBRID; else null
+  // Of the ranks that divide a model with the leader, if they send it their parts of checkpoints;
+  // else null. Threads of CheckpointWriter alone use it (run/resume.h).
+  std::unique_ptr<Parallel> senders;
+};
+
+// Connects groups of ranks that are processes, and have met (membership.h). Errors as those of
+// MakeGloo. Of a Learner; one thread.
+class RankConnector {
+ public:
+  // `address`: of this rank, for the others, as GlooOptions::interface_address. `stop` ends
+  // collectives.
+  RankConnector(std::string address, uint64_t term,
+                std::shared_ptr<Coordinator::StubInterface> stub, std::stop_token stop);
+
+  // A group over the hosts' network; its name is another than that of each other group of the term.
+  // `background` as of GlooOptions.
+  absl::StatusOr<std::unique_ptr<Parallel>> Hosts(const std::string& name, int rank, int world,
+                                                  bool background = false) const;
+  // The same ranks with what their devices have to connect them.
+  absl::StatusOr<std::unique_ptr<Parallel>> Devices(const std::string& name, Backend backend,
+                                                    std::unique_ptr<Parallel> hosts) const;
+
+ private:
+  const std::string address_;
+  const uint64_t term_;
+  const std::shared_ptr<Coordinator::StubInterface> stub_;
+  const std::stop_token stop_;
 };
 
 // Makes a rank's end of one group, whose name is another than that of each other group it may meet.
@@ -34,6 +65,8 @@ using MakeGroup = std::function<absl::StatusOr<std::unique_ptr<Parallel>>(const 
 // Adds the two groups of HYBRID; every rank of `all` calls it. INVALID_ARGUMENT: shard_ranks does
 // not divide the number of ranks.
 absl::Status AddHybridGroups(int shard_ranks, const MakeGroup& make, RankGroups* groups);
+// Adds the senders, where ranks divide a model; every rank of `all` calls it.
+absl::Status AddSenders(const MakeGroup& make, RankGroups* groups);
 
 }  // namespace reckon
 

@@ -23,6 +23,23 @@ TEST(RankGroupsTest, NeighboursDivideAModelAndThoseWithTheSameShardAddUp) {
   });
 }
 
+TEST(RankGroupsTest, TheRanksOfTheLeadersModelSendToIt) {
+  std::stop_source stop;
+  AsHybridRanks(6, 2, &stop, [](RankGroups& groups) {
+    const MakeGroup make = [&](const std::string&, int rank, int world) {
+      EXPECT_EQ(rank, groups.all->rank());
+      return MakeAloneOf(world);
+    };
+    ASSERT_TRUE(AddSenders(make, &groups).ok());
+    ASSERT_EQ(groups.senders != nullptr, groups.all->rank() < 2);
+    if (groups.senders != nullptr) {
+      EXPECT_EQ(groups.senders->world(), 2);
+    }
+    float one = 1;  // nobody leaves before all are connected
+    ASSERT_TRUE(groups.all->AllReduceSum(absl::MakeSpan(&one, 1)).ok());
+  });
+}
+
 TEST(RankGroupsTest, RanksThatCannotBeDividedAreRefused) {
   const MakeGroup make = [](const std::string&, int, int world) { return MakeAloneOf(world); };
   for (int shard_ranks : {0, 4, 7}) {

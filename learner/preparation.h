@@ -1,0 +1,21 @@
+#ifndef RECKON_LEARNER_PREPARATION_H_
+#define RECKON_LEARNER_PREPARATION_H_
+
+#include <memory>
+
+#include "absl/status/statusor.h"
+#include "learner/context/context.h"
+#include "learner/data/run_data.h"
+
+namespace reckon {
+
+// What the leader does and checks of a run before any rank waits for it in a collective: makes the
+// model of an init stage, unless an earlier attempt of the run did; reads the model folder into
+// run.base; reads the data, and checks that model, data and every stage's settings fit; records
+// which files the run learns from. Returns the data. Without `resume`, FAILED_PRECONDITION if the
+// folder holds an earlier run. Each error is one line for the user.
+absl::StatusOr<std::unique_ptr<RunData>> PrepareRun(RunState& run, bool resume);
+
+}  // namespace reckon
+
+#endif  // RECKON_LEARNER_PREPARATION_H_
