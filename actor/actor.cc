@@ -15,14 +15,6 @@
 namespace reckon {
 namespace {
 
-// A version that did not load will not load a second later either: without a pause the actor would
-// lease and fail every group of the plan, which sets a group aside after three failed attempts.
-constexpr absl::Duration kPauseAfterRefusal = absl::Seconds(10);
-// A source that did not answer may answer soon.
-constexpr absl::Duration kPauseAfterNoAnswer = absl::Seconds(2);
-// Rewards that failed may be well again after what the user has changed, or on a machine that had
-// no memory.
-constexpr absl::Duration kPauseAfterFailing = absl::Minutes(1);
 // Between two looks at the weights client while there is no version to work with.
 constexpr absl::Duration kLookEvery = absl::Seconds(1);
 // One failed pass may be the fault of an item; several in a row are the fault of this process.
@@ -59,7 +51,7 @@ Actor::Actor(ActorOptions options, Coordinator::StubInterface* stub, ModelRunner
       stop_(std::move(stop)),
       models_(std::move(maker)),
       shared_(std::move(shared)),
-      report_at_(absl::Now() + options_.report_every),
+      throughput_(&metrics_, options_.report_every),
       scorer_({.rewarder = rewarder,
                .commands = options_.reward_commands,
                .security = options_.security,
@@ -101,8 +93,7 @@ absl::Status Actor::Run() {
       metrics_.activity.Enter(ActorMetrics::kGenerate);
       status = RunPass();
       if (engine_ == nullptr) continue;
-      CountPass();
-      Report();
+      throughput_.CountPass(*engine_, model_->version);
     } else {
       WaitIdle();
     }
@@ -110,9 +101,9 @@ absl::Status Actor::Run() {
   left_.reset();
   UseModel(nullptr);
   if (shared_.has_value()) LeaveDevice();
-  LOG_IF(INFO, former_stats_.finished_samples > 0)
-      << "made " << former_stats_.finished_samples << " rollouts, " << former_stats_.sampled_tokens
-      << " tokens";
+  const EngineStats& made = throughput_.kept();
+  LOG_IF(INFO, made.finished_samples > 0)
+      << "made " << made.finished_samples << " rollouts, " << made.sampled_tokens << " tokens";
   LOG(INFO) << "stopping: " << open_.size() << " leases open, " << scorer_.pending()
             << " samples not yet scored, " << uplink_.unacknowledged()
             << " samples not yet acknowledged";
@@ -126,11 +117,11 @@ absl::Status Actor::Run() {
 }
 
 void Actor::WaitIdle() {
-  const absl::Duration pause = pause_until_ - absl::Now();
+  const absl::Duration pause = troubles_.pause();
   const bool has_version = model_ != nullptr || left_.has_value();
   const bool turns = shared_.has_value() && (shared_->turn->held() || shared_->turn->in_line());
   // While a version is missing, a source that has stopped sending must be noticed.
-  const bool waits = !has_version || !queued_.empty() || forgive_at_ < absl::InfiniteFuture();
+  const bool waits = !has_version || !queued_.empty() || !troubles_.failing().empty();
   absl::Duration most = waits || scorer_.pending() > 0 ? kLookEvery : absl::InfiniteDuration();
   if (pause > absl::ZeroDuration()) most = std::min(most, pause);
   if (turns) most = std::min(most, DeviceTurn::kPoll);
@@ -144,16 +135,14 @@ void Actor::WaitIdle() {
 void Actor::HandleAcks() {
   metrics_.unacknowledged.Set(static_cast<double>(uplink_.unacknowledged()));
   for (const Uplink::Ack& ack : uplink_.TakeAcks()) {
-    auto lease = open_.find(ack.lease);
-    if (lease == open_.end()) continue;
+    if (!open_.Has(ack.lease)) continue;
     // Duplicates and late rollouts count like accepted ones: the coordinator wants nothing more of
     // the sample.
     if (ack.ack.outcome() == SubmitReply::Ack::REJECTED) {
       FailLease(ack.lease,
                 absl::InvalidArgumentError(absl::StrCat("rollout rejected: ", ack.ack.message())));
-    } else if (--lease->second.unacknowledged == 0) {
+    } else if (open_.Acknowledge(ack.lease)) {
       leases_.Complete(ack.lease);
-      open_.erase(lease);
     }
   }
 }
@@ -163,16 +152,16 @@ void Actor::HandleLeaseUpdates() {
   for (GrantedLease& granted : updates.granted) {
     const uint64_t id = granted.lease.id();
     // A coordinator that has lost its store may grant an id again.
-    if (open_.erase(id) > 0 && engine_ != nullptr) engine_->Drop(id);
+    if (open_.Close(id) && engine_ != nullptr) engine_->Drop(id);
     if (granted.lease.samples().empty()) {
       leases_.Complete(id);
       continue;
     }
-    open_[id].unacknowledged = granted.lease.samples_size();
+    open_.Open(id, granted.lease.samples_size());
     queued_.push_back(std::move(granted));
   }
   for (uint64_t id : updates.revoked) {
-    if (open_.erase(id) == 0) continue;
+    if (!open_.Close(id)) continue;
     if (engine_ != nullptr) engine_->Drop(id);
     std::erase_if(queued_, [id](const GrantedLease& queued) { return queued.lease.id() == id; });
     VLOG(1) << "lease " << id << " revoked";
@@ -183,7 +172,7 @@ void Actor::DropInvalidated() {
   if (!EngineIsIdle() || !weights_.invalidated()) return;
   UseModel(nullptr);
   models_.Clear();
-  refusal_.reset();
+  troubles_.ForgetRefusal();
   weights_.ClearInvalidated();
 }
 
@@ -282,8 +271,7 @@ void Actor::Load(WeightsClient::Fetched fetched) {
                 << " MB fetched in " << absl::ToDoubleSeconds(fetched.took) << " s, loaded in "
                 << absl::ToDoubleSeconds(absl::Now() - begin) << " s";
       metrics_.load_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
-      pause_until_ = absl::InfinitePast();
-      if (refusal_.has_value() && refusal_->version == fetched.version) refusal_.reset();
+      troubles_.EndPause(fetched.version);
       return;
     }
     Refuse(fetched.version, status);
@@ -302,18 +290,17 @@ void Actor::Load(WeightsClient::Fetched fetched) {
     }
     return true;
   });
-  pause_until_ = absl::Now() + (may_heal ? kPauseAfterNoAnswer : kPauseAfterRefusal);
+  troubles_.Pause(may_heal);
 }
 
 void Actor::Refuse(uint64_t version, const absl::Status& why) {
   metrics_.CountWeightError(/*refused=*/true);
-  refusal_ = {version, std::string(why.message())};
-  pause_until_ = absl::Now() + kPauseAfterRefusal;
+  troubles_.Refuse(version, why);
 }
 
 void Actor::UseModel(const LoadedModel* model) {
   // Before the engine is destroyed, whose counts would be lost.
-  former_stats_ = TotalStats();
+  throughput_.Keep(engine_.get());
   engine_ = nullptr;
   model_ = model;
   metrics_.activity.SetReady(model != nullptr || left_.has_value());
@@ -349,7 +336,7 @@ void Actor::AdmitQueued() {
     const uint64_t id = queued.lease.id();
     const absl::Status admitted = engine_->Admit(queued.lease, std::move(queued.plan));
     if (admitted.ok()) {
-      open_[id].admitted = true;
+      open_.Admit(id);
       admitted_in_turn_ = true;
     } else {
       FailLease(id, admitted);
@@ -365,36 +352,16 @@ void Actor::AdmitQueued() {
 void Actor::UpdateDemand() {
   int64_t demand = 0;
   const bool has_version = model_ != nullptr || left_.has_value();
-  if (has_version && queued_.empty() && !weights_.invalidated() && absl::Now() >= pause_until_ &&
-      failing_.empty()) {
+  if (has_version && queued_.empty() && !weights_.invalidated() &&
+      troubles_.pause() == absl::ZeroDuration() && troubles_.failing().empty()) {
     const int64_t batch = engine_ != nullptr ? engine_->max_batch() : left_->batch;
     const int64_t held = engine_ != nullptr ? engine_->running() + engine_->waiting() : 0;
     demand = std::min(batch + batch / 8, kScoredBatches * batch - scorer_.pending()) - held;
   }
-  leases_.SetReport(MakeReport());
+  leases_.SetReport(troubles_.Report(scorer_.waiting_for(), weights_.trouble()));
   leases_.SetDemand(demand, model_ != nullptr   ? model_->version
                             : left_.has_value() ? left_->version
                                                 : 0);
-}
-
-ActorReport Actor::MakeReport() {
-  ActorReport report;
-  report.set_failing_because(failing_);
-  report.set_waiting_for(scorer_.waiting_for());
-  if (refusal_.has_value()) {
-    report.set_refused_version(refusal_->version);
-    report.set_refused_because(refusal_->why);
-  }
-  const std::optional<WeightsClient::Trouble> trouble = weights_.trouble();
-  if (!trouble.has_value()) return report;
-  const std::string why(trouble->why.message());
-  if (trouble->refused) {
-    report.set_refused_version(trouble->version);
-    report.set_refused_because(why);
-  } else {
-    report.set_waiting_for(why);
-  }
-  return report;
 }
 
 absl::Status Actor::RunPass() {
@@ -433,7 +400,7 @@ absl::Status Actor::RunPass() {
 }
 
 void Actor::ScoreFinished(FinishedSample sample) {
-  if (open_.count(sample.lease) == 0) return;  // failed since: another sample of it was refused
+  if (!open_.Has(sample.lease)) return;  // failed since: another sample of it was refused
   sample.rollout.set_actor(options_.name);
   metrics_.CountSample(sample);
   metrics_.scored.Increment();
@@ -448,7 +415,7 @@ void Actor::ScoreFinished(FinishedSample sample) {
 
 void Actor::SendScored() {
   for (ScoringJob& job : scorer_.TakeScored()) {
-    if (open_.count(job.lease) == 0) continue;  // revoked or failed since
+    if (!open_.Has(job.lease)) continue;  // revoked or failed since
     if (!job.status.ok()) {
       metrics_.reward_errors.Increment();
       FailLease(job.lease, job.status);
@@ -462,56 +429,40 @@ void Actor::SendScored() {
 }
 
 void Actor::CheckRewards() {
-  if (absl::Now() >= forgive_at_) {
-    forgive_at_ = absl::InfiniteFuture();
-    failing_.clear();
-    scorer_.Forgive();
-  }
-  if (!failing_.empty()) return;
-  failing_ = scorer_.failing();
-  if (failing_.empty()) return;
-  LOG(ERROR) << failing_ << "; taking no work for " << kPauseAfterFailing;
-  forgive_at_ = absl::Now() + kPauseAfterFailing;
+  if (troubles_.Forgive()) scorer_.Forgive();
+  if (!troubles_.failing().empty()) return;
+  std::string failing = scorer_.failing();
+  if (failing.empty()) return;
+  troubles_.SetFailing(std::move(failing));
   // Of no use here, and no fault of the samples: another actor may have them.
   queued_.clear();
   if (engine_ != nullptr) engine_->Clear();
-  std::vector<uint64_t> open;
-  for (const auto& [id, progress] : open_) open.push_back(id);
-  for (uint64_t id : open) ReturnLease(id);
+  for (uint64_t id : open_.all()) ReturnLease(id);
 }
 
 void Actor::FailLease(uint64_t lease, const absl::Status& why) {
   LOG(ERROR) << "lease " << lease << " failed: " << why;
   metrics_.failed_leases.Increment();
   if (engine_ != nullptr) engine_->Drop(lease);
-  open_.erase(lease);
+  open_.Close(lease);
   leases_.Return(lease, why);
 }
 
 void Actor::ReturnLease(uint64_t lease) {
-  open_.erase(lease);
+  open_.Close(lease);
   leases_.Return(lease, absl::OkStatus());
 }
 
 void Actor::FailAdmitted(const absl::Status& why) {
-  std::vector<uint64_t> failed;
-  for (const auto& [id, progress] : open_) {
-    if (progress.admitted) failed.push_back(id);
-  }
-  // Collected first, because FailLease erases from open_.
-  for (uint64_t id : failed) FailLease(id, why);
+  for (uint64_t id : open_.admitted()) FailLease(id, why);
+}
+
+void Actor::ReturnAdmitted() {
+  for (uint64_t id : open_.admitted()) ReturnLease(id);
 }
 
 bool Actor::WeightsWereThere() {
   return !shared_.has_value() || !reads_learners_memory_ || shared_->turn->leaver_lives();
-}
-
-void Actor::ReturnAdmitted() {
-  std::vector<uint64_t> admitted;
-  for (const auto& [id, progress] : open_) {
-    if (progress.admitted) admitted.push_back(id);
-  }
-  for (uint64_t id : admitted) ReturnLease(id);
 }
 
 bool Actor::Serves(const LoadedModel& model, const GrantedLease& queued) const {
@@ -524,41 +475,6 @@ bool Actor::Serves(const LoadedModel& model, const GrantedLease& queued) const {
 bool Actor::HasQueuedFor(const LoadedModel& model) const {
   return std::any_of(queued_.begin(), queued_.end(),
                      [&](const GrantedLease& queued) { return Serves(model, queued); });
-}
-
-EngineStats Actor::TotalStats() const {
-  EngineStats total = former_stats_;
-  if (engine_ == nullptr) return total;
-  const EngineStats& stats = engine_->stats();
-  total.sampled_tokens += stats.sampled_tokens;
-  total.prefilled_tokens += stats.prefilled_tokens;
-  total.finished_samples += stats.finished_samples;
-  total.decode_passes += stats.decode_passes;
-  return total;
-}
-
-void Actor::CountPass() {
-  const EngineStats total = TotalStats();
-  metrics_.CountPass(counted_, total);
-  counted_ = total;
-  metrics_.running.Set(static_cast<double>(engine_->running()));
-  metrics_.waiting.Set(static_cast<double>(engine_->waiting()));
-}
-
-void Actor::Report() {
-  const absl::Time now = absl::Now();
-  if (now < report_at_) return;
-  const EngineStats total = TotalStats();
-  const double seconds = absl::ToDoubleSeconds(now - report_at_ + options_.report_every);
-  LOG(INFO) << "version " << model_->version << ": "
-            << static_cast<int64_t>((total.sampled_tokens - reported_.sampled_tokens) / seconds)
-            << " sampled and "
-            << static_cast<int64_t>((total.prefilled_tokens - reported_.prefilled_tokens) / seconds)
-            << " prompt tokens/s, " << total.finished_samples - reported_.finished_samples
-            << " samples finished, " << engine_->running() << " running, " << engine_->waiting()
-            << " waiting";
-  reported_ = total;
-  report_at_ = now + options_.report_every;
 }
 
 }  // namespace reckon

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -18,6 +17,9 @@
 #include "actor/actor_metrics.h"
 #include "actor/engine/engine.h"
 #include "actor/lease/lease_client.h"
+#include "actor/lease/open_leases.h"
+#include "actor/throughput.h"
+#include "actor/troubles.h"
 #include "actor/uplink/uplink.h"
 #include "actor/weights/model_set.h"
 #include "actor/weights/weights_client.h"
@@ -101,12 +103,6 @@ class Actor {
   absl::Status Run();
 
  private:
-  // What is known about a lease from its grant until it is complete, revoked or returned.
-  struct LeaseProgress {
-    int64_t unacknowledged = 0;  // samples
-    bool admitted = false;       // to the engine; else it is queued
-  };
-
   void Wake();
   void WaitForEvent(absl::Duration timeout);
 
@@ -122,7 +118,6 @@ class Actor {
   void ChooseVersion();
   void AdmitQueued();
   void UpdateDemand();
-  ActorReport MakeReport();
   absl::Status RunPass();
 
   bool EngineIsIdle() const { return engine_ == nullptr || engine_->idle(); }
@@ -131,7 +126,6 @@ class Actor {
   bool HasQueuedFor(const LoadedModel& model) const;
   void LoadInFlight();
   void Load(WeightsClient::Fetched fetched);
-  // Asks for no work of this version again, and for none at all for a while.
   void Refuse(uint64_t version, const absl::Status& why);
   // Makes an engine for this version; null: for none.
   void UseModel(const LoadedModel* model);
@@ -146,9 +140,6 @@ class Actor {
   // Whether what the last pass has read was there: not if the learner that had left it has ended.
   bool WeightsWereThere();
   void ReturnAdmitted();
-  EngineStats TotalStats() const;
-  void CountPass();
-  void Report();
 
   const ActorOptions options_;
   ActorMetrics& metrics_ = ActorMetrics::Process();
@@ -167,22 +158,11 @@ class Actor {
   };
   std::optional<Left> left_;
   std::deque<GrantedLease> queued_;  // not yet admitted, in order of arrival
-  std::map<uint64_t, LeaseProgress> open_;
-  struct Refusal {
-    uint64_t version;
-    std::string why;
-  };
-  std::optional<Refusal> refusal_;  // the last one
-  // After a version failed to load: no demand before this time.
-  absl::Time pause_until_ = absl::InfinitePast();
-  std::string failing_;  // why the rewards fail; empty: they do not
-  absl::Time forgive_at_ = absl::InfiniteFuture();
+  OpenLeases open_;
+  Troubles troubles_;
   int failures_ = 0;                 // passes that failed, in a row
   std::optional<uint64_t> sampled_;  // the version of the last sampled token
-  EngineStats former_stats_;         // of the engines before the present one
-  EngineStats counted_;              // in metrics_
-  EngineStats reported_;
-  absl::Time report_at_;
+  Throughput throughput_;
 
   absl::Mutex mu_;
   bool event_ ABSL_GUARDED_BY(mu_) = false;
