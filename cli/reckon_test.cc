@@ -1,31 +1,19 @@
-// The program as a person runs it: real `reckon` and coordinator, the other roles as scripts.
+// What the commands refuse, plan and print, before and without a run.
 
-#include <signal.h>
-#include <stdlib.h>
-#include <sys/wait.h>
-
-#include <cstdio>
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <utility>
 #include <vector>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
-#include "absl/strings/str_split.h"
-#include "absl/time/clock.h"
-#include "cli/launcher/process.h"
-#include "common/base/files.h"
 #include "common/config/config.h"
-#include "common/net/channel.h"
-#include "common/testing/await.h"
-#include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "proto/coordinator.grpc.pb.h"
+#include "tests/support/reckon_program.h"
 #include "tests/support/tensor_file.h"
 #include "tests/support/tiny_model.h"
 
@@ -35,69 +23,6 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
-
-// A loaded machine must not fail a test; one that passes never waits so long.
-constexpr absl::Duration kLong = absl::Minutes(3);
-
-bool Await(const std::function<bool()>& condition) { return reckon::Await(condition, kLong); }
-
-struct Result {
-  int code;
-  std::string out;  // stdout and stderr
-};
-
-class ReckonTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    std::filesystem::create_directories(folder_ + "/bin");
-    ASSERT_TRUE(WriteTinyModel(folder_ + "/model").ok());
-    std::filesystem::create_symlink(RECKON_COORDINATOR, folder_ + "/bin/reckon-coordinator");
-    Script("reckon-actor", "exec sleep 100");
-    ::setenv("RECKON_PROGRAMS", (folder_ + "/bin").c_str(), 1);
-    Write("config.textproto", absl::StrCat(R"(name: "r" output_dir: ")", folder_,
-                                           R"(/runs" model { path: ")", folder_, R"(/model" }
-      data { train: "builtin" builtin { train_problems: 8 eval_problems: 4 } }
-      eval { samples: 2 } stage { sft {} } stage { ei { rounds: 2 } })"));
-  }
-
-  void Write(const std::string& name, const std::string& text) {
-    std::ofstream(folder_ + "/" + name) << text;
-  }
-
-  // A role that is a shell script; $run is the run directory.
-  void Script(const std::string& program, const std::string& text) {
-    std::string path = absl::StrCat(folder_, "/bin/", program);
-    std::ofstream(path) << "#!/bin/sh\nrun=" << folder_ << "/runs/r\n" << text << "\n";
-    std::filesystem::permissions(path, std::filesystem::perms::owner_all);
-  }
-
-  Result Run(const std::string& args) {
-    std::string command = absl::StrCat(RECKON_BINARY, " ", args, " 2>&1 </dev/null");
-    FILE* pipe = ::popen(command.c_str(), "r");
-    Result result;
-    char buffer[4096];
-    while (size_t n = ::fread(buffer, 1, sizeof(buffer), pipe)) result.out.append(buffer, n);
-    result.code = WEXITSTATUS(::pclose(pipe));
-    return result;
-  }
-
-  std::string Text(const std::string& name) {
-    auto text = ReadFile(folder_ + "/" + name);
-    return text.ok() ? *text : "";
-  }
-
-  std::string config() const { return folder_ + "/config.textproto"; }
-
-  const TempFolder temp_;
-  const std::string& folder_ = temp_.path();
-};
-
-// Progress as the learner writes it.
-std::string Finished(const std::string& lines) {
-  return absl::StrCat("cat > $run/progress.json <<'END'\n{\"phase\": \"sft\", \"done\": 2, ",
-                      "\"total\": 2, \"unit\": \"steps\", \"lines\": [", lines,
-                      "], \"finished\": true}\nEND");
-}
 
 TEST_F(ReckonTest, UsageErrorsAreOneLineAndExitWith2) {
   for (const char* args :
@@ -327,156 +252,6 @@ TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
                                 HasSubstr("recipes/models/llama2-7b/")));
 }
 
-TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
-  Script("reckon-learner", absl::StrCat("echo \"$@\" >> $run/args\n",
-                                        Finished("\"evaluate start: maj@1 2%\", \"done\"")));
-  Result result = Run("train " + config());
-  EXPECT_EQ(result.code, 0) << result.out;
-  EXPECT_THAT(result.out,
-              AllOf(HasSubstr("evaluate start: maj@1 2%\ndone\n"), HasSubstr("finished")));
-  EXPECT_THAT(Text("runs/r/args"), AllOf(HasSubstr("--rank=0 --world_size=1 --nonce="),
-                                         HasSubstr("--config="), Not(HasSubstr("--resume"))));
-  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 2"));
-
-  Result again = Run("train " + config());
-  EXPECT_EQ(again.code, 1);
-  EXPECT_THAT(again.out, AllOf(HasSubstr("runs/r exists"), HasSubstr("--resume")));
-  Write("runs/r/inputs.json", "{}");  // as the learner does
-  Result changed = Run("train " + config() + " --resume --set seed=9");
-  EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("seed: was 0 when the run began and is 9 now"));
-  Result finished = Run("train " + config() + " --resume --set resources.actors=2");
-  EXPECT_EQ(finished.code, 0) << finished.out;
-  EXPECT_THAT(finished.out, AllOf(HasSubstr("is finished"), HasSubstr("done")));
-  // With more rounds there is more to do.
-  Result longer = Run("train " + config() + " --resume --set stage[1].ei.rounds=3");
-  EXPECT_EQ(longer.code, 0) << longer.out;
-  EXPECT_THAT(longer.out, AllOf(HasSubstr("resuming in"), HasSubstr("finished in")));
-  EXPECT_THAT(Text("runs/r/args"), HasSubstr("--resume"));
-  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 3"));
-
-  Result show = Run("show " + folder_ + "/runs/r");
-  EXPECT_EQ(show.code, 0) << show.out;
-  EXPECT_THAT(show.out, HasSubstr("run r: "));
-  show = Run("show " + folder_ + "/runs/r --plan nothing");
-  EXPECT_EQ(show.code, 1);
-  EXPECT_THAT(show.out, HasSubstr("--plan nothing"));
-}
-
-TEST_F(ReckonTest, ARunThatNeverBeganTakesAnyConfig) {
-  Script("reckon-learner", "exit 1");
-  EXPECT_EQ(Run("train " + config()).code, 1);
-  Script("reckon-learner", Finished(""));
-  const Result fixed = Run("train " + config() + " --resume --set seed=9");
-  EXPECT_EQ(fixed.code, 0) << fixed.out;
-  Write("runs/r/inputs.json", "{}");  // now it has begun
-  const Result changed = Run("train " + config() + " --resume --set seed=10");
-  EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("seed: was 9 when the run began and is 10 now"));
-}
-
-TEST_F(ReckonTest, ChangedDataIsRefusedInOneLineWhenARunResumes) {
-  const std::string data = folder_ + "/data.jsonl";
-  Write("data.jsonl", "{\"question\": \"1?\", \"answer\": \"#### 1\"}\n");
-  Script("reckon-learner", Finished(""));
-  const std::string train =
-      "train " + config() + " --set data.eval=builtin --set data.train=" + data;
-  EXPECT_EQ(Run(train).code, 0);
-  Write("runs/r/inputs.json", absl::StrCat("{\"files\": [{\"name\": \"data.train\", \"path\": \"",
-                                           data, "\", \"sha256\": \"0123456789abcdef\"}]}"));
-  const Result changed = Run(train + " --resume");
-  EXPECT_EQ(changed.code, 1);
-  EXPECT_THAT(changed.out, HasSubstr("reckon: data.train: " + data + " has changed since the run"));
-  EXPECT_THAT(changed.out, HasSubstr("(SHA-256 0123456789ab then, "));
-  EXPECT_EQ(std::count(changed.out.begin(), changed.out.end(), '\n'), 1) << changed.out;
-}
-
-TEST_F(ReckonTest, ADeadLearnerIsStartedAgainWithResumeAndANewNonce) {
-  Script("reckon-learner",
-         absl::StrCat("echo \"$@\" >> $run/args\n[ $(wc -l < $run/args) -lt 3 ] && exit 1\n",
-                      Finished("")));
-  Result result = Run("train " + config());
-  EXPECT_EQ(result.code, 0) << result.out;
-  EXPECT_THAT(result.out, HasSubstr("learner-0 exited with code 1"));
-  std::vector<std::string> starts = absl::StrSplit(Text("runs/r/args"), '\n', absl::SkipEmpty());
-  ASSERT_EQ(starts.size(), 3u);
-  EXPECT_THAT(starts[0], Not(HasSubstr("--resume")));
-  EXPECT_THAT(starts[1], HasSubstr("--resume"));
-  EXPECT_NE(starts[1], starts[2]);
-}
-
-TEST_F(ReckonTest, EachStartOfARunHasItsOwnLogs) {
-  Script("reckon-learner", "echo learner; " + Finished(""));
-  EXPECT_EQ(Run("launch --local " + config()).code, 0);
-  std::filesystem::remove(folder_ + "/runs/r/progress.json");
-  EXPECT_EQ(Run("train --resume " + config()).code, 0);
-  for (const char* logs : {"attempt_1", "attempt_2", "latest"}) {
-    EXPECT_THAT(Text(absl::StrCat("runs/r/logs/", logs, "/learner-0.log")),
-                HasSubstr("\nlearner\n"));
-  }
-  EXPECT_EQ(std::filesystem::read_symlink(folder_ + "/runs/r/logs/latest"), "attempt_2");
-}
-
-// Slurm's programs as scripts first in the PATH; tests/integration/slurm_test.py has the real
-// ones.
-class ReckonSlurmTest : public ReckonTest {
- protected:
-  void SetUp() override {
-    ReckonTest::SetUp();
-    path_ = ::getenv("PATH");
-    ::setenv("PATH", absl::StrCat(folder_, "/bin:", path_).c_str(), 1);
-    Script("sbatch", "echo \"$@\" >> $run/../sbatch; wc -l < $run/../sbatch");
-    Script("squeue", "exit 0");
-  }
-  void TearDown() override { ::setenv("PATH", path_.c_str(), 1); }
-
- private:
-  std::string path_;
-};
-
-TEST_F(ReckonSlurmTest, SubmitsTheLearnerAndThenItsActors) {
-  const Result result = Run("launch --slurm " + config() + " --set resources.actors=3");
-  EXPECT_EQ(result.code, 0) << result.out;
-  const std::string slurm = folder_ + "/runs/r/slurm/";
-  EXPECT_EQ(Text("runs/sbatch"),
-            absl::StrCat("--parsable ", slurm, "learner.sbatch\n",
-                         "--parsable --dependency=after:1 --array=0-2 --job-name=r-actors-1 ",
-                         slurm, "actor.sbatch 1\n"));
-  EXPECT_THAT(result.out, AllOf(HasSubstr("submitted job 1"), HasSubstr("array 2 of 3 actors"),
-                                HasSubstr("scancel 1")));
-  EXPECT_EQ(Text("runs/r/slurm/actors"), "3\n");
-  // What was left open in the config is what the jobs ask for.
-  EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("cpus: 4"));
-  EXPECT_THAT(Text("runs/r/slurm/learner.sbatch"), HasSubstr("--cpus-per-task=4"));
-
-  // The same run twice at once.
-  Script("squeue", "echo RUNNING");
-  const Result again = Run("launch --slurm --resume " + config());
-  EXPECT_EQ(again.code, 1);
-  EXPECT_THAT(again.out, HasSubstr("job 1 of this run is running; to start the run again, first "
-                                   "stop it: scancel 1"));
-  Script("squeue", "echo 'slurm_load_jobs error: Invalid job id specified' >&2; exit 1");
-  EXPECT_EQ(Run("launch --slurm --resume " + config()).code, 0);
-}
-
-TEST_F(ReckonSlurmTest, ADryRunPrintsTheScriptsAndSubmitsNothing) {
-  const Result result = Run("launch --slurm --dry-run " + config());
-  EXPECT_EQ(result.code, 0) << result.out;
-  EXPECT_THAT(result.out, AllOf(HasSubstr("memory on this machine"),
-                                HasSubstr("--- learner.sbatch\n#!/bin/bash"),
-                                HasSubstr("--- actor.sbatch\n#!/bin/bash")));
-  EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
-}
-
-TEST_F(ReckonSlurmTest, WhatSlurmRefusesIsShown) {
-  Script("sbatch", "echo 'sbatch: error: invalid partition specified: x' >&2; exit 1");
-  const Result result = Run("launch --slurm " + config() + " --set slurm.partition=x");
-  EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.out,
-              AllOf(HasSubstr("invalid partition specified: x"),
-                    HasSubstr("then run: reckon launch --slurm "), HasSubstr("--resume")));
-}
-
 TEST_F(ReckonTest, MemoryBelowThePlanIsRefusedBeforeAnythingStarts) {
   Write("small.textproto",
         absl::StrReplaceAll(Text("config.textproto"),
@@ -488,66 +263,6 @@ TEST_F(ReckonTest, MemoryBelowThePlanIsRefusedBeforeAnythingStarts) {
     EXPECT_THAT(result.out, HasSubstr("resources.actor.memory_gib is 1, but actor needs about"));
     EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
   }
-}
-
-TEST_F(ReckonTest, ALearnerThatAlwaysFailsEndsTheRunWithItsReason) {
-  Script("reckon-learner", "echo reckon-learner: data.train: no problems >&2; exit 1");
-  Result result = Run("train " + config());
-  EXPECT_EQ(result.code, 1);
-  EXPECT_THAT(result.out, AllOf(HasSubstr("data.train: no problems"), HasSubstr("learner-0.log"),
-                                HasSubstr("--resume")));
-}
-
-TEST_F(ReckonTest, AnErrorThatWillRecurEndsTheRunAtItsFirstTimeWithOneLine) {
-  Script("reckon-learner",
-         "echo x >> $run/starts; echo reckon-learner: data.train: no problems >&2; exit 78");
-  Result result = Run("train " + config());
-  EXPECT_EQ(result.code, 1);
-  EXPECT_EQ(Text("runs/r/starts"), "x\n");
-  EXPECT_THAT(result.out, HasSubstr(absl::StrCat(
-                              "\nreckon: learner-0: data.train: no problems; ", "its log is ",
-                              folder_, "/runs/r/logs/attempt_1/learner-0.log; fix that, then run: ",
-                              "reckon train ", config(), " --resume\n")));
-}
-
-TEST_F(ReckonTest, AnActorThatFailsTheSameWayTwiceEndsTheRun) {
-  Script("reckon-actor", "echo x >> $run/starts; echo reckon-actor: no such device >&2; exit 75");
-  Script("reckon-learner", "exec sleep 1000");
-  Result result = Run("train " + config());
-  EXPECT_EQ(result.code, 1);
-  EXPECT_EQ(Text("runs/r/starts"), "x\nx\n");
-  EXPECT_THAT(result.out, HasSubstr("reckon: actor-0, 2 times in a row: no such device"));
-}
-
-TEST_F(ReckonTest, SaysWhatTheLearnerWaitsFor) {
-  Script("reckon-learner",
-         "echo '{\"phase\": \"sft\", \"waiting_for\": \"no actor is connected\"}' "
-         "> $run/progress.json\nwhile [ ! -e $run/go ]; do sleep 0.01; done\n" +
-             Finished(""));
-  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
-  ASSERT_TRUE(reckon.ok());
-  EXPECT_TRUE(Await(
-      [&] { return absl::StrContains(Text("out"), "sft  waiting for: no actor is connected\n"); }));
-  EXPECT_THAT(Run("show " + folder_ + "/runs/r").out,
-              HasSubstr("waiting for: no actor is connected\n"));
-  Write("runs/r/go", "");
-  ASSERT_TRUE(reckon->Wait(kLong).has_value());
-}
-
-TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
-  Script("reckon-learner", "echo $$ > $run/learner.pid\nexec sleep 100");
-  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
-  ASSERT_TRUE(reckon.ok());
-  ASSERT_TRUE(Await([&] { return !Text("runs/r/learner.pid").empty(); }));
-  EXPECT_EQ(Run("train " + config() + " --resume").code, 1) << "two at once";
-  reckon->Signal(SIGINT);
-  std::optional<int> ended = reckon->Wait(kLong);
-  ASSERT_TRUE(ended.has_value());
-  EXPECT_EQ(WEXITSTATUS(*ended), 130);
-  EXPECT_THAT(Text("out"), HasSubstr("to resume, run: reckon train " + config() + " --resume"));
-  int learner = 0;
-  ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/learner.pid"), &learner));
-  EXPECT_NE(::kill(learner, 0), 0);
 }
 
 TEST_F(ReckonTest, CertsMakesRenewsAndRotatesTheFilesOfOneRun) {
@@ -579,44 +294,6 @@ TEST_F(ReckonTest, ABenchOfTheCoordinatorAccountsForEveryRollout) {
   for (const auto& entry : std::filesystem::directory_iterator(folder_)) {
     EXPECT_THAT(entry.path().string(), Not(HasSubstr("reckon-bench"))) << "left behind";
   }
-}
-
-TEST_F(ReckonTest, AKilledCoordinatorComesBackAtItsAddress) {
-  std::filesystem::remove(folder_ + "/bin/reckon-coordinator");
-  Script("reckon-coordinator",
-         "echo $$ >> $run/coordinator.pids\nexec " RECKON_COORDINATOR " \"$@\"");
-  Script("reckon-learner", "while [ ! -e $run/go ]; do sleep 0.01; done\n" + Finished(""));
-  auto reckon = Process::Start({"reckon", {RECKON_BINARY, "train", config()}, folder_ + "/out"});
-  ASSERT_TRUE(reckon.ok());
-  ASSERT_TRUE(Await([&] { return !Text("runs/r/coordinator.addr").empty(); }));
-  const std::string address = Text("runs/r/coordinator.addr");
-  int first = 0;
-  ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/coordinator.pids"), &first));
-  ::kill(first, SIGKILL);
-  // Only then: a `show` between the two would start a coordinator of its own.
-  ASSERT_TRUE(Await([&] { return absl::StrContains(Text("out"), "killed by signal 9"); }));
-  const auto user = Security::Load(folder_ + "/runs/r/certificates/user", Role::kUser);
-  ASSERT_TRUE(user.ok()) << user.status();
-  const auto stub =
-      Coordinator::NewStub(*MakeChannel(std::string(absl::StripAsciiWhitespace(address)), *user));
-  ASSERT_TRUE(Await([&] {
-    grpc::ClientContext context;
-    GetStatusReply status;
-    return stub->GetStatus(&context, {}, &status).ok();
-  }));
-  const auto stranger = Coordinator::NewStub(
-      *MakeChannel(std::string(absl::StripAsciiWhitespace(address)), Security::PlainText()));
-  grpc::ClientContext context;
-  GetStatusReply status;
-  EXPECT_EQ(stranger->GetStatus(&context, {}, &status).error_code(), grpc::StatusCode::UNAVAILABLE)
-      << "a run on one machine has certificates as well";
-  EXPECT_THAT(Run("show " + folder_ + "/runs/r").out, HasSubstr("run r: "));
-  EXPECT_EQ(Text("runs/r/coordinator.addr"), address) << "show has used the run's own";
-  Write("runs/r/go", "");
-  const std::optional<int> ended = reckon->Wait(kLong);
-  ASSERT_TRUE(ended.has_value());
-  EXPECT_EQ(WEXITSTATUS(*ended), 0) << Text("out");
-  EXPECT_THAT(Text("out"), HasSubstr("coordinator killed by signal 9"));
 }
 
 }  // namespace
