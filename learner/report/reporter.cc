@@ -124,8 +124,13 @@ void Reporter::CountSamples(double samples, double tokens) {
   tokens_ += tokens;
 }
 
+void Reporter::AddToNext(const std::map<std::string, double>& values) {
+  for (const auto& [name, value] : values) next_[name] = value;
+}
+
 absl::Status Reporter::Write(const std::map<std::string, double>& values) {
   std::map<std::string, double> all = values;
+  all.merge(std::exchange(next_, {}));
   all["total/num_samples"] = samples_;
   all["total/num_tokens"] = tokens_;
   all["timing_s/total"] = earlier_s_ + absl::ToDoubleSeconds(absl::Now() - begin_);

@@ -19,9 +19,10 @@ namespace reckon {
 // What humans and tools see of a run: metrics (metrics.jsonl, TensorBoard) and progress.json. Every
 // rank has one and makes the same calls; only that of rank 0 writes, the others are silent.
 //
-// Write, CountSamples and step belong to the learner's thread, the rest is thread-safe: PlanWatch
-// updates the progress while the learner waits for samples. Metrics that cannot be written are an
-// error, progress that cannot be written is logged only, because no later step depends on it.
+// Write, AddToNext, CountSamples and step belong to the learner's thread, the rest is thread-safe:
+// PlanWatch updates the progress while the learner waits for samples. Metrics that cannot be
+// written are an error, progress that cannot be written is logged only, because no later step
+// depends on it.
 class Reporter {
  public:
   static std::unique_ptr<Reporter> Silent();
@@ -48,6 +49,8 @@ class Reporter {
   void CountSamples(double samples, double tokens);
   double samples() const { return samples_; }
   double tokens() const { return tokens_; }
+  // Adds values to the line that Write writes next: of what ends after the line of its step.
+  void AddToNext(const std::map<std::string, double>& values);
   // Writes one line of metrics at step(), with the totals: total/num_samples, total/num_tokens and
   // timing_s/total.
   absl::Status Write(const std::map<std::string, double>& values);
@@ -72,8 +75,9 @@ class Reporter {
   absl::Time shown_ ABSL_GUARDED_BY(mu_);
 
   const absl::Time begin_;
-  double samples_ = 0, tokens_ = 0;  // sampled for training since the run began
-  double earlier_s_ = 0;             // timing_s/total of the attempts before
+  double samples_ = 0, tokens_ = 0;     // sampled for training since the run began
+  std::map<std::string, double> next_;  // of AddToNext
+  double earlier_s_ = 0;                // timing_s/total of the attempts before
 };
 
 }  // namespace reckon

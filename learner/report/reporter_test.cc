@@ -59,6 +59,21 @@ TEST_F(ReporterTest, TotalsContinueFromTheLineBeforeTheStep) {
   EXPECT_GE(lines[1].Get("timing_s/total"), lines[0].Get("timing_s/total"));
 }
 
+TEST_F(ReporterTest, WhatEndsAfterItsLineIsInTheNextLineAlone) {
+  const auto reporter = Open();
+  ASSERT_TRUE(reporter->Write({{"reward", 0.5}}).ok());
+  reporter->AddToNext({{"timing_s/pack_weights", 1}});
+  reporter->AddToNext({{"timing_s/pack_weights", 2}});
+  ASSERT_TRUE(reporter->Write({{"reward", 0.75}}).ok());
+  ASSERT_TRUE(reporter->Write({{"reward", 1}}).ok());
+  const std::vector<MetricsLine> lines = *ReadMetrics(run_dir_);
+  ASSERT_EQ(lines.size(), 3);
+  EXPECT_FALSE(lines[0].Has("timing_s/pack_weights"));
+  EXPECT_EQ(lines[1].Get("timing_s/pack_weights"), 2) << "the newest";
+  EXPECT_EQ(lines[1].Get("reward"), 0.75);
+  EXPECT_FALSE(lines[2].Has("timing_s/pack_weights"));
+}
+
 TEST_F(ReporterTest, APhaseStartsAtZeroAndAFastUpdateWaitsForTheNextWrite) {
   const auto reporter = Open();
   const absl::Time begin = absl::Now();

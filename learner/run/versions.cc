@@ -99,11 +99,16 @@ absl::Status PublishPacked(LeaderContext& leader,
   const absl::Time packed = absl::Now();
   const uint64_t bytes = weights.manifest.total_bytes();
   RETURN_IF_ERROR(leader.publisher.Publish(version, std::move(weights)));
+  const absl::Time published = absl::Now();
+  const double pack_s = absl::ToDoubleSeconds(packed - begin);
+  const double publish_s = absl::ToDoubleSeconds(published - packed);
+  const double update_s = absl::ToDoubleSeconds(published - leader.run.trained_at);
   LOG(INFO) << "weights: version " << version << ", " << bytes / 1000000 << " MB, packed in "
-            << absl::ToDoubleSeconds(packed - begin) << " s, published in "
-            << absl::ToDoubleSeconds(absl::Now() - packed) << " s, "
-            << absl::ToDoubleSeconds(absl::Now() - leader.run.trained_at)
+            << pack_s << " s, published in " << publish_s << " s, " << update_s
             << " s after its optimizer step";
+  leader.run.reporter->AddToNext({{"timing_s/pack_weights", pack_s},
+                                  {"timing_s/publish_weights", publish_s},
+                                  {"timing_s/update_weights", update_s}});
   return absl::OkStatus();
 }
 

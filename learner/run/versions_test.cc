@@ -107,6 +107,22 @@ TEST_F(VersionsTest, KeepsTheLastFoldersAndTheOneTheStageBeganWith) {
   EXPECT_EQ(ListCheckpoints(root_ + "/a").size(), 1u);
 }
 
+TEST_F(VersionsTest, TheLineAfterAVersionTellsHowLongItTook) {
+  WriteConfig("online", kOnlineConfig);
+  ASSERT_TRUE(Run(Options("a", {}, "online")).ok());
+  int versions = 0;
+  for (const nlohmann::json& line : Metrics("a")) {
+    if (!line.contains("timing_s/update_weights")) continue;
+    ++versions;
+    const double pack = line["timing_s/pack_weights"], publish = line["timing_s/publish_weights"];
+    EXPECT_GT(pack, 0);
+    EXPECT_GT(publish, 0);
+    EXPECT_GE(line["timing_s/update_weights"].get<double>(), pack + publish);
+    EXPECT_TRUE(line.contains("val/maj@1")) << "the line after each step is its evaluation's";
+  }
+  EXPECT_EQ(versions, 4);
+}
+
 // As Answer, but evaluations find all answers of version 2 right and all others wrong.
 Rollout SecondVersionIsBest(const PlanSpec& spec, const Lease& lease, uint32_t sample) {
   Rollout rollout = Answer(spec, lease, sample);
