@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "absl/functional/function_ref.h"
-#include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/model/broadcast/gloo_group.h"
 #include "common/model/broadcast/rendezvous_store.h"
 #include "learner/parallel/c10d_work.h"
 #include "learner/report/learner_metrics.h"
@@ -159,17 +159,15 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
                                                    std::stop_token stop) {
   std::unique_ptr<Parallel> parallel;
   RETURN_IF_ERROR(CatchCollectiveErrors("rendezvous", [&] {
-    auto gloo = c10d::ProcessGroupGloo::Options::create(kStepTimeout);
-    absl::string_view host = options.interface_address;
-    if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");  // of IPv6
-    gloo->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(std::string(host)));
-    gloo->threads = 2;
+    const GlooGroupOptions gloo = {.rank = options.rank,
+                                   .world = options.world,
+                                   .host = options.interface_address,
+                                   .timeout = kStepTimeout,
+                                   .threads = 2};
     auto keys = c10::make_intrusive<RendezvousStore>(
         RendezvousOfTerm(std::move(stub), options.term, stop), kKeyPatience);
     auto store = c10::make_intrusive<c10d::PrefixStore>(options.group, std::move(keys));
-    parallel = std::make_unique<Gloo>(
-        options, stop,
-        c10::make_intrusive<c10d::ProcessGroupGloo>(store, options.rank, options.world, gloo));
+    parallel = std::make_unique<Gloo>(options, stop, MakeGlooGroup(gloo, std::move(store)));
     return absl::OkStatus();
   }));
   return parallel;

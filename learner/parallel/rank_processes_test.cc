@@ -5,7 +5,9 @@
 #include <ATen/ops/cat.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/full.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <cstdlib>
 #include <memory>
 #include <string>
@@ -168,6 +170,20 @@ TEST_F(RankProcessesTest, StepsAreThoseOfOneRank) {
 }
 TEST_F(GpuPairTest, StepsAreThoseOfOneRank) {
   AsTwoProcesses(kGpus, [](Parallel& parallel) { StepsAreThoseOfOneRank(parallel, kBackend); });
+}
+
+// As Gloo does when the other rank is gone.
+TEST_F(RankProcessesTest, AWriteThatNobodyReadsEndsNoRank) {
+  AsTwoProcesses(kGpus, [](Parallel& parallel) {
+    int ends[2];
+    ASSERT_EQ(::pipe(ends), 0);
+    ::close(ends[0]);
+    EXPECT_EQ(::write(ends[1], "x", 1), -1);
+    EXPECT_EQ(errno, EPIPE);
+    ::close(ends[1]);
+    float one = 1;  // nobody ends before both are connected
+    ASSERT_TRUE(parallel.AllReduceSum(absl::MakeSpan(&one, 1)).ok());
+  });
 }
 
 TEST_F(RankProcessesTest, ARankThatEndsIsAnErrorOfTheOther) {

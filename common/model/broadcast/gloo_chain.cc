@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <csignal>
 #include <deque>
 #include <thread>
 #include <torch/csrc/distributed/c10d/ProcessGroupGloo.hpp>
@@ -13,10 +12,10 @@
 
 #include "absl/base/thread_annotations.h"
 #include "absl/cleanup/cleanup.h"
-#include "absl/strings/strip.h"
 #include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "common/base/status_macros.h"
+#include "common/model/broadcast/gloo_group.h"
 #include "common/model/torch_status.h"
 
 namespace reckon {
@@ -157,20 +156,13 @@ class GlooChain : public BroadcastGroup {
 
 absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeGlooChain(const BroadcastPlace& place) {
   using Made = absl::StatusOr<std::unique_ptr<BroadcastGroup>>;
-  // Gloo writes to connections that the other end has closed, which must not end this process. A
-  // handler and not SIG_IGN, which programs that this process starts would inherit.
-  static const auto former [[maybe_unused]] = std::signal(SIGPIPE, [](int) {});
   return CatchTorchErrors("connecting a broadcast", [&]() -> Made {
-    auto options =
-        c10d::ProcessGroupGloo::Options::create(absl::ToChronoMilliseconds(place.silence));
-    absl::string_view host = place.host;
-    if (absl::ConsumePrefix(&host, "[")) absl::ConsumeSuffix(&host, "]");  // of IPv6
-    options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname(std::string(host)));
-    options->threads = 1;  // of collectives, which a chain has none of
+    const GlooGroupOptions options = {.rank = place.rank,
+                                      .world = place.world,
+                                      .host = place.host,
+                                      .timeout = absl::ToChronoMilliseconds(place.silence)};
     auto store = c10::make_intrusive<RendezvousStore>(place.meet, place.silence);
-    return std::make_unique<GlooChain>(
-        c10::make_intrusive<c10d::ProcessGroupGloo>(store, place.rank, place.world, options),
-        place.silence);
+    return std::make_unique<GlooChain>(MakeGlooGroup(options, std::move(store)), place.silence);
   });
 }
 
