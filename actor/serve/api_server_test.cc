@@ -15,7 +15,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/synchronization/notification.h"
-#include "absl/time/clock.h"
+#include "absl/time/time.h"
 #include "actor/serve/http_connections.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -39,10 +39,15 @@ class ApiServerTest : public testing::Test {
     auto model = ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", "");
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = std::make_unique<ServedModel>(*std::move(model));
-    runner_ = std::make_unique<FakeModelRunner>(FakeModelRunner::Options{.vocab_size = kTinyVocab,
-                                                                         .max_positions = 2048,
-                                                                         .total_pages = 4000,
-                                                                         .pass_time = pass_time});
+    in_pass_ = std::make_unique<absl::Notification>();
+    runner_ = std::make_unique<FakeModelRunner>(
+        FakeModelRunner::Options{.vocab_size = kTinyVocab,
+                                 .max_positions = 2048,
+                                 .total_pages = 4000,
+                                 .pass_time = pass_time,
+                                 .on_pass = [this] {
+                                   if (!in_pass_->HasBeenNotified()) in_pass_->Notify();
+                                 }});
     batcher_ = std::make_unique<Batcher>(runner_.get(), model_->tokenizer.get(),
                                          BatcherOptions{.max_requests = options.max_requests});
     options.listen.host = "127.0.0.1";
@@ -81,10 +86,8 @@ class ApiServerTest : public testing::Test {
     }
     return events;
   }
-  void AwaitNoRequest() {
-    while (batcher_->unfinished() > 0) absl::SleepFor(absl::Milliseconds(1));
-  }
 
+  std::unique_ptr<absl::Notification> in_pass_;  // a request is
   std::unique_ptr<ServedModel> model_;
   std::unique_ptr<FakeModelRunner> runner_;
   std::unique_ptr<Batcher> batcher_;
@@ -234,7 +237,7 @@ TEST_F(ApiServerTest, WhenAllAreTakenAFurtherRequestGets429) {
   });
   // Its two choices end by themselves only if both draw an end token within these passes; then the
   // test says so.
-  while (batcher_->unfinished() == 0) absl::SleepFor(absl::Milliseconds(1));
+  in_pass_->WaitForNotification();
   const httplib::Result reply = client_->Post("/v1/completions", kCompletion.dump(), kJson);
   ASSERT_TRUE(reply);
   EXPECT_EQ(reply->status, 429) << reply->body;
@@ -254,21 +257,22 @@ TEST_F(ApiServerTest, ADeadlineIs504) {
 }
 
 TEST_F(ApiServerTest, ARequestWhoseClientGoesIsCancelled) {
-  Start({}, absl::Milliseconds(2));
   json body = kCompletion;
   body["max_tokens"] = 2000;
   body["n"] = 64;  // some of which draw no end token
   for (const bool stream : {false, true}) {
+    Start({}, absl::Milliseconds(2));
     body["stream"] = stream;
     httplib::Client client("127.0.0.1", server_->address().port);
     std::thread stop([&] {
-      while (batcher_->unfinished() == 0) absl::SleepFor(absl::Milliseconds(1));
+      in_pass_->WaitForNotification();
       client.stop();
     });
     EXPECT_FALSE(client.Post("/v1/completions", body.dump(), kJson)) << stream;
     stop.join();
-    AwaitNoRequest();
+    batcher_->Drain(absl::InfiniteFuture());
     EXPECT_EQ(runner_->sequences(), 0u);
+    TearDown();
   }
 }
 

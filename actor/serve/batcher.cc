@@ -161,9 +161,12 @@ void Batcher::End(Generation* generation, absl::Status status) {
     engine_.Drop(entry.first);
     return true;
   });
+  {
+    // Before the end is told, so that whoever waited for it may ask for more at once.
+    absl::MutexLock lock(&mu_);
+    --unfinished_;
+  }
   if (!status.ok()) generation->Fail(std::move(status));
-  absl::MutexLock lock(&mu_);
-  --unfinished_;
 }
 
 void Batcher::RunPass() {
@@ -192,7 +195,6 @@ void Batcher::RunPass() {
     const std::shared_ptr<Generation> generation = running.generation;
     const size_t choice =
         running.prompt * generation->request().samples + sample.rollout.key().sample();
-    // Before its end is told, so that whoever waited for it may ask for more at once.
     if (--running.left == 0) {
       running_.erase(sample.lease);
       bool others = false;

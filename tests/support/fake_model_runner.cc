@@ -114,6 +114,7 @@ DrawnToken FakeModelRunner::Next(absl::Span<const uint32_t> history, const Token
 
 absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::RunPass(absl::Span<const Row> rows) {
   if (!next_status_.ok()) return std::exchange(next_status_, absl::OkStatus());
+  if (options_.on_pass != nullptr) options_.on_pass();
   absl::SleepFor(options_.pass_time);
   rows_run_ += rows.size();
   widest_pass_ = std::max(widest_pass_, rows.size());

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <vector>
@@ -23,8 +24,9 @@ class FakeModelRunner : public ModelRunner {
     int64_t total_pages = 1000;
     int64_t page_tokens = 4;
     uint64_t salt = 1;
-    absl::Duration pass_time;   // RunPass takes at least this long
-    int64_t decodes_ahead = 0;  // as of a GPU: 1
+    absl::Duration pass_time;       // RunPass takes at least this long
+    int64_t decodes_ahead = 0;      // as of a GPU: 1
+    std::function<void()> on_pass;  // called by RunPass; or null
   };
 
   // Sequences and pages. Runners of several versions may have one cache, as the real ones do.
