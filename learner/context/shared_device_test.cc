@@ -43,6 +43,9 @@ class SharedDeviceTest : public testing::Test {
   // What the learner has left for the actor's turn.
   DeviceWeights LeftForActors() {
     EXPECT_TRUE(LeaveDevice(run_).ok());
+    for (const auto& [name, parameter] : model_.Parameters()) {
+      EXPECT_FALSE(parameter.grad().defined()) << name;
+    }
     EXPECT_TRUE(actors_->TryTake());
     DeviceWeights left;
     EXPECT_TRUE(left.ParseFromString(actors_->left()));
@@ -241,6 +244,23 @@ TEST_F(SharedDevicesTest, EachRankLeavesItsOwnMemoryToItsActors) {
   EXPECT_NE(handles[0], handles[1]);
   AsTwoRanks(leave, /*alone=*/false, /*sharded=*/true);
   EXPECT_EQ(handles[0] + handles[1], "") << "no rank has all weights";
+}
+
+TEST_F(SharedDevicesTest, ARankThatDiesInItsTurnLeavesNoVersion) {
+  AsTwoRanks([&](RankContext& ranks) {
+    ASSERT_TRUE(AllNeedDevices(ranks).ok());
+    ASSERT_TRUE(ShareModel(ranks.run).ok());
+    SharesVersion(ranks.run);
+    const std::unique_ptr<DeviceTurn> actor = Open(ranks.parallel.rank());
+    ASSERT_TRUE(AllLeaveDevices(ranks, /*waits=*/true).ok());
+    ASSERT_TRUE(actor->TryTake());
+    EXPECT_NE(actor->left(), "");
+    actor->Release();
+    ASSERT_TRUE(AllNeedDevices(ranks).ok());
+    ranks.run.turn->Release();  // as the kernel does
+    ASSERT_TRUE(actor->TryTake());
+    EXPECT_EQ(actor->left(), "");
+  });
 }
 
 TEST_F(SharedDevicesTest, ARankThatIsAloneOnItsDeviceKeepsItAndWaitsForTheOthers) {
