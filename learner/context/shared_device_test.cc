@@ -94,6 +94,8 @@ TEST_F(SharedDeviceTest, AVersionIsLeftUntilTheModelChanges) {
   EXPECT_EQ(LeftForActors().handle(), "") << "loaded, as by a stage that starts again";
   SharesVersion(run_);
   EXPECT_EQ(LeftForActors().version(), 6u);
+  ASSERT_TRUE(model_.Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true).ok());
+  EXPECT_EQ(LeftForActors().handle(), "") << "loaded, though nothing was trained";
   model_.AddAdapters(2, 4, 1);
   SharesVersion(run_);
   EXPECT_EQ(LeftForActors().handle(), "") << "with adapters it is more than what is shared";
@@ -192,10 +194,17 @@ TEST_F(SharedDevicesTest, ARankThatIsStoppedInLineLeavesNoneWithItsDevice) {
     stops_[1].request_stop();
   });
   AsTwoRanks([&](RankContext& ranks) {
+    ASSERT_TRUE(ShareModel(ranks.run).ok());
+    SharesVersion(ranks.run);
     const absl::StatusOr<bool> all = AllTakeDevices(ranks);
     ASSERT_TRUE(all.ok()) << all.status();
     EXPECT_FALSE(*all);
     EXPECT_FALSE(HasDevice(ranks.run));
+    if (ranks.parallel.rank() == 0) {  // which had it, and has left it as always
+      const std::unique_ptr<DeviceTurn> looks = Open(0);
+      EXPECT_TRUE(looks->TryTake());
+      EXPECT_NE(looks->left(), "");
+    }
     EXPECT_FALSE(ranks.run.turn->in_line());
     EXPECT_FALSE(*AllHaveDevices(ranks));
   });

@@ -95,6 +95,7 @@ TEST(VersionBuffers, OtherSizesAreForgotten) {
   buffers.FinishPreparing();
   const auto buffer = TakeFrom(&buffers, 2 * kBytes);
   EXPECT_EQ(buffer->bytes().size(), 2 * kBytes);
+  EXPECT_LT(PagesGiven(buffer.get()), int64_t{2 * kBytes / 4096 / 20});
 }
 
 }  // namespace
