@@ -1,6 +1,10 @@
 #include "learner/learner.h"
 
+#include <ATen/core/grad_mode.h>
+#include <ATen/ops/arange.h>
+
 #include <filesystem>
+#include <memory>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <string>
@@ -13,6 +17,9 @@
 #include "common/base/device_turn.h"
 #include "common/base/files.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/shared_bytes.h"
+#include "common/model/transfer/fetch.h"
+#include "common/model/transformer.h"
 #include "common/telemetry/progress.h"
 #include "common/telemetry/registry.h"
 #include "common/testing/await.h"
@@ -20,6 +27,7 @@
 #include "gtest/gtest.h"
 #include "learner/evaluate/evaluation_files.h"
 #include "tests/support/learner_harness.h"
+#include "tests/support/tiny_model.h"
 
 namespace reckon {
 namespace {
@@ -179,6 +187,44 @@ TEST_F(LearnerTest, NoBatchThatIsThereMakesItWaitForSamplesInItsTurn) {
                       });
   const absl::Status status = RunLearner(options, coordinator.NewStub(), stop_.get_token());
   EXPECT_TRUE(status.ok()) << status;
+}
+
+// As an actor on this host does it, while its samples are waited for.
+TEST_F(LearnerTest, WhatItComputesFromIsMappedByActors) {
+  WriteConfig("online", kOnlineConfig);
+  const at::Tensor rows = at::arange(1, 40, at::kInt);
+  const auto logits = [&](Transformer& model) {
+    at::NoGradGuard no_grad;
+    const auto attention = PackedAttention(model.config(), {0, rows.numel()});
+    return model.Logits(model.Forward(rows, rows, *attention));
+  };
+  std::set<uint64_t> versions;
+  std::unique_ptr<Cluster> cluster;
+  cluster =
+      std::make_unique<Cluster>([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+        const WeightManifest manifest = cluster->coordinator.weights().at(lease.weight_version());
+        if (manifest.version() == 0 || !versions.insert(manifest.version()).second) {
+          return Answer(spec, lease, sample);
+        }
+        FetchOptions options;
+        options.packed_layout =
+            TransformerWeights::PackedLayout(Backend::kCpuKernels, Dtype::kFp32);
+        const auto weights = FetchWeights(manifest, Security::PlainText(), {}, options);
+        EXPECT_TRUE(weights.ok()) << weights.status();
+        if (!weights.ok() || weights->packed == nullptr) {
+          ADD_FAILURE() << "version " << manifest.version() << " is not mapped";
+          return Answer(spec, lease, sample);
+        }
+        Transformer adopts(TinyConfig(), Dtype::kFp32), loads(TinyConfig(), Dtype::kFp32);
+        EXPECT_TRUE(adopts.Adopt(TensorOver(weights->packed)).ok());
+        EXPECT_TRUE(loads.Load(manifest, weights->bytes->bytes(), /*trainable=*/false).ok());
+        EXPECT_TRUE(logits(adopts).equal(logits(loads))) << manifest.version();
+        return Answer(spec, lease, sample);
+      });
+  const absl::Status run = cluster->Run(Options("a", {}, "online"), stop_.get_token());
+  ASSERT_TRUE(run.ok()) << run;
+  cluster->actor.Stop();
+  EXPECT_THAT(versions, ElementsAre(1, 2, 3, 4));
 }
 
 TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {

@@ -95,7 +95,13 @@ TEST_F(RanksTest, RanksThatAreStoppedSaveTogetherHoweverTheyDivideTheModel) {
       ASSERT_TRUE(saved.ok() && saved->has_value()) << saved.status();
       EXPECT_EQ((*saved)->cursor().phase(), Cursor::TRAIN);
       EXPECT_GT((*saved)->cursor().train_step(), 0);
-      EXPECT_EQ((*saved)->manifest.parts_size(), share ? 2 : 1);
+      const CheckpointManifest& manifest = (*saved)->manifest;
+      EXPECT_EQ(manifest.parts_size(), share ? 2 : 1);
+      // A rank writes a part of each tensor, or of each unit that it has a shard of.
+      if (share) {
+        EXPECT_EQ(manifest.parts(0).ranges_size() < manifest.parameters_size(),
+                  sharding == std::string("FULL"));
+      }
       options.resume = true;
       RunAsRanks(cluster, 2, options);
       LearnerOptions whole = Options(name + "_whole", overrides);
@@ -178,6 +184,20 @@ TEST_F(RanksByTurnsTest, TheyLearnTheSame) {
   EXPECT_GT(draws_, 0);
 }
 
+// Groups of one rank: the second one helps with nothing that the leader publishes.
+TEST_F(RanksByTurnsTest, GroupsThatDivideAModelEachLearnTheSame) {
+  WriteConfig("online", kOnlineConfig);
+  const std::vector<std::string> hybrid = {"learner.sharding=HYBRID", "learner.shard_ranks=1",
+                                           "resources.learner_ranks=2"};
+  Cluster cluster;
+  RunAsRanks(cluster, 2, Options("alone", hybrid, "online"));
+  Cluster shared([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    return Draw(spec, lease, sample);
+  });
+  RunAsRanks(shared, 2, ByTurns("turns", hybrid, "online"));
+  EXPECT_EQ(AllWeights("turns"), AllWeights("alone"));
+}
+
 // Batches that exist already are learned in the same turns; which those are depends on time.
 TEST_F(RanksByTurnsTest, SomeStepsAheadTheyEnd) {
   WriteConfig("online", kOnlineConfig);
@@ -257,7 +277,13 @@ TEST_F(RanksTest, GroupsOfRanksLoadWhatOthersSaveAndTheOtherWayRound) {
     for (size_t i = 0; i < losses.size(); ++i) EXPECT_NEAR(these[i], losses[i], 1e-3) << i;
     const auto saved = OpenNewestCheckpoint(root_ + "/" + name);
     ASSERT_TRUE(saved.ok() && saved->has_value()) << saved.status();
-    EXPECT_EQ((*saved)->manifest.parts_size(), share ? 4 : 1);
+    const CheckpointManifest& manifest = (*saved)->manifest;
+    ASSERT_EQ(manifest.parts_size(), share ? 4 : 1);
+    if (!share) continue;
+    // Of the first unit ranks 0 and 2 have the first shard, and 1 and 3 the second.
+    for (const auto& [rank, next] : {std::pair(0, 2), std::pair(2, 1), std::pair(1, 3)}) {
+      EXPECT_EQ(manifest.parts(rank).ranges(0).end(), manifest.parts(next).ranges(0).begin());
+    }
   }
   EXPECT_EQ(FinalWeights("again_0"), FinalWeights("again_1"));
 }

@@ -2,6 +2,7 @@
 
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/empty.h>
+#include <ATen/ops/zeros.h>
 
 #include <algorithm>
 #include <cmath>
@@ -158,6 +159,51 @@ TEST_F(SamplerTest, TheEndsOfTheUniformAreTokensWithWeight) {
     DrawnToken s = Sample(*model_, hidden_, {&row, 1})->at(0);
     EXPECT_GT(s.logprob, -20);
   }
+}
+
+// Four tokens of one probability.
+TEST(DrawFromLogitsTest, LowerIdsWinTiesAndAShareIsReachedWhereItIsEqual) {
+  const at::Tensor logits = at::zeros({1, 4}, at::kFloat);
+  const auto draw = [&](const TokenDraw& row) {
+    return DrawFromLogits(logits, {}, {&row, 1}).value()[0];
+  };
+  EXPECT_EQ(draw({.temperature = 0}).token, 0u);
+  for (uint32_t token = 0; token < 4; ++token) {
+    EXPECT_EQ(draw({.uniform = token / 4.0}).token, token) << "the sum before it is no more";
+  }
+  for (const TokenDraw& half :
+       {TokenDraw{.top_k = 2}, TokenDraw{.top_p = 0.5}, TokenDraw{.top_k = 4, .top_p = 0.5},
+        TokenDraw{.top_k = 3, .top_p = 0.6}}) {
+    TokenDraw row = half;
+    row.uniform = 0.99;
+    row.ranked = 4;
+    const DrawnToken drawn = draw(row);
+    EXPECT_EQ(drawn.token, 1u);
+    ASSERT_EQ(drawn.ranked.size(), 2u);
+    EXPECT_EQ(drawn.ranked[0].token, 0u);
+    EXPECT_EQ(drawn.ranked[1].token, 1u);
+  }
+}
+
+// Of gaps the logits are minus infinity.
+TEST(DrawFromLogitsTest, GapsAreNotDrawnAndNoError) {
+  const at::Tensor logits = at::zeros({1, 4}, at::kFloat);
+  for (int64_t gap : {1, 2}) logits[0][gap].fill_(-INFINITY);
+  const TokenDraw row = {.uniform = 0.5};
+  const auto drawn = DrawFromLogits(logits, {1, 2}, {&row, 1});
+  ASSERT_TRUE(drawn.ok()) << drawn.status();
+  EXPECT_EQ(drawn->at(0).token, 3u);
+  EXPECT_FALSE(DrawFromLogits(logits, {1}, {&row, 1}).ok());
+}
+
+TEST_F(SamplerTest, EachOfManyRowsIsDrawnAsItAsks) {
+  constexpr int kRows = 100'000;  // more than are computed at once
+  std::vector<TokenDraw> rows(kRows);
+  for (int i = 0; i < kRows; ++i) rows[i].forced = i % 97;
+  const auto drawn = Sample(*model_, hidden_.expand({kRows, -1}).contiguous(), rows);
+  ASSERT_TRUE(drawn.ok()) << drawn.status();
+  ASSERT_EQ(drawn->size(), rows.size());
+  for (int i = 0; i < kRows; ++i) ASSERT_EQ((*drawn)[i].token, rows[i].forced) << i;
 }
 
 // Also where the token that would be drawn has a number: the others decide its probability.

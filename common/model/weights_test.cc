@@ -115,6 +115,7 @@ TEST(AdoptTest, GivesTheBitsOfAVersionThatWasLoaded) {
         EXPECT_TRUE(mapped.ok()) << mapped.status();
         auto model = std::make_unique<Transformer>(config, dtype);
         EXPECT_TRUE(model->Adopt(TensorOver(*mapped)).ok());
+        EXPECT_GT(model->weights().generation(), 0);
         return model;
       };
       Transformer loaded(config, dtype);
@@ -133,6 +134,8 @@ TEST(AdoptTest, GivesTheBitsOfAVersionThatWasLoaded) {
       EXPECT_TRUE(logits(*adopted(packed[1])).equal(second));
       const auto other = *WeightBytes::OfSize(packed[0]->bytes().size() + 64);
       EXPECT_EQ(actor->Adopt(TensorOver(other)).code(), absl::StatusCode::kInvalidArgument);
+      ASSERT_TRUE(learner.Load(weights.manifest, weights.bytes, /*trainable=*/false).ok());
+      EXPECT_EQ(packed.size(), 2u) << "what is frozen is nobody else's";
     }
   }
 }

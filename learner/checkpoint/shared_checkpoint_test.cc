@@ -19,10 +19,10 @@ class SharedCheckpointTest : public testing::Test {
   static constexpr int64_t kElements = 1001;
 
   // Two ranks' parts of 0.5, 1.5, ..., and of moments beside them.
-  Checkpoint Make(bool moments) {
+  Checkpoint Make(bool moments, int64_t elements = kElements) {
     CheckpointManifest manifest;
     manifest.mutable_cursor()->set_step(7);
-    manifest.add_parameters()->set_elements(kElements);
+    manifest.add_parameters()->set_elements(elements);
     if (moments) manifest.set_adam_steps(4);
     const auto folder = BeginCheckpoint(temp_.path(), 7, 1);
     EXPECT_TRUE(folder.ok()) << folder.status();
@@ -31,7 +31,7 @@ class SharedCheckpointTest : public testing::Test {
       piece.moments = moments;
       CheckpointPart::Range& range = piece.ranges.emplace_back();
       range.set_begin(rank == 0 ? 0 : 400);
-      range.set_end(rank == 0 ? 400 : kElements);
+      range.set_end(rank == 0 ? 400 : elements);
       piece.parameters.resize(range.end() - range.begin());
       std::iota(piece.parameters.begin(), piece.parameters.end(), 0.5f + range.begin());
       if (moments) piece.first = piece.second = piece.parameters;
@@ -74,6 +74,24 @@ TEST_F(SharedCheckpointTest, EveryRankGetsItsOwnElements) {
       });
     }
   }
+}
+
+// A rank's elements begin in one piece and end in the next.
+TEST_F(SharedCheckpointTest, ALongArrayIsReadPieceByPiece) {
+  constexpr int64_t kPiece = 8 << 20, kFirst = kPiece - 1000;
+  const int64_t elements = kPiece + 5000;
+  const Checkpoint expected = Make(/*moments=*/false, elements);
+  std::vector<float> wanted(3000);
+  ASSERT_TRUE(expected.Read(CheckpointArray::kParameters, kFirst, absl::MakeSpan(wanted)).ok());
+  std::stop_source stop;
+  AsRanks(2, &stop, [&](Parallel& parallel) {
+    std::vector<float> mine(wanted.size());
+    const absl::Status read =
+        ReadShared(parallel, /*all_reach=*/false, expected, CheckpointArray::kParameters, 0,
+                   elements, kFirst, absl::MakeSpan(mine));
+    ASSERT_TRUE(read.ok()) << read;
+    EXPECT_EQ(mine, wanted);
+  });
 }
 
 TEST_F(SharedCheckpointTest, WithoutOneNoRankHasAny) {

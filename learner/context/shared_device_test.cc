@@ -43,6 +43,9 @@ class SharedDeviceTest : public testing::Test {
   // What the learner has left for the actor's turn.
   DeviceWeights LeftForActors() {
     EXPECT_TRUE(LeaveDevice(run_).ok());
+    for (const auto& [name, parameter] : model_.Parameters()) {
+      EXPECT_FALSE(parameter.grad().defined()) << name;
+    }
     EXPECT_TRUE(actors_->TryTake());
     DeviceWeights left;
     EXPECT_TRUE(left.ParseFromString(actors_->left()));
@@ -91,6 +94,8 @@ TEST_F(SharedDeviceTest, AVersionIsLeftUntilTheModelChanges) {
   EXPECT_EQ(LeftForActors().handle(), "") << "loaded, as by a stage that starts again";
   SharesVersion(run_);
   EXPECT_EQ(LeftForActors().version(), 6u);
+  ASSERT_TRUE(model_.Load(weights.manifest, weights.bytes->bytes(), /*trainable=*/true).ok());
+  EXPECT_EQ(LeftForActors().handle(), "") << "loaded, though nothing was trained";
   model_.AddAdapters(2, 4, 1);
   SharesVersion(run_);
   EXPECT_EQ(LeftForActors().handle(), "") << "with adapters it is more than what is shared";
@@ -189,10 +194,17 @@ TEST_F(SharedDevicesTest, ARankThatIsStoppedInLineLeavesNoneWithItsDevice) {
     stops_[1].request_stop();
   });
   AsTwoRanks([&](RankContext& ranks) {
+    ASSERT_TRUE(ShareModel(ranks.run).ok());
+    SharesVersion(ranks.run);
     const absl::StatusOr<bool> all = AllTakeDevices(ranks);
     ASSERT_TRUE(all.ok()) << all.status();
     EXPECT_FALSE(*all);
     EXPECT_FALSE(HasDevice(ranks.run));
+    if (ranks.parallel.rank() == 0) {  // which had it, and has left it as always
+      const std::unique_ptr<DeviceTurn> looks = Open(0);
+      EXPECT_TRUE(looks->TryTake());
+      EXPECT_NE(looks->left(), "");
+    }
     EXPECT_FALSE(ranks.run.turn->in_line());
     EXPECT_FALSE(*AllHaveDevices(ranks));
   });
@@ -241,6 +253,23 @@ TEST_F(SharedDevicesTest, EachRankLeavesItsOwnMemoryToItsActors) {
   EXPECT_NE(handles[0], handles[1]);
   AsTwoRanks(leave, /*alone=*/false, /*sharded=*/true);
   EXPECT_EQ(handles[0] + handles[1], "") << "no rank has all weights";
+}
+
+TEST_F(SharedDevicesTest, ARankThatDiesInItsTurnLeavesNoVersion) {
+  AsTwoRanks([&](RankContext& ranks) {
+    ASSERT_TRUE(AllNeedDevices(ranks).ok());
+    ASSERT_TRUE(ShareModel(ranks.run).ok());
+    SharesVersion(ranks.run);
+    const std::unique_ptr<DeviceTurn> actor = Open(ranks.parallel.rank());
+    ASSERT_TRUE(AllLeaveDevices(ranks, /*waits=*/true).ok());
+    ASSERT_TRUE(actor->TryTake());
+    EXPECT_NE(actor->left(), "");
+    actor->Release();
+    ASSERT_TRUE(AllNeedDevices(ranks).ok());
+    ranks.run.turn->Release();  // as the kernel does
+    ASSERT_TRUE(actor->TryTake());
+    EXPECT_EQ(actor->left(), "");
+  });
 }
 
 TEST_F(SharedDevicesTest, ARankThatIsAloneOnItsDeviceKeepsItAndWaitsForTheOthers) {

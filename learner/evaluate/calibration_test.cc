@@ -20,6 +20,8 @@ TEST(CalibrationTest, AreaUnderCurveIsTheShareOfPairsInOrder) {
 TEST(CalibrationTest, AnHonestModelHasNoCalibrationError) {
   EXPECT_DOUBLE_EQ(CalibrationError({{0.5, true}, {0.5, false}, {1, true}, {0, false}}), 0);
   EXPECT_DOUBLE_EQ(CalibrationError({{0.95, false}, {0.91, false}}), 0.93);
+  // Each is alone in its bin, of ten.
+  EXPECT_DOUBLE_EQ(CalibrationError({{0.25, true}, {0.35, false}}), (0.75 + 0.35) / 2);
   // Bins that err in opposite directions do not make up for one another.
   EXPECT_DOUBLE_EQ(CalibrationError({{0.25, true}, {0.75, false}}), 0.75);
   EXPECT_DOUBLE_EQ(BrierScore({{0.5, true}, {1, false}}), (0.25 + 1) / 2);

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "gtest/gtest.h"
+#include "learner/parallel/single.h"
 #include "learner/update/policy_update.h"
 #include "tests/support/random_weights.h"
 #include "tests/support/rank_threads.h"
@@ -100,12 +101,10 @@ TEST(DeviceParallelTest, AGatherThatFailsIsAnErrorOfTheNextCallThatBlocks) {
   });
 }
 
-// Two optimizer steps of a model with shards, or of whole ones: the weights at the end, or the
-// error.
-absl::StatusOr<std::vector<float>> Train(Parallel& parallel, bool sharded) {
+// Optimizer steps of a model: the weights at the end, or the error.
+absl::StatusOr<std::vector<float>> Train(Parallel& parallel, const ModelMemory& memory, int steps) {
   const RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
-  Transformer model(SmallConfig(), Dtype::kFp32, Backend::kCpuKernels,
-                    {.shard_group = sharded ? &parallel : nullptr});
+  Transformer model(SmallConfig(), Dtype::kFp32, Backend::kCpuKernels, memory);
   EXPECT_TRUE(model.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
   auto update = PolicyUpdate::Create(&model, &parallel, TrainingSettings(), 100);
   std::vector<TrainingSequence> sequences;
@@ -114,7 +113,7 @@ absl::StatusOr<std::vector<float>> Train(Parallel& parallel, bool sharded) {
   }
   std::vector<const TrainingSequence*> batch;
   for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
-  for (int step = 0; step < 2; ++step) {
+  for (int step = 0; step < steps; ++step) {
     if (const auto result = update->Step(batch, 1e-2); !result.ok()) return result.status();
   }
   std::vector<float> out;
@@ -123,6 +122,11 @@ absl::StatusOr<std::vector<float>> Train(Parallel& parallel, bool sharded) {
     out.insert(out.end(), values, values + tensor.numel());
   }
   return out;
+}
+
+// Two, with shards or with the whole model on each rank.
+absl::StatusOr<std::vector<float>> Train(Parallel& parallel, bool sharded) {
+  return Train(parallel, {.shard_group = sharded ? &parallel : nullptr}, 2);
 }
 
 TEST(DeviceParallelTest, AStepOverStreamsIsAStepOverTheHost) {
@@ -150,6 +154,29 @@ TEST(DeviceParallelTest, NoRankStepsAfterACollectiveThatFailed) {
     meeting->FailFrom(first);
     OverStreams(meeting, [](Parallel& parallel) {
       EXPECT_EQ(Train(parallel, /*sharded=*/true).status().code(), absl::StatusCode::kUnavailable);
+    });
+  }
+}
+
+// Groups of one rank, which add their gradients over streams: one sum a unit, of which the last is
+// followed by no other that would find its error.
+TEST(DeviceParallelTest, NoRankStepsAfterASumOverReplicasThatFailed) {
+  const uint64_t units = SmallConfig().num_layers + 2;
+  for (const uint64_t first : {uint64_t{0}, units - 1, units}) {
+    const auto meeting = std::make_shared<StreamMeeting>(kRanks);
+    meeting->FailFrom(first);
+    std::stop_source stop;
+    AsRanks(kRanks, &stop, [&](Parallel& host) {
+      const std::unique_ptr<Parallel> shards = MakeSingle();
+      const auto replicas =
+          MakeDeviceParallel(std::make_unique<Borrowed>(&host),
+                             c10::make_intrusive<StreamBackend>(host.rank(), host.world(), meeting),
+                             c10::kCPU, stop.get_token());
+      ReplicaSums sums(replicas.get());
+      const absl::Status step =
+          Train(host, {.shard_group = shards.get(), .replicas = &sums}, 1).status();
+      EXPECT_EQ(step.code(), first < units ? absl::StatusCode::kUnavailable : absl::StatusCode::kOk)
+          << step;
     });
   }
 }

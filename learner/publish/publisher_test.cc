@@ -1,5 +1,7 @@
 #include "learner/publish/publisher.h"
 
+#include <memory>
+#include <utility>
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
@@ -99,6 +101,21 @@ TEST(PublisherTest, ServesWhatItsAdaptersAreOver) {
     }
   }
   EXPECT_THAT(fetched, ElementsAre(0, 2, 6, 7));
+}
+
+TEST(PublisherTest, KeepsWhatTheNewestVersionWasPackedIn) {
+  ManifestCoordinator coordinator(0);
+  const auto stub = coordinator.NewStub();
+  auto publisher =
+      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  Weights weights = MakeTinyModel();
+  weights.packed = *WeightBytes::Shared(64);
+  const std::weak_ptr<WeightBytes> packed = weights.packed;
+  ASSERT_TRUE((*publisher)->Publish(0, std::move(weights)).ok());
+  EXPECT_FALSE(packed.expired());
+  ASSERT_TRUE((*publisher)->Publish(1, MakeTinyModel()).ok());
+  EXPECT_TRUE(packed.expired());
 }
 
 TEST(PublisherTest, AnOlderTermIsAnErrorAtOnce) {

@@ -3,6 +3,9 @@
 #include <sys/resource.h>
 
 #include <cstring>
+#include <set>
+#include <string>
+#include <vector>
 
 #include "gtest/gtest.h"
 
@@ -55,6 +58,23 @@ TEST(VersionBuffers, AFilledBufferIsTakenAgainWhenNobodyReadsIt) {
   EXPECT_EQ(buffer->where().fill(), first.fill() + 1);
 }
 
+TEST(VersionBuffers, NoMoreAreKeptThanAreReadAtOnce) {
+  constexpr size_t kKept = VersionBuffers::kUsed + 1;
+  VersionBuffers buffers;
+  const auto take_two_more = [&] {
+    std::vector<std::shared_ptr<WeightBytes>> taken;
+    std::set<std::string> names;
+    while (taken.size() < kKept + 2) {
+      names.insert(taken.emplace_back(TakeFrom(&buffers, 64))->where().name());
+    }
+    for (const auto& buffer : taken) buffer->EndFill();
+    return names;
+  };
+  std::set<std::string> all = take_two_more();
+  all.merge(take_two_more());
+  EXPECT_EQ(all.size(), kKept + 2 + 2);
+}
+
 TEST(VersionBuffers, WhatWasTakenCountsAsPrepared) {
   VersionBuffers buffers;
   const auto taken = TakeFrom(&buffers);
@@ -75,6 +95,7 @@ TEST(VersionBuffers, OtherSizesAreForgotten) {
   buffers.FinishPreparing();
   const auto buffer = TakeFrom(&buffers, 2 * kBytes);
   EXPECT_EQ(buffer->bytes().size(), 2 * kBytes);
+  EXPECT_LT(PagesGiven(buffer.get()), int64_t{2 * kBytes / 4096 / 20});
 }
 
 }  // namespace

@@ -178,14 +178,14 @@ absl::Status ContinueFromNewest(RunState& run, Parallel& parallel) {
 }
 
 NamedTensors WeightsForLeader(RankContext& ranks) {
-  if (!HelpsWithWholeModel(ranks)) return {};
   bool on_device = HasDevice(ranks.run);
   if (ranks.run.model->sharded()) {
-    // Ranks gather a shard where all of them do.
+    // Ranks gather a shard where all of them do. Asked by those that gather nothing as well.
     const absl::StatusOr<bool> all = AllHaveDevices(ranks);
     ThrowIfError(all.status());
     on_device = *all;
   }
+  if (!HelpsWithWholeModel(ranks)) return {};
   if (on_device) CheckHasDevice(ranks.run);
   return ranks.run.model->MergedWeights(/*on_host=*/!on_device);
 }

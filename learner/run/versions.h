@@ -35,8 +35,9 @@ absl::Status LoadForStage(RunState& run, Parallel& parallel, uint64_t version);
 // collective.
 absl::Status ContinueFromNewest(RunState& run, Parallel& parallel);
 
-// The model's weights with their adapters merged, for the leader; of the ranks that
-// HelpsWithWholeModel. In an actor's turn they are merged in host memory. Throws StatusError.
+// The model's weights with their adapters merged, for the leader, from the ranks that
+// HelpsWithWholeModel. In an actor's turn they are merged in host memory. With shards a collective
+// of all ranks. Throws StatusError.
 NamedTensors WeightsForLeader(RankContext& ranks);
 
 // Packs `merged`, the model's, as version cursor.version and publishes it. The model may be trained

@@ -1,5 +1,7 @@
 #include "learner/sampling/selection.h"
 
+#include <nlohmann/json.hpp>
+
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "tests/support/learner_harness.h"
@@ -33,6 +35,30 @@ TEST_F(SelectionTest, RecordsDistinctAcceptedSamplesPinnedToTheNewestVersion) {
   EXPECT_EQ(plans.at("eval/0_start/greedy").sampling().temperature(), 0);
   EXPECT_EQ(plans.at("eval/3_ei_1_round_2/samples").pinned_version(), 3u);
   EXPECT_EQ(coordinator_.weights().size(), 4u);
+}
+
+TEST_F(SelectionTest, ReportsWhatWasAccepted) {
+  Cluster cluster([](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    Rollout rollout = Answer(spec, lease, sample);
+    if (lease.item().group() >= 5) rollout.set_reward(0);
+    return rollout;
+  });
+  const absl::Status run = cluster.Run(Options("a", {"stage[1].ei.rounds=1"}), stop_.get_token());
+  ASSERT_TRUE(run.ok()) << run;
+  int reports = 0;
+  for (const nlohmann::json& line : Metrics("a")) {
+    if (!line.contains("sample/accepted")) continue;
+    ++reports;
+    // Of five problems of ten two equal samples each, and of three of these another one.
+    EXPECT_EQ(line["num_samples"], 30);
+    EXPECT_EQ(line["sample/accepted"], 13);
+    EXPECT_DOUBLE_EQ(line["sample/accepted_ratio"], 13 / 30.0);
+    EXPECT_EQ(line["sample/distinct"], 8);
+    EXPECT_DOUBLE_EQ(line["sample/distinct_per_prompt"], 0.8);
+    EXPECT_DOUBLE_EQ(line["sample/solved_ratio"], 0.5);
+    EXPECT_DOUBLE_EQ(line["reward"], 13 / 30.0);
+  }
+  EXPECT_EQ(reports, 1);
 }
 
 TEST_F(SelectionTest, SamplesThatWereCutAreSelectedOnRequestAlone) {

@@ -190,11 +190,12 @@ absl::StatusOr<double> PolicyUpdate::NormOverRanks() {
 absl::StatusOr<double> PolicyUpdate::AccumulateGradient(
     absl::Span<const TrainingSequence* const> batch, SequenceLoss& loss_function) {
   if (!gradient_.defined()) MakeGradient();
-  // What an optimizer step that failed has left is dropped.
-  if (!std::exchange(gradient_is_zero_, false)) gradient_.zero_();
+  // What an optimizer step that failed has left is dropped, first what is still on its way to the
+  // gradient.
   model_.DropPending();
   ReplicaSums* const replicas = model_.memory().replicas;
   if (replicas != nullptr) replicas->Reset();
+  if (!std::exchange(gradient_is_zero_, false)) gradient_.zero_();
   loss_function.Begin(batch);
   c10::AutoGradMode with_gradients(true);
   // On the device: a read of each micro-batch's loss would wait for it.

@@ -3,8 +3,11 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
+#include <utility>
 
 #include "common/base/rng.h"
+#include "common/model/torch_status.h"
 #include "gtest/gtest.h"
 #include "learner/parallel/single.h"
 #include "learner/parallel/traced_parallel.h"
@@ -220,38 +223,89 @@ TEST(ShardedUpdateTest, GroupsThatDivideAModelEachLearnAsRanksThatHoldAllOfIt) {
   }
 }
 
-// A group of which one rank is here, and which writes down what is begun.
+// A group of which one rank is here, and which tells what is begun, with this rank's part of it.
 class Recorder : public Parallel {
  public:
-  Recorder(int world, std::string name, std::vector<std::string>* begun)
-      : alone_(MakeAloneOf(world)), name_(std::move(name)), begun_(*begun) {}
+  using Begun = std::function<void(const std::string& kind, const at::Tensor& mine)>;
+  Recorder(int world, Begun begun) : alone_(MakeAloneOf(world)), begun_(std::move(begun)) {}
   int rank() const override { return 0; }
   int world() const override { return alone_->world(); }
   std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
                                                const at::Tensor& all) override {
+    begun_("gather", mine);
     return alone_->AllGather(mine, all);
   }
   std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
                                                       const at::Tensor& mine) override {
-    begun_.push_back(name_ + " scatter");
+    begun_("scatter", mine);
     return alone_->ReduceScatterSum(all, mine);
   }
   std::unique_ptr<PendingCollective> BeginAllReduceSum(const at::Tensor& values) override {
-    begun_.push_back(name_ + " sum");
+    begun_("sum", values);
     return alone_->BeginAllReduceSum(values);
   }
   absl::Status Broadcast(absl::Span<char> bytes) override { return alone_->Broadcast(bytes); }
 
  private:
   const std::unique_ptr<Parallel> alone_;
-  const std::string name_;
-  std::vector<std::string>& begun_;
+  const Begun begun_;
 };
+
+// Parts of a model are units, from the embedding (0) over three layers and the norm to the head.
+TEST(ShardedUpdateTest, WhatComesNextIsGatheredWhileAPartComputesAndOnce) {
+  std::vector<at::Tensor> gathered;
+  Recorder group(2, [&](const std::string&, const at::Tensor& mine) { gathered.push_back(mine); });
+  const ModelCase of = {.tied = false};
+  const auto model = Load(MakeRandomWeights(OddConfig(of.tied), 1), of, {.shard_group = &group});
+  const TrainedTensors shards = model->Trained();
+  const auto units = [&] {  // since the last call
+    std::vector<size_t> out;
+    for (const at::Tensor& mine : std::exchange(gathered, {})) {
+      for (size_t unit = 0; unit < shards.size(); ++unit) {
+        if (mine.const_data_ptr() == shards[unit].values.const_data_ptr()) out.push_back(unit);
+      }
+    }
+    return out;
+  };
+  using Units = std::vector<size_t>;
+  const TransformerWeights& weights = model->weights();
+  weights.Embedding();
+  EXPECT_EQ(units(), (Units{0, 1}));
+  for (int64_t layer : {0, 1, 2}) {
+    weights.Layer(layer, layer + 1);
+    EXPECT_EQ(units(), Units{static_cast<size_t>(layer) + 2}) << layer;
+  }
+  weights.FinalNorm();
+  EXPECT_EQ(units(), Units{});
+  weights.Head();
+  EXPECT_EQ(units(), Units{5});
+  weights.BeginBackward(TransformerWeights::kHead);
+  weights.BeginBackward(TransformerWeights::kFinalNorm);
+  EXPECT_EQ(units(), Units{3});
+  for (int64_t layer : {2, 1}) {
+    weights.LayerForBackward(layer);
+    EXPECT_EQ(units(), Units{static_cast<size_t>(layer)}) << layer;
+  }
+  weights.LayerForBackward(0);
+  EXPECT_EQ(units(), Units{});
+}
+
+TEST(ShardedUpdateTest, WhatIsGatheredIsRoundedFirst) {
+  Recorder group(2, [](const std::string&, const at::Tensor& mine) {
+    EXPECT_EQ(mine.scalar_type(), at::kBFloat16);
+  });
+  const ModelCase of = {.dtype = Dtype::kBf16};
+  const auto model = Load(MakeRandomWeights(OddConfig(of.tied), 1), of, {.shard_group = &group});
+  model->weights().Layer(0, 1);
+}
 
 // Each unit once, when the last micro-batch has left it.
 TEST(ShardedUpdateTest, ReplicasAddTheirGradientsWhileTheLastBackwardPassGoesOn) {
   std::vector<std::string> begun;
-  Recorder shards(2, "shards", &begun), replicas(2, "replicas", &begun);
+  const auto note = [&](const std::string& kind, const at::Tensor&) {
+    if (kind != "gather") begun.push_back(kind);
+  };
+  Recorder shards(2, note), replicas(2, note);
   const std::unique_ptr<Parallel> all = MakeAloneOf(4);
   ReplicaSums sums(&replicas);
   const RandomWeights weights = MakeRandomWeights(OddConfig(true), 1);
@@ -262,12 +316,55 @@ TEST(ShardedUpdateTest, ReplicasAddTheirGradientsWhileTheLastBackwardPassGoesOn)
   for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
   ASSERT_TRUE(update->Step(batch, 1e-3).ok());
   // Of a pass: head, norm, three layers, and the embedding, which is the head's unit.
-  const std::string scatter = "shards scatter", sum = "replicas sum";
+  const std::string scatter = "scatter", sum = "sum";
   ASSERT_GE(begun.size(), 6u + 11u);  // several micro-batches
   const std::vector<std::string> last(begun.end() - 11, begun.end());
   EXPECT_EQ(last, (std::vector<std::string>{scatter, scatter, sum, scatter, sum, scatter, sum,
                                             scatter, sum, scatter, sum}));
   EXPECT_EQ(std::count(begun.begin(), begun.end() - 11, sum), 0);
+}
+
+// The cross-entropy of a batch, whose backward pass fails below the second layer if asked to.
+class FailingLoss : public SequenceLoss {
+ public:
+  TokenQuery query() const override { return {.tap_layer = 1}; }
+  at::Tensor Of(const std::vector<size_t>&, const MicroBatch&, const TokenStates& states) override {
+    if (fails) {
+      states.residual.register_hook([](const at::Tensor&) -> at::Tensor {
+        throw StatusError(absl::InternalError("asked to fail"));
+      });
+    }
+    return states.logprobs.sum() * -0.01;
+  }
+  bool fails = false;
+};
+
+TEST(ShardedUpdateTest, NothingOfABackwardPassThatFailedIsInTheNextStep) {
+  const ModelCase of = {.tied = false};
+  const RandomWeights weights = MakeRandomWeights(OddConfig(of.tied), 1);
+  const std::vector<TrainingSequence> sequences = SomeSequences(8, 3);
+  std::vector<const TrainingSequence*> batch;
+  for (const TrainingSequence& sequence : sequences) batch.push_back(&sequence);
+  std::stop_source stop;
+  AsHybridRanks(2, 1, &stop, [&](RankGroups& groups) {
+    ReplicaSums sums(groups.replicas.get());
+    const auto model = Load(weights, of, {.shard_group = groups.shards.get(), .replicas = &sums});
+    // With one micro-batch all sums of the replicas are on their way when it fails.
+    for (const int64_t micro_batch_tokens : {60, 10000}) {
+      const auto update = PolicyUpdate::Create(model.get(), groups.all.get(), TrainingSettings(),
+                                               micro_batch_tokens);
+      FailingLoss loss;
+      const auto step = [&] { return update->Step(batch, /*learning_rate=*/0, &loss); };
+      const auto first = step();
+      ASSERT_TRUE(first.ok()) << first.status();
+      loss.fails = true;
+      EXPECT_EQ(step().status(), absl::InternalError("asked to fail"));
+      loss.fails = false;
+      const auto second = step();
+      ASSERT_TRUE(second.ok()) << second.status();
+      EXPECT_DOUBLE_EQ(second->grad_norm, first->grad_norm);
+    }
+  });
 }
 
 // Two numbers have the same sum in any order, and one micro-batch a rank is one sum.
@@ -356,6 +453,24 @@ double BytesOfAParameter(bool sharded) {
     }
   });
   return (after - before) / (static_cast<double>(weights.bytes.size()) / 4);
+}
+
+TEST(ShardedUpdateTest, ABackwardPassHasRoomForTheGradientsOfAFewUnits) {
+  const ModelConfig config = DeepConfig();
+  const RandomWeights weights = MakeRandomWeights(config, 1);
+  std::vector<double> held;  // when a unit's gradient is whole
+  Recorder group(2, [&](const std::string& kind, const at::Tensor&) {
+    if (kind == "scatter") held.push_back(AllocatedBytes());
+  });
+  Transformer model(config, Dtype::kFp32, Backend::kCpuKernels, {.shard_group = &group});
+  ASSERT_TRUE(model.Load(weights.manifest, weights.bytes, /*trainable=*/true).ok());
+  auto update = PolicyUpdate::Create(&model, &group, TrainingSettings(), 60);
+  const TrainingSequence sequence = MakeSequence({1, 2}, {3, 4});
+  ASSERT_TRUE(update->Step({&sequence}, 1e-3).ok());
+  ASSERT_EQ(held.size(), 15u);  // head, norm, twelve layers, embedding
+  const double layer = static_cast<double>(weights.bytes.size()) / 12;
+  // From the second layer on: the first makes room for matrices as well.
+  EXPECT_LT(*std::max_element(held.begin() + 3, held.end()) - held[3], 2 * layer);
 }
 
 // As cli/commands/memory_estimate.h plans: 16 bytes for what is trained, 4 for the compute copies.

@@ -228,6 +228,9 @@ TEST_F(Transfer, TheMemoryOfAPublisherOnThisHostIsMapped) {
     EXPECT_TRUE(mapped->bytes->mapped());
     EXPECT_FALSE(shared->BeginFill()) << "it is read";
   }
+  shared->data()[5] ^= 1;
+  EXPECT_FALSE(FetchWeights(manifest_, Security::PlainText(), {}).ok()) << "it is damaged";
+  shared->data()[5] ^= 1;
   ASSERT_TRUE(shared->BeginFill());
   EXPECT_FALSE(FetchWeights(manifest_, Security::PlainText(), {}).ok()) << "it is being filled";
   shared->data()[5] ^= 1;

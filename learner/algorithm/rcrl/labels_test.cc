@@ -44,6 +44,13 @@ TEST(LabelsTest, AStepIsGoodByItsProbabilityOrItsRise) {
   EXPECT_THAT(LabelSteps(settings, ends, probabilities), ElementsAre(true, false));
 }
 
+TEST(LabelsTest, ASampleThatChangesNoShareIsNotLeftOut) {
+  std::vector<LabelledSequence> samples(6);  // two good, two bad, and two without a step
+  samples[0].good = samples[1].good = samples[2].bad = samples[3].bad = 1;
+  BalanceLabels(1, 7, &samples);
+  EXPECT_EQ(samples.size(), 4u);
+}
+
 TEST(LabelsTest, SamplesAreLeftOutUntilTheShareOfGoodStepsIsReached) {
   auto samples = [] {
     std::vector<LabelledSequence> out(100);

@@ -72,6 +72,56 @@ TEST_F(RcrlTest, ARewardModelReranksLabelsStepsAndFilters) {
   }
 }
 
+// Samples that a threshold of zero makes good as well, so that it does not matter how bad ones are
+// labelled.
+TEST_F(RcrlTest, WorkedSolutionsAreGood) {
+  WriteConfig("orm", kReturnConditionedConfig);
+  std::map<std::string, std::string> weights;
+  for (const char* label : {"~", "="}) {
+    Cluster cluster;
+    const absl::Status run = cluster.Run(
+        Options(label,
+                {"stage[2].rcrl.threshold=0", absl::StrCat("stage[2].rcrl.bad_label=", label)},
+                "orm"),
+        stop_.get_token());
+    ASSERT_TRUE(run.ok()) << run;
+    if (weights.empty()) weights = AllWeights(label);
+    EXPECT_EQ(AllWeights(label), weights);
+  }
+}
+
+// More than are scored at once.
+TEST_F(RcrlTest, EachOfManySamplesIsLabelledOnce) {
+  WriteConfig("orm", kReturnConditionedConfig);
+  const absl::Status run = Run(Options(
+      "a", {"data.builtin.train_problems=140", "training.batch_size=64", "stage[3].ei.prompts=2"},
+      "orm"));
+  ASSERT_TRUE(run.ok()) << run;
+  const int selected = coordinator_.selections().at("orm_1/round_1").keys_size();
+  EXPECT_GT(selected, 256);
+  int reports = 0;
+  for (const nlohmann::json& line : Metrics("a")) {
+    if (!line.contains("rcrl/samples")) continue;
+    EXPECT_EQ(line["rcrl/samples"], selected);
+    ++reports;
+  }
+  EXPECT_EQ(reports, 1);
+}
+
+TEST_F(RcrlTest, ARewardModelLearnsFromSolutionsWhoseLabelIsKnownAlone) {
+  WriteConfig("orm", kReturnConditionedConfig);
+  Cluster cluster([](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    Rollout rollout = Answer(spec, lease, sample);
+    for (RewardValue& reward : *rollout.mutable_rewards()) {
+      if (reward.verdict() == WRONG) reward.set_verdict(REFERENCE_UNPARSABLE);
+    }
+    return rollout;
+  });
+  const absl::Status run = cluster.Run(Options("a", {}, "orm"), stop_.get_token());
+  EXPECT_EQ(run.code(), absl::StatusCode::kFailedPrecondition) << run;
+  EXPECT_THAT(std::string(run.message()), HasSubstr("so there is nothing to tell apart"));
+}
+
 TEST_F(RcrlTest, LabelsOfWhichNoneIsGoodAreNotTrainedOn) {
   WriteConfig("orm", kReturnConditionedConfig);
   absl::Status run = Run(
