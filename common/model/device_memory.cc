@@ -12,8 +12,8 @@
 namespace reckon {
 namespace {
 
-// LibTorch's own can ask for huge pages too, but then has large tensors aligned to a page, which
-// leaves even more unused than the alignment of AllocateLines would.
+// LibTorch's own can ask for huge pages too, but asks the allocator for an alignment
+// (AllocateLines).
 class HostAllocator : public c10::Allocator {
  public:
   c10::DataPtr allocate(size_t bytes) override {
