@@ -18,9 +18,9 @@
 #include "absl/time/clock.h"
 #include "actor/engine/engine.h"
 #include "actor/runner/torch_model_runner.h"
-#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
+#include "common/model/device_memory.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/model_shape.h"
 #include "common/model/product_speed.h"
@@ -148,7 +148,7 @@ absl::Status Run() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  reckon::KeepFreedMemory();
+  reckon::PrepareHostMemory();
   absl::SetProgramUsageMessage("reckon-engine-bench --model=FOLDER [--prompts=N ...]");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);

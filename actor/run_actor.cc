@@ -19,11 +19,11 @@
 #include "common/base/exit_status.h"
 #include "common/base/files.h"
 #include "common/base/host_port.h"
-#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
 #include "common/model/broadcast/broadcast_receiver.h"
+#include "common/model/device_memory.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/packed_form.h"
 #include "common/net/channel.h"
@@ -222,7 +222,7 @@ absl::Status Run(const Rewarder& rewarder, const std::stop_token& stop) {
 }  // namespace
 
 int RunActor(int argc, char** argv, const Rewarder& rewarder) {
-  KeepFreedMemory();
+  PrepareHostMemory();
   std::stop_source stop;
   StopOnSignals(stop);
   absl::SetProgramUsageMessage("reckon-actor --coordinator=HOST:PORT [--name=NAME] ...");

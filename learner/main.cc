@@ -16,10 +16,10 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/exit_status.h"
 #include "common/base/host_port.h"
-#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/config.h"
+#include "common/model/device_memory.h"
 #include "common/net/channel.h"
 #include "common/net/network_interface.h"
 #include "common/telemetry/operator_ports.h"
@@ -143,7 +143,7 @@ int Main() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  reckon::KeepFreedMemory();
+  reckon::PrepareHostMemory();
   absl::SetProgramUsageMessage("one rank of Reckon's learner group");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);

@@ -13,9 +13,9 @@
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
-#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
+#include "common/model/device_memory.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/torch_status.h"
 #include "learner/experience/reward_model.h"
@@ -88,7 +88,7 @@ absl::Status Run() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  reckon::KeepFreedMemory();
+  reckon::PrepareHostMemory();
   absl::SetProgramUsageMessage("reckon-orm --orm=DIR --model=DIR --rollouts=FILE --scores=FILE");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);

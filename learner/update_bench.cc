@@ -15,11 +15,11 @@
 #include "absl/flags/parse.h"
 #include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
-#include "common/base/memory.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/backend.h"
+#include "common/model/device_memory.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/product_speed.h"
 #include "common/model/transformer.h"
@@ -188,7 +188,7 @@ absl::Status Run() {
 }  // namespace reckon
 
 int main(int argc, char** argv) {
-  reckon::KeepFreedMemory();
+  reckon::PrepareHostMemory();
   absl::SetProgramUsageMessage("reckon-update-bench --model=FOLDER [--sequences=N --tokens=T ...]");
   absl::ParseCommandLine(argc, argv);
   reckon::InitLogging(argv[0]);

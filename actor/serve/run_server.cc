@@ -18,10 +18,10 @@
 #include "actor/serve/batcher.h"
 #include "actor/serve/served_model.h"
 #include "common/base/exit_status.h"
-#include "common/base/memory.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
+#include "common/model/device_memory.h"
 #include "common/model/files/model_folder.h"
 #include "common/net/secret_file.h"
 // Last.
@@ -138,7 +138,7 @@ absl::Status Run(const std::stop_token& stop) {
 }  // namespace
 
 int RunServer(int argc, char** argv) {
-  KeepFreedMemory();
+  PrepareHostMemory();
   std::stop_source stop;
   StopOnSignals(stop);
   absl::SetProgramUsageMessage("reckon-server --model=FOLDER [--listen=HOST:PORT] ...");

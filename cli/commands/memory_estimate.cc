@@ -46,6 +46,9 @@ double LayerCount(const ModelConfig& m) {
   return count / static_cast<double>(m.num_layers);
 }
 
+// The buffers of versions that a run uses (learner/publish/version_buffers.h).
+constexpr double kVersionBuffers = 3;
+
 // Measured of runs of a model of 100 KB.
 constexpr double kActorProgram = 200.0 * (1 << 20), kLearnerProgram = 150.0 * (1 << 20);
 MemoryLine Program(double bytes) { return {"program", bytes, "LibTorch, gRPC and their buffers"}; }
@@ -58,6 +61,13 @@ double ComputeBytes(const RunConfig& config) {
 // second copy for the backward pass.
 double CopyBytes(double elements, double compute, Placement placement, bool trained) {
   return elements * compute * (trained && placement == Placement::kCpu ? 2 : 1);
+}
+
+// Bytes of what a forward pass of `m` reads: in a model that ties them, one table for the embedding
+// and the same packed as the head.
+double ForwardBytes(const ModelConfig& m, double compute) {
+  const double table = static_cast<double>(m.vocab_size) * Hidden(m);
+  return compute * (ParameterCount(m) + (m.tie_word_embeddings ? table : 0));
 }
 
 // Bytes that one layer keeps for the backward pass, per token.
@@ -126,14 +136,16 @@ double UnitsInUse(const ModelConfig& m, double compute, Placement placement, boo
   return std::max({head, layers, embedding});
 }
 
-// Versions that the run has made when stage `index` computes its last round.
-double VersionsBefore(const RunConfig& config, int index) {
-  double made = -1;
+// Versions that have buffers when stage `index` trains: of every version that the run makes until
+// the end of the stage, which begins with making them (learner/publish/version_buffers.h); but no
+// more than are used.
+double VersionBuffersMade(const RunConfig& config, int index) {
+  double made = 0;
   for (int i = 0; i <= index; ++i) {
     const StageInfo info(config.stage(i));
     if (info.traits().trains() == StageKind::POLICY) made += info.Rounds();
   }
-  return std::max(0.0, made);
+  return std::min(kVersionBuffers, made);
 }
 
 // What is in host memory whatever trains: versions and the copy that a checkpoint is written from.
@@ -141,29 +153,38 @@ double VersionsBefore(const RunConfig& config, int index) {
 // publishes.
 void AddHostMemory(const RunConfig& config, int index, const ModelConfig& m, double computes,
                    MemoryEstimate* estimate) {
+  const StageInfo info(config.stage(index));
   const double version = ComputeBytes(config) * ParameterCount(m);
   const double rank = config.stage(index).training().lora_rank();
-  // Two that are served and one that is packed, as soon as there were so many.
-  const double made = std::min(3.0, VersionsBefore(config, index));
+  const double made = VersionBuffersMade(config, index);
   if (rank > 0) {
-    // Adapters are small, but a version that is kept is whole: merged in fp32, then packed.
-    estimate->lines.push_back({"versions", 2 * version + 4 * ParameterCount(m),
+    // Those of an online stage are published as adapters, which are small. One that is kept is
+    // whole: merged in fp32, while the rank does not compute, then packed.
+    const double whole = info.traits().online() ? 1 : made;
+    const double merged = std::max(0.0, 4 * ParameterCount(m) - computes);
+    estimate->lines.push_back({"versions", (1 + whole) * version + merged,
                                "version 0, and one that is merged to be written"});
   } else if (ShardRanks(config) > 0) {
-    // The newest is gathered, and then packed.
-    const double newest = (made < 3 ? 2 : 1) * version;
-    estimate->lines.push_back({"versions", (1 + made) * version + std::max(0.0, newest - computes),
+    // The newest is gathered before it is packed.
+    estimate->lines.push_back({"versions", (1 + made) * version + std::max(0.0, version - computes),
                                "version 0, two that are served, and one that is packed"});
   } else {
-    // Actors compute from the learner's copy for products, so the next step packs into another.
-    estimate->lines.push_back({"versions", (2 + made) * version,
-                               "version 0, two that are served, one that is packed, and one more "
-                               "as matrix products read it"});
+    estimate->lines.push_back({"versions", (1 + made) * version,
+                               "version 0, two that are served, and one that is packed"});
+    // Beside that in "compute copies". Actors compute from what the learner's products read, so a
+    // step packs into another copy, and into a third while they hold one that is published.
+    estimate->lines.push_back(
+        {"versions as matrix products read them",
+         std::min(kVersionBuffers - 1, made) * ForwardBytes(m, ComputeBytes(config)),
+         "one that actors compute from, and one that is packed"});
   }
   const double trained = rank > 0 ? AdapterCount(m, rank) : ParameterCount(m);
   const double writers = std::max<uint32_t>(1, config.resources().learner_ranks());
-  estimate->lines.push_back(
-      {"checkpoint", 12 * trained / writers, "the copy that is written while the next step runs"});
+  estimate->lines.push_back({"checkpoint", 12 * trained / writers,
+                             info.traits().online()
+                                 ? "the copy that is written while the next step runs"
+                                 : "the copy that is written while the next step runs, if training "
+                                   "takes more than two minutes"});
 }
 
 MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig& m,
@@ -206,7 +227,8 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
                kParameter * adapters + copies, absl::StrCat("fp32, lora_rank ", rank));
   }
   if (!full && rank == 0) {
-    add("compute copies", CopyBytes(all, compute, placement, true),
+    const double backward = placement == Placement::kCpu ? compute * all : 0;
+    add("compute copies", ForwardBytes(m, compute) + backward,
         "as matrix products read the weights");
   }
   // With adapters the reference policy is the same weights without them.

@@ -5,6 +5,7 @@
 #endif
 #ifdef __linux__
 #include <sys/mman.h>
+#include <unistd.h>
 #endif
 
 #include <cstdlib>
@@ -23,26 +24,35 @@ void KeepFreedMemory() {
   mallopt(M_MMAP_THRESHOLD, 32 << 20);  // the largest value that glibc accepts
   mallopt(M_TRIM_THRESHOLD, 0x7fffffff);
 #endif
-  // LibTorch reads this once, at its first allocation. What the user has set stays.
-  setenv("THP_MEM_ALLOC_ENABLE", "1", /*overwrite=*/0);
+}
+
+void* AllocateLines(int64_t bytes) {
+  // What malloc gave, from which memory begins a pointer or more later, is noted before it.
+  void* const given = std::malloc(static_cast<size_t>(bytes) + sizeof(void*) + kCacheLine - 1);
+  if (given == nullptr) throw std::bad_alloc();
+  const auto first = reinterpret_cast<uintptr_t>(given) + sizeof(void*);
+  void* const memory = reinterpret_cast<void*>((first + kCacheLine - 1) / kCacheLine * kCacheLine);
+  static_cast<void**>(memory)[-1] = given;
+  UseHugePages(memory, bytes);
+  return memory;
+}
+
+void FreeLines(void* memory) {
+  if (memory != nullptr) std::free(static_cast<void**>(memory)[-1]);
 }
 
 std::shared_ptr<char[]> AllocateBytes(int64_t bytes) {
-  const int64_t unit = bytes < kHugePage ? kCacheLine : kHugePage;
-  // aligned_alloc wants a multiple of the alignment.
-  void* memory = std::aligned_alloc(unit, (bytes + unit - 1) / unit * unit);
-  if (memory == nullptr) throw std::bad_alloc();
-  UseHugePages(memory, bytes);
-  return {static_cast<char*>(memory), &std::free};
+  return {static_cast<char*>(AllocateLines(bytes)), &FreeLines};
 }
 
 void UseHugePages(void* memory, int64_t bytes) {
 #ifdef __linux__
-  const auto begin = reinterpret_cast<uintptr_t>(memory);
-  const uintptr_t first = (begin + kHugePage - 1) / kHugePage * kHugePage;
-  const uintptr_t last = (begin + static_cast<uintptr_t>(bytes)) / kHugePage * kHugePage;
-  // The whole ones: the neighbours in a huge page may belong to somebody else.
-  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_HUGEPAGE);
+  if (bytes < kHugePage) return;
+  static const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+  const auto begin = reinterpret_cast<uintptr_t>(memory), first = begin / page * page;
+  // Not the whole huge pages alone: one may span memory and its neighbour that asks too.
+  madvise(reinterpret_cast<void*>(first), begin + static_cast<uintptr_t>(bytes) - first,
+          MADV_HUGEPAGE);
 #endif
 }
 

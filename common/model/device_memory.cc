@@ -1,12 +1,38 @@
 #include "common/model/device_memory.h"
 
+#include <c10/core/CPUAllocator.h>
 #include <c10/core/CachingDeviceAllocator.h>
 #include <malloc.h>
 #ifdef RECKON_CUDA
 #include <c10/cuda/CUDAFunctions.h>
 #endif
 
+#include "common/base/memory.h"
+
 namespace reckon {
+namespace {
+
+// LibTorch's own can ask for huge pages too, but asks the allocator for an alignment
+// (AllocateLines).
+class HostAllocator : public c10::Allocator {
+ public:
+  c10::DataPtr allocate(size_t bytes) override {
+    void* const memory = bytes == 0 ? nullptr : AllocateLines(static_cast<int64_t>(bytes));
+    return {memory, memory, &FreeLines, c10::DeviceType::CPU};
+  }
+  c10::DeleterFnPtr raw_deleter() const override { return &FreeLines; }
+  void copy_data(void* to, const void* from, size_t bytes) const override {
+    default_copy_data(to, from, bytes);
+  }
+};
+
+}  // namespace
+
+void PrepareHostMemory() {
+  KeepFreedMemory();
+  static HostAllocator allocator;
+  c10::SetCPUAllocator(&allocator);
+}
 
 void ReturnFreedMemory(Backend backend) {
   if (backend == Backend::kTorchCuda) {

@@ -8,6 +8,10 @@
 
 namespace reckon {
 
+// For programs that compute, once, first in main: KeepFreedMemory, and LibTorch's tensors in host
+// memory in huge pages, as AllocateBytes has them.
+void PrepareHostMemory();
+
 // LibTorch keeps what tensors have freed for the next ones of this process. Gives it back to the
 // device, and on a CPU to the machine, so that another process may have it. Throws what LibTorch
 // throws.

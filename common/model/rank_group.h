@@ -30,7 +30,7 @@ class RankGroup {
   virtual std::unique_ptr<PendingCollective> AllGather(const at::Tensor& mine,
                                                        const at::Tensor& all) = 0;
   // mine [n] = the sum over the ranks of elements rank * n .. of their `all` [world * n], fp32. On
-  // the CPU added in the order of the ranks.
+  // the CPU added in the order of the ranks. `mine` may be those elements of this rank's `all`.
   virtual std::unique_ptr<PendingCollective> ReduceScatterSum(const at::Tensor& all,
                                                               const at::Tensor& mine) = 0;
   // Replaces `values`, fp32, by their sum over the ranks, the same bits on every rank.

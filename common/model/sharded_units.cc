@@ -115,7 +115,8 @@ void ShardedUnits::EndBackward(size_t index, bool whole, bool last) {
   for (at::Tensor& leaf : unit.leaves) leaf.mutable_grad().reset();
   Collective sum;
   sum.all = std::exchange(unit.gradient, at::Tensor());
-  sum.mine = at::empty(unit.shard.sizes(), sum.all.options());
+  // In the place of what this rank adds to it.
+  sum.mine = sum.all.narrow(0, group_->rank() * unit.shard.numel(), unit.shard.numel());
   sum.pending = group_->ReduceScatterSum(sum.all, sum.mine);
   sum.whole = whole;
   reduction_.emplace(index, std::move(sum));

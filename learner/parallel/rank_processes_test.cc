@@ -68,7 +68,11 @@ void Collectives(Parallel& parallel, c10::Device device) {
   ASSERT_TRUE(parallel.AllReduceSum(sums).ok());
   EXPECT_TRUE(sums.cpu().eq(3).all().item<bool>());
   ASSERT_TRUE(scatter->Wait().ok());
-  EXPECT_TRUE(part.cpu().equal(at::arange(2002).narrow(0, 1001 * rank, 1001).to(at::kFloat) * 3));
+  const at::Tensor summed = at::arange(2002).narrow(0, 1001 * rank, 1001).to(at::kFloat) * 3;
+  EXPECT_TRUE(part.cpu().equal(summed));
+  const at::Tensor in_place = numbers.narrow(0, 1001 * rank, 1001);
+  ASSERT_TRUE(parallel.ReduceScatterSum(numbers, in_place)->Wait().ok());
+  EXPECT_TRUE(in_place.cpu().equal(summed));
   for (auto gather = gathers.rbegin(); gather != gathers.rend(); ++gather) {
     ASSERT_TRUE(gather->first->Wait().ok());
     const at::Tensor all = gather->second.cpu().to(at::kFloat).view({2, -1});

@@ -44,8 +44,16 @@ CopiedPiece CopyPiece(RankContext& ranks, const AdamMoments* moments, bool by_al
   const bool sends = HelpsWithWholeModel(ranks);
   CopiedPiece out;
   out.piece.moments = moments != nullptr;
-  int64_t first = 0, at = 0;
-  for (const TrainedTensor& trained : AllTrained(ranks.run)) {
+  const TrainedTensors all = AllTrained(ranks.run);
+  int64_t most = 0, first = 0, at = 0;
+  for (const TrainedTensor& trained : all) most += trained.values.numel();
+  // An array that grows is there twice for a while. What is never written takes no memory.
+  out.piece.parameters.reserve(most);
+  if (moments != nullptr) {
+    out.piece.first.reserve(most);
+    out.piece.second.reserve(most);
+  }
+  for (const TrainedTensor& trained : all) {
     const at::Tensor values = trained.values.detach().to(at::kCPU);
     const int64_t held = values.numel(), elements = ElementsOf(trained);
     int64_t begin = 0, count = (trained.sharded ? sends : rank == 0) ? held : 0;

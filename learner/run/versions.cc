@@ -201,7 +201,8 @@ absl::Status PrepareVersions(LeaderContext& leader, int64_t rounds, bool as_adap
   }
   ASSIGN_OR_RETURN(const uint64_t bytes, SnapshotBytes(run.base, compute));
   leader.publisher.buffers().Prepare(bytes, count);
-  if (run.packed != nullptr) {
+  // Over weights with adapters actors load packed ones of their own.
+  if (run.packed != nullptr && run.stage().training().lora_rank() == 0) {
     leader.publisher.packed_buffers().Prepare(run.packed->bytes().size(), count);
   }
   return absl::OkStatus();
