@@ -17,6 +17,7 @@
 #include "common/base/device_turn.h"
 #include "common/base/files.h"
 #include "common/model/files/model_folder.h"
+#include "common/model/packed_form.h"
 #include "common/model/shared_bytes.h"
 #include "common/model/transfer/fetch.h"
 #include "common/model/transformer.h"
@@ -207,8 +208,7 @@ TEST_F(LearnerTest, WhatItComputesFromIsMappedByActors) {
           return Answer(spec, lease, sample);
         }
         FetchOptions options;
-        options.packed_layout =
-            TransformerWeights::PackedLayout(Backend::kCpuKernels, Dtype::kFp32);
+        options.packed_layout = PackedForm(Dtype::kFp32, Backend::kCpuKernels).Layout();
         const auto weights = FetchWeights(manifest, Security::PlainText(), {}, options);
         EXPECT_TRUE(weights.ok()) << weights.status();
         if (!weights.ok() || weights->packed == nullptr) {

@@ -8,6 +8,7 @@
 
 #include "common/base/rng.h"
 #include "common/model/torch_status.h"
+#include "common/model/transformer_units.h"
 #include "gtest/gtest.h"
 #include "learner/parallel/single.h"
 #include "learner/parallel/traced_parallel.h"
@@ -279,8 +280,8 @@ TEST(ShardedUpdateTest, WhatComesNextIsGatheredWhileAPartComputesAndOnce) {
   EXPECT_EQ(units(), Units{});
   weights.Head();
   EXPECT_EQ(units(), Units{5});
-  weights.BeginBackward(TransformerWeights::kHead);
-  weights.BeginBackward(TransformerWeights::kFinalNorm);
+  weights.BeginBackward(TransformerUnits::kHead);
+  weights.BeginBackward(TransformerUnits::kFinalNorm);
   EXPECT_EQ(units(), Units{3});
   for (int64_t layer : {2, 1}) {
     weights.LayerForBackward(layer);
