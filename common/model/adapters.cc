@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
@@ -19,6 +20,20 @@ namespace {
 std::string LoraName(absl::string_view name, char half) {
   return absl::StrCat(absl::StripSuffix(name, ".weight"), ".lora_", std::string(1, half),
                       ".weight");
+}
+
+// A and B of each adapter as `given`, in the order of `tensors`, by their PEFT names.
+NamedTensors NamedHalves(const ModelAdapters& adapters, const std::vector<TensorEntry>& tensors,
+                         absl::FunctionRef<Adapter(const Adapter& adapter)> given) {
+  NamedTensors out;
+  for (const TensorEntry& entry : tensors) {
+    const auto it = adapters.find(entry.name());
+    if (it == adapters.end()) continue;
+    const Adapter adapter = given(it->second);
+    out.emplace_back(LoraName(entry.name(), 'A'), adapter.a);
+    out.emplace_back(LoraName(entry.name(), 'B'), adapter.b);
+  }
+  return out;
 }
 
 }  // namespace
@@ -48,27 +63,14 @@ Adapter NewAdapter(int64_t n, int64_t k, int64_t rank, double alpha, uint64_t ke
 
 NamedTensors TrainedAdapters(const ModelAdapters& adapters,
                              const std::vector<TensorEntry>& tensors) {
-  NamedTensors out;
-  for (const TensorEntry& entry : tensors) {
-    auto it = adapters.find(entry.name());
-    if (it == adapters.end()) continue;
-    out.emplace_back(LoraName(entry.name(), 'A'), it->second.a);
-    out.emplace_back(LoraName(entry.name(), 'B'), it->second.b);
-  }
-  return out;
+  return NamedHalves(adapters, tensors, [](const Adapter& adapter) { return adapter; });
 }
 
 NamedTensors ScaledAdapters(const ModelAdapters& adapters,
                             const std::vector<TensorEntry>& tensors) {
-  NamedTensors out;
-  for (const TensorEntry& entry : tensors) {
-    auto it = adapters.find(entry.name());
-    if (it == adapters.end()) continue;
-    const auto& [a, b, scale] = it->second;
-    out.emplace_back(LoraName(entry.name(), 'A'), a.detach());
-    out.emplace_back(LoraName(entry.name(), 'B'), b.detach().mul(scale));
-  }
-  return out;
+  return NamedHalves(adapters, tensors, [](const Adapter& adapter) {
+    return Adapter{adapter.a.detach(), adapter.b.detach().mul(adapter.scale), /*scale=*/1};
+  });
 }
 
 absl::StatusOr<ModelAdapters> ReadAdapters(const std::vector<TensorEntry>& tensors,

@@ -47,7 +47,8 @@ CopiedPiece CopyPiece(RankContext& ranks, const AdamMoments* moments, bool by_al
   const TrainedTensors all = AllTrained(ranks.run);
   int64_t most = 0, first = 0, at = 0;
   for (const TrainedTensor& trained : all) most += trained.values.numel();
-  // An array that grows is there twice for a while. What is never written takes no memory.
+  // A growing array exists twice while it is copied. Reserved memory takes none until it is
+  // written.
   out.piece.parameters.reserve(most);
   if (moments != nullptr) {
     out.piece.first.reserve(most);

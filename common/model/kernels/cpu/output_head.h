@@ -14,8 +14,8 @@ namespace reckon {
 //
 // The backward needs the errors p_j - [j = target]. They are rounded to hidden's dtype and kept, in
 // blocks of rows and up to a bound; the backward computes those of other blocks again, with the
-// same bits. Without them it has a product less of the three that the largest matrix of most models
-// takes.
+// same bits. For a block that is kept it needs two products of the largest matrix of most models in
+// place of three.
 struct HeadRows {
   at::Tensor max, sum;             // [rows] fp32, of the softmax
   std::vector<at::Tensor> errors;  // [block of rows, vocab], or undefined
