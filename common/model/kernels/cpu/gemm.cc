@@ -22,16 +22,25 @@ int64_t RowsPerTask(int64_t m, int64_t panels) {
   return std::min(kMostRows, (rows + kBlockRows - 1) / kBlockRows * kBlockRows);
 }
 
-// Rows first_k .. first_k+k-1 of one panel of B.
+constexpr int64_t kNoPanel = -1;
+
+// Rows first_k .. first_k+k-1 of one panel of B. `next`: the panel by which this thread will
+// probably multiply after it, or kNoPanel.
 void MultiplyPanel(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t panel,
-                   int64_t first_k, int64_t k, float* c, int64_t ldc, bool accumulate) {
+                   int64_t next, int64_t first_k, int64_t k, float* c, int64_t ldc,
+                   bool accumulate) {
   static const GemmKernels kernels = ChooseGemmKernels(CpuFeatures::OfThisCpu());
+  const auto rows_of = [&](int64_t index) {
+    return static_cast<const char*>(b.panel(index)) + first_k * kPanelColumns * BytesOf(b.dtype());
+  };
+  const char* rows = rows_of(panel);
+  const char* fetched = next == kNoPanel ? nullptr : rows_of(next);
   if (b.dtype() == Dtype::kBf16) {
-    const auto* rows = static_cast<const uint16_t*>(b.panel(panel)) + first_k * kPanelColumns;
-    kernels.bf16(static_cast<const uint16_t*>(a), m, lda, rows, k / 2, c, ldc, accumulate);
+    kernels.bf16(static_cast<const uint16_t*>(a), m, lda, reinterpret_cast<const uint16_t*>(rows),
+                 k / 2, c, ldc, accumulate, fetched);
   } else {
-    const auto* rows = static_cast<const float*>(b.panel(panel)) + first_k * kPanelColumns;
-    kernels.fp32(static_cast<const float*>(a), m, lda, rows, k, c, ldc, accumulate);
+    kernels.fp32(static_cast<const float*>(a), m, lda, reinterpret_cast<const float*>(rows), k, c,
+                 ldc, accumulate, fetched);
   }
 }
 
@@ -46,8 +55,8 @@ void AddProduct(const AddedProduct& added, int64_t first, int64_t m, int64_t pan
   const int64_t first_k = part_of(column) * added.rows;
   const int64_t k = (part_of(last) + 1) * added.rows - first_k;
   const int64_t at = (first * added.lda + first_k) * BytesOf(added.b->dtype());
-  MultiplyPanel(static_cast<const char*>(added.a) + at, m, added.lda, *added.b, panel, first_k, k,
-                c, ldc, /*accumulate=*/true);
+  MultiplyPanel(static_cast<const char*>(added.a) + at, m, added.lda, *added.b, panel, kNoPanel,
+                first_k, k, c, ldc, /*accumulate=*/true);
 }
 
 }  // namespace
@@ -56,7 +65,8 @@ void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, in
                 int64_t panels, float* c, int64_t ldc, PanelOptions options) {
   const int64_t k = options.rows > 0 ? options.rows : b.padded_k();
   for (int64_t p = 0; p < panels; ++p) {
-    MultiplyPanel(a, m, lda, b, first_panel + p, 0, k, c + p * kPanelColumns, ldc,
+    const int64_t next = p + 1 < panels ? first_panel + p + 1 : kNoPanel;
+    MultiplyPanel(a, m, lda, b, first_panel + p, next, 0, k, c + p * kPanelColumns, ldc,
                   options.accumulate);
   }
 }
@@ -78,10 +88,13 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
   ParallelFor(b.panels() * row_tasks, [&](int64_t task) {
     const int64_t panel = task / row_tasks, first = task % row_tasks * rows_per_task;
     const int64_t rows = std::min(rows_per_task, m - first);
+    // Threads take tasks in turn.
+    int64_t next = (task + ComputeThreads()) / row_tasks;
+    if (next == panel || next >= b.panels()) next = kNoPanel;
     const int64_t column = panel * kPanelColumns, columns = std::min(kPanelColumns, b.n() - column);
     const char* a_rows = static_cast<const char*>(a) + first * lda * BytesOf(b.dtype());
     if (mode != OutputMode::kBf16 && columns == kPanelColumns) {
-      MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k,
+      MultiplyPanel(a_rows, rows, lda, b, panel, next, first_k, k,
                     static_cast<float*>(c) + first * ldc + column, ldc,
                     mode == OutputMode::kAccumulateFp32);
       if (added.b != nullptr) {
@@ -92,7 +105,7 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
     // The kernels write 32 columns of fp32: rounding, and a last panel of fewer columns, go through
     // a tile.
     alignas(64) float tile[kMostRows * kPanelColumns];
-    MultiplyPanel(a_rows, rows, lda, b, panel, first_k, k, tile, kPanelColumns,
+    MultiplyPanel(a_rows, rows, lda, b, panel, next, first_k, k, tile, kPanelColumns,
                   /*accumulate=*/false);
     if (added.b != nullptr) AddProduct(added, first, rows, panel, tile, kPanelColumns);
     if (mode == OutputMode::kBf16) {

@@ -103,7 +103,7 @@ void Rows(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int6
 }  // namespace
 
 void PanelBf16Amx(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                  float* c, int64_t ldc, bool accumulate) {
+                  float* c, int64_t ldc, bool accumulate, const void*) {
   int64_t i = 0;
   if (m >= 2 * kTileRows) Configure(kTileRows, kTileRows);
   for (; i + 2 * kTileRows <= m; i += 2 * kTileRows) {

@@ -15,8 +15,9 @@ namespace reckon {
 //
 // An element of C is the sum over k in increasing order, whichever tile its row is in, so a row's
 // result does not depend on the others. Call it only where CpuFeatures::OfThisCpu() has amx_bf16.
+// `next` is not used.
 void PanelBf16Amx(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                  float* c, int64_t ldc, bool accumulate);
+                  float* c, int64_t ldc, bool accumulate, const void* next);
 
 }  // namespace reckon
 

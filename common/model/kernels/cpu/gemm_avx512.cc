@@ -3,6 +3,7 @@
 
 #include <immintrin.h>
 
+#include <algorithm>
 #include <cstring>
 
 namespace reckon {
@@ -12,8 +13,36 @@ namespace {
 // row of the panel, one an element of A.
 constexpr int kRows = 12;
 
+// Fetches a panel that is needed later, line by line while another one is computed with, so that
+// the memory's time is hidden. A burst of fetches would be as slow as reading: they wait for the
+// memory together, and what is computed waits behind them. A fetch beyond the panel does no harm.
+class Fetcher {
+ public:
+  // While m rows are multiplied by `panel`. With no next panel it fetches lines of this one, which
+  // costs less than a branch.
+  Fetcher(const void* next, const void* panel, int64_t m)
+      : line_(static_cast<const char*>(next != nullptr ? next : panel)),
+        // A step over k reads two lines of the panel, in each of the m / kRows blocks. So as many
+        // blocks fetch the two lines of the next panel for it, half a block one line.
+        steps_(std::max<int64_t>((m + kRows - 1) / kRows / 2, 1)) {}
+
+  // Steps over k between two calls of FetchLine.
+  int64_t steps() const { return steps_; }
+  void FetchLine() {
+    _mm_prefetch(line_, _MM_HINT_T0);
+    line_ += 64;
+  }
+
+ private:
+  const char* line_;
+  int64_t steps_;
+};
+
+// The pragmas keep the sums in registers: with a loop left over them, the compiler gives the array
+// an address, and stores all of it in every step over k.
 template <int kM>
 [[gnu::always_inline]] inline void ClearRows(__m512 (&acc)[kM][2]) {
+#pragma GCC unroll 12
   for (int i = 0; i < kM; ++i) {
     acc[i][0] = _mm512_setzero_ps();
     acc[i][1] = _mm512_setzero_ps();
@@ -23,6 +52,7 @@ template <int kM>
 template <int kM>
 [[gnu::always_inline]] inline void StoreRows(__m512 (&acc)[kM][2], float* c, int64_t ldc,
                                              bool accumulate) {
+#pragma GCC unroll 12
   for (int i = 0; i < kM; ++i) {
     float* row = c + i * ldc;
     // Once, after the sum over k is complete, as gemm_kernels.h asks.
@@ -38,24 +68,29 @@ template <int kM>
 template <int kM>
 struct Bf16Block {
   [[gnu::target("avx512bf16")]] static void Run(const uint16_t* a, int64_t lda, const uint16_t* b,
-                                                int64_t k2, float* c, int64_t ldc,
-                                                bool accumulate) {
+                                                int64_t k2, float* c, int64_t ldc, bool accumulate,
+                                                Fetcher* fetcher) {
     __m512 acc[kM][2];
     ClearRows<kM>(acc);
-    for (int64_t p = 0; p < k2; ++p) {
-      __m512bh b0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64));
-      __m512bh b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64 + 32));
+    Fetcher fetch = *fetcher;  // in registers
+    for (int64_t p = 0; p < k2;) {
+      fetch.FetchLine();
+      for (const int64_t end = std::min(k2, p + fetch.steps()); p < end; ++p) {
+        __m512bh b0 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64));
+        __m512bh b1 = reinterpret_cast<__m512bh>(_mm512_loadu_si512(b + p * 64 + 32));
 #pragma GCC unroll 12
-      for (int i = 0; i < kM; ++i) {
-        // memcpy, because A's elements are 16 bits wide and a cast pointer would break the aliasing
-        // rule; it compiles to one broadcast.
-        int32_t pair;
-        std::memcpy(&pair, a + i * lda + 2 * p, sizeof(pair));
-        __m512bh av = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
-        acc[i][0] = _mm512_dpbf16_ps(acc[i][0], av, b0);
-        acc[i][1] = _mm512_dpbf16_ps(acc[i][1], av, b1);
+        for (int i = 0; i < kM; ++i) {
+          // memcpy, because A's elements are 16 bits wide and a cast pointer would break the
+          // aliasing rule; it compiles to one broadcast.
+          int32_t pair;
+          std::memcpy(&pair, a + i * lda + 2 * p, sizeof(pair));
+          __m512bh av = reinterpret_cast<__m512bh>(_mm512_set1_epi32(pair));
+          acc[i][0] = _mm512_dpbf16_ps(acc[i][0], av, b0);
+          acc[i][1] = _mm512_dpbf16_ps(acc[i][1], av, b1);
+        }
       }
     }
+    *fetcher = fetch;
     StoreRows<kM>(acc, c, ldc, accumulate);
   }
 };
@@ -63,18 +98,23 @@ struct Bf16Block {
 template <int kM>
 struct Fp32Block {
   static void Run(const float* a, int64_t lda, const float* b, int64_t k, float* c, int64_t ldc,
-                  bool accumulate) {
+                  bool accumulate, Fetcher* fetcher) {
     __m512 acc[kM][2];
     ClearRows<kM>(acc);
-    for (int64_t p = 0; p < k; ++p) {
-      __m512 b0 = _mm512_loadu_ps(b + p * 32), b1 = _mm512_loadu_ps(b + p * 32 + 16);
+    Fetcher fetch = *fetcher;
+    for (int64_t p = 0; p < k;) {
+      fetch.FetchLine();
+      for (const int64_t end = std::min(k, p + fetch.steps()); p < end; ++p) {
+        __m512 b0 = _mm512_loadu_ps(b + p * 32), b1 = _mm512_loadu_ps(b + p * 32 + 16);
 #pragma GCC unroll 12
-      for (int i = 0; i < kM; ++i) {
-        __m512 av = _mm512_set1_ps(a[i * lda + p]);
-        acc[i][0] = _mm512_fmadd_ps(av, b0, acc[i][0]);
-        acc[i][1] = _mm512_fmadd_ps(av, b1, acc[i][1]);
+        for (int i = 0; i < kM; ++i) {
+          __m512 av = _mm512_set1_ps(a[i * lda + p]);
+          acc[i][0] = _mm512_fmadd_ps(av, b0, acc[i][0]);
+          acc[i][1] = _mm512_fmadd_ps(av, b1, acc[i][1]);
+        }
       }
     }
+    *fetcher = fetch;
     StoreRows<kM>(acc, c, ldc, accumulate);
   }
 };
@@ -82,34 +122,37 @@ struct Fp32Block {
 // The last m < kM rows, by the block of that size.
 template <template <int> class Block, int kM, typename T>
 void LastRows(const T* a, int64_t m, int64_t lda, const T* panel, int64_t k, float* c, int64_t ldc,
-              bool accumulate) {
+              bool accumulate, Fetcher* fetcher) {
   if constexpr (kM > 1) {
-    if (m == kM - 1) return Block<kM - 1>::Run(a, lda, panel, k, c, ldc, accumulate);
-    LastRows<Block, kM - 1>(a, m, lda, panel, k, c, ldc, accumulate);
+    if (m == kM - 1) {
+      return Block<kM - 1>::Run(a, lda, panel, k, c, ldc, accumulate, fetcher);
+    }
+    LastRows<Block, kM - 1>(a, m, lda, panel, k, c, ldc, accumulate, fetcher);
   }
 }
 
 // A row's arithmetic is the same in every block, so it does not matter which rows share one.
 template <template <int> class Block, typename T>
 void AllRows(const T* a, int64_t m, int64_t lda, const T* panel, int64_t k, float* c, int64_t ldc,
-             bool accumulate) {
+             bool accumulate, const void* next) {
+  Fetcher fetcher(next, panel, m);
   int64_t i = 0;
   for (; i + kRows <= m; i += kRows) {
-    Block<kRows>::Run(a + i * lda, lda, panel, k, c + i * ldc, ldc, accumulate);
+    Block<kRows>::Run(a + i * lda, lda, panel, k, c + i * ldc, ldc, accumulate, &fetcher);
   }
-  LastRows<Block, kRows>(a + i * lda, m - i, lda, panel, k, c + i * ldc, ldc, accumulate);
+  LastRows<Block, kRows>(a + i * lda, m - i, lda, panel, k, c + i * ldc, ldc, accumulate, &fetcher);
 }
 
 }  // namespace
 
 void PanelFp32Avx512(const float* a, int64_t m, int64_t lda, const float* panel, int64_t k,
-                     float* c, int64_t ldc, bool accumulate) {
-  AllRows<Fp32Block>(a, m, lda, panel, k, c, ldc, accumulate);
+                     float* c, int64_t ldc, bool accumulate, const void* next) {
+  AllRows<Fp32Block>(a, m, lda, panel, k, c, ldc, accumulate, next);
 }
 
 void PanelBf16Avx512(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                     float* c, int64_t ldc, bool accumulate) {
-  AllRows<Bf16Block>(a, m, lda, panel, k2, c, ldc, accumulate);
+                     float* c, int64_t ldc, bool accumulate, const void* next) {
+  AllRows<Bf16Block>(a, m, lda, panel, k2, c, ldc, accumulate, next);
 }
 
 }  // namespace reckon

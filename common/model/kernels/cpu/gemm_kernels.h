@@ -17,10 +17,15 @@ namespace reckon {
 // p = 0, 1, 2, .. in that order, beginning at zero, by the same instructions for every m and i;
 // with `accumulate` the old c[i][j] is added once, at the end. A kernel may work on several rows at
 // a time, for the sake of its registers, but never adds across rows or splits a sum over p.
+//
+// `next` is a panel of the same length that the caller's thread will probably need after this one,
+// or null. A kernel may fetch it into the caches while it computes; it does not read it.
 using Bf16PanelKernel = void (*)(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel,
-                                 int64_t k2, float* c, int64_t ldc, bool accumulate);
+                                 int64_t k2, float* c, int64_t ldc, bool accumulate,
+                                 const void* next);
 using Fp32PanelKernel = void (*)(const float* a, int64_t m, int64_t lda, const float* panel,
-                                 int64_t k, float* c, int64_t ldc, bool accumulate);
+                                 int64_t k, float* c, int64_t ldc, bool accumulate,
+                                 const void* next);
 
 struct GemmKernels {
   Bf16PanelKernel bf16;

@@ -8,7 +8,7 @@ namespace reckon {
 
 RECKON_CLONES void PanelBf16Portable(const uint16_t* a, int64_t m, int64_t lda,
                                      const uint16_t* panel, int64_t k2, float* c, int64_t ldc,
-                                     bool accumulate) {
+                                     bool accumulate, const void*) {
   for (int64_t i = 0; i < m; ++i) {
     float sum[32] = {};
     for (int64_t p = 0; p < k2; ++p) {
@@ -35,7 +35,8 @@ RECKON_CLONES void PanelBf16Portable(const uint16_t* a, int64_t m, int64_t lda,
 }
 
 RECKON_CLONES void PanelFp32Portable(const float* a, int64_t m, int64_t lda, const float* panel,
-                                     int64_t k, float* c, int64_t ldc, bool accumulate) {
+                                     int64_t k, float* c, int64_t ldc, bool accumulate,
+                                     const void*) {
   for (int64_t i = 0; i < m; ++i) {
     float sum[32] = {};
     for (int64_t p = 0; p < k; ++p) {

@@ -193,12 +193,14 @@ TEST(GemmKernelsTest, TheKernelsOfThisCpuAgreeWithThePortableOnes) {
     ToBf16(a.data(), a.size(), a16.data());
     for (bool accumulate : {false, true}) {
       std::vector<float> got(m * kPanelColumns, 0.5f), wanted = got;
-      kernels.bf16(a16.data(), m, k, b16.data(), k / 2, got.data(), kPanelColumns, accumulate);
+      kernels.bf16(a16.data(), m, k, b16.data(), k / 2, got.data(), kPanelColumns, accumulate,
+                   b16.data());
       PanelBf16Portable(a16.data(), m, k, b16.data(), k / 2, wanted.data(), kPanelColumns,
-                        accumulate);
+                        accumulate, nullptr);
       for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << "m " << m;
-      kernels.fp32(a.data(), m, k, b.data(), k, got.data(), kPanelColumns, accumulate);
-      PanelFp32Portable(a.data(), m, k, b.data(), k, wanted.data(), kPanelColumns, accumulate);
+      kernels.fp32(a.data(), m, k, b.data(), k, got.data(), kPanelColumns, accumulate, nullptr);
+      PanelFp32Portable(a.data(), m, k, b.data(), k, wanted.data(), kPanelColumns, accumulate,
+                        nullptr);
       for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << "m " << m;
     }
   }
