@@ -37,7 +37,7 @@ template <typename T>
 void TransposeTiles(const T* from, int64_t rows, int64_t n, int64_t ld, T* to, int64_t to_ld) {
   // Tile by tile, because either the reads or the writes of a transposition jump by a whole row;
   // within a tile the cache lines that are touched are used up.
-  constexpr int64_t kTile = 32;
+  constexpr int64_t kTile = 32, kAhead = 16;
   for (int64_t first = 0; first < n; first += kTile) {
     const int64_t end = std::min(n, first + kTile);
     for (int64_t row = 0; row < rows; row += kTile) {
@@ -47,6 +47,12 @@ void TransposeTiles(const T* from, int64_t rows, int64_t n, int64_t ld, T* to, i
         whole_row += (row_end - row) / 8 * 8;
         whole_column += (end - first) / 8 * 8;
         for (int64_t i = row; i < whole_row; i += 8) {
+          for (int64_t r = i; r < i + 8; ++r) {
+            // The lines that are read soon and those that the next tile writes: both lie a row
+            // apart, where the hardware fetches nothing ahead. A fetch beyond the end does no harm.
+            __builtin_prefetch(from + (r + kAhead) * ld + first);
+            __builtin_prefetch(to + (first + r - row) * to_ld + row + kTile, /*rw=*/1);
+          }
           for (int64_t j = first; j < whole_column; j += 8) {
             Transpose8x8(from + i * ld + j, ld, to + j * to_ld + i, to_ld);
           }

@@ -24,6 +24,18 @@ void Convert(const uint16_t* from, int64_t n, float* to) {
   for (int64_t i = 0; i < n; ++i) to[i] = FromBf16(from[i]);
 }
 
+// kPanelColumns bf16 numbers, of which `columns` are those at `from`: in place where that is all of
+// them, else in `buffer`, whose others stay as they are.
+const uint16_t* WholePanelRow(const uint16_t* from, int64_t columns, uint16_t* buffer) {
+  if (columns == kPanelColumns) return from;
+  Convert(from, columns, buffer);
+  return buffer;
+}
+const uint16_t* WholePanelRow(const float* from, int64_t columns, uint16_t* buffer) {
+  Convert(from, columns, buffer);
+  return buffer;
+}
+
 RECKON_CLONES void Interleave(const uint16_t* low, const uint16_t* high, Unit* to) {
   for (int64_t j = 0; j < kPanelColumns; ++j) to[j] = low[j] | static_cast<Unit>(high[j]) << 16;
 }
@@ -123,14 +135,16 @@ void PackedMatrix::PackRowsFrom(const T* w, int64_t k, int64_t first_row, int64_
       }
       return;
     }
-    uint16_t low[kPanelColumns] = {}, high[kPanelColumns] = {};
+    alignas(64) uint16_t buffers[2][kPanelColumns] = {};
+    const auto columns_of = [&](int64_t i, uint16_t* buffer) {
+      return WholePanelRow(w + i * ld + column, columns, buffer);
+    };
     for (int64_t i = 0; i < k;) {
       const int64_t row = first_row + i;
       Unit* at = to + row / 2 * kPanelColumns;
-      Convert(w + i * ld + column, columns, low);
+      const uint16_t* low = columns_of(i, buffers[0]);
       if (row % 2 == 0 && i + 1 < k) {
-        Convert(w + (i + 1) * ld + column, columns, high);
-        Interleave(low, high, at);
+        Interleave(low, columns_of(i + 1, buffers[1]), at);
         i += 2;
         continue;
       }
