@@ -34,9 +34,9 @@ RECKON_CLONES void ErrorsOf(int64_t first, int64_t n, float sum, int64_t target,
   if (target >= first && target < first + n) terms[target - first] -= 1.0f;
 }
 
-// out = factor * errors, widened.
-RECKON_CLONES void Scale(const uint16_t* errors, int64_t n, float factor, float* out) {
-  for (int64_t j = 0; j < n; ++j) out[j] = factor * FromBf16(errors[j]);
+// out = factor * errors, which it may overwrite.
+RECKON_CLONES void Scale(const uint16_t* errors, int64_t n, float factor, uint16_t* out) {
+  for (int64_t j = 0; j < n; ++j) out[j] = ToBf16(factor * FromBf16(errors[j]));
 }
 void Scale(const float* errors, int64_t n, float factor, float* out) {
   for (int64_t j = 0; j < n; ++j) out[j] = factor * errors[j];
@@ -115,23 +115,21 @@ at::Tensor BackwardAs(const at::Tensor& hidden, const LinearWeight& head, const 
                    first / kPanelColumns, panels, block, kBlockColumns);
       }
       for (int64_t i = begin; i < end; ++i) {
-        float* row = block + (i - begin) * kBlockColumns;
-        const T* of_row;
-        T rounded[kBlockColumns];
+        T* const d_row = static_cast<T*>(d.mutable_data_ptr()) + i * kBlockColumns;
+        const T* of_row = d_row;
         if (errors.defined()) {
           of_row = static_cast<const T*>(errors.const_data_ptr()) + i % kBlockRows * vocab + first;
         } else {
+          float* const row = block + (i - begin) * kBlockColumns;
           ExpShifted(row, count, scale, kept.max.const_data_ptr<float>()[i], row);
           for (const int64_t* column = zero; column < zero_end; ++column) row[*column - first] = 0;
           ErrorsOf(first, count, kept.sum.const_data_ptr<float>()[i], ids[i], row);
-          Round(row, count, rounded);
-          of_row = rounded;
+          Round(row, count, d_row);
         }
-        Scale(of_row, count, -g[i] * scale, row);
+        Scale(of_row, count, -g[i] * scale, d_row);
         // The last block of the vocabulary may be short; the products below read it up to an even
         // number of columns.
-        if (count < kBlockColumns) std::fill(row + count, row + kBlockColumns, 0.0f);
-        Round(row, kBlockColumns, static_cast<T*>(d.mutable_data_ptr()) + i * kBlockColumns);
+        std::fill(d_row + count, d_row + kBlockColumns, T{0});
       }
     });
     // dx is a sum over the vocabulary, block after block in this order, in fp32. It is rounded
