@@ -23,6 +23,11 @@ void ForRows(int64_t rows, const Body& body) {
   });
 }
 
+inline float Read(uint16_t x) { return FromBf16(x); }
+inline float Read(float x) { return x; }
+inline void Write(float x, uint16_t* to) { *to = ToBf16(x); }
+inline void Write(float x, float* to) { *to = x; }
+
 RECKON_CLONES void RmsNormRow(const float* x, const float* weight, int64_t n, float eps,
                               float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = x[i] * x[i];
@@ -32,22 +37,20 @@ RECKON_CLONES void RmsNormRow(const float* x, const float* weight, int64_t n, fl
 }
 
 // `sign`: of the sines.
-RECKON_CLONES void Rotate(uint16_t* v, int64_t half, const float* table, float sign) {
+template <typename T>
+[[gnu::always_inline]] inline void RotatePairs(T* v, int64_t half, const float* table, float sign) {
   for (int64_t d = 0; d < half; ++d) {
-    float a = FromBf16(v[d]), b = FromBf16(v[d + half]);
-    float cosine = table[d], sine = sign * table[d + half];
-    v[d] = ToBf16(a * cosine - b * sine);
-    v[d + half] = ToBf16(b * cosine + a * sine);
+    const float a = Read(v[d]), b = Read(v[d + half]);
+    const float cosine = table[d], sine = sign * table[d + half];
+    Write(a * cosine - b * sine, &v[d]);
+    Write(b * cosine + a * sine, &v[d + half]);
   }
 }
-
+RECKON_CLONES void Rotate(uint16_t* v, int64_t half, const float* table, float sign) {
+  RotatePairs(v, half, table, sign);
+}
 RECKON_CLONES void Rotate(float* v, int64_t half, const float* table, float sign) {
-  for (int64_t d = 0; d < half; ++d) {
-    float a = v[d], b = v[d + half];
-    float cosine = table[d], sine = sign * table[d + half];
-    v[d] = a * cosine - b * sine;
-    v[d + half] = b * cosine + a * sine;
-  }
+  RotatePairs(v, half, table, sign);
 }
 
 // y = x r w with r = (mean x^2 + eps)^(-1/2):
@@ -72,24 +75,60 @@ RECKON_CLONES void Widen(const uint16_t* x, int64_t n, float* out) {
   for (int64_t i = 0; i < n; ++i) out[i] = FromBf16(x[i]);
 }
 
-// out = gate * sigmoid(gate) * up. `e`: n floats of scratch.
-RECKON_CLONES void Gate(const float* gate, const float* up, int64_t n, float* e, float* out) {
-  ExpShifted(gate, n, -1.0f, 0.0f, e);
-  // silu by exp(-gate): for a very negative gate ExpShifted stops at 2^127, so the quotient tends
-  // to 0 and never becomes inf / inf.
-  for (int64_t i = 0; i < n; ++i) out[i] = gate[i] / (1.0f + e[i]) * up[i];
+// out = gate * sigmoid(gate) * up.
+template <typename T>
+[[gnu::always_inline]] inline void GateEach(const T* __restrict gate, const T* __restrict up,
+                                            int64_t n, T* __restrict out) {
+  for (int64_t i = 0; i < n; ++i) {
+    // silu by Exp(-gate), which is at most 2^127: for a very negative gate the quotient tends to 0
+    // and never becomes inf / inf.
+    const float g = Read(gate[i]);
+    Write(g / (1.0f + Exp(-g)) * Read(up[i]), &out[i]);
+  }
+}
+RECKON_CLONES void Gate(const uint16_t* gate, const uint16_t* up, int64_t n, uint16_t* out) {
+  GateEach(gate, up, n, out);
+}
+RECKON_CLONES void Gate(const float* gate, const float* up, int64_t n, float* out) {
+  GateEach(gate, up, n, out);
 }
 
-// d_gate and d_up of silu(gate) * up. `e`: n floats of scratch.
-RECKON_CLONES void GateBackward(const float* gate, const float* up, const float* d, int64_t n,
-                                float* e, float* d_gate, float* d_up) {
-  ExpShifted(gate, n, -1.0f, 0.0f, e);
+// d_gate and d_up of silu(gate) * up.
+template <typename T>
+[[gnu::always_inline]] inline void GateEachBackward(const T* __restrict gate,
+                                                    const T* __restrict up, const T* __restrict d,
+                                                    int64_t n, T* __restrict d_gate,
+                                                    T* __restrict d_up) {
   for (int64_t i = 0; i < n; ++i) {
     // With s = sigmoid(g):  d/dg (g s) = s + g s (1 - s) = s (1 + g (1 - s)).
-    const float sigmoid = 1.0f / (1.0f + e[i]);
-    d_gate[i] = d[i] * up[i] * sigmoid * (1.0f + gate[i] * (1.0f - sigmoid));
-    d_up[i] = d[i] * gate[i] * sigmoid;
+    const float g = Read(gate[i]), dy = Read(d[i]), sigmoid = 1.0f / (1.0f + Exp(-g));
+    Write(dy * Read(up[i]) * sigmoid * (1.0f + g * (1.0f - sigmoid)), &d_gate[i]);
+    Write(dy * g * sigmoid, &d_up[i]);
   }
+}
+RECKON_CLONES void GateBackward(const uint16_t* gate, const uint16_t* up, const uint16_t* d,
+                                int64_t n, uint16_t* d_gate, uint16_t* d_up) {
+  GateEachBackward(gate, up, d, n, d_gate, d_up);
+}
+RECKON_CLONES void GateBackward(const float* gate, const float* up, const float* d, int64_t n,
+                                float* d_gate, float* d_up) {
+  GateEachBackward(gate, up, d, n, d_gate, d_up);
+}
+
+template <typename T>
+void SwiGluRowsAs(const T* gate_up, int64_t rows, int64_t n, T* out) {
+  ForRows(rows, [&](int64_t row) {
+    const T* gate = gate_up + row * 2 * n;
+    Gate(gate, gate + n, n, out + row * n);
+  });
+}
+template <typename T>
+void SwiGluRowsBackwardAs(const T* gate_up, const T* d, int64_t rows, int64_t n, T* d_gate_up) {
+  ForRows(rows, [&](int64_t row) {
+    const T* gate = gate_up + row * 2 * n;
+    T* d_gate = d_gate_up + row * 2 * n;
+    GateBackward(gate, gate + n, d + row * n, n, d_gate, d_gate + n);
+  });
 }
 
 // x[first .. first+n-1] as fp32: in place, or widened into `buffer`.
@@ -224,27 +263,22 @@ void HeadNormRowsBackward(const void* x, void* d, int64_t rows, int64_t heads, i
 }
 
 void SwiGluRows(const void* gate_up, int64_t rows, int64_t n, Dtype dtype, void* out) {
-  ForRows(rows, [&](int64_t row) {
-    thread_local std::vector<float> both, result, e;
-    e.resize(n);
-    const float* gate = ReadFloats(gate_up, dtype, row * 2 * n, 2 * n, both);
-    float* to = BeginOutput(out, dtype, row * n, n, result);
-    Gate(gate, gate + n, n, e.data(), to);
-    FinishOutput(out, dtype, row * n, n, result);
-  });
+  if (dtype == Dtype::kBf16) {
+    SwiGluRowsAs(static_cast<const uint16_t*>(gate_up), rows, n, static_cast<uint16_t*>(out));
+  } else {
+    SwiGluRowsAs(static_cast<const float*>(gate_up), rows, n, static_cast<float*>(out));
+  }
 }
 
 void SwiGluRowsBackward(const void* gate_up, const void* d, int64_t rows, int64_t n, Dtype dtype,
                         void* d_gate_up) {
-  ForRows(rows, [&](int64_t row) {
-    thread_local std::vector<float> both, upstream, result, e;
-    e.resize(n);
-    const float* gate = ReadFloats(gate_up, dtype, row * 2 * n, 2 * n, both);
-    const float* from = ReadFloats(d, dtype, row * n, n, upstream);
-    float* to = BeginOutput(d_gate_up, dtype, row * 2 * n, 2 * n, result);
-    GateBackward(gate, gate + n, from, n, e.data(), to, to + n);
-    FinishOutput(d_gate_up, dtype, row * 2 * n, 2 * n, result);
-  });
+  if (dtype == Dtype::kBf16) {
+    SwiGluRowsBackwardAs(static_cast<const uint16_t*>(gate_up), static_cast<const uint16_t*>(d),
+                         rows, n, static_cast<uint16_t*>(d_gate_up));
+  } else {
+    SwiGluRowsBackwardAs(static_cast<const float*>(gate_up), static_cast<const float*>(d), rows, n,
+                         static_cast<float*>(d_gate_up));
+  }
 }
 
 void AddColumnSums(const void* x, int64_t rows, int64_t n, int64_t ld, Dtype dtype, float* sums) {

@@ -1,37 +1,13 @@
 #include "common/model/kernels/cpu/softmax.h"
 
 #include <cmath>
-#include <cstring>
 
 #include "common/model/kernels/cpu/cpu_features.h"
 
 namespace reckon {
 
 RECKON_CLONES void ExpShifted(const float* x, int64_t n, float scale, float shift, float* out) {
-  constexpr float kLog2E = 1.44269504f;
-  for (int64_t i = 0; i < n; ++i) {
-    float t = (scale * x[i] - shift) * kLog2E;
-    // Keeps the exponent bits below within 2 .. 254: a larger one would be read as infinity, a
-    // smaller one as a denormal or as the sign bit.
-    float clamped = t < -125.0f ? -125.0f : t;
-    clamped = clamped > 127.0f ? 127.0f : clamped;
-    // Adding 1.5 * 2^23 rounds to the nearest integer without a function call.
-    float rounded = (clamped + 12582912.0f) - 12582912.0f;
-    float f = clamped - rounded;
-    // 2^f on [-1/2, 1/2]: Taylor terms ln(2)^k / k!.
-    float p = 1.54035304e-4f;
-    p = p * f + 1.33335581e-3f;
-    p = p * f + 9.61812911e-3f;
-    p = p * f + 5.55041087e-2f;
-    p = p * f + 2.40226507e-1f;
-    p = p * f + 6.93147181e-1f;
-    p = p * f + 1.0f;
-    // 2^rounded, made from its exponent bits.
-    int32_t bits = (static_cast<int32_t>(rounded) + 127) << 23;
-    float power;
-    std::memcpy(&power, &bits, 4);
-    out[i] = t < -125.0f ? 0.0f : p * power;
-  }
+  for (int64_t i = 0; i < n; ++i) out[i] = Exp(scale * x[i] - shift);
 }
 
 RECKON_CLONES float SumFixed(const float* x, int64_t n) {
