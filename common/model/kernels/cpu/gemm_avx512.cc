@@ -15,7 +15,7 @@ constexpr int kRows = 12;
 
 // Fetches a panel that is needed later, line by line while another one is computed with, so that
 // the memory's time is hidden. A burst of fetches would be as slow as reading: they wait for the
-// memory together, and what is computed waits behind them. A fetch beyond the panel does no harm.
+// memory together, and what is computed waits with them. A fetch beyond the panel does no harm.
 class Fetcher {
  public:
   // While m rows are multiplied by `panel`. With no next panel it fetches lines of this one, which
