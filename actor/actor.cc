@@ -232,6 +232,13 @@ void Actor::LoadInFlight() {
   }
   std::optional<WeightsClient::Fetched> fetched = weights_.TakeNewerThan(model_->version);
   if (!fetched.has_value()) return;
+  if (models_.HasAnotherShape(*fetched->weights)) {
+    LOG(WARNING) << "weights: version " << fetched->version
+                 << " is of another model, returning the leases of the samples in flight";
+    ReturnAdmitted();
+    Load(*std::move(fetched));
+    return;
+  }
   const ActivityScope scope(&metrics_.activity, ActorMetrics::kLoadWeights);
   const absl::Time begin = absl::Now();
   const absl::StatusOr<const LoadedModel*> model = models_.Add(fetched->version, *fetched->weights);

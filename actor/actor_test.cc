@@ -47,7 +47,10 @@ class ActorTest : public testing::Test {
   void Publish(uint64_t version, bool served = true) {
     Weights weights = MakeTinyModel();
     weights.manifest.set_version(version);
-    if (served) source_->Add(version, weights);
+    Publish(std::move(weights), served);
+  }
+  void Publish(Weights weights, bool served = true) {
+    if (served) source_->Add(weights.manifest.version(), weights);
     weights.manifest.add_sources(source_->address());
     coordinator_.Publish(weights.manifest);
   }
@@ -246,6 +249,31 @@ TEST_F(ActorTest, SamplesInFlightContinueWithANewerVersion) {
   EXPECT_TRUE(status_.ok());
   EXPECT_TRUE(coordinator_.returned().empty());
   EXPECT_EQ(coordinator_.status().ledger().rejected(), 0u);
+}
+
+// As from a learner whose predecessor published versions of another model.
+TEST_F(ActorTest, SamplesInFlightDoNotContinueWithAModelOfAnotherShape) {
+  weights_ = ActorSettings::IN_FLIGHT;
+  first_vocab_ = 200;
+  for (uint32_t id = 200; id < 259; ++id) stop_ids_.push_back(id);
+  max_positions_ = 1 << 20;
+  pass_time_ = absl::Milliseconds(5);
+  Publish(0);
+  Start();
+  AddPlan("p", 1, 3, std::nullopt, /*max_new=*/100000);
+  ASSERT_TRUE(Await([&] { return ActorMetrics::Process().running.Value() > 0; }));
+  Weights other = MakeTinyModel();
+  other.manifest.set_version(1);
+  SetConfigField("max_position_embeddings", 1024, &other);
+  Publish(std::move(other));
+  ASSERT_TRUE(AwaitReceived(3));
+  for (const auto& [key, rollout] : received()) {
+    ASSERT_EQ(rollout.spans_size(), 2);
+    EXPECT_EQ(rollout.spans(1).weight_version(), 1u);
+  }
+  Stop();
+  EXPECT_TRUE(status_.ok());
+  for (const auto& [lease, error] : coordinator_.returned()) EXPECT_EQ(error, "");
 }
 
 TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {

@@ -232,9 +232,9 @@ class AheadModelRunner : public TorchModelRunner {
 }  // namespace
 
 struct TorchModelRunnerMaker::SharedCache {
-  std::string config_json;
   std::shared_ptr<KvCache> cache;
-  int64_t max_batch = 0;  // with that cache
+  std::optional<ModelConfig> cached;  // the shape that it has, or will have
+  int64_t max_batch = 0;              // with that cache
   std::shared_ptr<StepDevice> steps;
 #ifdef RECKON_DECODES_AHEAD
   std::shared_ptr<DecodeBatch> batch;  // of the cache; null: passes do not run ahead
@@ -244,6 +244,15 @@ struct TorchModelRunnerMaker::SharedCache {
   std::optional<ModelConfig> shape;  // of these texts
   // The models of whole weights that some runner still uses, by Digests: adapters may be over them.
   std::map<std::string, std::weak_ptr<Transformer>> whole;
+
+  // Its memory is free then: the runners, which own it too, are gone.
+  void DropCache() {
+#ifdef RECKON_DECODES_AHEAD
+    batch = nullptr;
+#endif
+    CHECK(cache == nullptr || cache.use_count() == 1) << "a runner is left";
+    cache = nullptr;
+  }
 
   absl::StatusOr<ModelConfig> ShapeOf(const FolderTexts& wanted) {
     // Megabytes, so they are compared in place.
@@ -325,11 +334,7 @@ void TorchModelRunnerMaker::TakeDevice(const std::string& left) {
 
 void TorchModelRunnerMaker::LeaveDevice() {
   shared_->left.Clear();
-#ifdef RECKON_DECODES_AHEAD
-  shared_->batch = nullptr;
-#endif
-  CHECK(shared_->cache == nullptr || shared_->cache.use_count() == 1) << "a runner is left";
-  shared_->cache = nullptr;
+  shared_->DropCache();
   shared_->whole.clear();
   const absl::Status status = CatchTorchErrors("leaving the device", [&] {
     ReturnFreedMemory(options_.backend);
@@ -342,10 +347,14 @@ void TorchModelRunnerMaker::LeaveDevice() {
 absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const Weights& weights) {
   return CatchTorchErrors("loading weights", [&]() -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
     const OnStream on(shared_->steps.get());
-    const std::string& json = weights.texts().config_json();
     ASSIGN_OR_RETURN(const ModelConfig config, shared_->ShapeOf(weights.texts()));
     const Dtype compute = options_.fp32 ? Dtype::kFp32 : Dtype::kBf16;
-    // Before the cache is replaced: weights that do not load leave the old version usable.
+    if (shared_->cached != config) {
+      RETURN_IF_ERROR(CheckRows(config, compute, options_.backend));
+      // Before anything of the new shape is made: both may not fit.
+      shared_->DropCache();
+      shared_->cached = config;
+    }
     const auto make = [&] {
       return std::make_shared<Transformer>(config, compute, options_.backend);
     };
@@ -357,34 +366,29 @@ absl::StatusOr<std::unique_ptr<ModelRunner>> TorchModelRunnerMaker::Make(const W
       model = make();
       RETURN_IF_ERROR(model->LoadAdapters(*base, weights.manifest, weights.bytes->bytes()));
     }
-    if (shared_->cache == nullptr || shared_->config_json != json) {
-      RETURN_IF_ERROR(CheckRows(config, compute, options_.backend));
-#ifdef RECKON_DECODES_AHEAD
-      shared_->batch = nullptr;
-#endif
-      shared_->cache = nullptr;  // release the old one first: both may not fit
+    // After the weights, which leave what the cache may have.
+    if (shared_->cache == nullptr) {
       const int64_t bytes =
           options_.kv_cache_bytes > 0
               ? options_.kv_cache_bytes
               : KvCache::DefaultBytes(config, compute, options_.backend,
                                       WithWholeTiles(options_.max_batch > 0 ? options_.max_batch
                                                                             : kMostDefaultBatch));
-      shared_->cache = std::make_shared<KvCache>(config, compute, bytes, options_.backend);
-      shared_->max_batch = options_.max_batch > 0 ? options_.max_batch
-                           : options_.backend == Backend::kTorchCuda
-                               ? std::clamp<int64_t>(shared_->cache->total_pages() /
-                                                         KvCache::PagesFor(kDefaultSampleTokens),
-                                                     1, kMostDefaultBatch)
-                               : kCpuBatch;
+      auto cache = std::make_shared<KvCache>(config, compute, bytes, options_.backend);
+      shared_->max_batch =
+          options_.max_batch > 0 ? options_.max_batch
+          : options_.backend == Backend::kTorchCuda
+              ? std::clamp<int64_t>(cache->total_pages() / KvCache::PagesFor(kDefaultSampleTokens),
+                                    1, kMostDefaultBatch)
+              : kCpuBatch;
 #ifdef RECKON_DECODES_AHEAD
       if (shared_->steps != nullptr && !options_.ranks && HasFusedLayers(config)) {
-        shared_->batch = std::make_shared<DecodeBatch>(shared_->cache.get(), config,
-                                                       shared_->max_batch, shared_->steps.get());
+        shared_->batch = std::make_shared<DecodeBatch>(cache.get(), config, shared_->max_batch,
+                                                       shared_->steps.get());
       }
 #endif
-      // Only after the allocation succeeded. After an exception the cache is null, and the next
-      // Make tries again.
-      shared_->config_json = json;
+      // Last: after an exception it is null, and the next Make tries again.
+      shared_->cache = std::move(cache);
     }
 #ifdef RECKON_DECODES_AHEAD
     if (shared_->batch != nullptr) {

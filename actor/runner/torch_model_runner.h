@@ -36,18 +36,21 @@ inline constexpr int64_t kMostDefaultBatch = 1024;
 
 // Makes model runners from weight versions, with the transformer of common/model.
 //
-// All runners of a maker share one KV cache as long as the model config stays the same, because a
-// cache for each version would multiply the largest block of memory. Hence only one runner may have
-// sequences at a time. Runners of adapters share the packed weights under them with one another,
-// and with the runner of that version. Runners may outlive the maker. Not thread-safe.
+// All runners of a maker share one KV cache, because a cache for each version would multiply the
+// largest block of memory. The maker and its runners own it together. Versions of one shape have
+// the same, whatever else their config.json says: a sequence of one runner is one of all, and only
+// one runner may run at a time. A version of another shape needs another cache, which is made only
+// when the former is gone. Runners of adapters share the packed weights under them with one
+// another, and with the runner of that version. Runners may outlive the maker. Not thread-safe.
 class TorchModelRunnerMaker {
  public:
   explicit TorchModelRunnerMaker(TorchModelRunnerOptions options);
   ~TorchModelRunnerMaker();
 
-  // Copies what it needs from `weights`, or shares weights.packed. INVALID_ARGUMENT: config or
-  // tensors do not fit. RESOURCE_EXHAUSTED: out of memory; the maker can be used again. Errors of
-  // the runners' passes have the same codes (common/model/torch_status.h).
+  // Copies what it needs from `weights`, or shares weights.packed. No runner of another shape may
+  // be left: ModelSet unloads them. INVALID_ARGUMENT: config or tensors do not fit.
+  // RESOURCE_EXHAUSTED: out of memory; the maker can be used again. Errors of the runners' passes
+  // have the same codes (common/model/torch_status.h).
   absl::StatusOr<std::unique_ptr<ModelRunner>> Make(const Weights& weights);
   // Of a device that is shared with a learner, whose turn it is not now: `left` are its
   // DeviceWeights, or empty. Until LeaveDevice, Make reads that version's weights where they are,

@@ -240,6 +240,60 @@ TEST_P(TorchModelRunnerTest, AdaptersAreLoadedOverTheirBase) {
   }
 }
 
+// A learner writes into config.json what is true of the weights that it has trained.
+TEST_P(TorchModelRunnerTest, WhatIsInFlightContinuesWithAVersionWhoseTextsDiffer) {
+  Weights trained = MakeTinyModel(/*seed=*/2);
+  SetConfigField("torch_dtype", "float32", &trained);
+  SetConfigField("eos_token_id", 5, &trained);
+  PlanSpec plan = MakePlan();
+  plan.clear_stop_token_ids();
+  for (const bool recompute : {false, true}) {
+    std::unique_ptr<ModelRunner> first = Make();
+    ASSERT_NE(first, nullptr);
+    const int64_t free_pages = first->free_pages();
+    Engine engine(first.get(), tokenizer_.get(), {}, 0);
+    ASSERT_TRUE(engine.Admit(MakeLease(2, 3), std::make_shared<const PlanSpec>(plan)).ok());
+    for (int pass = 0; pass < 4; ++pass) ASSERT_TRUE(engine.RunPass().ok());
+    auto second = maker_.Make(trained);
+    ASSERT_TRUE(second.ok()) << second.status();
+    EXPECT_EQ((*second)->free_pages(), first->free_pages()) << "they have one cache";
+    ASSERT_TRUE(engine.ChangeRunner(second->get(), 1, recompute).ok());
+    first.reset();
+    int finished = 0;
+    while (!engine.idle()) {
+      const auto samples = engine.RunPass();
+      ASSERT_TRUE(samples.ok()) << samples.status();
+      for (const FinishedSample& sample : *samples) {
+        ++finished;
+        ASSERT_EQ(sample.rollout.spans_size(), 3);
+        EXPECT_EQ(sample.rollout.spans(1).tokens_size(), 4);
+        EXPECT_EQ(sample.rollout.spans(2).weight_version(), 1u);
+      }
+    }
+    EXPECT_EQ(finished, 3);
+    EXPECT_EQ((*second)->free_pages(), free_pages);
+  }
+}
+
+TEST_P(TorchModelRunnerTest, AVersionOfAnotherShapeHasACacheOfItsOwn) {
+  std::unique_ptr<ModelRunner> runner = Make();
+  ASSERT_NE(runner, nullptr);
+  const int64_t pages = runner->total_pages();
+  ModelConfig config = TinyConfig();
+  config.num_layers = 4;
+  WeightManifest manifest = RandomModelManifest(config);
+  manifest.mutable_texts()->set_tokenizer_json(weights_.texts().tokenizer_json());
+  const Weights other = DrawWeights(std::move(manifest), 1).value();
+  EXPECT_DEATH(maker_.Make(other).IgnoreError(), "a runner is left");
+  runner.reset();
+  auto deeper = maker_.Make(other);
+  ASSERT_TRUE(deeper.ok()) << deeper.status();
+  EXPECT_EQ((*deeper)->total_pages(), pages / 2);
+  EXPECT_EQ(Run(deeper->get(), {MakeLease(1, 2)}, MakePlan(), {}).size(), 2u);
+  deeper->reset();
+  EXPECT_EQ(Make()->total_pages(), pages);
+}
+
 TEST_P(TorchModelRunnerTest, WeightsThatDoNotFitAreRefused) {
   Weights wrong = weights_;
   wrong.manifest.mutable_tensors(3)->set_name("model.stranger.weight");

@@ -5,10 +5,12 @@
 #include <functional>
 #include <list>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "absl/status/statusor.h"
 #include "actor/runner/model_runner.h"
+#include "common/model/config.h"
 #include "common/model/files/model_folder.h"
 #include "common/text/tokenizer.h"
 
@@ -26,7 +28,11 @@ using ModelRunnerMaker =
 
 // The weight versions that are loaded: at most `capacity`; the least recently used one is unloaded
 // first. The default is two because a learner that alternates between training at the newest and
-// evaluating an older version would otherwise load weights at every change. Not thread-safe.
+// evaluating an older version would otherwise load weights at every change.
+//
+// All have one shape: they share a KV cache, which their runners hold, and two caches may not fit.
+// So a version of another shape, which only another learner publishes, unloads all of them before
+// its runner is made. Owned by the actor. Not thread-safe.
 class ModelSet {
  public:
   explicit ModelSet(ModelRunnerMaker maker, size_t capacity = 2)
@@ -35,16 +41,21 @@ class ModelSet {
   // Returns null when the version is not loaded. The pointer is valid until the next Add or Clear.
   const LoadedModel* Find(uint64_t version);
   void Clear() { models_.clear(); }
+  // Whether the version has another shape than those that are loaded. Its texts may be wrong, of
+  // which Add says more: false.
+  bool HasAnotherShape(const Weights& weights);
   // Loads a version, replacing it if it is loaded already. An error says what is wrong with the
   // weights, the config or the tokenizer; the versions unloaded to make room stay unloaded.
   absl::StatusOr<const LoadedModel*> Add(uint64_t version, const Weights& weights);
 
  private:
-  absl::StatusOr<std::shared_ptr<const Tokenizer>> TokenizerFor(const FolderTexts& texts);
+  // Sets tokenizer_.
+  absl::StatusOr<ModelConfig> ShapeOf(const FolderTexts& texts);
 
   const ModelRunnerMaker maker_;
   const size_t capacity_;
   std::list<LoadedModel> models_;                 // most recently used first
+  std::optional<ModelConfig> shape_;              // of all of them
   std::string tokenizer_json_, tokenizer_model_;  // from which tokenizer_ was made
   std::shared_ptr<const Tokenizer> tokenizer_;
 };

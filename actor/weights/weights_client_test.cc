@@ -292,6 +292,38 @@ TEST(ModelSetTest, KeepsTheTwoUsedLast) {
   EXPECT_EQ(made, 3);
 }
 
+TEST(ModelSetTest, AllHaveOneShapeAndNoneIsLeftWhenOneOfAnotherIsMade) {
+  std::weak_ptr<FakeModelRunner::Cache> cache;
+  int64_t left = 0;  // runners, when the last one was made
+  ModelSet models([&](const Weights&) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
+    left = cache.use_count();
+    auto runner = std::make_unique<FakeModelRunner>(FakeModelRunner::Options(), cache.lock());
+    cache = runner->cache();
+    return runner;
+  });
+  Weights weights = MakeTinyModel();
+  EXPECT_FALSE(models.HasAnotherShape(weights)) << "there is none";
+  ASSERT_TRUE(models.Add(0, weights).ok());
+  // What a learner changes in the text of what it has trained.
+  SetConfigField("torch_dtype", "float32", &weights);
+  SetConfigField("eos_token_id", 5, &weights);
+  EXPECT_FALSE(models.HasAnotherShape(weights));
+  ASSERT_TRUE(models.Add(1, weights).ok());
+  EXPECT_EQ(left, 1);
+  EXPECT_NE(models.Find(0), nullptr);
+
+  SetConfigField("max_position_embeddings", 1024, &weights);
+  EXPECT_TRUE(models.HasAnotherShape(weights));
+  ASSERT_TRUE(models.Add(2, weights).ok());
+  EXPECT_EQ(left, 0);
+  EXPECT_EQ(models.Find(0), nullptr);
+  EXPECT_EQ(models.Find(1), nullptr);
+  SetConfigField("hidden_size", "wide", &weights);
+  EXPECT_FALSE(models.HasAnotherShape(weights));
+  EXPECT_FALSE(models.Add(3, weights).ok());
+  EXPECT_NE(models.Find(2), nullptr);
+}
+
 TEST(ModelSetTest, ABadTokenizerIsAnErrorAndTheOthersStay) {
   ModelSet models([](const Weights&) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
     return std::make_unique<FakeModelRunner>(FakeModelRunner::Options());

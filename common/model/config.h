@@ -31,6 +31,8 @@ struct RopeSettings {
   double beta_fast = 32, beta_slow = 1;
   bool truncate = true;  // the places between which kYarn blends are whole
   double magnitude = 1;
+
+  bool operator==(const RopeSettings&) const = default;
 };
 
 // The shape of a transformer, as in Hugging Face's config.json. Families (model_type), which are
@@ -73,6 +75,9 @@ struct ModelConfig {
   // Reads a config.json from an untrusted source. INVALID_ARGUMENT "config.json: field: what is
   // wrong"; UNIMPLEMENTED for another family or for an unsupported option of one.
   static absl::StatusOr<ModelConfig> Parse(absl::string_view config_json);
+
+  // Whether two models compute alike, whatever else their texts say.
+  bool operator==(const ModelConfig&) const = default;
 
   // Above all ids that may be drawn, trained on and given to the model.
   int64_t num_tokens() const { return vocab_size - unused_rows; }

@@ -33,7 +33,8 @@ namespace reckon {
 //   length(s) <= max_tokens(s) <= kPageTokens * #pages(s)
 //   a page with references > 1 is never written
 //
-// Owned by a model runner, which makes a new cache for a model of another shape. One thread.
+// Owned by the model runners of one shape together (actor/runner/torch_model_runner.h). One
+// thread.
 class KvCache {
  public:
   using SequenceId = int32_t;

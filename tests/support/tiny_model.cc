@@ -64,6 +64,13 @@ Weights MakeTinyAdapters(uint64_t base_version, uint64_t seed) {
   return out;
 }
 
+void SetConfigField(const std::string& field, const nlohmann::json& value, Weights* weights) {
+  FolderTexts& texts = *weights->manifest.mutable_texts();
+  nlohmann::json config = nlohmann::json::parse(texts.config_json());
+  config[field] = value;
+  texts.set_config_json(config.dump());
+}
+
 absl::Status WriteTinyModel(const std::string& folder, uint64_t seed) {
   Weights weights = MakeTinyModel(seed);
   return WriteModelFolder(folder, weights.manifest, weights.bytes->bytes());

@@ -8,6 +8,7 @@
 #include "common/model/config.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/init/new_tokenizer.h"
+#include "nlohmann/json.hpp"
 
 namespace reckon {
 
@@ -25,6 +26,9 @@ Weights MakeTinyModel(uint64_t seed = 1);
 
 // Adapters of rank 4, in fp32, over a version of that shape. Version and sources are not set.
 Weights MakeTinyAdapters(uint64_t base_version, uint64_t seed = 1);
+
+// Sets a field of the model's config.json.
+void SetConfigField(const std::string& field, const nlohmann::json& value, Weights* weights);
 
 // The same model as a Hugging Face folder.
 absl::Status WriteTinyModel(const std::string& folder, uint64_t seed = 1);
