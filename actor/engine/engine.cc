@@ -238,10 +238,11 @@ absl::Status Engine::Recompute() {
     runner_->Remove(sample.sequence());
     sample.set_sequence(-1);
   }
-  // The samples of a group are neighbours, as they were launched. They share its context again, so
-  // they need the pages that they had.
+  // The samples of a group are neighbours, as they were launched. They share its context again,
+  // which the first of them has: a sequence of the context alone would need a page more than they
+  // had where the context ends within one, and there may be none.
   for (size_t first = 0, end = 0; first < live_.size(); first = end) {
-    PromptGroup& group = *live_[first].group();
+    const PromptGroup& group = *live_[first].group();
     while (end < live_.size() && live_[end].group().get() == &group) ++end;
     const int64_t shared = group.num_shared();
     std::vector<ModelRunner::Row> rows;
@@ -250,22 +251,21 @@ absl::Status Engine::Recompute() {
       if (static_cast<int64_t>(rows.size()) < options_.max_prefill_rows) return absl::OkStatus();
       return RunContextRows(std::exchange(rows, {}), {});
     };
-    if (shared > 0) {
-      ASSIGN_OR_RETURN(group.sequence, runner_->Add(shared));
-      for (int64_t i = 0; i < shared; ++i) {
-        RETURN_IF_ERROR(feed(group.sequence, group.context[i]));
-      }
-      if (!rows.empty()) RETURN_IF_ERROR(RunContextRows(std::exchange(rows, {}), {}));
-    }
+    ASSIGN_OR_RETURN(const ModelRunner::Sequence of_first, runner_->Add(group.max_tokens()));
+    live_[first].set_sequence(of_first);
+    for (int64_t i = 0; i < shared; ++i) RETURN_IF_ERROR(feed(of_first, group.context[i]));
+    if (!rows.empty()) RETURN_IF_ERROR(RunContextRows(std::exchange(rows, {}), {}));
     for (size_t i = first; i < end; ++i) {
-      ASSIGN_OR_RETURN(const ModelRunner::Sequence sequence,
-                       shared > 0 ? runner_->Fork(group.sequence, shared, group.max_tokens())
-                                  : runner_->Add(group.max_tokens()));
-      live_[i].set_sequence(sequence);
-      for (const uint32_t token : live_[i].FedTokens()) RETURN_IF_ERROR(feed(sequence, token));
+      if (i > first) {
+        ASSIGN_OR_RETURN(const ModelRunner::Sequence sequence,
+                         runner_->Fork(of_first, shared, group.max_tokens()));
+        live_[i].set_sequence(sequence);
+      }
+      for (const uint32_t token : live_[i].FedTokens()) {
+        RETURN_IF_ERROR(feed(live_[i].sequence(), token));
+      }
     }
     if (!rows.empty()) RETURN_IF_ERROR(RunContextRows(rows, {}));
-    RemoveContext(&group);
   }
   return absl::OkStatus();
 }

@@ -242,6 +242,41 @@ TEST_P(EngineTest, ANewerVersionContinuesWhatIsInFlight) {
   }
 }
 
+// The samples have the whole cache, whose pages the context ends within, on the border of, or does
+// not fill.
+TEST_P(EngineTest, RecomputingNeedsThePagesThatThereAre) {
+  for (const int64_t page : {2, 3, 5, 16}) {
+    for (uint64_t group = 0; group < 6; ++group) {
+      const EngineWork work = MakeWork(group, 3, 8);
+      const int64_t context = work.lease.item().prompt_tokens_size() - 1;
+      FakeModelRunner::Options options = Fake();
+      options.page_tokens = page;
+      const FakeModelRunner counts(options);
+      const int64_t tokens = context + 8;
+      // Before they have sequences of their own, the context's page is there beside them.
+      options.total_pages = counts.PagesFor(0, context) + 3 * counts.PagesFor(context, tokens);
+      FakeModelRunner older(options);
+      options.salt = 2;
+      FakeModelRunner newer(options, older.cache());
+      const TableTokenizer tokenizer = TableTokenizer::OfLetters();
+      Engine engine(&older, &tokenizer, {}, 7);
+      Admit(work, &engine);
+      for (int pass = 0; pass < 2; ++pass) ASSERT_TRUE(engine.RunPass().ok());
+      // Another sequence takes what is left.
+      const int64_t left = older.free_pages();
+      const auto other = older.Add(left * page);
+      ASSERT_TRUE(other.ok());
+      ASSERT_EQ(older.free_pages(), 0);
+      const absl::Status changed = engine.ChangeRunner(&newer, 8, /*recompute=*/true);
+      ASSERT_TRUE(changed.ok()) << changed << ": pages of " << page << ", context of " << context;
+      EXPECT_EQ(newer.free_pages(), 0);
+      EXPECT_EQ(RunAll(&engine).size(), 3u);
+      newer.Remove(*other);
+      EXPECT_EQ(newer.free_pages(), newer.total_pages());
+    }
+  }
+}
+
 TEST_P(EngineTest, SamplesOfAPinnedVersionAreNotContinuedByAnother) {
   FakeModelRunner runner(Fake());
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
