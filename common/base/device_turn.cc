@@ -23,19 +23,21 @@ namespace {
 constexpr absl::Duration kLongWait = absl::Seconds(1);
 constexpr size_t kMostLeft = 4096;
 
-// A file that can be locked.
 absl::StatusOr<int> OpenLockFile(const std::string& path) {
   const int file = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (file < 0) return absl::ErrnoToStatus(errno, absl::StrCat("cannot open ", path));
+  return file;
+}
+
+// Whether the file system has locks. Who wants this one at that moment does not get it.
+absl::Status CheckLocks(int file, const std::string& path) {
   if (::flock(file, LOCK_SH | LOCK_NB) == 0) {
     ::flock(file, LOCK_UN);
-    return file;
+    return absl::OkStatus();
   }
-  if (errno == EWOULDBLOCK) return file;
-  const int error = errno;
-  ::close(file);
+  if (errno == EWOULDBLOCK) return absl::OkStatus();
   return absl::UnimplementedError(
-      absl::StrCat("cannot lock ", path, " (flock: ", std::strerror(error),
+      absl::StrCat("cannot lock ", path, " (flock: ", std::strerror(errno),
                    "); set output_dir to a folder on a local disk, or resources.turns to OFF"));
 }
 
@@ -43,15 +45,18 @@ absl::StatusOr<int> OpenLockFile(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<DeviceTurn>> DeviceTurn::Open(const std::string& path) {
   std::vector<int> files;
+  absl::Status status;
   for (const char* suffix : {"", ".next", ".left"}) {
     const absl::StatusOr<int> file = OpenLockFile(path + suffix);
-    if (!file.ok()) {
-      for (int open : files) ::close(open);
-      return file.status();
-    }
+    status = file.status();
+    if (!file.ok()) break;
     files.push_back(*file);
   }
-  return absl::WrapUnique(new DeviceTurn(files[0], files[1], files[2]));
+  // One of them tells for all: that which is locked again and again until it is got.
+  if (status.ok()) status = CheckLocks(files[0], path);
+  if (status.ok()) return absl::WrapUnique(new DeviceTurn(files[0], files[1], files[2]));
+  for (int file : files) ::close(file);
+  return status;
 }
 
 DeviceTurn::~DeviceTurn() {
@@ -94,7 +99,6 @@ void DeviceTurn::Release() {
 }
 
 std::string DeviceTurn::left() const {
-  CHECK(held());
   if (!leaver_lives()) return "";
   char text[kMostLeft];
   const ssize_t size = ::pread(turn_, text, sizeof(text), 0);
@@ -102,6 +106,7 @@ std::string DeviceTurn::left() const {
 }
 
 bool DeviceTurn::leaver_lives() const {
+  CHECK(held());
   if (::flock(left_, LOCK_SH | LOCK_NB) != 0) return true;
   ::flock(left_, LOCK_UN);
   return false;

@@ -25,7 +25,8 @@ namespace reckon {
 //
 //   PATH        held by the process that has the turn
 //   PATH.next   held by the first in line until it has the turn
-//   PATH.left   held by the process whose text (Leave) is in PATH, as long as it lives
+//   PATH.left   held by the process whose text (Leave) is in PATH, as long as it lives; locked only
+//               by who has the turn, or Leave could fail
 //
 // A process that releases the turn and wants it again is in line after the one that waits, and
 // who has the turn learns from wanted() that somebody waits.
@@ -67,7 +68,8 @@ class DeviceTurn {
 
   // The text that was left last, by a process that lives; empty: none. Only with the turn.
   std::string left() const;
-  // Whether the process still lives that has left a text; of other processes than that one.
+  // Whether the process still lives that has left a text; of other processes than that one. Only
+  // with the turn.
   bool leaver_lives() const;
   absl::Status Leave(const std::string& text);
 

@@ -131,6 +131,20 @@ TEST_F(DeviceTurnTest, WhatAProcessHasLeftGoesWithIt) {
   EXPECT_EQ(turn->left(), "");
 }
 
+TEST_F(DeviceTurnTest, WhoComesToTheDeviceDisturbsNobodyWhoLeavesAText) {
+  const auto turn = Open();
+  ASSERT_TRUE(turn->TryTake());
+  std::atomic<bool> done = false;
+  std::thread comes([&] {
+    while (!done) Open();
+  });
+  absl::Status left;
+  for (int i = 0; i < 20000 && left.ok(); ++i) left = turn->Leave("a text");
+  EXPECT_TRUE(left.ok()) << left;
+  done = true;
+  comes.join();
+}
+
 TEST_F(DeviceTurnTest, AWaitEndsWithTheTurnOrWithAStop) {
   const auto a = Open(), b = Open();
   ASSERT_TRUE(a->TryTake());
