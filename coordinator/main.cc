@@ -100,8 +100,9 @@ absl::Status DumpState(const Store& store, const CoreOptions& options) {
     ++rollouts;
     return true;
   }));
-  GetStatusReply status = core->Status(absl::Now());
-  RETURN_IF_ERROR(AddFinishedPlans(store, &status));
+  ASSIGN_OR_RETURN(PlanStatuses plans, ReadPlans(store));
+  GetStatusReply status = core->Status(absl::Now(), /*specs=*/true);
+  AddFinishedPlans(std::move(plans), &status);
   std::cout << status.DebugString() << "rollouts_stored: " << rollouts
             << "\nrollouts_evicted: " << core->evicted() << std::endl;
   return core->CheckInvariants();

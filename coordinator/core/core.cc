@@ -220,14 +220,18 @@ absl::StatusOr<HeartbeatReply> Core::Heartbeat(const HeartbeatRequest& request, 
   return reply;
 }
 
-GetStatusReply Core::Status(absl::Time now) const {
+GetStatusReply Core::Status(absl::Time now, bool specs) const {
   GetStatusReply reply;
   reply.set_run(state_.meta.run());
   reply.set_term(state_.meta.term());
   reply.set_newest_version(state_.meta.newest_version());
   *reply.mutable_ledger() = state_.ledger.counts();
   state_.group.List(now, &reply);
-  for (const auto& [name, plan] : state_.plans) *reply.add_plans() = StatusOf(plan.record());
+  for (const auto& [name, plan] : state_.plans) {
+    PlanStatus& status = *reply.add_plans();
+    status = StatusOf(plan.record());
+    if (specs) *status.mutable_spec() = plan.spec();
+  }
   for (const auto& [name, actor] : state_.leases.actors()) {
     ActorStatus* status = reply.add_actors();
     status->set_name(name);

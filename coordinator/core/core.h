@@ -73,7 +73,8 @@ class Core {
   absl::StatusOr<std::optional<RendezvousReply>> UseRendezvous(const RendezvousRequest& request,
                                                                bool last);
   absl::StatusOr<HeartbeatReply> Heartbeat(const HeartbeatRequest& request, absl::Time now);
-  GetStatusReply Status(absl::Time now) const;
+  // Of the plans in memory, with their specs where these are asked for.
+  GetStatusReply Status(absl::Time now, bool specs = false) const;
   // Over all plans.
   QueueCounts CountQueue() const;
 

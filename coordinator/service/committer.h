@@ -57,8 +57,9 @@ class AckSink {
 // when an event changes what they wait for; they hold no thread.
 //
 // Owned by CoordinatorServer; thread-safe. Callbacks run without the lock, on the committer's
-// thread or the caller's. When a write fails it stops for good: every reply is UNAVAILABLE, and
-// `on_failure` runs once, so that main can end the process.
+// thread or the caller's, and wait for nothing: other replies come after them. When a write fails
+// it stops for good: every reply is UNAVAILABLE, and `on_failure` runs once, so that main can end
+// the process.
 class Committer {
  public:
   using Event = absl::FunctionRef<void(Core& core, absl::Time now, Reads& reads)>;

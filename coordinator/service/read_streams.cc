@@ -1,7 +1,5 @@
 #include "coordinator/service/read_streams.h"
 
-#include <map>
-#include <string>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
@@ -131,8 +129,8 @@ class SelectionStream : public PullStream<GetSelectionReply> {
 
 }  // namespace
 
-absl::Status AddFinishedPlans(const Store& store, GetStatusReply* reply) {
-  std::map<std::string, PlanStatus> plans;
+absl::StatusOr<PlanStatuses> ReadPlans(const Store& store) {
+  PlanStatuses plans;
   bool sound = true;
   RETURN_IF_ERROR(store.Scan("p", "", [&](absl::string_view, absl::string_view value) {
     StoredPlan record;
@@ -143,15 +141,14 @@ absl::Status AddFinishedPlans(const Store& store, GetStatusReply* reply) {
     return sound;
   }));
   if (!sound) return absl::DataLossError("a plan's record is damaged");
-  // Newer than the store's.
-  for (PlanStatus& plan : *reply->mutable_plans()) {
-    PlanStatus& stored = plans[plan.name()];
-    *plan.mutable_spec() = std::move(*stored.mutable_spec());
-    stored = std::move(plan);
-  }
+  return plans;
+}
+
+void AddFinishedPlans(PlanStatuses stored, GetStatusReply* reply) {
+  // What the core has is newer.
+  for (PlanStatus& plan : *reply->mutable_plans()) stored[plan.name()] = std::move(plan);
   reply->clear_plans();
-  for (auto& [name, plan] : plans) *reply->add_plans() = std::move(plan);
-  return absl::OkStatus();
+  for (auto& [name, plan] : stored) *reply->add_plans() = std::move(plan);
 }
 
 grpc::ServerWriteReactor<FetchRolloutsReply>* NewFetchStream(const Store* store,

@@ -1,6 +1,10 @@
 #ifndef RECKON_COORDINATOR_SERVICE_READ_STREAMS_H_
 #define RECKON_COORDINATOR_SERVICE_READ_STREAMS_H_
 
+#include <map>
+#include <string>
+
+#include "absl/status/statusor.h"
 #include "coordinator/store/store.h"
 #include "grpcpp/grpcpp.h"
 #include "proto/coordinator.grpc.pb.h"
@@ -9,8 +13,12 @@ namespace reckon {
 
 // What only reads the store.
 
-// Adds the plans that the core has no longer, in the order of names. DATA_LOSS: a damaged record.
-absl::Status AddFinishedPlans(const Store& store, GetStatusReply* reply);
+using PlanStatuses = std::map<std::string, PlanStatus>;  // by name, with their specs
+
+// All plans, finished or not, as they were stored. DATA_LOSS: a damaged record.
+absl::StatusOr<PlanStatuses> ReadPlans(const Store& store);
+// Adds those that the core has no longer, in the order of names.
+void AddFinishedPlans(PlanStatuses stored, GetStatusReply* reply);
 
 // Streams that only read the store, two megabytes a reply. They need neither the core nor its lock,
 // because clients learn of a rollout or selection only when it is durable. A reactor deletes itself

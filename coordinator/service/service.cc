@@ -191,12 +191,23 @@ grpc::ServerUnaryReactor* CoordinatorService::GetStatus(Context* context,
                                                         const GetStatusRequest* in,
                                                         GetStatusReply* out) {
   Unary* reactor = context->DefaultReactor();
-  committer_->Do([&](Core& core, absl::Time now, Reads&) { *out = core.Status(now); },
-                 [=, this](const absl::Status& durable) {
-                   absl::Status status = durable;
-                   if (status.ok() && in->finished_plans()) status = AddFinishedPlans(*store_, out);
-                   reactor->Finish(ToGrpc(status));
-                 });
+  auto stored = std::make_shared<PlanStatuses>();
+  if (in->finished_plans()) {
+    // By this thread, because all replies wait for the committer's. Before the event: a plan that
+    // leaves memory after it was read is in what was read.
+    absl::StatusOr<PlanStatuses> read = ReadPlans(*store_);
+    if (!read.ok()) {
+      reactor->Finish(ToGrpc(read.status()));
+      return reactor;
+    }
+    *stored = *std::move(read);
+  }
+  committer_->Do(
+      [&](Core& core, absl::Time now, Reads&) { *out = core.Status(now, in->finished_plans()); },
+      [=](const absl::Status& durable) {
+        if (in->finished_plans()) AddFinishedPlans(std::move(*stored), out);
+        reactor->Finish(ToGrpc(durable));
+      });
   return reactor;
 }
 

@@ -34,6 +34,29 @@ TEST_F(ServiceTest, AFinishedPlanIsListedWhenItIsAskedFor) {
   EXPECT_EQ(all.plans(1).spec().name(), "b");
 }
 
+TEST_F(ServiceTest, ReadingFinishedPlansHoldsUpNoOtherReply) {
+  Open(MakeSpec("a", 1, 1), 0, true);
+  store.SetOpen(false);
+  std::thread publisher([&] { EXPECT_TRUE(Publish(0).ok()); });
+  EXPECT_TRUE(Await([&] { return store.held() == 1; }));
+  store.SetScansOpen(false);
+  GetStatusReply all;
+  std::thread reader([&] {
+    GetStatusRequest request;
+    request.set_finished_plans(true);
+    EXPECT_TRUE(Call(&Coordinator::Stub::GetStatus, request, &all).ok());
+  });
+  // The thread of the commit that is under way will send the reply, but does not read for it.
+  EXPECT_TRUE(Await([&] { return store.held() == 2; }));
+  store.SetOpen(true);
+  publisher.join();
+  Open(MakeSpec("b", 1, 1), 0, true);
+  store.SetScansOpen(true);
+  reader.join();
+  ASSERT_EQ(all.plans_size(), 2);
+  EXPECT_EQ(all.plans(1).spec().name(), "b") << "which was opened after the plans were read";
+}
+
 TEST_F(ServiceTest, APlanRunsFromItsItemsToItsRollouts) {
   Open(MakeSpec("p", 3, 4), 8, true);
   ASSERT_TRUE(Publish(0).ok());

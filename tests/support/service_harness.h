@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <functional>
 #include <memory>
 
 #include "absl/base/thread_annotations.h"
@@ -16,14 +17,32 @@
 
 namespace reckon {
 
-// A store whose writes can be held up or made to fail.
+// A store whose writes and scans can be held up, and whose writes can be made to fail.
 class GatedStore : public MemoryStore {
  public:
   absl::Status Write(const Writes& writes) override {
     absl::MutexLock lock(&mu_);
-    mu_.Await(absl::Condition(&open_));
+    Hold(open_);
     if (broken_) return absl::InternalError("disk full");
     return MemoryStore::Write(writes);
+  }
+  // Held up with what it has found.
+  absl::Status Scan(
+      absl::string_view prefix, absl::string_view from,
+      const std::function<bool(absl::string_view, absl::string_view)>& each) const override {
+    absl::Status status = MemoryStore::Scan(prefix, from, each);
+    absl::MutexLock lock(&mu_);
+    Hold(scans_open_);
+    return status;
+  }
+  void SetScansOpen(bool open) {
+    absl::MutexLock lock(&mu_);
+    scans_open_ = open;
+  }
+  // Writes and scans that are held up.
+  int held() const {
+    absl::MutexLock lock(&mu_);
+    return held_;
   }
   void SetOpen(bool open) {
     absl::MutexLock lock(&mu_);
@@ -35,8 +54,16 @@ class GatedStore : public MemoryStore {
   }
 
  private:
-  absl::Mutex mu_;
+  void Hold(const bool& open) const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) {
+    ++held_;
+    mu_.Await(absl::Condition(&open));
+    --held_;
+  }
+
+  mutable absl::Mutex mu_;
   bool open_ ABSL_GUARDED_BY(mu_) = true;
+  bool scans_open_ ABSL_GUARDED_BY(mu_) = true;
+  mutable int held_ ABSL_GUARDED_BY(mu_) = 0;
   bool broken_ ABSL_GUARDED_BY(mu_) = false;
 };
 
