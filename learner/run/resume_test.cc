@@ -134,6 +134,39 @@ TEST_F(ResumeTest, AFinishedOnlineStageGoesOnWithMoreSteps) {
   EXPECT_EQ(ReadEvaluations(options.run_dir)->back().name(), "ppo_1_step_6");
 }
 
+// An evaluation saves nothing: after it the newest checkpoint is still that of the stage before,
+// which reads the version that it began with.
+TEST_F(ResumeTest, GoesOnFromTheStageBeforeAnEvaluation) {
+  WriteConfig("stages", R"pb(
+    base: "config.textproto"
+    keep_last: 1
+    keep_evaluated: NONE
+    stage { sft { limit: 6 } }
+    stage {
+      ppo {
+        steps: 2
+        prompts: 2
+        samples_per_prompt: 3
+        sampling { max_new_tokens: 200 }
+      }
+    }
+    stage { eval {} }
+    stage { sft { limit: 6 } }
+  )pb");
+  const std::string last = "/weights/sft_2/model.safetensors";
+  ASSERT_TRUE(Run(Options("whole", {}, "stages")).ok());
+  LearnerOptions options = Options("stopped", {}, "stages");
+  options.checkpoint_steps = 0;
+  Cluster other;
+  // The fifth version is that of the last stage, which is saved only after it is published.
+  other.coordinator.faults().FailCall("PublishWeights", 5, absl::InternalError("killed"));
+  EXPECT_EQ(other.Run(options, stop_.get_token()).message(), "killed");
+  options.resume = true;
+  const absl::Status run = other.Run(options, stop_.get_token());
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_EQ(ReadFile(options.run_dir + last), ReadFile(root_ + "/whole" + last));
+}
+
 TEST_F(ResumeTest, AnInterruptedEvaluationBeginsAgainWithOtherSettings) {
   LearnerOptions options = Options("a");
   Cluster other;

@@ -309,8 +309,9 @@ void DropOldFolders(LeaderContext& leader) {
   uint64_t newest = 0;
   for (uint64_t version = cursor.version(); version > 0; --version) {
     if (!std::filesystem::exists(VersionFolder(leader.run, version))) continue;
-    if (newest++ < keep || version == cursor.stage_version() || version == saved.version() ||
-        leader.kept_versions.contains(version)) {
+    if (newest++ < keep || leader.kept_versions.contains(version) ||
+        version == cursor.stage_version() || version == saved.stage_version() ||
+        version == saved.version()) {
       adapted.insert(AdapterBase(VersionFolder(leader.run, version)));
     } else {
       dropped.push_back(version);

@@ -72,7 +72,8 @@ absl::Status KeepEvaluated(LeaderContext& leader);
 
 // Deletes old folders, all but: the newest keep_last of them, leader.kept_versions, the one that
 // the stage began with (a KL penalty and restart_from refer to it), what a restart from the
-// newest durable checkpoint reads, and those over which PEFT applies the adapters of all these.
+// newest durable checkpoint reads, which may be of an earlier stage, and those over which PEFT
+// applies the adapters of all these.
 void DropOldFolders(LeaderContext& leader);
 
 }  // namespace reckon
