@@ -153,12 +153,12 @@ void PrintGpu(const std::string& what, double bytes, const std::string& remedy) 
                   : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, remedy));
 }
 
-absl::Status PrintMemory(RunConfig config, const ModelConfig& shape) {
-  PlanSharding(&shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
+absl::Status PrintMemory(RunConfig config, const ModelConfig& shape, RunFolder folder) {
+  PlanSharding(&shape, folder, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   const bool gpu = ComputesOnGpu(config);
   ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, gpu));
   const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
-  const StageMemory learner = LearnerMemory(config, shape, placement);
+  const StageMemory learner = LearnerMemory(config, shape, placement, folder);
   std::cout << "learner.sharding: " << LearnerSettings::Sharding_Name(config.learner().sharding())
             << (config.learner().activation_checkpointing() ? ", activation_checkpointing" : "")
             << "\n"
@@ -239,7 +239,7 @@ absl::StatusOr<std::optional<T>> UnlessMissing(absl::StatusOr<T> facts,
 
 }  // namespace
 
-absl::Status DryRun(const RunConfig& config) {
+absl::Status DryRun(const RunConfig& config, RunFolder folder) {
   std::cout << FormatConfig(config) << "\n";
   std::vector<std::string> unchecked, ignored;
   ASSIGN_OR_RETURN(std::optional<ModelFacts> model,
@@ -270,7 +270,7 @@ absl::Status DryRun(const RunConfig& config) {
     samples = PrintStages(config, *data);
   }
   if (model) {
-    RETURN_IF_ERROR(PrintMemory(config, model->shape));
+    RETURN_IF_ERROR(PrintMemory(config, model->shape, folder));
     PrintDisk(config, *model, samples);
   }
   for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";

@@ -54,13 +54,14 @@ absl::Status LaunchOnSlurm(const LaunchOptions& options, RunConfig config) {
   // Before the memory is filled in, so that the error of a missing model names the model.
   if (!options.dry_run) RETURN_IF_ERROR(CheckInputs(config).status());
   ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
-  RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr, &config));
+  RETURN_IF_ERROR(
+      PlanClusterResources(shape.has_value() ? &*shape : nullptr, RunFolder::kOfAllRanks, &config));
   const std::string run_dir = absl::StrCat(config.output_dir(), "/", config.name());
   const SlurmPlace place = {
       .run_dir = run_dir, .programs = ProgramsFolder(), .certificates = run_dir + "/certificates"};
   ASSIGN_OR_RETURN(const std::vector<RenderedFile> scripts, RenderSlurm(config, place));
   if (options.dry_run) {
-    RETURN_IF_ERROR(DryRun(config));
+    RETURN_IF_ERROR(DryRun(config, RunFolder::kOfAllRanks));
     PrintFiles(scripts);
     return absl::OkStatus();
   }
@@ -86,7 +87,7 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
   MakePathsAbsolute(&config);
   switch (options.target) {
     case Target::kLocal:
-      if (options.dry_run) return DryRun(config);
+      if (options.dry_run) return DryRun(config, RunFolder::kOfAllRanks);
       return TrainConfig(std::move(config),
                          {.resume = options.resume,
                           .metrics = options.metrics,
@@ -97,7 +98,8 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
       return LaunchOnSlurm(options, std::move(config));
     case Target::kKubernetes: {
       ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
-      RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr, &config));
+      RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr,
+                                           RunFolder::kOfTheLeader, &config));
       return LaunchOnKubernetes(options, config);
     }
   }

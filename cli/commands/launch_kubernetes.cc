@@ -17,7 +17,7 @@ absl::Status LaunchOnKubernetes(const LaunchOptions& options, const RunConfig& c
   KubernetesFacts facts = {.image_tag = RECKON_VERSION, .certificates = {}};
   if (options.dry_run) {
     ASSIGN_OR_RETURN(const std::vector<RenderedFile> files, RenderKubernetes(config, facts));
-    RETURN_IF_ERROR(DryRun(config));
+    RETURN_IF_ERROR(DryRun(config, RunFolder::kOfTheLeader));
     for (const RenderedFile& file : files) {
       std::cout << "\n--- " << file.name << "\n" << file.text;
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "absl/functional/function_ref.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "cli/launcher/local_gpus.h"
@@ -149,38 +150,49 @@ double VersionBuffersMade(const RunConfig& config, int index) {
 }
 
 // What is in host memory whatever trains: versions and the copy that a checkpoint is written from.
-// Of rank 0, which has most. `computes`: what is there while the rank computes and not while it
-// publishes.
-void AddHostMemory(const RunConfig& config, int index, const ModelConfig& m, double computes,
-                   MemoryEstimate* estimate) {
+// Of the leader, which has most. `computes`: of this memory, what is there while the rank computes
+// and not while it publishes.
+void AddHostMemory(const RunConfig& config, int index, const ModelConfig& m, Placement placement,
+                   RunFolder folder, double computes, MemoryEstimate* estimate) {
   const StageInfo info(config.stage(index));
   const double version = ComputeBytes(config) * ParameterCount(m);
   const double rank = config.stage(index).training().lora_rank();
-  const double made = VersionBuffersMade(config, index);
-  if (rank > 0) {
-    // Those of an online stage are published as adapters, which are small. One that is kept is
-    // whole: merged in fp32, while the rank does not compute, then packed.
-    const double whole = info.traits().online() ? 1 : made;
-    const double merged = std::max(0.0, 4 * ParameterCount(m) - computes);
-    estimate->lines.push_back({"versions", (1 + whole) * version + merged,
-                               "version 0, and one that is merged to be written"});
+  // An online stage publishes adapters as such, which are small. A version that is kept is whole.
+  const double made = rank > 0 && info.traits().online() ? 1 : VersionBuffersMade(config, index);
+  // The newest before it is packed: merged in fp32, or gathered, while the rank does not compute;
+  // or as it has come from a GPU, which rounds it.
+  double unpacked = 0;
+  if (placement == Placement::kGpu) {
+    unpacked = version;
+  } else if (rank > 0) {
+    unpacked = std::max(0.0, 4 * ParameterCount(m) - computes);
   } else if (ShardRanks(config) > 0) {
-    // The newest is gathered before it is packed.
-    estimate->lines.push_back({"versions", (1 + made) * version + std::max(0.0, version - computes),
-                               "version 0, two that are served, and one that is packed"});
-  } else {
-    estimate->lines.push_back({"versions", (1 + made) * version,
-                               "version 0, two that are served, and one that is packed"});
+    unpacked = std::max(0.0, version - computes);
+  }
+  estimate->lines.push_back({"versions", (1 + made) * version + unpacked,
+                             rank > 0 ? "version 0, and one that is merged to be written"
+                                      : "version 0, two that are served, and one that is packed"});
+  if (placement == Placement::kCpu && rank == 0 && ShardRanks(config) == 0) {
     // Beside that in "compute copies". Actors compute from what the learner's products read, so a
     // step packs into another copy, and into a third while they hold one that is published.
-    estimate->lines.push_back(
-        {"versions as matrix products read them",
-         std::min(kVersionBuffers - 1, made) * ForwardBytes(m, ComputeBytes(config)),
-         "one that actors compute from, and one that is packed"});
+    estimate->lines.push_back({"versions as matrix products read them",
+                               std::min(kVersionBuffers - 1, VersionBuffersMade(config, index)) *
+                                   ForwardBytes(m, ComputeBytes(config)),
+                               "one that actors compute from, and one that is packed"});
   }
   const double trained = rank > 0 ? AdapterCount(m, rank) : ParameterCount(m);
-  const double writers = std::max<uint32_t>(1, config.resources().learner_ranks());
-  estimate->lines.push_back({"checkpoint", 12 * trained / writers,
+  const double shards = rank > 0 ? 1 : std::max<uint32_t>(1, ShardRanks(config));
+  if (placement == Placement::kGpu) {
+    estimate->lines.push_back(
+        {"AdamW's moments", 8 * trained / shards, "as checkpoints are copied from them"});
+  }
+  double copy = 12 * trained;
+  if (folder == RunFolder::kOfAllRanks) {
+    copy /= std::max<uint32_t>(1, config.resources().learner_ranks());
+  } else if (shards > 1) {
+    copy += 4 * trained / shards;  // its own part of the array that it gathers
+  }
+  estimate->lines.push_back({"checkpoint", copy,
                              info.traits().online()
                                  ? "the copy that is written while the next step runs"
                                  : "the copy that is written while the next step runs, if training "
@@ -188,7 +200,7 @@ void AddHostMemory(const RunConfig& config, int index, const ModelConfig& m, dou
 }
 
 MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig& m,
-                          Placement placement) {
+                          Placement placement, RunFolder folder) {
   const Stage& stage = config.stage(index);
   const StageInfo info(stage);
   const double compute = ComputeBytes(config), all = ParameterCount(m);
@@ -278,10 +290,23 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
     computes += units;
   }
   if (placement == Placement::kCpu) {
-    AddHostMemory(config, index, m, computes, &estimate);
+    AddHostMemory(config, index, m, placement, folder, computes, &estimate);
     estimate.lines.push_back(Program(kLearnerProgram));
   }
   return estimate;
+}
+
+// Of the stage that trains and needs most.
+StageMemory MostOf(const RunConfig& config, absl::FunctionRef<MemoryEstimate(int)> of_stage) {
+  StageMemory most;
+  for (int i = 0; i < config.stage_size(); ++i) {
+    if (!StageInfo(config.stage(i)).trains()) continue;
+    MemoryEstimate estimate = of_stage(i);
+    if (estimate.total() > most.estimate.total()) {
+      most = {.stage = config.stage(i).name(), .estimate = std::move(estimate)};
+    }
+  }
+  return most;
 }
 
 // Whether an actor has a GPU for itself, alone or by turns.
@@ -371,7 +396,7 @@ MemoryEstimate ServerMemory(const RunConfig& config, const ModelConfig& m, Place
   return estimate;
 }
 
-void ChooseSharding(const ModelConfig& model, Placement placement, double limit,
+void ChooseSharding(const ModelConfig& model, Placement placement, RunFolder folder, double limit,
                     RunConfig* config) {
   LearnerSettings& learner = *config->mutable_learner();
   if (learner.sharding() != LearnerSettings::AUTO) return;
@@ -389,20 +414,22 @@ void ChooseSharding(const ModelConfig& model, Placement placement, double limit,
     }
     learner.set_sharding(choice.sharding);
     learner.set_activation_checkpointing(recompute || choice.recompute);
-    if (LearnerMemory(*config, model, placement).estimate.total() <= limit) return;
+    if (LearnerMemory(*config, model, placement, folder).estimate.total() <= limit) return;
   }
 }
 
-StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement) {
-  StageMemory most;
-  for (int i = 0; i < config.stage_size(); ++i) {
-    if (!StageInfo(config.stage(i)).trains()) continue;
-    MemoryEstimate estimate = RankMemory(config, i, model, placement);
-    if (estimate.total() > most.estimate.total()) {
-      most = {.stage = config.stage(i).name(), .estimate = std::move(estimate)};
-    }
-  }
-  return most;
+StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement,
+                          RunFolder folder) {
+  return MostOf(config,
+                [&](int stage) { return RankMemory(config, stage, model, placement, folder); });
+}
+
+StageMemory LearnerHostMemory(const RunConfig& config, const ModelConfig& model, RunFolder folder) {
+  return MostOf(config, [&](int stage) {
+    MemoryEstimate estimate;
+    AddHostMemory(config, stage, model, Placement::kGpu, folder, /*computes=*/0, &estimate);
+    return estimate;
+  });
 }
 
 }  // namespace reckon

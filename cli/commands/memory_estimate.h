@@ -40,20 +40,30 @@ MemoryEstimate ActorMemory(const RunConfig& config, const ModelConfig& model, Pl
 // The program of `reckon serve`, which has one version.
 MemoryEstimate ServerMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
 
-// One learner rank, in the stage that needs most memory. The lines are the sizes of what is
-// allocated, except for the activations, which are an estimate from what the operations of
-// common/model keep for the backward pass. learner.sharding: AUTO counts as REPLICATED.
+// Who reaches the run's folder and so writes checkpoints: all ranks, each its share; or the leader
+// alone, everything, as in pods with volumes of their own.
+enum class RunFolder { kOfAllRanks, kOfTheLeader };
+
+// The learner rank that needs most memory, the leader, in the stage that needs most. The lines are
+// the sizes of what is allocated, except for the activations, which are an estimate from what the
+// operations of common/model keep for the backward pass. learner.sharding: AUTO counts as
+// REPLICATED.
 struct StageMemory {
   std::string stage;  // its name
   MemoryEstimate estimate;
 };
-StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement);
+StageMemory LearnerMemory(const RunConfig& config, const ModelConfig& model, Placement placement,
+                          RunFolder folder);
+
+// What a rank on a GPU has in the memory of its machine, beside the program.
+StageMemory LearnerHostMemory(const RunConfig& config, const ModelConfig& model, RunFolder folder);
 
 // With learner.sharding: AUTO, sets it and learner.activation_checkpointing to what a rank of
 // `limit` bytes has room for, the fastest first: REPLICATED, the same with recomputed layers, FULL,
 // FULL with recomputed layers. With very large micro-batches the second and third change places.
 // Where nothing fits, what takes least.
-void ChooseSharding(const ModelConfig& model, Placement placement, double limit, RunConfig* config);
+void ChooseSharding(const ModelConfig& model, Placement placement, RunFolder folder, double limit,
+                    RunConfig* config);
 
 }  // namespace reckon
 

@@ -2,6 +2,7 @@
 
 #include <map>
 
+#include "absl/strings/str_cat.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
 
@@ -30,12 +31,15 @@ RunConfig Config(const std::string& stage) {
   return config;
 }
 
-std::map<std::string, double> Learner(const std::string& stage, Placement placement) {
+std::map<std::string, double> BytesOf(const MemoryEstimate& estimate) {
   std::map<std::string, double> out;
-  for (const MemoryLine& line : LearnerMemory(Config(stage), Shape(), placement).estimate.lines) {
-    out[line.what] = line.bytes;
-  }
+  for (const MemoryLine& line : estimate.lines) out[line.what] = line.bytes;
   return out;
+}
+
+std::map<std::string, double> Learner(const std::string& stage, Placement placement,
+                                      RunFolder folder = RunFolder::kOfAllRanks) {
+  return BytesOf(LearnerMemory(Config(stage), Shape(), placement, folder).estimate);
 }
 
 TEST(MemoryEstimate, CountsEveryParameter) {
@@ -105,7 +109,8 @@ TEST(MemoryEstimate, UnitsAreCountedWhereTheyAreThereAtOnce) {
   const auto line = [&](const std::string& learner, Placement placement, const std::string& what) {
     const RunConfig config = Config("stage { sft {} } resources { learner_ranks: 4 } learner { " +
                                     learner + " sharding: FULL micro_batch_tokens: 16 }");
-    for (const MemoryLine& line : LearnerMemory(config, model, placement).estimate.lines) {
+    for (const MemoryLine& line :
+         LearnerMemory(config, model, placement, RunFolder::kOfAllRanks).estimate.lines) {
       if (line.what == what) return line.bytes;
     }
     return 0.0;
@@ -140,6 +145,40 @@ TEST(MemoryEstimate, HostMemoryAlsoHoldsVersionsAndWhatACheckpointIsWrittenFrom)
   EXPECT_EQ(adapters["versions"], 2 * 2 * kAll);
   EXPECT_EQ(adapters["checkpoint"], 12 * AdapterCount(Shape(), 2));
   EXPECT_EQ(Learner("stage { ppo {} }", Placement::kGpu).count("checkpoint"), 0u);
+}
+
+// Of shards it gathers the others' beside its own, one array at a time.
+TEST(MemoryEstimate, ALeaderThatAloneReachesTheFolderHoldsTheWholeCheckpoint) {
+  for (const auto& [sharding, beside] : {std::pair("REPLICATED", 0.0), {"FULL", 4 * kAll / 4}}) {
+    const std::string config = absl::StrCat(
+        "stage { ppo {} } resources { learner_ranks: 4 } learner { sharding: ", sharding, " }");
+    auto all = Learner(config, Placement::kCpu);
+    EXPECT_EQ(all["checkpoint"], 12 * kAll / 4);
+    auto alone = Learner(config, Placement::kCpu, RunFolder::kOfTheLeader);
+    EXPECT_EQ(alone["checkpoint"], 12 * kAll + beside);
+    all["checkpoint"] = alone["checkpoint"];
+    EXPECT_EQ(alone, all);
+  }
+}
+
+TEST(MemoryEstimate, BesideAGpuARankHasVersionsMomentsAndACheckpoint) {
+  const auto host = [](const std::string& config, RunFolder folder) {
+    return BytesOf(LearnerHostMemory(Config(config), Shape(), folder).estimate);
+  };
+  auto one = host("stage { ppo {} }", RunFolder::kOfAllRanks);
+  // Version 0, three buffers, and what has come from the GPU and is packed into one of them.
+  EXPECT_EQ(one["versions"], 5 * 2 * kAll);
+  EXPECT_EQ(one["AdamW's moments"], 8 * kAll);
+  EXPECT_EQ(one["checkpoint"], 12 * kAll);
+  EXPECT_EQ(one.size(), 3u);
+  const std::string full =
+      "stage { ppo {} } resources { learner_ranks: 4 } learner { sharding: FULL }";
+  EXPECT_EQ(host(full, RunFolder::kOfAllRanks)["AdamW's moments"], 8 * kAll / 4);
+  EXPECT_EQ(host(full, RunFolder::kOfAllRanks)["checkpoint"], 12 * kAll / 4);
+  EXPECT_EQ(host(full, RunFolder::kOfTheLeader)["checkpoint"], (12 + 4 / 4) * kAll);
+  auto adapted = host("stage { training { lora_rank: 2 } ppo {} }", RunFolder::kOfAllRanks);
+  EXPECT_EQ(adapted["versions"], 3 * 2 * kAll);
+  EXPECT_EQ(adapted["AdamW's moments"], 8 * AdapterCount(Shape(), 2));
 }
 
 // Version 0 and, as the run makes them, two that are served and one that is packed; of what matrix
@@ -181,7 +220,8 @@ TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
     config.mutable_learner()->set_micro_batch_tokens(tokens);
     ModelConfig model = Shape();
     model.num_layers = 1000;
-    ChooseSharding(model, Placement::kGpu, limit * (1 << 30) / 100, &config);
+    ChooseSharding(model, Placement::kGpu, RunFolder::kOfAllRanks, limit * (1 << 30) / 100,
+                   &config);
     return std::pair(config.learner().sharding(), config.learner().activation_checkpointing());
   };
   const std::pair replicated(LearnerSettings::REPLICATED, false),
@@ -200,7 +240,7 @@ TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
   EXPECT_EQ(choose(746.6, 4, 16384), full);
   // What the config says is not changed.
   RunConfig config = Config("learner { sharding: REPLICATED } stage { sft {} }");
-  ChooseSharding(Shape(), Placement::kGpu, 1, &config);
+  ChooseSharding(Shape(), Placement::kGpu, RunFolder::kOfAllRanks, 1, &config);
   EXPECT_EQ(config.learner().sharding(), LearnerSettings::REPLICATED);
   EXPECT_FALSE(config.learner().activation_checkpointing());
 }
@@ -208,14 +248,15 @@ TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
 TEST(MemoryEstimate, IsOfTheStageThatTakesMost) {
   EXPECT_EQ(LearnerMemory(Config("stage { name: \"a\" sft {} } stage { name: \"b\" ppo {} } "
                                  "stage { name: \"c\" ei {} }"),
-                          Shape(), Placement::kCpu)
+                          Shape(), Placement::kCpu, RunFolder::kOfAllRanks)
                 .stage,
             "b");
 }
 
 TEST(MemoryEstimate, InAnActorsTurnTheLearnerKeepsItsWeights) {
   const auto kept = [](const std::string& stage) {
-    return LearnerMemory(Config(stage), Shape(), Placement::kGpu).estimate.kept();
+    return LearnerMemory(Config(stage), Shape(), Placement::kGpu, RunFolder::kOfAllRanks)
+        .estimate.kept();
   };
   const double head = 2 * 8 * 8 + 4 * 8 + 1;  // of the critic
   // Parameters in fp32, the copies that products read, and the reference.

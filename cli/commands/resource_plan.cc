@@ -20,10 +20,10 @@ namespace {
 constexpr uint32_t kCoordinatorCpus = 2;
 // Its store's caches, and the rollouts of the groups that are not yet durable.
 constexpr uint32_t kCoordinatorGib = 4;
-// What a process on a GPU has in the memory of the machine: the libraries of CUDA, the weights as
-// they were read, and in a learner the parameters and moments of a checkpoint.
+// What a process on a GPU has in the memory of the machine: the libraries of CUDA, and in an actor
+// the weights as they were fetched.
 constexpr double kGpuProcessBytes = 4 * kGiB;
-constexpr double kGpuActorBytes = 4, kGpuLearnerBytes = 16;  // of each parameter
+constexpr double kGpuActorBytes = 4;  // of each parameter
 
 Placement PlacementOf(const RoleResources& resources) {
   return resources.gpus() > 0 ? Placement::kGpu : Placement::kCpu;
@@ -37,11 +37,11 @@ double ActorBytes(const RunConfig& config, const ModelConfig& shape) {
   return ActorMemory(config, shape, Placement::kCpu).total();
 }
 
-double LearnerBytes(const RunConfig& config, const ModelConfig& shape) {
+double LearnerBytes(const RunConfig& config, const ModelConfig& shape, RunFolder folder) {
   if (PlacementOf(config.resources().learner()) == Placement::kGpu) {
-    return kGpuProcessBytes + kGpuLearnerBytes * ParameterCount(shape);
+    return kGpuProcessBytes + LearnerHostMemory(config, shape, folder).estimate.total();
   }
-  return LearnerMemory(config, shape, Placement::kCpu).estimate.total();
+  return LearnerMemory(config, shape, Placement::kCpu, folder).estimate.total();
 }
 
 absl::Status CheckRole(absl::string_view role, const RoleResources& resources, double bytes,
@@ -64,7 +64,8 @@ void Fill(double bytes, RoleResources* resources) {
 
 }  // namespace
 
-void PlanSharding(const ModelConfig* shape, double machine_bytes, RunConfig* config) {
+void PlanSharding(const ModelConfig* shape, RunFolder folder, double machine_bytes,
+                  RunConfig* config) {
   if (shape == nullptr) return;
   const ResourceSettings& resources = config->resources();
   const bool gpu = resources.learner().gpus() > 0 || ComputesOnGpu(*config);
@@ -77,13 +78,14 @@ void PlanSharding(const ModelConfig* shape, double machine_bytes, RunConfig* con
     limit = (machine_bytes - ActorBytes(*config, *shape) * resources.actors()) /
             resources.learner_ranks();
   }
-  ChooseSharding(*shape, gpu ? Placement::kGpu : Placement::kCpu, limit, config);
+  ChooseSharding(*shape, gpu ? Placement::kGpu : Placement::kCpu, folder, limit, config);
 }
 
 absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape) {
   if (shape == nullptr) return absl::OkStatus();
   const ResourceSettings& resources = config.resources();
-  const double actor = ActorBytes(config, *shape), learner = LearnerBytes(config, *shape);
+  const double actor = ActorBytes(config, *shape);
+  const double learner = LearnerBytes(config, *shape, RunFolder::kOfAllRanks);
   RETURN_IF_ERROR(CheckRole("actor", resources.actor(), actor, kLessForActor));
   RETURN_IF_ERROR(CheckRole("learner", resources.learner(), learner, kLessForLearner));
   const double all = actor * resources.actors() + learner * resources.learner_ranks();
@@ -96,7 +98,7 @@ absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape)
       "resources.actors or resources.learner_ranks"));
 }
 
-absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config) {
+absl::Status PlanClusterResources(const ModelConfig* shape, RunFolder folder, RunConfig* config) {
   ResourceSettings& resources = *config->mutable_resources();
   if (resources.turns() == ResourceSettings::ON) {
     return absl::FailedPreconditionError(
@@ -118,7 +120,7 @@ absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config) {
   if (coordinator.memory_gib() == 0) coordinator.set_memory_gib(kCoordinatorGib);
   actor.set_cpus(ClusterCpus(actor));
   learner.set_cpus(ClusterCpus(learner));
-  PlanSharding(shape, /*machine_bytes=*/0, config);
+  PlanSharding(shape, folder, /*machine_bytes=*/0, config);
   if (shape == nullptr) {
     if (actor.memory_gib() > 0 && learner.memory_gib() > 0) return absl::OkStatus();
     return absl::FailedPreconditionError(
@@ -126,7 +128,7 @@ absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config) {
         "resources.actor.memory_gib and resources.learner.memory_gib");
   }
   const double actor_bytes = ActorBytes(*config, *shape);
-  const double learner_bytes = LearnerBytes(*config, *shape);
+  const double learner_bytes = LearnerBytes(*config, *shape, folder);
   RETURN_IF_ERROR(CheckRole("actor", actor, actor_bytes, kLessForActor));
   RETURN_IF_ERROR(CheckRole("learner", learner, learner_bytes, kLessForLearner));
   Fill(actor_bytes, &actor);

@@ -2,6 +2,7 @@
 #define RECKON_CLI_COMMANDS_RESOURCE_PLAN_H_
 
 #include "absl/status/status.h"
+#include "cli/commands/memory_estimate.h"
 #include "common/model/config.h"
 #include "proto/config.pb.h"
 
@@ -12,9 +13,10 @@ inline constexpr double kGpuBytes = 80.0 * (1 << 30);
 
 // Decides learner.sharding: AUTO by the memory of a rank: of a GPU of 80 GiB, or
 // resources.learner.memory_gib, or what the actors leave of a machine with `machine_bytes` (0: not
-// known, as on a cluster). Leaves it where the shape is not known (null): learners take it for
-// REPLICATED.
-void PlanSharding(const ModelConfig* shape, double machine_bytes, RunConfig* config);
+// known, as on a cluster). `folder` is the run's. Leaves it where the shape is not known (null):
+// learners take it for REPLICATED.
+void PlanSharding(const ModelConfig* shape, RunFolder folder, double machine_bytes,
+                  RunConfig* config);
 
 // Compares the memory plan of memory_estimate.h with what the config gives to the processes. A
 // model whose shape is not known (null) is not compared.
@@ -28,7 +30,7 @@ absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape)
 // a cluster, and decides learner.sharding. FAILED_PRECONDITION: memory_gib is below the plan,
 // model.device is CUDA and a role has no GPU, or the memory of a model whose shape is not known was
 // left open.
-absl::Status PlanClusterResources(const ModelConfig* shape, RunConfig* config);
+absl::Status PlanClusterResources(const ModelConfig* shape, RunFolder folder, RunConfig* config);
 
 }  // namespace reckon
 

@@ -25,7 +25,7 @@ TEST(ResourcePlanTest, FillsInWhatAProcessNeedsOnACluster) {
   RunConfig config;
   config.add_stage()->mutable_sft();
   const ModelConfig shape = Shape(16);
-  ASSERT_TRUE(PlanClusterResources(&shape, &config).ok());
+  ASSERT_TRUE(PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config).ok());
   const ResourceSettings& resources = config.resources();
   EXPECT_EQ(resources.coordinator().cpus(), 2);
   EXPECT_EQ(resources.actor().cpus(), 4);
@@ -35,8 +35,28 @@ TEST(ResourcePlanTest, FillsInWhatAProcessNeedsOnACluster) {
 
   // A second time nothing is open, and what was filled in is enough.
   const std::string before = config.SerializeAsString();
-  ASSERT_TRUE(PlanClusterResources(&shape, &config).ok());
+  ASSERT_TRUE(PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config).ok());
   EXPECT_EQ(config.SerializeAsString(), before);
+}
+
+TEST(ResourcePlanTest, MemoryIsWhatTheLeaderHas) {
+  const ModelConfig shape = Shape(16);
+  const auto memory_gib = [&](uint32_t gpus, RunFolder folder) {
+    RunConfig config;
+    config.add_stage()->mutable_ppo();
+    config.mutable_resources()->set_learner_ranks(4);
+    config.mutable_resources()->mutable_learner()->set_gpus(gpus);
+    EXPECT_TRUE(PlanClusterResources(&shape, folder, &config).ok());
+    return config.resources().learner().memory_gib();
+  };
+  const double parameters = ParameterCount(shape);
+  for (const uint32_t gpus : {0, 1}) {
+    const double more = memory_gib(gpus, RunFolder::kOfTheLeader) -
+                        double{memory_gib(gpus, RunFolder::kOfAllRanks)};
+    EXPECT_NEAR(more, 1.1 * 12 * 3 / 4 * parameters / (1 << 30), 1.0) << gpus;
+  }
+  // 10 for versions, 8 for moments, 12 for a checkpoint, and the program.
+  EXPECT_NEAR(memory_gib(1, RunFolder::kOfTheLeader), 1.1 * (30 * parameters / (1 << 30) + 4), 1.0);
 }
 
 TEST(ResourcePlanTest, ThereAreNoTurnsOnACluster) {
@@ -44,7 +64,7 @@ TEST(ResourcePlanTest, ThereAreNoTurnsOnACluster) {
   config.mutable_resources()->set_turns(ResourceSettings::ON);
   const ModelConfig shape = Shape(16);
   EXPECT_THAT(
-      std::string(PlanClusterResources(&shape, &config).message()),
+      std::string(PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config).message()),
       HasSubstr("resources.turns is ON, and on a cluster no rank and actor share a device"));
 }
 
@@ -54,7 +74,8 @@ TEST(ResourcePlanTest, RefusesMemoryBelowThePlan) {
   config.mutable_resources()->mutable_learner()->set_memory_gib(1);
   const ModelConfig shape = Shape(16);
   for (const absl::Status& status :
-       {CheckLocalMemory(config, &shape), PlanClusterResources(&shape, &config)}) {
+       {CheckLocalMemory(config, &shape),
+        PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("resources.learner.memory_gib is 1, but learner needs about"),
@@ -74,13 +95,13 @@ TEST(ResourcePlanTest, RefusesMoreThanThisMachineHas) {
 
 TEST(ResourcePlanTest, WhatIsNotKnownHasToBeSaid) {
   RunConfig config;
-  EXPECT_THAT(std::string(PlanClusterResources(nullptr, &config).message()),
+  EXPECT_THAT(std::string(PlanClusterResources(nullptr, RunFolder::kOfAllRanks, &config).message()),
               HasSubstr("set resources.actor.memory_gib and resources.learner.memory_gib"));
   config.mutable_resources()->mutable_actor()->set_memory_gib(8);
   config.mutable_resources()->mutable_learner()->set_memory_gib(8);
-  EXPECT_TRUE(PlanClusterResources(nullptr, &config).ok());
+  EXPECT_TRUE(PlanClusterResources(nullptr, RunFolder::kOfAllRanks, &config).ok());
   config.mutable_model()->set_device(ModelSettings::CUDA);
-  EXPECT_THAT(std::string(PlanClusterResources(nullptr, &config).message()),
+  EXPECT_THAT(std::string(PlanClusterResources(nullptr, RunFolder::kOfAllRanks, &config).message()),
               HasSubstr("resources.actor.gpus is 0"));
 }
 

@@ -116,7 +116,8 @@ absl::StatusOr<bool> HasWork(const RunDir& run_dir) {
 absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::stop_token stop) {
   MakePathsAbsolute(&config);
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
-  PlanSharding(&model.shape, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
+  PlanSharding(&model.shape, RunFolder::kOfAllRanks,
+               static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
   const bool gpu = ComputesOnGpu(config);
   ASSIGN_OR_RETURN(const LocalGpus gpus,

@@ -46,8 +46,10 @@ std::vector<RunMemory> PlanRunMemory(const SweepPlan& plan) {
     const Placement placement = memory.on_gpu ? Placement::kGpu : Placement::kCpu;
     memory.actor = ActorMemory(run.config, facts->shape, placement).total();
     RunConfig planned = run.config;
-    PlanSharding(&facts->shape, static_cast<double>(ReadMachineLimits().memory_bytes), &planned);
-    memory.rank = LearnerMemory(planned, facts->shape, placement).estimate.total();
+    PlanSharding(&facts->shape, RunFolder::kOfAllRanks,
+                 static_cast<double>(ReadMachineLimits().memory_bytes), &planned);
+    memory.rank =
+        LearnerMemory(planned, facts->shape, placement, RunFolder::kOfAllRanks).estimate.total();
     memory.total = memory.actor * run.config.resources().actors() +
                    memory.rank * run.config.resources().learner_ranks();
   }

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <memory>
+#include <utility>
 
+#include "absl/algorithm/container.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
@@ -15,6 +17,19 @@ CheckpointPart::Range RangeOf(int64_t begin, int64_t end) {
   range.set_begin(begin);
   range.set_end(end);
   return range;
+}
+
+// Of `elements` of which each rank has a shard: all on rank 0, nothing on the others.
+absl::StatusOr<std::vector<float>> GatherShards(RankGroup& shards, int64_t elements,
+                                                absl::Span<const float> mine) {
+  std::vector<float> out(mine.size() * shards.world());
+  const at::Tensor from =
+      at::from_blob(const_cast<float*>(mine.data()), {int64_t(mine.size())}, at::kFloat);
+  const at::Tensor to = at::from_blob(out.data(), {int64_t(out.size())}, at::kFloat);
+  const std::unique_ptr<PendingCollective> gather = shards.AllGather(from, to);
+  RETURN_IF_ERROR(gather->Wait());
+  out.resize(shards.rank() == 0 ? elements : 0);
+  return out;
 }
 
 }  // namespace
@@ -42,16 +57,27 @@ CheckpointPart::Range WrittenRange(const TrainedTensor& trained, int64_t first, 
                  held.begin() + std::min(all, (mine + 1) * each));
 }
 
-absl::StatusOr<std::vector<float>> GatherShards(RankGroup& shards, int64_t elements,
-                                                absl::Span<const float> mine) {
-  std::vector<float> out(mine.size() * shards.world());
-  const at::Tensor from =
-      at::from_blob(const_cast<float*>(mine.data()), {int64_t(mine.size())}, at::kFloat);
-  const at::Tensor to = at::from_blob(out.data(), {int64_t(out.size())}, at::kFloat);
-  const std::unique_ptr<PendingCollective> gather = shards.AllGather(from, to);
-  RETURN_IF_ERROR(gather->Wait());
-  out.resize(shards.rank() == 0 ? elements : 0);
-  return out;
+absl::StatusOr<std::vector<float>> GatherArray(RankGroup* shards, absl::Span<const SentPart> parts,
+                                               std::vector<float> array) {
+  const auto is_sent = [](const SentPart& part) { return part.sharded && part.here > 0; };
+  if (absl::c_none_of(parts, is_sent)) return array;
+  std::vector<float> all;
+  // An array that grows is there twice while it is copied.
+  int64_t elements = 0;
+  for (const SentPart& part : parts) elements += is_sent(part) ? part.elements : part.here;
+  if (shards->rank() == 0) all.reserve(elements);
+  auto next = array.begin();
+  for (const SentPart& part : parts) {
+    const auto begin = std::exchange(next, next + part.here);
+    if (!is_sent(part)) {
+      all.insert(all.end(), begin, next);
+      continue;
+    }
+    ASSIGN_OR_RETURN(const std::vector<float> gathered,
+                     GatherShards(*shards, part.elements, absl::MakeConstSpan(&*begin, part.here)));
+    all.insert(all.end(), gathered.begin(), gathered.end());
+  }
+  return all;
 }
 
 }  // namespace reckon

@@ -26,10 +26,18 @@ CheckpointPart::Range HeldRange(const TrainedTensor& trained, int64_t first);
 CheckpointPart::Range WrittenRange(const TrainedTensor& trained, int64_t first, int rank,
                                    int world);
 
-// Of `elements` of which each rank has a shard: all on rank 0, nothing on the others. A collective
-// of these ranks, which takes the memory of the elements on each.
-absl::StatusOr<std::vector<float>> GatherShards(RankGroup& shards, int64_t elements,
-                                                absl::Span<const float> mine);
+// What an array that is sent to rank 0 has of one TrainedTensor.
+struct SentPart {
+  int64_t elements = 0, here = 0;  // of all ranks, and of this one
+  bool sharded = false;
+};
+
+// Of an array of such parts, one after another: on rank 0 the elements of all ranks, nothing on the
+// others. Where nothing is sharded, the array as it is. `shards`: the ranks that have shards, for
+// which this is a collective; rank 0 has the memory of two arrays for a time, each rank that of the
+// largest tensor.
+absl::StatusOr<std::vector<float>> GatherArray(RankGroup* shards, absl::Span<const SentPart> parts,
+                                               std::vector<float> array);
 
 }  // namespace reckon
 

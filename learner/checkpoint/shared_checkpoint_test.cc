@@ -116,6 +116,33 @@ TEST_F(SharedCheckpointTest, TheFolderIsReachedByAllOrCountsAsReachedByNone) {
   }
 }
 
+TEST(ShardPartsTest, TheFirstRankGetsAnArrayOfAllShards) {
+  std::stop_source stop;
+  AsRanks(2, &stop, [](Parallel& parallel) {
+    const bool leads = parallel.rank() == 0;
+    // Seven elements, the last one's place padded, then two that the first rank has whole.
+    const SentPart parts[] = {{7, 4, true}, {2, leads ? 2 : 0, false}};
+    const std::vector<float> mine =
+        leads ? std::vector<float>{1, 2, 3, 4, 8, 9} : std::vector<float>{5, 6, 7, 0};
+    const auto all = GatherArray(&parallel, parts, mine);
+    ASSERT_TRUE(all.ok()) << all.status();
+    const std::vector<float> expected = {1, 2, 3, 4, 5, 6, 7, 8, 9};
+    EXPECT_EQ(*all, leads ? expected : std::vector<float>());
+    EXPECT_EQ(all->capacity(), all->size());
+  });
+}
+
+// A copy of everything would be there beside it.
+TEST(ShardPartsTest, AnArrayWithoutShardsStaysWhereItIs) {
+  const SentPart parts[] = {{3, 3, false}, {1, 1, false}};
+  std::vector<float> array = {1, 2, 3, 4};
+  const float* const memory = array.data();
+  const auto all = GatherArray(/*shards=*/nullptr, parts, std::move(array));
+  ASSERT_TRUE(all.ok()) << all.status();
+  EXPECT_EQ(*all, (std::vector<float>{1, 2, 3, 4}));
+  EXPECT_EQ(all->data(), memory);
+}
+
 // Ranks that hold all, those that divide it, and groups that each divide it, write each element
 // once.
 TEST(ShardPartsTest, WhatRanksWriteIsAllAndNothingTwice) {

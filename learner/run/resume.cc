@@ -28,12 +28,8 @@ constexpr absl::Duration kPartPatience = absl::Minutes(10);
 // What a rank gives of the checkpoint, of one TrainedTensor after another. A copy, so that the
 // parameters may change.
 struct CopiedPiece {
-  struct Place {
-    int64_t elements = 0, here = 0;  // of all ranks, and of this one in the arrays of `piece`
-    bool sharded = false;
-  };
   CheckpointPiece piece;
-  std::vector<Place> places;
+  std::vector<SentPart> parts;  // of each of its arrays
 };
 
 // `by_all`: the rank's share of what all ranks hold, as it writes it. Else what the leader writes:
@@ -72,43 +68,22 @@ CopiedPiece CopyPiece(RankContext& ranks, const AdamMoments* moments, bool by_al
       add(moments->first.data() + at, &out.piece.first);
       add(moments->second.data() + at, &out.piece.second);
     }
-    out.places.push_back({elements, count, trained.sharded});
+    out.parts.push_back({elements, count, trained.sharded});
     first += elements;
     at += held;
   }
   return out;
 }
 
-// Of an array of a piece: on the leader all elements of all ranks, which send it their shards.
-absl::Status GatherArray(RankGroup* senders, const std::vector<CopiedPiece::Place>& places,
-                         std::vector<float>* array) {
-  std::vector<float> all;
-  auto next = array->begin();
-  for (const CopiedPiece::Place& place : places) {
-    const auto begin = std::exchange(next, next + place.here);
-    if (!place.sharded || place.here == 0) {
-      all.insert(all.end(), begin, next);
-      continue;
-    }
-    ASSIGN_OR_RETURN(
-        const std::vector<float> gathered,
-        GatherShards(*senders, place.elements, absl::MakeConstSpan(&*begin, place.here)));
-    all.insert(all.end(), gathered.begin(), gathered.end());
-  }
-  *array = std::move(all);
-  return absl::OkStatus();
-}
-
 // What the leader writes of all ranks.
 absl::StatusOr<CheckpointPiece> GatherPiece(RankGroup* senders, CopiedPiece copied) {
   CheckpointPiece& piece = copied.piece;
-  RETURN_IF_ERROR(GatherArray(senders, copied.places, &piece.parameters));
-  if (piece.moments) {
-    RETURN_IF_ERROR(GatherArray(senders, copied.places, &piece.first));
-    RETURN_IF_ERROR(GatherArray(senders, copied.places, &piece.second));
+  for (std::vector<float>* array : {&piece.parameters, &piece.first, &piece.second}) {
+    if (array != &piece.parameters && !piece.moments) break;
+    ASSIGN_OR_RETURN(*array, GatherArray(senders, copied.parts, std::move(*array)));
   }
   int64_t end = 0;
-  for (const CopiedPiece::Place& place : copied.places) end += place.elements;
+  for (const SentPart& part : copied.parts) end += part.elements;
   piece.ranges.emplace_back().set_end(end);
   return std::move(piece);
 }
