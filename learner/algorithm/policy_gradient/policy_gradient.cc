@@ -10,6 +10,7 @@
 #include "common/task/prompt/stop_string.h"
 #include "learner/context/shared_device.h"
 #include "learner/data/checks.h"
+#include "learner/data/serialized_rollouts.h"
 #include "learner/experience/orm_rewards.h"
 #include "learner/experience/recorded_logprobs.h"
 #include "learner/loss/ppo_loss.h"
@@ -27,18 +28,11 @@ namespace {
 // Replaces `rollouts` on all ranks by the leader's.
 absl::Status BroadcastRollouts(Parallel& parallel, std::vector<Rollout>* rollouts) {
   if (parallel.world() == 1) return absl::OkStatus();
-  FetchRolloutsReply message;
-  for (const Rollout& rollout : *rollouts) message.add_rollouts(rollout.SerializeAsString());
-  std::string bytes = message.SerializeAsString();
+  std::string bytes;
+  if (parallel.rank() == 0) bytes = SerializeRollouts(*rollouts);
   RETURN_IF_ERROR(parallel.Broadcast(&bytes));
   if (parallel.rank() == 0) return absl::OkStatus();  // the leader has them
-  const absl::Status damaged =
-      absl::InternalError("the rollouts that the leader broadcast are damaged");
-  if (!message.ParseFromString(bytes)) return damaged;
-  rollouts->resize(message.rollouts_size());
-  for (int i = 0; i < message.rollouts_size(); ++i) {
-    if (!(*rollouts)[i].ParseFromString(message.rollouts(i))) return damaged;
-  }
+  ASSIGN_OR_RETURN(*rollouts, ParseRollouts(bytes));
   return absl::OkStatus();
 }
 
