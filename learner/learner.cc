@@ -93,6 +93,7 @@ class Learner {
       ASSIGN_OR_RETURN(data_, PrepareRun(run_, options_.resume));
     }
     if (options_.world_size == 1) RETURN_IF_ERROR(EnterTerm());
+    if (IsLeader()) DeleteHalfWritten(run_.run_dir);
     RETURN_IF_ERROR(ConnectRanks());
     ASSIGN_OR_RETURN(run_.all_reach_run_dir,
                      AllReachFolder(*groups_.all, run_.run_dir, options_.share_run_dir));

@@ -67,4 +67,9 @@ absl::StatusOr<std::unique_ptr<RunData>> PrepareRun(RunState& run, bool resume) 
   return data;
 }
 
+void DeleteHalfWritten(const std::string& run_dir) {
+  // Where the leader alone writes. What a save left in checkpoints/ goes with the next save.
+  for (const char* folder : {"/weights", "/orm", "/eval"}) DeleteTemporaries(run_dir + folder);
+}
+
 }  // namespace reckon

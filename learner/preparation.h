@@ -2,6 +2,7 @@
 #define RECKON_LEARNER_PREPARATION_H_
 
 #include <memory>
+#include <string>
 
 #include "absl/status/statusor.h"
 #include "learner/context/context.h"
@@ -15,6 +16,10 @@ namespace reckon {
 // which files the run learns from. Returns the data. Without `resume`, FAILED_PRECONDITION if the
 // folder holds an earlier run. Each error is one line for the user.
 absl::StatusOr<std::unique_ptr<RunData>> PrepareRun(RunState& run, bool resume);
+
+// Deletes what the leader of an earlier start was writing when it was killed, which may be a whole
+// model. In a term: a leader of an older one that still writes must fail.
+void DeleteHalfWritten(const std::string& run_dir);
 
 }  // namespace reckon
 

@@ -7,8 +7,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/cleanup/cleanup.h"
+#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 
 namespace reckon {
@@ -16,6 +19,16 @@ namespace {
 
 absl::Status Error(absl::string_view what, const std::string& path) {
   return absl::ErrnoToStatus(errno, absl::StrCat(what, " ", path));
+}
+
+constexpr char kTemporary[] = ".tmp.";
+
+// Whether TemporaryPath of some process gives names like this.
+bool IsTemporary(absl::string_view name) {
+  const size_t at = name.rfind(kTemporary);
+  if (at == absl::string_view::npos) return false;
+  const absl::string_view process = name.substr(at + sizeof(kTemporary) - 1);
+  return !process.empty() && absl::c_all_of(process, absl::ascii_isdigit);
 }
 
 }  // namespace
@@ -48,10 +61,25 @@ absl::StatusOr<std::string> ReadFile(const std::string& path, uint64_t max_bytes
   return content;
 }
 
+std::string TemporaryPath(const std::string& path) {
+  // With the process id, so that two processes do not write one temporary file.
+  return absl::StrCat(path, kTemporary, ::getpid());
+}
+
+void DeleteTemporaries(const std::string& folder) {
+  std::error_code error;
+  std::vector<std::filesystem::path> left;
+  for (auto entry = std::filesystem::recursive_directory_iterator(folder, error);
+       entry != std::filesystem::end(entry); entry.increment(error)) {
+    if (!IsTemporary(entry->path().filename().string())) continue;
+    left.push_back(entry->path());
+    entry.disable_recursion_pending();
+  }
+  for (const std::filesystem::path& path : left) std::filesystem::remove_all(path, error);
+}
+
 absl::Status WriteFileAtomically(const std::string& path, absl::string_view content) {
-  // In the same folder, because rename is atomic only within a file system; with the process id, so
-  // that two processes do not write one temporary file.
-  std::string temporary = absl::StrCat(path, ".tmp.", ::getpid());
+  const std::string temporary = TemporaryPath(path);
   int fd = ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return Error("cannot create", temporary);
   absl::Cleanup close_fd = [&fd] {

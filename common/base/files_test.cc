@@ -1,5 +1,7 @@
 #include "common/base/files.h"
 
+#include <filesystem>
+
 #include "common/testing/temp_folder.h"
 #include "gtest/gtest.h"
 
@@ -26,6 +28,24 @@ TEST(FilesTest, NamesTheFileThatIsMissingOrTooLarge) {
 
 TEST(FilesTest, AFolderIsNotAFile) {
   EXPECT_EQ(ReadFile(TempFolder().path()).status().code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST(FilesTest, WhatWritersLeftIsDeletedAndNothingElse) {
+  const TempFolder folder;
+  const std::string kept = folder.path() + "/model", other = folder.path() + "/mine.tmp";
+  ASSERT_TRUE(MakeFolders(kept).ok());
+  ASSERT_TRUE(MakeFolders(other).ok());
+  ASSERT_TRUE(MakeFolders(TemporaryPath(kept) + "/adapter").ok());
+  for (const char* file : {"/model/card", "/model/card.tmp.7", "/mine.tmp/a.tmp.b", "/a.tmp."}) {
+    ASSERT_TRUE(WriteFileAtomically(folder.path() + file, "x").ok());
+  }
+  DeleteTemporaries(folder.path());
+  EXPECT_FALSE(std::filesystem::exists(TemporaryPath(kept)));
+  EXPECT_FALSE(ReadFile(kept + "/card.tmp.7").ok());
+  EXPECT_TRUE(ReadFile(kept + "/card").ok());
+  EXPECT_TRUE(ReadFile(other + "/a.tmp.b").ok());
+  EXPECT_TRUE(ReadFile(folder.path() + "/a.tmp.").ok());
+  DeleteTemporaries(folder.path() + "/none");
 }
 
 }  // namespace

@@ -179,6 +179,20 @@ TEST_F(ResumeTest, AnInterruptedEvaluationBeginsAgainWithOtherSettings) {
   EXPECT_EQ(other.coordinator.plans().count("eval/0_start_2/greedy"), 1u);
 }
 
+TEST_F(ResumeTest, WhatAKilledLeaderWasWritingIsDeleted) {
+  LearnerOptions options = Options("a");
+  ASSERT_TRUE(Run(options).ok());
+  const std::string left[] = {"/weights/ei_1_round_2.tmp.7", "/orm/orm_1.tmp.7",
+                              "/weights/ei_1_round_2/README.md.tmp.7"};
+  for (const std::string& name : left) {
+    ASSERT_TRUE(MakeFolders(options.run_dir + name + "/adapter").ok());
+  }
+  options.resume = true;
+  ASSERT_TRUE(Run(options).ok());
+  for (const std::string& name : left) EXPECT_FALSE(fs::exists(options.run_dir + name)) << name;
+  EXPECT_TRUE(fs::exists(options.run_dir + "/weights/ei_1_round_2/model.safetensors"));
+}
+
 TEST_F(ResumeTest, RefusesToGoOnWithAnotherModel) {
   LearnerOptions options = Options("a");
   ASSERT_TRUE(Run(options).ok());

@@ -48,7 +48,7 @@ absl::Status WriteFolderAtomically(const std::string& folder,
                                    const std::vector<FolderFile>& files) {
   std::filesystem::path target = std::filesystem::absolute(folder).lexically_normal();
   if (!target.has_filename()) target = target.parent_path();  // "a/b/" is "a/b"
-  std::string temporary = absl::StrCat(target.string(), ".tmp.", ::getpid());
+  const std::string temporary = TemporaryPath(target.string());
   std::error_code ignored;
   std::filesystem::remove_all(temporary, ignored);
   RETURN_IF_ERROR(MakeFolders(temporary));

@@ -14,8 +14,8 @@ struct FolderFile {
   std::vector<absl::Span<const char>> parts;
 };
 
-// Writes a folder atomically: into a temporary folder next to it, synced, then renamed. An existing
-// folder is replaced in one step. Errors name the path.
+// Writes a folder atomically: into TemporaryPath of it (common/base/files.h), synced, then renamed.
+// An existing folder is replaced in one step. Errors name the path.
 absl::Status WriteFolderAtomically(const std::string& folder, const std::vector<FolderFile>& files);
 
 }  // namespace reckon
