@@ -26,8 +26,10 @@ namespace reckon {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int kFormat = 3;
+constexpr int kFormat = 4;
 constexpr char kManifest[] = "manifest.json";
+constexpr char kReplay[] = "replay.bin";
+constexpr uint64_t kMaxReplayBytes = 1 << 30;  // about 20 for each problem
 constexpr char kTemporary[] = ".tmp";
 constexpr size_t kReaders = 8;
 
@@ -96,6 +98,39 @@ absl::Status CheckParts(const fs::path& folder, const CheckpointManifest& manife
   return next == all ? absl::OkStatus() : Damaged(folder, "its parts do not fit together");
 }
 
+// What is written has to be read again.
+absl::Status CheckSize(const std::string& path, uint64_t bytes, uint64_t most) {
+  if (bytes <= most) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrCat(
+      path, " would have ", bytes, " bytes, more than the ", most, " that a run can resume from"));
+}
+
+// Moves the cursor's replay to a file of its own: as JSON it would soon be too long.
+absl::Status WriteReplay(const std::string& folder, CheckpointManifest* manifest) {
+  if (!manifest->cursor().has_replay()) return absl::OkStatus();
+  const ReplayState& replay = manifest->cursor().replay();
+  const std::string path = absl::StrCat(folder, "/", kReplay);
+  RETURN_IF_ERROR(CheckSize(path, replay.ByteSizeLong(), kMaxReplayBytes));
+  const std::string bytes = replay.SerializeAsString();
+  RETURN_IF_ERROR(WriteFileAtomically(path, bytes));
+  manifest->mutable_replay()->set_name(kReplay);
+  manifest->mutable_replay()->set_bytes(bytes.size());
+  manifest->mutable_replay()->set_sha256(absl::BytesToHexString(Sha256(bytes)));
+  manifest->mutable_cursor()->clear_replay();
+  return absl::OkStatus();
+}
+
+absl::Status ReadReplay(const fs::path& folder, CheckpointManifest* manifest) {
+  if (!manifest->has_replay()) return absl::OkStatus();
+  const std::string path = (folder / kReplay).string();
+  const CheckpointPart::File& file = manifest->replay();
+  RETURN_IF_ERROR(CheckArrayFile(path, {file.bytes(), absl::HexStringToBytes(file.sha256())}));
+  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxReplayBytes));
+  ReplayState& replay = *manifest->mutable_cursor()->mutable_replay();
+  return replay.ParseFromString(bytes) ? absl::OkStatus()
+                                       : Damaged(folder, "its replay does not parse");
+}
+
 absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
   ASSIGN_OR_RETURN(const std::string text, ReadFile((folder / kManifest).string(), kMaxJsonBytes));
   const size_t line = text.find('\n');
@@ -117,6 +152,7 @@ absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {
       cursor.stage_version() > cursor.version() || cursor.adapted_version() > cursor.version()) {
     return Damaged(folder, "its versions do not fit its weight folders");
   }
+  RETURN_IF_ERROR(ReadReplay(folder, &manifest));
   // PromptReplay::Record finds a problem by binary search, which an unsorted list would make add it
   // twice.
   const auto& seen = cursor.replay().seen();
@@ -243,9 +279,12 @@ absl::Status CommitCheckpoint(const std::string& run_dir, const std::string& fol
     RETURN_IF_ERROR(MessageFromJson(text, manifest.add_parts()));
   }
   RETURN_IF_ERROR(CheckParts(folder, manifest));
+  RETURN_IF_ERROR(WriteReplay(folder, &manifest));
   // Last, because it holds the digests of the other files.
-  RETURN_IF_ERROR(WriteFileAtomically(absl::StrCat(folder, "/", kManifest),
-                                      WithDigest(MessageToJson(manifest))));
+  const std::string path = absl::StrCat(folder, "/", kManifest);
+  const std::string text = WithDigest(MessageToJson(manifest));
+  RETURN_IF_ERROR(CheckSize(path, text.size(), kMaxJsonBytes));
+  RETURN_IF_ERROR(WriteFileAtomically(path, text));
   // The names of the files must be durable before the folder's own name is.
   RETURN_IF_ERROR(SyncFolder(folder));
   const int64_t step = manifest.cursor().step();

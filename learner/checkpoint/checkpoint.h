@@ -21,6 +21,7 @@ namespace reckon {
 //     adam_first_<r>.bin, adam_second_<r>.bin   in the middle of a fine-tuning (Cursor::TRAIN) or
 //                                               ppo stage
 //     part_<r>.json        sizes and digests of the three; also in manifest.json
+//     replay.bin           cursor.replay as ReplayState, in a ppo stage with prompt replay
 //
 // How it is made (checkpoint_writer.h):
 //
@@ -63,8 +64,8 @@ absl::Status WritePart(const std::string& folder, int rank, const CheckpointPiec
 // Whether the part of `rank` exists.
 bool HasPart(const std::string& folder, int rank);
 // Makes a checkpoint of the parts of ranks 0 .. parts - 1, which are there, and the rest of
-// `manifest`. Then deletes all but the newest `keep_last`, and those of later steps, which belong
-// to an attempt that was given up.
+// `manifest`. FAILED_PRECONDITION: that is more than could be read again. Then deletes all but the
+// newest `keep_last`, and those of later steps, which belong to an attempt that was given up.
 absl::Status CommitCheckpoint(const std::string& run_dir, const std::string& folder,
                               CheckpointManifest manifest, int parts, int keep_last);
 

@@ -217,12 +217,12 @@ TEST_F(CheckpointTest, AnotherFormatIsRefusedByNumber) {
   const std::string path = run_dir_ + "/checkpoints/step_5/manifest.json";
   std::string body = *ReadFile(path);
   body.erase(0, body.find('\n') + 1);
-  const std::string other = absl::StrReplaceAll(body, {{"\"format\": 3", "\"format\": 4"}});
+  const std::string other = absl::StrReplaceAll(body, {{"\"format\": 4", "\"format\": 5"}});
   ASSERT_NE(other, body);
   std::ofstream(path) << absl::BytesToHexString(Sha256(other)) << "\n" << other;
   const absl::Status status = OpenCheckpoint(run_dir_, 5).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnimplemented);
-  EXPECT_THAT(std::string(status.message()), HasSubstr("has format 4, not 3"));
+  EXPECT_THAT(std::string(status.message()), HasSubstr("has format 5, not 4"));
 }
 
 TEST_F(CheckpointTest, TheNewestIsKeptEvenIfNoneIsAskedFor) {
@@ -238,6 +238,35 @@ TEST_F(CheckpointTest, IsAnErrorWhenAllAreDamaged) {
   auto loaded = OpenNewestCheckpoint(run_dir_);
   EXPECT_EQ(loaded.status().code(), absl::StatusCode::kDataLoss);
   EXPECT_THAT(loaded.status().message(), HasSubstr("parameters_0.bin"));
+}
+
+// In JSON, which is read up to 64 MiB, the problems would have more.
+TEST_F(CheckpointTest, HoldsTheReplayOfAMillionProblemsAndMore) {
+  Cursor cursor = At(5);
+  for (uint64_t problem = 10; problem < 1'300'000; ++problem) {
+    ReplayState::Seen* seen = cursor.mutable_replay()->add_seen();
+    seen->set_problem(problem);
+    seen->set_score(0.1);
+  }
+  Save(cursor);
+  const auto opened = OpenCheckpoint(run_dir_, 5);
+  ASSERT_TRUE(opened.ok()) << opened.status();
+  EXPECT_TRUE(opened->cursor().SerializeAsString() == cursor.SerializeAsString());
+  Damage("step_5/replay.bin");
+  EXPECT_EQ(OpenCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(CheckpointTest, WhatCouldNotBeReadAgainIsNotSaved) {
+  Save(5);
+  Cursor cursor = At(9);
+  cursor.add_lines(std::string(65 << 20, 'x'));
+  const auto folder = BeginCheckpoint(run_dir_, 9, /*term=*/7);
+  ASSERT_TRUE(folder.ok()) << folder.status();
+  ASSERT_TRUE(WritePart(*folder, 0, PieceOf(0, 1, false)).ok());
+  const absl::Status saved = CommitCheckpoint(run_dir_, *folder, ManifestOf(cursor, false), 1, 2);
+  EXPECT_EQ(saved.code(), absl::StatusCode::kFailedPrecondition);
+  EXPECT_THAT(saved.message(), HasSubstr("manifest.json would have"));
+  EXPECT_THAT(ListCheckpoints(run_dir_), ElementsAre(5));
 }
 
 TEST_F(CheckpointTest, RefusesACursorThatCannotBe) {
