@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
@@ -21,16 +22,18 @@ absl::StatusOr<bool> AllReachFolder(Parallel& parallel, const std::string& folde
   if (parallel.world() == 1) return true;
   const bool leads = parallel.rank() == 0;
   std::string name;
+  std::error_code error;
+  const absl::Cleanup remove = [&] {
+    if (leads) std::filesystem::remove(name, error);
+  };
   if (leads) {
     // A folder of the same name on another machine has no file of this name.
     name = absl::StrCat(folder, "/ranks_", absl::ToUnixNanos(absl::Now()));
     RETURN_IF_ERROR(WriteFileAtomically(name, ""));
   }
   RETURN_IF_ERROR(parallel.Broadcast(&name));
-  std::error_code error;
   float without = wants && std::filesystem::exists(name, error) ? 0 : 1;
   RETURN_IF_ERROR(parallel.AllReduceSum(absl::MakeSpan(&without, 1)));
-  if (leads) std::filesystem::remove(name, error);
   return without == 0;
 }
 

@@ -116,6 +116,19 @@ TEST_F(SharedCheckpointTest, TheFolderIsReachedByAllOrCountsAsReachedByNone) {
   }
 }
 
+TEST_F(SharedCheckpointTest, NoFileStaysWhereARankIsGone) {
+  std::stop_source stop;
+  AsRanks(2, &stop, [&](Parallel& parallel) {
+    if (parallel.rank() == 0) {
+      EXPECT_FALSE(AllReachFolder(parallel, temp_.path(), true).ok());
+      return;
+    }
+    std::string name;
+    EXPECT_TRUE(parallel.Broadcast(&name).ok());
+  });
+  EXPECT_TRUE(std::filesystem::is_empty(temp_.path()));
+}
+
 TEST(ShardPartsTest, TheFirstRankGetsAnArrayOfAllShards) {
   std::stop_source stop;
   AsRanks(2, &stop, [](Parallel& parallel) {
