@@ -31,8 +31,9 @@ struct Passing {
 
 class DeviceBroadcast : public BroadcastGroup {
  public:
-  DeviceBroadcast(c10::intrusive_ptr<c10d::Backend> backend, c10::Device device)
-      : backend_(std::move(backend)), device_(device) {
+  DeviceBroadcast(c10::intrusive_ptr<c10d::Backend> backend, c10::Device device,
+                  absl::Duration silence)
+      : backend_(std::move(backend)), device_(device), silence_(silence) {
     if (!device.is_cpu()) {
       stream_ = c10::impl::VirtualGuardImpl(device.type()).getStreamFromGlobalPool(device);
     }
@@ -102,12 +103,12 @@ class DeviceBroadcast : public BroadcastGroup {
   }
 
   // Asks the work again and again, as learner/parallel/c10d_work.h says why.
-  static absl::Status Await(c10d::Work& work, absl::Time deadline, const std::stop_token& stop) {
+  absl::Status Await(c10d::Work& work, absl::Time deadline, const std::stop_token& stop) const {
     const absl::Time begin = absl::Now();
     absl::Duration pause = absl::Microseconds(50);
     while (!work.isCompleted()) {
       const absl::Time now = absl::Now();
-      if (now > deadline || now - begin > kBroadcastSilence) {
+      if (now > deadline || now - begin > silence_) {
         return absl::DeadlineExceededError("a member does not answer");
       }
       if (WaitForStop(stop, pause)) return absl::CancelledError("stopped");
@@ -120,6 +121,7 @@ class DeviceBroadcast : public BroadcastGroup {
 
   c10::intrusive_ptr<c10d::Backend> backend_;
   const c10::Device device_;
+  const absl::Duration silence_;
   std::optional<c10::Stream> stream_;  // of a GPU
   bool broken_ = false;                // a broadcast was begun and did not complete
 };
@@ -127,8 +129,8 @@ class DeviceBroadcast : public BroadcastGroup {
 }  // namespace
 
 std::unique_ptr<BroadcastGroup> MakeDeviceBroadcast(c10::intrusive_ptr<c10d::Backend> backend,
-                                                    c10::Device device) {
-  return std::make_unique<DeviceBroadcast>(std::move(backend), device);
+                                                    c10::Device device, absl::Duration silence) {
+  return std::make_unique<DeviceBroadcast>(std::move(backend), device, silence);
 }
 
 }  // namespace reckon

@@ -15,7 +15,8 @@ namespace {
 constexpr size_t kBytes = (40 << 20) + 12345;  // two whole pieces and a part
 
 // A group of threads whose backend is Gloo, on the CPU as the device.
-std::vector<std::unique_ptr<BroadcastGroup>> MakeGroup(int world) {
+std::vector<std::unique_ptr<BroadcastGroup>> MakeGroup(int world,
+                                                       absl::Duration silence = kBroadcastSilence) {
   const auto store = c10::make_intrusive<c10d::HashStore>();
   std::vector<std::future<std::unique_ptr<BroadcastGroup>>> making;
   for (int rank = 0; rank < world; ++rank) {
@@ -23,7 +24,8 @@ std::vector<std::unique_ptr<BroadcastGroup>> MakeGroup(int world) {
       auto options = c10d::ProcessGroupGloo::Options::create(std::chrono::minutes(3));
       options->devices.push_back(c10d::ProcessGroupGloo::createDeviceForHostname("127.0.0.1"));
       return MakeDeviceBroadcast(
-          c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world, options), c10::kCPU);
+          c10::make_intrusive<c10d::ProcessGroupGloo>(store, rank, world, options), c10::kCPU,
+          silence);
     }));
   }
   std::vector<std::unique_ptr<BroadcastGroup>> group;
@@ -73,6 +75,15 @@ TEST(DeviceBroadcastTest, AMemberThatIsGoneOrAStopEndsIt) {
   stop.request_stop();
   EXPECT_TRUE(absl::IsCancelled(group[1]->Pass(absl::MakeSpan(bytes), absl::InfiniteFuture(),
                                                stop.get_token(), [](uint64_t) {})));
+}
+
+TEST(DeviceBroadcastTest, AMemberThatIsSilentIsWaitedForAsLongAsTheGroupSays) {
+  std::string bytes = Bytes();
+  const auto group = MakeGroup(2, absl::Milliseconds(50));
+  const absl::Time begin = absl::Now();
+  EXPECT_TRUE(absl::IsDeadlineExceeded(group[1]->Pass(absl::MakeSpan(bytes), absl::InfiniteFuture(),
+                                                      std::stop_token(), [](uint64_t) {})));
+  EXPECT_LT(absl::Now() - begin, kBroadcastSilence);
 }
 
 }  // namespace

@@ -32,7 +32,7 @@ absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeNcclBroadcast(const Broadcas
     const c10::DeviceGuard guard(device);
     group->setBoundDeviceId(device);
     group->eagerConnectSingleDevice(device);
-    return MakeDeviceBroadcast(std::move(group), device);
+    return MakeDeviceBroadcast(std::move(group), device, place.silence);
   });
 }
 
