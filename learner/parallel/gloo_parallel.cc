@@ -166,8 +166,8 @@ absl::StatusOr<std::unique_ptr<Parallel>> MakeGloo(const GlooOptions& options,
                                    .threads = 2};
     auto keys = c10::make_intrusive<RendezvousStore>(
         RendezvousOfTerm(std::move(stub), options.term, stop), kKeyPatience);
-    auto store = c10::make_intrusive<c10d::PrefixStore>(options.group, std::move(keys));
-    parallel = std::make_unique<Gloo>(options, stop, MakeGlooGroup(gloo, std::move(store)));
+    const auto store = c10::make_intrusive<c10d::PrefixStore>(options.group, std::move(keys));
+    parallel = std::make_unique<Gloo>(options, stop, MakeGlooGroup(gloo, store));
     return absl::OkStatus();
   }));
   return parallel;

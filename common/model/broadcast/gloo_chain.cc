@@ -161,8 +161,8 @@ absl::StatusOr<std::unique_ptr<BroadcastGroup>> MakeGlooChain(const BroadcastPla
                                       .world = place.world,
                                       .host = place.host,
                                       .timeout = absl::ToChronoMilliseconds(place.silence)};
-    auto store = c10::make_intrusive<RendezvousStore>(place.meet, place.silence);
-    return std::make_unique<GlooChain>(MakeGlooGroup(options, std::move(store)), place.silence);
+    const auto store = c10::make_intrusive<RendezvousStore>(place.meet, place.silence);
+    return std::make_unique<GlooChain>(MakeGlooGroup(options, store), place.silence);
   });
 }
 

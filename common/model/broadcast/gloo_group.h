@@ -25,8 +25,8 @@ struct GlooGroupOptions {
 // from the first group on SIGPIPE has a handler that does nothing, so such a write is an error and
 // not the end of the process. A handler and not SIG_IGN, which programs that this process starts
 // would inherit.
-c10::intrusive_ptr<c10d::ProcessGroupGloo> MakeGlooGroup(const GlooGroupOptions& options,
-                                                         c10::intrusive_ptr<c10d::Store> store);
+c10::intrusive_ptr<c10d::ProcessGroupGloo> MakeGlooGroup(
+    const GlooGroupOptions& options, const c10::intrusive_ptr<c10d::Store>& store);
 
 }  // namespace reckon
 
