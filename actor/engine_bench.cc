@@ -1,11 +1,10 @@
 // reckon-engine-bench: measures the batch engine on a model folder. Prints one JSON object.
-// "roofline_share" is the least time that this machine would need, by its own measured rates of
-// copies and products, divided by the time that the engine took.
+// "product_share", of a CPU, is the time that its products alone would take at the speed of one
+// large product, as a share of the time that the engine took.
 
 #include <ATen/Parallel.h>
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <iostream>
 #include <string>
 #include <utility>
@@ -65,22 +64,6 @@ Lease MakeLease(const Tokenizer& tokenizer, uint64_t group) {
   return lease;
 }
 
-// The least seconds: either all bytes are moved or all operations done, whatever is slower. Every
-// pass reads the weights; every token reads the keys and values before it and writes its own.
-double LeastSeconds(const ModelConfig& config, const EngineStats& stats, double samples,
-                    int64_t element, double operations, const DeviceSpeed& speed) {
-  const double prompt = absl::GetFlag(FLAGS_prompt_tokens), drawn = absl::GetFlag(FLAGS_new_tokens);
-  const double per_token = 2.0 * static_cast<double>(config.num_layers * config.num_kv_heads *
-                                                     config.head_dim * element);
-  const double read = samples * drawn * (prompt + drawn / 2);
-  const double written = static_cast<double>(stats.sampled_tokens + stats.prefilled_tokens);
-  const double weights =
-      static_cast<double>((LayerProducts(config) + HeadProducts(config)) * element);
-  const double bytes =
-      static_cast<double>(stats.decode_passes) * weights + (read + written) * per_token;
-  return std::max(bytes / speed.bytes, operations / speed.operations);
-}
-
 absl::Status Run() {
   const absl::Time begin = absl::Now();
   ASSIGN_OR_RETURN(Weights weights, ReadModelFolder(absl::GetFlag(FLAGS_model)));
@@ -111,31 +94,25 @@ absl::Status Run() {
   while (!engine.idle()) RETURN_IF_ERROR(engine.RunPass().status());
   const double seconds = absl::ToDoubleSeconds(absl::Now() - loaded);
 
-  const Dtype dtype = runner_options.fp32 ? Dtype::kFp32 : Dtype::kBf16;
-  const DeviceSpeed speed = MeasureDevice(runner_options.backend, dtype);
-  const double product = runner_options.backend == Backend::kCpuKernels
-                             ? ProductSpeed(dtype, engine.max_batch(), config.hidden_size,
-                                            2 * config.intermediate_size)
-                             : speed.operations;
-  const auto sampled = static_cast<double>(engine.stats().sampled_tokens);
-  const double operations = 2 * ((sampled + static_cast<double>(engine.stats().prefilled_tokens)) *
-                                     static_cast<double>(LayerProducts(config)) +
-                                 sampled * static_cast<double>(HeadProducts(config)));
   rusage usage;
   getrusage(RUSAGE_SELF, &usage);
   const EngineStats& stats = engine.stats();
   std::cout << "{\"sampled_tokens_per_s\": " << stats.sampled_tokens / seconds
             << ", \"sampled_tokens\": " << stats.sampled_tokens
             << ", \"prefilled_tokens\": " << stats.prefilled_tokens
-            << ", \"decode_passes\": " << stats.decode_passes << ", \"seconds\": " << seconds
-            << ", \"product_gflop_per_s\": " << product * 1e-9
-            << ", \"product_share\": " << operations / seconds / product
-            << ", \"copy_gb_per_s\": " << speed.bytes * 1e-9 << ", \"roofline_share\": "
-            << LeastSeconds(config, stats,
-                            absl::GetFlag(FLAGS_prompts) * absl::GetFlag(FLAGS_samples),
-                            BytesOf(dtype), operations, speed) /
-                   seconds
-            << ", \"load_seconds\": " << absl::ToDoubleSeconds(loaded - begin)
+            << ", \"decode_passes\": " << stats.decode_passes << ", \"seconds\": " << seconds;
+  if (runner_options.backend == Backend::kCpuKernels) {
+    const Dtype dtype = runner_options.fp32 ? Dtype::kFp32 : Dtype::kBf16;
+    const double product =
+        ProductSpeed(dtype, engine.max_batch(), config.hidden_size, 2 * config.intermediate_size);
+    const auto sampled = static_cast<double>(stats.sampled_tokens);
+    const double rows = sampled + static_cast<double>(stats.prefilled_tokens);
+    const double operations = 2 * (rows * static_cast<double>(LayerProducts(config)) +
+                                   sampled * static_cast<double>(HeadProducts(config)));
+    std::cout << ", \"product_gflop_per_s\": " << product * 1e-9
+              << ", \"product_share\": " << operations / seconds / product;
+  }
+  std::cout << ", \"load_seconds\": " << absl::ToDoubleSeconds(loaded - begin)
             << ", \"peak_rss_mib\": " << usage.ru_maxrss / 1024
             << ", \"threads\": " << ComputeThreads() << ", \"compute\": \""
             << absl::GetFlag(FLAGS_compute) << "\", \"max_batch\": " << engine.max_batch()

@@ -3,7 +3,6 @@
 
 #include <cstdint>
 
-#include "common/model/backend.h"
 #include "common/model/config.h"
 #include "common/model/kernels/dtype.h"
 
@@ -15,15 +14,6 @@ namespace reckon {
 // Operations (a product and a sum are two) a second of a product of [rows, k] and [k, n], the
 // fastest of several within half a second.
 double ProductSpeed(Dtype dtype, int64_t rows, int64_t k, int64_t n);
-
-// What a device is capable of just now, each the best of several within half a second: the bytes
-// that a long copy reads and writes in a second, and the operations of a large square product. The
-// CPU's product is ProductSpeed.
-struct DeviceSpeed {
-  double bytes = 0;
-  double operations = 0;
-};
-DeviceSpeed MeasureDevice(Backend backend, Dtype dtype);
 
 // Elements of the weights that each row is multiplied by: of the layers, and of the head. A forward
 // pass needs two operations for each, and a backward pass four.
