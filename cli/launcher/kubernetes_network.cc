@@ -26,6 +26,12 @@ constexpr char kDnsYaml[] = R"(- to:
   - {protocol: TCP, port: 53}
 )";
 
+// Of a role, as those who call or are called.
+constexpr char kPodsYaml[] = R"(- podSelector:
+    matchLabels:
+      {labels}
+)";
+
 constexpr char kMetricsYaml[] = R"(- from:
   - namespaceSelector: {matchLabels: {kubernetes.io/metadata.name: monitoring}}
   ports:
@@ -45,12 +51,8 @@ spec:
   policyTypes: [Ingress, Egress]
   ingress:
   - from:
-    - podSelector:
-        matchLabels:
-          {labels_of_actor}
-    - podSelector:
-        matchLabels:
-          {labels_of_learner}
+    {pods_of_actor}
+    {pods_of_learner}
     ports:
     - {port: {coordinator_port}}
   {metrics}
@@ -68,26 +70,18 @@ spec:
   policyTypes: [Ingress, Egress]
   ingress:
   - from:
-    - podSelector:
-        matchLabels:
-          {labels_of_actor}
+    {pods_of_actor}
     ports:
     - {port: {weights_port}}
   {metrics}
   egress:
   - to:
-    - podSelector:
-        matchLabels:
-          {labels_of_coordinator}
+    {pods_of_coordinator}
     ports:
     - {port: {coordinator_port}}
   - to:
-    - podSelector:
-        matchLabels:
-          {labels_of_learner}
-    - podSelector:
-        matchLabels:
-          {labels_of_actor}
+    {pods_of_learner}
+    {pods_of_actor}
     ports:
     - {port: {weights_port}}
   {dns}
@@ -105,27 +99,19 @@ spec:
   policyTypes: [Ingress, Egress]
   ingress:
   - from:
-    - podSelector:
-        matchLabels:
-          {labels_of_actor}
+    {pods_of_actor}
     ports:
     - {port: {weights_port}}
   - from:
-    - podSelector:
-        matchLabels:
-          {labels_of_learner}
+    {pods_of_learner}
   {metrics}
   egress:
   - to:
-    - podSelector:
-        matchLabels:
-          {labels_of_coordinator}
+    {pods_of_coordinator}
     ports:
     - {port: {coordinator_port}}
   - to:
-    - podSelector:
-        matchLabels:
-          {labels_of_learner}
+    {pods_of_learner}
   {dns}
 )";
 
@@ -173,10 +159,12 @@ std::string RunPolicyYaml(const std::string& run, bool broadcast) {
       {"weights_port", absl::StrCat(kWeightsPort)},
       {"metrics_port", absl::StrCat(kMetricsPort)},
       {"dns", kDnsYaml},
-      {"labels_of_coordinator", RoleLabels(run, "coordinator")},
-      {"labels_of_actor", RoleLabels(run, "actor")},
-      {"labels_of_learner", RoleLabels(run, "learner")},
   };
+  for (const char* role : {"coordinator", "actor", "learner"}) {
+    const std::string labels = RoleLabels(run, role);
+    values[absl::StrCat("labels_of_", role)] = labels;
+    values[absl::StrCat("pods_of_", role)] = FillTemplate(kPodsYaml, {{"labels", labels}});
+  }
   values["metrics"] = FillTemplate(kMetricsYaml, values);
   values["labels_of_broadcast"] = RoleLabels(run, "broadcast");
   values["members"] = FillTemplate(kMembersYaml, values);
