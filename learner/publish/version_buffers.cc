@@ -49,6 +49,7 @@ absl::StatusOr<std::shared_ptr<WeightBytes>> VersionBuffers::Take(uint64_t bytes
 }
 
 void VersionBuffers::Prepare(uint64_t bytes, size_t count) {
+  preparing_ = std::jthread();  // one of another size would forget what this one makes
   preparing_ = std::jthread([this, bytes, count](const std::stop_token& stop) {
     // Of this thread alone.
     ::setpriority(PRIO_PROCESS, 0, kNiceness);
