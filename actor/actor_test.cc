@@ -112,6 +112,18 @@ class ActorTest : public testing::Test {
       status_ = actor.Run();
     });
   }
+  // With three samples in flight; what version 0 draws never ends, what later ones draw ends soon.
+  void StartInFlight() {
+    weights_ = ActorSettings::IN_FLIGHT;
+    first_vocab_ = 200;
+    for (uint32_t id = 200; id < 259; ++id) stop_ids_.push_back(id);
+    max_positions_ = 1 << 20;
+    pass_time_ = absl::Milliseconds(5);
+    Publish(0);
+    Start();
+    AddPlan("p", 1, 3, std::nullopt, /*max_new=*/100000);
+    ASSERT_TRUE(Await([&] { return ActorMetrics::Process().running.Value() > 0; }));
+  }
   // With `other_`, the device is shared with the test, which takes the learner's turns.
   std::optional<SharedDevice> Shared() {
     std::optional<SharedDevice> shared;
@@ -227,16 +239,7 @@ TEST_F(ActorTest, CountsRolloutsThatItCannotScore) {
 }
 
 TEST_F(ActorTest, SamplesInFlightContinueWithANewerVersion) {
-  // What version 0 draws never ends, and what version 1 draws ends soon.
-  weights_ = ActorSettings::IN_FLIGHT;
-  first_vocab_ = 200;
-  for (uint32_t id = 200; id < 259; ++id) stop_ids_.push_back(id);
-  max_positions_ = 1 << 20;
-  pass_time_ = absl::Milliseconds(5);
-  Publish(0);
-  Start();
-  AddPlan("p", 1, 3, std::nullopt, /*max_new=*/100000);
-  ASSERT_TRUE(Await([&] { return ActorMetrics::Process().running.Value() > 0; }));
+  StartInFlight();
   Publish(1);
   ASSERT_TRUE(AwaitReceived(3));
   for (const auto& [key, rollout] : received()) {
@@ -253,15 +256,7 @@ TEST_F(ActorTest, SamplesInFlightContinueWithANewerVersion) {
 
 // As from a learner whose predecessor published versions of another model.
 TEST_F(ActorTest, SamplesInFlightDoNotContinueWithAModelOfAnotherShape) {
-  weights_ = ActorSettings::IN_FLIGHT;
-  first_vocab_ = 200;
-  for (uint32_t id = 200; id < 259; ++id) stop_ids_.push_back(id);
-  max_positions_ = 1 << 20;
-  pass_time_ = absl::Milliseconds(5);
-  Publish(0);
-  Start();
-  AddPlan("p", 1, 3, std::nullopt, /*max_new=*/100000);
-  ASSERT_TRUE(Await([&] { return ActorMetrics::Process().running.Value() > 0; }));
+  StartInFlight();
   Weights other = MakeTinyModel();
   other.manifest.set_version(1);
   SetConfigField("max_position_embeddings", 1024, &other);
@@ -276,7 +271,27 @@ TEST_F(ActorTest, SamplesInFlightDoNotContinueWithAModelOfAnotherShape) {
   for (const auto& [lease, error] : coordinator_.returned()) EXPECT_EQ(error, "");
 }
 
-TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {
+TEST_F(ActorTest, SamplesInFlightPassAVersionThatDoesNotLoad) {
+  refused_version_ = 1;
+  StartInFlight();
+  Publish(1);
+  ASSERT_TRUE(Await([&] { return !report().refused_because().empty(); }));
+  EXPECT_EQ(report().refused_version(), 1u);
+  Publish(2);
+  ASSERT_TRUE(AwaitReceived(3));
+  for (const auto& [key, rollout] : received()) {
+    ASSERT_EQ(rollout.spans_size(), 3);
+    EXPECT_EQ(rollout.spans(1).weight_version(), 0u);
+    EXPECT_EQ(rollout.spans(2).weight_version(), 2u);
+  }
+  EXPECT_TRUE(coordinator_.returned().empty());
+}
+
+class ActorVersionsTest : public ActorTest,
+                          public testing::WithParamInterface<ActorSettings::Weights> {};
+
+TEST_P(ActorVersionsTest, EachLeaseIsSampledWithTheVersionItNames) {
+  weights_ = GetParam();
   Publish(0);
   Start();
   AddPlan("first of 0", 1, 3, 0);
@@ -299,6 +314,9 @@ TEST_F(ActorTest, EachLeaseIsSampledWithTheVersionItNames) {
   }
   EXPECT_EQ(built_, 2);  // both versions stay loaded
 }
+
+INSTANTIATE_TEST_SUITE_P(Weights, ActorVersionsTest,
+                         testing::Values(ActorSettings::DRAIN, ActorSettings::IN_FLIGHT));
 
 TEST_F(ActorTest, FailsWhatItCannotDoAndContinues) {
   Publish(0);

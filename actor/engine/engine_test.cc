@@ -282,12 +282,17 @@ TEST_P(EngineTest, SamplesOfAPinnedVersionAreNotContinuedByAnother) {
   const TableTokenizer tokenizer = TableTokenizer::OfLetters();
   Engine engine(&runner, &tokenizer, {}, 7);
   EXPECT_TRUE(engine.MayChangeVersion());
-  EngineWork work = MakeWork(3, 1, 9);
-  work.plan.set_pinned_version(7);
-  Admit(work, &engine);
-  EXPECT_FALSE(engine.MayChangeVersion()) << "it waits";
-  ASSERT_TRUE(engine.RunPass().ok());
-  EXPECT_FALSE(engine.MayChangeVersion()) << "it is in flight";
+  EngineWork pinned = MakeWork(3, 1, 9), forced = MakeWork(4, 1, 9);
+  pinned.plan.set_pinned_version(7);
+  forced.plan.set_score_forced(true);
+  for (const EngineWork& work : {pinned, forced}) {
+    Admit(work, &engine);
+    EXPECT_FALSE(engine.MayChangeVersion()) << "it waits";
+    ASSERT_TRUE(engine.RunPass().ok());
+    EXPECT_FALSE(engine.MayChangeVersion()) << "it is in flight";
+    engine.Clear();
+    EXPECT_TRUE(engine.MayChangeVersion());
+  }
 }
 
 // Every way in which a sample ends or turns, each found out a pass late.

@@ -73,6 +73,13 @@ TEST_F(WeightsClientTest, FetchesTheNewestAndWhatIsRequested) {
   ASSERT_TRUE(again.has_value() && again->weights.ok());
   EXPECT_EQ(again->version, 0u);
   EXPECT_FALSE(client.invalidated());
+  Publish(2, 12);
+  auto third = Next(&client);
+  ASSERT_TRUE(third.has_value() && third->weights.ok());
+  EXPECT_EQ(third->version, 2u);
+  EXPECT_EQ(coordinator_.faults().answered<GetManifestRequest>("GetManifest").back().newer_than(),
+            1u)
+      << "what was requested is not the newest";
 }
 
 TEST_F(WeightsClientTest, RefusesADamagedVersionAndTakesTheNext) {
@@ -135,6 +142,23 @@ TEST_F(WeightsClientTest, ActorsServeWhatTheyHaveToEachOther) {
     const auto fetched = Next(clients[i].get());
     ASSERT_TRUE(fetched.has_value() && fetched->weights.ok()) << i;
     EXPECT_EQ(fetched->version, 1u);
+  }
+}
+
+TEST_F(WeightsClientTest, ServesTheVersionThatItHasAlone) {
+  auto server = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
+  const std::string address = server->address();
+  WeightsClient client(stub_.get(), Security::PlainText(), [] {}, std::move(server));
+  const auto is_served = [&](uint64_t version, uint64_t seed) {
+    WeightManifest manifest = MakeVersion(version, seed).manifest;
+    manifest.add_sources(address);
+    return FetchWeights(manifest, Security::PlainText(), {}).ok();
+  };
+  for (uint64_t version = 0; version < 3; ++version) {
+    Publish(version, 10 + version);
+    ASSERT_TRUE(Next(&client).has_value());
+    EXPECT_TRUE(is_served(version, 10 + version));
+    EXPECT_TRUE(version == 0 || !is_served(version - 1, 9 + version));
   }
 }
 

@@ -153,18 +153,23 @@ TEST_F(Eviction, ARestartRepeatsAnEvictionThatWasNotCommitted) {
 
 TEST_F(Eviction, ASelectionMadeWhileABatchIsReadKeepsItsRollout) {
   CoreHarness core(&store, Options(CoordinatorSettings::SELECTED));
-  RunPlan(core, "p", 1);
-  ASSERT_TRUE(MarkDurable(core, "p", 0).ok());
-  core.Commit();
-  const auto batch = core->NextEviction();
-  ASSERT_TRUE(batch.has_value());
-  auto eviction = ReadEviction(store, *batch);
-  ASSERT_TRUE(Select(core, "late", Key("p", 1, 1)).ok());
-  core->Evict(*std::move(eviction));
-  core.Commit();
-  EXPECT_EQ(Stored(), 1u);
-  EXPECT_TRUE(IsStored(Key("p", 1, 1)));
-  EXPECT_EQ(core->evicted(), 3u);
+  // And however many commits the reading takes.
+  for (uint64_t commits = 0; commits < 3; ++commits) {
+    const std::string plan = std::to_string(commits);
+    RunPlan(core, plan, 1);
+    ASSERT_TRUE(MarkDurable(core, plan, 0).ok());
+    core.Commit();
+    const auto batch = core->NextEviction();
+    ASSERT_TRUE(batch.has_value());
+    auto eviction = ReadEviction(store, *batch);
+    ASSERT_TRUE(Select(core, plan, Key(plan, 1, 1)).ok());
+    for (uint64_t i = 0; i < commits; ++i) core.Commit();
+    core->Evict(*std::move(eviction));
+    core.Commit();
+    EXPECT_EQ(Stored(), commits + 1);
+    EXPECT_TRUE(IsStored(Key(plan, 1, 1)));
+    EXPECT_EQ(core->evicted(), 3 * (commits + 1));
+  }
 }
 
 TEST_F(Eviction, ARolloutWhoseDeletionIsBeingWrittenCannotBeSelected) {
@@ -256,6 +261,28 @@ TEST_F(Eviction, WhatASelectionHasReadStaysTrueUntilItIsRepeated) {
             absl::StatusCode::kInvalidArgument);
   EXPECT_FALSE(reads.wanted());
   for (int i = 0; i < 2; ++i) core.Commit();
+  EXPECT_EQ(Stored(), 0u);
+}
+
+// Nobody reads any more, and the deletion is still to be written.
+TEST_F(Eviction, WhatIsDeletedStaysSoWhenASelectionHasReadIt) {
+  CoreHarness core(&store, Options(CoordinatorSettings::SELECTED));
+  RunPlan(core, "p", 1);
+  ASSERT_TRUE(MarkDurable(core, "p", 0).ok());
+  core.Commit();
+  AppendSelectionRequest request;
+  request.set_name("s");
+  *request.add_keys() = Key("p", 0, 0);
+  Reads reads;
+  do {
+    ASSERT_TRUE(core->core().AppendSelection(request, reads).ok());
+    ASSERT_TRUE(reads.Load(store).ok());
+  } while (reads.Exists(store_keys::Rollout(request.keys(0))) != true);
+  core->Evict(*ReadEviction(store, *core->NextEviction()));
+  EXPECT_EQ(core->core().AppendSelection(request, reads).code(),
+            absl::StatusCode::kInvalidArgument);
+  EXPECT_EQ(Select(core, "s", Key("p", 0, 0)).code(), absl::StatusCode::kInvalidArgument);
+  core.Commit();
   EXPECT_EQ(Stored(), 0u);
 }
 

@@ -44,6 +44,7 @@ TEST(SourceTreeTest, OldVersionsAreForgotten) {
     for (const char* actor : {"a:0", "a:1", "a:2"}) tree.Enter(version, actor);
   }
   tree.Trim();
+  EXPECT_THAT(tree.Enter(1, "a:2"), ElementsAre("a:0"));
   EXPECT_THAT(tree.Enter(0, "a:2"), IsEmpty());
   EXPECT_THAT(tree.Enter(2, "a:2"), ElementsAre("a:0"));
 }

@@ -60,7 +60,9 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   for (uint64_t version = 0; version < 5; ++version) {
     Weights weights = MakeTinyModel(version + 1);
-    weights.manifest.add_sources("127.0.0.1:1");  // of the run that it comes from
+    // Of the run that it comes from.
+    weights.manifest.add_sources("127.0.0.1:1");
+    weights.manifest.mutable_memory()->set_name("of another process");
     const absl::Status status = (*publisher)->Publish(version, std::move(weights));
     ASSERT_TRUE(status.ok()) << status;
   }
@@ -71,6 +73,7 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
     EXPECT_EQ(manifests[version].version(), version);
     EXPECT_EQ(manifests[version].term(), 5u);
     EXPECT_EQ(manifests[version].sources_size(), 1);
+    EXPECT_FALSE(manifests[version].has_memory());
     const absl::StatusOr<Weights> weights =
         FetchWeights(manifests[version], Security::PlainText(), std::stop_token());
     if (!weights.ok()) continue;
@@ -101,6 +104,29 @@ TEST(PublisherTest, ServesWhatItsAdaptersAreOver) {
     }
   }
   EXPECT_THAT(fetched, ElementsAre(0, 2, 6, 7));
+}
+
+TEST(PublisherTest, TextsAreSentWhenTheyChange) {
+  ManifestCoordinator coordinator(0);
+  const auto stub = coordinator.NewStub();
+  auto publisher =
+      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  ASSERT_TRUE(publisher.ok()) << publisher.status();
+  Weights other = MakeTinyModel();
+  other.manifest.mutable_texts()->mutable_tokenizer_json()->append(" ");
+  uint64_t version = 0;
+  // Adapters have none.
+  for (const Weights& weights :
+       {MakeTinyModel(1), MakeTinyModel(2), MakeTinyAdapters(1), MakeTinyModel(3), other}) {
+    ASSERT_TRUE((*publisher)->Publish(version++, weights).ok());
+  }
+  std::vector<bool> sent, named;
+  for (const WeightManifest& manifest : coordinator.manifests()) {
+    sent.push_back(manifest.has_texts());
+    named.push_back(!manifest.texts_sha256().empty());
+  }
+  EXPECT_THAT(sent, ElementsAre(true, false, false, false, true));
+  EXPECT_THAT(named, ElementsAre(true, true, false, true, true));
 }
 
 TEST(PublisherTest, KeepsWhatTheNewestVersionWasPackedIn) {

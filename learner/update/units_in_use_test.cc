@@ -96,6 +96,19 @@ TEST(UnitsInUseTest, WhatIsGatheredIsRoundedFirst) {
   model->weights().Layer(0, 1);
 }
 
+TEST(UnitsInUseTest, FrozenUnitsHaveNoGradient) {
+  int scattered = 0;
+  Recorder group(
+      2, [&](const std::string& kind, const at::Tensor&) { scattered += kind == "scatter"; });
+  const auto model =
+      LoadOddModel(MakeRandomWeights(OddConfig(true), 1), {}, {.shard_group = &group});
+  model->AddAdapters(3, 6, 1);
+  const auto update = PolicyUpdate::Create(model.get(), &group, TrainingSettings(), 60);
+  const TrainingSequence sequence = MakeSequence({1, 2}, {3, 4});
+  ASSERT_TRUE(update->Step({&sequence}, 1e-3).ok());
+  EXPECT_EQ(scattered, 0);
+}
+
 // Each unit once, when the last micro-batch has left it.
 TEST(UnitsInUseTest, ReplicasAddTheirGradientsWhileTheLastBackwardPassGoesOn) {
   std::vector<std::string> begun;

@@ -1,5 +1,7 @@
 #include <atomic>
 #include <cstring>
+#include <functional>
+#include <future>
 #include <string>
 #include <thread>
 
@@ -149,6 +151,10 @@ TEST_P(Damage, IsDataLossAloneAndCuredByASecondSource) {
   manifest_.add_sources(bad.address());
   EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
             absl::StatusCode::kDataLoss);
+  manifest_.add_sources("127.0.0.1:1");
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kDataLoss)
+      << "which tells more than that the other is gone";
   manifest_.add_sources(server_->address());
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
@@ -413,6 +419,49 @@ TEST_F(Transfer, WhoFetchesIsARelay) {
   options = {};
   options.relays = {relay->address()};
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
+}
+
+TEST_F(Transfer, WhoCannotFetchKeepsNobodyWaiting) {
+  auto relay = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
+  BadSource hanging(weights_, BadSource::Fault::kHang, 1);  // after the first chunk
+  std::stop_source stop;
+  auto parent = std::async(std::launch::async, [&] {
+    WeightManifest manifest = manifest_;
+    manifest.add_sources(hanging.address());
+    FetchOptions options;
+    options.relay = relay.get();
+    return FetchWeights(manifest, Security::PlainText(), stop.get_token(), options);
+  });
+  hanging.AwaitHang();
+  auto child = std::async(std::launch::async, [&] {
+    WeightManifest manifest = manifest_;
+    manifest.add_sources(server_->address());
+    FetchOptions options;
+    options.relays = {relay->address()};
+    return FetchWeights(manifest, Security::PlainText(), {}, options);
+  });
+  EXPECT_TRUE(Await([&] { return relay->bytes_sent() == kChunkBytes; }));
+  stop.request_stop();
+  EXPECT_EQ(parent.get().status().code(), absl::StatusCode::kCancelled);
+  // Half of the time after which a source counts as silent.
+  EXPECT_EQ(child.wait_for(std::chrono::seconds(5)), std::future_status::ready);
+  ExpectGood(child.get());
+  manifest_.add_sources(relay->address());
+  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
+            absl::StatusCode::kNotFound);
+}
+
+TEST_F(Transfer, WhatABroadcastBroughtIsNotFetched) {
+  manifest_.add_sources(server_->address());
+  FetchOptions options;
+  options.receive = [&](const WeightManifest&, char* buffer, const std::stop_token&,
+                        const std::function<void(uint64_t)>& good) {
+    std::memcpy(buffer + kChunkBytes, weights_.bytes->data() + kChunkBytes, kChunkBytes);
+    good(1);
+  };
+  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
+  EXPECT_TRUE(Await([&] { return server_->bytes_sent() >= kSize - kChunkBytes; }));
+  EXPECT_EQ(server_->bytes_sent(), kSize - kChunkBytes) << "the chunks before and behind it";
 }
 
 TEST_F(Transfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {
