@@ -461,7 +461,7 @@ TEST_F(Transfer, WhatABroadcastBroughtIsNotFetched) {
   };
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
   EXPECT_TRUE(Await([&] { return server_->bytes_sent() >= kSize - kChunkBytes; }));
-  EXPECT_EQ(server_->bytes_sent(), kSize - kChunkBytes) << "the chunks before and behind it";
+  EXPECT_EQ(server_->bytes_sent(), kSize - kChunkBytes) << "the chunks before and after it";
 }
 
 TEST_F(Transfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {
