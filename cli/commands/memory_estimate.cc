@@ -267,19 +267,19 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
     add("reward model", CopyBytes(all, compute, placement, false) / (online ? ranks : 1),
         online ? share("orm") : "orm");
   }
-  // Recomputed layers keep the residual stream that enters them, and one of them at a time the
-  // rest.
+  // Recomputed layers keep the residual stream that enters them.
   const bool recompute = learner.activation_checkpointing();
   const double of_layer = tokens * LayerActivations(m, compute, placement);
   const auto vocabulary = static_cast<double>(m.vocab_size);
-  const double kept = recompute ? tokens * layers * 4 * Hidden(m) + of_layer : of_layer * layers;
-  const double logits =
+  const double kept = (recompute ? tokens * 4 * Hidden(m) : of_layer) * layers;
+  const double head =
       placement == Placement::kGpu
           ? 4 * kHeadCopies * std::min(tokens, kHeadRows) * std::min(vocabulary, kHeadColumns)
           : 4 * std::min(tokens, kHeadBlock) * vocabulary +
                 std::min(tokens * vocabulary * compute, kHeadErrorBytes);
-  // With the gradients of one layer's.
-  const double activations = kept + of_layer + logits;
+  // The backward pass works on the head and then on one layer at a time, computed again or not,
+  // with its gradients.
+  const double activations = kept + std::max(head, (recompute ? 2 : 1) * of_layer);
   add_partly("activations", activations, /*kept=*/0,
              absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
                           recompute ? ", layers recomputed" : ""));

@@ -121,9 +121,16 @@ TEST(MemoryEstimate, UnitsAreCountedWhereTheyAreThereAtOnce) {
   // The embedding's gradient, by Gloo twice, while a layer is still there.
   EXPECT_EQ(line("", Placement::kCpu, "units in use"), 2 * 4 * table + 2 * 2 * layer);
   const double of_layer = 16 * 248, residuals = 16 * 3 * 4 * 8, logits = 16 * 1000 * (4 + 2);
-  EXPECT_EQ(line("", Placement::kCpu, "activations"), (3 + 1) * of_layer + logits);
+  EXPECT_EQ(line("", Placement::kCpu, "activations"), 3 * of_layer + logits);
   EXPECT_EQ(line("activation_checkpointing: true", Placement::kCpu, "activations"),
-            (1 + 1) * of_layer + residuals + logits);
+            residuals + logits);
+  // With a small vocabulary the backward pass of a layer takes more than that of the head.
+  model.vocab_size = 10;
+  const double small_logits = 16 * 10 * (4 + 2);
+  ASSERT_LT(small_logits, of_layer);
+  EXPECT_EQ(line("", Placement::kCpu, "activations"), (3 + 1) * of_layer);
+  EXPECT_EQ(line("activation_checkpointing: true", Placement::kCpu, "activations"),
+            (1 + 1) * of_layer + residuals);
 }
 
 TEST(MemoryEstimate, GroupsThatDivideAModelHoldItTogether) {
@@ -236,8 +243,8 @@ TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
   EXPECT_EQ(choose(1.0, 4, 16), full);
   EXPECT_EQ(choose(0.1, 400, 16), both);
   // Both fit: a smaller micro-batch recomputes, a larger one gathers.
-  EXPECT_EQ(choose(746.6, 4, 16383), recomputed);
-  EXPECT_EQ(choose(746.6, 4, 16384), full);
+  EXPECT_EQ(choose(745.9, 4, 16383), recomputed);
+  EXPECT_EQ(choose(745.9, 4, 16384), full);
   // What the config says is not changed.
   RunConfig config = Config("learner { sharding: REPLICATED } stage { sft {} }");
   ChooseSharding(Shape(), Placement::kGpu, RunFolder::kOfAllRanks, 1, &config);
