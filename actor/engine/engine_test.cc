@@ -253,7 +253,7 @@ TEST_P(EngineTest, RecomputingNeedsThePagesThatThereAre) {
       options.page_tokens = page;
       const FakeModelRunner counts(options);
       const int64_t tokens = context + 8;
-      // Before they have sequences of their own, the context's page is there beside them.
+      // Until they have sequences of their own, the context takes a page beside theirs.
       options.total_pages = counts.PagesFor(0, context) + 3 * counts.PagesFor(context, tokens);
       FakeModelRunner older(options);
       options.salt = 2;

@@ -150,8 +150,8 @@ double VersionBuffersMade(const RunConfig& config, int index) {
 }
 
 // What is in host memory whatever trains: versions and the copy that a checkpoint is written from.
-// Of the leader, which has most. `computes`: of this memory, what is there while the rank computes
-// and not while it publishes.
+// Of the leader, which has most. `computes`: the memory of a rank that computes, free while it
+// publishes.
 void AddHostMemory(const RunConfig& config, int index, const ModelConfig& m, Placement placement,
                    RunFolder folder, double computes, MemoryEstimate* estimate) {
   const StageInfo info(config.stage(index));

@@ -31,12 +31,22 @@ class Eviction : public ::testing::Test {
       core.Commit();
     }
   }
-  static absl::Status Select(CoreHarness& core, const std::string& selection,
-                             const RolloutKey& key) {
+  static AppendSelectionRequest SelectionOf(const std::string& selection, const RolloutKey& key) {
     AppendSelectionRequest request;
     request.set_name(selection);
     *request.add_keys() = key;
-    return core->AppendSelection(request);
+    return request;
+  }
+  static absl::Status Select(CoreHarness& core, const std::string& selection,
+                             const RolloutKey& key) {
+    return core->AppendSelection(SelectionOf(selection, key));
+  }
+  // Repeats the event until it has read that its rollout is stored, and not once more.
+  void ReadThatItIsStored(CoreHarness& core, const AppendSelectionRequest& request, Reads* reads) {
+    do {
+      ASSERT_TRUE(core->core().AppendSelection(request, *reads).ok());
+      ASSERT_TRUE(reads->Load(store).ok());
+    } while (reads->Exists(store_keys::Rollout(request.keys(0))) != true);
   }
   static absl::Status MarkDurable(CoreHarness& core, const std::string& plan, uint64_t batch) {
     MarkDurableRequest request;
@@ -246,14 +256,9 @@ TEST_F(Eviction, WhatASelectionHasReadStaysTrueUntilItIsRepeated) {
   RunPlan(core, "p", 2);
   ASSERT_TRUE(MarkDurable(core, "p", 1).ok());
   core.Commit();
-  AppendSelectionRequest request;
-  request.set_name("s");
-  *request.add_keys() = Key("p", 0, 0);
+  const AppendSelectionRequest request = SelectionOf("s", Key("p", 0, 0));
   Reads reads;
-  do {
-    ASSERT_TRUE(core->core().AppendSelection(request, reads).ok());
-    ASSERT_TRUE(reads.Load(store).ok());
-  } while (reads.Exists(store_keys::Rollout(request.keys(0))) != true);
+  ASSERT_NO_FATAL_FAILURE(ReadThatItIsStored(core, request, &reads));
   for (int i = 0; i < 4; ++i) core.Commit();
   EXPECT_FALSE(IsStored(Key("p", 0, 0)));
   EXPECT_EQ(Stored(), 4u) << "the next eviction waits for the selection";
@@ -270,14 +275,9 @@ TEST_F(Eviction, WhatIsDeletedStaysSoWhenASelectionHasReadIt) {
   RunPlan(core, "p", 1);
   ASSERT_TRUE(MarkDurable(core, "p", 0).ok());
   core.Commit();
-  AppendSelectionRequest request;
-  request.set_name("s");
-  *request.add_keys() = Key("p", 0, 0);
+  const AppendSelectionRequest request = SelectionOf("s", Key("p", 0, 0));
   Reads reads;
-  do {
-    ASSERT_TRUE(core->core().AppendSelection(request, reads).ok());
-    ASSERT_TRUE(reads.Load(store).ok());
-  } while (reads.Exists(store_keys::Rollout(request.keys(0))) != true);
+  ASSERT_NO_FATAL_FAILURE(ReadThatItIsStored(core, request, &reads));
   core->Evict(*ReadEviction(store, *core->NextEviction()));
   EXPECT_EQ(core->core().AppendSelection(request, reads).code(),
             absl::StatusCode::kInvalidArgument);

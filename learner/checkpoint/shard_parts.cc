@@ -62,7 +62,7 @@ absl::StatusOr<std::vector<float>> GatherArray(RankGroup* shards, absl::Span<con
   const auto is_sent = [](const SentPart& part) { return part.sharded && part.here > 0; };
   if (absl::c_none_of(parts, is_sent)) return array;
   std::vector<float> all;
-  // An array that grows is there twice while it is copied.
+  // A growing array exists twice while it is copied.
   int64_t elements = 0;
   for (const SentPart& part : parts) elements += is_sent(part) ? part.elements : part.here;
   if (shards->rank() == 0) all.reserve(elements);

@@ -52,11 +52,16 @@ class ManifestCoordinator : public Coordinator::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
+absl::StatusOr<std::unique_ptr<Publisher>> StartPublisher(Coordinator::StubInterface* stub,
+                                                          std::stop_token stop = {}) {
+  return Publisher::Start("127.0.0.1:0", /*announce=*/"", Security::PlainText(), stub, /*term=*/5,
+                          std::move(stop));
+}
+
 TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
   ManifestCoordinator coordinator(1);
   const auto stub = coordinator.NewStub();
-  auto publisher =
-      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  auto publisher = StartPublisher(stub.get());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   for (uint64_t version = 0; version < 5; ++version) {
     Weights weights = MakeTinyModel(version + 1);
@@ -87,8 +92,7 @@ TEST(PublisherTest, ServesTheBaseAndTheNewestTwoVersions) {
 TEST(PublisherTest, ServesWhatItsAdaptersAreOver) {
   ManifestCoordinator coordinator(0);
   const auto stub = coordinator.NewStub();
-  auto publisher =
-      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  auto publisher = StartPublisher(stub.get());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   for (uint64_t version = 0; version < 8; ++version) {
     // Whole are 0, 1 and 2; then adapters over 2.
@@ -109,8 +113,7 @@ TEST(PublisherTest, ServesWhatItsAdaptersAreOver) {
 TEST(PublisherTest, TextsAreSentWhenTheyChange) {
   ManifestCoordinator coordinator(0);
   const auto stub = coordinator.NewStub();
-  auto publisher =
-      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  auto publisher = StartPublisher(stub.get());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   Weights other = MakeTinyModel();
   other.manifest.mutable_texts()->mutable_tokenizer_json()->append(" ");
@@ -132,8 +135,7 @@ TEST(PublisherTest, TextsAreSentWhenTheyChange) {
 TEST(PublisherTest, KeepsWhatTheNewestVersionWasPackedIn) {
   ManifestCoordinator coordinator(0);
   const auto stub = coordinator.NewStub();
-  auto publisher =
-      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  auto publisher = StartPublisher(stub.get());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   Weights weights = MakeTinyModel();
   weights.packed = *WeightBytes::Shared(64);
@@ -147,8 +149,7 @@ TEST(PublisherTest, KeepsWhatTheNewestVersionWasPackedIn) {
 TEST(PublisherTest, AnOlderTermIsAnErrorAtOnce) {
   ManifestCoordinator coordinator(1, grpc::StatusCode::ABORTED);
   const auto stub = coordinator.NewStub();
-  auto publisher =
-      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, std::stop_token());
+  auto publisher = StartPublisher(stub.get());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(), absl::StatusCode::kAborted);
   EXPECT_TRUE(coordinator.manifests().empty());
@@ -158,8 +159,7 @@ TEST(PublisherTest, AStopEndsTheWaitForTheCoordinator) {
   ManifestCoordinator coordinator(1 << 30);
   const auto stub = coordinator.NewStub();
   std::stop_source stop;
-  auto publisher =
-      Publisher::Start("127.0.0.1:0", "", Security::PlainText(), stub.get(), 5, stop.get_token());
+  auto publisher = StartPublisher(stub.get(), stop.get_token());
   ASSERT_TRUE(publisher.ok()) << publisher.status();
   stop.request_stop();
   EXPECT_EQ((*publisher)->Publish(0, MakeTinyModel()).code(), absl::StatusCode::kCancelled);
