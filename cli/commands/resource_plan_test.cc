@@ -51,8 +51,8 @@ TEST(ResourcePlanTest, MemoryIsWhatTheLeaderHas) {
   };
   const double parameters = ParameterCount(shape);
   for (const uint32_t gpus : {0, 1}) {
-    const double more = memory_gib(gpus, RunFolder::kOfTheLeader) -
-                        double{memory_gib(gpus, RunFolder::kOfAllRanks)};
+    const uint32_t more =
+        memory_gib(gpus, RunFolder::kOfTheLeader) - memory_gib(gpus, RunFolder::kOfAllRanks);
     EXPECT_NEAR(more, 1.1 * 12 * 3 / 4 * parameters / (1 << 30), 1.0) << gpus;
   }
   // 10 for versions, 8 for moments, 12 for a checkpoint, and the program.
