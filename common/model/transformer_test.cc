@@ -251,7 +251,8 @@ double Loss(Transformer& model, const std::vector<int32_t>& tokens) {
   at::Tensor hidden = model.Forward(Ints(tokens), Ints(positions), *packed);
   std::vector<int32_t> targets(tokens.begin() + 1, tokens.end());
   targets.push_back(5);
-  at::Tensor loss = model.LogProb(hidden, Ints(targets), 0.9).mean();
+  // In double: near 5, an fp32 number has steps of 5e-7.
+  at::Tensor loss = model.LogProb(hidden, Ints(targets), 0.9).to(at::kDouble).mean();
   if (loss.requires_grad()) loss.backward();
   return loss.item<double>();
 }

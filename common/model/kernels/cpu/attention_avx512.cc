@@ -133,8 +133,7 @@ void Attend(const KvShape& shape, const uint16_t* q, const char* const* pages, i
 #pragma GCC unroll 4
   for (int h = 0; h < kHeads; ++h) {
     float* p = scratch + h * padded;
-    ExpShifted(p, keys, 1.0f, MaxOf(p, keys), p);
-    total[h] = SumFixed(p, keys);
+    total[h] = ExpSum(p, keys, 1.0f, MaxOf(p, keys), p);
     // The loop below rounds 16 at a time, up to 15 of them beyond the last key, and WeightedValues
     // reads an even number.
     std::fill(p + keys, p + padded, 0.0f);

@@ -121,8 +121,7 @@ class SliceBackward {
     for (int64_t row = 0; row < rows; ++row) {
       float *p = p_.data() + row * width, *d = d_.data() + row * width;
       const int64_t seen = position + row % block.count + 1;
-      ExpShifted(p, seen, scale_, scale_ * MaxOf(p, seen), p);
-      Divide(p, seen, SumFixed(p, seen));
+      Divide(p, seen, ExpSum(p, seen, scale_, scale_ * MaxOf(p, seen), p));
       SoftmaxBackward(p, seen, scale_, product_.data(), d);
       // Causal: what the products computed beyond is replaced by zeros, so that the products below
       // can run over whole panels and add nothing there.

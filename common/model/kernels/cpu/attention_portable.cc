@@ -32,8 +32,7 @@ RECKON_CLONES void AttendRowPortable(const KvShape& shape, const void* q, int64_
       // come from whatever the page holds; nothing below reads them.
       for (int64_t t = 0; t < kPageTokens; ++t) scratch[first + t] = score[t] * scale;
     }
-    ExpShifted(scratch, keys, 1.0f, MaxOf(scratch, keys), scratch);
-    float total = SumFixed(scratch, keys);
+    float total = ExpSum(scratch, keys, 1.0f, MaxOf(scratch, keys), scratch);
     float sum[kMaxHeadDim] = {};
     for (int64_t t = 0; t < keys; ++t) {
       const char* values = pages[t / kPageTokens] + shape.value_offset();

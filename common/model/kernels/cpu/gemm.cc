@@ -24,23 +24,41 @@ int64_t RowsPerTask(int64_t m, int64_t panels) {
 
 constexpr int64_t kNoPanel = -1;
 
-// Rows first_k .. first_k+k-1 of one panel of B. `next`: the panel by which this thread will
-// probably multiply after it, or kNoPanel.
-void MultiplyPanel(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t panel,
-                   int64_t next, int64_t first_k, int64_t k, float* c, int64_t ldc,
-                   bool accumulate) {
-  static const GemmKernels kernels = ChooseGemmKernels(CpuFeatures::OfThisCpu());
-  const auto rows_of = [&](int64_t index) {
-    return static_cast<const char*>(b.panel(index)) + first_k * kPanelColumns * BytesOf(b.dtype());
+// What a task multiplies: m rows of A by rows first_k .. first_k+k-1 of one panel of B.
+struct Factors {
+  const void* a = nullptr;
+  int64_t lda = 0;
+  int64_t m = 0;
+  const PackedMatrix& b;
+  int64_t panel = 0;
+  int64_t next = kNoPanel;  // the panel by which this thread will probably multiply after it
+  int64_t first_k = 0;
+  int64_t k = 0;
+};
+
+template <typename T>
+void MultiplyAs(const Factors& f, PanelKernel<T> kernel, void* c, int64_t ldc, OutputMode mode) {
+  const auto rows_of = [&](int64_t panel) {
+    return static_cast<const T*>(f.b.panel(panel)) + f.first_k * kPanelColumns;
   };
-  const char* rows = rows_of(panel);
-  const char* fetched = next == kNoPanel ? nullptr : rows_of(next);
-  if (b.dtype() == Dtype::kBf16) {
-    kernels.bf16(static_cast<const uint16_t*>(a), m, lda, reinterpret_cast<const uint16_t*>(rows),
-                 k / 2, c, ldc, accumulate, fetched);
+  kernel({.a = static_cast<const T*>(f.a),
+          .lda = f.lda,
+          .m = f.m,
+          .panel = rows_of(f.panel),
+          .k = f.k,
+          .c = c,
+          .ldc = ldc,
+          .mode = mode,
+          .next = f.next == kNoPanel ? nullptr : rows_of(f.next)});
+}
+
+// c [m, 32] is their product, or is added to, as `mode` says.
+void Multiply(const Factors& factors, void* c, int64_t ldc, OutputMode mode) {
+  static const GemmKernels kernels = ChooseGemmKernels(CpuFeatures::OfThisCpu());
+  if (factors.b.dtype() == Dtype::kBf16) {
+    MultiplyAs<uint16_t>(factors, kernels.bf16, c, ldc, mode);
   } else {
-    kernels.fp32(static_cast<const float*>(a), m, lda, reinterpret_cast<const float*>(rows), k, c,
-                 ldc, accumulate, fetched);
+    MultiplyAs<float>(factors, kernels.fp32, c, ldc, mode);
   }
 }
 
@@ -55,19 +73,30 @@ void AddProduct(const AddedProduct& added, int64_t first, int64_t m, int64_t pan
   const int64_t first_k = part_of(column) * added.rows;
   const int64_t k = (part_of(last) + 1) * added.rows - first_k;
   const int64_t at = (first * added.lda + first_k) * BytesOf(added.b->dtype());
-  MultiplyPanel(static_cast<const char*>(added.a) + at, m, added.lda, *added.b, panel, kNoPanel,
-                first_k, k, c, ldc, /*accumulate=*/true);
+  Multiply({.a = static_cast<const char*>(added.a) + at,
+            .lda = added.lda,
+            .m = m,
+            .b = *added.b,
+            .panel = panel,
+            .first_k = first_k,
+            .k = k},
+           c, ldc, OutputMode::kAccumulateFp32);
 }
 
 }  // namespace
 
 void GemmPanels(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int64_t first_panel,
                 int64_t panels, float* c, int64_t ldc, PanelOptions options) {
-  const int64_t k = options.rows > 0 ? options.rows : b.padded_k();
   for (int64_t p = 0; p < panels; ++p) {
-    const int64_t next = p + 1 < panels ? first_panel + p + 1 : kNoPanel;
-    MultiplyPanel(a, m, lda, b, first_panel + p, next, 0, k, c + p * kPanelColumns, ldc,
-                  options.accumulate);
+    Multiply({.a = a,
+              .lda = lda,
+              .m = m,
+              .b = b,
+              .panel = first_panel + p,
+              .next = p + 1 < panels ? first_panel + p + 1 : kNoPanel,
+              .k = options.rows > 0 ? options.rows : b.padded_k()},
+             c + p * kPanelColumns, ldc,
+             options.accumulate ? OutputMode::kAccumulateFp32 : OutputMode::kFp32);
   }
 }
 
@@ -80,6 +109,7 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
               int64_t k, void* c, int64_t ldc, OutputMode mode, const AddedProduct& added) {
   CHECK(lda >= k && first_k + k <= b.padded_k());
   if (b.dtype() == Dtype::kBf16) CHECK(first_k % 2 == 0 && k % 2 == 0);
+  if (mode == OutputMode::kBf16) CHECK(b.dtype() == Dtype::kBf16);
   if (added.b != nullptr) CHECK(added.b->dtype() == b.dtype() && added.b->n() == b.n());
   const int64_t rows_per_task = RowsPerTask(m, b.panels());
   const int64_t row_tasks = (m + rows_per_task - 1) / rows_per_task;
@@ -92,21 +122,27 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
     int64_t next = (task + ComputeThreads()) / row_tasks;
     if (next == panel || next >= b.panels()) next = kNoPanel;
     const int64_t column = panel * kPanelColumns, columns = std::min(kPanelColumns, b.n() - column);
-    const char* a_rows = static_cast<const char*>(a) + first * lda * BytesOf(b.dtype());
-    if (mode != OutputMode::kBf16 && columns == kPanelColumns) {
-      MultiplyPanel(a_rows, rows, lda, b, panel, next, first_k, k,
-                    static_cast<float*>(c) + first * ldc + column, ldc,
-                    mode == OutputMode::kAccumulateFp32);
+    const Factors factors = {.a = static_cast<const char*>(a) + first * lda * BytesOf(b.dtype()),
+                             .lda = lda,
+                             .m = rows,
+                             .b = b,
+                             .panel = panel,
+                             .next = next,
+                             .first_k = first_k,
+                             .k = k};
+    if (columns == kPanelColumns && (mode != OutputMode::kBf16 || added.b == nullptr)) {
+      const int64_t element = mode == OutputMode::kBf16 ? sizeof(uint16_t) : sizeof(float);
+      char* to = static_cast<char*>(c) + (first * ldc + column) * element;
+      Multiply(factors, to, ldc, mode);
       if (added.b != nullptr) {
-        AddProduct(added, first, rows, panel, static_cast<float*>(c) + first * ldc + column, ldc);
+        AddProduct(added, first, rows, panel, reinterpret_cast<float*>(to), ldc);
       }
       return;
     }
-    // The kernels write 32 columns of fp32: rounding, and a last panel of fewer columns, go through
-    // a tile.
+    // The kernels write 32 columns and round at once: a last panel of fewer columns, and what is
+    // rounded after a second product, go through a tile.
     alignas(64) float tile[kMostRows * kPanelColumns];
-    MultiplyPanel(a_rows, rows, lda, b, panel, next, first_k, k, tile, kPanelColumns,
-                  /*accumulate=*/false);
+    Multiply(factors, tile, kPanelColumns, OutputMode::kFp32);
     if (added.b != nullptr) AddProduct(added, first, rows, panel, tile, kPanelColumns);
     if (mode == OutputMode::kBf16) {
       ToBf16(tile, rows, columns, kPanelColumns, static_cast<uint16_t*>(c) + first * ldc + column,

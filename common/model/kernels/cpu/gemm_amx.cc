@@ -63,10 +63,12 @@ template <bool kTwo>
   Fence();
 }
 
-// Up to 32 rows, for which the tiles are configured; kTwo: more than 16.
+// Rows first .. first+m-1, up to 32, for which the tiles are configured; kTwo: more than 16.
 template <bool kTwo>
-void Rows(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2, float* c,
-          int64_t ldc, bool accumulate) {
+void Rows(const PanelProduct<uint16_t>& product, int64_t first, int64_t m) {
+  const int64_t lda = product.lda, ldc = product.ldc, k2 = product.k / 2;
+  const uint16_t* a = product.a + first * lda;
+  const uint16_t* panel = product.panel;
   _tile_zero(0);
   _tile_zero(1);
   if constexpr (kTwo) {
@@ -89,9 +91,15 @@ void Rows(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int6
     Fence();
     Step<kTwo>(last_a, kLastBytes, last_b);
   }
-  if (!accumulate) return Store<kTwo>(c, ldc * static_cast<int64_t>(sizeof(float)));
+  float* c = static_cast<float*>(product.c) + first * ldc;  // unless it is bf16
+  if (product.mode == OutputMode::kFp32) {
+    return Store<kTwo>(c, ldc * static_cast<int64_t>(sizeof(float)));
+  }
   alignas(64) float sums[2 * kTileRows * 32];
   Store<kTwo>(sums, kSumsBytes);
+  if (product.mode == OutputMode::kBf16) {
+    return ToBf16(sums, m, 32, 32, static_cast<uint16_t*>(product.c) + first * ldc, ldc);
+  }
   for (int64_t i = 0; i < m; ++i) {
     for (int64_t j : {0, 16}) {
       float* to = c + i * ldc + j;
@@ -102,18 +110,17 @@ void Rows(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int6
 
 }  // namespace
 
-void PanelBf16Amx(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                  float* c, int64_t ldc, bool accumulate, const void*) {
+void PanelBf16Amx(const PanelProduct<uint16_t>& product) {
   int64_t i = 0;
-  if (m >= 2 * kTileRows) Configure(kTileRows, kTileRows);
-  for (; i + 2 * kTileRows <= m; i += 2 * kTileRows) {
-    Rows<true>(a + i * lda, 2 * kTileRows, lda, panel, k2, c + i * ldc, ldc, accumulate);
+  if (product.m >= 2 * kTileRows) Configure(kTileRows, kTileRows);
+  for (; i + 2 * kTileRows <= product.m; i += 2 * kTileRows) {
+    Rows<true>(product, i, 2 * kTileRows);
   }
-  const int64_t rest = m - i;
+  const int64_t rest = product.m - i;
   if (rest > 0) {
     Configure(std::min(kTileRows, rest), std::max<int64_t>(1, rest - kTileRows));
     const auto rows = rest > kTileRows ? Rows<true> : Rows<false>;
-    rows(a + i * lda, rest, lda, panel, k2, c + i * ldc, ldc, accumulate);
+    rows(product, i, rest);
   }
   // What follows on this thread finds no tiles in use, and the kernel none to save.
   _tile_release();

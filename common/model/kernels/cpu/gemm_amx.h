@@ -1,7 +1,7 @@
 #ifndef RECKON_COMMON_MODEL_KERNELS_CPU_GEMM_AMX_H_
 #define RECKON_COMMON_MODEL_KERNELS_CPU_GEMM_AMX_H_
 
-#include <cstdint>
+#include "common/model/kernels/cpu/gemm_kernels.h"
 
 namespace reckon {
 
@@ -16,8 +16,7 @@ namespace reckon {
 // An element of C is the sum over k in increasing order, whichever tile its row is in, so a row's
 // result does not depend on the others. Call it only where CpuFeatures::OfThisCpu() has amx_bf16.
 // `next` is not used.
-void PanelBf16Amx(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                  float* c, int64_t ldc, bool accumulate, const void* next);
+void PanelBf16Amx(const PanelProduct<uint16_t>& product);
 
 }  // namespace reckon
 

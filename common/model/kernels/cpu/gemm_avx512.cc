@@ -65,11 +65,26 @@ template <int kM>
   }
 }
 
+// Rounds to nearest, ties to even, as ToBf16, but for numbers below the least normal one, which
+// become 0: the product that reads them would take them for 0 too.
+template <int kM>
+[[gnu::target("avx512bf16"), gnu::always_inline]] inline void RoundRows(__m512 (&acc)[kM][2],
+                                                                        uint16_t* c, int64_t ldc) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kM; ++i) {
+    _mm512_storeu_si512(c + i * ldc,
+                        reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(acc[i][1], acc[i][0])));
+  }
+}
+
+// kM rows of a product, from row `first` on.
 template <int kM>
 struct Bf16Block {
-  [[gnu::target("avx512bf16")]] static void Run(const uint16_t* a, int64_t lda, const uint16_t* b,
-                                                int64_t k2, float* c, int64_t ldc, bool accumulate,
-                                                Fetcher* fetcher) {
+  [[gnu::target("avx512bf16")]] static void Run(const PanelProduct<uint16_t>& product,
+                                                int64_t first, Fetcher* fetcher) {
+    const int64_t lda = product.lda, k2 = product.k / 2;
+    const uint16_t* a = product.a + first * lda;
+    const uint16_t* b = product.panel;
     __m512 acc[kM][2];
     ClearRows<kM>(acc);
     Fetcher fetch = *fetcher;  // in registers
@@ -91,14 +106,22 @@ struct Bf16Block {
       }
     }
     *fetcher = fetch;
-    StoreRows<kM>(acc, c, ldc, accumulate);
+    const int64_t ldc = product.ldc;
+    if (product.mode == OutputMode::kBf16) {
+      RoundRows<kM>(acc, static_cast<uint16_t*>(product.c) + first * ldc, ldc);
+    } else {
+      StoreRows<kM>(acc, static_cast<float*>(product.c) + first * ldc, ldc,
+                    product.mode == OutputMode::kAccumulateFp32);
+    }
   }
 };
 
 template <int kM>
 struct Fp32Block {
-  static void Run(const float* a, int64_t lda, const float* b, int64_t k, float* c, int64_t ldc,
-                  bool accumulate, Fetcher* fetcher) {
+  static void Run(const PanelProduct<float>& product, int64_t first, Fetcher* fetcher) {
+    const int64_t lda = product.lda, k = product.k;
+    const float* a = product.a + first * lda;
+    const float* b = product.panel;
     __m512 acc[kM][2];
     ClearRows<kM>(acc);
     Fetcher fetch = *fetcher;
@@ -115,44 +138,33 @@ struct Fp32Block {
       }
     }
     *fetcher = fetch;
-    StoreRows<kM>(acc, c, ldc, accumulate);
+    StoreRows<kM>(acc, static_cast<float*>(product.c) + first * product.ldc, product.ldc,
+                  product.mode == OutputMode::kAccumulateFp32);
   }
 };
 
-// The last m < kM rows, by the block of that size.
+// The last rows, fewer than kM, by the block of that size.
 template <template <int> class Block, int kM, typename T>
-void LastRows(const T* a, int64_t m, int64_t lda, const T* panel, int64_t k, float* c, int64_t ldc,
-              bool accumulate, Fetcher* fetcher) {
+void LastRows(const PanelProduct<T>& product, int64_t first, Fetcher* fetcher) {
   if constexpr (kM > 1) {
-    if (m == kM - 1) {
-      return Block<kM - 1>::Run(a, lda, panel, k, c, ldc, accumulate, fetcher);
-    }
-    LastRows<Block, kM - 1>(a, m, lda, panel, k, c, ldc, accumulate, fetcher);
+    if (product.m - first == kM - 1) return Block<kM - 1>::Run(product, first, fetcher);
+    LastRows<Block, kM - 1>(product, first, fetcher);
   }
 }
 
 // A row's arithmetic is the same in every block, so it does not matter which rows share one.
 template <template <int> class Block, typename T>
-void AllRows(const T* a, int64_t m, int64_t lda, const T* panel, int64_t k, float* c, int64_t ldc,
-             bool accumulate, const void* next) {
-  Fetcher fetcher(next, panel, m);
+void AllRows(const PanelProduct<T>& product) {
+  Fetcher fetcher(product.next, product.panel, product.m);
   int64_t i = 0;
-  for (; i + kRows <= m; i += kRows) {
-    Block<kRows>::Run(a + i * lda, lda, panel, k, c + i * ldc, ldc, accumulate, &fetcher);
-  }
-  LastRows<Block, kRows>(a + i * lda, m - i, lda, panel, k, c + i * ldc, ldc, accumulate, &fetcher);
+  for (; i + kRows <= product.m; i += kRows) Block<kRows>::Run(product, i, &fetcher);
+  LastRows<Block, kRows>(product, i, &fetcher);
 }
 
 }  // namespace
 
-void PanelFp32Avx512(const float* a, int64_t m, int64_t lda, const float* panel, int64_t k,
-                     float* c, int64_t ldc, bool accumulate, const void* next) {
-  AllRows<Fp32Block>(a, m, lda, panel, k, c, ldc, accumulate, next);
-}
+void PanelFp32Avx512(const PanelProduct<float>& product) { AllRows<Fp32Block>(product); }
 
-void PanelBf16Avx512(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                     float* c, int64_t ldc, bool accumulate, const void* next) {
-  AllRows<Bf16Block>(a, m, lda, panel, k2, c, ldc, accumulate, next);
-}
+void PanelBf16Avx512(const PanelProduct<uint16_t>& product) { AllRows<Bf16Block>(product); }
 
 }  // namespace reckon

@@ -1,7 +1,7 @@
 #ifndef RECKON_COMMON_MODEL_KERNELS_CPU_GEMM_AVX512_H_
 #define RECKON_COMMON_MODEL_KERNELS_CPU_GEMM_AVX512_H_
 
-#include <cstdint>
+#include "common/model/kernels/cpu/gemm_kernels.h"
 
 namespace reckon {
 
@@ -9,12 +9,10 @@ namespace reckon {
 // CpuFeatures::OfThisCpu() has what they need.
 
 // Needs avx512f.
-void PanelFp32Avx512(const float* a, int64_t m, int64_t lda, const float* panel, int64_t k,
-                     float* c, int64_t ldc, bool accumulate, const void* next);
+void PanelFp32Avx512(const PanelProduct<float>& product);
 // Needs avx512_bf16. vdpbf16ps multiplies a pair of bf16 numbers of A's row with pairs of 16
 // columns of B, and adds both products to fp32 sums.
-void PanelBf16Avx512(const uint16_t* a, int64_t m, int64_t lda, const uint16_t* panel, int64_t k2,
-                     float* c, int64_t ldc, bool accumulate, const void* next);
+void PanelBf16Avx512(const PanelProduct<uint16_t>& product);
 
 }  // namespace reckon
 

@@ -64,6 +64,10 @@ TEST_P(GemmTest, Bf16EqualsTheDefinitionOfRoundedOperands) {
       ASSERT_NEAR(c[i * n + j], sum, 1e-3) << i << "," << j;
     }
   }
+  std::vector<uint16_t> rounded(m * n), wanted(m * n);
+  Gemm(a.data(), m, k, b, rounded.data(), n, OutputMode::kBf16);
+  ToBf16(c.data(), m * n, wanted.data());
+  EXPECT_EQ(rounded, wanted);
   // The same operand packed from its transpose is the same matrix.
   std::vector<float> wt(k * n);
   for (int64_t j = 0; j < n; ++j) {
@@ -180,6 +184,13 @@ TEST(GemmKernelsTest, EveryCpuGetsTheBestKernelThatItCanRun) {
   EXPECT_EQ(sapphire.fp32, PanelFp32Avx512);
 }
 
+template <typename T>
+void RunKernel(PanelKernel<T> kernel, PanelProduct<T> product, OutputMode mode, void* c) {
+  product.mode = mode;
+  product.c = c;
+  kernel(product);
+}
+
 // On a CPU without AVX-512 this compares the portable kernels with themselves.
 TEST(GemmKernelsTest, TheKernelsOfThisCpuAgreeWithThePortableOnes) {
   const GemmKernels kernels = ChooseGemmKernels(CpuFeatures::OfThisCpu());
@@ -191,17 +202,32 @@ TEST(GemmKernelsTest, TheKernelsOfThisCpuAgreeWithThePortableOnes) {
     auto a = Random(m * k, 7);
     std::vector<uint16_t> a16(a.size());
     ToBf16(a.data(), a.size(), a16.data());
-    for (bool accumulate : {false, true}) {
+    const PanelProduct<uint16_t> product16 = {.a = a16.data(),
+                                              .lda = k,
+                                              .m = m,
+                                              .panel = b16.data(),
+                                              .k = k,
+                                              .ldc = kPanelColumns,
+                                              .next = b16.data()};
+    const PanelProduct<float> product = {
+        .a = a.data(), .lda = k, .m = m, .panel = b.data(), .k = k, .ldc = kPanelColumns};
+    for (OutputMode mode : {OutputMode::kFp32, OutputMode::kAccumulateFp32}) {
       std::vector<float> got(m * kPanelColumns, 0.5f), wanted = got;
-      kernels.bf16(a16.data(), m, k, b16.data(), k / 2, got.data(), kPanelColumns, accumulate,
-                   b16.data());
-      PanelBf16Portable(a16.data(), m, k, b16.data(), k / 2, wanted.data(), kPanelColumns,
-                        accumulate, nullptr);
+      RunKernel(kernels.bf16, product16, mode, got.data());
+      RunKernel(PanelBf16Portable, product16, mode, wanted.data());
       for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << "m " << m;
-      kernels.fp32(a.data(), m, k, b.data(), k, got.data(), kPanelColumns, accumulate, nullptr);
-      PanelFp32Portable(a.data(), m, k, b.data(), k, wanted.data(), kPanelColumns, accumulate,
-                        nullptr);
+      RunKernel(kernels.fp32, product, mode, got.data());
+      RunKernel(PanelFp32Portable, product, mode, wanted.data());
       for (size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], wanted[i], 1e-5) << "m " << m;
+    }
+    // What a kernel rounds is its own sum.
+    for (const PanelKernel<uint16_t> kernel : {kernels.bf16, PanelBf16Portable}) {
+      std::vector<float> sums(m * kPanelColumns);
+      std::vector<uint16_t> got(sums.size()), wanted(sums.size());
+      RunKernel(kernel, product16, OutputMode::kFp32, sums.data());
+      RunKernel(kernel, product16, OutputMode::kBf16, got.data());
+      ToBf16(sums.data(), static_cast<int64_t>(sums.size()), wanted.data());
+      ASSERT_EQ(got, wanted) << "m " << m;
     }
   }
 }

@@ -6,6 +6,7 @@
 
 #include "common/base/thread_pool.h"
 #include "common/model/kernels/cpu/cpu_features.h"
+#include "common/model/kernels/cpu/lanes.h"
 #include "common/model/kernels/cpu/softmax.h"
 
 namespace reckon {
@@ -77,14 +78,17 @@ RECKON_CLONES void Widen(const uint16_t* x, int64_t n, float* out) {
 
 // out = gate * sigmoid(gate) * up.
 template <typename T>
-[[gnu::always_inline]] inline void GateEach(const T* __restrict gate, const T* __restrict up,
-                                            int64_t n, T* __restrict out) {
-  for (int64_t i = 0; i < n; ++i) {
-    // silu by Exp(-gate), which is at most 2^127: for a very negative gate the quotient tends to 0
-    // and never becomes inf / inf.
-    const float g = Read(gate[i]);
-    Write(g / (1.0f + Exp(-g)) * Read(up[i]), &out[i]);
-  }
+RECKON_LANES void GateLanes(const T* gate, const T* up, int64_t count, T* out) {
+  // silu by Exp(-gate), which is at most 2^127: for a very negative gate the quotient tends to 0
+  // and never becomes inf / inf.
+  const Lanes g = LoadLanes(gate, count);
+  StoreLanes(g / (1.0f + Exp(-g)) * LoadLanes(up, count), out, count);
+}
+template <typename T>
+RECKON_LANES void GateEach(const T* gate, const T* up, int64_t n, T* out) {
+  const int64_t whole = WholeLanes(n);
+  for (int64_t i = 0; i < whole; i += kLanes) GateLanes(gate + i, up + i, kLanes, out + i);
+  if (whole < n) GateLanes(gate + whole, up + whole, n - whole, out + whole);
 }
 RECKON_CLONES void Gate(const uint16_t* gate, const uint16_t* up, int64_t n, uint16_t* out) {
   GateEach(gate, up, n, out);
@@ -95,15 +99,23 @@ RECKON_CLONES void Gate(const float* gate, const float* up, int64_t n, float* ou
 
 // d_gate and d_up of silu(gate) * up.
 template <typename T>
-[[gnu::always_inline]] inline void GateEachBackward(const T* __restrict gate,
-                                                    const T* __restrict up, const T* __restrict d,
-                                                    int64_t n, T* __restrict d_gate,
-                                                    T* __restrict d_up) {
-  for (int64_t i = 0; i < n; ++i) {
-    // With s = sigmoid(g):  d/dg (g s) = s + g s (1 - s) = s (1 + g (1 - s)).
-    const float g = Read(gate[i]), dy = Read(d[i]), sigmoid = 1.0f / (1.0f + Exp(-g));
-    Write(dy * Read(up[i]) * sigmoid * (1.0f + g * (1.0f - sigmoid)), &d_gate[i]);
-    Write(dy * g * sigmoid, &d_up[i]);
+RECKON_LANES void GateLanesBackward(const T* gate, const T* up, const T* d, int64_t count,
+                                    T* d_gate, T* d_up) {
+  // With s = sigmoid(g):  d/dg (g s) = s + g s (1 - s) = s (1 + g (1 - s)).
+  const Lanes g = LoadLanes(gate, count), u = LoadLanes(up, count), dy = LoadLanes(d, count);
+  const Lanes sigmoid = 1.0f / (1.0f + Exp(-g));
+  StoreLanes(dy * u * sigmoid * (1.0f + g * (1.0f - sigmoid)), d_gate, count);
+  StoreLanes(dy * g * sigmoid, d_up, count);
+}
+template <typename T>
+RECKON_LANES void GateEachBackward(const T* gate, const T* up, const T* d, int64_t n, T* d_gate,
+                                   T* d_up) {
+  const int64_t whole = WholeLanes(n);
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    GateLanesBackward(gate + i, up + i, d + i, kLanes, d_gate + i, d_up + i);
+  }
+  if (whole < n) {
+    GateLanesBackward(gate + whole, up + whole, d + whole, n - whole, d_gate + whole, d_up + whole);
   }
 }
 RECKON_CLONES void GateBackward(const uint16_t* gate, const uint16_t* up, const uint16_t* d,

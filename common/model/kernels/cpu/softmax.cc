@@ -3,48 +3,66 @@
 #include <cmath>
 
 #include "common/model/kernels/cpu/cpu_features.h"
+#include "common/model/kernels/cpu/lanes.h"
 
 namespace reckon {
 
+namespace {
+
+RECKON_LANES void ExpLanes(const float* x, int64_t count, float scale, float shift, float* out) {
+  StoreLanes(Exp(scale * LoadLanes(x, count) - shift), out, count);
+}
+
+}  // namespace
+
 RECKON_CLONES void ExpShifted(const float* x, int64_t n, float scale, float shift, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = Exp(scale * x[i] - shift);
+  const int64_t whole = WholeLanes(n);
+  for (int64_t i = 0; i < whole; i += kLanes) ExpLanes(x + i, kLanes, scale, shift, out + i);
+  if (whole < n) ExpLanes(x + whole, n - whole, scale, shift, out + whole);
 }
 
 RECKON_CLONES float SumFixed(const float* x, int64_t n) {
-  // 16 lanes are one AVX-512 register or two of AVX2. All builds of this function add in the same
-  // order, so a register's width does not change the sum.
-  float lanes[16] = {};
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    for (int j = 0; j < 16; ++j) lanes[j] += x[i + j];
+  Lanes sum = {};
+  const int64_t whole = WholeLanes(n);
+  for (int64_t i = 0; i < whole; i += kLanes) sum += LoadLanes(x + i);
+  if (whole < n) sum += LoadLanes(x + whole, n - whole);
+  return SumLanes(sum);
+}
+
+RECKON_CLONES float ExpSum(const float* x, int64_t n, float scale, float shift, float* out) {
+  Lanes sum = {};
+  const int64_t whole = WholeLanes(n);
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    ExpLanes(x + i, kLanes, scale, shift, out + i);
+    sum += LoadLanes(out + i);
   }
-  // Element i is added to lane i % 16 here too.
-  for (int j = 0; i < n; ++i, ++j) lanes[j] += x[i];
-  for (int width = 8; width > 0; width /= 2) {
-    for (int j = 0; j < width; ++j) lanes[j] += lanes[j + width];
+  if (whole < n) {
+    ExpLanes(x + whole, n - whole, scale, shift, out + whole);
+    sum += LoadLanes(out + whole, n - whole);
   }
-  return lanes[0];
+  return SumLanes(sum);
 }
 
 RECKON_CLONES float MaxOf(const float* x, int64_t n) {
-  float lanes[16];
-  for (float& lane : lanes) lane = -INFINITY;
-  int64_t i = 0;
-  for (; i + 16 <= n; i += 16) {
-    for (int j = 0; j < 16; ++j) lanes[j] = lanes[j] > x[i + j] ? lanes[j] : x[i + j];
+  const Lanes lowest = AllLanes(-INFINITY);
+  const int64_t whole = WholeLanes(n);
+  Lanes max = lowest;
+  for (int64_t i = 0; i < whole; i += kLanes) {
+    const Lanes of = LoadLanes(x + i);
+    max = max > of ? max : of;
   }
-  for (int j = 0; i < n; ++i, ++j) lanes[j] = lanes[j] > x[i] ? lanes[j] : x[i];
-  float max = lanes[0];
-  for (float lane : lanes) max = max > lane ? max : lane;
-  return max;
+  if (whole < n) {
+    const Lanes of = LoadLanes(x + whole, n - whole, lowest);
+    max = max > of ? max : of;
+  }
+  return MaxLanes(max);
 }
 
 float LogSumExp(const float* logits, int64_t n, float scale, float* max, float* sum,
                 float* scratch) {
   // The largest exponent becomes 0, so no term overflows and not all of them underflow.
   *max = scale * MaxOf(logits, n);
-  ExpShifted(logits, n, scale, *max, scratch);
-  *sum = SumFixed(scratch, n);
+  *sum = ExpSum(logits, n, scale, *max, scratch);
   return *max + std::log(*sum);
 }
 
