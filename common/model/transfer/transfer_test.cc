@@ -10,7 +10,6 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "common/model/files/manifest.h"
-#include "common/model/transfer/chunk_delta.h"
 #include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
 #include "common/net/channel.h"
@@ -19,29 +18,13 @@
 #include "grpcpp/grpcpp.h"
 #include "gtest/gtest.h"
 #include "proto/weight_source.grpc.pb.h"
+#include "tests/support/weight_transfer.h"
 
 namespace reckon {
 namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-
-// A version of `size` bytes that differ by position.
-Weights MakeWeights(uint64_t version, int64_t size) {
-  Weights weights;
-  weights.bytes = WeightBytes::OfSize(size).value();
-  for (int64_t i = 0; i < size; ++i) {
-    weights.bytes->data()[i] = static_cast<char>(i * 2654435761u >> 11);
-  }
-  weights.manifest.set_version(version);
-  auto* tensor = weights.manifest.add_tensors();
-  tensor->set_name("w");
-  tensor->set_dtype("F32");
-  tensor->add_shape(size / 4);
-  EXPECT_TRUE(LayOut(&weights.manifest).ok());
-  Digest(weights.bytes->bytes(), &weights.manifest);
-  return weights;
-}
 
 // A source that misbehaves on purpose.
 class BadSource : public WeightSource::Service {
@@ -96,55 +79,32 @@ class BadSource : public WeightSource::Service {
   std::unique_ptr<grpc::Server> server_;
 };
 
-constexpr int64_t kSize = 2 * kChunkBytes + 4096;
-
-class Transfer : public ::testing::Test {
- protected:
-  void SetUp() override {
-    auto server = WeightServer::Start("127.0.0.1:0", Security::PlainText());
-    ASSERT_TRUE(server.ok()) << server.status();
-    server_ = std::move(*server);
-    weights_ = MakeWeights(3, kSize);
-    manifest_ = weights_.manifest;
-    server_->Add(3, weights_);
-  }
-
-  void ExpectGood(const absl::StatusOr<Weights>& fetched) {
-    ASSERT_TRUE(fetched.ok()) << fetched.status();
-    EXPECT_TRUE(fetched->bytes->bytes() == weights_.bytes->bytes());
-  }
-
-  std::unique_ptr<WeightServer> server_;
-  Weights weights_;
-  WeightManifest manifest_;
-};
-
-TEST_F(Transfer, FetchesEveryByte) {
+TEST_F(WeightTransfer, FetchesEveryByte) {
   manifest_.add_sources(server_->address());
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
-TEST_F(Transfer, ADroppedVersionIsNotFound) {
+TEST_F(WeightTransfer, ADroppedVersionIsNotFound) {
   manifest_.add_sources(server_->address());
   server_->Drop(3);
   EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
             absl::StatusCode::kNotFound);
 }
 
-TEST_F(Transfer, ADeadSourceIsSkipped) {
+TEST_F(WeightTransfer, ADeadSourceIsSkipped) {
   manifest_.add_sources("127.0.0.1:1");
   manifest_.add_sources(server_->address());
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
-TEST_F(Transfer, OnlyDeadSourcesAreUnavailable) {
+TEST_F(WeightTransfer, OnlyDeadSourcesAreUnavailable) {
   manifest_.add_sources("127.0.0.1:1");
   auto status = FetchWeights(manifest_, Security::PlainText(), {}).status();
   EXPECT_EQ(status.code(), absl::StatusCode::kUnavailable);
   EXPECT_THAT(status.ToString(), HasSubstr("127.0.0.1:1"));
 }
 
-class Damage : public Transfer, public ::testing::WithParamInterface<BadSource::Fault> {};
+class Damage : public WeightTransfer, public ::testing::WithParamInterface<BadSource::Fault> {};
 
 TEST_P(Damage, IsDataLossAloneAndCuredByASecondSource) {
   BadSource bad(weights_, GetParam(), 1);
@@ -164,14 +124,14 @@ INSTANTIATE_TEST_SUITE_P(Faults, Damage,
                                            BadSource::Fault::kShortChunk,
                                            BadSource::Fault::kWrongIndex));
 
-TEST_F(Transfer, ExcessChunksAreNeverStored) {
+TEST_F(WeightTransfer, ExcessChunksAreNeverStored) {
   BadSource bad(weights_, BadSource::Fault::kTooMany, 0);
   manifest_.add_sources(bad.address());
   ExpectGood(FetchWeights(manifest_, Security::PlainText(),
                           {}));  // every byte of the version was verified
 }
 
-TEST_F(Transfer, ContinuesAtTheMissingChunkWithTheNextSource) {
+TEST_F(WeightTransfer, ContinuesAtTheMissingChunkWithTheNextSource) {
   BadSource first(weights_, BadSource::Fault::kEndEarly, 1);  // chunk 0, then nothing
   manifest_.add_sources(first.address());
   manifest_.add_sources(server_->address());
@@ -184,7 +144,7 @@ TEST_F(Transfer, ContinuesAtTheMissingChunkWithTheNextSource) {
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
 }
 
-TEST_F(Transfer, StopEndsAHangingFetchAtOnce) {
+TEST_F(WeightTransfer, StopEndsAHangingFetchAtOnce) {
   BadSource hanging(weights_, BadSource::Fault::kHang, 0);
   manifest_.add_sources(hanging.address());
   std::stop_source stop;
@@ -198,7 +158,7 @@ TEST_F(Transfer, StopEndsAHangingFetchAtOnce) {
   stopper.join();
 }
 
-TEST_F(Transfer, TellsOfEachSourceAndChunk) {
+TEST_F(WeightTransfer, TellsOfEachSourceAndChunk) {
   manifest_.add_sources("127.0.0.1:1");
   manifest_.add_sources(server_->address());
   absl::Mutex mu;
@@ -213,7 +173,7 @@ TEST_F(Transfer, TellsOfEachSourceAndChunk) {
   EXPECT_THAT(told, ElementsAre("127.0.0.1:1", good, good, good, good)) << "three chunks";
 }
 
-TEST_F(Transfer, AVersionOfManyCallsOverSeveralConnections) {
+TEST_F(WeightTransfer, AVersionOfManyCallsOverSeveralConnections) {
   weights_ = MakeWeights(3, 11 * kChunkBytes + 4);
   manifest_ = weights_.manifest;
   server_->Add(3, weights_);
@@ -222,82 +182,7 @@ TEST_F(Transfer, AVersionOfManyCallsOverSeveralConnections) {
   EXPECT_TRUE(Await([&] { return server_->bytes_sent() == manifest_.total_bytes(); }));
 }
 
-TEST_F(Transfer, TheMemoryOfAPublisherOnThisHostIsMapped) {
-  const auto shared = *WeightBytes::Shared(kSize);
-  std::memcpy(shared->data(), weights_.bytes->data(), kSize);
-  shared->EndFill();
-  *manifest_.mutable_memory() = shared->where();
-  manifest_.add_sources("127.0.0.1:1");
-  {
-    const absl::StatusOr<Weights> mapped = FetchWeights(manifest_, Security::PlainText(), {});
-    ExpectGood(mapped);
-    EXPECT_TRUE(mapped->bytes->mapped());
-    EXPECT_FALSE(shared->BeginFill()) << "it is read";
-  }
-  shared->data()[5] ^= 1;
-  EXPECT_FALSE(FetchWeights(manifest_, Security::PlainText(), {}).ok()) << "it is damaged";
-  shared->data()[5] ^= 1;
-  ASSERT_TRUE(shared->BeginFill());
-  EXPECT_FALSE(FetchWeights(manifest_, Security::PlainText(), {}).ok()) << "it is being filled";
-  shared->data()[5] ^= 1;
-  shared->EndFill();
-  manifest_.add_sources(server_->address());
-  const absl::StatusOr<Weights> fetched = FetchWeights(manifest_, Security::PlainText(), {});
-  ExpectGood(fetched);
-  EXPECT_FALSE(fetched->bytes->mapped()) << "it holds a later version";
-}
-
-TEST_F(Transfer, WhatThePublisherPackedIsMappedByWhoCanReadIt) {
-  const auto shared = *WeightBytes::Shared(kSize), packed = *WeightBytes::Shared(128);
-  std::memcpy(shared->data(), weights_.bytes->data(), kSize);
-  shared->EndFill();
-  packed->data()[0] = 'p';
-  packed->EndFill();
-  *manifest_.mutable_memory() = shared->where();
-  *manifest_.mutable_packed()->mutable_memory() = packed->where();
-  manifest_.mutable_packed()->set_bytes(128);
-  manifest_.mutable_packed()->set_layout("panels");
-  manifest_.add_sources(server_->address());
-  const auto fetch = [&](const std::string& layout) {
-    FetchOptions options;
-    options.packed_layout = layout;
-    const absl::StatusOr<Weights> fetched =
-        FetchWeights(manifest_, Security::PlainText(), {}, options);
-    ExpectGood(fetched);
-    return fetched->packed;
-  };
-  EXPECT_EQ(fetch(""), nullptr);
-  EXPECT_EQ(fetch("tiles"), nullptr);
-  const std::shared_ptr<WeightBytes> mapped = fetch("panels");
-  ASSERT_NE(mapped, nullptr);
-  EXPECT_EQ(mapped->bytes()[0], 'p');
-  EXPECT_FALSE(packed->BeginFill()) << "it is read";
-}
-
-TEST_F(Transfer, MemoryThatWasFilledAgainIsOfAnotherVersion) {
-  const auto packed = *WeightBytes::Shared(128);
-  packed->EndFill();
-  const HostMemory before = packed->where();
-  EXPECT_TRUE(WeightBytes::Map(before, 128).ok());
-  ASSERT_TRUE(packed->BeginFill());
-  packed->EndFill();
-  EXPECT_EQ(WeightBytes::Map(before, 128).status().code(), absl::StatusCode::kNotFound);
-  EXPECT_TRUE(WeightBytes::Map(packed->where(), 128).ok());
-}
-
-TEST_F(Transfer, Xxh3IsForThisHostAlone) {
-  Digest(weights_.bytes->bytes(), &manifest_, DigestKind::kXxh3);
-  manifest_.add_sources("10.0.0.1:7071");
-  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
-            absl::StatusCode::kFailedPrecondition);
-  manifest_.add_sources(server_->address());
-  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}));
-  manifest_.set_chunk_xxh3(1, manifest_.chunk_xxh3(1) ^ 1);
-  EXPECT_EQ(FetchWeights(manifest_, Security::PlainText(), {}).status().code(),
-            absl::StatusCode::kDataLoss);
-}
-
-TEST_F(Transfer, ARelayServesWhatHasArrived) {
+TEST_F(WeightTransfer, ARelayServesWhatHasArrived) {
   auto arrivals = std::make_shared<ChunkArrivals>(Chunks(manifest_));
   server_->AddArriving(3, weights_, arrivals);
   manifest_.add_sources("127.0.0.1:1");
@@ -315,7 +200,7 @@ TEST_F(Transfer, ARelayServesWhatHasArrived) {
   ExpectGood(fetched);
 }
 
-TEST_F(Transfer, ARelayThatFailsIsFollowedByThePublisher) {
+TEST_F(WeightTransfer, ARelayThatFailsIsFollowedByThePublisher) {
   auto arrivals = std::make_shared<ChunkArrivals>(Chunks(manifest_));
   auto relay = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   relay->AddArriving(3, weights_, arrivals);
@@ -331,85 +216,11 @@ TEST_F(Transfer, ARelayThatFailsIsFollowedByThePublisher) {
   end.join();
   // Counted when gRPC says so, which may be later.
   EXPECT_TRUE(Await([&] { return relay->bytes_sent() == kChunkBytes; }));
-  EXPECT_TRUE(Await([&] { return server_->bytes_sent() == kSize - kChunkBytes; }))
+  EXPECT_TRUE(Await([&] { return server_->bytes_sent() == kVersionBytes - kChunkBytes; }))
       << "nothing is fetched twice";
 }
 
-// What a step of RL does: some words of each chunk move by one, some chunks change a lot.
-Weights Stepped(const Weights& weights, uint64_t version) {
-  Weights out = MakeWeights(version, kSize);
-  std::memcpy(out.bytes->data(), weights.bytes->bytes().data(), kSize);
-  for (int64_t i = 0; i < kSize; i += 2000) out.bytes->data()[i] += i % 3 == 0 ? 1 : -1;
-  std::memset(out.bytes->data() + kChunkBytes, 7, kChunkBytes);
-  Digest(out.bytes->bytes(), &out.manifest);
-  return out;
-}
-
-TEST_F(Transfer, OnlyWhatChangedIsSentToWhoHasTheVersionBefore) {
-  const Weights older = weights_;
-  weights_ = Stepped(older, 4);
-  server_->Add(4, weights_);
-  manifest_ = weights_.manifest;
-  manifest_.add_sources(server_->address());
-  FetchOptions options;
-  options.older = &older;
-  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
-  EXPECT_TRUE(Await([&] { return server_->bytes_sent() > kChunkBytes; }));
-  EXPECT_LT(server_->bytes_sent(), kChunkBytes + 20000) << "the chunk that changed a lot, whole";
-  server_->Drop(3);
-  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));  // all of it
-  EXPECT_GT(server_->bytes_sent(), kSize);
-}
-
-TEST_F(Transfer, AnOlderVersionThatIsNotTheSourcesIsForgotten) {
-  weights_ = Stepped(weights_, 4);
-  server_->Add(4, weights_);
-  const Weights other = Stepped(MakeWeights(3, kSize), 3);  // not what the server has as version 3
-  manifest_ = weights_.manifest;
-  manifest_.add_sources(server_->address());
-  FetchOptions options;
-  options.older = &other;
-  ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
-}
-
-TEST(ChunkDeltaTest, GivesTheNewerChunkAndIsShort) {
-  std::string older(1000, 'a'), newer = older;
-  EXPECT_EQ(ChunkDelta(older, newer).size(), 2u) << "nothing changed";
-  newer[0] = 'b';
-  newer[501] = 'z';
-  newer[999] = '`';
-  const std::string delta = ChunkDelta(older, newer);
-  EXPECT_LE(delta.size(), 12u);
-  std::string chunk = older;
-  ASSERT_TRUE(ApplyDelta(delta, absl::MakeSpan(chunk)).ok());
-  EXPECT_EQ(chunk, newer);
-  for (size_t i = 0; i < older.size(); ++i) newer[i] = static_cast<char>(i * 77);
-  EXPECT_EQ(ChunkDelta(older, newer), "") << "longer than the chunk itself";
-}
-
-TEST(ChunkDeltaTest, EveryWordAndEveryMove) {
-  std::string older(2 * 65536, '\0'), newer = older;
-  for (size_t i = 0; i < 65536; i += 37) {
-    const auto word = static_cast<uint16_t>(i), moved = static_cast<uint16_t>(i * 31);
-    std::memcpy(older.data() + 2 * i, &word, 2);
-    std::memcpy(newer.data() + 2 * i, &moved, 2);
-  }
-  std::string chunk = older;
-  ASSERT_TRUE(ApplyDelta(ChunkDelta(older, newer), absl::MakeSpan(chunk)).ok());
-  EXPECT_EQ(chunk, newer);
-}
-
-TEST(ChunkDeltaTest, HostileDeltasAreRefused) {
-  std::string chunk(16, 'a');
-  for (const std::string& delta :
-       {std::string("\x09", 1), std::string("\x00\xff\xff\x7f", 4), std::string("\x00", 1),
-        std::string("\x08\x01", 2), std::string(12, '\xff'), std::string("\x07\x02\x01\x02", 4)}) {
-    EXPECT_EQ(ApplyDelta(delta, absl::MakeSpan(chunk)).code(), absl::StatusCode::kDataLoss)
-        << delta.size();
-  }
-}
-
-TEST_F(Transfer, WhoFetchesIsARelay) {
+TEST_F(WeightTransfer, WhoFetchesIsARelay) {
   auto relay = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   manifest_.add_sources(server_->address());
   FetchOptions options;
@@ -421,7 +232,7 @@ TEST_F(Transfer, WhoFetchesIsARelay) {
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
 }
 
-TEST_F(Transfer, WhoCannotFetchKeepsNobodyWaiting) {
+TEST_F(WeightTransfer, WhoCannotFetchKeepsNobodyWaiting) {
   auto relay = *WeightServer::Start("127.0.0.1:0", Security::PlainText());
   BadSource hanging(weights_, BadSource::Fault::kHang, 1);  // after the first chunk
   std::stop_source stop;
@@ -451,7 +262,7 @@ TEST_F(Transfer, WhoCannotFetchKeepsNobodyWaiting) {
             absl::StatusCode::kNotFound);
 }
 
-TEST_F(Transfer, WhatABroadcastBroughtIsNotFetched) {
+TEST_F(WeightTransfer, WhatABroadcastBroughtIsNotFetched) {
   manifest_.add_sources(server_->address());
   FetchOptions options;
   options.receive = [&](const WeightManifest&, char* buffer, const std::stop_token&,
@@ -460,11 +271,11 @@ TEST_F(Transfer, WhatABroadcastBroughtIsNotFetched) {
     good(1);
   };
   ExpectGood(FetchWeights(manifest_, Security::PlainText(), {}, options));
-  EXPECT_TRUE(Await([&] { return server_->bytes_sent() >= kSize - kChunkBytes; }));
-  EXPECT_EQ(server_->bytes_sent(), kSize - kChunkBytes) << "the chunks before and after it";
+  EXPECT_TRUE(Await([&] { return server_->bytes_sent() >= kVersionBytes - kChunkBytes; }));
+  EXPECT_EQ(server_->bytes_sent(), kVersionBytes - kChunkBytes) << "the chunks before and after it";
 }
 
-TEST_F(Transfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {
+TEST_F(WeightTransfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {
   BadSource source(weights_, BadSource::Fault::kFlipByte, 0);
   manifest_.add_sources(source.address());
   manifest_.set_total_bytes(1ull << 60);
@@ -473,7 +284,7 @@ TEST_F(Transfer, AnInconsistentManifestIsRefusedBeforeAnyCall) {
   EXPECT_EQ(source.calls(), 0);
 }
 
-TEST_F(Transfer, RangesOutsideTheVersionAreInvalid) {
+TEST_F(WeightTransfer, RangesOutsideTheVersionAreInvalid) {
   auto stub = WeightSource::NewStub(*MakeChannel(server_->address(), Security::PlainText()));
   for (auto [first, count] :
        {std::pair<uint64_t, uint64_t>{3, 1}, {2, 2}, {1, ~0ull}, {~0ull, 2}}) {
