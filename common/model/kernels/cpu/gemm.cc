@@ -22,6 +22,18 @@ int64_t RowsPerTask(int64_t m, int64_t panels) {
   return std::min(kMostRows, (rows + kBlockRows - 1) / kBlockRows * kBlockRows);
 }
 
+// A larger C than this is written past the caches: its first rows would have left them when the
+// last ones are written.
+constexpr int64_t kStreamedBytes = 8 << 20;
+
+bool Streams(int64_t m, int64_t n, const void* c, int64_t ldc, OutputMode mode) {
+  constexpr int64_t kLineBytes = 64;
+  const int64_t row_bytes = ldc * static_cast<int64_t>(sizeof(float));
+  return mode == OutputMode::kFp32 &&
+         m * n * static_cast<int64_t>(sizeof(float)) > kStreamedBytes &&
+         reinterpret_cast<uintptr_t>(c) % kLineBytes == 0 && row_bytes % kLineBytes == 0;
+}
+
 constexpr int64_t kNoPanel = -1;
 
 // What a task multiplies: m rows of A by rows first_k .. first_k+k-1 of one panel of B.
@@ -34,6 +46,7 @@ struct Factors {
   int64_t next = kNoPanel;  // the panel by which this thread will probably multiply after it
   int64_t first_k = 0;
   int64_t k = 0;
+  bool streams = false;  // as PanelProduct's
 };
 
 template <typename T>
@@ -49,6 +62,7 @@ void MultiplyAs(const Factors& f, PanelKernel<T> kernel, void* c, int64_t ldc, O
           .c = c,
           .ldc = ldc,
           .mode = mode,
+          .streams = f.streams,
           .next = f.next == kNoPanel ? nullptr : rows_of(f.next)});
 }
 
@@ -112,6 +126,7 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
   if (mode == OutputMode::kBf16) CHECK(b.dtype() == Dtype::kBf16);
   if (added.b != nullptr) CHECK(added.b->dtype() == b.dtype() && added.b->n() == b.n());
   const int64_t rows_per_task = RowsPerTask(m, b.panels());
+  const bool streams = added.b == nullptr && Streams(m, b.n(), c, ldc, mode);
   const int64_t row_tasks = (m + rows_per_task - 1) / rows_per_task;
   // Tasks of one panel are neighbours, so threads that run at the same time read the same panel of
   // B.
@@ -129,7 +144,8 @@ void GemmRows(const void* a, int64_t m, int64_t lda, const PackedMatrix& b, int6
                              .panel = panel,
                              .next = next,
                              .first_k = first_k,
-                             .k = k};
+                             .k = k,
+                             .streams = streams && columns == kPanelColumns};
     if (columns == kPanelColumns && (mode != OutputMode::kBf16 || added.b == nullptr)) {
       const int64_t element = mode == OutputMode::kBf16 ? sizeof(uint16_t) : sizeof(float);
       char* to = static_cast<char*>(c) + (first * ldc + column) * element;

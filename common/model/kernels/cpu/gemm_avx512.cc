@@ -65,6 +65,28 @@ template <int kM>
   }
 }
 
+// The same past the caches. A line that a plain store writes to is read from memory first, although
+// all of it is overwritten. SFENCE must follow before another thread reads.
+template <int kM>
+[[gnu::always_inline]] inline void StreamRows(__m512 (&acc)[kM][2], float* c, int64_t ldc) {
+#pragma GCC unroll 12
+  for (int i = 0; i < kM; ++i) {
+    _mm512_stream_ps(c + i * ldc, acc[i][0]);
+    _mm512_stream_ps(c + i * ldc + 16, acc[i][1]);
+  }
+}
+
+// c = or += the sums, as fp32.
+template <int kM>
+[[gnu::always_inline]] inline void WriteRows(__m512 (&acc)[kM][2], float* c, int64_t ldc,
+                                             OutputMode mode, bool streams) {
+  if (streams) {
+    StreamRows<kM>(acc, c, ldc);
+  } else {
+    StoreRows<kM>(acc, c, ldc, mode == OutputMode::kAccumulateFp32);
+  }
+}
+
 // Rounds to nearest, ties to even, as ToBf16, but for numbers below the least normal one, which
 // become 0: the product that reads them would take them for 0 too.
 template <int kM>
@@ -110,8 +132,8 @@ struct Bf16Block {
     if (product.mode == OutputMode::kBf16) {
       RoundRows<kM>(acc, static_cast<uint16_t*>(product.c) + first * ldc, ldc);
     } else {
-      StoreRows<kM>(acc, static_cast<float*>(product.c) + first * ldc, ldc,
-                    product.mode == OutputMode::kAccumulateFp32);
+      WriteRows<kM>(acc, static_cast<float*>(product.c) + first * ldc, ldc, product.mode,
+                    product.streams);
     }
   }
 };
@@ -138,8 +160,8 @@ struct Fp32Block {
       }
     }
     *fetcher = fetch;
-    StoreRows<kM>(acc, static_cast<float*>(product.c) + first * product.ldc, product.ldc,
-                  product.mode == OutputMode::kAccumulateFp32);
+    WriteRows<kM>(acc, static_cast<float*>(product.c) + first * product.ldc, product.ldc,
+                  product.mode, product.streams);
   }
 };
 
@@ -159,6 +181,7 @@ void AllRows(const PanelProduct<T>& product) {
   int64_t i = 0;
   for (; i + kRows <= product.m; i += kRows) Block<kRows>::Run(product, i, &fetcher);
   LastRows<Block, kRows>(product, i, &fetcher);
+  if (product.streams) _mm_sfence();
 }
 
 }  // namespace

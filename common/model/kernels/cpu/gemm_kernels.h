@@ -23,6 +23,9 @@ struct PanelProduct {
   void* c = nullptr;         // uint16_t with kBf16, which is of bf16 operands only; else float
   int64_t ldc = 0;
   OutputMode mode = OutputMode::kFp32;
+  // Only with kFp32: the caches will not hold all of C until it is read, so a kernel may write past
+  // them. Each row of c begins at a multiple of 64 bytes.
+  bool streams = false;
   // A panel of the same length that the caller's thread will probably need after this one, or null.
   // A kernel may fetch it into the caches while it computes; it does not read it.
   const T* next = nullptr;

@@ -168,6 +168,30 @@ INSTANTIATE_TEST_SUITE_P(Shapes, GemmTest,
                          testing::Values(Shape{64, 96}, Shape{48, 33}, Shape{576, 192},
                                          Shape{2, 1}));
 
+// Which is written past the caches where rows of C begin at a cache line, as all but the last two
+// do.
+TEST(GemmTest, ALargeResultHasTheBitsOfItsRows) {
+  const int64_t m = 300, k = 6, n = 8192;
+  auto a = Random(m * k, 16), w = Random(n * k, 17);
+  PackedMatrix b;
+  b.Reset(Dtype::kFp32, k, n);
+  b.PackTransposed(w.data(), n, 0);
+  std::vector<float> row(n), memory(m * (n + 1) + 16);
+  float* const line = memory.data() + 16 - reinterpret_cast<uintptr_t>(memory.data()) % 64 / 4;
+  struct Place {
+    float* c;
+    int64_t ldc;
+  };
+  for (const Place& place : {Place{line, n}, Place{line - 1, n}, Place{line, n + 1}}) {
+    std::fill(memory.begin(), memory.end(), 0.0f);
+    Gemm(a.data(), m, k, b, place.c, place.ldc, OutputMode::kFp32);
+    for (const int64_t i : {int64_t{0}, int64_t{12}, m / 2, m - 1}) {
+      Gemm(a.data() + i * k, 1, k, b, row.data(), n, OutputMode::kFp32);
+      EXPECT_TRUE(std::equal(row.begin(), row.end(), place.c + i * place.ldc)) << i;
+    }
+  }
+}
+
 TEST(GemmKernelsTest, EveryCpuGetsTheBestKernelThatItCanRun) {
   const GemmKernels any = ChooseGemmKernels({});
   EXPECT_EQ(any.bf16, PanelBf16Portable);
