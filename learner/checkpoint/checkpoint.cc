@@ -123,12 +123,15 @@ absl::Status WriteReplay(const std::string& folder, CheckpointManifest* manifest
 absl::Status ReadReplay(const fs::path& folder, CheckpointManifest* manifest) {
   if (!manifest->has_replay()) return absl::OkStatus();
   const std::string path = (folder / kReplay).string();
-  const CheckpointPart::File& file = manifest->replay();
-  RETURN_IF_ERROR(CheckArrayFile(path, {file.bytes(), absl::HexStringToBytes(file.sha256())}));
-  ASSIGN_OR_RETURN(const std::string bytes, ReadFile(path, kMaxReplayBytes));
+  const absl::StatusOr<std::string> bytes = ReadFile(path, kMaxReplayBytes);
+  if (absl::IsNotFound(bytes.status())) return Damaged(folder, bytes.status().message());
+  RETURN_IF_ERROR(bytes.status());
+  if (absl::BytesToHexString(Sha256(*bytes)) != manifest->replay().sha256()) {
+    return Damaged(folder, "the digest of its replay is another");
+  }
   ReplayState& replay = *manifest->mutable_cursor()->mutable_replay();
-  return replay.ParseFromString(bytes) ? absl::OkStatus()
-                                       : Damaged(folder, "its replay does not parse");
+  return replay.ParseFromString(*bytes) ? absl::OkStatus()
+                                        : Damaged(folder, "its replay does not parse");
 }
 
 absl::StatusOr<CheckpointManifest> ReadManifest(const fs::path& folder) {

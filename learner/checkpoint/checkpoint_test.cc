@@ -254,6 +254,8 @@ TEST_F(CheckpointTest, HoldsTheReplayOfAMillionProblemsAndMore) {
   EXPECT_TRUE(opened->cursor().SerializeAsString() == cursor.SerializeAsString());
   Damage("step_5/replay.bin");
   EXPECT_EQ(OpenCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss);
+  std::filesystem::remove(run_dir_ + "/checkpoints/step_5/replay.bin");
+  EXPECT_EQ(OpenCheckpoint(run_dir_, 5).status().code(), absl::StatusCode::kDataLoss);
 }
 
 TEST_F(CheckpointTest, WhatCouldNotBeReadAgainIsNotSaved) {
