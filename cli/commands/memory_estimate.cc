@@ -205,8 +205,10 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
   const StageInfo info(stage);
   const double compute = ComputeBytes(config), all = ParameterCount(m);
   const double rank = stage.training().lora_rank();
-  const double tokens = config.learner().micro_batch_tokens();
   const LearnerSettings& learner = config.learner();
+  // A sequence that is longer than a micro-batch is one by itself.
+  const double longest = std::min<double>(stage.training().max_tokens(), m.max_positions);
+  const double tokens = std::max<double>(learner.micro_batch_tokens(), longest);
   const uint32_t shard_ranks = ShardRanks(config);
   const bool full = shard_ranks > 0;
   const double ranks = full ? shard_ranks : 1;
@@ -281,8 +283,9 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
   // with its gradients.
   const double activations = kept + std::max(head, (recompute ? 2 : 1) * of_layer);
   add_partly("activations", activations, /*kept=*/0,
-             absl::StrCat("learner.micro_batch_tokens ", learner.micro_batch_tokens(),
-                          recompute ? ", layers recomputed" : ""));
+             absl::StrCat(longest > learner.micro_batch_tokens() ? "training.max_tokens "
+                                                                 : "learner.micro_batch_tokens ",
+                          tokens, recompute ? ", layers recomputed" : ""));
   double computes = activations;
   if (full) {
     const double units = UnitsInUse(m, compute, placement, rank == 0);

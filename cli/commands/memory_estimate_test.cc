@@ -252,6 +252,20 @@ TEST(MemoryEstimate, ChoosesTheFastestThatFits) {
   EXPECT_FALSE(config.learner().activation_checkpointing());
 }
 
+TEST(MemoryEstimate, ASequenceThatIsLongerThanAMicroBatchIsOne) {
+  ModelConfig model = Shape();
+  model.max_positions = 6000;
+  const auto activations = [&](uint32_t max_tokens) {
+    RunConfig config = Config("learner { micro_batch_tokens: 2048 } stage { sft {} }");
+    config.mutable_stage(0)->mutable_training()->set_max_tokens(max_tokens);
+    return BytesOf(LearnerMemory(config, model, Placement::kCpu, RunFolder::kOfAllRanks)
+                       .estimate)["activations"];
+  };
+  EXPECT_EQ(activations(1024), activations(2048));
+  EXPECT_GT(activations(4096), 1.5 * activations(2048));
+  EXPECT_EQ(activations(6000), activations(9000)) << "the model's positions";
+}
+
 TEST(MemoryEstimate, IsOfTheStageThatTakesMost) {
   EXPECT_EQ(LearnerMemory(Config("stage { name: \"a\" sft {} } stage { name: \"b\" ppo {} } "
                                  "stage { name: \"c\" ei {} }"),

@@ -101,6 +101,12 @@ absl::Status CheckPpo(const std::string& prefix, const PpoSettings& ppo) {
                         " has none; use GAE, or set this to 0");
     }
   }
+  if (ppo.filter().groups() && ppo.samples_per_prompt() < 2) {
+    return InvalidKey(key("filter.groups"),
+                      "true leaves out prompts whose samples have equal scores, ",
+                      "which is every prompt with samples_per_prompt ", ppo.samples_per_prompt(),
+                      "; raise it, or set this to false");
+  }
   if (ppo.max_staleness() > 0 && ppo.clip().importance_cap() == 0) {
     return InvalidKey(key("clip.importance_cap"), "must be above 0 with max_staleness ",
                       ppo.max_staleness(), ", because it weighs stale samples");

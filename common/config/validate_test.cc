@@ -120,6 +120,8 @@ INSTANTIATE_TEST_SUITE_P(
                   "ppo.replay.ratio: 0.5 chooses prompts by"},
         BadConfig{PpoText("filter { max_num_gen_batches: 0 }"),
                   "ppo.filter.max_num_gen_batches is 0"},
+        BadConfig{PpoText("samples_per_prompt: 1 filter { groups: true }"),
+                  "ppo.filter.groups: true leaves out prompts whose samples"},
         BadConfig{PpoText("filter { max_num_gen_batches: 3 }"),
                   "ppo.filter.max_num_gen_batches: 3 replaces groups that filter.groups"},
         BadConfig{PpoText("filter { groups: true max_num_gen_batches: 3 } max_staleness: 1"),

@@ -34,7 +34,7 @@ double KlEstimate(PpoSettings::Kl::Estimator estimator, double logprob, double r
 
 void KlCoefficient::Update(double kl, double samples) {
   if (target_ <= 0) return;
-  value_ *= 1 + std::clamp(kl / target_ - 1, -0.2, 0.2) * samples / horizon_;
+  value_ *= 1 + std::clamp(kl / target_ - 1, -0.2, 0.2) * std::min(samples / horizon_, 1.0);
 }
 
 }  // namespace reckon

@@ -39,7 +39,8 @@ class KlCoefficient {
   double value() const { return value_; }
   void Restore(double value) { value_ = value; }
   // After `samples` samples whose mean KL was `kl`:
-  //   value *= 1 + clip(kl / target - 1, -0.2, 0.2) * samples / horizon
+  //   value *= 1 + clip(kl / target - 1, -0.2, 0.2) * min(samples / horizon, 1)
+  // The minimum is ours: without it a step of more than five horizons makes the value negative.
   void Update(double kl, double samples);
 
  private:

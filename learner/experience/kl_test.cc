@@ -31,6 +31,9 @@ TEST(KlCoefficientTest, IsSteeredTowardsTheTargetByAFifthAtMost) {
   EXPECT_DOUBLE_EQ(steered.value(), 0.05 * 1.1 * 0.8);
   steered.Update(6.6, 100);
   EXPECT_NEAR(steered.value(), 0.05 * 1.1 * 0.8 * 1.1, 1e-12);
+  KlCoefficient many(0.05, 6, 100);
+  many.Update(0, 1000);  // ten horizons
+  EXPECT_DOUBLE_EQ(many.value(), 0.05 * 0.8);
 }
 
 TEST(KlTest, TheTensorAndTheScalarFormulasAgree) {

@@ -1,6 +1,7 @@
 #include "learner/algorithm/rcrl/rcrl.h"
 
 #include <algorithm>
+#include <iterator>
 #include <string>
 #include <utility>
 
@@ -88,7 +89,28 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leade
   RunState& run = leader.run;
   ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader, settings_.orm()));
   ASSIGN_OR_RETURN(std::vector<LabelledSequence> samples, LabelSelection(leader, model));
+  // A label is a token more for each step, so what fits without labels may not fit with them.
+  const int64_t most =
+      std::min<int64_t>(stage().training().max_tokens(), run.model->config().max_positions);
+  const auto is_too_long = [most](const LabelledSequence& labelled) {
+    return static_cast<int64_t>(labelled.sequence.tokens.size()) > most;
+  };
+  size_t too_long = std::erase_if(samples, is_too_long);
   BalanceLabels(settings_.good_ratio(), StreamKey(config_.seed(), RoundName(run)), &samples);
+  std::vector<TrainingSequence> worked;
+  if (settings_.include_sft_data()) {
+    const LabelTokens labels = LabelTokensOf(leader.data, settings_);
+    for (const TrainingSequence& solution : EarlierSolutions(config_, stage_index_, leader.data)) {
+      const auto prompt = std::find(solution.loss.begin(), solution.loss.end(), true);
+      LabelledSequence labelled =
+          InsertLabels(solution, prompt - solution.loss.begin(), {true}, model->steps(), labels);
+      if (is_too_long(labelled)) {
+        ++too_long;
+      } else {
+        worked.push_back(std::move(labelled.sequence));
+      }
+    }
+  }
   std::vector<TrainingSequence> sequences;
   int64_t good = 0, bad = 0;
   for (LabelledSequence& sample : samples) {
@@ -99,31 +121,29 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leade
   run.reporter->AddLine(absl::StrFormat("%s: %d samples of %s, %d steps, %.1f%% labelled good",
                                         RoundTitle(run), sequences.size(), settings_.selection(),
                                         good + bad, 100 * GoodShare(good, bad)));
+  if (too_long > 0) {
+    run.reporter->AddLine(absl::StrFormat(
+        "%s: %d labelled solutions above %d tokens are left out (training.max_tokens, or the "
+        "model's positions)",
+        RoundTitle(run), too_long, most));
+  }
   RETURN_IF_ERROR(run.reporter->Write({{"rcrl/samples", double(sequences.size())},
                                        {"rcrl/steps", double(good + bad)},
+                                       {"rcrl/too_long", double(too_long)},
                                        {"rcrl/good_ratio", GoodShare(good, bad)}}));
-  std::vector<TrainingSequence> worked;
-  if (settings_.include_sft_data()) {
-    worked = EarlierSolutions(config_, stage_index_, leader.data);
-  }
   if (good == 0 && bad > 0 && worked.empty()) {
     return absl::FailedPreconditionError(absl::StrCat(
         RoundTitle(run), ": no step of selection ", settings_.selection(),
         " is labelled good, but evaluations force the good label; start another run with a "
         "lower rcrl.threshold"));
   }
-  const LabelTokens labels = LabelTokensOf(leader.data, settings_);
-  for (const TrainingSequence& solution : worked) {
-    const auto prompt = std::find(solution.loss.begin(), solution.loss.end(), true);
-    sequences.push_back(
-        InsertLabels(solution, prompt - solution.loss.begin(), {true}, model->steps(), labels)
-            .sequence);
-  }
+  std::move(worked.begin(), worked.end(), std::back_inserter(sequences));
   if (!sequences.empty()) return sequences;
   return absl::FailedPreconditionError(
       absl::StrCat(RoundTitle(run), ": selection ", settings_.selection(),
-                   " leaves nothing to train on; start another run with a lower "
-                   "rcrl.threshold, or with good_ratio: 0"));
+                   " leaves nothing to train on; start another run with a lower ",
+                   too_long > 0 ? "rcrl.threshold, with good_ratio: 0, or a larger max_tokens"
+                                : "rcrl.threshold, or with good_ratio: 0"));
 }
 
 absl::Status Rcrl::Round(RankContext& ranks) {

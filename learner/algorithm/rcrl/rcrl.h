@@ -17,7 +17,7 @@ namespace reckon {
 //   2. Let the reward model predict after each token whether the solution ends in the right answer.
 //   3. Label each solution step good or bad by the prediction at its end, or by its rise over the
 //      step (LabelSteps).
-//   4. Insert the label's token before each step (InsertLabels).
+//   4. Insert the label's token before each step (InsertLabels); leave out what is too long then.
 //   5. Leave samples out until the share of good steps is good_ratio (BalanceLabels).
 //   6. Add the worked solutions of earlier sft stages, all steps good (include_sft_data).
 //   7. Load the version that restart_from names and fine-tune it on these.

@@ -90,6 +90,31 @@ TEST_F(RcrlTest, WorkedSolutionsAreGood) {
   }
 }
 
+// A label makes a solution one token longer for each of its steps.
+TEST_F(RcrlTest, WhatIsTooLongWithItsLabelsIsLeftOut) {
+  WriteConfig("orm", kReturnConditionedConfig);
+  const auto counts = [&](const std::string& name, int64_t most) {
+    Cluster cluster;
+    const absl::Status run = cluster.Run(
+        Options(name,
+                {"stage[2].rcrl.threshold=0", absl::StrCat("stage[2].training.max_tokens=", most)},
+                "orm"),
+        stop_.get_token());
+    EXPECT_TRUE(run.ok()) << run;
+    for (const nlohmann::json& line : Metrics(name)) {
+      if (line.contains("rcrl/samples")) {
+        return std::pair<int, int>(line["rcrl/samples"], line["rcrl/too_long"]);
+      }
+    }
+    return std::pair<int, int>();
+  };
+  const auto [all, none] = counts("a", 1024);
+  EXPECT_EQ(none, 0);
+  const auto [some, left_out] = counts("b", 124);
+  EXPECT_LT(some, all);
+  EXPECT_GT(left_out, 0);
+}
+
 // More than are scored at once.
 TEST_F(RcrlTest, EachOfManySamplesIsLabelledOnce) {
   WriteConfig("orm", kReturnConditionedConfig);
