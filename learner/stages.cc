@@ -11,6 +11,7 @@
 #include "learner/algorithm/registry.h"
 #include "learner/context/shared_device.h"
 #include "learner/evaluate/evaluate.h"
+#include "learner/experience/orm_rewards.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/model_cards.h"
 #include "learner/run/resume.h"
@@ -26,6 +27,7 @@ absl::Status EvaluateAs(RankContext& ranks, const std::string& name) {
   RETURN_IF_ERROR(Evaluate(leader, name,
                            StepLabelOfNewestPolicy(ranks.run.config, ranks.run.cursor, leader.data))
                       .status());
+  DropUnusedRewardModel(ranks.run);
   RETURN_IF_ERROR(UpdateModelCards(leader));
   RETURN_IF_ERROR(KeepEvaluated(leader));
   DropOldFolders(leader);  // the one that was the best before
@@ -94,6 +96,7 @@ absl::Status RunStages(RankContext& ranks) {
       cursor.set_stage_version(cursor.version());
     }
     RETURN_IF_ERROR(AllNeedDevices(ranks));
+    DropUnusedRewardModel(run);
     if (algorithm != nullptr) RETURN_IF_ERROR(algorithm->Begin(ranks));
     if (run.resume.has_value()) RETURN_IF_ERROR(RestoreParameters(run, ranks.parallel));
     if (algorithm == nullptr) {

@@ -95,13 +95,15 @@ uint32_t ShardRanks(const RunConfig& config) {
   }
 }
 
-bool UsesRewardModel(const StageInfo& info) {
-  bool found = false;
-  VisitTexts(info.settings(), "", [&](const TextField& field) {
-    found |= field.kind == Text::REWARD_MODEL && !field.value.empty();
-    return absl::OkStatus();
-  }).IgnoreError();
-  return found;
+// Whether the evaluations of stage `index` use a reward model: one of this run once it is trained.
+bool EvaluatesWithRewardModel(const RunConfig& config, int index) {
+  const std::string& name = config.eval().orm();
+  if (name.empty() || config.eval().samples() == 0) return false;
+  if (IsFolder(name)) return true;
+  for (int i = 0; i <= index; ++i) {
+    if (config.stage(i).name() == name) return true;
+  }
+  return false;
 }
 
 bool HasCritic(const StageInfo& info) {
@@ -263,11 +265,13 @@ MemoryEstimate RankMemory(const RunConfig& config, int index, const ModelConfig&
                own > 0 ? share(absl::StrCat("critic.layers ", own, " and its head")) : "its head");
     layers += own;
   }
-  if (UsesRewardModel(info)) {
-    // Where the leader scores alone it holds all of it.
+  // Where the leader scores alone it holds all of it.
+  const double reward_model = CopyBytes(all, compute, placement, false);
+  if (EvaluatesWithRewardModel(config, index)) {
+    add("reward model", reward_model, "eval.orm, whole on the leader while it evaluates");
+  } else if (!info.reward_models().empty()) {
     const bool online = info.Part<PpoSettings::Kl>() != nullptr;
-    add("reward model", CopyBytes(all, compute, placement, false) / (online ? ranks : 1),
-        online ? share("orm") : "orm");
+    add("reward model", reward_model / (online ? ranks : 1), online ? share("orm") : "orm");
   }
   // Recomputed layers keep the residual stream that enters them.
   const bool recompute = learner.activation_checkpointing();

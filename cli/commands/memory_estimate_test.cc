@@ -79,6 +79,24 @@ TEST(MemoryEstimate, AdaptersFreezeTheWeightsAndAreTheirOwnReference) {
   EXPECT_EQ(estimate["reward model"], 2 * kAll);
 }
 
+TEST(MemoryEstimate, EvaluationsHaveAWholeRewardModelOnceItIsTrained) {
+  const std::string full = "resources { learner_ranks: 4 } learner { sharding: FULL } ";
+  const std::string ppo = "stage { ppo { reward { kind: ORM orm: \"a\" } } }";
+  EXPECT_EQ(Learner(full + ppo, Placement::kGpu)["reward model"], 2 * kAll / 4);
+  EXPECT_EQ(
+      Learner(full + ppo + "eval { samples: 4 orm: \"/a\" }", Placement::kGpu)["reward model"],
+      2 * kAll);
+  const auto of = [](const std::string& stages, const std::string& eval) {
+    return Learner(stages + "eval { " + eval + " }", Placement::kGpu)["reward model"];
+  };
+  const std::string orm = "stage { name: \"a\" orm {} }";
+  EXPECT_EQ(of(orm + "stage { ppo {} }", "samples: 4 orm: \"a\""), 2 * kAll);
+  EXPECT_EQ(of(orm + "stage { ppo {} }", "samples: 0 orm: \"a\""), 0) << "nothing to rank";
+  EXPECT_EQ(of(orm + "stage { ppo {} }", ""), 0);
+  // The stage that takes most is the one before.
+  EXPECT_EQ(of("stage { ppo {} }" + orm, "samples: 4 orm: \"a\""), 0);
+}
+
 TEST(MemoryEstimate, RanksDivideWhatTheyTrainAndNotTheirActivations) {
   const std::string stage =
       "stage { ppo { critic { layers: 1 } } } resources { learner_ranks: 4 } ";

@@ -5,6 +5,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "common/config/fields.h"
 
 namespace reckon {
 namespace {
@@ -51,6 +52,15 @@ std::vector<const RewardSpec*> StageInfo::rewards() const {
     found.push_back(
         static_cast<const RewardSpec*>(&reflection->GetRepeatedMessage(*settings_, field, i)));
   }
+  return found;
+}
+
+std::vector<std::string> StageInfo::reward_models() const {
+  std::vector<std::string> found;
+  VisitTexts(*settings_, "", [&](const TextField& field) {
+    if (field.kind == Text::REWARD_MODEL && !field.value.empty()) found.push_back(field.value);
+    return absl::OkStatus();
+  }).IgnoreError();
   return found;
 }
 

@@ -54,6 +54,8 @@ class StageInfo {
   const SamplingParams* sampling() const { return Part<SamplingParams>(); }
   // The terms of the reward that the stage trains for; empty when the kind has no repeated reward.
   std::vector<const RewardSpec*> rewards() const;
+  // The names of the reward models that the stage uses, as its settings have them.
+  std::vector<std::string> reward_models() const;
 
  private:
   const google::protobuf::Message* Find(const google::protobuf::Descriptor* type) const;

@@ -41,6 +41,16 @@ TEST(StageInfo, ReadsTheKindAndWhatKindsShare) {
   EXPECT_EQ(info.Part<PpoSettings::Kl>(), nullptr);
 }
 
+TEST(StageInfo, FindsTheRewardModelsThatAKindUses) {
+  const Stage labels = ParseStage("rcrl { selection: 'ei_1' orm: 'orm_1' }");
+  EXPECT_EQ(StageInfo(labels).reward_models(), std::vector<std::string>{"orm_1"});
+  const Stage rewards = ParseStage(
+      "ppo { reward {} reward { kind: ORM orm: 'orm_1' } reward { kind: ORM orm: '/a/orm' } }");
+  EXPECT_EQ(StageInfo(rewards).reward_models(), (std::vector<std::string>{"orm_1", "/a/orm"}));
+  const Stage none = ParseStage("ppo {}");
+  EXPECT_TRUE(StageInfo(none).reward_models().empty());
+}
+
 TEST(StageInfo, APartThatIsNotSetHasItsDefaults) {
   const Stage stage = ParseStage("ppo { steps: 7 }");
   const StageInfo info(stage);

@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/status_macros.h"
 #include "common/config/stage_info.h"
+#include "common/model/device_memory.h"
 #include "common/task/prompt/stop_string.h"
 #include "learner/context/shared_device.h"
 #include "learner/experience/solution.h"
@@ -100,6 +101,18 @@ absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const s
   RETURN_IF_ERROR(ranks.parallel.Broadcast(&files.head));
   if (have) return run.reward_model.get();
   return KeepRewardModel(run, name, files, run.model->memory().shard_group);
+}
+
+void DropUnusedRewardModel(RunState& run) {
+  if (run.reward_model == nullptr) return;
+  const StageInfo stage(run.stage());
+  const bool sharded = stage.traits().online() && run.model->sharded();
+  for (const std::string& name : stage.reward_models()) {
+    if (HasRewardModel(run, name, sharded)) return;
+  }
+  run.reward_model.reset();
+  // It may be an actor's turn, for which LeaveDevice has returned what was free before.
+  ReturnFreedMemory(run.model->backend());
 }
 
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,

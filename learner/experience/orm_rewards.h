@@ -35,6 +35,10 @@ absl::StatusOr<RewardModel*> OpenRewardModel(LeaderContext& leader, const std::s
 // the policy divide it too. A collective.
 absl::StatusOr<RewardModel*> AllRanksOpenRewardModel(RankContext& ranks, const std::string& name);
 
+// Drops the reward model in `run`, unless the stage uses it in this form: an evaluation, or the
+// stage before, may have loaded it, and the stage may need its memory.
+void DropUnusedRewardModel(RunState& run);
+
 // The probability that each rollout's solution is right, computed on the leader alone. The model
 // reads the solutions without stop strings (EndAtStopString), as it was trained.
 absl::StatusOr<std::vector<double>> ScoreRollouts(LeaderContext& leader, RewardModel* model,
