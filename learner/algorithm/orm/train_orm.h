@@ -18,7 +18,8 @@ namespace reckon {
 //   3. Fine-tune the version that restart_from names, with a reward head, to predict the label.
 //   4. Measure the held-out solutions: AUC, calibration error, accuracy, Brier score.
 //   5. Write transformer and head to <run_dir>/orm/<stage>.
-//   6. Load the policy again: the transformer was trained in its place.
+//   6. Load the policy again: the transformer was trained in its place. With adapters the next
+//   stage does so, as it trains the policy.
 class TrainOrm : public Algorithm {
  public:
   TrainOrm(const RunConfig& config, int stage)
