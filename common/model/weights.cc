@@ -230,6 +230,12 @@ NamedTensors TransformerWeights::Merged(bool on_host) const {
     return OpsOf(backend_).MergeAdapter(
         weight, {.a = from(adapter.a), .b = from(adapter.b), .scale = adapter.scale});
   };
+  // One tensor after another leaves the device: fp32 of all would not fit where frozen weights do.
+  // What the CPU's kernels have merged is rounded where it is packed, on all threads.
+  const auto leave = [this](const at::Tensor& tensor) {
+    if (backend_ == Backend::kCpuKernels) return tensor;
+    return tensor.to(ScalarTypeOf(dtype_)).to(at::kCPU);
+  };
   NamedTensors out;
   if (sharded()) {
     ShardedUnits& units = shards_->all();
@@ -239,8 +245,7 @@ NamedTensors TransformerWeights::Merged(bool on_host) const {
       if (units.rank() != 0) continue;
       for (const auto& [name, tensor] : whole) {
         auto it = adapters_.find(name);
-        out.emplace_back(name,
-                         (it != adapters_.end() ? merge(tensor, it->second) : tensor).to(at::kCPU));
+        out.emplace_back(name, leave(it != adapters_.end() ? merge(tensor, it->second) : tensor));
       }
     }
     return out;
@@ -252,12 +257,16 @@ NamedTensors TransformerWeights::Merged(bool on_host) const {
     int64_t first = 0;
     for (size_t i = 0; i < source.adapters.size(); ++i) {
       const int64_t rows = source.adapters[i].b.size(0);
-      merged[source.names[i]] = merge(frozen.narrow(0, first, rows), source.adapters[i]);
+      merged[source.names[i]] = leave(merge(frozen.narrow(0, first, rows), source.adapters[i]));
       first += rows;
     }
   }
   for (const auto& [name, tensor] : tensors_) {
-    out.emplace_back(name, tensor.defined() ? from(tensor).to(at::kFloat) : merged.at(name));
+    if (!tensor.defined()) {
+      out.emplace_back(name, merged.at(name));
+    } else {
+      out.emplace_back(name, adapted() ? leave(from(tensor)) : from(tensor));
+    }
   }
   return out;
 }

@@ -108,8 +108,11 @@ class TransformerWeights {
   NamedTensors ScaledAdapters() const;
   // The same for an optimizer, with shards or without. Adapters are whole on every rank.
   TrainedTensors Trained() const;
-  // All tensors with their adapters merged, in canonical order, fp32. Empty unless trainable. With
-  // shards: a collective, on rank 0 alone, in host memory, and rounded to the dtype unless merged.
+  // All tensors with their adapters merged, in canonical order. Empty unless trainable. With
+  // shards: a collective, on rank 0 alone.
+  //   whole, without adapters: what is trained, fp32
+  //   else:                    in host memory; fp32 where the CPU's kernels have merged it, all
+  //                            others rounded to the dtype, as a version is
   // on_host: computed in host memory from copies of what is on the device, which needs no further
   // memory there.
   NamedTensors Merged(bool on_host = false) const;

@@ -2,6 +2,7 @@
 
 #include <ATen/TensorOperators.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/addmm.h>
 #include <ATen/ops/mm.h>
 
 #include <cstring>
@@ -283,16 +284,9 @@ TEST_P(AdapterTest, ComputeWhatTheMergedWeightsCompute) {
   auto model = Make(MakeRandomWeights(SmallConfig(), 1));
   model->AddAdapters(4, 8, 1);
   Move(*model);
-  RandomWeights merged = MakeRandomWeights(SmallConfig(), 1);
-  const NamedTensors tensors = model->MergedWeights();
-  for (int i = 0; i < merged.manifest.tensors_size(); ++i) {
-    const TensorEntry& entry = merged.manifest.tensors(i);
-    ASSERT_EQ(tensors[i].first, entry.name());
-    std::memcpy(merged.bytes.data() + entry.offset(), tensors[i].second.const_data_ptr(),
-                tensors[i].second.nbytes());
-  }
   at::NoGradGuard no_grad;
-  const at::Tensor expected = LogProbs(*Make(merged)), got = LogProbs(*model);
+  const at::Tensor expected = LogProbs(*Make(Version(model->MergedWeights()))),
+                   got = LogProbs(*model);
   const bool fp32 = GetParam().dtype == Dtype::kFp32;
   EXPECT_LT((got - expected).norm().item<double>() / expected.norm().item<double>(),
             fp32 ? 1e-5 : 1e-2);
@@ -309,9 +303,35 @@ TEST_P(AdapterTest, AreMergedOnTheHostAsOnTheDevice) {
     EXPECT_EQ(host[i].first, here[i].first);
     EXPECT_TRUE(host[i].second.is_cpu());
     const at::Tensor expected = here[i].second.to(at::kCPU);
-    EXPECT_TRUE(here[i].second.is_cpu() ? host[i].second.equal(expected)
-                                        : host[i].second.allclose(expected, 1e-5, 1e-6))
-        << host[i].first;
+    EXPECT_TRUE(host[i].second.equal(expected)) << host[i].first;
+  }
+}
+
+// A GPU has room for the frozen weights, and not for all of them in fp32.
+TEST_P(AdapterTest, LeaveTheDeviceRoundedOnce) {
+  const RandomWeights weights = MakeRandomWeights(SmallConfig(), 1);
+  const at::ScalarType type = ScalarTypeOf(GetParam().dtype);
+  auto model = Make(weights);
+  std::map<std::string, at::Tensor> base, adapters;
+  for (const auto& [name, tensor] : model->Parameters()) base[name] = tensor.detach().clone();
+  model->AddAdapters(4, 10, 1);
+  Move(*model);
+  for (const auto& [name, tensor] : model->Parameters()) adapters[name] = tensor.detach();
+  const NamedTensors merged = model->MergedWeights();
+  ASSERT_EQ(merged.size(), base.size());
+  const bool rounds = GetParam().backend != Backend::kCpuKernels;
+  for (const auto& [name, tensor] : merged) {
+    const std::string stem = name.substr(0, name.rfind(".weight"));
+    at::Tensor sum = base.at(name).to(type).to(at::kFloat);
+    const bool adapted = adapters.contains(stem + ".lora_A.weight");
+    if (adapted) {
+      sum = at::addmm(sum, adapters.at(stem + ".lora_B.weight").mul(10.0 / 4),
+                      adapters.at(stem + ".lora_A.weight"));
+    }
+    EXPECT_EQ(tensor.scalar_type(), rounds || !adapted ? type : at::kFloat) << name;
+    EXPECT_TRUE(rounds ? tensor.equal(sum.to(type))
+                       : tensor.to(at::kFloat).allclose(sum, 1e-5, 1e-6))
+        << name;
   }
 }
 
