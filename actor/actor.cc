@@ -239,6 +239,12 @@ void Actor::LoadInFlight() {
     Load(*std::move(fetched));
     return;
   }
+  // While the version in use is the one that has failed, if a pass has.
+  if (const absl::Status finished = engine_->FinishStarted(); !finished.ok()) {
+    FailPass(finished);
+    Load(*std::move(fetched));
+    return;
+  }
   const ActivityScope scope(&metrics_.activity, ActorMetrics::kLoadWeights);
   const absl::Time begin = absl::Now();
   const absl::StatusOr<const LoadedModel*> model = models_.Add(fetched->version, *fetched->weights);
@@ -248,16 +254,14 @@ void Actor::LoadInFlight() {
     return;
   }
   model_ = *model;
+  troubles_.EndPause(model_->version);
   const absl::Status changed = engine_->ChangeRunner(
       model_->runner.get(), model_->version, options_.old_tokens == ActorSettings::RECOMPUTE);
   metrics_.version.Set(static_cast<double>(model_->version));
   metrics_.load_seconds.Observe(absl::ToDoubleSeconds(absl::Now() - begin));
+  if (!changed.ok()) return FailPass(changed);
   LOG(INFO) << "weights: version " << model_->version << " in use, " << engine_->running()
             << " samples continue with it";
-  if (changed.ok()) return;
-  LOG(ERROR) << "the samples in flight cannot continue, returning their leases: " << changed;
-  engine_->Clear();
-  FailAdmitted(changed);
 }
 
 void Actor::Load(WeightsClient::Fetched fetched) {
@@ -374,19 +378,9 @@ void Actor::UpdateDemand() {
 absl::Status Actor::RunPass() {
   absl::StatusOr<std::vector<FinishedSample>> finished = engine_->RunPass();
   if (!finished.ok()) {
-    LOG(ERROR) << "a pass of the engine failed, returning its leases: " << finished.status();
-    // What was in flight is lost with the state of the cache. Only admitted leases fail; queued
-    // ones have not used the engine and stay.
-    engine_->Clear();
-    metrics_.pass_errors.Increment();
-    if (absl::IsDataLoss(finished.status())) {
-      Refuse(model_->version, finished.status());
-      FailAdmitted(OfVersion(model_->version, finished.status()));
-      return absl::OkStatus();
-    }
-    FailAdmitted(finished.status());
-    if (++failures_ >= kMaxFailures) return finished.status();
-    WaitForStop(stop_, kPauseAfterFailure);
+    FailPass(finished.status());
+    if (failures_ >= kMaxFailures) return finished.status();
+    if (failures_ > 0) WaitForStop(stop_, kPauseAfterFailure);
     return absl::OkStatus();
   }
   failures_ = 0;
@@ -404,6 +398,21 @@ absl::Status Actor::RunPass() {
   for (FinishedSample& sample : *finished) ScoreFinished(std::move(sample));
   SendScored();
   return absl::OkStatus();
+}
+
+void Actor::FailPass(const absl::Status& why) {
+  LOG(ERROR) << "a pass of version " << model_->version << " failed, returning its leases: " << why;
+  // What was in flight is lost with the state of the cache. Queued leases have not used the engine
+  // and stay.
+  engine_->Clear();
+  metrics_.pass_errors.Increment();
+  if (absl::IsDataLoss(why)) {
+    Refuse(model_->version, why);
+    ReturnAdmitted();
+  } else {
+    ++failures_;
+    FailAdmitted(why);
+  }
 }
 
 void Actor::ScoreFinished(FinishedSample sample) {

@@ -88,9 +88,10 @@ struct ActorOptions {
 // returned without a failed attempt. A version whose content does not load, or that computes
 // numbers which are not finite, is refused from then on and not leased to this actor again: the
 // coordinator tells the plan's owner, which ends the run when every actor refuses what it needs.
-// When the user's own rewards fail above their share, the actor returns its work, says so, and
-// takes none for a minute; the plan's owner ends the run when every actor does so. The actor ends
-// with an error only after kMaxFailures failed passes in a row.
+// The latter is no fault of its samples, which are returned without a failed attempt. When the
+// user's own rewards fail above their share, the actor returns its work, says so, and takes none
+// for a minute; the plan's owner ends the run when every actor does so. The actor ends with an
+// error only after kMaxFailures failed passes in a row.
 class Actor {
  public:
   // `stub` and `rewarder` must outlive the actor. `server` serves its versions to other actors.
@@ -120,6 +121,8 @@ class Actor {
   void AdmitQueued();
   void UpdateDemand();
   absl::Status RunPass();
+  // A pass of the version in use has failed, so nothing that was in flight can continue.
+  void FailPass(const absl::Status& why);
 
   bool EngineIsIdle() const { return engine_ == nullptr || engine_->idle(); }
   // Whether `model` may do this work.

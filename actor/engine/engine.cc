@@ -205,7 +205,7 @@ void Engine::Finish(const LiveSample& sample, FinishReason why) {
                        sample.group(), absl::Now() - sample.begin(), sample.ranked()});
 }
 
-absl::Status Engine::FinishAll() {
+absl::Status Engine::FinishStarted() {
   while (!started_.empty()) RETURN_IF_ERROR(FinishDecode());
   return absl::OkStatus();
 }
@@ -221,8 +221,7 @@ bool Engine::MayChangeVersion() const {
 }
 
 absl::Status Engine::ChangeRunner(ModelRunner* runner, uint64_t version, bool recompute) {
-  // What was started is the older version's to finish.
-  RETURN_IF_ERROR(FinishAll());
+  CHECK(started_.empty()) << "FinishStarted comes first";
   runner_ = runner;
   version_ = version;
   for (const std::shared_ptr<PromptGroup>& group : waiting_) {

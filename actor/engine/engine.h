@@ -97,10 +97,13 @@ class Engine {
 
   // Whether all that is here may continue with a newer version.
   bool MayChangeVersion() const;
-  // Continues with another version of the weights over the same cache: `runner` knows the sequences
-  // of the present one. What is in the cache of a sample in flight is kept, or with `recompute`
-  // computed again; shared contexts are computed again when further samples start from them. After
-  // an error call Clear.
+  // Finishes the passes that were started, which are the present version's. After an error call
+  // Clear.
+  absl::Status FinishStarted();
+  // Continues with another version of the weights over the same cache, when no pass is started that
+  // is not finished: `runner` knows the sequences of the present one. What is in the cache of a
+  // sample in flight is kept, or with `recompute` computed again; shared contexts are computed
+  // again when further samples start from them. An error is the new version's; after it call Clear.
   absl::Status ChangeRunner(ModelRunner* runner, uint64_t version, bool recompute);
 
   // Drops the unfinished samples of a lease. Does nothing when it has none.
@@ -133,7 +136,6 @@ class Engine {
   absl::Status StartDecode();
   // Appends what the oldest started pass has drawn.
   absl::Status FinishDecode();
-  absl::Status FinishAll();
   void Finish(const LiveSample& sample, FinishReason why);
   // Gives the samples in flight new sequences, with the tokens that they have.
   absl::Status Recompute();

@@ -215,6 +215,7 @@ TEST_P(EngineTest, ANewerVersionContinuesWhatIsInFlight) {
     for (int pass = 0; pass < 4; ++pass) ASSERT_TRUE(engine.RunPass().ok());
     EXPECT_TRUE(engine.MayChangeVersion());
     const int64_t rows = newer.rows_run();
+    ASSERT_TRUE(engine.FinishStarted().ok());
     ASSERT_TRUE(engine.ChangeRunner(&newer, 8, recompute).ok());
     // The shared part of the prompt once, and for each of three its last token and three more.
     EXPECT_EQ(newer.rows_run() - rows,
@@ -267,6 +268,7 @@ TEST_P(EngineTest, RecomputingNeedsThePagesThatThereAre) {
       const auto other = older.Add(left * page);
       ASSERT_TRUE(other.ok());
       ASSERT_EQ(older.free_pages(), 0);
+      ASSERT_TRUE(engine.FinishStarted().ok());
       const absl::Status changed = engine.ChangeRunner(&newer, 8, /*recompute=*/true);
       ASSERT_TRUE(changed.ok()) << changed << ": pages of " << page << ", context of " << context;
       EXPECT_EQ(newer.free_pages(), 0);

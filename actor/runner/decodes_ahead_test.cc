@@ -192,6 +192,7 @@ TEST_F(DecodesAheadTest, AVersionThatChangesInFlightTakesOverTheSequences) {
       Engine engine(older.get(), tokenizer_.get(), {.max_batch = 3}, 7);
       Admit({MakeWork(1, 4, 7)}, &engine);
       for (int pass = 0; pass < 3; ++pass) ASSERT_TRUE(engine.RunPass().ok());
+      ASSERT_TRUE(engine.FinishStarted().ok());
       ASSERT_TRUE(engine.ChangeRunner(newer.get(), 8, recompute).ok());
       results.push_back(Collect(&engine));
     }

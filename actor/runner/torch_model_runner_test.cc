@@ -257,6 +257,7 @@ TEST_P(TorchModelRunnerTest, WhatIsInFlightContinuesWithAVersionWhoseTextsDiffer
     auto second = maker_.Make(trained);
     ASSERT_TRUE(second.ok()) << second.status();
     EXPECT_EQ((*second)->free_pages(), first->free_pages()) << "they have one cache";
+    ASSERT_TRUE(engine.FinishStarted().ok());
     ASSERT_TRUE(engine.ChangeRunner(second->get(), 1, recompute).ok());
     first.reset();
     int finished = 0;

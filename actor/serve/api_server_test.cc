@@ -47,6 +47,7 @@ class ApiServerTest : public testing::Test {
                                  .pass_time = pass_time,
                                  .on_pass = [this] {
                                    if (!in_pass_->HasBeenNotified()) in_pass_->Notify();
+                                   return absl::OkStatus();
                                  }});
     batcher_ = std::make_unique<Batcher>(runner_.get(), model_->tokenizer.get(),
                                          BatcherOptions{.max_requests = options.max_requests});

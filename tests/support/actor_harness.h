@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -83,6 +84,7 @@ class ActorTest : public testing::Test {
       options.name = "a";
       options.engine.max_batch = 4;
       options.weights = weights_;
+      options.old_tokens = old_tokens_;
       Actor actor(
           options, stub_.get(),
           [this](const Weights& weights) -> absl::StatusOr<std::unique_ptr<ModelRunner>> {
@@ -95,13 +97,17 @@ class ActorTest : public testing::Test {
             fake.max_positions = max_positions_;
             fake.total_pages = std::max<int64_t>(1000, max_positions_);
             // Tokens from 200 on are drawn by later versions alone.
-            if (weights.manifest.version() == 0) fake.vocab_size = first_vocab_;
+            if (weights.manifest.version() == 0) {
+              fake.vocab_size = first_vocab_;
+              fake.on_pass = on_first_pass_;
+            }
+            if (weights.manifest.version() == overflowing_version_) {
+              fake.on_pass = [] { return absl::DataLossError("the logits are not finite"); };
+            }
+            fake.decodes_ahead = decodes_ahead_;
             ++built_;
             auto runner = std::make_unique<FakeModelRunner>(fake, cache_);
             cache_ = runner->cache();
-            if (weights.manifest.version() == overflowing_version_) {
-              runner->FailNextPass(absl::DataLossError("the logits are not finite"));
-            }
             return runner;
           },
           rewarder_.get(), stop_.get_token(), /*server=*/nullptr, Shared());
@@ -170,7 +176,10 @@ class ActorTest : public testing::Test {
   std::atomic<int> built_ = 0;
   int64_t first_vocab_ = 259, max_positions_ = 256;
   std::vector<uint32_t> stop_ids_;
+  int64_t decodes_ahead_ = 0;
+  std::function<absl::Status()> on_first_pass_;  // FakeModelRunner's on_pass, of version 0
   ActorSettings::Weights weights_ = ActorSettings::DRAIN;
+  ActorSettings::OldTokens old_tokens_ = ActorSettings::KEEP;
   std::shared_ptr<FakeModelRunner::Cache> cache_;  // of the runners of all versions
   const TempFolder folder_;
   std::unique_ptr<DeviceTurn> other_;

@@ -7,6 +7,7 @@
 
 #include "absl/time/clock.h"
 #include "common/base/rng.h"
+#include "common/base/status_macros.h"
 // Last.
 #include "common/base/log.h"
 
@@ -114,7 +115,7 @@ DrawnToken FakeModelRunner::Next(absl::Span<const uint32_t> history, const Token
 
 absl::StatusOr<std::vector<DrawnToken>> FakeModelRunner::RunPass(absl::Span<const Row> rows) {
   if (!next_status_.ok()) return std::exchange(next_status_, absl::OkStatus());
-  if (options_.on_pass != nullptr) options_.on_pass();
+  if (options_.on_pass != nullptr) RETURN_IF_ERROR(options_.on_pass());
   absl::SleepFor(options_.pass_time);
   rows_run_ += rows.size();
   widest_pass_ = std::max(widest_pass_, rows.size());

@@ -24,9 +24,10 @@ class FakeModelRunner : public ModelRunner {
     int64_t total_pages = 1000;
     int64_t page_tokens = 4;
     uint64_t salt = 1;
-    absl::Duration pass_time;       // RunPass takes at least this long
-    int64_t decodes_ahead = 0;      // as of a GPU: 1
-    std::function<void()> on_pass;  // called by RunPass; or null
+    absl::Duration pass_time;   // RunPass takes at least this long
+    int64_t decodes_ahead = 0;  // as of a GPU: 1
+    std::function<absl::Status()>
+        on_pass;  // called by RunPass, which fails with its error; or null
   };
 
   // Sequences and pages. Runners of several versions may have one cache, as the real ones do.
