@@ -19,7 +19,7 @@ class PendingCollective {
 
 // Ranks that divide a model among them, or hold the same shards of it; the learner's Parallel is
 // one. Every rank begins the same collectives in the same order. Tensors are contiguous, and stay
-// as they are until Wait.
+// as they are until Wait. They own their memory, which a collective that was given up still uses.
 class RankGroup {
  public:
   virtual ~RankGroup() = default;

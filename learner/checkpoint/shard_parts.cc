@@ -1,6 +1,6 @@
 #include "learner/checkpoint/shard_parts.h"
 
-#include <ATen/ops/from_blob.h>
+#include <ATen/ops/empty.h>
 
 #include <algorithm>
 #include <memory>
@@ -19,17 +19,15 @@ CheckpointPart::Range RangeOf(int64_t begin, int64_t end) {
   return range;
 }
 
-// Of `elements` of which each rank has a shard: all on rank 0, nothing on the others.
-absl::StatusOr<std::vector<float>> GatherShards(RankGroup& shards, int64_t elements,
-                                                absl::Span<const float> mine) {
-  std::vector<float> out(mine.size() * shards.world());
-  const at::Tensor from =
-      at::from_blob(const_cast<float*>(mine.data()), {int64_t(mine.size())}, at::kFloat);
-  const at::Tensor to = at::from_blob(out.data(), {int64_t(out.size())}, at::kFloat);
+// The shards of all ranks, one after another.
+absl::StatusOr<at::Tensor> GatherShards(RankGroup& shards, absl::Span<const float> mine) {
+  const int64_t each = static_cast<int64_t>(mine.size());
+  const at::Tensor from = at::empty({each}, at::kFloat);
+  const at::Tensor to = at::empty({each * shards.world()}, at::kFloat);
+  std::copy(mine.begin(), mine.end(), from.data_ptr<float>());
   const std::unique_ptr<PendingCollective> gather = shards.AllGather(from, to);
   RETURN_IF_ERROR(gather->Wait());
-  out.resize(shards.rank() == 0 ? elements : 0);
-  return out;
+  return to;
 }
 
 }  // namespace
@@ -73,9 +71,11 @@ absl::StatusOr<std::vector<float>> GatherArray(RankGroup* shards, absl::Span<con
       all.insert(all.end(), begin, next);
       continue;
     }
-    ASSIGN_OR_RETURN(const std::vector<float> gathered,
-                     GatherShards(*shards, part.elements, absl::MakeConstSpan(&*begin, part.here)));
-    all.insert(all.end(), gathered.begin(), gathered.end());
+    ASSIGN_OR_RETURN(const at::Tensor gathered,
+                     GatherShards(*shards, absl::MakeConstSpan(&*begin, part.here)));
+    if (shards->rank() > 0) continue;
+    const float* const values = gathered.const_data_ptr<float>();
+    all.insert(all.end(), values, values + part.elements);
   }
   return all;
 }

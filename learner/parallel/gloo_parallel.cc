@@ -1,7 +1,9 @@
 #include "learner/parallel/gloo_parallel.h"
 
+#include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
 
+#include <algorithm>
 #include <chrono>
 #include <functional>
 #include <optional>
@@ -24,6 +26,8 @@ namespace {
 // evaluates. A rank that dies is noticed earlier, by its connections.
 constexpr std::chrono::minutes kStepTimeout(10);
 constexpr std::chrono::hours kIdleTimeout(24 * 30);
+// Bytes of a broadcast at a time, which exist twice meanwhile.
+constexpr size_t kPieceBytes = 32 << 20;
 // For a key of another rank, which has met this one.
 constexpr absl::Duration kKeyPatience = absl::Minutes(2);
 
@@ -95,15 +99,10 @@ class Gloo : public Parallel {
   }
 
   absl::Status Broadcast(absl::Span<char> bytes) override {
-    return Wait("broadcast", Begin("broadcast", [&] {
-                  c10d::BroadcastOptions options;
-                  options.rootRank = 0;
-                  // Broadcast is where the other ranks wait while rank 0 samples or evaluates.
-                  options.timeout = kIdleTimeout;
-                  std::vector<at::Tensor> data = {
-                      at::from_blob(bytes.data(), {static_cast<int64_t>(bytes.size())}, at::kByte)};
-                  return group_->broadcast(data, options);
-                }));
+    for (size_t at = 0; at < bytes.size(); at += kPieceBytes) {
+      RETURN_IF_ERROR(BroadcastPiece(bytes.subspan(at, kPieceBytes)));
+    }
+    return absl::OkStatus();
   }
 
  private:
@@ -123,6 +122,22 @@ class Gloo : public Parallel {
     const Begun begun_;
     const std::function<void()> finish_;
   };
+
+  absl::Status BroadcastPiece(absl::Span<char> bytes) {
+    const at::Tensor owned = at::empty({static_cast<int64_t>(bytes.size())}, at::kByte);
+    char* const data = static_cast<char*>(owned.data_ptr());
+    if (rank_ == 0) std::copy(bytes.begin(), bytes.end(), data);
+    RETURN_IF_ERROR(Wait("broadcast", Begin("broadcast", [&] {
+                           c10d::BroadcastOptions options;
+                           options.rootRank = 0;
+                           // Here the other ranks wait while rank 0 samples or evaluates.
+                           options.timeout = kIdleTimeout;
+                           std::vector<at::Tensor> tensors = {owned};
+                           return group_->broadcast(tensors, options);
+                         })));
+    if (rank_ != 0) std::copy_n(data, bytes.size(), bytes.begin());
+    return absl::OkStatus();
+  }
 
   Begun Begin(const char* what, absl::FunctionRef<c10::intrusive_ptr<c10d::Work>()> begin) {
     ++incomplete_;

@@ -1,7 +1,9 @@
 #include "learner/parallel/parallel.h"
 
+#include <ATen/ops/empty.h>
+
+#include <algorithm>
 #include <cstdint>
-#include <cstring>
 
 #include "common/base/status_macros.h"
 
@@ -10,6 +12,14 @@ namespace reckon {
 absl::Status Parallel::AllReduceSum(const at::Tensor& values) {
   RETURN_IF_ERROR(BeginAllReduceSum(values)->Wait());
   return Settle();
+}
+
+absl::Status Parallel::AllReduceSum(absl::Span<float> values) {
+  const at::Tensor owned = at::empty({static_cast<int64_t>(values.size())}, at::kFloat);
+  std::copy(values.begin(), values.end(), owned.data_ptr<float>());
+  RETURN_IF_ERROR(AllReduceSum(owned));
+  std::copy_n(owned.const_data_ptr<float>(), values.size(), values.begin());
+  return absl::OkStatus();
 }
 
 absl::Status Parallel::Broadcast(std::string* bytes) {

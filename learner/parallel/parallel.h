@@ -1,8 +1,6 @@
 #ifndef RECKON_LEARNER_PARALLEL_PARALLEL_H_
 #define RECKON_LEARNER_PARALLEL_PARALLEL_H_
 
-#include <ATen/ops/from_blob.h>
-
 #include <string>
 
 #include "ATen/core/Tensor.h"
@@ -29,13 +27,10 @@ class Parallel : public RankGroup {
  public:
   // BeginAllReduceSum, to its end.
   absl::Status AllReduceSum(const at::Tensor& values);
-  // The same for values in host memory.
-  absl::Status AllReduceSum(absl::Span<float> values) {
-    return AllReduceSum(
-        at::from_blob(values.data(), {static_cast<int64_t>(values.size())}, at::kFloat));
-  }
+  // The same for values in host memory, which nothing writes to after an error.
+  absl::Status AllReduceSum(absl::Span<float> values);
   // Replaces `bytes`, as many on every rank, by those of rank 0, which are only read. The others
-  // wait as long as rank 0 is busy and alive.
+  // wait as long as rank 0 is busy and alive. Nothing reads or writes them after an error.
   virtual absl::Status Broadcast(absl::Span<char> bytes) = 0;
   // The same for bytes of which only rank 0 knows how many there are.
   absl::Status Broadcast(std::string* bytes);

@@ -35,7 +35,7 @@ absl::StatusOr<Weights> ReadLocal(const LocalModel& local, const WeightManifest&
 }
 
 // The bytes of rank 0 to all that want them, piece by piece: a rank that has them needs no more
-// than a piece beside them.
+// than a piece beside them, and another to receive it.
 absl::Status SendBytes(Parallel& parallel, bool wanted, uint64_t size, char* bytes) {
   const bool leads = parallel.rank() == 0;
   std::vector<char> unwanted(leads || wanted ? 0 : std::min<uint64_t>(kPiece, size));

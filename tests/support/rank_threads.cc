@@ -14,9 +14,10 @@ namespace reckon {
 
 namespace {
 
-// shard_ranks 0: one group.
-void AsThreads(int world, int shard_ranks, std::stop_source* stop,
+// stops[rank] is the rank's. shard_ranks 0: one group.
+void AsThreads(absl::Span<const std::stop_token> stops, int shard_ranks,
                const std::function<void(RankGroups&)>& body) {
+  const int world = static_cast<int>(stops.size());
   // c10d's flight recorder, one for the process, writes a map without its lock for every group that
   // is new to it: two groups in one process can crash there (torch 2.11, FlightRecorder::record).
   ::setenv("TORCH_FR_BUFFER_SIZE", "0", 1);
@@ -31,7 +32,7 @@ void AsThreads(int world, int shard_ranks, std::stop_source* stop,
         options.world = size;
         options.term = term;
         options.group = name;
-        return MakeGloo(options, coordinator.NewStub(), stop->get_token());
+        return MakeGloo(options, coordinator.NewStub(), stops[rank]);
       };
       RankGroups groups;
       auto all = make("all", rank, world);
@@ -50,12 +51,16 @@ void AsThreads(int world, int shard_ranks, std::stop_source* stop,
 }  // namespace
 
 void AsRanks(int world, std::stop_source* stop, const std::function<void(Parallel&)>& body) {
-  AsThreads(world, 0, stop, [&](RankGroups& groups) { body(*groups.all); });
+  AsRanks(std::vector<std::stop_token>(world, stop->get_token()), body);
+}
+
+void AsRanks(absl::Span<const std::stop_token> stops, const std::function<void(Parallel&)>& body) {
+  AsThreads(stops, 0, [&](RankGroups& groups) { body(*groups.all); });
 }
 
 void AsHybridRanks(int world, int shard_ranks, std::stop_source* stop,
                    const std::function<void(RankGroups&)>& body) {
-  AsThreads(world, shard_ranks, stop, body);
+  AsThreads(std::vector<std::stop_token>(world, stop->get_token()), shard_ranks, body);
 }
 
 }  // namespace reckon
