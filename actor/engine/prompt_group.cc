@@ -69,4 +69,14 @@ absl::StatusOr<std::shared_ptr<PromptGroup>> PromptGroup::Create(
   return group;
 }
 
+int64_t LongestSample(const ModelRunner& runner) {
+  int64_t fits = 0, beyond = runner.max_positions() + 1;
+  while (beyond - fits > 1) {
+    const int64_t tokens = fits + (beyond - fits) / 2;
+    // One page is for the end of a prompt, which CheckMemory counts twice: the sample has a copy.
+    (runner.PagesFor(0, tokens) < runner.total_pages() ? fits : beyond) = tokens;
+  }
+  return fits;
+}
+
 }  // namespace reckon

@@ -52,6 +52,10 @@ struct PromptGroup {
   int64_t max_tokens() const { return num_shared() + max_new; }
 };
 
+// Tokens of the longest sample, its prompt among them, for which Create finds room in the cache,
+// wherever the prompt ends.
+int64_t LongestSample(const ModelRunner& runner);
+
 }  // namespace reckon
 
 #endif  // RECKON_ACTOR_ENGINE_PROMPT_GROUP_H_

@@ -22,7 +22,9 @@ using nlohmann::json;
 constexpr int kMaxStops = 16;
 constexpr size_t kMaxStopBytes = 256;
 constexpr size_t kMaxMessages = 4096;
-constexpr int64_t kCompletionTokens = 16;  // of /v1/completions without max_tokens, as OpenAI's
+// Without max_tokens. Of completions it is OpenAI's. Of chats it is a long answer and not the whole
+// context: memory for all of it is reserved, and must leave room for other requests.
+constexpr int64_t kCompletionTokens = 16, kChatTokens = 2048;
 
 const char* const kRead[] = {
     "model",       "prompt", "messages",       "max_tokens", "max_completion_tokens",
@@ -253,7 +255,7 @@ absl::Status ReadLogprobs(const json& body, Endpoint endpoint, ApiRequest* out) 
 
 // Also checks that prompts and completions fit.
 absl::Status ReadLength(const json& body, Endpoint endpoint, const ServedModel& model,
-                        GenerationRequest* out) {
+                        int64_t longest_choice, GenerationRequest* out) {
   const char* field = "max_tokens";
   if (FindField(body, "max_completion_tokens") != nullptr) field = "max_completion_tokens";
   if (endpoint == Endpoint::kCompletions && absl::string_view(field) != "max_tokens") {
@@ -272,23 +274,23 @@ absl::Status ReadLength(const json& body, Endpoint endpoint, const ServedModel& 
                       "context_length_exceeded");
   }
   const bool given = FindField(body, field) != nullptr;
-  ASSIGN_OR_RETURN(const int64_t count, IntIn(body, field, kCompletionTokens, 1, 1 << 17));
+  const int64_t unasked = endpoint == Endpoint::kChat ? kChatTokens : kCompletionTokens;
+  ASSIGN_OR_RETURN(const int64_t count, IntIn(body, field, unasked, 1, 1 << 17));
   if (given && count > left) {
     return FieldError(field,
                       absl::StrCat("the model's context is ", model.max_positions, " tokens; ",
                                    from, " has ", longest, " and ", field, " is ", count),
                       "context_length_exceeded");
   }
-  const int64_t otherwise = endpoint == Endpoint::kChat ? left : std::min(count, left);
-  out->sampling.set_max_new_tokens(
-      static_cast<uint32_t>(std::min<int64_t>(given ? count : otherwise, 1 << 17)));
+  const int64_t fits = std::max<int64_t>(std::min(left, longest_choice - longest), 1);
+  out->sampling.set_max_new_tokens(static_cast<uint32_t>(given ? count : std::min(count, fits)));
   return absl::OkStatus();
 }
 
 }  // namespace
 
 absl::StatusOr<ApiRequest> ReadApiRequest(Endpoint endpoint, absl::string_view text,
-                                          const ServedModel& model) {
+                                          const ServedModel& model, int64_t longest_choice) {
   const absl::StatusOr<json> body = ParseJson(text);
   if (!body.ok()) {
     return FieldError("", absl::StrCat("the body is not JSON: ", body.status().message()));
@@ -334,7 +336,7 @@ absl::StatusOr<ApiRequest> ReadApiRequest(Endpoint endpoint, absl::string_view t
         "n", absl::StrCat(out.prompts.size(), " prompts with n = ", n, " are ",
                           out.prompts.size() * out.samples, " choices; allowed: ", kMaxChoices));
   }
-  RETURN_IF_ERROR(ReadLength(*body, endpoint, model, &out));
+  RETURN_IF_ERROR(ReadLength(*body, endpoint, model, longest_choice, &out));
   return request;
 }
 

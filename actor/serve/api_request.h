@@ -26,9 +26,10 @@ struct ApiRequest {
 
 // Reads a body, which may come from anyone, and makes its prompts tokens. INVALID_ARGUMENT names
 // the field (api_error.h): a wrong type, a value out of range, what this server does not do, what
-// it does not know. NOT_FOUND: another model. Without a seed one is drawn.
+// it does not know. NOT_FOUND: another model. Without a seed one is drawn. `longest_choice`: of the
+// batcher; without max_tokens no choice asks for more, as nobody asked for what would be refused.
 absl::StatusOr<ApiRequest> ReadApiRequest(Endpoint endpoint, absl::string_view body,
-                                          const ServedModel& model);
+                                          const ServedModel& model, int64_t longest_choice);
 
 }  // namespace reckon
 

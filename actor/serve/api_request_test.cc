@@ -26,11 +26,15 @@ const ServedModel& Model() {
   return *model;
 }
 
+// The cache has room for more than the context.
+constexpr int64_t kLongestChoice = 1 << 20;
+
 absl::StatusOr<ApiRequest> Complete(const std::string& body) {
-  return ReadApiRequest(Endpoint::kCompletions, body, Model());
+  return ReadApiRequest(Endpoint::kCompletions, body, Model(), kLongestChoice);
 }
-absl::StatusOr<ApiRequest> Chat(const std::string& body) {
-  return ReadApiRequest(Endpoint::kChat, body, Model());
+absl::StatusOr<ApiRequest> Chat(const std::string& body, const ServedModel& model = Model(),
+                                int64_t longest_choice = kLongestChoice) {
+  return ReadApiRequest(Endpoint::kChat, body, model, longest_choice);
 }
 
 std::vector<uint32_t> Ids(absl::string_view text) {
@@ -67,11 +71,19 @@ TEST(ApiRequestTest, Defaults) {
   EXPECT_FALSE(read->stream || read->logprobs);
   EXPECT_NE(read->generation.seed, Complete(R"({"prompt": "ab"})")->generation.seed)
       << "a seed is drawn";
-  const auto chat = Chat(R"({"messages": [{"role": "user", "content": "Why?"}]})");
+  const std::string why = R"({"messages": [{"role": "user", "content": "Why?"}]})";
+  const auto chat = Chat(why);
   ASSERT_TRUE(chat.ok()) << chat.status();
-  EXPECT_EQ(chat->generation.sampling.max_new_tokens(),
-            Model().max_positions - chat->generation.prompts[0].size())
+  const int64_t prompt = static_cast<int64_t>(chat->generation.prompts[0].size());
+  EXPECT_EQ(chat->generation.sampling.max_new_tokens(), Model().max_positions - prompt)
       << "up to the end of the context";
+  ServedModel longer = Model();
+  longer.max_positions = 131072;
+  EXPECT_EQ(Chat(why, longer)->generation.sampling.max_new_tokens(), 2048u);
+  EXPECT_EQ(Chat(why, longer, 500)->generation.sampling.max_new_tokens(), 500 - prompt)
+      << "what the cache has room for";
+  EXPECT_EQ(Chat(why, longer, prompt)->generation.sampling.max_new_tokens(), 1u)
+      << "which the engine refuses";
 }
 
 TEST(ApiRequestTest, PromptsOfTokenIds) {
@@ -113,7 +125,7 @@ struct Refused {
 };
 
 void ExpectRefused(Endpoint endpoint, const Refused& refused) {
-  const auto read = ReadApiRequest(endpoint, refused.body, Model());
+  const auto read = ReadApiRequest(endpoint, refused.body, Model(), kLongestChoice);
   ASSERT_FALSE(read.ok()) << refused.body;
   EXPECT_EQ(HttpStatus(read.status()), 400) << refused.body;
   const auto error = nlohmann::json::parse(ErrorBody(read.status()))["error"];

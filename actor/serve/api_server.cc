@@ -145,7 +145,8 @@ struct ApiServer::Http {
 
 void ApiServer::Http::Handle(Endpoint endpoint, const httplib::Request& request,
                              httplib::Response& reply) {
-  absl::StatusOr<ApiRequest> read = ReadApiRequest(endpoint, request.body, model);
+  absl::StatusOr<ApiRequest> read =
+      ReadApiRequest(endpoint, request.body, model, batcher.longest_choice());
   if (!read.ok()) return ReplyError(reply, read.status());
   const absl::Time now = absl::Now();
   auto writer = std::make_shared<ApiReply>(model, *read, NextId(), absl::ToUnixSeconds(now));

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -17,6 +18,7 @@
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
 #include "actor/serve/http_connections.h"
+#include "common/testing/await.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
@@ -26,6 +28,7 @@ namespace reckon {
 namespace {
 
 using nlohmann::json;
+using ::testing::AnyOf;
 using ::testing::HasSubstr;
 
 constexpr char kJson[] = "application/json";
@@ -36,17 +39,20 @@ class ApiServerTest : public testing::Test {
   void Start(ApiServerOptions options = {}, absl::Duration pass_time = absl::ZeroDuration()) {
     options.max_requests =
         std::min<int64_t>(options.max_requests, 16);  // there are as many threads
-    auto model = ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", "");
+    Weights weights = MakeTinyModel();
+    SetConfigField("max_position_embeddings", max_positions_, &weights);
+    auto model = ServedModel::Load(weights.manifest.texts(), "tiny", "");
     ASSERT_TRUE(model.ok()) << model.status();
     model_ = std::make_unique<ServedModel>(*std::move(model));
     in_pass_ = std::make_unique<absl::Notification>();
     runner_ = std::make_unique<FakeModelRunner>(
         FakeModelRunner::Options{.vocab_size = kTinyVocab,
-                                 .max_positions = 2048,
-                                 .total_pages = 4000,
+                                 .max_positions = max_positions_,
+                                 .total_pages = total_pages_,
                                  .pass_time = pass_time,
                                  .on_pass = [this] {
                                    if (!in_pass_->HasBeenNotified()) in_pass_->Notify();
+                                   if (on_pass_ != nullptr) on_pass_();
                                    return absl::OkStatus();
                                  }});
     batcher_ = std::make_unique<Batcher>(runner_.get(), model_->tokenizer.get(),
@@ -88,6 +94,8 @@ class ApiServerTest : public testing::Test {
     return events;
   }
 
+  int64_t max_positions_ = 2048, total_pages_ = 4000;
+  std::function<void()> on_pass_;
   std::unique_ptr<absl::Notification> in_pass_;  // a request is
   std::unique_ptr<ServedModel> model_;
   std::unique_ptr<FakeModelRunner> runner_;
@@ -247,6 +255,38 @@ TEST_F(ApiServerTest, WhenAllAreTakenAFurtherRequestGets429) {
   batcher_->Drain(absl::InfinitePast());
   other.join();
   EXPECT_EQ(client_->Get("/health")->status, 503);
+}
+
+// The context is longer than what the cache has room for, which is two answers.
+TEST_F(ApiServerTest, ChatsWithoutALimitRunTogether) {
+  max_positions_ = 8192;
+  total_pages_ = 1200;
+  size_t most = 0;
+  on_pass_ = [&] {
+    // The first pass is that of the first chat's prompt.
+    EXPECT_TRUE(most > 0 || Await([&] { return batcher_->unfinished() == 2; }));
+    most = std::max(most, runner_->sequences());
+  };
+  Start();
+  json body = kChat;
+  body.erase("max_tokens");
+  const auto ask = [&] {
+    httplib::Client client("127.0.0.1", server_->address().port);
+    client.set_read_timeout(absl::ToChronoSeconds(kPatience));
+    const httplib::Result reply = client.Post("/v1/chat/completions", body.dump(), kJson);
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->status, 200) << reply->body;
+    const json choice = json::parse(reply->body)["choices"][0];
+    EXPECT_THAT(choice["finish_reason"], AnyOf("stop", "length"));
+  };
+  std::thread other(ask);
+  ask();
+  other.join();
+  EXPECT_EQ(most, 2u);
+  // What is asked for and does not fit is refused.
+  body["max_tokens"] = 6000;
+  EXPECT_THAT(Post("/v1/chat/completions", body, 400)["error"]["message"].get<std::string>(),
+              HasSubstr("the KV cache has 1200"));
 }
 
 TEST_F(ApiServerTest, ADeadlineIs504) {

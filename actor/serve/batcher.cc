@@ -46,7 +46,9 @@ Sampled SampledOf(const Rollout& rollout) {
 }  // namespace
 
 Batcher::Batcher(ModelRunner* runner, const Tokenizer* tokenizer, BatcherOptions options)
-    : options_(options), engine_(runner, tokenizer, options.engine) {
+    : options_(options),
+      longest_choice_(LongestSample(*runner)),
+      engine_(runner, tokenizer, options.engine) {
   thread_ = std::thread([this] { Loop(); });
 }
 

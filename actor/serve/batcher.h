@@ -50,6 +50,8 @@ class Batcher {
   void Drain(absl::Time deadline);
 
   int64_t unfinished() const;
+  // Tokens of the longest choice, its prompt among them, that the cache has room for.
+  int64_t longest_choice() const { return longest_choice_; }
   // OK, or why it serves nobody: it takes no more, or the engine's last pass has failed.
   absl::Status Health() const;
 
@@ -70,6 +72,7 @@ class Batcher {
   void RunPass();
 
   const BatcherOptions options_;
+  const int64_t longest_choice_;
   Engine engine_;            // of the thread
   Leases running_;           // of the thread, by the number of the engine's lease
   uint64_t next_lease_ = 1;  // of the thread

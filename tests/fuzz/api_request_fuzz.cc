@@ -9,7 +9,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const ServedModel& model =
       *new ServedModel(*ServedModel::Load(MakeTinyModel().manifest.texts(), "tiny", ""));
   for (const Endpoint endpoint : {Endpoint::kCompletions, Endpoint::kChat}) {
-    const auto read = ReadApiRequest(endpoint, TextOf(data, size), model);
+    const auto read = ReadApiRequest(endpoint, TextOf(data, size), model, model.max_positions / 2);
     if (!read.ok()) {
       CheckRefusal(read.status());
       const int status = HttpStatus(read.status());
