@@ -160,18 +160,14 @@ constexpr char kVolumesOfFirstYaml[] = R"(- name: run
 Values JobValues(const KubernetesWorkload& workload) {
   const ResourceSettings& resources = workload.config.resources();
   Values values = PodValues(workload, "learner", resources.learner());
-  std::vector<std::string> arguments =
+  values["arguments"] = ArgumentList(
       LearnerArguments({.coordinator = CoordinatorAddress(workload),
                         .config = "/etc/reckon/config/config.textproto",
                         .run_dir = "/var/lib/reckon/run",
-                        .nonce = "$(JOBSET_UID)-$(ATTEMPT)",
-                        .interface_address = "$(POD_IP)",
                         .listen = ListenOn(kWeightsPort),
-                        .announce = "$(POD_IP)",
-                        .ports = PodPorts()});
-  arguments.push_back("--rank=$(RANK)");
-  arguments.push_back("--world_size=$(WORLD_SIZE)");
-  values["arguments"] = ArgumentList(arguments);
+                        .ports = PodPorts()}),
+      {"--rank=$(RANK)", "--world_size=$(WORLD_SIZE)", "--nonce=$(JOBSET_UID)-$(ATTEMPT)",
+       "--interface_address=$(POD_IP)", "--announce=$(POD_IP)"});
   values["learner_nodes"] = absl::StrCat(resources.learner_nodes());
   values["placement"] = RankPlacement(resources, values);
   values["mounts_of_first"] = values["volumes_of_first"] = "";
@@ -190,13 +186,14 @@ std::string LearnerYaml(const KubernetesWorkload& workload) {
   if (settings.has_data_claim()) {
     values["mounts_of_first"] += "- {name: data, mountPath: /data, readOnly: true}\n";
     absl::StrAppend(&values["volumes_of_first"],
-                    "- name: data\n  persistentVolumeClaim: {claimName: ", settings.data_claim(),
-                    ", readOnly: true}\n");
+                    "- name: data\n  persistentVolumeClaim: {claimName: ",
+                    YamlText(settings.data_claim()), ", readOnly: true}\n");
   }
   values["max_restarts"] = absl::StrCat(settings.max_restarts());
   values["learner_ranks"] = absl::StrCat(resources.learner_ranks());
-  values["queue"] =
-      settings.has_queue() ? absl::StrCat("kueue.x-k8s.io/queue-name: ", settings.queue()) : "";
+  values["queue"] = settings.has_queue()
+                        ? absl::StrCat("kueue.x-k8s.io/queue-name: ", YamlText(settings.queue()))
+                        : "";
   values["job_of_first"] = FillTemplate(kJobYaml, values);
   values["job_of_others"] = FillTemplate(kJobYaml, others);
   values["other_ranks"] = absl::StrCat(resources.learner_ranks() - 1);

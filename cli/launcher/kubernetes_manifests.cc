@@ -62,7 +62,7 @@ metadata:
   name: {run}-learner
   labels:
     app.kubernetes.io/name: reckon
-    app.kubernetes.io/instance: {run}
+    app.kubernetes.io/instance: "{run}"
     app.kubernetes.io/component: learner
 spec:
   accessModes: [ReadWriteOnce]
@@ -76,7 +76,7 @@ metadata:
   name: {run}-config
   labels:
     app.kubernetes.io/name: reckon
-    app.kubernetes.io/instance: {run}
+    app.kubernetes.io/instance: "{run}"
 data:
   config.textproto: |
     {config}
@@ -85,7 +85,7 @@ data:
 std::string Kustomization(const std::string& name_space, const std::vector<std::string>& files) {
   return absl::StrCat(
       kManifestHeader, "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\n",
-      "namespace: ", name_space, "\nresources:\n- ", absl::StrJoin(files, "\n- "), "\n");
+      "namespace: ", YamlText(name_space), "\nresources:\n- ", absl::StrJoin(files, "\n- "), "\n");
 }
 
 std::string SecretYaml(const std::string& run, const std::string& role,
@@ -93,7 +93,7 @@ std::string SecretYaml(const std::string& run, const std::string& role,
   std::string text =
       absl::StrCat("apiVersion: v1\nkind: Secret\ntype: Opaque\nmetadata:\n  name: ", run, "-",
                    role, "\n  labels:\n    app.kubernetes.io/name: reckon\n",
-                   "    app.kubernetes.io/instance: ", run, "\ndata:\n");
+                   "    app.kubernetes.io/instance: ", YamlText(run), "\ndata:\n");
   for (const RenderedFile& file : files) {
     absl::StrAppend(&text, "  ", file.name, ": ", absl::Base64Escape(file.text), "\n");
   }
@@ -155,11 +155,11 @@ absl::StatusOr<std::vector<RenderedFile>> RenderKubernetes(const RunConfig& conf
 
   const std::map<std::string, std::string> values = {
       {"run", run},
-      {"namespace", settings.namespace_()},
+      {"namespace", YamlText(settings.namespace_())},
       {"policy", NamespacePolicyYaml()},
       {"storage_gib", absl::StrCat(settings.storage_gib())},
       {"storage_class", settings.has_storage_class()
-                            ? absl::StrCat("storageClassName: ", settings.storage_class())
+                            ? absl::StrCat("storageClassName: ", YamlText(settings.storage_class()))
                             : ""},
       {"config", config_text},
   };

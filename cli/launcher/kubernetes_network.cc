@@ -138,13 +138,13 @@ spec:
 )";
 constexpr char kMembersYaml[] = R"(matchLabels:
   app.kubernetes.io/name: reckon
-  app.kubernetes.io/instance: {run}
+  app.kubernetes.io/instance: "{run}"
 matchExpressions:
 - {key: app.kubernetes.io/component, operator: In, values: [actor, learner]}
 )";
 
 std::string RoleLabels(const std::string& run, absl::string_view role) {
-  return absl::StrCat("app.kubernetes.io/name: reckon\napp.kubernetes.io/instance: ", run,
+  return absl::StrCat("app.kubernetes.io/name: reckon\napp.kubernetes.io/instance: ", YamlText(run),
                       "\napp.kubernetes.io/component: ", role, "\n");
 }
 

@@ -1,6 +1,7 @@
 #include "cli/launcher/kubernetes_pod.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "cli/launcher/cluster_ports.h"
 #include "cli/launcher/text_template.h"
 
@@ -9,7 +10,7 @@ namespace {
 
 // Labels of all objects of a role; those of the selector alone never change.
 constexpr char kLabelsYaml[] = R"(app.kubernetes.io/name: reckon
-app.kubernetes.io/instance: {run}
+app.kubernetes.io/instance: "{run}"
 app.kubernetes.io/component: {role}
 )";
 
@@ -72,9 +73,16 @@ RolePorts PodPorts() {
           .metrics_listen = ListenOn(kMetricsPort)};
 }
 
-std::string ArgumentList(const std::vector<std::string>& arguments) {
+std::string ArgumentList(const std::vector<std::string>& literal,
+                         const std::vector<std::string>& with_variables) {
   std::string list;
-  for (const std::string& argument : arguments) absl::StrAppend(&list, "- \"", argument, "\"\n");
+  for (const std::string& argument : literal) {
+    // Of two dollars Kubernetes leaves one.
+    absl::StrAppend(&list, "- ", YamlText(absl::StrReplaceAll(argument, {{"$", "$$"}})), "\n");
+  }
+  for (const std::string& argument : with_variables) {
+    absl::StrAppend(&list, "- ", YamlText(argument), "\n");
+  }
   return list;
 }
 
@@ -91,7 +99,8 @@ std::map<std::string, std::string> PodValues(const KubernetesWorkload& workload,
       {"role", role},
       {"config_hash", workload.config_hash},
       {"grace_seconds", absl::StrCat(settings.grace_seconds())},
-      {"image", absl::StrCat(settings.image_prefix(), "-", role, ":", workload.image_tag)},
+      {"image",
+       YamlText(absl::StrCat(settings.image_prefix(), "-", role, ":", workload.image_tag))},
       {"pull_policy", std::string(PullPolicyName(settings.pull_policy()))},
       {"coordinator_port", absl::StrCat(kCoordinatorPort)},
       {"weights_port", absl::StrCat(kWeightsPort)},
@@ -99,11 +108,12 @@ std::map<std::string, std::string> PodValues(const KubernetesWorkload& workload,
       {"metrics_port", absl::StrCat(kMetricsPort)},
       {"cpus", absl::StrCat(resources.cpus())},
       {"memory_gib", absl::StrCat(resources.memory_gib())},
-      {"gpu_limit",
-       resources.gpus() == 0 ? "" : absl::StrCat(settings.gpu_resource(), ": ", resources.gpus())},
+      {"gpu_limit", resources.gpus() == 0
+                        ? ""
+                        : absl::StrCat(YamlText(settings.gpu_resource()), ": ", resources.gpus())},
       {"storage_gib", absl::StrCat(settings.storage_gib())},
       {"storage_class", settings.has_storage_class()
-                            ? absl::StrCat("storageClassName: ", settings.storage_class())
+                            ? absl::StrCat("storageClassName: ", YamlText(settings.storage_class()))
                             : ""},
   };
   values["labels"] = FillTemplate(kLabelsYaml, values);

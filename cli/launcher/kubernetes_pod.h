@@ -30,8 +30,10 @@ std::string ListenOn(uint16_t port);
 RolePorts PodPorts();
 // At which members find the coordinator: its service, in the same namespace.
 std::string CoordinatorAddress(const KubernetesWorkload& workload);
-// As the lines of a YAML list.
-std::string ArgumentList(const std::vector<std::string>& arguments);
+// The lines of a YAML list: `literal` arguments, which reach the program as they are, and those
+// `with_variables`, in which Kubernetes replaces each $(NAME) by the container's variable.
+std::string ArgumentList(const std::vector<std::string>& literal,
+                         const std::vector<std::string>& with_variables);
 
 }  // namespace reckon
 

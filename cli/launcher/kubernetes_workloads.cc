@@ -53,7 +53,7 @@ spec:
               topologyKey: kubernetes.io/hostname
               labelSelector:
                 matchLabels:
-                  app.kubernetes.io/instance: {run}
+                  app.kubernetes.io/instance: "{run}"
                   app.kubernetes.io/component: learner
       containers:
       - name: coordinator
@@ -159,7 +159,8 @@ std::string CoordinatorYaml(const KubernetesWorkload& workload) {
   values["arguments"] =
       ArgumentList(CoordinatorArguments(workload.config, {.store = "/var/lib/reckon/store",
                                                           .listen = ListenOn(kCoordinatorPort),
-                                                          .ports = PodPorts()}));
+                                                          .ports = PodPorts()}),
+                   {});
   return FillTemplate(kCoordinatorYaml, values);
 }
 
@@ -169,11 +170,10 @@ std::string ActorYaml(const KubernetesWorkload& workload) {
   values["actors"] = absl::StrCat(resources.actors());
   values["arguments"] =
       ArgumentList(ActorArguments(workload.config, {.coordinator = CoordinatorAddress(workload),
-                                                    .name = "$(POD_NAME)",
                                                     .threads = resources.actor().cpus(),
                                                     .listen = ListenOn(kWeightsPort),
-                                                    .announce = "$(POD_IP)",
-                                                    .ports = PodPorts()}));
+                                                    .ports = PodPorts()}),
+                   {"--name=$(POD_NAME)", "--announce=$(POD_IP)"});
   return FillTemplate(kActorYaml, values);
 }
 

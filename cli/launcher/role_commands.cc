@@ -44,7 +44,6 @@ std::vector<std::string> CoordinatorArguments(const RunConfig& config,
   arguments.Always("run", config.name());
   arguments.IfSet("store", place.store);
   arguments.IfSet("listen", place.listen);
-  arguments.IfSet("announce", place.announce);
   arguments.IfSet("port_file", place.port_file);
   arguments.Always("lease_ms", settings.lease_ms());
   arguments.Always("max_attempts", settings.max_attempts());
@@ -63,7 +62,6 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.IfSet("name", place.name);
   arguments.IfSet("threads", place.threads);
   arguments.IfSet("listen", place.listen);
-  arguments.IfSet("announce", place.announce);
   arguments.Always("max_batch", settings.max_batch());
   // What is left of a GPU is an actor's only if the GPU is, or the turn on it.
   const bool some = settings.kv_cache_mib() == 0 && place.shares_gpu && place.turn_file.empty();
@@ -71,7 +69,8 @@ std::vector<std::string> ActorArguments(const RunConfig& config, const ActorPlac
   arguments.Always("weights", ActorSettings::Weights_Name(settings.weights()));
   arguments.Always("old_tokens", ActorSettings::OldTokens_Name(settings.old_tokens()));
   if (const std::vector<std::string> commands = RewardCommands(config); !commands.empty()) {
-    arguments.Always("reward_commands", nlohmann::json(commands).dump());
+    arguments.Always("reward_commands",
+                     nlohmann::json(commands).dump(-1, ' ', /*ensure_ascii=*/true));
   }
   arguments.Always("compute", config.model().compute() == ModelSettings::FP32 ? "fp32" : "bf16");
   arguments.Always("device", ModelSettings::Device_Name(config.model().device()));
@@ -92,9 +91,7 @@ std::vector<std::string> LearnerArguments(const LearnerPlace& place) {
   arguments.IfSet("rank", place.rank);
   arguments.IfSet("world_size", place.world_size);
   arguments.IfSet("nonce", place.nonce);
-  arguments.IfSet("interface_address", place.interface_address);
   arguments.IfSet("listen", place.listen);
-  arguments.IfSet("announce", place.announce);
   arguments.IfSet("turn_file", place.turn_file);
   if (place.resume) arguments.Add("--resume");
   arguments.Ports(place.ports);

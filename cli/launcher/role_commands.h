@@ -12,9 +12,9 @@ namespace reckon {
 
 // The arguments of the three programs, made from a run's config and from what only the place where
 // a program runs knows: addresses, folders, numbers. One source for processes on this machine,
-// scripts of Slurm and manifests of Kubernetes. Values are passed as they are, so a manifest may
-// give "$(NAME)"; a script, which has to quote all others, leaves a field empty and appends the
-// flag itself. An empty or absent field gives no flag.
+// scripts of Slurm and manifests of Kubernetes. Values are passed as they are. A script or
+// manifest, which has to quote them, leaves a field empty whose value is a variable there, and
+// appends the flag itself. An empty or absent field gives no flag.
 
 // What every role has beside its work.
 struct RolePorts {
@@ -27,7 +27,6 @@ struct RolePorts {
 struct CoordinatorPlace {
   std::string store;      // folder
   std::string listen;     // HOST:PORT; port 0: any free one
-  std::string announce;   // the host that others reach it by, for port_file
   std::string port_file;  // to which it writes its address once it listens
   RolePorts ports;
 };
@@ -37,7 +36,6 @@ struct ActorPlace {
   std::string name;                 // unique in the run
   std::optional<uint32_t> threads;  // 0: the cores of the machine
   std::string listen = "";          // HOST:PORT of its weight server; empty: it serves no others
-  std::string announce = "";        // the host that other actors reach that server by
   bool shares_gpu = false;          // its GPU, if there is one, is the learner's as well
   // Of a device that it shares by turns: the file that tells whose turn it is. With
   // resources.turns: ON on a CPU as well.
@@ -50,12 +48,10 @@ struct LearnerPlace {
   std::string config;       // file
   std::string run_dir;
   std::optional<uint32_t> rank, world_size;
-  std::string nonce;   // equal on all ranks of one start of the group, new for each start
-  bool resume = true;  // from the newest checkpoint, if there is one
-  std::string interface_address;  // of this rank, where the other ranks reach it
-  std::string listen;             // HOST:PORT of rank 0's weight server
-  std::string announce;           // the host that actors reach that server by
-  std::string turn_file = "";     // as ActorPlace's
+  std::string nonce;           // equal on all ranks of one start of the group, new for each start
+  bool resume = true;          // from the newest checkpoint, if there is one
+  std::string listen;          // HOST:PORT of rank 0's weight server
+  std::string turn_file = "";  // as ActorPlace's
   RolePorts ports;
 };
 

@@ -17,10 +17,9 @@ TEST(RoleCommandsTest, ArgumentsAreThoseOfConfigAndPlace) {
   config.set_name("r");
   config.mutable_coordinator()->set_lease_ms(3000);
   config.mutable_model()->set_compute(ModelSettings::FP32);
-  EXPECT_THAT(
-      CoordinatorArguments(config, {.store = "/s", .listen = "[::]:7070", .announce = "c"}),
-      AllOf(Contains("--run=r"), Contains("--store=/s"), Contains("--listen=[::]:7070"),
-            Contains("--announce=c"), Contains("--lease_ms=3000"), Contains("--retention=ALL")));
+  EXPECT_THAT(CoordinatorArguments(config, {.store = "/s", .listen = "[::]:7070"}),
+              AllOf(Contains("--run=r"), Contains("--store=/s"), Contains("--listen=[::]:7070"),
+                    Contains("--lease_ms=3000"), Contains("--retention=ALL")));
   EXPECT_THAT(ActorArguments(config, {.coordinator = "c:1", .name = "a", .threads = 0}),
               ElementsAre("--coordinator=c:1", "--name=a", "--threads=0", "--max_batch=0",
                           "--kv_cache_mib=0", "--weights=DRAIN", "--old_tokens=KEEP",

@@ -1,5 +1,6 @@
 #include "cli/launcher/text_template.h"
 
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "absl/strings/ascii.h"
@@ -62,6 +63,11 @@ std::string FillTemplate(absl::string_view text, const std::map<std::string, std
     result += '\n';
   }
   return result;
+}
+
+std::string YamlText(absl::string_view text) {
+  return nlohmann::json(text).dump(-1, ' ', /*ensure_ascii=*/true,
+                                   nlohmann::json::error_handler_t::replace);
 }
 
 }  // namespace reckon

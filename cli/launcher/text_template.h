@@ -14,6 +14,9 @@ namespace reckon {
 // the text has is in `values`: texts and values come from this program.
 std::string FillTemplate(absl::string_view text, const std::map<std::string, std::string>& values);
 
+// A text as a scalar of YAML, whatever is in it: a string of JSON, which YAML includes, in ASCII.
+std::string YamlText(absl::string_view text);
+
 }  // namespace reckon
 
 #endif  // RECKON_CLI_LAUNCHER_TEXT_TEMPLATE_H_

@@ -11,6 +11,7 @@ Environment: RECKON_BIN, the folder of the programs; KUBECTL for --all.
 import base64
 import copy
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -282,6 +283,29 @@ def check_secrets(rendered):
     return failures
 
 
+def expand(argument, variables):
+    """An argument as the program gets it: https://kubernetes.io/docs/tasks/inject-data-application."""
+    return re.sub(r"\$(\$|\((\w+)\))", lambda found: "$" if found[1] == "$" else
+                  variables.get(found[2], found[0]), argument)
+
+
+def check_reward_command(folder):
+    """The command of a reward reaches the actors as the config has it."""
+    command = 'bash -c \'IFS=": "; echo "$(POD_IP) $$ \\{run}" # \u00e9\''
+    config = folder / "reward.textproto"
+    config.write_text((SHIPPED / "run.textproto").read_text().replace(
+        "eval {", f"eval {{ reward {{ kind: PROCESS command: {json.dumps(command, ensure_ascii=False)} }}", 1))
+    objects = objects_of(render(folder / "reward", config) / "base")
+    args = next(template["spec"]["containers"][0]["args"] for where, template, _ in pod_templates(objects)
+                if "Deployment" in where)
+    args = [expand(argument, {"POD_IP": "10.0.0.1", "POD_NAME": "pod"}) for argument in args]
+    given = [argument.split("=", 1)[1] for argument in args if argument.startswith("--reward_commands=")]
+    failures = [] if [json.loads(text) for text in given] == [[command]] else [f"actors run the rewards {given}"]
+    if not {"--name=pod", "--announce=10.0.0.1"} <= set(args):
+        failures.append(f"actors do not get their names and addresses: {args}")
+    return failures
+
+
 def kustomize(folder):
     output = subprocess.run([os.environ.get("KUBECTL", "kubectl"), "kustomize", folder], check=True,
                             capture_output=True, text=True).stdout
@@ -325,6 +349,7 @@ def main():
                        "resources.learner_nodes=4", "resources.learner.gpus=1", "resources.learner.memory_gib=8",
                        "kubernetes.data_claim=models",
                        "kubernetes.queue=q", "kubernetes.storage_class=fast")
+        failures += check_reward_command(folder)
         failures += check("other settings", objects_of(other / "lasting", other / "base"))
     for failure in failures:
         print(failure)
