@@ -34,6 +34,10 @@ spec:
       action: FailJobSet
       onJobFailureReasons: [PodFailurePolicy]
       onJobFailureMessagePatterns: ["exit code 78 "]
+    # Before the next: the other ranks may end with 75 because of one that failed.
+    - name: failure
+      action: RestartJobSet
+      onJobFailureReasons: [BackoffLimitExceeded]
     - name: temporary
       action: RestartJobSetAndIgnoreMaxRestarts
       onJobFailureReasons: [PodFailurePolicy]

@@ -22,8 +22,12 @@ int ExitStatus(const absl::Status& status) {
     case absl::StatusCode::kUnimplemented:
     case absl::StatusCode::kAborted:
       return kExitRecurs;
-    default:
+    case absl::StatusCode::kUnavailable:
+    case absl::StatusCode::kDeadlineExceeded:
+    case absl::StatusCode::kCancelled:
       return kExitMayHeal;
+    default:
+      return kExitFailed;
   }
 }
 

@@ -105,8 +105,7 @@ absl::Status MakeFolders(const std::string& path) {
   std::error_code error;
   std::filesystem::create_directories(path, error);
   if (error) {
-    return absl::UnavailableError(
-        absl::StrCat("cannot create folder ", path, ": ", error.message()));
+    return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot create folder ", path));
   }
   return absl::OkStatus();
 }

@@ -181,8 +181,7 @@ absl::Status PutInPlace(const fs::path& made, const fs::path& place) {
   }
   fs::rename(made, place, error);
   if (!error) return absl::OkStatus();
-  return absl::UnavailableError(
-      absl::StrCat("cannot rename ", made.string(), ": ", error.message()));
+  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot rename ", made.string()));
 }
 
 // Deletes what crashes during a save left.

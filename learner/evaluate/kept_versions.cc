@@ -51,7 +51,7 @@ absl::Status LinkBest(const std::string& run_dir, const std::string& target) {
   std::filesystem::create_directory_symlink(target, temporary, error);
   if (!error) std::filesystem::rename(temporary, link, error);
   if (!error) return absl::OkStatus();
-  return absl::UnavailableError(absl::StrCat("cannot link ", link, ": ", error.message()));
+  return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot link ", link));
 }
 
 }  // namespace reckon

@@ -155,7 +155,11 @@ class Checks:
         policy = spec["failurePolicy"]
         self.holds(policy["maxRestarts"] > 0 and policy["restartStrategy"] == "BlockingRecreate",
                    "the group restarts, when all of its old pods are gone")
-        rules = {rule["action"]: " ".join(rule["onJobFailureMessagePatterns"]) for rule in policy["rules"]}
+        rules = {rule["action"]: " ".join(rule.get("onJobFailureMessagePatterns", [])) for rule in policy["rules"]}
+        self.holds([rule["action"] for rule in policy["rules"]] ==
+                   ["FailJobSet", "RestartJobSet", "RestartJobSetAndIgnoreMaxRestarts"] and
+                   policy["rules"][1]["onJobFailureReasons"] == ["BackoffLimitExceeded"],
+                   "a rank that failed by itself counts, whatever the others end with")
         self.holds(f"exit code {CONFIGURATION} " in rules["FailJobSet"], "an error of the config ends the run at once")
         self.holds(f"exit code {TEMPORARY} " in rules["RestartJobSetAndIgnoreMaxRestarts"] and
                    "DisruptionTarget" in rules["RestartJobSetAndIgnoreMaxRestarts"], "an eviction does not count")
