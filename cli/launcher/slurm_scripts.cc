@@ -214,9 +214,10 @@ while [ -z "$stopping" ]; do
       kill -TERM "$actor" || true
       break
     fi
-    if [ -z "$now" ] && [ $((SECONDS - asked)) -ge "$check_seconds" ]; then
+    # A learner's job that was killed has left its address.
+    if [ $((SECONDS - asked)) -ge "$check_seconds" ]; then
       asked=$SECONDS
-      ! run_is_over || kill -TERM "$actor" || true
+      ! run_is_over || stop end
     fi
     pause 1
   done

@@ -33,6 +33,7 @@ namespace reckon {
 //   cancelled, failed    the learner's job submits that index again, if it is below the number in
 //                        the file <run_dir>/slurm/actors
 //   the learner's job moves to another node    it finds the address in <run_dir>/coordinator.addr
+//   the learner's job has left the queue       it leaves, though an address may be there
 //
 // Each start of the learner's job has its own folder <run_dir>/logs/attempt_N. The folder of the
 // run and that of the programs must be seen by all nodes.

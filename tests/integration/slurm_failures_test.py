@@ -10,12 +10,14 @@ runs are in the queue at the same time:
   damaged   so does the coordinator
   unusable  an actor ends with exit status 78: the run ends
   hopeless  every attempt fails: the fifth is the last
+  orphaned  the script of the learner's job is killed, so that nothing is tidied up: its actors leave
 
 Exits 77 without root or Slurm.
 """
 
 import os
 import pathlib
+import subprocess
 
 from harness import expect, write_config
 from slurm_cluster import SlurmCluster, slurm_folder
@@ -59,6 +61,7 @@ forever""",
 REFUSED = {"coordinator": COORDINATOR + "forever", "learner": "exit 78", "actor": "forever"}
 DAMAGED = {"coordinator": "exit 78", "learner": "forever", "actor": "forever"}
 UNUSABLE = {"coordinator": COORDINATOR + "forever", "learner": "forever", "actor": "exit 78"}
+ORPHANED = {"coordinator": COORDINATOR + "forever", "learner": "forever", "actor": "forever"}
 HOPELESS = {"coordinator": COORDINATOR + "forever", "learner": "exit 1", "actor": "forever"}
 
 
@@ -96,6 +99,14 @@ def check_ended(run_, attempts, words):
     expect("requeueing" not in log, "the run was requeued at its end", run_)
 
 
+def check_orphaned(run_):
+    run_.until("the actors run", lambda: run_.running(1) and (run_.run_dir / "logs/latest/actor-0.log").exists())
+    subprocess.run(["scancel", "--signal=KILL", "--batch", run_.job], check=True)
+    run_.leave_queue(timeout=60)
+    address = (run_.run_dir / "coordinator.addr").read_text()
+    expect(address, "the address is gone, so another case was tested", run_)
+
+
 def main():
     with slurm_folder() as (folder, model):
         with SlurmCluster(folder / "slurm") as cluster:
@@ -105,7 +116,9 @@ def main():
             refused = launch(cluster, folder, "refused", model, REFUSED)
             damaged = launch(cluster, folder, "damaged", model, DAMAGED)
             unusable = launch(cluster, folder, "unusable", model, UNUSABLE)
+            orphaned = launch(cluster, folder, "orphaned", model, ORPHANED)
             hopeless = launch(cluster, folder, "hopeless", model, HOPELESS)
+            check_orphaned(orphaned)
             check_ended(refused, 1, "another start would end the same way")
             check_ended(damaged, 1, "another start would end the same way")
             check_ended(unusable, 1, "asked to stop: end")
