@@ -32,6 +32,7 @@
 #include "learner/publish/broadcaster.h"
 #include "learner/report/learner_metrics.h"
 #include "learner/run/resume.h"
+#include "learner/run/start.h"
 #include "learner/run/versions.h"
 #include "learner/stages.h"
 // Last.
@@ -90,7 +91,9 @@ class Learner {
     if (options_.world_size > 1) RETURN_IF_ERROR(EnterTerm());
     if (IsLeader()) {
       RETURN_IF_ERROR(UseMachine());
-      ASSIGN_OR_RETURN(data_, PrepareRun(run_, options_.resume));
+      ASSIGN_OR_RETURN(continues_,
+                       ContinuesRun(run_.run_dir, run_.config, options_.resume, options_.launch));
+      ASSIGN_OR_RETURN(data_, PrepareRun(run_));
     }
     if (options_.world_size == 1) RETURN_IF_ERROR(EnterTerm());
     if (IsLeader()) DeleteHalfWritten(run_.run_dir);
@@ -102,7 +105,7 @@ class Learner {
     RETURN_IF_ERROR(ShareWeights(
         *groups_.all, {HasInit(config) ? "" : config.model().path(), adapted}, &run_.base));
     ASSIGN_OR_RETURN(const ModelConfig shape, ModelShape(run_.base.texts()));
-    RETURN_IF_ERROR(FindCheckpoint(run_, *groups_.all, options_.resume));
+    RETURN_IF_ERROR(FindCheckpoint(run_, *groups_.all, continues_));
     run_.saved = run_.cursor;
     RETURN_IF_ERROR(StartReporter());
     if (IsLeader()) RETURN_IF_ERROR(StartLeader());
@@ -325,6 +328,7 @@ class Learner {
   Backend backend_ = Backend::kCpuKernels;
   std::unique_ptr<DeviceTurn> turn_;
   RunState run_;
+  bool continues_ = false;         // the leader's: an earlier start of the run
   std::unique_ptr<RunData> data_;  // the leader's
   std::unique_ptr<Membership> membership_;
   RankGroups groups_;

@@ -20,6 +20,7 @@ struct LearnerOptions {
   RunConfig config;
   std::string run_dir;
   bool resume = false;
+  std::string launch;  // a start of the launch that began the run resumes as well: run/start.h
   int rank = 0;
   int world_size = 1;
   std::string nonce;  // equal on all ranks of one start of the group, new for the next start

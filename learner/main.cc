@@ -37,6 +37,9 @@ ABSL_FLAG(int, world_size, 1, "number of ranks");
 ABSL_FLAG(
     bool, resume, false,
     "resume from the newest checkpoint, if there is one; of rank 0, which gives it to the others");
+ABSL_FLAG(std::string, launch, "",
+          "name of the launch that this start belongs to: a start of the launch that began the run "
+          "resumes without --resume; of rank 0");
 ABSL_FLAG(std::string, nonce, "",
           "name of this start of the group: equal on all its ranks, new for each start");
 ABSL_FLAG(std::string, interface_address, "",
@@ -64,6 +67,7 @@ absl::StatusOr<LearnerOptions> OptionsFromFlags() {
   options.rank = absl::GetFlag(FLAGS_rank);
   options.world_size = absl::GetFlag(FLAGS_world_size);
   options.resume = absl::GetFlag(FLAGS_resume);
+  options.launch = absl::GetFlag(FLAGS_launch);
   options.nonce = absl::GetFlag(FLAGS_nonce);
   options.listen = absl::GetFlag(FLAGS_listen);
   options.announce = absl::GetFlag(FLAGS_announce);

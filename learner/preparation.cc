@@ -10,7 +10,6 @@
 #include "common/model/model_shape.h"
 #include "learner/algorithm/algorithm.h"
 #include "learner/algorithm/registry.h"
-#include "learner/checkpoint/checkpoint.h"
 #include "learner/data/checks.h"
 #include "learner/run/inputs.h"
 
@@ -18,16 +17,6 @@ namespace reckon {
 namespace {
 
 namespace fs = std::filesystem;
-
-// Refuses to mix the files of two runs.
-absl::Status CheckFresh(const std::string& run_dir) {
-  std::error_code error;
-  if (ListCheckpoints(run_dir).empty() && !fs::exists(run_dir + "/eval", error)) {
-    return absl::OkStatus();
-  }
-  return absl::FailedPreconditionError(absl::StrCat(
-      run_dir, " holds an earlier run; continue it with --resume, or choose another name"));
-}
 
 // Runs the init stage, unless an earlier attempt of this run did.
 absl::Status MakeInitialModel(const RunState& run) {
@@ -50,9 +39,8 @@ absl::Status CheckStages(const RunConfig& config, const ModelConfig& shape, cons
 
 }  // namespace
 
-absl::StatusOr<std::unique_ptr<RunData>> PrepareRun(RunState& run, bool resume) {
+absl::StatusOr<std::unique_ptr<RunData>> PrepareRun(RunState& run) {
   const RunConfig& config = run.config;
-  if (!resume) RETURN_IF_ERROR(CheckFresh(run.run_dir));
   RETURN_IF_ERROR(MakeInitialModel(run));
   const std::string& adapted = HasInit(config) ? "" : config.model().base();
   ASSIGN_OR_RETURN(run.base, ReadModelFolder(BaseModelFolder(config, run.run_dir), adapted));

@@ -14,7 +14,8 @@
 namespace reckon {
 
 absl::Status LaunchOnKubernetes(const LaunchOptions& options, const RunConfig& config) {
-  KubernetesFacts facts = {.image_tag = RECKON_VERSION, .certificates = {}};
+  KubernetesFacts facts = {
+      .image_tag = RECKON_VERSION, .resume = options.resume, .certificates = {}};
   if (options.dry_run) {
     ASSIGN_OR_RETURN(const std::vector<RenderedFile> files, RenderKubernetes(config, facts));
     RETURN_IF_ERROR(DryRun(config, RunFolder::kOfTheLeader));

@@ -23,6 +23,7 @@
 #include "common/base/files.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
+#include "common/config/run_folder.h"
 #include "common/model/init/init_model.h"
 
 namespace reckon {

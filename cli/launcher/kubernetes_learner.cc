@@ -94,6 +94,8 @@ constexpr char kJobYaml[] = R"(spec:
           valueFrom: {fieldRef: {fieldPath: "metadata.labels['jobset.sigs.k8s.io/jobset-uid']"}}
         - name: ATTEMPT
           valueFrom: {fieldRef: {fieldPath: "metadata.labels['jobset.sigs.k8s.io/restart-attempt']"}}
+        - name: RESUME
+          valueFrom: {configMapKeyRef: {name: {run}-config, key: resume}}
         args:
         {arguments}
         ports:
@@ -168,10 +170,12 @@ Values JobValues(const KubernetesWorkload& workload) {
       LearnerArguments({.coordinator = CoordinatorAddress(workload),
                         .config = "/etc/reckon/config/config.textproto",
                         .run_dir = "/var/lib/reckon/run",
+                        .resume = false,
                         .listen = ListenOn(kWeightsPort),
                         .ports = PodPorts()}),
       {"--rank=$(RANK)", "--world_size=$(WORLD_SIZE)", "--nonce=$(JOBSET_UID)-$(ATTEMPT)",
-       "--interface_address=$(POD_IP)", "--announce=$(POD_IP)"});
+       "--resume=$(RESUME)", "--launch=$(JOBSET_UID)", "--interface_address=$(POD_IP)",
+       "--announce=$(POD_IP)"});
   values["learner_nodes"] = absl::StrCat(resources.learner_nodes());
   values["placement"] = RankPlacement(resources, values);
   values["mounts_of_first"] = values["volumes_of_first"] = "";

@@ -78,6 +78,8 @@ metadata:
     app.kubernetes.io/name: reckon
     app.kubernetes.io/instance: "{run}"
 data:
+  # Whether a new JobSet continues the run on the volume. A restart of the same JobSet always does.
+  resume: "{resume}"
   config.textproto: |
     {config}
 )";
@@ -161,6 +163,7 @@ absl::StatusOr<std::vector<RenderedFile>> RenderKubernetes(const RunConfig& conf
       {"storage_class", settings.has_storage_class()
                             ? absl::StrCat("storageClassName: ", YamlText(settings.storage_class()))
                             : ""},
+      {"resume", facts.resume ? "true" : "false"},
       {"config", config_text},
   };
   std::vector<RenderedFile> files = {

@@ -14,6 +14,7 @@ namespace reckon {
 // What the manifests of a run need beside its config.
 struct KubernetesFacts {
   std::string image_tag;  // used where the config gives none
+  bool resume = false;    // the learner's first start continues the run on its volume
   // For each role its files ca.crt, tls.crt, tls.key and token. Empty: the secrets are not written,
   // and somebody else makes them.
   std::map<std::string, std::vector<RenderedFile>> certificates;
@@ -28,7 +29,8 @@ struct KubernetesFacts {
 //             actors:      Deployment, PodDisruptionBudget
 //             learner:     JobSet of two jobs, rank 0 ("first"), which has the run's volume, and
 //                          the other ranks ("others"), which need none
-//             NetworkPolicies, ConfigMap with the config, Secrets with the certificates
+//             NetworkPolicies, ConfigMap with the config and `resume`, Secrets with the
+//             certificates
 //
 // deploy/kubernetes/{lasting,base} are these files for deploy/kubernetes/run.textproto;
 // tests/deploy/manifests_test.py checks that. docs/kubernetes.md explains the objects.

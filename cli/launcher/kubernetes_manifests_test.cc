@@ -135,6 +135,16 @@ TEST(KubernetesManifestsTest, AnotherConfigIsAnotherHashInEveryPod) {
   }
 }
 
+TEST(KubernetesManifestsTest, ResumingIsNoChangeOfTheJobSetWhichNoApplyCanChange) {
+  KubernetesFacts facts = ManifestFacts();
+  const auto begin = RenderKubernetes(ManifestConfig(""), facts);
+  facts.resume = true;
+  const auto resume = RenderKubernetes(ManifestConfig(""), facts);
+  EXPECT_THAT(TextOf(begin, "base/config.yaml"), HasSubstr("resume: \"false\""));
+  EXPECT_THAT(TextOf(resume, "base/config.yaml"), HasSubstr("resume: \"true\""));
+  EXPECT_EQ(TextOf(begin, "base/learner.yaml"), TextOf(resume, "base/learner.yaml"));
+}
+
 TEST(KubernetesManifestsTest, CertificatesBecomeSecretsOfTheirRole) {
   KubernetesFacts facts = ManifestFacts();
   facts.certificates["actor"] = {{"tls.key", "secret"}, {"token", "t"}};

@@ -8,20 +8,19 @@
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-#include <map>
+#include <optional>
 #include <utility>
 
 #include "absl/memory/memory.h"
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/strip.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/fields.h"
 #include "common/config/resume_rules.h"
+#include "common/config/run_folder.h"
 #include "common/model/files/manifest.h"
 #include "common/task/dataset/data_files.h"
 #include "common/text/message_json.h"
@@ -54,36 +53,6 @@ absl::Status CheckDataFiles(const std::string& run_dir) {
 }
 
 }  // namespace
-
-Cursor NewestCursor(const std::string& run_dir) {
-  std::map<int64_t, std::string> manifests;  // by step
-  std::error_code error;
-  for (const auto& entry : std::filesystem::directory_iterator(run_dir + "/checkpoints", error)) {
-    const std::string name = entry.path().filename().string();
-    int64_t step = 0;
-    absl::string_view number = name;
-    if (absl::ConsumePrefix(&number, "step_") && absl::SimpleAtoi(number, &step)) {
-      manifests[step] = (entry.path() / "manifest.json").string();
-    }
-  }
-  for (auto newest = manifests.rbegin(); newest != manifests.rend(); ++newest) {
-    const absl::StatusOr<std::string> text = ReadFile(newest->second);
-    CheckpointManifest manifest;
-    // The first line is the digest of the rest, which the learner checks.
-    if (text.ok() && MessageFromJson(text->substr(text->find('\n') + 1), &manifest).ok()) {
-      return manifest.cursor();
-    }
-  }
-  return Cursor();
-}
-
-bool HasBegun(const std::string& run_dir) {
-  std::error_code error;
-  for (const char* made : {"/inputs.json", "/checkpoints", "/eval", "/weights"}) {
-    if (std::filesystem::exists(run_dir + made, error)) return true;
-  }
-  return false;
-}
 
 std::string AbsolutePath(const std::string& path) {
   if (path.empty() || path == "builtin") return path;
@@ -152,16 +121,8 @@ absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bo
   }
   ASSIGN_OR_RETURN(const int lock, LockRun(path));
   auto run_dir = absl::WrapUnique(new RunDir(path, lock, exists));
-  if (exists) {
-    absl::StatusOr<RunConfig> before = LoadConfig(config_path, {});
-    if (!before.ok()) return before.status();
-    const absl::Status allowed =
-        HasBegun(path) ? CheckResume(*before, config, NewestCursor(path)) : absl::OkStatus();
-    if (!allowed.ok()) {
-      return absl::Status(
-          allowed.code(),
-          absl::StrCat("the run in ", path, " cannot be continued: ", allowed.message()));
-    }
+  ASSIGN_OR_RETURN(const std::optional<RunConfig> before, ConfigBefore(path, config));
+  if (before.has_value()) {
     RETURN_IF_ERROR(CheckDataFiles(path));
     run_dir->has_more_ = HasMoreToDo(*before, config);
   }

@@ -6,7 +6,6 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "proto/checkpoint.pb.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
@@ -18,13 +17,6 @@ absl::StatusOr<std::string> MakeTemporaryFolder();
 // Makes the paths of a config absolute (text options PATH and REWARD_MODEL), so that a run can be
 // resumed from any working directory.
 void MakePathsAbsolute(RunConfig* config);
-
-// Whether a learner of the run in this directory got beyond its checks of config and data. One that
-// has not begun may start with any config.
-bool HasBegun(const std::string& run_dir);
-
-// The cursor of the newest checkpoint whose manifest can be read; empty if there is none.
-Cursor NewestCursor(const std::string& run_dir);
 
 // The error of a flock that failed with `error`, an errno. FAILED_PRECONDITION: another process
 // holds the lock (EWOULDBLOCK). UNIMPLEMENTED: the file system of `path` has no locks, as some

@@ -4,11 +4,11 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
-#include "cli/launcher/run_dir.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/fields.h"
+#include "common/config/run_folder.h"
 #include "common/telemetry/progress.h"
 
 namespace reckon {

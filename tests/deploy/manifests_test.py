@@ -171,6 +171,13 @@ class Checks:
             codes = [code for rule in one["podFailurePolicy"]["rules"]
                      for code in rule.get("onExitCodes", {}).get("values", [])]
             self.holds({TEMPORARY, CONFIGURATION} <= set(codes), f"job {job['name']} tells exit codes apart")
+            container = one["template"]["spec"]["containers"][0]
+            resume = [entry["valueFrom"]["configMapKeyRef"] for entry in container["env"] if entry["name"] == "RESUME"]
+            config = self.of_kind("ConfigMap")[0]
+            self.holds([(reference["name"], reference["key"]) for reference in resume] ==
+                       [(config["metadata"]["name"], "resume")] and config["data"]["resume"] == "false" and
+                       {"--resume=$(RESUME)", "--launch=$(JOBSET_UID)"} <= set(container["args"]),
+                       f"job {job['name']} resumes when it is asked to, or restarts")
             claims = [volume["name"] for volume in one["template"]["spec"]["volumes"]
                       if "persistentVolumeClaim" in volume and volume["name"] == "run"]
             self.holds(bool(claims) == (job["name"] == "first"), "rank 0 alone has the run's volume")
