@@ -107,14 +107,15 @@ TEST(KubernetesManifestsTest, SettingsOfAClusterAppearOnlyWhenGiven) {
           "max_restarts: 9 grace_seconds: 77 gpu_resource: 'amd.com/gpu' } "
           "model { path: '/data/m' } resources { learner { gpus: 1 } }"),
       ManifestFacts());
-  EXPECT_THAT(TextOf(full, "base/learner.yaml"),
-              AllOf(HasSubstr("kueue.x-k8s.io/queue-name: q"), HasSubstr("claimName: models"),
-                    HasSubstr("image: r.example/x-learner:v7"), HasSubstr("amd.com/gpu: 1"),
-                    HasSubstr("maxRestarts: 9"), HasSubstr("terminationGracePeriodSeconds: 77"),
-                    HasSubstr("imagePullPolicy: Never")));
+  EXPECT_THAT(
+      TextOf(full, "base/learner.yaml"),
+      AllOf(HasSubstr("kueue.x-k8s.io/queue-name: \"q\""), HasSubstr("claimName: \"models\""),
+            HasSubstr("image: \"r.example/x-learner:v7\""), HasSubstr("\"amd.com/gpu\": 1"),
+            HasSubstr("maxRestarts: 9"), HasSubstr("terminationGracePeriodSeconds: 77"),
+            HasSubstr("imagePullPolicy: Never")));
   EXPECT_THAT(TextOf(full, "lasting/volume.yaml"),
-              AllOf(HasSubstr("storageClassName: fast"), HasSubstr("storage: 50Gi")));
-  EXPECT_THAT(TextOf(full, "base/kustomization.yaml"), HasSubstr("namespace: ml"));
+              AllOf(HasSubstr("storageClassName: \"fast\""), HasSubstr("storage: 50Gi")));
+  EXPECT_THAT(TextOf(full, "base/kustomization.yaml"), HasSubstr("namespace: \"ml\""));
 }
 
 TEST(KubernetesManifestsTest, OnlyBroadcastsLetActorsAndLearnerReachEachOtherOnAllPorts) {
