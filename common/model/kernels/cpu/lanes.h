@@ -10,8 +10,8 @@ namespace reckon {
 
 // 16 fp32 numbers that are computed at once: one AVX-512 register, two of AVX2, four of SSE. A type
 // of the compiler, whose operators work on each number; in a function of several builds
-// (RECKON_CLONES) they become the instructions of each. Loops over single numbers would do, if the
-// compiler did not turn a choice between two of them into branches, which it then computes both.
+// (RECKON_CLONES) they become the instructions of each. A loop over single numbers is slower where
+// it takes the larger of two: the compiler makes branches of that, and computes both with masks.
 //
 // Functions of it must be inlined, because how a register is passed depends on the build.
 constexpr int kLanes = 16;
