@@ -11,6 +11,7 @@ end with status 0 after SIGTERM. Nothing here schedules or restarts: that takes 
 import base64
 import hashlib
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -86,8 +87,9 @@ class Pods:
         environment = {"POD_IP": self.address, "POD_NAME": name, **environment}
         arguments = []
         for argument in container["args"]:
-            for variable, value in environment.items():
-                argument = argument.replace(f"$({variable})", value)
+            # As a kubelet: $$ is a dollar, and a variable that is not there stays as it is written.
+            argument = re.sub(r"\$\$|\$\((\w+)\)",
+                              lambda found: environment.get(found[1], found[0]) if found[1] else "$", argument)
             for port, other in [("7080", 17080 + self.number), ("7090", 17090 + self.number)]:
                 argument = argument.replace(f"[::]:{port}", f"[::]:{other}")
             arguments.append(argument.replace("lab-coordinator:", f"{self.address}:"))
@@ -126,8 +128,8 @@ def run_pods(pods, manifests, local):
         return next(item for item in manifests if item["kind"] == kind)["spec"]
 
     run = writable("run")
-    config = write_files(FOLDER / "config", {name: text.encode() for name, text in next(
-        item for item in manifests if item["kind"] == "ConfigMap")["data"].items()}, 0o444)
+    texts = next(item for item in manifests if item["kind"] == "ConfigMap")["data"]
+    config = write_files(FOLDER / "config", {name: text.encode() for name, text in texts.items()}, 0o444)
     pods.start("coordinator", "coordinator", template("StatefulSet")["template"]["spec"]["containers"][0], {},
                [("/var/lib/reckon", writable("store"), "rw")])
     pods.start("actor", "actor", template("Deployment")["template"]["spec"]["containers"][0], {}, [])
@@ -135,7 +137,8 @@ def run_pods(pods, manifests, local):
     for rank, job in enumerate(jobs):
         files = [("/var/lib/reckon", run, "rw"), ("/etc/reckon/config", config, "ro")] if rank == 0 else []
         pods.start(f"learner-{rank}", "learner", job["template"]["spec"]["template"]["spec"]["containers"][0],
-                   {"RANK": str(rank), "WORLD_SIZE": str(len(jobs)), "JOBSET_UID": "lab", "ATTEMPT": "0"}, files)
+                   {"RANK": str(rank), "WORLD_SIZE": str(len(jobs)), "JOBSET_UID": "lab", "ATTEMPT": "0",
+                    "RESUME": texts["resume"]}, files)
     deadline = time.monotonic() + SECONDS
     while not (run / "run/progress.json").exists():
         expect_running(pods, deadline)
