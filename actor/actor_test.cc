@@ -96,13 +96,10 @@ TEST_F(ActorTest, SamplesInFlightDoNotContinueWithAModelOfAnotherShape) {
   SetConfigField("max_position_embeddings", 1024, &other);
   Publish(std::move(other));
   ASSERT_TRUE(AwaitReceived(3));
-  for (const auto& [key, rollout] : received()) {
-    ASSERT_EQ(rollout.spans_size(), 2);
-    EXPECT_EQ(rollout.spans(1).weight_version(), 1u);
-  }
+  ExpectDrawnWith(1);
   Stop();
   EXPECT_TRUE(status_.ok());
-  for (const auto& [lease, error] : coordinator_.returned()) EXPECT_EQ(error, "");
+  ExpectReturnedWithoutFailure();
 }
 
 TEST_F(ActorTest, SamplesInFlightPassAVersionThatDoesNotLoad) {
@@ -151,7 +148,7 @@ TEST_F(ActorTest, APassThatFailsAsTheVersionChangesIsTheOlderOnes) {
     draw.uniform = CounterRng(StreamKey(0, std::get<0>(key), 0, std::get<2>(key))).Uniform(0);
     EXPECT_EQ(rollout.spans(1).tokens(0), FakeModelRunner(fake).Next({10, 11}, draw).token);
   }
-  for (const auto& [lease, error] : coordinator_.returned()) EXPECT_EQ(error, "");
+  ExpectReturnedWithoutFailure();
   EXPECT_EQ(coordinator_.status().ledger().rejected(), 0u);
 }
 
@@ -164,11 +161,8 @@ TEST_F(ActorTest, AVersionThatCannotContinueWhatIsInFlightIsRefused) {
   EXPECT_EQ(report().refused_version(), 1u);
   Publish(2);
   ASSERT_TRUE(AwaitReceived(3));
-  for (const auto& [key, rollout] : received()) {
-    ASSERT_EQ(rollout.spans_size(), 2);
-    EXPECT_EQ(rollout.spans(1).weight_version(), 2u);
-  }
-  for (const auto& [lease, error] : coordinator_.returned()) EXPECT_EQ(error, "");
+  ExpectDrawnWith(2);
+  ExpectReturnedWithoutFailure();
 }
 
 class ActorVersionsTest : public ActorTest,

@@ -47,7 +47,9 @@ Cursor NewestCursor(const std::string& run_dir) {
 absl::StatusOr<std::optional<RunConfig>> ConfigBefore(const std::string& run_dir,
                                                       const RunConfig& config) {
   const std::string path = run_dir + "/config.textproto";
-  if (!std::filesystem::exists(path)) return std::nullopt;
+  std::error_code error;
+  // With an error it may be there: to read it says which.
+  if (!std::filesystem::exists(path, error) && !error) return std::nullopt;
   ASSIGN_OR_RETURN(RunConfig before, LoadConfig(path, {}));
   if (HasBegun(run_dir)) {
     const absl::Status allowed = CheckResume(before, config, NewestCursor(run_dir));

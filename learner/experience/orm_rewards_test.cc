@@ -1,6 +1,7 @@
 #include "learner/experience/orm_rewards.h"
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/substitute.h"
 #include "common/base/files.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -33,35 +34,19 @@ constexpr char kBefore[] = R"pb(
     }
   }
 )pb";
-constexpr char kWithoutRewardModel[] = R"pb(
-  stage {
-    ppo {
-      prompts: 2
-      samples_per_prompt: 3
-      eval_every: 1
-      sampling { max_new_tokens: 200 }
-    }
-  }
-)pb";
-constexpr char kWithRewardModel[] = R"pb(
-  stage {
-    ppo {
-      prompts: 2
-      samples_per_prompt: 3
-      eval_every: 1
-      sampling { max_new_tokens: 200 }
-      reward {}
-      reward { kind: ORM orm: "orm_1" }
-    }
-  }
-)pb";
+constexpr char kPpo[] =
+    "stage { ppo { prompts: 2 samples_per_prompt: 3 eval_every: 1 "
+    "sampling { max_new_tokens: 200 } $0 } }";
+constexpr char kWithoutRewardModel[] = "";
+constexpr char kWithRewardModel[] = R"pb(reward {}
+                                         reward { kind: ORM orm: "orm_1" })pb";
 
 class OrmRewardsTest : public LearnerHarness {
  protected:
-  // Runs so many steps of the stage. Before the last evaluation loads the reward model, if it does,
-  // its folder is broken.
-  absl::Status RunBroken(const std::string& stage, int steps) {
-    WriteConfig("orm", kBefore + stage);
+  // Runs so many steps of PPO for these rewards. Before the last evaluation loads the reward model,
+  // if it does, its folder is broken.
+  absl::Status RunBroken(const std::string& rewards, int steps) {
+    WriteConfig("orm", kBefore + absl::Substitute(kPpo, rewards));
     const LearnerOptions options =
         Options("a", {absl::StrCat("stage[3].ppo.steps=", steps)}, "orm");
     const std::string last = absl::StrCat("eval/", 3 + steps, "_ppo_1_step_", steps, "/greedy");

@@ -165,6 +165,17 @@ class ActorTest : public testing::Test {
     const GetStatusReply status = coordinator_.status();
     return status.actors_size() == 0 ? ActorReport() : status.actors(0).report();
   }
+  // That every sample began again, and was drawn with this version alone.
+  void ExpectDrawnWith(uint64_t version) {
+    for (const auto& [key, rollout] : received()) {
+      ASSERT_EQ(rollout.spans_size(), 2);
+      EXPECT_EQ(rollout.spans(1).weight_version(), version);
+    }
+  }
+  // That the leases which were returned count no failed attempt.
+  void ExpectReturnedWithoutFailure() {
+    for (const auto& [lease, error] : coordinator_.returned()) EXPECT_EQ(error, "");
+  }
   int calls(const std::string& verb) { return coordinator_.faults().calls(verb); }
 
   InProcessCoordinator coordinator_{Options()};

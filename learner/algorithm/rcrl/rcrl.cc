@@ -1,7 +1,6 @@
 #include "learner/algorithm/rcrl/rcrl.h"
 
 #include <algorithm>
-#include <iterator>
 #include <string>
 #include <utility>
 
@@ -85,6 +84,18 @@ absl::StatusOr<std::vector<LabelledSequence>> Rcrl::LabelSelection(LeaderContext
   return samples;
 }
 
+std::vector<LabelledSequence> Rcrl::LabelWorked(LeaderContext& leader,
+                                                const StepTokens& steps) const {
+  std::vector<LabelledSequence> worked;
+  if (!settings_.include_sft_data()) return worked;
+  const LabelTokens labels = LabelTokensOf(leader.data, settings_);
+  for (const TrainingSequence& solution : EarlierSolutions(config_, stage_index_, leader.data)) {
+    const auto prompt = std::find(solution.loss.begin(), solution.loss.end(), true);
+    worked.push_back(InsertLabels(solution, prompt - solution.loss.begin(), {true}, steps, labels));
+  }
+  return worked;
+}
+
 absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leader) const {
   RunState& run = leader.run;
   ASSIGN_OR_RETURN(RewardModel * model, OpenRewardModel(leader, settings_.orm()));
@@ -97,20 +108,8 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leade
   };
   size_t too_long = std::erase_if(samples, is_too_long);
   BalanceLabels(settings_.good_ratio(), StreamKey(config_.seed(), RoundName(run)), &samples);
-  std::vector<TrainingSequence> worked;
-  if (settings_.include_sft_data()) {
-    const LabelTokens labels = LabelTokensOf(leader.data, settings_);
-    for (const TrainingSequence& solution : EarlierSolutions(config_, stage_index_, leader.data)) {
-      const auto prompt = std::find(solution.loss.begin(), solution.loss.end(), true);
-      LabelledSequence labelled =
-          InsertLabels(solution, prompt - solution.loss.begin(), {true}, model->steps(), labels);
-      if (is_too_long(labelled)) {
-        ++too_long;
-      } else {
-        worked.push_back(std::move(labelled.sequence));
-      }
-    }
-  }
+  std::vector<LabelledSequence> worked = LabelWorked(leader, model->steps());
+  too_long += std::erase_if(worked, is_too_long);
   std::vector<TrainingSequence> sequences;
   int64_t good = 0, bad = 0;
   for (LabelledSequence& sample : samples) {
@@ -137,7 +136,7 @@ absl::StatusOr<std::vector<TrainingSequence>> Rcrl::Collect(LeaderContext& leade
         " is labelled good, but evaluations force the good label; start another run with a "
         "lower rcrl.threshold"));
   }
-  std::move(worked.begin(), worked.end(), std::back_inserter(sequences));
+  for (LabelledSequence& solution : worked) sequences.push_back(std::move(solution.sequence));
   if (!sequences.empty()) return sequences;
   return absl::FailedPreconditionError(
       absl::StrCat(RoundTitle(run), ": selection ", settings_.selection(),

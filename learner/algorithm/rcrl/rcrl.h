@@ -36,6 +36,8 @@ class Rcrl : public Algorithm {
   // Steps 1 to 4.
   absl::StatusOr<std::vector<LabelledSequence>> LabelSelection(LeaderContext& leader,
                                                                RewardModel* model) const;
+  // Of step 6, with their labels.
+  std::vector<LabelledSequence> LabelWorked(LeaderContext& leader, const StepTokens& steps) const;
   // Steps 1 to 6, and a report of the labels. FAILED_PRECONDITION when nothing is left, or no good
   // step, which evaluations would ask the policy for.
   absl::StatusOr<std::vector<TrainingSequence>> Collect(LeaderContext& leader) const;

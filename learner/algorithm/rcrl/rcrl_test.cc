@@ -19,7 +19,15 @@ namespace {
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-class RcrlTest : public LearnerHarness {};
+class RcrlTest : public LearnerHarness {
+ protected:
+  // kReturnConditionedConfig, changed like this, on a cluster of its own.
+  absl::Status RunAlone(const std::string& name, const std::vector<std::string>& changes) {
+    WriteConfig("orm", kReturnConditionedConfig);
+    Cluster cluster;
+    return cluster.Run(Options(name, changes, "orm"), stop_.get_token());
+  }
+};
 
 TEST_F(RcrlTest, ARewardModelReranksLabelsStepsAndFilters) {
   WriteConfig("orm", kReturnConditionedConfig);
@@ -75,15 +83,10 @@ TEST_F(RcrlTest, ARewardModelReranksLabelsStepsAndFilters) {
 // Samples that a threshold of zero makes good as well, so that it does not matter how bad ones are
 // labelled.
 TEST_F(RcrlTest, WorkedSolutionsAreGood) {
-  WriteConfig("orm", kReturnConditionedConfig);
   std::map<std::string, std::string> weights;
   for (const char* label : {"~", "="}) {
-    Cluster cluster;
-    const absl::Status run = cluster.Run(
-        Options(label,
-                {"stage[2].rcrl.threshold=0", absl::StrCat("stage[2].rcrl.bad_label=", label)},
-                "orm"),
-        stop_.get_token());
+    const absl::Status run = RunAlone(
+        label, {"stage[2].rcrl.threshold=0", absl::StrCat("stage[2].rcrl.bad_label=", label)});
     ASSERT_TRUE(run.ok()) << run;
     if (weights.empty()) weights = AllWeights(label);
     EXPECT_EQ(AllWeights(label), weights);
@@ -92,14 +95,9 @@ TEST_F(RcrlTest, WorkedSolutionsAreGood) {
 
 // A label makes a solution one token longer for each of its steps.
 TEST_F(RcrlTest, WhatIsTooLongWithItsLabelsIsLeftOut) {
-  WriteConfig("orm", kReturnConditionedConfig);
   const auto counts = [&](const std::string& name, int64_t most) {
-    Cluster cluster;
-    const absl::Status run = cluster.Run(
-        Options(name,
-                {"stage[2].rcrl.threshold=0", absl::StrCat("stage[2].training.max_tokens=", most)},
-                "orm"),
-        stop_.get_token());
+    const absl::Status run = RunAlone(
+        name, {"stage[2].rcrl.threshold=0", absl::StrCat("stage[2].training.max_tokens=", most)});
     EXPECT_TRUE(run.ok()) << run;
     for (const nlohmann::json& line : Metrics(name)) {
       if (line.contains("rcrl/samples")) {
