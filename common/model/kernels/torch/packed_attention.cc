@@ -1,136 +1,128 @@
 #include "common/model/kernels/torch/packed_attention.h"
 
-#include <ATen/ops/_flash_attention_forward.h>
 #include <ATen/ops/cat.h>
-#include <ATen/ops/ones.h>
-#include <ATen/ops/scaled_dot_product_attention.h>
+#include <ATen/ops/index_select.h>
 #include <ATen/ops/tensor.h>
+#include <ATen/ops/zeros.h>
 
-#include <algorithm>
-#include <optional>
-#include <tuple>
+#include <memory>
 #include <utility>
 #include <vector>
 
 #include "common/model/device_memory.h"
+#include "common/model/kernels/autograd.h"
+#include "common/model/kernels/torch/attention_spans.h"
+#include "common/model/kernels/torch/segment_calls.h"
 
 namespace reckon {
 namespace {
 
-// Which rows attend to which, as a kernel for sequences of any length reads it: queries begins[s]
-// .. begins[s+1]-1 attend to keys key_begins[s] .. key_begins[s+1]-1, of which the last
-// begins[s+1] - begins[s] are their own (causal). Keys of a branch begin with its stem's rows.
-struct Spans {
-  std::vector<int32_t> begins = {0}, key_begins = {0};
-  int64_t most_queries = 0, most_keys = 0;
-  std::vector<int64_t> key_rows;  // the row of the pass that each key is of
-  bool in_order = true;           // key_rows is 0, 1, 2, ...: no segment is a branch
+// The calls of a pass on its device, for all layers.
+struct PassCalls {
+  struct Call {
+    int64_t first_row;
+    SpansOnDevice spans;
+    at::Tensor key_rows;  // [keys] int64; undefined if the keys are those of the queries' rows
+  };
+  std::vector<Call> calls;
+  int64_t heads, kv_heads;
 
-  void Add(int64_t queries, int64_t keys) {
-    begins.push_back(static_cast<int32_t>(begins.back() + queries));
-    key_begins.push_back(static_cast<int32_t>(key_begins.back() + keys));
-    most_queries = std::max(most_queries, queries);
-    most_keys = std::max(most_keys, keys);
+  // x: q, k and v of a layer, [rows, heads + 2 kv heads, dim].
+  SpanRows RowsOf(const at::Tensor& x, const Call& call) const {
+    const at::Tensor own = x.narrow(0, call.first_row, call.spans.spans.queries());
+    const at::Tensor kv = (call.key_rows.defined() ? x : own).narrow(1, heads, 2 * kv_heads);
+    const at::Tensor keys = call.key_rows.defined() ? kv.index_select(0, call.key_rows) : kv;
+    return {.q = own.narrow(1, 0, heads),
+            .k = keys.narrow(1, 0, kv_heads),
+            .v = keys.narrow(1, kv_heads, kv_heads)};
   }
-  int64_t size() const { return static_cast<int64_t>(begins.size()) - 1; }
 };
 
-Spans SpansOf(const RowSegments& segments) {
-  Spans out;
-  for (int64_t s = 0; s < segments.size(); ++s) {
-    if (segments.Count(s) == 0) continue;
-    const auto add = [&](int64_t segment) {
-      for (int64_t i = 0; i < segments.Count(segment); ++i) {
-        out.key_rows.push_back(segments.starts[segment] + i);
-      }
-    };
-    const int64_t stem = segments.after[s];
-    if (stem != RowSegments::kNoSegment) {
-      add(stem);
-      out.in_order = false;
-    }
-    add(s);
-    const int64_t before = stem == RowSegments::kNoSegment ? 0 : segments.Count(stem);
-    out.Add(segments.Count(s), before + segments.Count(s));
+std::shared_ptr<const PassCalls> CallsOnDevice(const RowSegments& segments,
+                                               const ModelConfig& config, at::Device device) {
+  auto out = std::make_shared<PassCalls>();
+  out->heads = config.num_heads;
+  out->kv_heads = config.num_kv_heads;
+  for (const SegmentCall& call : SegmentCalls(segments)) {
+    out->calls.push_back({call.first_row, ToDevice(call.spans, device), {}});
+    if (call.spans.keys() == call.spans.queries()) continue;
+    out->calls.back().key_rows = SendToDevice(at::tensor(call.key_rows, at::kLong), device);
   }
   return out;
 }
 
-// AttendSpans by one call for each span. For what the flash kernels have no form of: fp32, and the
-// CPU, where tests compare the two backends through it.
-at::Tensor AttendEach(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                      const Spans& spans) {
-  std::vector<at::Tensor> out;
-  for (int64_t s = 0; s < spans.size(); ++s) {
-    // [1, heads, time, dim]
-    const auto rows = [s](const at::Tensor& x, const std::vector<int32_t>& begins) {
-      return x.narrow(0, begins[s], begins[s + 1] - begins[s]).transpose(0, 1).unsqueeze(0);
-    };
-    const at::Tensor queries = rows(q, spans.begins), keys = rows(k, spans.key_begins);
-    const int64_t before = keys.size(2) - queries.size(2);
-    std::optional<at::Tensor> mask;
-    if (before > 0) {
-      mask = at::ones({queries.size(2), keys.size(2)}, q.options().dtype(at::kBool)).tril(before);
-    }
-    out.push_back(at::scaled_dot_product_attention(queries, keys, rows(v, spans.key_begins), mask,
-                                                   /*dropout_p=*/0,
-                                                   /*is_causal=*/before == 0, /*scale=*/{},
-                                                   /*enable_gqa=*/q.size(1) != k.size(1))
-                      .squeeze(0)
-                      .transpose(0, 1));
+// The gradient of x from that of what the calls returned. Copies of keys are made anew: kept from
+// the forward pass, they would be there for all layers at once.
+at::Tensor CallsBackward(const at::Tensor& d_out, const at::Tensor& x, const PassCalls& pass,
+                         const std::vector<SpanAttention>& attention) {
+  const int64_t kv_heads = pass.kv_heads;
+  if (pass.calls.size() == 1 && !pass.calls[0].key_rows.defined()) {
+    const PassCalls::Call& call = pass.calls[0];
+    const SpanRows d = AttendSpansBackward(d_out, pass.RowsOf(x, call), attention[0], call.spans);
+    return at::cat({d.q, d.k, d.v}, 1);
   }
-  return at::cat(out);
+  // A stem's keys get a gradient from each of its branches, which are added in fp32.
+  at::Tensor d_kv = at::zeros({x.size(0), 2 * kv_heads, x.size(2)}, x.options().dtype(at::kFloat));
+  std::vector<at::Tensor> d_q;
+  for (size_t c = 0; c < pass.calls.size(); ++c) {
+    const PassCalls::Call& call = pass.calls[c];
+    const int64_t queries = call.spans.spans.queries();
+    const SpanRows d = AttendSpansBackward(d_out.narrow(0, call.first_row, queries),
+                                           pass.RowsOf(x, call), attention[c], call.spans);
+    d_q.push_back(d.q);
+    const at::Tensor d_keys = at::cat({d.k, d.v}, 1).to(at::kFloat);
+    if (call.key_rows.defined()) {
+      d_kv.index_add_(0, call.key_rows, d_keys);
+    } else {
+      d_kv.narrow(0, call.first_row, queries).add_(d_keys);
+    }
+  }
+  return at::cat({at::cat(d_q), d_kv.to(x.scalar_type())}, 1);
 }
 
-// q [rows, heads, dim], k and v [keys, kv_heads, dim] -> [rows, heads, dim]. begins and key_begins
-// are those of `spans` on the device.
-at::Tensor AttendSpans(const at::Tensor& q, const at::Tensor& k, const at::Tensor& v,
-                       const Spans& spans, const at::Tensor& begins, const at::Tensor& key_begins) {
-  if (!q.is_cuda() || q.scalar_type() != at::kBFloat16) return AttendEach(q, k, v, spans);
-  return std::get<0>(at::_flash_attention_forward(
-      q, k, v, begins, key_begins, spans.most_queries, spans.most_keys,
-      /*dropout_p=*/0, /*is_causal=*/true, /*return_debug_mask=*/false));
+// Attention of all calls: x [rows, heads + 2 kv heads, dim] -> [rows, heads, dim].
+at::Tensor AttendCalls(const at::Tensor& x, const std::shared_ptr<const PassCalls>& pass) {
+  GradientRecorder recorder({x});
+  std::vector<SpanAttention> attention;
+  std::vector<at::Tensor> outs;
+  for (const PassCalls::Call& call : pass->calls) {
+    attention.push_back(AttendSpans(pass->RowsOf(x, call), call.spans));
+    outs.push_back(attention.back().out);
+  }
+  const at::Tensor out = outs.size() == 1 ? outs[0] : at::cat(outs);
+  if (!recorder.recording()) return out;
+  for (size_t c = 0; c < attention.size(); ++c) {
+    const PassCalls::Call& call = pass->calls[c];
+    // An alias of the memory: `out` itself will hold the backward.
+    attention[c].out = out.narrow(0, call.first_row, call.spans.spans.queries()).detach();
+  }
+  return recorder.Record(out, [x, pass, attention](const at::Tensor& d_out) -> Tensors {
+    return {CallsBackward(d_out, x, *pass, attention)};
+  });
 }
 
 class TorchPacked : public AttentionSource {
  public:
-  TorchPacked(const ModelConfig& config, const RowSegments& segments)
-      : heads_(config.num_heads),
-        kv_heads_(config.num_kv_heads),
-        dim_(config.head_dim),
-        spans_(SpansOf(segments)) {}
+  TorchPacked(const ModelConfig& config, RowSegments segments)
+      : config_(config), segments_(std::move(segments)) {}
 
   at::Tensor Attend(int64_t layer, const at::Tensor& qkv) override {
-    if (!begins_.defined()) MoveSpans(qkv.device());
-    const at::Tensor rows = qkv.view({qkv.size(0), heads_ + 2 * kv_heads_, dim_});
-    at::Tensor kv = rows.narrow(1, heads_, 2 * kv_heads_);
-    if (!spans_.in_order) kv = kv.index_select(0, key_rows_);
-    const at::Tensor q = rows.narrow(1, 0, heads_);
-    const at::Tensor k = kv.narrow(1, 0, kv_heads_), v = kv.narrow(1, kv_heads_, kv_heads_);
-    const at::Tensor out = AttendSpans(q, k, v, spans_, begins_, key_begins_);
-    return out.reshape({qkv.size(0), heads_ * dim_});
+    if (pass_ == nullptr) pass_ = CallsOnDevice(segments_, config_, qkv.device());
+    const int64_t heads = config_.num_heads + 2 * config_.num_kv_heads;
+    return AttendCalls(qkv.view({qkv.size(0), heads, config_.head_dim}), pass_).flatten(1);
   }
 
  private:
-  // Once a pass: all layers read them.
-  void MoveSpans(at::Device device) {
-    const auto ints = at::TensorOptions(at::kInt);
-    begins_ = SendToDevice(at::tensor(spans_.begins, ints), device);
-    key_begins_ = SendToDevice(at::tensor(spans_.key_begins, ints), device);
-    if (!spans_.in_order) key_rows_ = SendToDevice(at::tensor(spans_.key_rows, at::kLong), device);
-  }
-
-  const int64_t heads_, kv_heads_, dim_;
-  const Spans spans_;
-  at::Tensor begins_, key_begins_;  // [spans + 1] int32
-  at::Tensor key_rows_;             // [keys] int64
+  const ModelConfig config_;
+  const RowSegments segments_;
+  std::shared_ptr<const PassCalls> pass_;  // from the first layer on, which tells the device
 };
 
 }  // namespace
 
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       RowSegments segments) {
-  return std::make_shared<TorchPacked>(config, segments);
+  return std::make_shared<TorchPacked>(config, std::move(segments));
 }
 
 }  // namespace reckon

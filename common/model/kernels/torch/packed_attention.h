@@ -7,10 +7,9 @@
 
 namespace reckon {
 
-// PackedAttention by LibTorch's operations, on the device of the rows. In bf16 on a GPU one call of
-// the flash kernels (Dao 2023) for all sequences of a pass; elsewhere one of
-// scaled_dot_product_attention for each. Keys of a stem are copied for each of its branches, never
-// computed again. Differentiable.
+// PackedAttention by LibTorch's kernels, on the device of the rows: AttendSpans for each of
+// SegmentCalls. The backward keeps what the forward pass read and returned, and no copies of a
+// stem's keys: it makes them again.
 std::shared_ptr<AttentionSource> TorchPackedAttention(const ModelConfig& config,
                                                       RowSegments segments);
 
