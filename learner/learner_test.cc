@@ -289,5 +289,49 @@ TEST_F(LearnerTest, ProblemsThatDoNotFitAreRefusedOrCountAsWrong) {
   }
 }
 
+TEST_F(LearnerTest, WorkedExamplesStayWhenTheirProblemIsLeftOut) {
+  WriteConfig("rounds", R"pb(
+    base: "config.textproto"
+    training { max_tokens: 2048 }
+    stage {
+      ei {
+        rounds: 1
+        few_shot_first_round: true
+        samples_per_prompt: 3
+        sampling { max_new_tokens: 200 }
+      }
+    }
+    stage {
+      ei {
+        rounds: 1
+        samples_per_prompt: 3
+        sampling { max_new_tokens: 1600 }
+      }
+    }
+  )pb");
+  // The first problem fits as an example of the first stage, and not as a prompt of the second.
+  std::string lines;
+  for (const int length : {600, 1, 2}) {
+    absl::StrAppend(&lines, R"({"question": ")", std::string(length, 'x'),
+                    R"(", "answer": "It is.\n#### 7"})", "\n");
+  }
+  ASSERT_TRUE(WriteFileAtomically(root_ + "/long.jsonl", lines).ok());
+  std::vector<int> prompts;
+  Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+    const bool few_shot = absl::StartsWith(spec.name(), "ei_1/");
+    if (few_shot) prompts.push_back(lease.item().prompt_tokens_size());
+    return Answer(spec, lease, sample);
+  });
+  const absl::Status run =
+      cluster.Run(Options("a",
+                          {absl::StrCat("data.train=", root_, "/long.jsonl"),
+                           "data.few_shot_examples=1", "data.overlong_problems=COUNT_WRONG"},
+                          "rounds"),
+                  stop_.get_token());
+  ASSERT_TRUE(run.ok()) << run;
+  cluster.actor.Stop();
+  EXPECT_THAT(prompts, testing::AllOf(testing::SizeIs(6), testing::Each(testing::Gt(600))));
+}
+
 }  // namespace
 }  // namespace reckon

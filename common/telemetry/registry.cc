@@ -83,6 +83,7 @@ std::string GaugeNameOf(const std::string& metric) {
   for (char& c : out) {
     if (!absl::ascii_isalnum(static_cast<unsigned char>(c))) c = '_';
   }
+  if (absl::EndsWith(out, "_total")) out += "_value";
   return out;
 }
 

@@ -74,7 +74,8 @@ std::vector<double> ExponentialBounds(double first, double factor, int count);
 
 // The gauge of a name of metrics.jsonl: reckon_ and the name, with underscores for everything that
 // is not a letter or a digit. "staleness/mean" is reckon_staleness_mean; "timing_s/step", whose
-// unit comes last by Prometheus' rules, is reckon_timing_step_seconds.
+// unit comes last by Prometheus' rules, is reckon_timing_step_seconds. "reward/total", of a reward
+// that a user has named so, is reckon_reward_total_value: by the same rules _total ends a counter.
 std::string GaugeNameOf(const std::string& metric);
 
 }  // namespace reckon

@@ -63,6 +63,9 @@ TEST(RegistryTest, NamesOfMetricsBecomeNamesOfGauges) {
   EXPECT_EQ(GaugeNameOf("staleness/mean"), "reckon_staleness_mean");
   EXPECT_EQ(GaugeNameOf("val/maj@K/low"), "reckon_val_maj_K_low");
   EXPECT_EQ(GaugeNameOf("timing_s/old_log_prob"), "reckon_timing_old_log_prob_seconds");
+  Registry registry;
+  registry.AddGauge(GaugeNameOf("reward/grand-total"), "of a reward that a user has named so");
+  EXPECT_EQ(GaugeNameOf("reward/grand-total"), "reckon_reward_grand_total_value");
 }
 
 TEST(RegistryTest, BoundsGrowByTheirFactor) {

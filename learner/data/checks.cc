@@ -82,7 +82,7 @@ absl::Status ApplyOverlongRule(const RunConfig& config, const ModelConfig& model
   std::optional<PromptFormatter> few_shot;
   for (const Stage& stage : config.stage()) {
     if (!stage.ei().few_shot_first_round() || few_shot.has_value()) continue;
-    ASSIGN_OR_RETURN(few_shot, MakeFormatter(config, *data, DataSettings::FEW_SHOT));
+    ASSIGN_OR_RETURN(few_shot, MakeFormatter(*data, DataSettings::FEW_SHOT));
   }
   const int64_t limit = model.max_positions;
   for (const ContextUse& use :

@@ -22,6 +22,7 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
     for (const std::string& note : split->notes) LOG(WARNING) << note;
   }
   data->train = std::move(train.problems);
+  data->examples = FirstExamples(config.data(), data->train);
   data->eval = std::move(eval.problems);
   data->bad_train = std::move(train.left_out);
   data->bad_eval = std::move(eval.left_out);
@@ -29,10 +30,10 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
   if (limit > 0 && data->eval.size() > limit) data->eval.resize(limit);
   ASSIGN_OR_RETURN(static_cast<ModelText&>(*data), LoadModelText(model, config.data()));
   const DataSettings::Format format = config.data().format();
-  ASSIGN_OR_RETURN(data->prompt, MakeFormatter(config, *data, format));
+  ASSIGN_OR_RETURN(data->prompt, MakeFormatter(*data, format));
   ASSIGN_OR_RETURN(
       data->training,
-      MakeFormatter(config, *data, format == DataSettings::CHAT ? format : DataSettings::PLAIN));
+      MakeFormatter(*data, format == DataSettings::CHAT ? format : DataSettings::PLAIN));
   const DataSettings::Bad::Records rule = config.data().bad_records();
   RETURN_IF_ERROR(KeepAskable(*data->prompt, rule, "data.train", &data->train, &data->bad_train));
   RETURN_IF_ERROR(KeepAskable(*data->prompt, rule, "data.eval", &data->eval, &data->bad_eval));
@@ -54,11 +55,9 @@ void ReportLeftOut(const RunData& data, Reporter& reporter) {
   }
 }
 
-absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const RunData& data,
-                                              DataSettings::Format format) {
-  std::vector<Problem> examples;
-  if (format == DataSettings::FEW_SHOT) examples = FirstExamples(config.data(), data.train);
-  return MakeFormatter(data, format, std::move(examples));
+absl::StatusOr<PromptFormatter> MakeFormatter(const RunData& data, DataSettings::Format format) {
+  return MakeFormatter(data, format,
+                       format == DataSettings::FEW_SHOT ? data.examples : std::vector<Problem>());
 }
 
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem) {

@@ -23,6 +23,8 @@ namespace reckon {
 // The run's problems and what turns them into tokens. The leader's alone; immutable once loaded.
 struct RunData : ModelText {
   std::vector<Problem> train, eval;                      // those that fit, after ApplyOverlongRule
+  std::vector<Problem> examples;                         // of FEW_SHOT: the first of data.train, as
+                                                         // read, whatever is left out of it later
   BadRecords overlong_train, overlong_eval;              // left out by it
   BadRecords bad_train, bad_eval;                        // left out by data.bad_records
   std::map<std::string, uint64_t> overlong_eval_of_set;  // of a mixture, by set
@@ -37,10 +39,8 @@ absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
 // Says what was left out: numbers in the run's lines, names in the log.
 void ReportLeftOut(const RunData& data, Reporter& reporter);
 
-// A formatter of another format for the same data, which it borrows. FEW_SHOT takes the first
-// data.few_shot_examples training problems as worked examples.
-absl::StatusOr<PromptFormatter> MakeFormatter(const RunConfig& config, const RunData& data,
-                                              DataSettings::Format format);
+// A formatter of another format for the same data, which it borrows.
+absl::StatusOr<PromptFormatter> MakeFormatter(const RunData& data, DataSettings::Format format);
 
 // The worked solution of a problem as a training sequence.
 TrainingSequence WorkedSequence(const RunData& data, const Problem& problem);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <numeric>
 
 #include "common/base/rng.h"
@@ -63,8 +64,8 @@ std::vector<PromptReplay::Choice> PromptReplay::Draw(int64_t step) const {
       if (at < chances[j]) break;
       at -= chances[j];
     }
-    // No problem twice in a step, because Record keeps one score of each. The remaining chances are
-    // not normalised again: the draw multiplies by their sum.
+    // No problem is replayed twice in a step. The remaining chances are not normalised again: the
+    // draw multiplies by their sum.
     chances[chosen] = 0;
     --left;
     out[i] = {true, state_.seen(static_cast<int>(chosen)).problem()};
@@ -76,19 +77,22 @@ void PromptReplay::Record(int64_t step, absl::Span<const size_t> problems,
                           absl::Span<const double> scores, int64_t fresh) {
   state_.set_fresh(state_.fresh() + fresh);
   auto& seen = *state_.mutable_seen();
-  for (size_t i = 0; i < problems.size(); ++i) {
+  std::map<size_t, std::vector<double>> scores_of;
+  for (size_t i = 0; i < problems.size(); ++i) scores_of[problems[i]].push_back(scores[i]);
+  for (const auto& [problem, of_problem] : scores_of) {
     auto at = std::lower_bound(
-        seen.begin(), seen.end(), problems[i],
-        [](const ReplayState::Seen& one, size_t problem) { return one.problem() < problem; });
-    if (at == seen.end() || at->problem() != problems[i]) {
+        seen.begin(), seen.end(), problem,
+        [](const ReplayState::Seen& one, size_t wanted) { return one.problem() < wanted; });
+    if (at == seen.end() || at->problem() != problem) {
       // Add may move the elements, so the place is kept as a number. The list stays in ascending
       // order of problems, as the search above and the check of checkpoints need.
       const auto place = at - seen.begin();
-      seen.Add()->set_problem(problems[i]);
+      seen.Add()->set_problem(problem);
       at = seen.begin() + place;
       std::rotate(at, seen.end() - 1, seen.end());
     }
-    at->set_score(scores[i]);
+    at->set_score(std::accumulate(of_problem.begin(), of_problem.end(), 0.0) /
+                  static_cast<double>(of_problem.size()));
     at->set_step(step);
   }
 }

@@ -35,8 +35,9 @@ class PromptReplay {
   std::vector<Choice> Draw(int64_t step) const;
   // The chances above, in the order of state().seen.
   std::vector<double> Chances(int64_t step) const;
-  // Records how much the step's samples of these problems taught, a score each. `fresh`: how many
-  // of the problems were new.
+  // Records how much the step's samples of these problems taught, a score each. A problem that is
+  // there twice, once new in another pass over the data and once replayed, gets the mean. `fresh`:
+  // how many of the prompts were new.
   void Record(int64_t step, absl::Span<const size_t> problems, absl::Span<const double> scores,
               int64_t fresh);
 

@@ -127,5 +127,12 @@ TEST(PromptReplayTest, WhatWasLearnedIsKeptByProblemAndTheLastTimeCounts) {
   EXPECT_EQ(replay.state().ShortDebugString(), expected.ShortDebugString());
 }
 
+TEST(PromptReplayTest, AProblemThatIsTwiceInAStepGetsTheMeanOfItsScores) {
+  PromptReplay replay(Settings(3, 0.5, 1, 0.1), 7, Seen());
+  replay.Record(4, {9, 5, 9}, {0.25, 0.125, 0.75}, 1);
+  EXPECT_EQ(replay.state().seen(1).score(), 0.125);
+  EXPECT_EQ(replay.state().seen(2).score(), 0.5);
+}
+
 }  // namespace
 }  // namespace reckon

@@ -29,7 +29,7 @@ std::vector<SampledRound> ExpertIteration::SampledRounds(const RunData& data) co
 absl::Status ExpertIteration::Sample(LeaderContext& leader, const SampledRound& round) const {
   std::optional<PromptFormatter> few_shot;
   if (leader.run.cursor.round() == 0 && settings_.few_shot_first_round()) {
-    ASSIGN_OR_RETURN(few_shot, MakeFormatter(config_, leader.data, DataSettings::FEW_SHOT));
+    ASSIGN_OR_RETURN(few_shot, MakeFormatter(leader.data, DataSettings::FEW_SHOT));
   }
   SelectionRule rule;
   rule.samples_per_prompt = settings_.samples_per_prompt();
