@@ -79,7 +79,8 @@ class ActorTest : public testing::Test {
   }
 
   void Start() {
-    thread_ = std::thread([this] {
+    // Made here: tests may end the other process's turn at any time.
+    thread_ = std::thread([this, shared = Shared()]() mutable {
       ActorOptions options;
       options.name = "a";
       options.engine.max_batch = 4;
@@ -110,7 +111,7 @@ class ActorTest : public testing::Test {
             cache_ = runner->cache();
             return runner;
           },
-          rewarder_.get(), stop_.get_token(), /*server=*/nullptr, Shared());
+          rewarder_.get(), stop_.get_token(), /*server=*/nullptr, std::move(shared));
       status_ = actor.Run();
     });
   }
