@@ -76,6 +76,11 @@ absl::Status FetchFrom(const WeightManifest& manifest, const Source& source,
   if (manifest.chunk_xxh3_size() > 0 && !address.is_loopback()) {
     return absl::FailedPreconditionError("not on this host, and the manifest has no SHA-256");
   }
+  const absl::Status status = streams->From(source.address, source.service, source.silence);
+  // Perhaps the source has other weights under the older number.
+  if (!absl::IsDataLoss(status) || !streams->ForgetOlder()) return status;
+  LOG(WARNING) << "weight version " << manifest.version() << " from " << source.address
+               << ", as differences: " << status;
   return streams->From(source.address, source.service, source.silence);
 }
 
@@ -127,8 +132,6 @@ absl::StatusOr<Weights> FetchWeights(const WeightManifest& manifest,
       last = absl::Status(status.code(),
                           absl::StrCat(what, " from ", source, ": ", PlainReason(status)));
       if (absl::IsDataLoss(status)) damage = last;
-      // Perhaps the source has other weights under the older number.
-      if (absl::IsDataLoss(status)) retry |= streams.ForgetOlder();
       retry |= IsTransient(status);
     }
     if (stop.stop_requested()) break;
