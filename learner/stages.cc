@@ -65,11 +65,20 @@ absl::Status RunRound(RankContext& ranks, Algorithm& algorithm) {
     run.cursor.set_phase(Cursor::TRAINED);
     run.cursor.set_train_step(0);
     const bool due = absl::Now() - run.saved_at > run.checkpoint_interval;
-    ASSIGN_OR_RETURN(saved, AsLeader(ranks, must_save || due));
-    if (algorithm.updates_policy()) RETURN_IF_ERROR(MakeVersion(ranks, algorithm));
+    absl::Status made;
+    if (algorithm.updates_policy()) made = MakeVersion(ranks, algorithm);
+    // A stop during the round cancels the first call to the coordinator, which publishes the
+    // version.
+    ASSIGN_OR_RETURN(const bool stops, AsLeader(ranks, absl::IsCancelled(made)));
+    if (!stops) RETURN_IF_ERROR(made);
+    ASSIGN_OR_RETURN(saved, AsLeader(ranks, must_save || due || stops));
     if (saved) {
       RETURN_IF_ERROR(SaveRun(ranks, algorithm.moments()));
       run.saved_at = absl::Now();
+    }
+    if (stops) {
+      RETURN_IF_ERROR(SettleSave(ranks, /*wait=*/true));
+      return Stopped(run);
     }
   }
   RETURN_IF_ERROR(algorithm.Published(ranks, saved));

@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "learner/checkpoint/checkpoint.h"
 #include "learner/evaluate/evaluation_files.h"
+#include "tests/support/fault_injector.h"
 #include "tests/support/learner_harness.h"
 #include "tests/support/tiny_model.h"
 
@@ -65,6 +66,38 @@ TEST_F(ResumeTest, SavesWhenStoppedAndResumes) {
   run = other.Run(options, std::stop_token());
   ASSERT_TRUE(run.ok()) << run;
   EXPECT_EQ(FinalWeights("stopped"), FinalWeights("whole"));
+}
+
+TEST_F(ResumeTest, AnOnlineStageThatIsStoppedInAStepKeepsIt) {
+  WriteConfig("online", kOnlineConfig);
+  const std::vector<std::string> sets = {"stage[0].ppo.eval_every=4"};
+  const std::string last = "/weights/ppo_1_step_4/model.safetensors";
+  Cluster first;
+  ASSERT_TRUE(first.Run(Options("whole", sets, "online"), std::stop_token()).ok());
+
+  LearnerOptions options = Options("stopped", sets, "online");
+  Cluster other;
+  FaultInjector& faults = other.coordinator.faults();
+  faults.DelayCalls("PublishWeights", absl::Seconds(1));
+  std::thread stopper([&] {
+    // Of the start and of two steps: the second is updated and not yet published.
+    EXPECT_TRUE(Await([&] { return faults.calls("PublishWeights") == 3; }));
+    stop_.request_stop();
+  });
+  absl::Status run = other.Run(options, stop_.get_token());
+  stopper.join();
+  EXPECT_EQ(run.code(), absl::StatusCode::kCancelled) << run;
+  EXPECT_THAT(ListCheckpoints(options.run_dir), testing::SizeIs(1));
+  auto newest = OpenNewestCheckpoint(options.run_dir);
+  ASSERT_TRUE(newest.ok() && newest->has_value()) << newest.status();
+  EXPECT_EQ((*newest)->cursor().round(), 1);
+  EXPECT_EQ((*newest)->cursor().phase(), Cursor::TRAINED);
+
+  faults.DelayCalls("PublishWeights", absl::ZeroDuration());
+  options.resume = true;
+  run = other.Run(options, std::stop_token());
+  ASSERT_TRUE(run.ok()) << run;
+  EXPECT_EQ(ReadFile(options.run_dir + last), ReadFile(root_ + "/whole" + last));
 }
 
 // The learner ends right after each checkpoint, when it says that the step's batch is durable, and
