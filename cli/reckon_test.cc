@@ -78,6 +78,7 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
        "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},
+      {"sft --model m --data builtin --output o --set seed=x", "--set seed: "},
       {"show " + folder_, "not a run directory"},
   };
   for (const auto& [args, says] : cases) {

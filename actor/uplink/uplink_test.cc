@@ -122,7 +122,7 @@ TEST_F(UplinkTest, OpensANewStreamWhenOneGoesSilent) {
   ASSERT_TRUE(Await([this] { return faults().received().size() == 1; }));
   faults().DropAcks(false);
   ASSERT_TRUE(uplink.Flush(absl::Seconds(10)));
-  EXPECT_EQ(faults().calls("Submit"), 2);
+  EXPECT_GE(faults().calls("Submit"), 2);
 }
 
 TEST_F(UplinkTest, TheSameSampleUnderANewLeaseReplacesTheOldOne) {

@@ -120,9 +120,9 @@ absl::StatusOr<ModelFacts> InspectShape(const RunConfig& config) {
 
 absl::StatusOr<DataFacts> InspectData(const RunConfig& config) {
   DataFacts facts;
-  const bool own_rewards = !OwnRewards(config).empty();
-  absl::StatusOr<Dataset> train = LoadDataset(config.data(), Split::kTrain, own_rewards);
-  absl::StatusOr<Dataset> eval = LoadDataset(config.data(), Split::kEval, own_rewards);
+  const AnswerUse use = AnswerUseOf(config);
+  absl::StatusOr<Dataset> train = LoadDataset(config.data(), Split::kTrain, use);
+  absl::StatusOr<Dataset> eval = LoadDataset(config.data(), Split::kEval, use);
   RETURN_IF_ERROR(BothRefusals(train.status(), eval.status()));
   facts.train_problems = std::move(train->problems);
   facts.eval_problems = std::move(eval->problems);

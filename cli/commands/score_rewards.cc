@@ -367,7 +367,8 @@ class RewardTrial {
 
 absl::Status ScoreRewards(const ScoreRewardsOptions& options, const std::stop_token& stop) {
   ASSIGN_OR_RETURN(const Trial trial, MakeTrial(options));
-  ASSIGN_OR_RETURN(const Dataset data, LoadDataset(trial.data, trial.split, /*own_rewards=*/true));
+  ASSIGN_OR_RETURN(const Dataset data,
+                   LoadDataset(trial.data, trial.split, AnswerUse::kOwnRewards));
   for (const std::string& note : data.notes) std::cerr << note << "\n";
   ASSIGN_OR_RETURN(const std::vector<Answer> answers, MakeAnswers(options, data.problems));
   ASSIGN_OR_RETURN(const auto security, Security::Load(options.certificates, Role::kUser));

@@ -12,6 +12,7 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/shell.h"
 #include "common/base/status_macros.h"
+#include "common/config/override.h"
 #include "common/config/resolve.h"
 #include "common/config/validate.h"
 
@@ -51,6 +52,9 @@ absl::StatusOr<RunConfig> MakeConfig(const SftOptions& options) {
   Stage* stage = config.add_stage();
   stage->set_name("sft");
   stage->mutable_sft()->set_limit(options.limit);
+  for (const std::string& assignment : options.set) {
+    RETURN_IF_ERROR(ApplyOverride(assignment, &config));
+  }
   ResolveConfig(&config);
   RETURN_IF_ERROR(ValidateConfig(config));
   return config;
@@ -77,9 +81,10 @@ CommandRun AddSft(CLI::App* app) {
       ->required();
   command->add_option("--base", options->base,
                       "folder of the base model, if --model is an adapter folder of PEFT");
-  command->add_option("--data", options->data, "JSONL file of problems, or builtin")->required();
+  command->add_option("--data", options->data, "file or folder of problems, or builtin")
+      ->required();
   command->add_option("--eval-data", options->eval_data,
-                      "JSONL file to evaluate on; default: builtin if --data is");
+                      "file or folder to evaluate on; default: builtin if --data is");
   command->add_option("--output", options->output, "run directory to create")->required();
   command->add_option("--epochs", options->epochs, "passes over the data")
       ->check(Allowed<TrainingSettings>("epochs"))
@@ -103,12 +108,16 @@ CommandRun AddSft(CLI::App* app) {
   command->add_option("--ranks", options->ranks, "learner processes")
       ->check(Allowed<ResourceSettings>("learner_ranks"))
       ->capture_default_str();
+  command->add_option("--set", options->set,
+                      "another setting of a config: KEY=VALUE, may be repeated");
   command->add_flag("--resume", options->resume, "continue the run in --output");
   command->footer(
       "The trained model is in OUTPUT/weights/sft.\nExamples:\n"
       "  reckon sft --model models/smollm2-135m --data builtin --output runs/my_sft\n"
       "  reckon sft --model models/smollm2-135m --data train.jsonl --eval-data test.jsonl \\\n"
-      "    --output runs/my_sft --epochs 3");
+      "    --output runs/my_sft --epochs 3\n"
+      "  reckon sft --model models/smollm2-135m --data chats.jsonl --eval-data chats.jsonl \\\n"
+      "    --output runs/my_sft --format chat --set data.question_key=messages");
   return [options](std::stop_token stop) { return Sft(*options, stop); };
 }
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "cli/commands/command.h"
@@ -21,6 +22,7 @@ struct SftOptions {
   uint32_t ranks = ResourceSettings().learner_ranks();
   double learning_rate = TrainingSettings().learning_rate();
   double min_learning_rate = TrainingSettings().min_learning_rate();
+  std::vector<std::string> set;  // other settings of a config, KEY=VALUE
   bool resume = false;
 };
 

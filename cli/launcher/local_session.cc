@@ -53,7 +53,8 @@ absl::StatusOr<Dataset> Load(const ProblemOptions& options, const std::string& p
   if (!options.body_key.empty()) data.set_body_key(options.body_key);
   data.set_answers(AnswersOf(options));
   data.set_bad_records(BadRecordsOf(options));
-  absl::StatusOr<Dataset> read = LoadDataset(data, split, /*own_rewards=*/!options.command.empty());
+  const AnswerUse use = options.command.empty() ? AnswerUse::kCompared : AnswerUse::kOwnRewards;
+  absl::StatusOr<Dataset> read = LoadDataset(data, split, use);
   if (!read.ok()) return AsFlag(read.status(), flag);
   if (at_most > 0 && read->problems.size() > at_most) read->problems.resize(at_most);
   return read;

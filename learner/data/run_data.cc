@@ -15,9 +15,9 @@ namespace reckon {
 absl::StatusOr<std::unique_ptr<RunData>> LoadRunData(const RunConfig& config,
                                                      const FolderTexts& model) {
   auto data = std::make_unique<RunData>();
-  const bool own_rewards = !OwnRewards(config).empty();
-  ASSIGN_OR_RETURN(Dataset train, LoadDataset(config.data(), Split::kTrain, own_rewards));
-  ASSIGN_OR_RETURN(Dataset eval, LoadDataset(config.data(), Split::kEval, own_rewards));
+  const AnswerUse use = AnswerUseOf(config);
+  ASSIGN_OR_RETURN(Dataset train, LoadDataset(config.data(), Split::kTrain, use));
+  ASSIGN_OR_RETURN(Dataset eval, LoadDataset(config.data(), Split::kEval, use));
   for (const Dataset* split : {&train, &eval}) {
     for (const std::string& note : split->notes) LOG(WARNING) << note;
   }

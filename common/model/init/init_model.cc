@@ -43,7 +43,7 @@ std::string BaseModelFolder(const RunConfig& config, const std::string& run_dir)
 absl::StatusOr<WeightManifest> InitManifest(const RunConfig& config) {
   const InitSettings& init = config.stage(0).init();
   ASSIGN_OR_RETURN(const Dataset train,
-                   LoadDataset(config.data(), Split::kTrain, !OwnRewards(config).empty()));
+                   LoadDataset(config.data(), Split::kTrain, AnswerUseOf(config)));
   std::vector<std::string> texts;
   for (const Problem& problem : train.problems) {
     texts.push_back(problem.question);

@@ -43,7 +43,7 @@ struct Source {
   bool train = false;
   std::optional<bool> held_out;  // only these problems of the file
   uint64_t limit = std::numeric_limits<uint64_t>::max();
-  bool own_rewards = false;
+  AnswerUse use = AnswerUse::kCompared;
   std::string set;  // of a mixture, its name; else empty
 };
 
@@ -94,7 +94,7 @@ class SplitReader {
   }
 
   void Add(const std::string& path, const Record& record) {
-    const auto problem = record.status.ok() ? ReadProblem(data_, record.fields, source_.own_rewards)
+    const auto problem = record.status.ok() ? ReadProblem(data_, record.fields, source_.use)
                                             : absl::StatusOr<Problem>(record.status);
     if (!problem.ok()) {
       out_.left_out.Add(absl::StrCat(path, ":", record.line), problem.status().message());
@@ -109,7 +109,7 @@ class SplitReader {
     if (source_.train && HasEquation(record.fields) && added.solution.empty()) {
       contradicted_.push_back(added.source);
       out_.problems.pop_back();
-    } else if (!source_.own_rewards && !IsDecidable(data_.answers(), added.answer)) {
+    } else if (source_.use == AnswerUse::kCompared && !IsDecidable(data_.answers(), added.answer)) {
       undecided_.push_back(absl::StrCat(added.source, " \"", Printable(added.answer, 40), "\""));
     }
   }
@@ -175,7 +175,7 @@ class SplitReader {
 };
 
 // One set: the whole data, or one of a mixture, whose name and settings are given.
-absl::StatusOr<Dataset> LoadSet(const DataSettings& data, Split split, bool own_rewards,
+absl::StatusOr<Dataset> LoadSet(const DataSettings& data, Split split, AnswerUse use,
                                 const std::string& prefix, const std::string& name) {
   const bool train = split == Split::kTrain;
   const bool hold_out = data.eval().empty() && data.validation_fraction() > 0;
@@ -194,7 +194,7 @@ absl::StatusOr<Dataset> LoadSet(const DataSettings& data, Split split, bool own_
                                             "), a folder or to builtin"));
   }
   if (hold_out) source.held_out = !train;
-  source.own_rewards = own_rewards;
+  source.use = use;
   if (train && data.limit_train() > 0) source.limit = data.limit_train();
   if (source.path == kBuiltin) {
     const uint64_t count = train ? data.builtin().train_problems() : data.builtin().eval_problems();
@@ -219,7 +219,7 @@ DataSettings SettingsOf(DataSettings data, const MixtureSet& set) {
   return data;
 }
 
-absl::StatusOr<Dataset> LoadMixture(const DataSettings& data, Split split, bool own_rewards) {
+absl::StatusOr<Dataset> LoadMixture(const DataSettings& data, Split split, AnswerUse use) {
   const bool train = split == Split::kTrain;
   Dataset all;
   std::vector<std::vector<Problem>> sets;
@@ -236,7 +236,7 @@ absl::StatusOr<Dataset> LoadMixture(const DataSettings& data, Split split, bool 
       continue;
     }
     absl::StatusOr<Dataset> read =
-        LoadSet(settings, split, own_rewards, absl::StrCat("data.set[", i, "]"), set.name());
+        LoadSet(settings, split, use, absl::StrCat("data.set[", i, "]"), set.name());
     refused = BothRefusals(refused, read.status());
     if (!read.ok()) continue;
     all.left_out.Append(read->left_out);
@@ -260,9 +260,9 @@ absl::StatusOr<Dataset> LoadMixture(const DataSettings& data, Split split, bool 
 
 }  // namespace
 
-absl::StatusOr<Dataset> LoadDataset(const DataSettings& data, Split split, bool own_rewards) {
-  if (data.set_size() > 0) return LoadMixture(data, split, own_rewards);
-  return LoadSet(data, split, own_rewards, "data", "");
+absl::StatusOr<Dataset> LoadDataset(const DataSettings& data, Split split, AnswerUse use) {
+  if (data.set_size() > 0) return LoadMixture(data, split, use);
+  return LoadSet(data, split, use, "data", "");
 }
 
 }  // namespace reckon

@@ -32,10 +32,8 @@ struct Dataset {
 // problems are added. limit_train counts the training problems that remain. Training problems whose
 // equation contradicts their answer are left out; more than one in twenty is an error.
 //
-// `own_rewards`: for rewards of the user's own (own_rewards.h). Problems keep all columns of their
-// records, and their answers need not be numbers.
 absl::StatusOr<Dataset> LoadDataset(const DataSettings& data, Split split,
-                                    bool own_rewards = false);
+                                    AnswerUse use = AnswerUse::kCompared);
 
 }  // namespace reckon
 

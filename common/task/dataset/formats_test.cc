@@ -41,9 +41,9 @@ class FormatsTest : public ::testing::Test {
     }
     return Write(file, content);
   }
-  std::vector<Problem> Load(const std::string& path, bool own_rewards = false) {
+  std::vector<Problem> Load(const std::string& path, AnswerUse use = AnswerUse::kCompared) {
     data_.set_train(path);
-    auto read = LoadDataset(data_, Split::kTrain, own_rewards);
+    auto read = LoadDataset(data_, Split::kTrain, use);
     EXPECT_TRUE(read.ok()) << read.status();
     return read.ok() ? read->problems : std::vector<Problem>();
   }
@@ -55,6 +55,23 @@ class FormatsTest : public ::testing::Test {
   DataSettings data_;
   const TempFolder folder_;
 };
+
+TEST_F(FormatsTest, RecordsMayLackTheAnswerWhereNothingReadsIt) {
+  const std::string path = Write("prompts.jsonl",
+                                 "{\"question\": \"a?\", \"topic\": \"b\"}\n"
+                                 "{\"question\": [{\"role\": \"user\", \"content\": \"c?\"}]}\n"
+                                 "{\"question\": \"d?\", \"answer\": \"1\"}\n");
+  const auto problems = Load(path, AnswerUse::kNone);
+  ASSERT_THAT(problems, testing::SizeIs(3));
+  EXPECT_EQ(problems[0].question, "a?");
+  EXPECT_EQ(problems[0].answer, "");
+  EXPECT_EQ(problems[0].columns, "{\"question\":\"a?\",\"topic\":\"b\"}");
+  EXPECT_EQ(problems[1].answer, "");
+  EXPECT_EQ(problems[2].answer, "1");
+  EXPECT_FALSE(LoadDataset(data_, Split::kTrain, AnswerUse::kOwnRewards).ok());
+  data_.set_answer_key("a");
+  EXPECT_FALSE(LoadDataset(data_, Split::kTrain, AnswerUse::kNone).ok()) << "it is asked for";
+}
 
 TEST_F(FormatsTest, TheLastMessageOfTheAssistantIsTheAnswerToWhatPrecedesIt) {
   data_.set_question_key("messages");
@@ -162,7 +179,7 @@ TEST_F(FormatsTest, ParquetOfEveryCodecGivesTheSameRecords) {
   data_.set_question_key("prompt");
   data_.set_answer_key("reward_model.ground_truth");
   for (const char* codec : {"none", "snappy", "gzip", "lz4", "zstd"}) {
-    const auto problems = Load(absl::StrCat(kFixtures, codec, ".parquet"), /*own_rewards=*/true);
+    const auto problems = Load(absl::StrCat(kFixtures, codec, ".parquet"), AnswerUse::kOwnRewards);
     ASSERT_EQ(problems.size(), 5u) << codec;
     EXPECT_EQ(problems[4].question, "5 + 5?");
     EXPECT_EQ(problems[4].messages[0].content, "Be brief.");
@@ -228,11 +245,12 @@ TEST_F(FormatsTest, EveryFormatCarriesAllColumns) {
       "{\"question\": \"1?\", \"answer\": \"1\", \"more\": {\"x\": [1, {}]}}";
   for (const auto& [name, content] :
        {std::pair("a.jsonl", record), std::pair("a.json", "[" + record + "]")}) {
-    EXPECT_EQ(Load(Write(name, content), true)[0].columns,
+    EXPECT_EQ(Load(Write(name, content), AnswerUse::kOwnRewards)[0].columns,
               R"({"answer":"1","more":{"x":[1,{}]},"question":"1?"})");
   }
-  EXPECT_EQ(Load(Write("a.csv", "question,answer,more\n1?,1,x\n"), true)[0].columns,
-            R"({"answer":"1","more":"x","question":"1?"})");
+  EXPECT_EQ(
+      Load(Write("a.csv", "question,answer,more\n1?,1,x\n"), AnswerUse::kOwnRewards)[0].columns,
+      R"({"answer":"1","more":"x","question":"1?"})");
 }
 
 TEST_F(FormatsTest, AMixtureInterleavesItsSetsByTheirShares) {

@@ -99,10 +99,15 @@ absl::Status ReadAnswer(DataSettings::Answers answers, const nlohmann::json& ans
   return absl::OkStatus();
 }
 
+// A key of the user's choice is meant to be there.
+bool NeedsAnswer(const DataSettings& data, AnswerUse use) {
+  return use != AnswerUse::kNone || data.answer_key() != DataSettings().answer_key();
+}
+
 // A chat asks by all of its messages, and its reply is the worked solution. The record may say the
 // answer alone as well.
 absl::StatusOr<Problem> ReadChatProblem(const DataSettings& data, const nlohmann::json& record,
-                                        const nlohmann::json& messages) {
+                                        const nlohmann::json& messages, AnswerUse use) {
   absl::StatusOr<ChatRecord> chat = ReadChat(messages);
   if (!chat.ok()) {
     return Bad(absl::StrCat("\"", Printable(data.question_key(), 40),
@@ -117,7 +122,7 @@ absl::StatusOr<Problem> ReadChatProblem(const DataSettings& data, const nlohmann
     RETURN_IF_ERROR(ReadAnswer(data.answers(), *answer, &problem));
   } else if (chat->reply.has_value()) {
     RETURN_IF_ERROR(ReadAnswerText(data.answers(), *chat->reply, &problem));
-  } else {
+  } else if (NeedsAnswer(data, use)) {
     return Field(record, data.answer_key(), "data.answer_key").status();
   }
   if (chat->reply.has_value()) {
@@ -126,26 +131,32 @@ absl::StatusOr<Problem> ReadChatProblem(const DataSettings& data, const nlohmann
   return problem;
 }
 
-absl::StatusOr<Problem> ReadByKeys(const DataSettings& data, const nlohmann::json& record) {
+absl::StatusOr<Problem> ReadByKeys(const DataSettings& data, const nlohmann::json& record,
+                                   AnswerUse use) {
   Problem problem;
   const nlohmann::json* asked = FindPath(record, data.question_key());
-  if (asked != nullptr && asked->is_array()) return ReadChatProblem(data, record, *asked);
+  if (asked != nullptr && asked->is_array()) {
+    return ReadChatProblem(data, record, *asked, use);
+  }
   ASSIGN_OR_RETURN(problem.question, Text(record, data.question_key(), "data.question_key"));
-  ASSIGN_OR_RETURN(const nlohmann::json* answer,
-                   Field(record, data.answer_key(), "data.answer_key"));
+  const nlohmann::json* answer = FindPath(record, data.answer_key());
+  if (answer != nullptr || NeedsAnswer(data, use)) {
+    ASSIGN_OR_RETURN(answer, Field(record, data.answer_key(), "data.answer_key"));
+  }
   if (data.has_body_key()) {
     ASSIGN_OR_RETURN(const std::string body, Text(record, data.body_key(), "data.body_key"));
     problem.question = JoinBody(body, problem.question);
   }
   if (problem.question.empty()) return Bad("the question is empty");
-  RETURN_IF_ERROR(ReadAnswer(data.answers(), *answer, &problem));
+  if (answer != nullptr) RETURN_IF_ERROR(ReadAnswer(data.answers(), *answer, &problem));
   return problem;
 }
 
-absl::StatusOr<Problem> ReadAny(const DataSettings& data, const nlohmann::json& record) {
+absl::StatusOr<Problem> ReadAny(const DataSettings& data, const nlohmann::json& record,
+                                AnswerUse use) {
   if (IsSvamp(record)) return ReadSvamp(record);
   if (IsMawps(record)) return ReadMawps(record);
-  return ReadByKeys(data, record);
+  return ReadByKeys(data, record, use);
 }
 
 // A work item holds them, and its size is bounded.
@@ -160,9 +171,9 @@ absl::Status KeepColumns(const nlohmann::json& record, Problem* problem) {
 }  // namespace
 
 absl::StatusOr<Problem> ReadProblem(const DataSettings& data, const nlohmann::json& record,
-                                    bool keep_columns) {
-  ASSIGN_OR_RETURN(Problem problem, ReadAny(data, record));
-  if (keep_columns) RETURN_IF_ERROR(KeepColumns(record, &problem));
+                                    AnswerUse use) {
+  ASSIGN_OR_RETURN(Problem problem, ReadAny(data, record, use));
+  if (use != AnswerUse::kCompared) RETURN_IF_ERROR(KeepColumns(record, &problem));
   return problem;
 }
 

@@ -13,10 +13,9 @@ namespace reckon {
 // From a record of a data file to a problem, by the keys of the settings, or by those of SVAMP's
 // files (word_problem.h). Pure functions.
 
-// INVALID_ARGUMENT says which field is wrong, and which setting names it. `keep_columns`: the
-// problem keeps the whole record (Problem::columns).
+// INVALID_ARGUMENT says which field is wrong, and which setting names it.
 absl::StatusOr<Problem> ReadProblem(const DataSettings& data, const nlohmann::json& record,
-                                    bool keep_columns);
+                                    AnswerUse use);
 
 // Whether the record's answer can be compared with its equation: then a problem without a solution
 // is one where the two differ.

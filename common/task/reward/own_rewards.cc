@@ -53,4 +53,21 @@ std::vector<std::string> RewardCommands(const Message& message) {
   return commands;
 }
 
+AnswerUse AnswerUseOf(const RunConfig& config) {
+  if (OwnRewards(config).empty()) return AnswerUse::kCompared;
+  const auto learns_from_answers = [](const Stage& stage) {
+    return stage.has_sft() || stage.has_orm() || stage.has_rcrl() ||
+           (stage.has_ei() && stage.ei().include_sft_data());
+  };
+  const auto compares = [](const RewardSpec* spec) {
+    return !IsOwnReward(*spec) && spec->kind() != RewardSpec::ORM;
+  };
+  const std::vector<const RewardSpec*> rewards = AllRewards(config);
+  const bool none =
+      config.eval().has_reward() &&
+      std::none_of(config.stage().begin(), config.stage().end(), learns_from_answers) &&
+      std::none_of(rewards.begin(), rewards.end(), compares);
+  return none ? AnswerUse::kNone : AnswerUse::kOwnRewards;
+}
+
 }  // namespace reckon

@@ -4,7 +4,9 @@
 #include <string>
 #include <vector>
 
+#include "common/task/dataset/problem.h"
 #include "google/protobuf/message.h"
+#include "proto/config.pb.h"
 #include "proto/reward.pb.h"
 
 namespace reckon {
@@ -22,6 +24,9 @@ std::vector<const RewardSpec*> OwnRewards(const google::protobuf::Message& messa
 
 // The different commands among them, in this order.
 std::vector<std::string> RewardCommands(const google::protobuf::Message& message);
+
+// What a run with resolved settings reads of its problems' answers.
+AnswerUse AnswerUseOf(const RunConfig& config);
 
 }  // namespace reckon
 

@@ -21,5 +21,23 @@ TEST(OwnRewardsTest, FindsThoseOfStagesAndEvaluationsWhereverTheyAre) {
   EXPECT_TRUE(OwnRewards(RunConfig()).empty());
 }
 
+TEST(OwnRewardsTest, AnswersAreNotNeededWhereNothingOfOursReadsThem) {
+  const auto use = [](const std::string& text) {
+    RunConfig config;
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(text, &config));
+    return AnswerUseOf(config);
+  };
+  const std::string eval = "eval { reward { kind: PROCESS command: \"a\" } } ";
+  const std::string ppo = "stage { ppo { reward { kind: SERVICE address: \"h:1\" } } } ";
+  EXPECT_EQ(use("stage { ppo { reward {} } }"), AnswerUse::kCompared);
+  EXPECT_EQ(use(eval + "stage { init {} } " + ppo), AnswerUse::kNone);
+  EXPECT_EQ(use(eval + ppo + "stage { ei { include_sft_data: false reward { kind: ORM } } }"),
+            AnswerUse::kNone);
+  EXPECT_EQ(use(ppo), AnswerUse::kOwnRewards) << "evaluations compare";
+  EXPECT_EQ(use(eval + "stage { ppo { reward {} } }"), AnswerUse::kOwnRewards);
+  EXPECT_EQ(use(eval + "stage { sft {} } " + ppo), AnswerUse::kOwnRewards);
+  EXPECT_EQ(use(eval + "stage { ei {} }"), AnswerUse::kOwnRewards);
+}
+
 }  // namespace
 }  // namespace reckon
