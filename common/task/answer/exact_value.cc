@@ -132,7 +132,7 @@ bool ExactArithmetic::AddTerm(const ExactValue::Powers& powers, const mpq_class&
     } else if (IsPrimeSymbol(name)) {
       int64_t whole = exponent.above / exponent.below;
       if (whole * exponent.below > exponent.above) --whole;  // rounded down
-      const auto factor = PowerOf(mpq_class(name), whole);
+      const auto factor = PowerOf(mpq_class(name, 10), whole);
       if (!factor.has_value()) return false;
       number *= *factor;
       left.above -= whole * exponent.below;

@@ -21,13 +21,16 @@ mpz_class PowerOfTen(size_t exponent) {
   return out;
 }
 
+// Digits are decimal after a leading 0 too: without a base GMP reads octal and throws at "08".
+mpz_class DecimalDigits(const std::string& digits) { return mpz_class(digits, 10); }
+
 // "12", "0.5", ".5", "0.".
 std::optional<mpq_class> Decimal(absl::string_view text) {
   const std::pair<absl::string_view, absl::string_view> parts =
       absl::StrSplit(text, absl::MaxSplits('.', 1));
   const std::string digits = absl::StrCat(parts.first, parts.second);
   if (digits.empty() || digits.size() > kMaxValueDigits) return std::nullopt;
-  mpq_class out(mpz_class(digits, 10), PowerOfTen(parts.second.size()));
+  mpq_class out(DecimalDigits(digits), PowerOfTen(parts.second.size()));
   out.canonicalize();
   return out;
 }
@@ -125,12 +128,12 @@ class ValueReader {
     if (!IsWhole(Peek())) return std::nullopt;
     const size_t begin = at_;
     MaybeValue fraction;
-    const mpq_class whole(Peek()->text);
+    const mpq_class whole(DecimalDigits(Peek()->text));
     ++at_;
     if (IsWhole(Peek()) && Peek()->space && IsSign("/", 1) && IsWhole(Peek(2))) {
-      const mpz_class below(Peek(2)->text);
+      const mpz_class below = DecimalDigits(Peek(2)->text);
       if (below != 0) {
-        fraction = ExactValue(mpq_class(mpz_class(Peek()->text)) / mpq_class(below));
+        fraction = ExactValue(mpq_class(DecimalDigits(Peek()->text)) / mpq_class(below));
       }
       at_ += 3;
     } else if (Is(LatexToken::kCommand) && Peek()->text == "frac") {
@@ -200,7 +203,7 @@ class ValueReader {
       }
       const std::string& digits = Peek(1)->text;
       at_ += 3;
-      *number += mpq_class(mpz_class(digits, 10)) / mpq_class(PowerOfTen(digits.size()) - 1) /
+      *number += mpq_class(DecimalDigits(digits)) / mpq_class(PowerOfTen(digits.size()) - 1) /
                  mpq_class(PowerOfTen(text.size() - point - 1));
     }
     if (!number.has_value() || IsSign("_")) return std::nullopt;  // 1010_2
