@@ -17,6 +17,8 @@ constexpr double kWidth = 460, kHeight = 290;
 constexpr double kLeft = 52, kRight = 14, kTop = 12, kBottom = 44;
 constexpr double kZeroSlot = 60;  // width of the place of x = 0 on a logarithmic axis
 constexpr int kColors = 8, kShapes = 4;
+constexpr double kLeastSpan = 1e-9;  // of an axis to its values; less is rounding, not a change
+constexpr int kTicksAtMost = 50;     // far more than any axis asks for
 constexpr size_t kMarksAtMost = 16;  // a longer line has no marks but its last
 
 double NiceStep(double span, int ticks) {
@@ -43,16 +45,19 @@ class ChartAxis {
     ChartAxis axis;
     axis.from_ = from;
     axis.to_ = to;
-    if (!(high > low)) {
-      const double room = low == 0 ? 1 : std::fabs(low) * 0.1;
+    const double size = std::max(std::fabs(low), std::fabs(high));
+    if (!(high - low > kLeastSpan * size)) {
+      const double room = size == 0 ? 1 : size * 0.1;
       low -= room;
       high += room;
     }
     const double step = std::max(NiceStep(high - low, ticks), least_step);
     axis.low_ = std::floor(low / step + 1e-9) * step;
     axis.high_ = std::ceil(high / step - 1e-9) * step;
-    for (double t = axis.low_; t < axis.high_ + step / 2; t += step) {
-      axis.ticks_.push_back(std::fabs(t) < step / 1e6 ? 0 : t);
+    for (int i = 0; i < kTicksAtMost; ++i) {
+      const double tick = axis.low_ + i * step;
+      if (!(tick < axis.high_ + step / 2)) break;
+      axis.ticks_.push_back(std::fabs(tick) < step / 1e6 ? 0 : tick);
     }
     return axis;
   }

@@ -66,11 +66,14 @@ ChartSeries CurveOf(const ReportedRun& run, const std::string& metric, int style
     ChartSeries::Point point = {
         .x = 0, .y = 0, .low = values[begin].second, .high = values[begin].second};
     for (size_t i = begin; i < end; ++i) {
-      point.x += values[i].first / static_cast<double>(end - begin);
-      point.y += values[i].second / static_cast<double>(end - begin);
+      point.x += values[i].first;
+      point.y += values[i].second;
       point.low = std::min(point.low, values[i].second);
       point.high = std::max(point.high, values[i].second);
     }
+    // Of the sum, so that the mean of equal values is that value.
+    point.x /= static_cast<double>(end - begin);
+    point.y /= static_cast<double>(end - begin);
     series.points.push_back(point);
   }
   return series;

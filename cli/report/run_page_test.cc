@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "absl/strings/str_cat.h"
+#include "cli/page/svg_chart.h"
 #include "cli/report/rollout_browser.h"
 #include "common/base/files.h"
 #include "common/config/config.h"
@@ -144,6 +145,24 @@ TEST_F(RunPageTest, TheBrowserHasItsRolloutsAndNoTextEndsItsScript) {
   EXPECT_EQ(data[0]["texts"][rollout["tokens"][1].get<size_t>()], kAttack);
   EXPECT_EQ(rollout["logprobs"], nlohmann::json::parse("[null, -1500]"));
   EXPECT_EQ(rollout["rewards"][0]["steps"], nlohmann::json::parse("[[1, 0.5]]"));
+}
+
+// Means of seven are 0.9999999999999998 where they are summed as parts, and ticks between that and
+// 1 never end.
+TEST_F(RunPageTest, ACurveThatIsConstantButForRoundingHasFewTicks) {
+  ReportedRun run = *ReadReportedRun(folder_);
+  run.lines.clear();
+  for (int step = 0; step < 1201; ++step) {
+    MetricsLine& line = run.lines.emplace_back();
+    line.step = step;
+    line.values["reward"] = 1;
+  }
+  EXPECT_LT(RunReport({run}).size(), 1u << 20);
+  Chart chart = {.title = "reward", .x_label = "step", .series = {{.label = "run"}}};
+  for (const double y : {1 - 2e-16, 1.0, 1e300, -1e300, 5e-324}) {
+    chart.series[0].points.push_back({.x = 1e15, .y = y});
+    EXPECT_LT(SvgChart(chart).size(), 1u << 16) << y;
+  }
 }
 
 TEST_F(RunPageTest, RunsAreComparedInOneChart) {
