@@ -94,14 +94,16 @@ RewardOutcome ReadReplyLine(const ScoreRequest& request, absl::string_view line)
                                  "\", which is no JSON object in one line; standard output is for "
                                  "replies alone, print other things to standard error"));
   }
-  std::string id, error;
+  std::string id;
   if (!ReadText(*object, "id", &id) || id != request.id()) {
     return BadReply(absl::StrCat("replied to id \"", Printable(id, kShownBytes),
                                  "\" when asked for \"", request.id(), "\""));
   }
-  if (!ReadText(*object, "error", &error)) return BadReply("\"error\" is no text");
-  if (object->contains("error")) {
-    return FailedAttempt{RewardFailure::kRefused, std::string(Printable(error, 300))};
+  if (const json* error = FindField(*object, "error"); error != nullptr) {
+    if (!error->is_string()) return BadReply("\"error\" is no text");
+    const std::string why = error->get<std::string>();
+    return FailedAttempt{RewardFailure::kRefused,
+                         why.empty() ? "refused without a reason" : Printable(why, 300)};
   }
   const json* value = FindField(*object, "value");
   if (value == nullptr || !value->is_number()) {

@@ -17,8 +17,8 @@ namespace reckon {
 std::string RequestLine(const ScoreRequest& request);
 
 // What the line that a PROCESS wrote says: {"id": ..., "value": 1.0}, with "steps", "verdict" and
-// "extracted" if it likes, or {"id": ..., "error": "why it cannot be scored"}. Other fields are
-// ignored.
+// "extracted" if it likes, or {"id": ..., "error": "why it cannot be scored"}. A field that is null
+// is as if absent, and other fields are ignored.
 RewardOutcome ReadReplyLine(const ScoreRequest& request, absl::string_view line);
 
 // Checks what a process or a service replied and makes the value of it: finite, its solution steps

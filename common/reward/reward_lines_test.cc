@@ -64,6 +64,13 @@ TEST(RewardLinesTest, WithoutAVerdictOneIsCorrect) {
   EXPECT_EQ(Value(R"({"id":"p/1/2","value":-2,"verdict":"UNPARSABLE"})").verdict(), UNPARSABLE);
 }
 
+TEST(RewardLinesTest, AFieldThatIsNullIsAbsent) {
+  const RewardValue value = Value(
+      R"({"id":"p/1/2","value":1,"error":null,"verdict":null,"extracted":null,"steps":null})");
+  EXPECT_EQ(value.value(), 1);
+  EXPECT_EQ(value.verdict(), CORRECT);
+}
+
 TEST(RewardLinesTest, WhatIsNoRewardIsAFailureByName) {
   const std::tuple<const char*, RewardFailure, const char*> cases[] = {
       {"checking...", RewardFailure::kBadReply, "checking..."},
@@ -79,7 +86,9 @@ TEST(RewardLinesTest, WhatIsNoRewardIsAFailureByName) {
       {R"({"id": "p/1/2", "value": NaN})", RewardFailure::kNoNumber, "NaN"},
       {R"({"id": "p/1/2", "value": -Infinity})", RewardFailure::kNoNumber, "Infinity"},
       {R"({"id":"p/1/2","error":"no reference"})", RewardFailure::kRefused, "no reference"},
-      {R"({"id":"p/1/2","value":1,"error":""})", RewardFailure::kRefused, ""},
+      {R"({"id":"p/1/2","value":1,"error":""})", RewardFailure::kRefused,
+       "refused without a reason"},
+      {R"({"id":"p/1/2","value":1,"error":7})", RewardFailure::kBadReply, "no text"},
       {R"({"id":"p/1/2","value":1,"verdict":"good"})", RewardFailure::kBadReply, "good"},
       {R"({"id":"p/1/2","value":1,"verdict":1})", RewardFailure::kBadReply, "no text"},
       {R"({"id":"p/1/2","value":1,"steps":[{"end":10,"value":1}]})", RewardFailure::kBadReply, "9"},

@@ -31,7 +31,7 @@ def reply_to(score, request):
         if inspect.isawaitable(result):
             result = asyncio.run(wait_for(result))
         fields = dict(result) if isinstance(result, dict) else {"value": result}
-        if "error" not in fields:
+        if fields.get("error") is None:
             fields["value"] = as_number(fields["value"])
     except Exception as error:  # the run counts it as a refusal, by this text
         traceback.print_exc()
