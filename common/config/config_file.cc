@@ -10,12 +10,15 @@
 #include "common/config/json_tree.h"
 #include "common/config/textproto.h"
 #include "common/config/yaml_tree.h"
+#include "common/text/utf8.h"
 
 namespace reckon {
 namespace {
 
 using google::protobuf::FieldDescriptor;
 using google::protobuf::Message;
+constexpr std::streamsize kLookedAt = 4096;  // bytes of a .json file, for what it begins with
+
 using Locations = google::protobuf::TextFormat::ParseInfoTree;
 
 bool IsYaml(const std::string& path) {
@@ -49,8 +52,9 @@ void CollectLines(const Message& message, const Locations& locations, const std:
 
 }  // namespace
 
-absl::Status ParseConfigText(const std::string& path, const std::string& text, Message* message,
+absl::Status ParseConfigText(const std::string& path, const std::string& content, Message* message,
                              ConfigLines* lines) {
+  const std::string text(WithoutByteOrderMark(content));
   if (IsYaml(path)) {
     ASSIGN_OR_RETURN(const ConfigNode root, ReadYamlTree(path, text));
     return FillFromTree(path, root, /*plain_strings=*/true, message, lines);
@@ -68,10 +72,11 @@ absl::Status ParseConfigText(const std::string& path, const std::string& text, M
 bool IsConfigFile(const std::string& path) {
   if (!IsJson(path)) return IsYaml(path) || absl::EndsWith(path, ".textproto");
   std::ifstream file(path, std::ios::binary);
-  char first = ' ';
-  while (absl::ascii_isspace(first) && file.get(first)) {
-  }
-  return first == '{';
+  std::string begin(kLookedAt, '\0');
+  file.read(begin.data(), kLookedAt);
+  begin.resize(file.gcount());
+  const absl::string_view text = WithoutByteOrderMark(begin);
+  return absl::StartsWith(absl::StripLeadingAsciiWhitespace(text), "{");
 }
 
 }  // namespace reckon

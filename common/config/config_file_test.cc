@@ -58,6 +58,21 @@ TEST(ConfigFileTest, TheThreeFormsSayTheSame) {
   }
 }
 
+TEST(ConfigFileTest, AByteOrderMarkIsSkipped) {
+  const std::string mark = "\xef\xbb\xbf";
+  const std::string plain = ParseConfig("c.textproto", kTextproto)->DebugString();
+  for (const auto& [path, form] :
+       {std::pair("c.yaml", kYaml), std::pair("c.json", kJson), std::pair("c", kTextproto)}) {
+    const auto config = ParseConfig(path, mark + form);
+    ASSERT_TRUE(config.ok()) << config.status();
+    EXPECT_EQ(config->DebugString(), plain) << path;
+  }
+  const TempFolder folder;
+  const std::string config = folder.path() + "/a.json";
+  ASSERT_TRUE(WriteFileAtomically(config, mark + kJson).ok());
+  EXPECT_TRUE(IsConfigFile(config));
+}
+
 TEST(ConfigFileTest, EveryFieldHasItsLine) {
   RunConfig config;
   ConfigLines yaml, json, text;

@@ -2,6 +2,8 @@
 
 #include <cstdint>
 
+#include "absl/strings/strip.h"
+
 namespace reckon {
 
 Utf8Char Utf8At(absl::string_view text, size_t at) {
@@ -38,6 +40,10 @@ Utf8Char Utf8At(absl::string_view text, size_t at) {
     high = 0xbf;
   }
   return {code, follow + 1};
+}
+
+absl::string_view WithoutByteOrderMark(absl::string_view text) {
+  return absl::StripPrefix(text, "\xef\xbb\xbf");
 }
 
 bool IsUtf8(absl::string_view text) {

@@ -19,6 +19,9 @@ struct Utf8Char {
 // recommends to replace by one U+FFFD; at least 1.
 Utf8Char Utf8At(absl::string_view text, size_t at);
 
+// The text without the byte order mark that editors and spreadsheets of Windows write first.
+absl::string_view WithoutByteOrderMark(absl::string_view text);
+
 bool IsUtf8(absl::string_view text);
 
 // What becomes one U+FFFD: a maximal subpart, as in Rust's String::from_utf8_lossy, or each byte

@@ -21,9 +21,7 @@ absl::Status Unreadable(absl::string_view what) { return absl::InvalidArgumentEr
 }  // namespace
 
 CsvReader::CsvReader(std::string name, std::string content)
-    : name_(std::move(name)), content_(std::move(content)), rest_(content_) {
-  absl::ConsumePrefix(&rest_, "\xef\xbb\xbf");
-}
+    : name_(std::move(name)), content_(std::move(content)), rest_(WithoutByteOrderMark(content_)) {}
 
 absl::StatusOr<std::optional<Record>> CsvReader::Next() {
   if (names_.empty()) RETURN_IF_ERROR(ReadNames());

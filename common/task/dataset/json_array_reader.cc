@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "common/base/status_macros.h"
+#include "common/text/utf8.h"
 
 namespace reckon {
 namespace {
@@ -16,9 +17,7 @@ constexpr absl::string_view kSpace = " \t\r\n";
 }  // namespace
 
 JsonArrayReader::JsonArrayReader(std::string name, std::string content)
-    : name_(std::move(name)), content_(std::move(content)), rest_(content_) {
-  absl::ConsumePrefix(&rest_, "\xef\xbb\xbf");
-}
+    : name_(std::move(name)), content_(std::move(content)), rest_(WithoutByteOrderMark(content_)) {}
 
 absl::StatusOr<std::optional<Record>> JsonArrayReader::Next() {
   if (done_) return std::nullopt;
