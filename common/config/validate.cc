@@ -28,7 +28,8 @@ absl::Status CheckSets(const DataSettings& data) {
                       "is one set, and data.set lists several; remove one of the two");
   }
   std::set<std::string> names;
-  bool trains = false, evaluates = false;
+  const MixtureSet* trained = nullptr;  // the first
+  bool evaluates = false;
   for (int i = 0; i < data.set_size(); ++i) {
     const MixtureSet& set = data.set(i);
     const std::string key = absl::StrCat("data.set[", i, "]");
@@ -39,14 +40,17 @@ absl::Status CheckSets(const DataSettings& data) {
       return InvalidKey(key, "has no data; set its train, its eval or both");
     }
     // A set that is only evaluated has no share to give.
-    if (!set.train().empty() && (set.share() > 0) != (data.set(0).share() > 0) &&
-        !data.set(0).train().empty()) {
-      return InvalidKey(key + ".share", "give a share to all sets, or to none");
+    if (!set.train().empty()) {
+      if (trained == nullptr) trained = &set;
+      if ((set.share() > 0) != (trained->share() > 0)) {
+        return InvalidKey(key + ".share", "give a share to all sets that have a train, or to none");
+      }
     }
-    trains |= !set.train().empty();
     evaluates |= !set.eval().empty() || data.validation_fraction() > 0;
   }
-  if (!trains) return InvalidKey("data.set", "no set has problems to train on; set a train");
+  if (trained == nullptr) {
+    return InvalidKey("data.set", "no set has problems to train on; set a train");
+  }
   if (evaluates) return absl::OkStatus();
   return InvalidKey("data.set", "no set has problems to evaluate on; set an eval, or ",
                     "data.validation_fraction to hold out a part of each train");

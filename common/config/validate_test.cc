@@ -155,7 +155,10 @@ INSTANTIATE_TEST_SUITE_P(
                   "data.set[1].name: 'a' is the name of another set"},
         BadConfig{DataText("set { name: 'a' }"), "data.set[0]: has no data"},
         BadConfig{DataText("set { name: 'a' train: 'x' share: 2 } set { name: 'b' train: 'y' }"),
-                  "data.set[1].share: give a share to all sets, or to none"},
+                  "data.set[1].share: give a share to all sets that have a train, or to none"},
+        BadConfig{DataText("set { name: 'a' eval: 'x' } set { name: 'b' train: 'y' share: 1 } "
+                           "set { name: 'c' train: 'z' }"),
+                  "data.set[2].share: give a share to all sets that have a train"},
         BadConfig{DataText("set { name: 'a' train: 'x' share: -1 }"), "data.set[0].share is -1"},
         BadConfig{DataText("set { name: 'a' train: 'x' }"),
                   "data.set: no set has problems to evaluate"},
