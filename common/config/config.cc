@@ -4,7 +4,6 @@
 #include <string>
 #include <vector>
 
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "absl/strings/strip.h"
@@ -65,11 +64,11 @@ absl::StatusOr<RunConfig> LoadConfig(const std::string& path,
                                      const std::vector<std::string>& overrides) {
   ASSIGN_OR_RETURN(RunConfig config, LoadFile(path, {}));
   for (const std::string& assignment : overrides) {
-    if (absl::StartsWith(assignment, "base=")) {
-      return absl::InvalidArgumentError(
-          "--set base: the base is read before --set applies; set it in the config file");
-    }
     RETURN_IF_ERROR(ApplyOverride(assignment, &config));
+  }
+  if (config.has_base()) {  // LoadFile has cleared that of the file
+    return absl::InvalidArgumentError(
+        "--set base: the base is read before --set applies; set it in the config file");
   }
   ResolveConfig(&config);
   absl::Status valid = ValidateConfig(config);

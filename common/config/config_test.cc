@@ -103,7 +103,9 @@ TEST(LoadConfig, OverridesApplyInOrderAfterTheBase) {
   ASSERT_TRUE(config.ok()) << config.status();
   EXPECT_EQ(config->training().learning_rate(), 3e-4);
   EXPECT_EQ(config->stage(0).training().learning_rate(), 3e-4);
-  EXPECT_THAT(std::string(Load(kGood, {"base=x"}).status().message()), HasSubstr("--set base"));
+  for (const char* base : {"base=x", "base = x", " base=", "base ="}) {
+    EXPECT_THAT(std::string(Load(kGood, {base}).status().message()), HasSubstr("--set base"));
+  }
 }
 
 TEST(LoadConfig, AMissingFileIsNamed) {

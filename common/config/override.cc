@@ -61,6 +61,8 @@ absl::StatusOr<Message*> Enter(Message* message, const FieldDescriptor* field, i
   if (field->is_repeated()) {
     const int size = reflection->FieldSize(*message, field);
     if (index < 0) return Invalid("'", name, "' is a list; choose an entry, as in ", name, "[0]");
+    // What resolves to one default entry, as a list of rewards, can be changed so.
+    if (size == 0 && index == 0) return reflection->AddMessage(message, field);
     if (index >= size) {
       return Invalid("'", name, "' has ", size, " entries and no ", name, "[", index,
                      "]; the first is ", name, "[0]");

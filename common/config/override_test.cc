@@ -33,6 +33,16 @@ TEST(ApplyOverride, SetsEveryKindOfField) {
   EXPECT_EQ(config.eval().temperature(), 1);
 }
 
+TEST(ApplyOverride, TheFirstEntryOfAnEmptyListIsMade) {
+  RunConfig config = Config();
+  for (const char* assignment :
+       {"stage[1].ei.reward[0].weight=2", "stage[1].ei.reward[0].kind=answer_text"}) {
+    EXPECT_TRUE(ApplyOverride(assignment, &config).ok()) << assignment;
+  }
+  ASSERT_EQ(config.stage(1).ei().reward_size(), 1);
+  EXPECT_EQ(config.stage(1).ei().reward(0).weight(), 2);
+}
+
 struct BadOverride {
   const char* assignment;
   const char* says;
@@ -64,6 +74,7 @@ INSTANTIATE_TEST_SUITE_P(
         BadOverride{"seed.x=1", "is a plain value"},
         BadOverride{"stage.ei.rounds=1", "is a list; choose an entry, as in stage[0]"},
         BadOverride{"stage[2].ei.rounds=1", "'stage' has 2 entries and no stage[2]"},
+        BadOverride{"stage[1].ei.reward[1].weight=2", "'reward' has 0 entries and no reward[1]"},
         BadOverride{"stage[-1].ei.rounds=1", "not a field"},
         BadOverride{"stage[x].ei.rounds=1", "not a field"},
         BadOverride{"stage[0].ei.rounds=1", "is of kind 'sft', not 'ei'"},
