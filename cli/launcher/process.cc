@@ -155,7 +155,14 @@ void Process::Signal(int signal) {
 
 std::string LastLines(const std::string& path, int lines) {
   const std::string text = Tail(path);
-  std::vector<absl::string_view> all = absl::StrSplit(text, '\n', absl::SkipEmpty());
+  std::vector<absl::string_view> all;
+  for (absl::string_view line : absl::StrSplit(text, '\n', absl::SkipEmpty())) {
+    if (absl::StartsWith(line, kStartOfLog)) {
+      all.clear();
+    } else {
+      all.push_back(line);
+    }
+  }
   if (all.size() > static_cast<size_t>(lines)) all.erase(all.begin(), all.end() - lines);
   return absl::StrJoin(all, "\n");
 }

@@ -55,7 +55,8 @@ class Process {
   int64_t peak_memory_ = 0;
 };
 
-// Up to `lines` lines from the end of a log, for error messages; "" when there is no such file.
+// Up to `lines` lines from the end of a log, for error messages: what its latest start has said. ""
+// when that is nothing, or when there is no such file.
 std::string LastLines(const std::string& path, int lines);
 
 // The last words of a role, from its log: the last line of its latest start that begins with

@@ -1,9 +1,9 @@
 #include "cli/sweep/run_task.h"
 
 #include <signal.h>
+#include <sys/wait.h>
 
 #include "absl/strings/ascii.h"
-#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/strip.h"
 #include "absl/time/clock.h"
@@ -52,7 +52,10 @@ std::optional<absl::Status> RunTask::Poll() {
   if (!ended) return std::nullopt;
   if (*ended != 0) {
     std::string words = LastWordsOfRun(log_);
-    if (words.empty()) words = DescribeExit(*ended);
+    if (words.empty()) return absl::AbortedError(DescribeExit(*ended));
+    // What it said before a signal is not why it ended.
+    if (WIFSIGNALED(*ended))
+      words = absl::StrCat(DescribeExit(*ended), "; its last words: ", words);
     return absl::AbortedError(words);
   }
   if (options_.engine != SweepEngine::kLocal) {
@@ -94,13 +97,10 @@ bool RunTask::AwaitEnd(absl::Duration timeout) {
 }
 
 std::string LastWordsOfRun(const std::string& log_path) {
-  const std::string text = LastLines(log_path, kLinesRead);
+  const std::string text = "\n" + LastLines(log_path, kLinesRead);
   const std::string error = "\nreckon: ";
   const size_t at = text.rfind(error);
-  if (at == std::string::npos) {
-    const std::string last = text.substr(text.rfind('\n') + 1);
-    return absl::StartsWith(last, "$ ") ? "" : last;
-  }
+  if (at == std::string::npos) return text.substr(text.rfind('\n') + 1);
   std::string words = text.substr(at + error.size());
   words.resize(std::min(words.find("fix that, then run:"), words.size()));
   absl::string_view clean = absl::StripTrailingAsciiWhitespace(words);

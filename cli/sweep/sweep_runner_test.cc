@@ -137,6 +137,23 @@ finish)");
   EXPECT_THAT(failures_, IsEmpty());
 }
 
+// The log has what every attempt said.
+TEST_F(SweepRunnerTest, ARunThatIsKilledIsNotToldByWhatAnEarlierAttemptSaid) {
+  Plan(kTwoArms);
+  Script(R"(case $name in samples-2*) begin; echo "reckon: actor-0 has no memory"; exit 1;; esac
+finish)");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_EQ(failures_["samples-2_s1"], "actor-0 has no memory");
+  Script("kill -9 $$");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_["samples-2_s1"],
+              AllOf(HasSubstr("killed by signal 9"), Not(HasSubstr("has no memory"))));
+  Script("echo step 7; kill -9 $$");
+  ASSERT_TRUE(Run().ok());
+  EXPECT_THAT(failures_["samples-2_s1"],
+              AllOf(testing::StartsWith("killed by signal 9"), HasSubstr("step 7")));
+}
+
 TEST_F(SweepRunnerTest, AnEndWithoutAWordOrAFinishedRunIsAFailure) {
   Plan(kTwoArms);
   Script("case $name in samples-2*) kill -9 $$;; esac; begin");
