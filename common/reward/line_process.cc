@@ -5,7 +5,6 @@
 #include <signal.h>
 #include <spawn.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -19,6 +18,7 @@
 #include "absl/time/clock.h"
 #include "common/base/exit_status.h"
 #include "common/base/printable.h"
+#include "common/base/status_macros.h"
 
 namespace reckon {
 namespace {
@@ -29,10 +29,10 @@ constexpr size_t kShownErrorBytes = 300;
 // Between the end of its output and its exit.
 constexpr absl::Duration kExitsWithin = absl::Seconds(1);
 
-absl::Status CloseOnFork(int fds[2], int kind) {
-  const int made =
-      kind == 0 ? ::pipe2(fds, O_CLOEXEC) : ::socketpair(AF_UNIX, kind | SOCK_CLOEXEC, 0, fds);
-  return made == 0 ? absl::OkStatus() : absl::ErrnoToStatus(errno, "cannot make a pipe");
+// fds[0] reads what is written to fds[1].
+absl::Status MakePipe(int fds[2]) {
+  return ::pipe2(fds, O_CLOEXEC) == 0 ? absl::OkStatus()
+                                      : absl::ErrnoToStatus(errno, "cannot make a pipe");
 }
 
 // Starts argv with these as its standard input, output and error.
@@ -74,21 +74,17 @@ absl::StatusOr<std::unique_ptr<LineProcess>> LineProcess::Start(
       if (fd >= 0) ::close(fd);
     }
   };
-  // A socket, because to write to a pipe that nobody reads would send SIGPIPE to this process.
-  for (const absl::Status& made :
-       {CloseOnFork(in, SOCK_STREAM), CloseOnFork(out, 0), CloseOnFork(err, 0)}) {
-    if (!made.ok()) return made;
-  }
-  absl::StatusOr<pid_t> pid = Spawn(argv, in[1], out[1], err[1]);
+  for (int* fds : {in, out, err}) RETURN_IF_ERROR(MakePipe(fds));
+  absl::StatusOr<pid_t> pid = Spawn(argv, in[0], out[1], err[1]);
   if (!pid.ok()) return pid.status();
   if (memory_bytes > 0) {
     // After the start, since posix_spawn sets no limits; what it has by then is far below one.
     const rlimit limit = {memory_bytes, memory_bytes};
     ::prlimit(*pid, RLIMIT_DATA, &limit, nullptr);
   }
-  for (int fd : {in[0], out[0], err[0]}) ::fcntl(fd, F_SETFL, O_NONBLOCK);
-  auto process = absl::WrapUnique(new LineProcess(*pid, in[0], out[0], err[0]));
-  in[0] = out[0] = err[0] = -1;
+  for (int fd : {in[1], out[0], err[0]}) ::fcntl(fd, F_SETFL, O_NONBLOCK);
+  auto process = absl::WrapUnique(new LineProcess(*pid, in[1], in[0], out[0], err[0]));
+  in[0] = in[1] = out[0] = err[0] = -1;
   return process;
 }
 
@@ -98,8 +94,7 @@ LineProcess::~LineProcess() {
     while (::waitpid(pid_, nullptr, 0) < 0 && errno == EINTR) {
     }
   }
-  ::close(in_);
-  ::close(out_);
+  for (int fd : {in_, in_reader_, out_}) ::close(fd);
   if (err_ >= 0) ::close(err_);
 }
 
@@ -166,8 +161,7 @@ absl::StatusOr<std::string> LineProcess::Exchange(absl::string_view line, absl::
     const int64_t wait_ms = absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)));
     if (::poll(polled, 3, static_cast<int>(std::min<int64_t>(wait_ms, 60000))) < 0) continue;
     if (polled[2].fd >= 0 && polled[2].revents != 0) {
-      const ssize_t n =
-          ::send(in_, text.data() + written, text.size() - written, MSG_NOSIGNAL | MSG_DONTWAIT);
+      const ssize_t n = ::write(in_, text.data() + written, text.size() - written);
       if (n > 0) written += n;
       if (n < 0 && errno != EAGAIN && errno != EINTR) return Ended();
     }

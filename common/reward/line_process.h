@@ -44,18 +44,20 @@ class LineProcess {
   void Kill() const;
 
  private:
-  LineProcess(pid_t pid, int in, int out, int err) : pid_(pid), in_(in), out_(out), err_(err) {}
+  LineProcess(pid_t pid, int in, int in_reader, int out, int err)
+      : pid_(pid), in_(in), in_reader_(in_reader), out_(out), err_(err) {}
   // Reads what there is; false at the end of the stream.
   bool ReadOutput();
   bool ReadErrors();
   absl::Status Ended();
 
   const pid_t pid_;
-  const int in_;        // a socket to its standard input
-  const int out_;       // pipes from its standard output and standard error
-  int err_;             // -1: it has closed it
-  std::string output_;  // read and not yet returned
-  std::string errors_;  // the end of its standard error
+  const int in_;         // a pipe to its standard input
+  const int in_reader_;  // its other end: while that is open here, no write raises SIGPIPE
+  const int out_;        // pipes from its standard output and standard error
+  int err_;              // -1: it has closed it
+  std::string output_;   // read and not yet returned
+  std::string errors_;   // the end of its standard error
   bool reaped_ = false;
 };
 

@@ -43,6 +43,24 @@ TEST(LineProcessTest, AnswersLineAfterLine) {
   }
 }
 
+// As open("/dev/stdin") in Python and others do, which fails on a socket.
+TEST(LineProcessTest, ItsStandardInputCanBeOpenedByName) {
+  auto process = Shell("while read -r line; do echo \"<$line>\"; done < /dev/stdin");
+  for (const char* text : {"a", "b"}) {
+    const auto reply = process->Exchange(text, absl::Now() + kLong);
+    ASSERT_TRUE(reply.ok()) << reply.status();
+    EXPECT_EQ(*reply, absl::StrCat("<", text, ">"));
+  }
+}
+
+// More than a pipe holds is left when it ends.
+TEST(LineProcessTest, AProgramThatEndsWithoutReadingIsNoSignalHere) {
+  auto process = Shell("read -r line; echo once; exit 4");
+  ASSERT_TRUE(process->Exchange("a", absl::Now() + kLong).ok());
+  const auto reply = process->Exchange(std::string(1 << 20, 'x'), absl::Now() + kLong);
+  EXPECT_THAT(reply.status().message(), HasSubstr("exited with code 4"));
+}
+
 TEST(LineProcessTest, SaysHowItEndedAndItsLastWords) {
   const std::pair<const char*, const char*> cases[] = {
       {"echo one >&2; echo 'ValueError: two' >&2; exit 3", "exited with code 3: ValueError: two"},
