@@ -20,6 +20,7 @@
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/config_file.h"
+#include "common/config/ranges.h"
 #include "common/config/stage_info.h"
 #include "common/config/validate_stage.h"
 #include "common/net/security.h"
@@ -120,6 +121,7 @@ absl::StatusOr<Trial> TrialOfData(const ScoreRewardsOptions& options) {
   }
   std::vector<const RewardSpec*> pointers;
   for (const RewardSpec& reward : rewards) {
+    RETURN_IF_ERROR(CheckRanges(reward, "--reward"));
     RETURN_IF_ERROR(CheckRewardFields("--reward", reward));
     pointers.push_back(&reward);
   }
