@@ -55,6 +55,22 @@ const char* DescribeState(RunState state) {
   return "";
 }
 
+// The most memory that runs take together which are not finished.
+struct PeakMemory {
+  size_t runs = 0;  // at a time
+  double bytes = 0;
+};
+
+PeakMemory PeakOf(const std::vector<RunMemory>& memory, const std::vector<RunState>& states,
+                  size_t parallel) {
+  std::vector<RunMemory> unfinished;
+  for (size_t i = 0; i < memory.size(); ++i) {
+    if (states[i] != RunState::kFinished) unfinished.push_back(memory[i]);
+  }
+  const size_t runs = std::min(parallel, unfinished.size());
+  return {runs, MostAtOnce(unfinished, runs)};
+}
+
 void PrintSweepPlan(const SweepPlan& plan, const std::vector<RunState>& states, size_t parallel,
                     SweepEngine engine, const SweepFile& file) {
   const std::vector<RunMemory> memory = PlanRunMemory(plan);
@@ -74,23 +90,25 @@ void PrintSweepPlan(const SweepPlan& plan, const std::vector<RunState>& states, 
     std::cout << ", and " << starts << " starts";
   }
   std::cout << "; " << finished << " finished\n";
-  const double most = MostAtOnce(memory, parallel);
-  if (engine == SweepEngine::kLocal && most > 0) {
-    std::cout << "memory of " << parallel << (parallel == 1 ? " run" : " runs")
-              << " at a time, about: " << FormatBytes(most) << " of "
+  const PeakMemory most = PeakOf(memory, states, parallel);
+  if (engine == SweepEngine::kLocal && most.bytes > 0) {
+    std::cout << "memory of " << most.runs << (most.runs == 1 ? " run" : " runs")
+              << " at a time, about: " << FormatBytes(most.bytes) << " of "
               << FormatBytes(static_cast<double>(ReadMachineLimits().available_memory_bytes))
               << " available\n";
   }
   std::cout << "dry run: nothing was started\n";
 }
 
-absl::Status CheckSweepMemory(const SweepPlan& plan, size_t parallel) {
-  const double most = MostAtOnce(PlanRunMemory(plan), parallel);
+absl::Status CheckSweepMemory(const SweepPlan& plan, const std::vector<RunState>& states,
+                              size_t parallel) {
+  const PeakMemory most = PeakOf(PlanRunMemory(plan), states, parallel);
   const auto available = static_cast<double>(ReadMachineLimits().available_memory_bytes);
-  if (parallel == 1 || available <= 0 || most <= available) return absl::OkStatus();
-  return absl::FailedPreconditionError(absl::StrCat(
-      "parallel: ", parallel, " runs take about ", FormatBytes(most), " of memory together, and ",
-      FormatBytes(available), " are available; lower it (--parallel)"));
+  if (most.runs <= 1 || available <= 0 || most.bytes <= available) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("parallel: ", most.runs, " runs take about ", FormatBytes(most.bytes),
+                   " of memory together, and ", FormatBytes(available),
+                   " are available; lower it (--parallel)"));
 }
 
 // Held while the sweep runs.
@@ -203,7 +221,9 @@ absl::Status RunSweep(const SweepOptions& options, std::stop_token stop) {
     PrintSweepPlan(plan, states, parallel, options.engine, file);
     return absl::OkStatus();
   }
-  if (options.engine == SweepEngine::kLocal) RETURN_IF_ERROR(CheckSweepMemory(plan, parallel));
+  if (options.engine == SweepEngine::kLocal) {
+    RETURN_IF_ERROR(CheckSweepMemory(plan, states, parallel));
+  }
   return Execute(file, plan, options, parallel, stop);
 }
 
