@@ -210,11 +210,13 @@ std::vector<EvalRow> MakeRows(const EvalOptions& options, const EvalOutcome& gre
   if (sampled == nullptr) return rows;
   const GroupMetrics& metrics = sampled->metrics;
   const std::string k = absl::StrCat("@", options.samples);
-  rows.push_back({"maj" + k, metrics.MajAtK(resamples, options.seed)});
+  const bool votes = metrics.HasVotes();
+  if (votes) rows.push_back({"maj" + k, metrics.MajAtK(resamples, options.seed)});
   rows.push_back({"pass" + k, metrics.PassAtK(resamples, options.seed)});
   rows.push_back({"mean" + k, metrics.MeanAtOne(resamples, options.seed)});
   if (options.orm.empty()) return rows;
   rows.push_back({"rerank" + k, metrics.RerankAtK(resamples, options.seed)});
+  if (!votes) return rows;
   rows.push_back({"rerank_weighted" + k, metrics.RerankWeightedAtK(resamples, options.seed)});
   rows.push_back({"rerank_gain" + k, metrics.RerankGain(resamples, options.seed)});
   return rows;

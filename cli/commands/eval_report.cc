@@ -13,7 +13,7 @@ namespace {
 // What tells right from wrong.
 std::string VerdictsBy(const EvalOptions& options) {
   if (!options.command.empty()) return options.command;
-  return options.answers == "boxed" ? options.answers : options.reward;
+  return options.answers == "numbers" ? options.reward : options.answers;
 }
 
 }  // namespace
@@ -34,6 +34,10 @@ void PrintEvalTable(const EvalOptions& options, size_t problems, size_t overlong
     std::cout << absl::StrFormat("  %-18s %5.1f %%   95 %% interval %5.1f to %5.1f\n", row.name,
                                  100 * row.estimate.value(), 100 * row.estimate.low(),
                                  100 * row.estimate.high());
+  }
+  if (sampled != nullptr && !sampled->metrics.HasVotes()) {
+    std::cout << "  no maj@" << options.samples << ": the program replies with no \"extracted\" "
+              << "answer to vote with\n";
   }
   auto verdicts = [](const char* name, const EvalOutcome& outcome) {
     std::cout << "  " << name << ":";

@@ -130,10 +130,13 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
   RETURN_IF_ERROR(RunEvalPlan(
       leader, EvalPlan(leader, plan + "/samples", step_label, settings.temperature(), samples),
       reranker, &measured, evaluation));
-  *evaluation->mutable_maj_at_k() = metrics.MajAtK(bootstrap, seed);
+  const bool votes = metrics.HasVotes();
+  if (votes) *evaluation->mutable_maj_at_k() = metrics.MajAtK(bootstrap, seed);
   *evaluation->mutable_pass_at_k() = metrics.PassAtK(bootstrap, seed);
   if (reranker != nullptr) {
     *evaluation->mutable_rerank_at_k() = metrics.RerankAtK(bootstrap, seed);
+  }
+  if (reranker != nullptr && votes) {
     *evaluation->mutable_rerank_weighted_at_k() = metrics.RerankWeightedAtK(bootstrap, seed);
     *evaluation->mutable_rerank_gain() = metrics.RerankGain(bootstrap, seed);
   }
@@ -145,7 +148,7 @@ absl::Status EvaluateSamples(LeaderContext& leader, const std::string& plan,
   }
   for (const auto& [name, set] : measured.sets) {
     Evaluation::Set& out = (*evaluation->mutable_sets())[name];
-    *out.mutable_maj_at_k() = set.MajAtK(bootstrap, seed);
+    if (votes) *out.mutable_maj_at_k() = set.MajAtK(bootstrap, seed);
     *out.mutable_pass_at_k() = set.PassAtK(bootstrap, seed);
   }
   evaluation->mutable_distinct_correct()->set_text(metrics.DistinctCorrectTexts());
@@ -198,6 +201,10 @@ absl::StatusOr<Evaluation> Evaluate(LeaderContext& leader, const std::string& na
     RETURN_IF_ERROR(WriteEvaluation(leader.run.run_dir, *evaluation));
   }
   leader.run.reporter->AddLine(EvaluationLine(*evaluation));
+  if (leader.run.cursor.evals() == 0) {
+    const std::string note = LeftOutNote(leader.run.config, *evaluation);
+    if (!note.empty()) leader.run.reporter->AddLine(note);
+  }
   RETURN_IF_ERROR(leader.run.reporter->Write(EvaluationMetrics(*evaluation)));
   leader.run.cursor.set_evals(leader.run.cursor.evals() + 1);
   return evaluation;

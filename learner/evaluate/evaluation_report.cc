@@ -44,17 +44,18 @@ std::map<std::string, double> EvaluationMetrics(const Evaluation& evaluation) {
     const std::string prefix = "val/set/" + name + "/";
     values[prefix + "problems"] = set.problems();
     AddEstimate(prefix + "maj@1", set.maj_at_1(), &values);
-    if (!set.has_maj_at_k()) continue;
-    AddEstimate(prefix + "maj@K", set.maj_at_k(), &values);
-    AddEstimate(prefix + "pass@K", set.pass_at_k(), &values);
+    if (set.has_maj_at_k()) AddEstimate(prefix + "maj@K", set.maj_at_k(), &values);
+    if (set.has_pass_at_k()) AddEstimate(prefix + "pass@K", set.pass_at_k(), &values);
   }
   // The metrics that follow do not exist without samples: a 0 would be read as a result.
   if (evaluation.samples() == 0) return values;
 
-  AddEstimate("val/maj@K", evaluation.maj_at_k(), &values);
+  if (evaluation.has_maj_at_k()) AddEstimate("val/maj@K", evaluation.maj_at_k(), &values);
   AddEstimate("val/pass@K", evaluation.pass_at_k(), &values);
   if (evaluation.has_rerank_at_k()) {
     AddEstimate("val/rerank@K", evaluation.rerank_at_k(), &values);
+  }
+  if (evaluation.has_rerank_weighted_at_k()) {
     AddEstimate("val/rerank_weighted@K", evaluation.rerank_weighted_at_k(), &values);
     AddEstimate("val/rerank_gain@K", evaluation.rerank_gain(), &values);
   }
@@ -79,7 +80,7 @@ std::string EvaluationLine(const Evaluation& evaluation) {
     absl::StrAppend(&line, Percent(evaluation.maj_at_1()));
   } else {
     add("", evaluation.maj_at_1());
-    add(absl::StrCat("  maj@", k, " "), evaluation.maj_at_k());
+    if (evaluation.has_maj_at_k()) add(absl::StrCat("  maj@", k, " "), evaluation.maj_at_k());
     if (evaluation.has_rerank_at_k()) {
       add(absl::StrCat("  rerank@", k, " "), evaluation.rerank_at_k());
     }
@@ -88,6 +89,17 @@ std::string EvaluationLine(const Evaluation& evaluation) {
   absl::StrAppend(&line, "  in ", FormatSeconds(evaluation.seconds()));
   if (evaluation.overlong() > 0) absl::StrAppend(&line, "  ", Overlong(evaluation));
   return line;
+}
+
+std::string LeftOutNote(const RunConfig& config, const Evaluation& evaluation) {
+  if (evaluation.samples() == 0 || evaluation.has_maj_at_k()) return "";
+  std::string note = "no maj@K: eval.reward replies with no \"extracted\" answer to vote with";
+  const std::string& best = config.best_metric();
+  if (config.keep_evaluated() == RunConfig::BEST &&
+      (best == "maj@K" || best == "rerank_weighted@K")) {
+    absl::StrAppend(&note, ", so best_metric ", best, " finds no best: set maj@1 or pass@K");
+  }
+  return note;
 }
 
 std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluations) {
@@ -103,7 +115,7 @@ std::vector<std::string> EvaluationTable(const std::vector<Evaluation>& evaluati
   auto cell = [](bool shown, const Estimate& e) { return shown ? Percent(e) : ""; };
   for (const Evaluation& e : evaluations) {
     rows.push_back(absl::StrFormat(
-        kRow, e.name(), Percent(e.maj_at_1()), cell(e.samples() > 0, e.maj_at_k()),
+        kRow, e.name(), Percent(e.maj_at_1()), cell(e.has_maj_at_k(), e.maj_at_k()),
         cell(e.samples() > 0, e.pass_at_k()), cell(e.has_rerank_at_k(), e.rerank_at_k())));
     if (e.overlong() > 0) absl::StrAppend(&rows.back(), " ", Overlong(e));
     const std::map<std::string, Evaluation::Set> sets(e.sets().begin(), e.sets().end());

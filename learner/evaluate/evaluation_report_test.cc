@@ -131,6 +131,32 @@ TEST(EvaluationReportTest, SetsOfAMixtureHaveMetricsAndRowsOfTheirOwn) {
   EXPECT_EQ(metrics.count("val/set/gsm8k/pass@K"), 0u);
 }
 
+// eval.reward is the user's own and names no answers.
+TEST(EvaluationReportTest, WithoutVotesThereIsNoMajorityAndANoteSaysSo) {
+  Evaluation evaluation = Reranked("sft_1");
+  evaluation.clear_maj_at_k();
+  evaluation.clear_rerank_weighted_at_k();
+  evaluation.clear_rerank_gain();
+  Evaluation::Set& math = (*evaluation.mutable_sets())["math"];
+  math.mutable_pass_at_k()->set_value(0.75);
+  const std::map<std::string, double> metrics = EvaluationMetrics(evaluation);
+  for (const char* absent :
+       {"val/maj@K", "val/rerank_weighted@K", "val/rerank_gain@K", "val/set/math/maj@K"}) {
+    EXPECT_EQ(metrics.count(absent), 0u) << absent;
+  }
+  EXPECT_EQ(metrics.at("val/rerank@K"), 0.125);
+  EXPECT_EQ(metrics.at("val/set/math/pass@K"), 0.75);
+  EXPECT_THAT(EvaluationLine(evaluation), AllOf(Not(HasSubstr("maj@4")), HasSubstr("pass@4")));
+  EXPECT_THAT(EvaluationTable({evaluation})[1], Not(HasSubstr(" 0.0%")));
+  RunConfig config;
+  EXPECT_THAT(LeftOutNote(config, evaluation),
+              AllOf(HasSubstr("no maj@K"), Not(HasSubstr("best_metric"))));
+  config.set_best_metric("maj@K");
+  EXPECT_THAT(LeftOutNote(config, evaluation), HasSubstr("best_metric maj@K finds no best"));
+  EXPECT_EQ(LeftOutNote(config, Sampled("sft_1")), "");
+  EXPECT_EQ(LeftOutNote(config, Greedy("start")), "");
+}
+
 TEST(EvaluationReportTest, ProblemsThatWereTooLongAreNamed) {
   Evaluation evaluation = Greedy("start");
   evaluation.set_overlong(3);

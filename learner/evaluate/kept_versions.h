@@ -16,7 +16,7 @@ namespace reckon {
 // Which evaluated versions a run keeps beside its newest ones (keep_evaluated).
 
 // The value of `metric`, a name as in best_metric; nothing if the evaluation does not have it:
-// rerank@K before there is a reward model.
+// rerank@K before there is a reward model, maj@K where nobody votes.
 std::optional<double> MetricOf(const Evaluation& evaluation, const std::string& metric);
 
 // The evaluation with the largest value of `metric`, of equals the earliest; null if none has it.

@@ -93,6 +93,7 @@ void GroupMetrics::AddGroup(const std::vector<Rollout>& samples,
   for (const Rollout& sample : samples) {
     const Verdict verdict = VerdictOf(sample);
     ++verdicts_[verdict];
+    has_answer_ |= !sample.rewards().empty() && !sample.rewards(0).extracted().empty();
     if (verdict != CORRECT) continue;
     ++correct;
     texts.insert(sample.completion());
@@ -101,6 +102,10 @@ void GroupMetrics::AddGroup(const std::vector<Rollout>& samples,
   groups_.push_back({MajorityCorrect(kind_, samples, {}), BestCorrect(samples, scores),
                      MajorityCorrect(kind_, samples, scores), samples.size(), correct, texts.size(),
                      equations.size()});
+}
+
+bool GroupMetrics::HasVotes() const {
+  return has_answer_ || (kind_ != RewardSpec::PROCESS && kind_ != RewardSpec::SERVICE);
 }
 
 void GroupMetrics::AddOverlong(uint64_t prompts, uint64_t samples) {

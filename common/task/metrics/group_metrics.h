@@ -32,6 +32,11 @@ class GroupMetrics {
   void AddOverlong(uint64_t prompts, uint64_t samples);
   uint64_t groups() const { return groups_.size(); }
 
+  // Whether maj@K and rerank_weighted@K mean something. A reward of the user's own need not reply
+  // with the answer that it found: where it never does, nobody votes, and a 0 would be read as a
+  // result.
+  bool HasVotes() const;
+
   Estimate MajAtK(uint32_t bootstrap, uint64_t seed) const;
   Estimate PassAtK(uint32_t bootstrap, uint64_t seed) const;
   // Of equal scores the first sample counts.
@@ -67,6 +72,7 @@ class GroupMetrics {
   std::vector<double> OfGroups(Value value) const;
 
   RewardSpec::Kind kind_;
+  bool has_answer_ = false;  // a sample had one
   std::vector<Group> groups_;
   std::map<Verdict, uint64_t> verdicts_;
   uint64_t overlong_ = 0;  // samples

@@ -54,6 +54,18 @@ TEST(GroupMetricsTest, SamplesWithoutAnAnswerDoNotVote) {
   EXPECT_EQ(Majority({Sample(REFERENCE_UNPARSABLE, "18")}), 0);
 }
 
+TEST(GroupMetricsTest, AnOwnRewardThatNamesNoAnswerHasNoVotes) {
+  GroupMetrics own(RewardSpec::PROCESS), exact(RewardSpec::EXACT_MATCH_STRICT);
+  for (GroupMetrics* metrics : {&own, &exact}) {
+    metrics->AddGroup({Right(""), Sample(WRONG)});
+    metrics->AddOverlong(1, 2);
+  }
+  EXPECT_FALSE(own.HasVotes());
+  EXPECT_TRUE(exact.HasVotes());
+  own.AddGroup({Right("north")});
+  EXPECT_TRUE(own.HasVotes());
+}
+
 TEST(GroupMetricsTest, CountsGroupsAndVerdicts) {
   GroupMetrics metrics;
   metrics.AddGroup({Right(), Wrong("1"), Wrong("1"), Sample(UNPARSABLE)});
