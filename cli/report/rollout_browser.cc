@@ -6,6 +6,7 @@
 
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "cli/report/rollout_json.h"
 
@@ -74,8 +75,7 @@ BrowserJson RolloutData(const Rollout& rollout, const Tokenizer& tokenizer, Text
 
 }  // namespace
 
-std::string BrowserData(const std::string& run, const std::vector<SampledPlan>& plans,
-                        const Tokenizer& tokenizer) {
+std::string BrowserData(const std::vector<SampledPlan>& plans, const Tokenizer& tokenizer) {
   TextTable texts;
   BrowserJson all = BrowserJson::array();
   for (const SampledPlan& plan : plans) {
@@ -91,11 +91,16 @@ std::string BrowserData(const std::string& run, const std::vector<SampledPlan>& 
     }
     all.push_back({{"name", plan.name}, {"samples", plan.samples}, {"groups", std::move(groups)}});
   }
-  const BrowserJson data = {{"run", run}, {"plans", std::move(all)}, {"texts", texts.texts()}};
+  const BrowserJson data = {{"plans", std::move(all)}, {"texts", texts.texts()}};
   return data.dump(-1, ' ', false, BrowserJson::error_handler_t::replace);
 }
 
-std::string BrowserScriptData(const std::string& json) {
+std::string BrowserScriptData(const std::vector<std::string>& labels,
+                              const std::vector<std::string>& runs) {
+  const std::string names =
+      BrowserJson(labels).dump(-1, ' ', false, BrowserJson::error_handler_t::replace);
+  const std::string json =
+      absl::StrCat("{\"labels\":", names, ",\"runs\":[", absl::StrJoin(runs, ","), "]}");
   // No text in it can end the element.
   return absl::StrCat("<script type=\"application/json\" id=\"data\">",
                       absl::StrReplaceAll(json, {{"<", "\\u003c"}}), "</script>");
@@ -174,18 +179,19 @@ const keyOf = r => r.plan + '/' + r.group.group + '/' + r.sample;
 const verdictOf = r => make('span', r.verdict, r.verdict || 'no verdict');
 
 // Rollouts of the data in one list; each knows its plan, its group and its text.
-function flatten(runs) {
+function flatten(runs, labels) {
   all = [];
   const notes = [];
-  for (const run of runs) {
+  for (const [i, run] of runs.entries()) {
     if (!run) continue;
+    const prefix = runs.length > 1 ? labels[i] + ': ' : '';
     let total = 0, here = 0;
     for (const plan of run.plans) {
       total += plan.samples;
       for (const group of plan.groups) {
         for (const r of group.rollouts) {
           r.run = run;
-          r.plan = (runs.length > 1 ? run.run + ': ' : '') + plan.name;
+          r.plan = prefix + plan.name;
           r.group = group;
           r.text = r.tokens.map(t => run.texts[t]).join('');
           here += 1;
@@ -193,7 +199,7 @@ function flatten(runs) {
         }
       }
     }
-    notes.push((runs.length > 1 ? run.run + ': ' : '') + (here < total
+    notes.push(prefix + (here < total
         ? count(here) + ' of ' + count(total) + ' rollouts are here, whole groups at equal distances in every plan; the rest was left out.'
         : 'All ' + count(total) + ' rollouts are here.'));
   }
@@ -343,9 +349,9 @@ function draw() {
   one.replaceChildren(...parts);
 }
 
-function use(runs) {
+function use(runs, labels) {
   const before = chosen ? keyOf(chosen) : decodeURIComponent(location.hash.slice(1));
-  flatten(runs);
+  flatten(runs, labels);
   options(form.elements.plan, [...new Set(all.map(r => r.plan))], 'all');
   options(form.elements.verdict, [...new Set(all.map(r => r.verdict))].filter(v => v).sort(), 'all');
   chosen = all.find(r => keyOf(r) === before) || all[0] || null;
@@ -357,7 +363,8 @@ form.addEventListener('input', filter);
 form.addEventListener('submit', event => event.preventDefault());
 
 if ($('data')) {
-  use(JSON.parse($('data').textContent));
+  const data = JSON.parse($('data').textContent);
+  use(data.runs, data.labels);
   return;
 }
 // `reckon watch`: its server says what has changed.
@@ -378,7 +385,7 @@ events.onmessage = async event => {
     $('summary').innerHTML = await reply.text();
     document.querySelectorAll('#summary details').forEach((d, i) => { d.open = open[i] || false; });
   });
-  await refresh('rollouts', news.rollouts, async reply => use(await reply.json()));
+  await refresh('rollouts', news.rollouts, async reply => use(await reply.json(), ['']));
 };
 events.onerror = () => { $('live').textContent = 'reckon watch does not answer'; };
 })();

@@ -18,11 +18,11 @@ extern const char kBrowserScript[];
 
 // The sample of a run as JSON. Tokens are indices into `texts`; log-probabilities are in 1/1000
 // nat, and null of tokens that were not sampled.
-std::string BrowserData(const std::string& run, const std::vector<SampledPlan>& plans,
-                        const Tokenizer& tokenizer);
+std::string BrowserData(const std::vector<SampledPlan>& plans, const Tokenizer& tokenizer);
 
-// The element from which the script takes the data of all runs, a JSON array.
-std::string BrowserScriptData(const std::string& json);
+// The element from which the script takes the data of all runs and what it calls them.
+std::string BrowserScriptData(const std::vector<std::string>& labels,
+                              const std::vector<std::string>& runs);
 
 }  // namespace reckon
 

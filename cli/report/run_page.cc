@@ -10,6 +10,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/page/html_page.h"
 #include "cli/report/rollout_browser.h"
@@ -50,16 +51,43 @@ constexpr Curve kCurves[] = {
     {"perf/throughput", "Tokens/s", false},
 };
 
-std::string Name(const ReportedRun& run) { return run.config.name(); }
+// The last `count` parts of a folder's path, "b/c" of /a/b/c; "" when it has fewer.
+std::string EndOf(const std::string& folder, size_t count) {
+  const std::string path = AbsolutePath(folder);
+  const std::vector<absl::string_view> parts = absl::StrSplit(path, '/', absl::SkipEmpty());
+  if (count > parts.size()) return "";
+  return absl::StrJoin(parts.end() - static_cast<std::ptrdiff_t>(count), parts.end(), "/");
+}
+
+// What the page calls the runs: their names, and where several have one, as much of the end of
+// their folders as tells them apart.
+std::vector<std::string> LabelsOf(const std::vector<ReportedRun>& runs) {
+  std::vector<std::string> labels;
+  for (const ReportedRun& run : runs) labels.push_back(run.config.name());
+  std::vector<size_t> parts(runs.size());
+  for (bool longer = true; longer;) {
+    const std::vector<std::string> before = labels;
+    longer = false;
+    for (size_t i = 0; i < runs.size(); ++i) {
+      if (std::count(before.begin(), before.end(), before[i]) == 1) continue;
+      const std::string end = EndOf(runs[i].folder, ++parts[i]);
+      if (end.empty()) continue;  // one folder that is given twice
+      labels[i] = end;
+      longer = true;
+    }
+  }
+  return labels;
+}
 
 // A chart's line of at most kCurvePoints points: each the mean of as many steps, with their lowest
 // and highest as a band.
-ChartSeries CurveOf(const ReportedRun& run, const std::string& metric, int style) {
+ChartSeries CurveOf(const ReportedRun& run, const std::string& label, const std::string& metric,
+                    int style) {
   std::vector<std::pair<double, double>> values;
   for (const MetricsLine& line : run.lines) {
     if (line.Has(metric)) values.emplace_back(static_cast<double>(line.step), line.Get(metric));
   }
-  ChartSeries series = {.label = Name(run), .style = style, .points = {}};
+  ChartSeries series = {.label = label, .style = style, .points = {}};
   const size_t every = (values.size() + kCurvePoints - 1) / kCurvePoints;
   for (size_t begin = 0; begin < values.size(); begin += every) {
     const size_t end = std::min(begin + every, values.size());
@@ -111,7 +139,7 @@ std::string ModelOf(const RunConfig& config) {
 
 class Summary {
  public:
-  explicit Summary(const std::vector<ReportedRun>& runs) : runs_(runs) {}
+  explicit Summary(const std::vector<ReportedRun>& runs) : runs_(runs), labels_(LabelsOf(runs)) {}
 
   HtmlPage Make() {
     WhatWasRun();
@@ -131,7 +159,7 @@ class Summary {
     if (runs_.size() == 1) return;
     std::vector<std::pair<std::string, int>> lines;
     for (size_t i = 0; i < runs_.size(); ++i) {
-      lines.emplace_back(Name(runs_[i]), static_cast<int>(i));
+      lines.emplace_back(labels_[i], static_cast<int>(i));
     }
     page_.Legend(lines);
   }
@@ -147,7 +175,7 @@ class Summary {
         state = run.progress->finished() ? "finished" : "not over: " + run.progress->phase();
       }
       const double samples = run.lines.empty() ? 0 : run.lines.back().Get("total/num_samples");
-      rows.push_back({Key(i) + EscapeHtml(Name(run)), EscapeHtml(state),
+      rows.push_back({Key(i) + EscapeHtml(labels_[i]), EscapeHtml(state),
                       EscapeHtml(ModelOf(run.config)), EscapeHtml(DataOf(run.config)),
                       absl::StrJoin(stages, "<br>"), FormatCount(samples),
                       FormatSeconds(run.results.seconds)});
@@ -155,10 +183,11 @@ class Summary {
     page_.Add("<div class=\"first-text\">");
     page_.Table({"run", "state", "model", "data", "stages", "samples", "time"}, rows);
     page_.Add("</div>");
-    for (const ReportedRun& run : runs_) {
+    for (size_t i = 0; i < runs_.size(); ++i) {
+      const ReportedRun& run = runs_[i];
       page_.Add(Tag(
           "details",
-          absl::StrCat("<summary>Config of ", EscapeHtml(Name(run)), "</summary>",
+          absl::StrCat("<summary>Config of ", EscapeHtml(labels_[i]), "</summary>",
                        Tag("pre", Tag("code", EscapeHtml(FormatConfig(run.config)))),
                        Tag("p", absl::StrCat("Its folder: ", Tag("code", EscapeHtml(run.folder)))),
                        "")));
@@ -198,7 +227,7 @@ class Summary {
     for (size_t i = 0; i < runs_.size(); ++i) {
       for (const RunResults::Point& point : runs_[i].results.evaluations) {
         const Evaluation& e = point.evaluation;
-        const std::string of_run = runs_.size() == 1 ? "" : Name(runs_[i]) + ": ";
+        const std::string of_run = runs_.size() == 1 ? "" : labels_[i] + ": ";
         std::vector<std::string> row = {Key(i) + EscapeHtml(of_run + e.name())};
         for (const std::string& metric : Metrics()) row.push_back(Percent(MetricOf(e, metric)));
         row.push_back(absl::StrCat(e.samples()));
@@ -218,11 +247,9 @@ class Summary {
     for (const auto& [name, set] : sets) {
       Evaluation of_set;
       *of_set.mutable_maj_at_1() = set.maj_at_1();
-      if (set.has_maj_at_k()) {
-        of_set.set_samples(e.samples());
-        *of_set.mutable_maj_at_k() = set.maj_at_k();
-        *of_set.mutable_pass_at_k() = set.pass_at_k();
-      }
+      of_set.set_samples(e.samples());
+      if (set.has_maj_at_k()) *of_set.mutable_maj_at_k() = set.maj_at_k();
+      if (set.has_pass_at_k()) *of_set.mutable_pass_at_k() = set.pass_at_k();
       std::vector<std::string>& row = rows->emplace_back();
       row.push_back(absl::StrCat("&ensp;", EscapeHtml(name)));
       for (const std::string& metric : Metrics()) row.push_back(Percent(MetricOf(of_set, metric)));
@@ -239,7 +266,7 @@ class Summary {
       chart.log_x = chart.percent = true;
       for (size_t i = 0; i < runs_.size(); ++i) {
         ChartSeries& line = chart.series.emplace_back();
-        line.label = Name(runs_[i]);
+        line.label = labels_[i];
         line.style = static_cast<int>(i);
         for (const RunResults::Point& point : runs_[i].results.evaluations) {
           if (const auto e = MetricOf(point.evaluation, metric)) {
@@ -266,7 +293,7 @@ class Summary {
       chart.whole_x = true;
       chart.percent = curve.percent;
       for (size_t i = 0; i < runs_.size(); ++i) {
-        chart.series.push_back(CurveOf(runs_[i], curve.name, static_cast<int>(i)));
+        chart.series.push_back(CurveOf(runs_[i], labels_[i], curve.name, static_cast<int>(i)));
         any |= !chart.series.back().points.empty();
         thinned |= runs_[i].lines.size() > kCurvePoints;
       }
@@ -302,7 +329,7 @@ class Summary {
         absl::StrAppendFormat(
             &bar, "<i class=\"part p%d\" style=\"width:%.2f%%\" title=\"%s: %s, %.1f%%\"></i>",
             style, 100 * seconds / total, what, FormatSeconds(seconds), 100 * seconds / total);
-        rows.push_back({Key(i) + EscapeHtml(Name(runs_[i])),
+        rows.push_back({Key(i) + EscapeHtml(labels_[i]),
                         absl::StrFormat("<i class=\"dot p%d\"></i> %s", style, what),
                         FormatSeconds(seconds), absl::StrFormat("%.1f%%", 100 * seconds / total)});
       };
@@ -313,7 +340,7 @@ class Summary {
         add(parts[part].second, seconds, part);
       }
       add("the rest: start, data, files", total - told, 7);
-      absl::StrAppend(&bars, runs_.size() == 1 ? "" : Tag("p", EscapeHtml(Name(runs_[i]))),
+      absl::StrAppend(&bars, runs_.size() == 1 ? "" : Tag("p", EscapeHtml(labels_[i])),
                       Tag("div", bar, "parts"));
     }
     if (rows.empty()) return;
@@ -326,6 +353,7 @@ class Summary {
   }
 
   const std::vector<ReportedRun>& runs_;
+  const std::vector<std::string> labels_;
   HtmlPage page_;
 };
 
@@ -350,18 +378,16 @@ absl::StatusOr<std::string> ReadBrowserData(const std::string& folder, const Sam
   ASSIGN_OR_RETURN(const std::vector<SampledPlan> plans, SampleRollouts(reader.get(), limits));
   if (plans.empty()) return std::string("null");
   ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, reader->MakeTokenizer());
-  return BrowserData(reader->config().name(), plans, *tokenizer);
+  return BrowserData(plans, *tokenizer);
 }
 
 std::string RunSummary(const std::vector<ReportedRun>& runs) { return Summary(runs).Make().body(); }
 
 std::string RunReport(const std::vector<ReportedRun>& runs) {
-  std::vector<std::string> names, data;
-  for (const ReportedRun& run : runs) {
-    names.push_back(Name(run));
-    data.push_back(run.rollouts);
-  }
-  const std::string title = absl::StrJoin(names, ", ");
+  const std::vector<std::string> labels = LabelsOf(runs);
+  std::vector<std::string> data;
+  for (const ReportedRun& run : runs) data.push_back(run.rollouts);
+  const std::string title = absl::StrJoin(labels, ", ");
   HtmlPage page;
   page.Add(Tag("h1", EscapeHtml(title)));
   page.Add(RunSummary(runs));
@@ -369,7 +395,7 @@ std::string RunReport(const std::vector<ReportedRun>& runs) {
   return page.Text({.title = absl::StrCat(title, " - Reckon"),
                     .style = kBrowserStyle,
                     .script = kBrowserScript,
-                    .data = BrowserScriptData(absl::StrCat("[", absl::StrJoin(data, ","), "]"))});
+                    .data = BrowserScriptData(labels, data)});
 }
 
 std::string LivePage(const std::string& title) {

@@ -126,14 +126,14 @@ TEST_F(RunPageTest, TheBrowserHasItsRolloutsAndNoTextEndsItsScript) {
   SampledPlan plan = {.name = "ppo_1", .samples = 800, .groups = {}};
   plan.groups.push_back({MakeRollout(5, 0, 1), MakeRollout(5, 1, 0)});
   ReportedRun run = *ReadReportedRun(folder_);
-  run.rollouts = BrowserData("grpo", {plan}, TableTokenizer({"Q?", kAttack}));
+  run.rollouts = BrowserData({plan}, TableTokenizer({"Q?", kAttack}));
   const std::string page = RunReport({run});
   EXPECT_THAT(page, Not(HasSubstr(kAttack)));
 
   const std::string begin = "<script type=\"application/json\" id=\"data\">";
   const size_t from = page.find(begin) + begin.size();
   const auto data = nlohmann::json::parse(page.substr(from, page.find("</script>", from) - from));
-  const nlohmann::json& read = data[0]["plans"][0];
+  const nlohmann::json& read = data["runs"][0]["plans"][0];
   EXPECT_EQ(read["samples"], 800) << "so that the page can say what was left out";
   EXPECT_EQ(read["groups"][0]["group"], 5);
   EXPECT_EQ(read["groups"][0]["prompt"], "Q?");
@@ -142,7 +142,7 @@ TEST_F(RunPageTest, TheBrowserHasItsRolloutsAndNoTextEndsItsScript) {
   EXPECT_EQ(rollout["verdict"], "correct");
   EXPECT_EQ(rollout["version"], 9);
   EXPECT_EQ(rollout["tokens"].size(), 2u);
-  EXPECT_EQ(data[0]["texts"][rollout["tokens"][1].get<size_t>()], kAttack);
+  EXPECT_EQ(data["runs"][0]["texts"][rollout["tokens"][1].get<size_t>()], kAttack);
   EXPECT_EQ(rollout["logprobs"], nlohmann::json::parse("[null, -1500]"));
   EXPECT_EQ(rollout["rewards"][0]["steps"], nlohmann::json::parse("[[1, 0.5]]"));
 }
@@ -171,6 +171,22 @@ TEST_F(RunPageTest, RunsAreComparedInOneChart) {
   const std::string page = RunReport({one, two});
   EXPECT_THAT(page, HasSubstr("ppo: ppo_1_step_44"));
   EXPECT_THAT(page, AllOf(HasSubstr("class=\"mark s0\""), HasSubstr("class=\"mark s1\"")));
+  EXPECT_THAT(page, HasSubstr(R"({"labels":["grpo","ppo"],)"));
+}
+
+TEST_F(RunPageTest, RunsOfOneNameAreCalledByTheEndOfTheirFolders) {
+  std::vector<ReportedRun> runs(5, *ReadReportedRun(folder_));
+  runs[0].folder = "/x/A/grpo";
+  runs[1].folder = "/x/B/grpo";
+  runs[2].folder = "/y/B/grpo/";
+  runs[3].folder = "/z/old";
+  runs[4].config.set_name("old");
+  runs[4].folder = "/z/other";
+  const std::string page = RunReport(runs);
+  EXPECT_THAT(page, HasSubstr(R"({"labels":["A/grpo","x/B/grpo","y/B/grpo","z/old","other"],)"));
+  EXPECT_THAT(page, HasSubstr("x/B/grpo: ppo_1_step_44"));
+  EXPECT_THAT(page, HasSubstr("Config of y/B/grpo</summary>"));
+  EXPECT_THAT(RunReport({runs[0], runs[0]}), HasSubstr("x/A/grpo, x/A/grpo"));
 }
 
 }  // namespace
