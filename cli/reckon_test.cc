@@ -10,6 +10,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "cli/sweep/sweep_plan.h"
 #include "common/config/config.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -51,7 +52,12 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
   Write("long.jsonl",
         absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",
                      std::string(3000, 'x'), "\", \"answer\": \"#### 1\"}\n"));
-  const std::pair<std::string, const char*> cases[] = {
+  const std::string reward =
+      "score-rewards " + folder_ + "/long.jsonl --reward 'kind: PROCESS command: \"cat\" ";
+  // Paths of which nobody can tell whether they exist.
+  const std::string loop = folder_ + "/loop", name(300, 'n');
+  std::filesystem::create_symlink(loop, loop);
+  const std::pair<std::string, std::string> cases[] = {
       {"train /nowhere.textproto", "/nowhere.textproto"},
       {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
       {"train " + config() + " --set model.path=/nowhere", "model.path: model folder /nowhere"},
@@ -77,9 +83,16 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
        "--max-new-tokens "},
       {"score --model " + folder_ + "/model --data " + folder_ + "/long.jsonl",
        "worked solution; shorten it, or count such problems as wrong with --overlong count-wrong"},
+      {reward + "workers: 0'", "--reward.workers is 0; allowed: 1 to "},
+      {reward + "timeout_ms: 0'", "--reward.timeout_ms is 0; allowed: "},
+      {reward + "max_failed_share: nan'", "--reward.max_failed_share is nan"},
       {"sft --model m --data x.jsonl --output o", "--eval-data: "},
       {"sft --model m --data builtin --output o --set seed=x", "--set seed: "},
       {"show " + folder_, "not a run directory"},
+      {"show " + loop, "cannot look at " + loop},
+      {"report " + name, "cannot look at "},
+      {"train " + name, name},
+      {"train " + config() + " --set output_dir=" + loop, "cannot look at " + loop},
   };
   for (const auto& [args, says] : cases) {
     Result result = Run(args);
@@ -263,6 +276,22 @@ TEST_F(ReckonTest, MemoryBelowThePlanIsRefusedBeforeAnythingStarts) {
     EXPECT_EQ(result.code, 1);
     EXPECT_THAT(result.out, HasSubstr("resources.actor.memory_gib is 1, but actor needs about"));
     EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));
+  }
+}
+
+// Finished runs take none, so what is left of a sweep fits where all of it would not.
+TEST_F(ReckonTest, ASweepPlansTheMemoryOfItsUnfinishedRuns) {
+  Write("s.textproto", absl::StrCat(R"(name: "s" config: "config.textproto" output_dir: ")",
+                                    folder_, R"(" parallel: 2 seed_count: 2)"));
+  const std::string sweep = "sweep " + folder_ + "/s.textproto --dry-run";
+  EXPECT_THAT(Run(sweep).out, HasSubstr("memory of 2 runs at a time"));
+  const SweepPlan plan = PlanSweep(LoadSweep(folder_ + "/s.textproto").value()).value();
+  for (const char* left : {"memory of 1 run at a time", "2 finished\ndry run"}) {
+    const SweepRun& run = plan.runs[*left == 'm' ? 0 : 1];
+    std::filesystem::create_directories(run.folder());
+    std::ofstream(run.folder() + "/config.textproto") << FormatConfig(run.config);
+    std::ofstream(run.folder() + "/progress.json") << R"({"finished": true})";
+    EXPECT_THAT(Run(sweep).out, HasSubstr(left));
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/status_macros.h"
 #include "common/model/init/init_model.h"
 #include "common/model/model_shape.h"
@@ -21,7 +22,9 @@ namespace fs = std::filesystem;
 // Runs the init stage, unless an earlier attempt of this run did.
 absl::Status MakeInitialModel(const RunState& run) {
   const std::string folder = BaseModelFolder(run.config, run.run_dir);
-  if (!HasInit(run.config) || fs::exists(folder)) return absl::OkStatus();
+  if (!HasInit(run.config)) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const bool exists, PathExists(folder));
+  if (exists) return absl::OkStatus();
   ASSIGN_OR_RETURN(Weights weights, InitModel(run.config));
   RETURN_IF_ERROR(MakeFolders(fs::path(folder).parent_path().string()));
   return WriteModelFolder(folder, weights.manifest, weights.bytes->bytes());

@@ -94,7 +94,8 @@ absl::StatusOr<ApiServerOptions> ServerOptions() {
 
 std::string ModelName() {
   if (const std::string& name = absl::GetFlag(FLAGS_name); !name.empty()) return name;
-  std::filesystem::path folder = std::filesystem::absolute(absl::GetFlag(FLAGS_model));
+  std::error_code unreadable;  // ReadModelFolder says why
+  std::filesystem::path folder = std::filesystem::absolute(absl::GetFlag(FLAGS_model), unreadable);
   folder = folder.lexically_normal();
   return (folder.has_filename() ? folder : folder.parent_path()).filename().string();
 }

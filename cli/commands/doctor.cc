@@ -1,7 +1,5 @@
 #include "cli/commands/doctor.h"
 
-#include <unistd.h>
-
 #include <CLI/CLI.hpp>
 #include <filesystem>
 #include <iostream>
@@ -14,6 +12,7 @@
 #include "cli/commands/machine.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/process.h"
+#include "cli/launcher/run_dir.h"
 #include "common/base/machine_limits.h"
 #include "common/model/transfer/fetch.h"
 #include "common/model/transfer/server.h"
@@ -72,9 +71,13 @@ void CheckSpace(Checks* checks) {
   } else {
     checks->Good("memory", what);
   }
+  std::error_code error;
+  const std::string here = std::filesystem::current_path(error).string();
   auto disk = static_cast<double>(FreeDiskBytes("."));
-  what = absl::StrCat(FormatBytes(disk), " free in ", std::filesystem::current_path().string());
-  if (disk < 1 * kGiB) {
+  what = absl::StrCat(FormatBytes(disk), " free in ", here);
+  if (error) {
+    checks->Fail("disk", absl::StrCat("the working directory: ", error.message()));
+  } else if (disk < 1 * kGiB) {
     checks->Fail("disk", what + "; set output_dir to a folder on a larger disk");
   } else if (disk < 10 * kGiB) {
     checks->Warn("disk", what + "; checkpoints of SmolLM2-135M take about 5 GiB");
@@ -88,8 +91,9 @@ void CheckSpace(Checks* checks) {
 // Starts a program with --version, which shows that its shared libraries are found and load.
 void CheckProgram(const std::string& program, std::stop_token stop, Checks* checks) {
   std::string path = absl::StrCat(ProgramsFolder(), "/", program);
-  std::string log = absl::StrCat(std::filesystem::temp_directory_path().string(), "/reckon-doctor.",
-                                 ::getpid(), ".log");
+  const absl::StatusOr<std::string> folder = MakeTemporaryFolder();
+  if (!folder.ok()) return checks->Fail(program, std::string(folder.status().message()));
+  const std::string log = *folder + "/log";
   absl::StatusOr<Process> process = Process::Start({program, {path, "--version"}, log});
   if (!process.ok()) {
     checks->Fail(program, std::string(process.status().message()));
@@ -105,7 +109,7 @@ void CheckProgram(const std::string& program, std::stop_token stop, Checks* chec
     }
   }
   std::error_code ignored;
-  std::filesystem::remove(log, ignored);
+  std::filesystem::remove_all(*folder, ignored);
 }
 
 // Asks a weight server in this process for weights that it does not have. Its own NOT_FOUND shows

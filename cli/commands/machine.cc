@@ -27,8 +27,8 @@ std::string ProcField(const char* path, const std::string& name) {
 }  // namespace
 
 uint64_t FreeDiskBytes(const std::string& path) {
-  std::filesystem::path there = std::filesystem::absolute(path);
   std::error_code error;
+  std::filesystem::path there = std::filesystem::absolute(path, error);
   while (!std::filesystem::exists(there, error) && there.has_relative_path()) {
     there = there.parent_path();
   }

@@ -21,6 +21,7 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/report/run_reader.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/config/run_folder.h"
@@ -53,7 +54,8 @@ absl::StatusOr<std::string> FolderOf(const RunReader& reader, uint64_t version) 
     const std::string folder = v == 0 ? BaseModelFolder(reader.config(), reader.run_dir())
                                       : absl::StrCat(reader.run_dir(), "/weights/",
                                                      cursor.folders(static_cast<int>(v) - 1));
-    if (!std::filesystem::exists(folder + "/config.json")) continue;
+    ASSIGN_OR_RETURN(const bool exists, PathExists(folder + "/config.json"));
+    if (!exists) continue;
     if (v == version) return folder;
     kept.push_back(v);
   }

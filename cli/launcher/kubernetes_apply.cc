@@ -11,6 +11,7 @@
 #include "cli/launcher/kubernetes_manifests.h"
 #include "cli/launcher/process.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/status_macros.h"
 
 namespace reckon {
@@ -80,7 +81,7 @@ absl::Status ApplyManifests(const RunConfig& config, const std::string& folder, 
                  config.kubernetes().namespace_(), "--ignore-not-found", "--cascade=foreground"},
                 log));
   }
-  const bool overlay = std::filesystem::exists(folder + "/overlay/kustomization.yaml");
+  ASSIGN_OR_RETURN(const bool overlay, PathExists(folder + "/overlay/kustomization.yaml"));
   return Kubectl({"apply", "-k", folder + (overlay ? "/overlay" : "/base")}, log);
 }
 

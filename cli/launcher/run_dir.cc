@@ -16,6 +16,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/config/fields.h"
@@ -59,7 +60,10 @@ std::string AbsolutePath(const std::string& path) {
   const char* home = std::getenv("HOME");
   std::string expanded = path;
   if (home != nullptr && absl::StartsWith(path, "~/")) expanded = home + path.substr(1);
-  std::string out = std::filesystem::absolute(expanded).lexically_normal().string();
+  std::error_code error;
+  std::filesystem::path absolute = std::filesystem::absolute(expanded, error);
+  if (error) absolute = expanded;  // the working directory is gone: who opens it says so
+  std::string out = absolute.lexically_normal().string();
   if (out.size() > 1 && out.back() == '/') out.pop_back();
   return out;
 }
@@ -110,7 +114,7 @@ absl::StatusOr<int> LockRun(const std::string& path) {
 absl::StatusOr<std::unique_ptr<RunDir>> RunDir::Open(const RunConfig& config, bool resume) {
   std::string path = absl::StrCat(config.output_dir(), "/", config.name());
   std::string config_path = path + "/config.textproto";
-  const bool exists = std::filesystem::exists(config_path);
+  ASSIGN_OR_RETURN(const bool exists, PathExists(config_path));
   if (exists && !resume) {
     return absl::AlreadyExistsError(
         absl::StrCat("run directory ", path, " exists; add --resume to continue it, give the ",

@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include <filesystem>
 #include <iostream>
 #include <utility>
 
@@ -12,6 +11,7 @@
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/run_dir.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
 #include "common/model/files/model_folder.h"
@@ -24,7 +24,9 @@ namespace reckon {
 absl::StatusOr<std::unique_ptr<RunReader>> RunReader::Open(const std::string& run,
                                                            std::stop_token stop) {
   const std::string run_dir = AbsolutePath(run), path = run_dir + "/config.textproto";
-  if (!std::filesystem::exists(path) || !std::filesystem::exists(run_dir + "/store")) {
+  ASSIGN_OR_RETURN(const bool has_config, PathExists(path));
+  ASSIGN_OR_RETURN(const bool has_store, PathExists(run_dir + "/store"));
+  if (!has_config || !has_store) {
     return absl::NotFoundError(absl::StrCat(
         run, ": not a run directory, because it has no config.textproto and store; give one ",
         "that `reckon train` made, as runs/NAME"));
@@ -48,7 +50,8 @@ RunReader::~RunReader() {
 
 absl::Status RunReader::Connect() {
   // Those of a run that is in progress are left as they are.
-  if (!std::filesystem::exists(run_dir_ + "/certificates")) {
+  ASSIGN_OR_RETURN(const bool certified, PathExists(run_dir_ + "/certificates"));
+  if (!certified) {
     RETURN_IF_ERROR(EnsureRunCertificates(run_dir_, config_.name()).status());
   }
   if (absl::StatusOr<std::string> address = ReadFile(run_dir_ + "/coordinator.addr", 256);

@@ -1,9 +1,9 @@
 #include "cli/sweep/run_state.h"
 
-#include <filesystem>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "common/base/paths.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/config/config.h"
@@ -37,7 +37,8 @@ void TakeDecided(const LearnerSettings& before, LearnerSettings* mine) {
 
 absl::StatusOr<RunState> InspectRun(const SweepRun& run) {
   const std::string folder = run.folder(), path = folder + "/config.textproto";
-  if (!std::filesystem::exists(path)) return RunState::kNew;
+  ASSIGN_OR_RETURN(const bool exists, PathExists(path));
+  if (!exists) return RunState::kNew;
   ASSIGN_OR_RETURN(const RunConfig before, LoadConfig(path, {}));
   RunConfig mine = run.config;
   ResourceSettings& resources = *mine.mutable_resources();

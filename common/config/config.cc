@@ -22,7 +22,8 @@ namespace {
 constexpr size_t kMaxBases = 8;
 
 absl::StatusOr<RunConfig> LoadFile(const std::string& path, std::vector<std::string> chain) {
-  std::string canonical = std::filesystem::weakly_canonical(path).string();
+  std::error_code unreadable;  // ReadFile says why
+  const std::string canonical = std::filesystem::weakly_canonical(path, unreadable).string();
   for (const std::string& earlier : chain) {
     if (earlier == canonical) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": base: the files form a cycle"));

@@ -48,6 +48,14 @@ TEST(LoadConfig, ResolvesNamesTrainingAndEvalData) {
   EXPECT_EQ(config->stage(1).ei().reward_size(), 1);
 }
 
+TEST(LoadConfig, APathThatCannotBeReadIsAnErrorThatNamesIt) {
+  const std::string name(300, 'n');  // longer than any file system takes
+  const std::string beside = std::filesystem::path(WriteFile("beside", "")).parent_path();
+  EXPECT_THAT(LoadConfig(beside + "/" + name, {}).status().message(), HasSubstr(name));
+  EXPECT_THAT(Load("base: \"" + name + "\"").status().message(),
+              AllOf(HasSubstr("base: "), HasSubstr(name)));
+}
+
 TEST(LoadConfig, BaseIsMergedAndARepeatedFieldReplacesItsOwn) {
   WriteFile("sub/base.textproto", R"(
     model { path: "base_model" compute: FP32 } data { train: "builtin" question_key: "q" }

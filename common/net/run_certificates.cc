@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/status_macros.h"
 #include "common/net/certificates.h"
 #include "common/net/secret_file.h"
@@ -181,7 +182,9 @@ absl::Status WriteCertificates(const CertificateOptions& options) {
   RETURN_IF_ERROR(MakePrivateFolder(options.folder));
   AuthorityFiles authority;
   std::string authorities, tokens;
-  if (std::filesystem::exists(CertificatesOf(options.folder, Role::kCoordinator))) {
+  ASSIGN_OR_RETURN(const bool exists,
+                   PathExists(CertificatesOf(options.folder, Role::kCoordinator)));
+  if (exists) {
     absl::StatusOr<AuthorityFiles> found = ReadAuthority(options);
     if (absl::IsNotFound(found.status())) {
       return absl::FailedPreconditionError(

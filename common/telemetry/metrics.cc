@@ -14,6 +14,7 @@
 #include "absl/time/clock.h"
 #include "common/base/files.h"
 #include "common/base/host_port.h"
+#include "common/base/paths.h"
 #include "common/base/status_macros.h"
 #include "common/telemetry/event_file.h"
 #include "common/text/json.h"
@@ -85,7 +86,9 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
   RETURN_IF_ERROR(CutLines(lines_path, resume_step));
   ASSIGN_OR_RETURN(auto lines, AppendFile::Open(lines_path));
 
-  bool restart = !std::filesystem::is_empty(folder);
+  std::error_code error;
+  const bool restart = !std::filesystem::is_empty(folder, error);
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot list ", folder));
   const std::string host = MachineName();
   double now = UnixNow();
   // TensorBoard reads the files of a folder in the order of their names: whole seconds first.
@@ -93,7 +96,9 @@ absl::StatusOr<std::unique_ptr<MetricsWriter>> MetricsWriter::Open(const std::st
                                   host, ".", ::getpid());
   // Two writers of one process in one second, as in tests: appending to the other's file would put
   // a second version event into its middle.
-  for (int i = 1; std::filesystem::exists(absl::StrCat(folder, "/", name)); ++i) {
+  for (int i = 1;; ++i) {
+    ASSIGN_OR_RETURN(const bool taken, PathExists(absl::StrCat(folder, "/", name)));
+    if (!taken) break;
     name = absl::StrCat("events.out.tfevents.", absl::ToUnixSeconds(absl::Now()), ".", host, ".",
                         ::getpid(), ".", i);
   }

@@ -14,6 +14,7 @@
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "common/base/files.h"
+#include "common/base/paths.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/model/files/adapter.h"
@@ -50,7 +51,8 @@ absl::StatusOr<std::string> AdaptedFolder(const RunState& run) {
   std::string folder = BaseModelFolder(run.config, run.run_dir);
   if (!AdapterFolder::Is(folder)) return folder;
   folder = run.run_dir + kMergedBase;
-  if (std::filesystem::exists(folder)) return folder;
+  ASSIGN_OR_RETURN(const bool exists, PathExists(folder));
+  if (exists) return folder;
   RETURN_IF_ERROR(
       WriteModelFolder(folder, run.base.manifest, run.base.bytes->bytes(), run.base.side_files));
   return folder;
@@ -301,6 +303,7 @@ void DropOldFolders(LeaderContext& leader) {
   const auto name = [&](uint64_t version) {
     return std::filesystem::path(VersionFolder(leader.run, version)).filename().string();
   };
+  std::error_code error;  // what cannot be seen or deleted costs space and nothing else
   std::vector<uint64_t> dropped;
   std::set<std::string> adapted;  // names of the folders that adapters are trained over
   for (uint64_t version : {cursor.adapted_version(), saved.adapted_version()}) {
@@ -308,7 +311,7 @@ void DropOldFolders(LeaderContext& leader) {
   }
   uint64_t newest = 0;
   for (uint64_t version = cursor.version(); version > 0; --version) {
-    if (!std::filesystem::exists(VersionFolder(leader.run, version))) continue;
+    if (!std::filesystem::exists(VersionFolder(leader.run, version), error)) continue;
     if (newest++ < keep || leader.kept_versions.contains(version) ||
         version == cursor.stage_version() || version == saved.stage_version() ||
         version == saved.version()) {
@@ -321,7 +324,6 @@ void DropOldFolders(LeaderContext& leader) {
     std::filesystem::path folder = VersionFolder(leader.run, version);
     // As a base its own adapter, whose base may be gone, is not needed.
     if (adapted.contains(name(version))) folder /= "adapter";
-    std::error_code error;  // what cannot be deleted costs space and nothing else
     std::filesystem::remove_all(folder, error);
   }
 }

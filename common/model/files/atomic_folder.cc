@@ -46,10 +46,11 @@ absl::Status WriteParts(const std::string& path, const std::vector<absl::Span<co
 
 absl::Status WriteFolderAtomically(const std::string& folder,
                                    const std::vector<FolderFile>& files) {
-  std::filesystem::path target = std::filesystem::absolute(folder).lexically_normal();
+  std::error_code error, ignored;
+  std::filesystem::path target = std::filesystem::absolute(folder, error).lexically_normal();
+  if (error) return absl::ErrnoToStatus(error.value(), absl::StrCat("cannot write ", folder));
   if (!target.has_filename()) target = target.parent_path();  // "a/b/" is "a/b"
   const std::string temporary = TemporaryPath(target.string());
-  std::error_code ignored;
   std::filesystem::remove_all(temporary, ignored);
   RETURN_IF_ERROR(MakeFolders(temporary));
   absl::Cleanup remove_temporary = [&] { std::filesystem::remove_all(temporary, ignored); };

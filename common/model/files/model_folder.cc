@@ -11,6 +11,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/machine_limits.h"
+#include "common/base/paths.h"
 #include "common/base/printable.h"
 #include "common/base/status_macros.h"
 #include "common/model/config.h"
@@ -75,7 +76,9 @@ struct OpenModel {
 absl::StatusOr<OpenModel> OpenBase(const std::string& folder) {
   OpenModel out;
   WeightManifest& manifest = out.manifest;
-  if (!std::filesystem::is_directory(folder)) {
+  RETURN_IF_ERROR(PathExists(folder).status());
+  std::error_code error;
+  if (!std::filesystem::is_directory(folder, error)) {
     return absl::NotFoundError(absl::StrCat("model folder ", folder, " does not exist"));
   }
   RETURN_IF_ERROR(ReadModelTexts(folder, manifest.mutable_texts()));
