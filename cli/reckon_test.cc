@@ -57,7 +57,13 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
   // Paths of which nobody can tell whether they exist.
   const std::string loop = folder_ + "/loop", name(300, 'n');
   std::filesystem::create_symlink(loop, loop);
+  Write("program.textproto",
+        R"(base: "config.textproto" stage { sft {} } stage { ppo { reward { kind: PROCESS
+           command: "sh -c 'echo no program >&2; exit 3'" } } })");
   const std::pair<std::string, std::string> cases[] = {
+      {"train " + folder_ + "/program.textproto",
+       "the reward's command \"sh -c 'echo no program >&2; exit 3'\" cannot run here: exited with "
+       "code 3: no program"},
       {"train /nowhere.textproto", "/nowhere.textproto"},
       {"train " + config() + " --set training.lr=1", "--set training.lr: no field named 'lr'"},
       {"train " + config() + " --set model.path=/nowhere", "model.path: model folder /nowhere"},

@@ -17,6 +17,7 @@
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/progress_display.h"
 #include "cli/launcher/rank_watch.h"
+#include "cli/launcher/reward_programs.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
@@ -115,7 +116,9 @@ absl::StatusOr<bool> HasWork(const RunDir& run_dir) {
 
 absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::stop_token stop) {
   MakePathsAbsolute(&config);
+  ASSIGN_OR_RETURN(RewardPrograms rewards, RewardPrograms::Start(config));
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
+  RETURN_IF_ERROR(std::move(rewards).Check());
   PlanSharding(&model.shape, RunFolder::kOfAllRanks,
                static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));

@@ -140,6 +140,24 @@ absl::Status LineProcess::Ended() {
                    last.empty() ? "" : absl::StrCat(": ", Printable(last, kShownErrorBytes))));
 }
 
+void LineProcess::TakeErrors() {
+  if (ReadErrors()) return;
+  ::close(err_);
+  err_ = -1;
+}
+
+absl::Status LineProcess::RunsUntil(absl::Time deadline) {
+  while (true) {
+    const absl::Duration left = deadline - absl::Now();
+    if (left <= absl::ZeroDuration()) return absl::OkStatus();
+    pollfd polled[2] = {{out_, POLLIN, 0}, {err_, POLLIN, 0}};
+    const int64_t wait_ms = absl::ToInt64Milliseconds(absl::Ceil(left, absl::Milliseconds(1)));
+    if (::poll(polled, 2, static_cast<int>(wait_ms)) < 0) continue;
+    if (polled[1].revents != 0) TakeErrors();
+    if (polled[0].revents != 0 && !ReadOutput()) return Ended();
+  }
+}
+
 absl::StatusOr<std::string> LineProcess::Exchange(absl::string_view line, absl::Time deadline) {
   const std::string text = absl::StrCat(line, "\n");
   size_t written = 0, searched = 0;
@@ -165,10 +183,7 @@ absl::StatusOr<std::string> LineProcess::Exchange(absl::string_view line, absl::
       if (n > 0) written += n;
       if (n < 0 && errno != EAGAIN && errno != EINTR) return Ended();
     }
-    if (polled[1].revents != 0 && !ReadErrors()) {
-      ::close(err_);
-      err_ = -1;
-    }
+    if (polled[1].revents != 0) TakeErrors();
     if (polled[0].revents != 0 && !ReadOutput()) return Ended();
   }
 }

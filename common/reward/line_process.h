@@ -40,6 +40,9 @@ class LineProcess {
   //   RESOURCE_EXHAUSTED  its line is longer than kMaxReplyBytes
   absl::StatusOr<std::string> Exchange(absl::string_view line, absl::Time deadline);
 
+  // OK: it still runs at `deadline`, without having been asked anything. UNAVAILABLE as Exchange.
+  absl::Status RunsUntil(absl::Time deadline);
+
   // Lets a call of Exchange return at once. Any thread, while the object lives.
   void Kill() const;
 
@@ -49,6 +52,7 @@ class LineProcess {
   // Reads what there is; false at the end of the stream.
   bool ReadOutput();
   bool ReadErrors();
+  void TakeErrors();
   absl::Status Ended();
 
   const pid_t pid_;

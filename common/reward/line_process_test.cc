@@ -75,6 +75,14 @@ TEST(LineProcessTest, SaysHowItEndedAndItsLastWords) {
   }
 }
 
+TEST(LineProcessTest, WhetherItRunsIsKnownWithoutAskingIt) {
+  EXPECT_TRUE(Shell("read -r line")->RunsUntil(absl::Now() + absl::Milliseconds(50)).ok());
+  const absl::Status ended =
+      Shell("echo 'no such file' >&2; exit 2")->RunsUntil(absl::Now() + kLong);
+  EXPECT_EQ(ended.code(), absl::StatusCode::kUnavailable);
+  EXPECT_THAT(std::string(ended.message()), HasSubstr("exited with code 2: no such file"));
+}
+
 TEST(LineProcessTest, ADeadlineAndALineWithoutEndAreErrors) {
   auto silent = Shell("sleep 1000");
   EXPECT_EQ(silent->Exchange("", absl::Now() + absl::Milliseconds(50)).status().code(),
