@@ -131,20 +131,20 @@ class Learner {
         return run_.packed == nullptr ? at::Tensor() : TensorOver(run_.packed);
       });
     }
-    if (BeginsWithAdapters()) return absl::OkStatus();
+    if (!TrainsWholeModel()) return absl::OkStatus();
     RETURN_IF_ERROR(model_->Load(run_.base.manifest, run_.base.bytes->bytes(), /*trainable=*/true));
     RETURN_IF_ERROR(ShareModel(run_));
     if (!run_.resume.has_value()) SharesVersion(run_);
     return absl::OkStatus();
   }
 
-  // Whether the first stage to train loads what it trains itself, frozen: the weights in fp32 might
-  // not fit.
-  bool BeginsWithAdapters() const {
-    if (run_.resume.has_value() && !run_.cursor.has_adapted_version()) return false;
+  // Whether what is trained next is the whole model. A stage with adapters loads that itself,
+  // frozen: the weights in fp32 might not fit. A run that trains nothing needs no model.
+  bool TrainsWholeModel() const {
+    if (run_.resume.has_value() && !run_.cursor.has_adapted_version()) return true;
     for (auto i = static_cast<int>(run_.cursor.stage()); i < run_.config.stage_size(); ++i) {
       if (MakeAlgorithm(run_.config, i) == nullptr) continue;
-      return run_.config.stage(i).training().lora_rank() > 0;
+      return run_.config.stage(i).training().lora_rank() == 0;
     }
     return false;
   }

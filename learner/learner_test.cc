@@ -227,6 +227,34 @@ TEST_F(LearnerTest, WhatItComputesFromIsMappedByActors) {
   EXPECT_THAT(versions, ElementsAre(1, 2, 3, 4));
 }
 
+// The files in memory that this process has: what a policy that is loaded to be trained is packed
+// into is one.
+int MemoryFiles() {
+  int files = 0;
+  for (const auto& entry : fs::directory_iterator("/proc/self/fd")) {
+    std::error_code error;
+    files += absl::StrContains(fs::read_symlink(entry, error).string(), "memfd:") ? 1 : 0;
+  }
+  return files;
+}
+
+TEST_F(LearnerTest, ARunThatOnlyEvaluatesLoadsNoPolicy) {
+  const auto files_while_sampling = [&](const std::string& name, const std::string& stage) {
+    WriteConfig(name, absl::StrCat("base: \"config.textproto\" stage { ", stage, " }"));
+    int files = 0;
+    Cluster cluster([&](const PlanSpec& spec, const Lease& lease, uint32_t sample) {
+      files = std::max(files, MemoryFiles());
+      return Answer(spec, lease, sample);
+    });
+    const absl::Status run = cluster.Run(Options(name, {}, name), stop_.get_token());
+    EXPECT_TRUE(run.ok()) << run;
+    cluster.actor.Stop();
+    return files;
+  };
+  EXPECT_EQ(files_while_sampling("evaluates", "eval {}"), 0);
+  EXPECT_GT(files_while_sampling("trains", "sft { limit: 2 }"), 0);
+}
+
 TEST_F(LearnerTest, RefusesBadDataBeforeAnythingIsSampled) {
   absl::Status run = Run(Options("a", {"training.max_tokens=40"}));
   EXPECT_EQ(run.code(), absl::StatusCode::kInvalidArgument);
