@@ -9,9 +9,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "cli/commands/machine.h"
-#include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/commands/resource_plan.h"
+#include "cli/estimate/actor_memory.h"
+#include "cli/estimate/learner_memory.h"
 #include "cli/launcher/local_gpus.h"
 #include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
@@ -153,18 +154,18 @@ void PrintGpu(const std::string& what, double bytes, const std::string& remedy) 
                   : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, remedy));
 }
 
-absl::Status PrintMemory(RunConfig config, const ModelConfig& shape, RunFolder folder) {
-  PlanSharding(&shape, folder, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
+absl::Status PrintMemory(RunConfig config, const ModelSize& model, RunFolder folder) {
+  PlanSharding(&model, folder, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
   const bool gpu = ComputesOnGpu(config);
   ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, gpu));
   const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
-  const StageMemory learner = LearnerMemory(config, shape, placement, folder);
+  const StageMemory learner = LearnerMemory(config, model, placement, folder);
   std::cout << "learner.sharding: " << LearnerSettings::Sharding_Name(config.learner().sharding())
             << (config.learner().activation_checkpointing() ? ", activation_checkpointing" : "")
             << "\n"
             << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
   const ResourceSettings& resources = config.resources();
-  const double actor = PrintEstimate("actor", ActorMemory(config, shape, placement));
+  const double actor = PrintEstimate("actor", ActorMemory(config, model, placement));
   const double rank = PrintEstimate("learner in " + learner.stage, learner.estimate);
   const double total = actor * resources.actors() + rank * resources.learner_ranks();
   const std::string less_actor = "lower actor.kv_cache_mib",
@@ -207,7 +208,10 @@ void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& 
     const StageInfo info(stage);
     evaluations += std::ceil(double(info.Rounds()) / info.Count("eval_every").value_or(1));
   }
-  const double trained = TrainedCount(config, model.shape);
+  double trained = 0;
+  for (const Stage& stage : config.stage()) {
+    trained = std::max(trained, TrainedBy(stage, model.shape).all());
+  }
   double store = (samples.training + samples.evaluation) * kRolloutBytes;
   double checkpoints = config.keep_last() * trained * kCheckpointBytes;
   const double evaluated = config.keep_evaluated() == RunConfig::ALL    ? evaluations
@@ -270,7 +274,7 @@ absl::Status DryRun(const RunConfig& config, RunFolder folder) {
     samples = PrintStages(config, *data);
   }
   if (model) {
-    RETURN_IF_ERROR(PrintMemory(config, model->shape, folder));
+    RETURN_IF_ERROR(PrintMemory(config, *model, folder));
     PrintDisk(config, *model, samples);
   }
   for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";

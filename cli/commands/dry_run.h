@@ -2,7 +2,7 @@
 #define RECKON_CLI_COMMANDS_DRY_RUN_H_
 
 #include "absl/status/status.h"
-#include "cli/commands/memory_estimate.h"
+#include "cli/estimate/rank_stage.h"
 #include "proto/config.pb.h"
 
 namespace reckon {

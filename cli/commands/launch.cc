@@ -35,13 +35,13 @@ std::string ResumeCommand(const LaunchOptions& options) {
   return command + (options.metrics ? " --metrics --resume" : " --resume");
 }
 
-// The shape of the model, if its folder can be read here.
-absl::StatusOr<std::optional<ModelConfig>> ShapeIfThere(const RunConfig& config) {
+// The size of the model, if its folder can be read here.
+absl::StatusOr<std::optional<ModelSize>> SizeIfThere(const RunConfig& config) {
   absl::StatusOr<ModelFacts> facts = InspectModel(config);
   if (absl::IsNotFound(facts.status())) facts = InspectShape(config);
-  if (absl::IsNotFound(facts.status())) return std::optional<ModelConfig>();
+  if (absl::IsNotFound(facts.status())) return std::optional<ModelSize>();
   RETURN_IF_ERROR(facts.status());
-  return std::optional<ModelConfig>(std::move(facts->shape));
+  return std::optional<ModelSize>(*std::move(facts));
 }
 
 void PrintFiles(const std::vector<RenderedFile>& files) {
@@ -53,9 +53,9 @@ void PrintFiles(const std::vector<RenderedFile>& files) {
 absl::Status LaunchOnSlurm(const LaunchOptions& options, RunConfig config) {
   // Before the memory is filled in, so that the error of a missing model names the model.
   if (!options.dry_run) RETURN_IF_ERROR(CheckInputs(config).status());
-  ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
+  ASSIGN_OR_RETURN(const std::optional<ModelSize> model, SizeIfThere(config));
   RETURN_IF_ERROR(
-      PlanClusterResources(shape.has_value() ? &*shape : nullptr, RunFolder::kOfAllRanks, &config));
+      PlanClusterResources(model.has_value() ? &*model : nullptr, RunFolder::kOfAllRanks, &config));
   const std::string run_dir = absl::StrCat(config.output_dir(), "/", config.name());
   const SlurmPlace place = {
       .run_dir = run_dir, .programs = ProgramsFolder(), .certificates = run_dir + "/certificates"};
@@ -97,8 +97,8 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
     case Target::kSlurm:
       return LaunchOnSlurm(options, std::move(config));
     case Target::kKubernetes: {
-      ASSIGN_OR_RETURN(const std::optional<ModelConfig> shape, ShapeIfThere(config));
-      RETURN_IF_ERROR(PlanClusterResources(shape.has_value() ? &*shape : nullptr,
+      ASSIGN_OR_RETURN(const std::optional<ModelSize> model, SizeIfThere(config));
+      RETURN_IF_ERROR(PlanClusterResources(model.has_value() ? &*model : nullptr,
                                            RunFolder::kOfTheLeader, &config));
       return LaunchOnKubernetes(options, config);
     }

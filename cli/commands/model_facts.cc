@@ -8,7 +8,6 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "cli/commands/memory_estimate.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/config/fields.h"

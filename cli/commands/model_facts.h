@@ -8,7 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
-#include "common/model/config.h"
+#include "cli/estimate/model_size.h"
 #include "common/task/dataset/problem.h"
 #include "proto/config.pb.h"
 #include "proto/weights.pb.h"
@@ -18,9 +18,7 @@ namespace reckon {
 // What the command line checks before it starts processes, and needs for estimates: facts of the
 // model and the data of a config. Reads no weights.
 
-struct ModelFacts {
-  ModelConfig shape;
-  uint64_t weight_bytes = 0;       // size of the weight files
+struct ModelFacts : ModelSize {
   std::vector<std::string> notes;  // what of the folder is left out or renamed, a line each
 };
 

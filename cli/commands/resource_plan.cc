@@ -7,7 +7,8 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "cli/commands/machine.h"
-#include "cli/commands/memory_estimate.h"
+#include "cli/estimate/actor_memory.h"
+#include "cli/estimate/learner_memory.h"
 #include "cli/launcher/local_gpus.h"
 #include "cli/launcher/role_commands.h"
 #include "common/base/machine_limits.h"
@@ -20,28 +21,26 @@ namespace {
 constexpr uint32_t kCoordinatorCpus = 2;
 // Its store's caches, and the rollouts of the groups that are not yet durable.
 constexpr uint32_t kCoordinatorGib = 4;
-// What a process on a GPU has in the memory of the machine: the libraries of CUDA, and in an actor
-// the weights as they were fetched.
+// What a process on a GPU has in the memory of the machine: the libraries of CUDA.
 constexpr double kGpuProcessBytes = 4 * kGiB;
-constexpr double kGpuActorBytes = 4;  // of each parameter
 
 Placement PlacementOf(const RoleResources& resources) {
   return resources.gpus() > 0 ? Placement::kGpu : Placement::kCpu;
 }
 
 // Memory of one process on its machine, in bytes.
-double ActorBytes(const RunConfig& config, const ModelConfig& shape) {
+double ActorBytes(const RunConfig& config, const ModelSize& model) {
   if (PlacementOf(config.resources().actor()) == Placement::kGpu) {
-    return kGpuProcessBytes + kGpuActorBytes * ParameterCount(shape);
+    return kGpuProcessBytes + ActorHostBytes(config, model);
   }
-  return ActorMemory(config, shape, Placement::kCpu).total();
+  return ActorMemory(config, model, Placement::kCpu).total();
 }
 
-double LearnerBytes(const RunConfig& config, const ModelConfig& shape, RunFolder folder) {
+double LearnerBytes(const RunConfig& config, const ModelSize& model, RunFolder folder) {
   if (PlacementOf(config.resources().learner()) == Placement::kGpu) {
-    return kGpuProcessBytes + LearnerHostMemory(config, shape, folder).estimate.total();
+    return kGpuProcessBytes + LearnerHostMemory(config, model, folder).estimate.total();
   }
-  return LearnerMemory(config, shape, Placement::kCpu, folder).estimate.total();
+  return LearnerMemory(config, model, Placement::kCpu, folder).estimate.total();
 }
 
 absl::Status CheckRole(absl::string_view role, const RoleResources& resources, double bytes,
@@ -64,9 +63,9 @@ void Fill(double bytes, RoleResources* resources) {
 
 }  // namespace
 
-void PlanSharding(const ModelConfig* shape, RunFolder folder, double machine_bytes,
+void PlanSharding(const ModelSize* model, RunFolder folder, double machine_bytes,
                   RunConfig* config) {
-  if (shape == nullptr) return;
+  if (model == nullptr) return;
   const ResourceSettings& resources = config->resources();
   const bool gpu = resources.learner().gpus() > 0 || ComputesOnGpu(*config);
   double limit = std::numeric_limits<double>::infinity();
@@ -75,17 +74,17 @@ void PlanSharding(const ModelConfig* shape, RunFolder folder, double machine_byt
   } else if (resources.learner().memory_gib() > 0) {
     limit = resources.learner().memory_gib() * kGiB;
   } else if (machine_bytes > 0) {
-    limit = (machine_bytes - ActorBytes(*config, *shape) * resources.actors()) /
+    limit = (machine_bytes - ActorBytes(*config, *model) * resources.actors()) /
             resources.learner_ranks();
   }
-  ChooseSharding(*shape, gpu ? Placement::kGpu : Placement::kCpu, folder, limit, config);
+  ChooseSharding(*model, gpu ? Placement::kGpu : Placement::kCpu, folder, limit, config);
 }
 
-absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape) {
-  if (shape == nullptr) return absl::OkStatus();
+absl::Status CheckLocalMemory(const RunConfig& config, const ModelSize* model) {
+  if (model == nullptr) return absl::OkStatus();
   const ResourceSettings& resources = config.resources();
-  const double actor = ActorBytes(config, *shape);
-  const double learner = LearnerBytes(config, *shape, RunFolder::kOfAllRanks);
+  const double actor = ActorBytes(config, *model);
+  const double learner = LearnerBytes(config, *model, RunFolder::kOfAllRanks);
   RETURN_IF_ERROR(CheckRole("actor", resources.actor(), actor, kLessForActor));
   RETURN_IF_ERROR(CheckRole("learner", resources.learner(), learner, kLessForLearner));
   const double all = actor * resources.actors() + learner * resources.learner_ranks();
@@ -98,7 +97,7 @@ absl::Status CheckLocalMemory(const RunConfig& config, const ModelConfig* shape)
       "resources.actors or resources.learner_ranks"));
 }
 
-absl::Status PlanClusterResources(const ModelConfig* shape, RunFolder folder, RunConfig* config) {
+absl::Status PlanClusterResources(const ModelSize* model, RunFolder folder, RunConfig* config) {
   ResourceSettings& resources = *config->mutable_resources();
   if (resources.turns() == ResourceSettings::ON) {
     return absl::FailedPreconditionError(
@@ -120,15 +119,15 @@ absl::Status PlanClusterResources(const ModelConfig* shape, RunFolder folder, Ru
   if (coordinator.memory_gib() == 0) coordinator.set_memory_gib(kCoordinatorGib);
   actor.set_cpus(ClusterCpus(actor));
   learner.set_cpus(ClusterCpus(learner));
-  PlanSharding(shape, folder, /*machine_bytes=*/0, config);
-  if (shape == nullptr) {
+  PlanSharding(model, folder, /*machine_bytes=*/0, config);
+  if (model == nullptr) {
     if (actor.memory_gib() > 0 && learner.memory_gib() > 0) return absl::OkStatus();
     return absl::FailedPreconditionError(
         "the model cannot be read here, so its memory is not known; set "
         "resources.actor.memory_gib and resources.learner.memory_gib");
   }
-  const double actor_bytes = ActorBytes(*config, *shape);
-  const double learner_bytes = LearnerBytes(*config, *shape, folder);
+  const double actor_bytes = ActorBytes(*config, *model);
+  const double learner_bytes = LearnerBytes(*config, *model, folder);
   RETURN_IF_ERROR(CheckRole("actor", actor, actor_bytes, kLessForActor));
   RETURN_IF_ERROR(CheckRole("learner", learner, learner_bytes, kLessForLearner));
   Fill(actor_bytes, &actor);

@@ -9,7 +9,7 @@ namespace {
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 
-ModelConfig Shape(int64_t layers) {
+ModelSize Size(int64_t layers) {
   ModelConfig shape;
   shape.num_layers = layers;
   shape.hidden_size = 2048;
@@ -18,14 +18,14 @@ ModelConfig Shape(int64_t layers) {
   shape.head_dim = 128;
   shape.intermediate_size = 8192;
   shape.vocab_size = 32000;
-  return shape;
+  return {shape, static_cast<uint64_t>(2 * ParameterCount(shape))};
 }
 
 TEST(ResourcePlanTest, FillsInWhatAProcessNeedsOnACluster) {
   RunConfig config;
   config.add_stage()->mutable_sft();
-  const ModelConfig shape = Shape(16);
-  ASSERT_TRUE(PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config).ok());
+  const ModelSize model = Size(16);
+  ASSERT_TRUE(PlanClusterResources(&model, RunFolder::kOfAllRanks, &config).ok());
   const ResourceSettings& resources = config.resources();
   EXPECT_EQ(resources.coordinator().cpus(), 2);
   EXPECT_EQ(resources.actor().cpus(), 4);
@@ -35,21 +35,21 @@ TEST(ResourcePlanTest, FillsInWhatAProcessNeedsOnACluster) {
 
   // A second time nothing is open, and what was filled in is enough.
   const std::string before = config.SerializeAsString();
-  ASSERT_TRUE(PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config).ok());
+  ASSERT_TRUE(PlanClusterResources(&model, RunFolder::kOfAllRanks, &config).ok());
   EXPECT_EQ(config.SerializeAsString(), before);
 }
 
 TEST(ResourcePlanTest, MemoryIsWhatTheLeaderHas) {
-  const ModelConfig shape = Shape(16);
+  const ModelSize model = Size(16);
   const auto memory_gib = [&](uint32_t gpus, RunFolder folder) {
     RunConfig config;
     config.add_stage()->mutable_ppo();
     config.mutable_resources()->set_learner_ranks(4);
     config.mutable_resources()->mutable_learner()->set_gpus(gpus);
-    EXPECT_TRUE(PlanClusterResources(&shape, folder, &config).ok());
+    EXPECT_TRUE(PlanClusterResources(&model, folder, &config).ok());
     return config.resources().learner().memory_gib();
   };
-  const double parameters = ParameterCount(shape);
+  const double parameters = ParameterCount(model.shape);
   for (const uint32_t gpus : {0, 1}) {
     const uint32_t more =
         memory_gib(gpus, RunFolder::kOfTheLeader) - memory_gib(gpus, RunFolder::kOfAllRanks);
@@ -59,12 +59,40 @@ TEST(ResourcePlanTest, MemoryIsWhatTheLeaderHas) {
   EXPECT_NEAR(memory_gib(1, RunFolder::kOfTheLeader), 1.1 * (30 * parameters / (1 << 30) + 4), 1.0);
 }
 
+TEST(ResourcePlanTest, ALearnerThatTrainsNothingHasTheModelThatItServes) {
+  const ModelSize model = Size(16);
+  for (const uint32_t gpus : {0, 1}) {
+    RunConfig config;
+    config.add_stage()->mutable_eval();
+    config.mutable_resources()->mutable_learner()->set_gpus(gpus);
+    ASSERT_TRUE(PlanClusterResources(&model, RunFolder::kOfAllRanks, &config).ok());
+    EXPECT_NEAR(config.resources().learner().memory_gib(),
+                1.1 * (static_cast<double>(model.weight_bytes) / (1 << 30) + 4 * gpus), 1.2)
+        << gpus;
+  }
+}
+
+TEST(ResourcePlanTest, AnActorOnAGpuFetchesWhatIsComputedIn) {
+  const ModelSize model = Size(16);
+  const auto memory_gib = [&](ModelSettings::Compute compute) {
+    RunConfig config;
+    config.add_stage()->mutable_ppo();
+    config.mutable_model()->set_compute(compute);
+    config.mutable_resources()->mutable_actor()->set_gpus(1);
+    EXPECT_TRUE(PlanClusterResources(&model, RunFolder::kOfAllRanks, &config).ok());
+    return config.resources().actor().memory_gib();
+  };
+  const double parameters = ParameterCount(model.shape);
+  EXPECT_NEAR(memory_gib(ModelSettings::FP32) - memory_gib(ModelSettings::BF16),
+              1.1 * 4 * parameters / (1 << 30), 1.0);
+}
+
 TEST(ResourcePlanTest, ThereAreNoTurnsOnACluster) {
   RunConfig config;
   config.mutable_resources()->set_turns(ResourceSettings::ON);
-  const ModelConfig shape = Shape(16);
+  const ModelSize model = Size(16);
   EXPECT_THAT(
-      std::string(PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config).message()),
+      std::string(PlanClusterResources(&model, RunFolder::kOfAllRanks, &config).message()),
       HasSubstr("resources.turns is ON, and on a cluster no rank and actor share a device"));
 }
 
@@ -72,10 +100,10 @@ TEST(ResourcePlanTest, RefusesMemoryBelowThePlan) {
   RunConfig config;
   config.add_stage()->mutable_sft();
   config.mutable_resources()->mutable_learner()->set_memory_gib(1);
-  const ModelConfig shape = Shape(16);
+  const ModelSize model = Size(16);
   for (const absl::Status& status :
-       {CheckLocalMemory(config, &shape),
-        PlanClusterResources(&shape, RunFolder::kOfAllRanks, &config)}) {
+       {CheckLocalMemory(config, &model),
+        PlanClusterResources(&model, RunFolder::kOfAllRanks, &config)}) {
     EXPECT_EQ(status.code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_THAT(std::string(status.message()),
                 AllOf(HasSubstr("resources.learner.memory_gib is 1, but learner needs about"),
@@ -86,7 +114,7 @@ TEST(ResourcePlanTest, RefusesMemoryBelowThePlan) {
 TEST(ResourcePlanTest, RefusesMoreThanThisMachineHas) {
   RunConfig config;
   config.add_stage()->mutable_sft();
-  const ModelConfig small = Shape(1), large = Shape(4000);
+  const ModelSize small = Size(1), large = Size(4000);
   EXPECT_TRUE(CheckLocalMemory(config, &small).ok());
   EXPECT_THAT(
       std::string(CheckLocalMemory(config, &large).message()),

@@ -13,7 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "cli/commands/flags.h"
-#include "cli/commands/memory_estimate.h"
+#include "cli/estimate/actor_memory.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/shell.h"
@@ -52,7 +52,7 @@ std::vector<std::string> ServerCommand(const ServeOptions& options) {
   return argv;
 }
 
-void PrintPlan(const ServeOptions& options, const ModelConfig& shape,
+void PrintPlan(const ServeOptions& options, const ModelSize& model,
                const std::vector<std::string>& argv) {
   RunConfig config;
   config.mutable_actor()->set_max_batch(options.max_batch);
@@ -60,10 +60,10 @@ void PrintPlan(const ServeOptions& options, const ModelConfig& shape,
   config.mutable_model()->set_compute(options.fp32 ? ModelSettings::FP32 : ModelSettings::BF16);
   const Placement placement =
       access("/dev/nvidiactl", F_OK) == 0 ? Placement::kGpu : Placement::kCpu;
-  const MemoryEstimate memory = ServerMemory(config, shape, placement);
+  const MemoryEstimate memory = ServerMemory(config, model, placement);
   std::cout << "model: " << AbsolutePath(options.model) << ", "
-            << FormatCount(ParameterCount(shape)) << " parameters, a context of "
-            << shape.max_positions << " tokens\n"
+            << FormatCount(ParameterCount(model.shape)) << " parameters, a context of "
+            << model.shape.max_positions << " tokens\n"
             << "address: http://" << options.listen << "/v1, "
             << (options.api_key_file.empty() ? "for this machine alone" : "for holders of a key")
             << "\nmemory, about\n";
@@ -94,9 +94,9 @@ absl::Status Serve(const ServeOptions& options) {
   if (!listing.ok()) return AsFlag("--model", listing.status());
   const std::vector<std::string> argv = ServerCommand(options);
   if (options.dry_run) {
-    ASSIGN_OR_RETURN(const ModelConfig shape,
-                     ModelConfig::Parse(listing->manifest.texts().config_json()));
-    PrintPlan(options, shape, argv);
+    ModelSize model = {.weight_bytes = listing->manifest.total_bytes()};
+    ASSIGN_OR_RETURN(model.shape, ModelConfig::Parse(listing->manifest.texts().config_json()));
+    PrintPlan(options, model, argv);
     return absl::OkStatus();
   }
   std::cout.flush();

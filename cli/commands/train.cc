@@ -119,9 +119,9 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   ASSIGN_OR_RETURN(RewardPrograms rewards, RewardPrograms::Start(config));
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
   RETURN_IF_ERROR(std::move(rewards).Check());
-  PlanSharding(&model.shape, RunFolder::kOfAllRanks,
+  PlanSharding(&model, RunFolder::kOfAllRanks,
                static_cast<double>(ReadMachineLimits().memory_bytes), &config);
-  RETURN_IF_ERROR(CheckLocalMemory(config, &model.shape));
+  RETURN_IF_ERROR(CheckLocalMemory(config, &model));
   const bool gpu = ComputesOnGpu(config);
   ASSIGN_OR_RETURN(const LocalGpus gpus,
                    AssignGpus(config, gpu, FindGpus(std::getenv("CUDA_VISIBLE_DEVICES"))));

@@ -6,9 +6,10 @@
 #include <functional>
 
 #include "absl/strings/str_cat.h"
-#include "cli/commands/memory_estimate.h"
 #include "cli/commands/model_facts.h"
 #include "cli/commands/resource_plan.h"
+#include "cli/estimate/actor_memory.h"
+#include "cli/estimate/learner_memory.h"
 #include "common/base/machine_limits.h"
 #include "common/telemetry/figures.h"
 
@@ -44,12 +45,12 @@ std::vector<RunMemory> PlanRunMemory(const SweepPlan& plan) {
     memory.on_gpu = device == ModelSettings::CUDA ||
                     (device == ModelSettings::AUTO && ::access("/dev/nvidiactl", F_OK) == 0);
     const Placement placement = memory.on_gpu ? Placement::kGpu : Placement::kCpu;
-    memory.actor = ActorMemory(run.config, facts->shape, placement).total();
+    memory.actor = ActorMemory(run.config, *facts, placement).total();
     RunConfig planned = run.config;
-    PlanSharding(&facts->shape, RunFolder::kOfAllRanks,
+    PlanSharding(&*facts, RunFolder::kOfAllRanks,
                  static_cast<double>(ReadMachineLimits().memory_bytes), &planned);
     memory.rank =
-        LearnerMemory(planned, facts->shape, placement, RunFolder::kOfAllRanks).estimate.total();
+        LearnerMemory(planned, *facts, placement, RunFolder::kOfAllRanks).estimate.total();
     memory.total = memory.actor * run.config.resources().actors() +
                    memory.rank * run.config.resources().learner_ranks();
   }

@@ -8,7 +8,7 @@
 
 namespace reckon {
 
-// The memory that a run takes, from shapes alone (cli/commands/memory_estimate.h).
+// The memory that a run takes, from shapes alone (cli/estimate/).
 struct RunMemory {
   double actor = 0, rank = 0;  // bytes of one process; 0: not known
   double total = 0;            // of all actors and ranks

@@ -190,7 +190,8 @@ TEST(UnitsInUseTest, ABackwardPassHasRoomForTheGradientsOfAFewUnits) {
   EXPECT_LT(*std::max_element(held.begin() + 3, held.end()) - held[3], 2 * layer);
 }
 
-// As cli/commands/memory_estimate.h plans: 16 bytes for what is trained, 4 for the compute copies.
+// As cli/estimate/learner_memory.h estimates: 16 bytes for what is trained, 4 for the compute
+// copies.
 TEST(UnitsInUseTest, TwoRanksThatDivideAModelTakeTheMemoryOfOneModelTogether) {
   EXPECT_NEAR(BytesOfAParameter(/*sharded=*/false), 2 * 20, 4);
   // And a packed layer of twelve on each rank.
