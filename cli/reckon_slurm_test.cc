@@ -61,7 +61,7 @@ TEST_F(ReckonSlurmTest, SubmitsTheLearnerAndThenItsActors) {
 TEST_F(ReckonSlurmTest, ADryRunPrintsTheScriptsAndSubmitsNothing) {
   const Result result = Run("launch --slurm --dry-run " + config());
   EXPECT_EQ(result.code, 0) << result.out;
-  EXPECT_THAT(result.out, AllOf(HasSubstr("memory on this machine"),
+  EXPECT_THAT(result.out, AllOf(HasSubstr("memory per process"), HasSubstr("of a cluster"),
                                 HasSubstr("--- learner.sbatch\n#!/bin/bash"),
                                 HasSubstr("--- actor.sbatch\n#!/bin/bash")));
   EXPECT_FALSE(std::filesystem::exists(folder_ + "/runs"));

@@ -8,9 +8,9 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "cli/commands/machine.h"
 #include "cli/commands/model_facts.h"
-#include "cli/commands/resource_plan.h"
 #include "cli/estimate/actor_memory.h"
 #include "cli/estimate/learner_memory.h"
 #include "cli/launcher/local_gpus.h"
@@ -154,55 +154,71 @@ void PrintGpu(const std::string& what, double bytes, const std::string& remedy) 
                   : absl::StrFormat("%.1f GPUs of 80 GiB: does not fit; %s", share, remedy));
 }
 
-absl::Status PrintMemory(RunConfig config, const ModelSize& model, RunFolder folder) {
-  PlanSharding(&model, folder, static_cast<double>(ReadMachineLimits().memory_bytes), &config);
-  const bool gpu = ComputesOnGpu(config);
-  ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, gpu));
-  const Placement placement = gpu ? Placement::kGpu : Placement::kCpu;
-  const StageMemory learner = LearnerMemory(config, model, placement, folder);
+// What the processes on CPUs take together.
+void PrintMachine(const std::vector<std::string>& processes, double total, Site site) {
+  const std::string what = "in all, " + absl::StrJoin(processes, ", ");
+  if (site != Site::kThisMachine) return Line(what, total, "of a cluster");
+  const MachineLimits limits = ReadMachineLimits();
+  const auto available = static_cast<double>(limits.available_memory_bytes);
+  Line(what, total, absl::StrCat("of ", FormatBytes(available), " available"));
+  if (limits.memory_bytes > 0 && total > available) {
+    std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
+                 "resources.actors or resources.learner_ranks\n";
+  }
+}
+
+absl::Status PrintMemory(RunConfig config, const ModelSize& model, Site site) {
+  PlanSharding(&model, site, &config);
+  const bool shares = site == Site::kThisMachine && SharesGpus(config);
+  ASSIGN_OR_RETURN(const bool turns, TakesTurns(config, shares));
+  const Placement of_actor = ActorPlacement(config, site), of_rank = LearnerPlacement(config, site);
+  const bool actor_on_gpu = of_actor == Placement::kGpu, rank_on_gpu = of_rank == Placement::kGpu;
+  const StageMemory learner = LearnerMemory(config, model, of_rank, FolderAt(site));
   std::cout << "learner.sharding: " << LearnerSettings::Sharding_Name(config.learner().sharding())
             << (config.learner().activation_checkpointing() ? ", activation_checkpointing" : "")
             << "\n"
-            << (gpu ? "memory per GPU, about\n" : "memory on this machine, about\n");
+            << (actor_on_gpu && rank_on_gpu ? "memory per GPU"
+                : !actor_on_gpu && !rank_on_gpu && site == Site::kThisMachine
+                    ? "memory on this machine"
+                    : "memory per process")
+            << ", about\n";
   const ResourceSettings& resources = config.resources();
-  const double actor = PrintEstimate("actor", ActorMemory(config, model, placement));
+  const double actor = PrintEstimate("actor", ActorMemory(config, model, of_actor));
   const double rank = PrintEstimate("learner in " + learner.stage, learner.estimate);
-  const double total = actor * resources.actors() + rank * resources.learner_ranks();
   const std::string less_actor = "lower actor.kv_cache_mib",
                     less_rank =
                         "raise resources.learner_ranks, train adapters "
                         "(training.lora_rank) or lower learner.micro_batch_tokens";
-  if (gpu && turns) {
+  if (shares && turns) {
     // Of several actors on a GPU one has its turn, and the others keep nothing there.
     PrintGpu("GPU in an actor's turn, with what the learner keeps", actor + learner.estimate.kept(),
              less_actor);
     PrintGpu("GPU in the learner's turn", rank, less_rank);
     return absl::OkStatus();
   }
-  if (gpu && resources.actor().gpus() + resources.learner().gpus() == 0) {
+  if (shares) {
     PrintGpu(resources.learner_ranks() == 1 ? "GPU that all share"
                                             : "GPU that a rank shares with actors",
              actor * ActorsOnACard(config) + rank, less_rank);
     return absl::OkStatus();
   }
-  if (gpu) {
-    PrintGpu("actor", actor, less_actor);
-    PrintGpu("learner rank", rank, less_rank);
-    return absl::OkStatus();
+  if (actor_on_gpu) PrintGpu("actor", actor, less_actor);
+  if (rank_on_gpu) PrintGpu("learner rank", rank, less_rank);
+  std::vector<std::string> on_cpus;
+  double total = 0;
+  if (!actor_on_gpu) {
+    on_cpus.push_back(absl::StrCat(resources.actors(), " actors"));
+    total += actor * resources.actors();
   }
-  const MachineLimits limits = ReadMachineLimits();
-  const auto available = static_cast<double>(limits.available_memory_bytes);
-  Line(absl::StrCat("in all, ", config.resources().actors(), " actors, ",
-                    config.resources().learner_ranks(), " ranks"),
-       total, absl::StrCat("of ", FormatBytes(available), " available"));
-  if (limits.memory_bytes > 0 && total > available) {
-    std::cout << "  TOO LITTLE MEMORY: lower actor.kv_cache_mib, learner.micro_batch_tokens, "
-                 "resources.actors or resources.learner_ranks\n";
+  if (!rank_on_gpu) {
+    on_cpus.push_back(absl::StrCat(resources.learner_ranks(), " ranks"));
+    total += rank * resources.learner_ranks();
   }
+  if (!on_cpus.empty()) PrintMachine(on_cpus, total, site);
   return absl::OkStatus();
 }
 
-void PrintDisk(const RunConfig& config, const ModelFacts& model, const Samples& samples) {
+void PrintDisk(const RunConfig& config, const ModelSize& model, const Samples& samples) {
   double evaluations = 0;
   for (const Stage& stage : config.stage()) {
     const StageInfo info(stage);
@@ -243,7 +259,7 @@ absl::StatusOr<std::optional<T>> UnlessMissing(absl::StatusOr<T> facts,
 
 }  // namespace
 
-absl::Status DryRun(const RunConfig& config, RunFolder folder) {
+absl::Status DryRun(const RunConfig& config, Site site) {
   std::cout << FormatConfig(config) << "\n";
   std::vector<std::string> unchecked, ignored;
   ASSIGN_OR_RETURN(std::optional<ModelFacts> model,
@@ -274,7 +290,7 @@ absl::Status DryRun(const RunConfig& config, RunFolder folder) {
     samples = PrintStages(config, *data);
   }
   if (model) {
-    RETURN_IF_ERROR(PrintMemory(config, *model, folder));
+    RETURN_IF_ERROR(PrintMemory(config, *model, site));
     PrintDisk(config, *model, samples);
   }
   for (const std::string& line : unchecked) std::cout << "not checked: " << line << "\n";

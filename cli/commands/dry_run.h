@@ -2,7 +2,7 @@
 #define RECKON_CLI_COMMANDS_DRY_RUN_H_
 
 #include "absl/status/status.h"
-#include "cli/estimate/rank_stage.h"
+#include "cli/commands/resource_plan.h"
 #include "proto/config.pb.h"
 
 namespace reckon {
@@ -10,7 +10,7 @@ namespace reckon {
 // `reckon train --dry-run`: prints the resolved config, the stages with their numbers of samples,
 // and the memory and disk space that the run will take. Starts and writes nothing. Files that do
 // not exist are no error: what depends on them is estimated or left out, and listed at the end.
-absl::Status DryRun(const RunConfig& config, RunFolder folder);
+absl::Status DryRun(const RunConfig& config, Site site);
 
 }  // namespace reckon
 

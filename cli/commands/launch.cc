@@ -55,13 +55,13 @@ absl::Status LaunchOnSlurm(const LaunchOptions& options, RunConfig config) {
   if (!options.dry_run) RETURN_IF_ERROR(CheckInputs(config).status());
   ASSIGN_OR_RETURN(const std::optional<ModelSize> model, SizeIfThere(config));
   RETURN_IF_ERROR(
-      PlanClusterResources(model.has_value() ? &*model : nullptr, RunFolder::kOfAllRanks, &config));
+      PlanClusterResources(model.has_value() ? &*model : nullptr, Site::kSlurm, &config));
   const std::string run_dir = absl::StrCat(config.output_dir(), "/", config.name());
   const SlurmPlace place = {
       .run_dir = run_dir, .programs = ProgramsFolder(), .certificates = run_dir + "/certificates"};
   ASSIGN_OR_RETURN(const std::vector<RenderedFile> scripts, RenderSlurm(config, place));
   if (options.dry_run) {
-    RETURN_IF_ERROR(DryRun(config, RunFolder::kOfAllRanks));
+    RETURN_IF_ERROR(DryRun(config, Site::kSlurm));
     PrintFiles(scripts);
     return absl::OkStatus();
   }
@@ -87,7 +87,7 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
   MakePathsAbsolute(&config);
   switch (options.target) {
     case Target::kLocal:
-      if (options.dry_run) return DryRun(config, RunFolder::kOfAllRanks);
+      if (options.dry_run) return DryRun(config, Site::kThisMachine);
       return TrainConfig(std::move(config),
                          {.resume = options.resume,
                           .metrics = options.metrics,
@@ -98,8 +98,8 @@ absl::Status Launch(const LaunchOptions& options, std::stop_token stop) {
       return LaunchOnSlurm(options, std::move(config));
     case Target::kKubernetes: {
       ASSIGN_OR_RETURN(const std::optional<ModelSize> model, SizeIfThere(config));
-      RETURN_IF_ERROR(PlanClusterResources(model.has_value() ? &*model : nullptr,
-                                           RunFolder::kOfTheLeader, &config));
+      RETURN_IF_ERROR(
+          PlanClusterResources(model.has_value() ? &*model : nullptr, Site::kKubernetes, &config));
       return LaunchOnKubernetes(options, config);
     }
   }

@@ -18,7 +18,7 @@ absl::Status LaunchOnKubernetes(const LaunchOptions& options, const RunConfig& c
       .image_tag = RECKON_VERSION, .resume = options.resume, .certificates = {}};
   if (options.dry_run) {
     ASSIGN_OR_RETURN(const std::vector<RenderedFile> files, RenderKubernetes(config, facts));
-    RETURN_IF_ERROR(DryRun(config, RunFolder::kOfTheLeader));
+    RETURN_IF_ERROR(DryRun(config, Site::kKubernetes));
     for (const RenderedFile& file : files) {
       std::cout << "\n--- " << file.name << "\n" << file.text;
     }

@@ -21,26 +21,44 @@ namespace {
 constexpr uint32_t kCoordinatorCpus = 2;
 // Its store's caches, and the rollouts of the groups that are not yet durable.
 constexpr uint32_t kCoordinatorGib = 4;
-// What a process on a GPU has in the memory of the machine: the libraries of CUDA.
+// What a process on a GPU has in the memory of its machine: the libraries of CUDA.
 constexpr double kGpuProcessBytes = 4 * kGiB;
 
-Placement PlacementOf(const RoleResources& resources) {
-  return resources.gpus() > 0 ? Placement::kGpu : Placement::kCpu;
+Placement PlacementOf(const RoleResources& role, const RunConfig& config, Site site) {
+  const bool shares = site == Site::kThisMachine && SharesGpus(config);
+  return role.gpus() > 0 || shares ? Placement::kGpu : Placement::kCpu;
 }
 
 // Memory of one process on its machine, in bytes.
-double ActorBytes(const RunConfig& config, const ModelSize& model) {
-  if (PlacementOf(config.resources().actor()) == Placement::kGpu) {
+double ActorBytes(const RunConfig& config, const ModelSize& model, Site site) {
+  if (ActorPlacement(config, site) == Placement::kGpu) {
     return kGpuProcessBytes + ActorHostBytes(config, model);
   }
   return ActorMemory(config, model, Placement::kCpu).total();
 }
 
-double LearnerBytes(const RunConfig& config, const ModelSize& model, RunFolder folder) {
-  if (PlacementOf(config.resources().learner()) == Placement::kGpu) {
+double LearnerBytes(const RunConfig& config, const ModelSize& model, Site site) {
+  const RunFolder folder = FolderAt(site);
+  if (LearnerPlacement(config, site) == Placement::kGpu) {
     return kGpuProcessBytes + LearnerHostMemory(config, model, folder).estimate.total();
   }
   return LearnerMemory(config, model, Placement::kCpu, folder).estimate.total();
+}
+
+// What a rank may take where it computes.
+double RankLimit(const RunConfig& config, const ModelSize& model, Site site) {
+  const ResourceSettings& resources = config.resources();
+  if (LearnerPlacement(config, site) == Placement::kGpu) {
+    const bool at_once = site == Site::kThisMachine && SharesGpus(config) &&
+                         !TakesTurns(config, /*gpu=*/true).value_or(false);
+    if (!at_once) return kGpuBytes;
+    return kGpuBytes - ActorsOnACard(config) * ActorMemory(config, model, Placement::kGpu).total();
+  }
+  if (resources.learner().memory_gib() > 0) return resources.learner().memory_gib() * kGiB;
+  const auto machine = static_cast<double>(ReadMachineLimits().memory_bytes);
+  if (site != Site::kThisMachine || machine == 0) return std::numeric_limits<double>::infinity();
+  return (machine - ActorBytes(config, model, site) * resources.actors()) /
+         resources.learner_ranks();
 }
 
 absl::Status CheckRole(absl::string_view role, const RoleResources& resources, double bytes,
@@ -63,28 +81,29 @@ void Fill(double bytes, RoleResources* resources) {
 
 }  // namespace
 
-void PlanSharding(const ModelSize* model, RunFolder folder, double machine_bytes,
-                  RunConfig* config) {
+RunFolder FolderAt(Site site) {
+  return site == Site::kKubernetes ? RunFolder::kOfTheLeader : RunFolder::kOfAllRanks;
+}
+
+Placement ActorPlacement(const RunConfig& config, Site site) {
+  return PlacementOf(config.resources().actor(), config, site);
+}
+
+Placement LearnerPlacement(const RunConfig& config, Site site) {
+  return PlacementOf(config.resources().learner(), config, site);
+}
+
+void PlanSharding(const ModelSize* model, Site site, RunConfig* config) {
   if (model == nullptr) return;
-  const ResourceSettings& resources = config->resources();
-  const bool gpu = resources.learner().gpus() > 0 || ComputesOnGpu(*config);
-  double limit = std::numeric_limits<double>::infinity();
-  if (gpu) {
-    limit = kGpuBytes;
-  } else if (resources.learner().memory_gib() > 0) {
-    limit = resources.learner().memory_gib() * kGiB;
-  } else if (machine_bytes > 0) {
-    limit = (machine_bytes - ActorBytes(*config, *model) * resources.actors()) /
-            resources.learner_ranks();
-  }
-  ChooseSharding(*model, gpu ? Placement::kGpu : Placement::kCpu, folder, limit, config);
+  ChooseSharding(*model, LearnerPlacement(*config, site), FolderAt(site),
+                 RankLimit(*config, *model, site), config);
 }
 
 absl::Status CheckLocalMemory(const RunConfig& config, const ModelSize* model) {
   if (model == nullptr) return absl::OkStatus();
   const ResourceSettings& resources = config.resources();
-  const double actor = ActorBytes(config, *model);
-  const double learner = LearnerBytes(config, *model, RunFolder::kOfAllRanks);
+  const double actor = ActorBytes(config, *model, Site::kThisMachine);
+  const double learner = LearnerBytes(config, *model, Site::kThisMachine);
   RETURN_IF_ERROR(CheckRole("actor", resources.actor(), actor, kLessForActor));
   RETURN_IF_ERROR(CheckRole("learner", resources.learner(), learner, kLessForLearner));
   const double all = actor * resources.actors() + learner * resources.learner_ranks();
@@ -97,7 +116,7 @@ absl::Status CheckLocalMemory(const RunConfig& config, const ModelSize* model) {
       "resources.actors or resources.learner_ranks"));
 }
 
-absl::Status PlanClusterResources(const ModelSize* model, RunFolder folder, RunConfig* config) {
+absl::Status PlanClusterResources(const ModelSize* model, Site site, RunConfig* config) {
   ResourceSettings& resources = *config->mutable_resources();
   if (resources.turns() == ResourceSettings::ON) {
     return absl::FailedPreconditionError(
@@ -119,15 +138,15 @@ absl::Status PlanClusterResources(const ModelSize* model, RunFolder folder, RunC
   if (coordinator.memory_gib() == 0) coordinator.set_memory_gib(kCoordinatorGib);
   actor.set_cpus(ClusterCpus(actor));
   learner.set_cpus(ClusterCpus(learner));
-  PlanSharding(model, folder, /*machine_bytes=*/0, config);
+  PlanSharding(model, site, config);
   if (model == nullptr) {
     if (actor.memory_gib() > 0 && learner.memory_gib() > 0) return absl::OkStatus();
     return absl::FailedPreconditionError(
         "the model cannot be read here, so its memory is not known; set "
         "resources.actor.memory_gib and resources.learner.memory_gib");
   }
-  const double actor_bytes = ActorBytes(*config, *model);
-  const double learner_bytes = LearnerBytes(*config, *model, folder);
+  const double actor_bytes = ActorBytes(*config, *model, site);
+  const double learner_bytes = LearnerBytes(*config, *model, site);
   RETURN_IF_ERROR(CheckRole("actor", actor, actor_bytes, kLessForActor));
   RETURN_IF_ERROR(CheckRole("learner", learner, learner_bytes, kLessForLearner));
   Fill(actor_bytes, &actor);

@@ -14,6 +14,7 @@
 #include "absl/strings/str_join.h"
 #include "cli/commands/flags.h"
 #include "cli/estimate/actor_memory.h"
+#include "cli/launcher/local_gpus.h"
 #include "cli/launcher/local_roles.h"
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/shell.h"
@@ -58,8 +59,7 @@ void PrintPlan(const ServeOptions& options, const ModelSize& model,
   config.mutable_actor()->set_max_batch(options.max_batch);
   config.mutable_actor()->set_kv_cache_mib(options.kv_cache_mib);
   config.mutable_model()->set_compute(options.fp32 ? ModelSettings::FP32 : ModelSettings::BF16);
-  const Placement placement =
-      access("/dev/nvidiactl", F_OK) == 0 ? Placement::kGpu : Placement::kCpu;
+  const Placement placement = ComputesOnGpu(config) ? Placement::kGpu : Placement::kCpu;
   const MemoryEstimate memory = ServerMemory(config, model, placement);
   std::cout << "model: " << AbsolutePath(options.model) << ", "
             << FormatCount(ParameterCount(model.shape)) << " parameters, a context of "

@@ -21,7 +21,6 @@
 #include "cli/launcher/run_dir.h"
 #include "cli/launcher/supervisor.h"
 #include "common/base/files.h"
-#include "common/base/machine_limits.h"
 #include "common/base/status_macros.h"
 #include "common/net/channel.h"
 #include "common/net/run_certificates.h"
@@ -119,8 +118,7 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   ASSIGN_OR_RETURN(RewardPrograms rewards, RewardPrograms::Start(config));
   ASSIGN_OR_RETURN(const ModelFacts model, CheckInputs(config));
   RETURN_IF_ERROR(std::move(rewards).Check());
-  PlanSharding(&model, RunFolder::kOfAllRanks,
-               static_cast<double>(ReadMachineLimits().memory_bytes), &config);
+  PlanSharding(&model, Site::kThisMachine, &config);
   RETURN_IF_ERROR(CheckLocalMemory(config, &model));
   const bool gpu = ComputesOnGpu(config);
   ASSIGN_OR_RETURN(const LocalGpus gpus,

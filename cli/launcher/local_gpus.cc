@@ -115,6 +115,10 @@ bool ComputesOnGpu(const RunConfig& config) {
          (device == ModelSettings::AUTO && kBuiltForGpus && ::access("/dev/nvidiactl", F_OK) == 0);
 }
 
+bool SharesGpus(const RunConfig& config) {
+  return ComputesOnGpu(config) && !HaveOwnGpus(config.resources());
+}
+
 absl::StatusOr<bool> TakesTurns(const RunConfig& config, bool gpu) {
   const ResourceSettings& resources = config.resources();
   const bool own = HaveOwnGpus(resources);

@@ -39,6 +39,8 @@ absl::StatusOr<LocalGpus> AssignGpus(const RunConfig& config, bool gpu,
 // Whether models are on a GPU here, as far as it can be told without CUDA: by model.device, and for
 // AUTO by the driver's device, if this build is for GPUs.
 bool ComputesOnGpu(const RunConfig& config);
+// Whether they are, and no role of a run on this machine asks for GPUs of its own: all share some.
+bool SharesGpus(const RunConfig& config);
 
 // Whether actors and learner ranks of a run on this machine take turns on the cards that they share
 // (resources.turns). `gpu`: ComputesOnGpu. FAILED_PRECONDITION, one line: it is ON, and they share

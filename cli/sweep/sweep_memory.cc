@@ -1,7 +1,5 @@
 #include "cli/sweep/sweep_memory.h"
 
-#include <unistd.h>
-
 #include <algorithm>
 #include <functional>
 
@@ -10,7 +8,6 @@
 #include "cli/commands/resource_plan.h"
 #include "cli/estimate/actor_memory.h"
 #include "cli/estimate/learner_memory.h"
-#include "common/base/machine_limits.h"
 #include "common/telemetry/figures.h"
 
 namespace reckon {
@@ -41,16 +38,14 @@ std::vector<RunMemory> PlanRunMemory(const SweepPlan& plan) {
       memory.unknown = std::string(facts.status().message());
       continue;
     }
-    const ModelSettings::Device device = run.config.model().device();
-    memory.on_gpu = device == ModelSettings::CUDA ||
-                    (device == ModelSettings::AUTO && ::access("/dev/nvidiactl", F_OK) == 0);
-    const Placement placement = memory.on_gpu ? Placement::kGpu : Placement::kCpu;
-    memory.actor = ActorMemory(run.config, *facts, placement).total();
     RunConfig planned = run.config;
-    PlanSharding(&*facts, RunFolder::kOfAllRanks,
-                 static_cast<double>(ReadMachineLimits().memory_bytes), &planned);
+    PlanSharding(&*facts, Site::kThisMachine, &planned);
+    const Placement of_actor = ActorPlacement(planned, Site::kThisMachine);
+    const Placement of_rank = LearnerPlacement(planned, Site::kThisMachine);
+    memory.on_gpu = of_actor == Placement::kGpu || of_rank == Placement::kGpu;
+    memory.actor = ActorMemory(planned, *facts, of_actor).total();
     memory.rank =
-        LearnerMemory(planned, *facts, placement, RunFolder::kOfAllRanks).estimate.total();
+        LearnerMemory(planned, *facts, of_rank, FolderAt(Site::kThisMachine)).estimate.total();
     memory.total = memory.actor * run.config.resources().actors() +
                    memory.rank * run.config.resources().learner_ranks();
   }
