@@ -12,6 +12,7 @@
 #include "cli/commands/machine.h"
 #include "cli/commands/model_facts.h"
 #include "cli/estimate/actor_memory.h"
+#include "cli/estimate/disk_estimate.h"
 #include "cli/estimate/learner_memory.h"
 #include "cli/launcher/local_gpus.h"
 #include "common/base/machine_limits.h"
@@ -23,10 +24,6 @@
 
 namespace reckon {
 namespace {
-
-// A stored rollout, i.e. tokens, log-probabilities and text, is 1 to 4 KB.
-constexpr double kRolloutBytes = 3072;
-constexpr double kCheckpointBytes = 12;  // per trained element: fp32 weight and two moments
 
 void Line(const std::string& what, double bytes, const std::string& why) {
   std::cout << absl::StrFormat("  %-44s %10s   %s\n", what, FormatBytes(bytes), why);
@@ -219,28 +216,13 @@ absl::Status PrintMemory(RunConfig config, const ModelSize& model, Site site) {
 }
 
 void PrintDisk(const RunConfig& config, const ModelSize& model, const Samples& samples) {
-  double evaluations = 0;
-  for (const Stage& stage : config.stage()) {
-    const StageInfo info(stage);
-    evaluations += std::ceil(double(info.Rounds()) / info.Count("eval_every").value_or(1));
-  }
-  double trained = 0;
-  for (const Stage& stage : config.stage()) {
-    trained = std::max(trained, TrainedBy(stage, model.shape).all());
-  }
-  double store = (samples.training + samples.evaluation) * kRolloutBytes;
-  double checkpoints = config.keep_last() * trained * kCheckpointBytes;
-  const double evaluated = config.keep_evaluated() == RunConfig::ALL    ? evaluations
-                           : config.keep_evaluated() == RunConfig::BEST ? 1
-                                                                        : 0;
-  double weights = (config.keep_last() + 1.0 + evaluated) * static_cast<double>(model.weight_bytes);
-  double total = store + checkpoints + weights;
-  auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
   std::cout << "disk in " << config.output_dir() << "/" << config.name() << ", at most about\n";
-  Line("store", store, "3 KB per sample");
-  Line("checkpoints", checkpoints,
-       absl::StrCat("keep_last ", config.keep_last(), ", 12 B per trained parameter"));
-  Line("weights", weights, "model folders: keep_last, keep_evaluated");
+  double total = 0;
+  for (const DiskLine& line : DiskEstimate(config, model, samples.training + samples.evaluation)) {
+    Line(line.what, line.bytes, line.why);
+    total += line.bytes;
+  }
+  const auto free = static_cast<double>(FreeDiskBytes(config.output_dir()));
   Line("in all", total, absl::StrCat("of ", FormatBytes(free), " free"));
   if (free > 0 && total > free)
     std::cout << "  TOO LITTLE DISK SPACE: set output_dir to a folder on a larger disk\n";
