@@ -120,6 +120,10 @@ TEST_F(ReckonTest, ServeBecomesTheServerWithItsFlags) {
               AllOf(HasSubstr("--model=" + folder_ + "/model\n"), HasSubstr("--name=a b\n"),
                     HasSubstr("--listen=127.0.0.1:9\n"), HasSubstr("--max_requests=3\n"),
                     HasSubstr("--compute=fp32\n"), HasSubstr("--row_invariant\n")));
+  // A run's `best` is a link, and its model has the name of the folder.
+  std::filesystem::create_directory_symlink("model", folder_ + "/best");
+  EXPECT_THAT(Run("serve --model " + folder_ + "/best").out,
+              HasSubstr("--model=" + folder_ + "/model\n"));
   const Result plan = Run(model + " --dry-run");
   EXPECT_EQ(plan.code, 0);
   EXPECT_THAT(plan.out, AllOf(HasSubstr("a context of 2048 tokens"), HasSubstr("KV cache"),

@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <iostream>
 #include <memory>
 #include <vector>
@@ -31,10 +32,17 @@ absl::Status AsFlag(absl::string_view flag, const absl::Status& status) {
   return absl::Status(status.code(), absl::StrCat(flag, ": ", status.message()));
 }
 
+// The model's folder, not a link to it such as a run's `best`: the server names the model after it.
+std::string ModelFolder(const ServeOptions& options) {
+  const std::string path = AbsolutePath(options.model);
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::canonical(path, error);
+  return error ? path : folder.string();
+}
+
 std::vector<std::string> ServerCommand(const ServeOptions& options) {
   std::vector<std::string> argv = {ProgramsFolder() + "/reckon-server",
-                                   "--model=" + AbsolutePath(options.model),
-                                   "--listen=" + options.listen};
+                                   "--model=" + ModelFolder(options), "--listen=" + options.listen};
   const auto add = [&argv](absl::string_view flag, const std::string& value) {
     if (!value.empty()) argv.push_back(absl::StrCat("--", flag, "=", value));
   };
@@ -61,7 +69,7 @@ void PrintPlan(const ServeOptions& options, const ModelSize& model,
   config.mutable_model()->set_compute(options.fp32 ? ModelSettings::FP32 : ModelSettings::BF16);
   const Placement placement = ComputesOnGpu(config) ? Placement::kGpu : Placement::kCpu;
   const MemoryEstimate memory = ServerMemory(config, model, placement);
-  std::cout << "model: " << AbsolutePath(options.model) << ", "
+  std::cout << "model: " << ModelFolder(options) << ", "
             << FormatCount(ParameterCount(model.shape)) << " parameters, a context of "
             << model.shape.max_positions << " tokens\n"
             << "address: http://" << options.listen << "/v1, "
@@ -114,8 +122,9 @@ CommandRun AddServe(CLI::App* app) {
   command->add_option("--model", options->model, "model folder (Hugging Face layout)")->required();
   command->add_option("--base", options->base,
                       "folder of the base model, if --model is an adapter folder of PEFT");
-  command->add_option("--name", options->name,
-                      "name of the model in requests; default: that of its folder");
+  command->add_option(
+      "--name", options->name,
+      "name of the model in requests; default: that of its folder, also for a link to it");
   command->add_option("--listen", options->listen, "HOST:PORT; port 0: any free one")
       ->capture_default_str();
   command->add_option("--api-key-file", options->api_key_file,

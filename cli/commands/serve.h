@@ -13,7 +13,7 @@ namespace reckon {
 struct ServeOptions {
   std::string model;  // folder
   std::string base;   // of an adapter folder: its base model; empty: what it names
-  std::string name;   // of the model in requests; empty: that of its folder
+  std::string name;   // of the model in requests; empty: that of the folder, not of a link to it
   std::string listen = "127.0.0.1:8000";
   std::string api_key_file;
   std::string chat_template_kwargs;
