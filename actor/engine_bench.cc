@@ -11,12 +11,11 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "actor/engine/engine.h"
 #include "actor/runner/torch_model_runner.h"
+#include "common/base/program_flags.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/device_memory.h"
@@ -126,8 +125,7 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   reckon::PrepareHostMemory();
-  absl::SetProgramUsageMessage("reckon-engine-bench --model=FOLDER [--prompts=N ...]");
-  absl::ParseCommandLine(argc, argv);
+  reckon::ParseProgramFlags(argc, argv, "reckon-engine-bench --model=FOLDER [--prompts=N ...]");
   reckon::InitLogging(argv[0]);
   reckon::SetComputeThreads(absl::GetFlag(FLAGS_threads));
   at::set_num_threads(1);

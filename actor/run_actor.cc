@@ -10,8 +10,6 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "actor/actor.h"
 #include "actor/replay.h"
@@ -19,6 +17,7 @@
 #include "common/base/exit_status.h"
 #include "common/base/files.h"
 #include "common/base/host_port.h"
+#include "common/base/program_flags.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
@@ -225,8 +224,7 @@ int RunActor(int argc, char** argv, const Rewarder& rewarder) {
   PrepareHostMemory();
   std::stop_source stop;
   StopOnSignals(stop);
-  absl::SetProgramUsageMessage("reckon-actor --coordinator=HOST:PORT [--name=NAME] ...");
-  absl::ParseCommandLine(argc, argv);
+  ParseProgramFlags(argc, argv, "reckon-actor --coordinator=HOST:PORT [--name=NAME] ...");
   InitLogging(argv[0]);
   const absl::Status status = Run(rewarder, stop.get_token());
   if (!status.ok()) std::cerr << "reckon-actor: " << status.message() << "\n";

@@ -56,6 +56,9 @@ TEST_F(ReckonTest, TrainRunsToTheEndAndShowsTheLines) {
   EXPECT_THAT(Text("runs/r/args"), HasSubstr("--resume"));
   EXPECT_THAT(Text("runs/r/config.textproto"), HasSubstr("rounds: 3"));
 
+  const Result unknown = Run("rollouts " + folder_ + "/runs/r --plan nope");
+  EXPECT_EQ(unknown.code, 1);
+  EXPECT_THAT(unknown.out, HasSubstr("--plan nope: the run has no such plan; it has none yet"));
   Result show = Run("show " + folder_ + "/runs/r");
   EXPECT_EQ(show.code, 0) << show.out;
   EXPECT_THAT(show.out, HasSubstr("run r: "));

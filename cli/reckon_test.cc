@@ -48,6 +48,12 @@ TEST_F(ReckonTest, EveryCommandHasHelpWithExamples) {
   }
 }
 
+TEST_F(ReckonTest, ARolesHelpHasItsFlagsAndThoseThatRolesShare) {
+  EXPECT_THAT(Call(absl::StrCat(RECKON_COORDINATOR, " --help")).out,
+              AllOf(HasSubstr("--store"), HasSubstr("--metrics_listen"),
+                    Not(HasSubstr("--flagfile")), Not(HasSubstr("No flags matched"))));
+}
+
 TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
   Write("long.jsonl",
         absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",

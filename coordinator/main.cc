@@ -6,11 +6,10 @@
 #include <string>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/exit_status.h"
 #include "common/base/files.h"
+#include "common/base/program_flags.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/ranges.h"
@@ -155,8 +154,7 @@ absl::Status Main(std::stop_source& stop) {
 int main(int argc, char** argv) {
   std::stop_source stop;
   reckon::StopOnSignals(stop);
-  absl::SetProgramUsageMessage("the coordinator of a Reckon run");
-  absl::ParseCommandLine(argc, argv);
+  reckon::ParseProgramFlags(argc, argv, "the coordinator of a Reckon run");
   reckon::InitLogging(argv[0]);
   const absl::Status status = reckon::Main(stop);
   if (status.ok()) return 0;

@@ -10,12 +10,11 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
 #include "absl/flags/reflection.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/exit_status.h"
 #include "common/base/host_port.h"
+#include "common/base/program_flags.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/config/config.h"
@@ -148,8 +147,7 @@ int Main() {
 
 int main(int argc, char** argv) {
   reckon::PrepareHostMemory();
-  absl::SetProgramUsageMessage("one rank of Reckon's learner group");
-  absl::ParseCommandLine(argc, argv);
+  reckon::ParseProgramFlags(argc, argv, "one rank of Reckon's learner group");
   reckon::InitLogging(argv[0]);
   int code = reckon::Main();
   // Gloo's threads may wait for ranks that have ended, so static destructors must not run.

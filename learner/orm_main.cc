@@ -9,10 +9,9 @@
 #include <iostream>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "common/base/program_flags.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
 #include "common/model/device_memory.h"
@@ -89,8 +88,8 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   reckon::PrepareHostMemory();
-  absl::SetProgramUsageMessage("reckon-orm --orm=DIR --model=DIR --rollouts=FILE --scores=FILE");
-  absl::ParseCommandLine(argc, argv);
+  reckon::ParseProgramFlags(argc, argv,
+                            "reckon-orm --orm=DIR --model=DIR --rollouts=FILE --scores=FILE");
   reckon::InitLogging(argv[0]);
   const absl::Status status = reckon::CatchTorchErrors("reckon-orm", &reckon::Run);
   if (!status.ok()) std::cerr << "reckon-orm: " << status.message() << std::endl;

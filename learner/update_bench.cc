@@ -12,9 +12,8 @@
 #include <vector>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
+#include "common/base/program_flags.h"
 #include "common/base/rng.h"
 #include "common/base/status_macros.h"
 #include "common/base/thread_pool.h"
@@ -189,8 +188,8 @@ absl::Status Run() {
 
 int main(int argc, char** argv) {
   reckon::PrepareHostMemory();
-  absl::SetProgramUsageMessage("reckon-update-bench --model=FOLDER [--sequences=N --tokens=T ...]");
-  absl::ParseCommandLine(argc, argv);
+  reckon::ParseProgramFlags(argc, argv,
+                            "reckon-update-bench --model=FOLDER [--sequences=N --tokens=T ...]");
   reckon::InitLogging(argv[0]);
   reckon::SetComputeThreads(absl::GetFlag(FLAGS_threads));
   at::set_num_threads(1);

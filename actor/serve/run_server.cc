@@ -9,8 +9,6 @@
 #include <utility>
 
 #include "absl/flags/flag.h"
-#include "absl/flags/parse.h"
-#include "absl/flags/usage.h"
 #include "absl/strings/str_cat.h"
 #include "absl/time/clock.h"
 #include "actor/runner/torch_model_runner.h"
@@ -18,6 +16,7 @@
 #include "actor/serve/batcher.h"
 #include "actor/serve/served_model.h"
 #include "common/base/exit_status.h"
+#include "common/base/program_flags.h"
 #include "common/base/status_macros.h"
 #include "common/base/stop.h"
 #include "common/base/thread_pool.h"
@@ -142,8 +141,7 @@ int RunServer(int argc, char** argv) {
   PrepareHostMemory();
   std::stop_source stop;
   StopOnSignals(stop);
-  absl::SetProgramUsageMessage("reckon-server --model=FOLDER [--listen=HOST:PORT] ...");
-  absl::ParseCommandLine(argc, argv);
+  ParseProgramFlags(argc, argv, "reckon-server --model=FOLDER [--listen=HOST:PORT] ...");
   InitLogging(argv[0]);
   const absl::Status status = Run(stop.get_token());
   if (!status.ok()) std::cerr << "reckon-server: " << status.message() << "\n";

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
+#include "absl/strings/str_join.h"
 #include "absl/strings/str_replace.h"
 #include "cli/report/rollout_json.h"
 #include "cli/report/run_reader.h"
@@ -43,8 +44,11 @@ absl::Status Rollouts(const RolloutsOptions& options, std::ostream* out, std::st
     if (options.plan.empty() || plan.name() == options.plan) plans.push_back(plan);
   }
   if (plans.empty() && !options.plan.empty()) {
-    return absl::NotFoundError(absl::StrCat(
-        "--plan ", options.plan, ": the run has no such plan; see reckon show ", options.run));
+    std::vector<absl::string_view> names;
+    for (const PlanStatus& plan : reader->status().plans()) names.push_back(plan.name());
+    return absl::NotFoundError(
+        absl::StrCat("--plan ", options.plan, ": the run has no such plan; it has ",
+                     names.empty() ? "none yet" : absl::StrJoin(names, ", ")));
   }
   if (plans.empty()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const std::unique_ptr<Tokenizer> tokenizer, reader->MakeTokenizer());

@@ -44,6 +44,11 @@ std::string LineOf(const ReportedRun& run) {
 
 absl::Status Watch(const WatchOptions& options, std::stop_token stop) {
   const std::string folder = AbsolutePath(options.run);
+  if (!std::filesystem::exists(folder + "/config.textproto")) {
+    return absl::NotFoundError(
+        absl::StrCat(options.run, ": not a run directory, because it has no config.textproto; ",
+                     "give one that `reckon train` made, as runs/NAME"));
+  }
   ASSIGN_OR_RETURN(const ReportedRun first, ReadReportedRun(folder));
   ASSIGN_OR_RETURN(const std::unique_ptr<WatchServer> server,
                    WatchServer::Start(options.port, LivePage(first.config.name())));

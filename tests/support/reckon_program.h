@@ -58,9 +58,10 @@ class ReckonTest : public ::testing::Test {
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   }
 
-  Result Run(const std::string& args) {
-    std::string command = absl::StrCat(RECKON_BINARY, " ", args, " 2>&1 </dev/null");
-    FILE* pipe = ::popen(command.c_str(), "r");
+  Result Run(const std::string& args) { return Call(absl::StrCat(RECKON_BINARY, " ", args)); }
+
+  static Result Call(const std::string& command) {
+    FILE* pipe = ::popen(absl::StrCat(command, " 2>&1 </dev/null").c_str(), "r");
     Result result;
     char buffer[4096];
     while (size_t n = ::fread(buffer, 1, sizeof(buffer), pipe)) result.out.append(buffer, n);
