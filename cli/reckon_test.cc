@@ -58,6 +58,8 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
   Write("long.jsonl",
         absl::StrCat("{\"question\": \"1?\", \"answer\": \"#### 1\"}\n", "{\"question\": \"",
                      std::string(3000, 'x'), "\", \"answer\": \"#### 1\"}\n"));
+  std::filesystem::create_directory(folder_ + "/run");
+  Write("run/config.textproto", "");
   const std::string reward =
       "score-rewards " + folder_ + "/long.jsonl --reward 'kind: PROCESS command: \"cat\" ";
   // Paths of which nobody can tell whether they exist.
@@ -76,6 +78,11 @@ TEST_F(ReckonTest, ErrorsNameTheFileFlagOrKeyAndExitWith1) {
       {"train " + config() + " --set data.train=/nowhere.jsonl --set data.eval=builtin",
        "data.train: "},
       {"eval --model /nowhere --data builtin", "--model: model folder /nowhere does not exist"},
+      {"eval --model nobody/no-model --data builtin",
+       "Reckon downloads nothing: `hf download nobody/no-model --local-dir DIR`"},
+      {"eval --model " + folder_ + "/run --data builtin",
+       "/run is a run directory, not a model folder; give " + folder_ + "/run/best"},
+      {"watch " + folder_ + "/model", "not a run directory"},
       {"eval --model " + folder_ + "/model --data /nowhere.jsonl", "--data: "},
       {"eval --model " + folder_ + "/model --data builtin --temperature 0", "--temperature: "},
       {"eval --model " + folder_ + "/model --data builtin --orm r --samples 0", "--orm: reranks"},

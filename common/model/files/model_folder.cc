@@ -73,13 +73,33 @@ struct OpenModel {
   std::optional<AdapterFolder> adapter;
 };
 
+// What to do about `folder`, which does not exist, if it may be a name on the Hugging Face hub:
+// OWNER/NAME, seen from the working folder. Commands make paths absolute before they read them.
+std::string HubHint(const std::string& folder) {
+  std::error_code error;
+  const std::filesystem::path name = std::filesystem::proximate(folder, error);
+  const std::filesystem::path owner = name.parent_path();
+  if (error || owner.empty() || owner.has_parent_path() || owner == ".." ||
+      std::filesystem::exists(owner, error)) {
+    return "";
+  }
+  return absl::StrCat("; Reckon downloads nothing: `hf download ", Printable(name.string()),
+                      " --local-dir DIR` fetches a model of the Hugging Face hub");
+}
+
 absl::StatusOr<OpenModel> OpenBase(const std::string& folder) {
   OpenModel out;
   WeightManifest& manifest = out.manifest;
   RETURN_IF_ERROR(PathExists(folder).status());
   std::error_code error;
   if (!std::filesystem::is_directory(folder, error)) {
-    return absl::NotFoundError(absl::StrCat("model folder ", folder, " does not exist"));
+    return absl::NotFoundError(
+        absl::StrCat("model folder ", folder, " does not exist", HubHint(folder)));
+  }
+  if (!std::filesystem::exists(folder + "/config.json", error) &&
+      std::filesystem::exists(folder + "/config.textproto", error)) {
+    return absl::NotFoundError(absl::StrCat(folder, " is a run directory, not a model folder; give ",
+                                            folder, "/best or a folder of its weights/"));
   }
   RETURN_IF_ERROR(ReadModelTexts(folder, manifest.mutable_texts()));
   RETURN_IF_ERROR(ReadTokenizerTexts(folder, manifest.mutable_texts(), &out.side_files));
