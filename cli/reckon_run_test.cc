@@ -138,7 +138,7 @@ TEST_F(ReckonTest, AnErrorThatWillRecurEndsTheRunAtItsFirstTimeWithOneLine) {
   EXPECT_THAT(result.out, HasSubstr(absl::StrCat(
                               "\nreckon: learner-0: data.train: no problems; ", "its log is ",
                               folder_, "/runs/r/logs/attempt_1/learner-0.log; fix that, then run: ",
-                              "reckon train ", config(), " --resume\n")));
+                              RECKON_BINARY, " train ", config(), " --resume\n")));
 }
 
 TEST_F(ReckonTest, AnActorThatFailsTheSameWayTwiceEndsTheRun) {
@@ -175,7 +175,8 @@ TEST_F(ReckonTest, CtrlCStopsEveryRoleAndSaysHowToResume) {
   std::optional<int> ended = reckon->Wait(kLong);
   ASSERT_TRUE(ended.has_value());
   EXPECT_EQ(WEXITSTATUS(*ended), 130);
-  EXPECT_THAT(Text("out"), HasSubstr("to resume, run: reckon train " + config() + " --resume"));
+  EXPECT_THAT(Text("out"), HasSubstr(absl::StrCat("to resume, run: ", RECKON_BINARY, " train ",
+                                                  config(), " --resume")));
   int learner = 0;
   ASSERT_TRUE(absl::SimpleAtoi(Text("runs/r/learner.pid"), &learner));
   EXPECT_NE(::kill(learner, 0), 0);

@@ -73,7 +73,8 @@ TEST_F(ReckonSlurmTest, WhatSlurmRefusesIsShown) {
   EXPECT_EQ(result.code, 1);
   EXPECT_THAT(result.out,
               AllOf(HasSubstr("invalid partition specified: x"),
-                    HasSubstr("then run: reckon launch --slurm "), HasSubstr("--resume")));
+                    HasSubstr(absl::StrCat("then run: ", RECKON_BINARY, " launch --slurm ")),
+                    HasSubstr("--resume")));
 }
 
 }  // namespace

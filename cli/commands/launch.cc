@@ -1,6 +1,7 @@
 #include "cli/commands/launch.h"
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <iostream>
 #include <memory>
 #include <optional>
@@ -29,7 +30,8 @@ using Target = LaunchOptions::Target;
 
 std::string ResumeCommand(const LaunchOptions& options) {
   std::string command =
-      absl::StrCat(options.target == Target::kSlurm ? "reckon launch --slurm " : "reckon train ",
+      absl::StrCat(ShellQuoted(program_invocation_name),  // as typed: it may not be in the PATH
+                   options.target == Target::kSlurm ? " launch --slurm " : " train ",
                    ShellQuoted(options.config));
   for (const std::string& set : options.set) absl::StrAppend(&command, " --set ", ShellQuoted(set));
   return command + (options.metrics ? " --metrics --resume" : " --resume");
