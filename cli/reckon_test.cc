@@ -263,6 +263,20 @@ TEST_F(ReckonTest, ADryRunPlansAGpuThatIsSharedByItsLargerTurn) {
   EXPECT_THAT(result.out, HasSubstr("resources.turns is ON, and learner.broadcast is NCCL"));
 }
 
+TEST_F(ReckonTest, AProgramThatNoImageHasIsNamedBeforeItsRunIsOnKubernetes) {
+  Write("program.textproto", absl::StrCat(R"(name: "p" output_dir: ")", folder_, R"(/runs"
+    data { train: "builtin" } stage { init {} }
+    stage { ppo { reward { kind: PROCESS command: "python3 mine.py" } kl { coef: 0 } } })"));
+  const std::string launch = absl::StrCat("launch --kubernetes --dry-run ", folder_);
+  Result result = Run(launch + "/program.textproto");
+  EXPECT_EQ(result.code, 0) << result.out;
+  EXPECT_THAT(result.out, HasSubstr("warning: actors run `python3 mine.py`, and images"));
+  result = Run(launch +
+               "/program.textproto --set stage[1].ppo.reward[0].kind=EXACT_MATCH_STRICT "
+               "--set stage[1].ppo.reward[0].command=");
+  EXPECT_THAT(result.out, Not(HasSubstr("warning: actors run")));
+}
+
 TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
   int rows = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes/paper")) {

@@ -1,19 +1,35 @@
 #include "cli/commands/launch_kubernetes.h"
 
 #include <iostream>
+#include <string>
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "cli/commands/dry_run.h"
 #include "cli/launcher/kubernetes_apply.h"
 #include "cli/launcher/kubernetes_manifests.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
 #include "common/net/run_certificates.h"
+#include "common/task/reward/own_rewards.h"
 
 namespace reckon {
+namespace {
+
+void WarnOfPrograms(const RunConfig& config) {
+  const std::vector<std::string> commands = RewardCommands(config);
+  if (commands.empty()) return;
+  std::cout << "warning: actors run `" << absl::StrJoin(commands, "`, `")
+            << "`, and images of deploy/docker have no Python and no shell; use kind: SERVICE, or "
+               "build an image with your program (kubernetes.image_prefix)\n";
+}
+
+}  // namespace
 
 absl::Status LaunchOnKubernetes(const LaunchOptions& options, const RunConfig& config) {
+  WarnOfPrograms(config);
   KubernetesFacts facts = {
       .image_tag = RECKON_VERSION, .resume = options.resume, .certificates = {}};
   if (options.dry_run) {
