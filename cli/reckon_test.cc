@@ -10,7 +10,9 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "cli/sweep/sweep_plan.h"
+#include "common/base/files.h"
 #include "common/config/config.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -301,6 +303,25 @@ TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
   EXPECT_EQ(result.code, 1);
   EXPECT_THAT(result.out, AllOf(HasSubstr("reckon: model.path: cannot open "),
                                 HasSubstr("recipes/models/llama2-7b/")));
+}
+
+// What readers paste.
+TEST_F(ReckonTest, EveryConfigOfAPageIsPlanned) {
+  const std::string page = ReadFile("docs/coming_from.md").value();
+  std::vector<std::string> parts = absl::StrSplit(page, "```textproto\n");
+  ASSERT_EQ(parts.size(), 1 + 4u);
+  parts.erase(parts.begin());
+  for (const std::string& part : parts) {
+    const std::string block = part.substr(0, part.find("```"));
+    Write("pasted.textproto", block);
+    const Result result = Run(absl::StrCat("train ", folder_, "/pasted.textproto --dry-run"));
+    EXPECT_EQ(result.code, 0) << block << result.out;
+    EXPECT_THAT(result.out, HasSubstr("dry run: nothing was started"));
+    const RunConfig config = LoadConfig(folder_ + "/pasted.textproto", {}).value();
+    // The learner refuses sequences that are longer.
+    EXPECT_GT(config.stage(0).training().max_tokens(),
+              config.stage(0).ppo().sampling().max_new_tokens());
+  }
 }
 
 TEST_F(ReckonTest, MemoryBelowThePlanIsRefusedBeforeAnythingStarts) {
