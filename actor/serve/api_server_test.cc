@@ -1,10 +1,6 @@
 #include "actor/serve/api_server.h"
 
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cstring>
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -22,6 +18,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/support/fake_model_runner.h"
+#include "tests/support/raw_connection.h"
 #include "tests/support/tiny_model.h"
 
 namespace reckon {
@@ -30,6 +27,7 @@ namespace {
 using nlohmann::json;
 using ::testing::AnyOf;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 
 constexpr char kJson[] = "application/json";
 const std::string kKey(40, 'k');
@@ -331,6 +329,20 @@ TEST_F(ApiServerTest, AnotherSitesPageIsRefused) {
   Post("/v1/completions", kCompletion, 200, {{"Origin", "http://localhost:3000"}});
 }
 
+// A page may send what it likes as a body.
+TEST_F(ApiServerTest, TheBodyOfARefusedRequestIsNoRequest) {
+  Start();
+  const auto post = [](absl::string_view header, const std::string& body) {
+    return absl::StrCat("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n", header,
+                        "Content-Length: ", body.size(), "\r\n\r\n", body);
+  };
+  RawConnection connection(server_->address().port);
+  ASSERT_TRUE(
+      connection.Send(post("Origin: http://evil.example\r\n", post("", kCompletion.dump()))));
+  EXPECT_THAT(connection.ReadToEnd(), StartsWith("HTTP/1.1 403"));
+  EXPECT_FALSE(in_pass_->HasBeenNotified());
+}
+
 TEST_F(ApiServerTest, AKeyIsNeededWhereThereAreKeys) {
   Start({.api_keys = {kKey, std::string(40, 'l')}});
   EXPECT_EQ(client_->Get("/health")->status, 200);
@@ -370,14 +382,8 @@ TEST_F(ApiServerTest, WhatIsNoHttpHarmsNobody) {
                             "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n"
                             "Content-Length: 10\r\n\r\nab",
                             "\x16\x03\x01\x02\x00"}) {
-    httplib::Client raw("127.0.0.1", server_->address().port);
-    const int fd = ::socket(AF_INET, SOCK_STREAM, 0);
-    sockaddr_in address = {.sin_family = AF_INET,
-                           .sin_port = htons(server_->address().port),
-                           .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    ASSERT_EQ(::connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof(address)), 0);
-    ASSERT_GT(::send(fd, bytes, strlen(bytes), MSG_NOSIGNAL), 0);
-    ::close(fd);
+    RawConnection connection(server_->address().port);
+    ASSERT_TRUE(connection.Send(bytes));
   }
   Post("/v1/completions", kCompletion);
 }

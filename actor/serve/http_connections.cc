@@ -9,11 +9,14 @@
 #include <string>
 #include <utility>
 
+#include "absl/time/clock.h"
+#include "absl/time/time.h"
+
 namespace reckon {
 namespace {
 
-// The connection of the request that this thread handles; -1: none.
-thread_local socket_t this_threads_socket = -1;
+// How long a connection that is ended is still read.
+constexpr absl::Duration kLinger = absl::Seconds(2);
 
 int Milliseconds(time_t seconds, time_t microseconds) {
   return static_cast<int>(seconds * 1000 + microseconds / 1000);
@@ -65,27 +68,64 @@ class Connection : public httplib::Stream {
   socket_t socket() const override { return socket_; }
   // Whether a further request has begun, before one is waited for.
   bool has_more() const { return at_ < size_; }
+  void End() { ended_ = true; }
+  bool ended() const { return ended_; }
 
  private:
   const socket_t socket_;
   const int read_ms_, write_ms_;
   char buffer_[4096];
   size_t at_ = 0, size_ = 0;
+  bool ended_ = false;
 };
+
+// That of the request that this thread handles; null: none.
+thread_local Connection* this_threads_connection = nullptr;
+
+// Reads on for a moment. To close a socket with unread bytes resets the connection, and a client
+// that is still sending would lose its reply.
+void Linger(socket_t socket) {
+  ::shutdown(socket, SHUT_WR);
+  char dropped[4096];
+  const absl::Time end = absl::Now() + kLinger;
+  for (absl::Duration left = kLinger; left > absl::ZeroDuration(); left = end - absl::Now()) {
+    if (!Ready(socket, POLLIN, static_cast<int>(absl::ToInt64Milliseconds(left)))) break;
+    if (::recv(socket, dropped, sizeof(dropped), 0) <= 0) break;
+  }
+}
 
 }  // namespace
 
+HttpConnections::HttpConnections() {
+  set_post_routing_handler([this](const httplib::Request& request, httplib::Response& reply) {
+    if (GoesOn(request, reply)) return;
+    this_threads_connection->End();
+    reply.headers.erase("Keep-Alive");
+    reply.headers.erase("Connection");
+    reply.set_header("Connection", "close");
+  });
+}
+
 bool HttpConnections::ClientHasGone() {
-  if (this_threads_socket < 0) return false;
+  if (this_threads_connection == nullptr) return false;
   char byte = 0;
-  const ssize_t got = ::recv(this_threads_socket, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+  const ssize_t got = ::recv(this_threads_connection->socket(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
+}
+
+bool HttpConnections::GoesOn(const httplib::Request& request,
+                             const httplib::Response& reply) const {
+  // The library reads the body of a POST alone, and not if it refuses the request before. What it
+  // did not read is no request, though it may look like one.
+  const bool may_have_body =
+      request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
+  return reply.status < 400 && (request.method == "POST" || !may_have_body);
 }
 
 bool HttpConnections::process_and_close_socket(socket_t socket) {
   Connection connection(socket, Milliseconds(read_timeout_sec_, read_timeout_usec_),
                         Milliseconds(write_timeout_sec_, write_timeout_usec_));
-  this_threads_socket = socket;
+  this_threads_connection = &connection;
   bool handled = false;
   for (size_t left = keep_alive_max_count_; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
     // In steps, so that a connection nobody uses does not hold up the end of the server.
@@ -97,9 +137,10 @@ bool HttpConnections::process_and_close_socket(socket_t socket) {
     if (!begun) break;
     bool closed = false;
     handled = process_request(connection, /*close_connection=*/left == 1, closed, nullptr);
-    if (!handled || closed) break;
+    if (!handled || closed || connection.ended()) break;
   }
-  this_threads_socket = -1;
+  this_threads_connection = nullptr;
+  if (handled && connection.ended()) Linger(socket);
   ::shutdown(socket, SHUT_RDWR);
   ::close(socket);
   return handled;

@@ -14,16 +14,21 @@
 namespace reckon {
 
 // An HTTP server whose handlers can ask whether their client is still there. Debian's cpp-httplib
-// does not tell a handler its socket, so connections are read and written here; requests are parsed
-// and routed there. A thread for each connection, as in the library.
+// does not tell a handler its socket, and takes what it did not read of a request for the next one:
+// so connections are read, written and ended here; requests are parsed and routed there. A thread
+// for each connection, as in the library. The post-routing handler is its own.
 class HttpConnections : public httplib::Server {
  public:
+  HttpConnections();
+
   // Whether the client of the request that this thread handles has closed its connection, or the
   // half of it through which it sends, as one that has gone does.
   static bool ClientHasGone();
 
  private:
   bool process_and_close_socket(socket_t socket) override;
+  // Whether the connection goes on after this reply: nothing else decides it.
+  bool GoesOn(const httplib::Request& request, const httplib::Response& reply) const;
 };
 
 // The threads of the connections. When all have one and as many wait, no further connection is

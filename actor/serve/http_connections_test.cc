@@ -1,0 +1,106 @@
+#include "actor/serve/http_connections.h"
+
+#include <memory>
+#include <string>
+#include <thread>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/time/clock.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/support/raw_connection.h"
+
+namespace reckon {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+constexpr size_t kThreads = 4;
+
+class HttpConnectionsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    server_.new_task_queue = [] { return new ConnectionThreads(kThreads); };
+    server_.set_keep_alive_max_count(1000);
+    server_.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& reply) {
+      if (!request.has_header("Refuse")) return httplib::Server::HandlerResponse::Unhandled;
+      reply.status = 403;
+      return httplib::Server::HandlerResponse::Handled;
+    });
+    server_.Get("/", [](const httplib::Request&, httplib::Response& reply) {
+      reply.set_content("got.", "text/plain");
+    });
+    server_.Post("/", [this](const httplib::Request& request, httplib::Response& reply) {
+      ++posts_;
+      reply.set_content(absl::StrCat(request.body.size(), " bytes."), "text/plain");
+    });
+    port_ = server_.bind_to_any_port("127.0.0.1");
+    ASSERT_GT(port_, 0);
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+    ASSERT_TRUE(Await([this] { return server_.is_running(); }));
+  }
+  void TearDown() override {
+    server_.stop();
+    thread_.join();
+  }
+
+  HttpConnections server_;
+  std::atomic<int> posts_ = 0;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+std::string Post(absl::string_view path, absl::string_view headers, absl::string_view body) {
+  return absl::StrCat("POST ", path, " HTTP/1.1\r\nHost: localhost\r\n", headers,
+                      "Content-Length: ", body.size(), "\r\n\r\n", body);
+}
+
+const char kGet[] = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+
+int CountReplies(absl::string_view text) {
+  int count = 0;
+  for (size_t at = 0; (at = text.find("HTTP/1.1 ", at)) != text.npos; ++at) ++count;
+  return count;
+}
+
+TEST_F(HttpConnectionsTest, OneRequestFollowsAnother) {
+  RawConnection connection(port_);
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_TRUE(connection.Send(kGet));
+    EXPECT_THAT(connection.ReadUntil("got."), StartsWith("HTTP/1.1 200"));
+    ASSERT_TRUE(connection.Send(Post("/", "", "0123")));
+    EXPECT_THAT(connection.ReadUntil("4 bytes."), StartsWith("HTTP/1.1 200"));
+  }
+}
+
+// The body of each looks like a request.
+TEST_F(HttpConnectionsTest, WhatWasNotReadIsNoRequest) {
+  const std::string inner = Post("/", "", "0123");
+  const std::string length = absl::StrCat("Content-Length: ", inner.size(), "\r\n\r\n");
+  for (const std::string& request :
+       {Post("/", "Refuse: yes\r\n", inner), absl::StrCat("GET / HTTP/1.1\r\n", length, inner),
+        absl::StrCat("HEAD / HTTP/1.1\r\n", length, inner),
+        absl::StrCat("OPTIONS / HTTP/1.1\r\n", length, inner),
+        absl::StrCat("GET / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n", inner),
+        absl::StrCat("GET / HTTP/3\r\n\r\n", inner),
+        absl::StrCat("GET /", std::string(10000, 'a'), " HTTP/1.1\r\n", length, inner)}) {
+    RawConnection connection(port_);
+    ASSERT_TRUE(connection.Send(request));
+    const std::string replies = connection.ReadToEnd();
+    EXPECT_EQ(CountReplies(replies), 1) << request.substr(0, 100) << " got " << replies;
+    EXPECT_THAT(replies, HasSubstr("Connection: close\r\n"));
+    EXPECT_THAT(replies, Not(HasSubstr("Keep-Alive"))) << request.substr(0, 100);
+  }
+  EXPECT_EQ(posts_, 0);
+}
+
+TEST_F(HttpConnectionsTest, AClientThatIsStillSendingGetsItsRefusal) {
+  RawConnection connection(port_);
+  ASSERT_TRUE(connection.Send(Post("/", "Refuse: yes\r\n", std::string(8 << 20, 'a'))));
+  EXPECT_THAT(connection.ReadToEnd(), StartsWith("HTTP/1.1 403"));
+}
+
+}  // namespace
+}  // namespace reckon
