@@ -1,5 +1,6 @@
 #include "actor/serve/api_server.h"
 
+#include <algorithm>
 #include <atomic>
 #include <nlohmann/json.hpp>
 #include <random>
@@ -39,6 +40,36 @@ void Reply(httplib::Response& reply, int status, const std::string& body) {
 void ReplyError(httplib::Response& reply, const absl::Status& status) {
   Reply(reply, HttpStatus(status), ErrorBody(status));
   if (absl::IsResourceExhausted(status)) reply.set_header("Retry-After", "1");
+}
+
+// The HTTP status of a request whose body is not read; 200: it is. The library bounds only a body
+// whose length was announced, and as it comes: not what it decompresses to.
+int CheckBody(const httplib::Request& request) {
+  if (request.method == "GET" || request.method == "HEAD") return 200;  // nobody reads theirs
+  if (request.method != "POST") return 404;
+  if (request.has_header("Content-Encoding")) return 415;
+  const std::string length = request.get_header_value("Content-Length");
+  const bool is_number = std::all_of(length.begin(), length.end(), absl::ascii_isdigit);
+  const bool one_length = request.get_header_value_count("Content-Length") == 1 && is_number;
+  return one_length && !request.has_header("Transfer-Encoding") ? 200 : 411;
+}
+
+// What the library or CheckBody refused, and wrote nothing about.
+absl::Status Refusal(const httplib::Request& request, int http_status) {
+  switch (http_status) {
+    case 404:
+      return absl::NotFoundError(absl::StrCat("there is no ", Printable(request.method), " ",
+                                              Printable(request.path).substr(0, 100)));
+    case 411:
+      return absl::InvalidArgumentError("a body needs a Content-Length, and comes in one piece");
+    case 413:
+      return absl::OutOfRangeError(
+          absl::StrCat("the body is larger than ", kMaxBodyBytes, " bytes"));
+    case 415:
+      return absl::InvalidArgumentError("a body has no Content-Encoding here");
+    default:
+      return absl::InvalidArgumentError("the request is no HTTP that is known here");
+  }
 }
 
 bool EqualKeys(absl::string_view a, absl::string_view b) {
@@ -236,22 +267,19 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiServerOptions opt
   }
   server.set_pre_routing_handler(
       [&http](const httplib::Request& request, httplib::Response& reply) {
-        const absl::Status allowed = http.CheckCaller(request);
-        if (allowed.ok()) return httplib::Server::HandlerResponse::Unhandled;
-        ReplyError(reply, allowed);
+        if (const absl::Status allowed = http.CheckCaller(request); !allowed.ok()) {
+          ReplyError(reply, allowed);
+        } else if (const int status = CheckBody(request); status != 200) {
+          reply.status = status;
+        } else {
+          return httplib::Server::HandlerResponse::Unhandled;
+        }
         return httplib::Server::HandlerResponse::Handled;
       });
   server.set_error_handler([](const httplib::Request& request, httplib::Response& reply) {
-    if (!reply.body.empty()) return;
-    absl::Status status = absl::InvalidArgumentError("the request is no HTTP that is known here");
-    if (reply.status == 404) {
-      status = absl::NotFoundError(absl::StrCat("there is no ", Printable(request.method), " ",
-                                                Printable(request.path).substr(0, 100)));
-    } else if (reply.status == 413) {
-      status =
-          absl::OutOfRangeError(absl::StrCat("the body is larger than ", kMaxBodyBytes, " bytes"));
+    if (reply.body.empty()) {
+      Reply(reply, reply.status, ErrorBody(Refusal(request, reply.status)));
     }
-    ReplyError(reply, status);
   });
   server.Get("/health", [&http](const httplib::Request&, httplib::Response& reply) {
     const absl::Status health = http.batcher.Health();

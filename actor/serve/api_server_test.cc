@@ -287,6 +287,25 @@ TEST_F(ApiServerTest, ChatsWithoutALimitRunTogether) {
               HasSubstr("the KV cache has 1200"));
 }
 
+TEST_F(ApiServerTest, ABodyThatHasNoBoundIsNotRead) {
+  Start();
+  const auto refusal = [&](const char* headers) {
+    RawConnection connection(server_->address().port);
+    EXPECT_TRUE(connection.Send(
+        absl::StrCat("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\n", headers, "\r\n")));
+    const std::string reply = connection.ReadToEnd();  // the server waits for no body
+    EXPECT_THAT(reply, HasSubstr("invalid_request_error")) << headers;
+    return reply.substr(0, 12);
+  };
+  EXPECT_EQ(refusal(""), "HTTP/1.1 411");
+  EXPECT_EQ(refusal("Transfer-Encoding: chunked\r\n"), "HTTP/1.1 411");
+  EXPECT_EQ(refusal("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n"), "HTTP/1.1 411");
+  EXPECT_EQ(refusal("Content-Length: 5\r\nContent-Length: 6\r\n"), "HTTP/1.1 411");
+  EXPECT_EQ(refusal("Content-Length: 0x5\r\n"), "HTTP/1.1 411");
+  EXPECT_EQ(refusal("Content-Length: 5\r\nContent-Encoding: gzip\r\n"), "HTTP/1.1 415");
+  EXPECT_EQ(refusal("Content-Length: 5\r\nContent-Encoding: br\r\n"), "HTTP/1.1 415");
+}
+
 TEST_F(ApiServerTest, ADeadlineIs504) {
   Start({.request_time = absl::Milliseconds(50)}, absl::Milliseconds(10));
   json body = kCompletion;
