@@ -244,7 +244,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiServerOptions opt
   }
   auto made = absl::WrapUnique(new ApiServer(std::move(options), model, batcher));
   Http& http = *made->http_;
-  httplib::Server& server = http.server;
+  HttpConnections& server = http.server;
   const size_t threads = made->options_.max_requests + kSpareThreads;
   server.new_task_queue = [threads] { return new ConnectionThreads(threads); };
   server.set_keep_alive_max_count(1000);
@@ -256,12 +256,8 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiServerOptions opt
     ::setsockopt(socket, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof(yes));
   });
   const HostPort& listen = made->options_.listen;
-  if (listen.port == 0) {
-    http.port = server.bind_to_any_port(listen.host);
-  } else if (server.bind_to_port(listen.host, listen.port)) {
-    http.port = listen.port;
-  }
-  if (http.port <= 0) {
+  http.port = server.Bind(listen.host, listen.port);
+  if (http.port == 0) {
     return absl::UnavailableError(
         absl::StrCat("cannot listen on ", listen.ToString(), "; give another --listen"));
   }

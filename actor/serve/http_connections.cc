@@ -15,6 +15,7 @@
 namespace reckon {
 namespace {
 
+constexpr int kBacklog = 1024;  // connections that are not yet accepted
 // How long a connection that is ended is still read.
 constexpr absl::Duration kLinger = absl::Seconds(2);
 
@@ -104,6 +105,17 @@ HttpConnections::HttpConnections() {
     reply.headers.erase("Connection");
     reply.set_header("Connection", "close");
   });
+}
+
+int HttpConnections::Bind(const std::string& host, int port) {
+  if (port == 0) {
+    port = std::max(0, bind_to_any_port(host));
+  } else if (!bind_to_port(host, port)) {
+    port = 0;
+  }
+  // The library's own 5 are fewer than come at once. A second listen changes the number.
+  if (port > 0 && ::listen(svr_sock_, kBacklog) != 0) return 0;
+  return port;
 }
 
 bool HttpConnections::ClientHasGone() {

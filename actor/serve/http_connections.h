@@ -5,6 +5,7 @@
 
 #include <deque>
 #include <functional>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -21,6 +22,8 @@ class HttpConnections : public httplib::Server {
  public:
   HttpConnections();
 
+  // Binds and listens. Returns the port, for `port` 0 any free one; 0: it could not.
+  int Bind(const std::string& host, int port);
   // Whether the client of the request that this thread handles has closed its connection, or the
   // half of it through which it sends, as one that has gone does.
   static bool ClientHasGone();

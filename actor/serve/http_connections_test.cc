@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
@@ -36,7 +37,7 @@ class HttpConnectionsTest : public testing::Test {
       ++posts_;
       reply.set_content(absl::StrCat(request.body.size(), " bytes."), "text/plain");
     });
-    port_ = server_.bind_to_any_port("127.0.0.1");
+    port_ = server_.Bind("127.0.0.1", 0);
     ASSERT_GT(port_, 0);
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     ASSERT_TRUE(Await([this] { return server_.is_running(); }));
@@ -94,6 +95,18 @@ TEST_F(HttpConnectionsTest, WhatWasNotReadIsNoRequest) {
     EXPECT_THAT(replies, Not(HasSubstr("Keep-Alive"))) << request.substr(0, 100);
   }
   EXPECT_EQ(posts_, 0);
+}
+
+// All threads and places have a connection that has begun a request.
+TEST_F(HttpConnectionsTest, ABurstOfConnectionsWaitsInTheKernel) {
+  std::vector<std::unique_ptr<RawConnection>> connections;
+  for (size_t i = 0; i < 2 * kThreads + 100; ++i) {
+    // One that finds the queue full is tried again by the kernel, a second later.
+    const absl::Time before = absl::Now();
+    connections.push_back(std::make_unique<RawConnection>(port_));
+    ASSERT_LT(absl::Now() - before, absl::Milliseconds(900)) << "connection " << i;
+    ASSERT_TRUE(connections.back()->Send("G"));
+  }
 }
 
 TEST_F(HttpConnectionsTest, AClientThatIsStillSendingGetsItsRefusal) {
