@@ -14,6 +14,7 @@
 #include "coordinator/store/wal_check.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/db.h"
+#include "rocksdb/env.h"
 #include "rocksdb/options.h"
 #include "rocksdb/rate_limiter.h"
 #include "rocksdb/table.h"
@@ -58,6 +59,30 @@ std::string OneLine(const rocksdb::Status& status) {
   return absl::StrReplaceAll(status.ToString(), {{"\n", " "}});
 }
 
+// Why the store was not opened.
+absl::Status OpenError(const std::string& folder, const rocksdb::Status& status) {
+  const std::string why = OneLine(status);
+  // RocksDB has no code of its own for a lock that another process holds.
+  if (status.IsIOError() && absl::StrContains(absl::AsciiStrToLower(why), "lock")) {
+    // It reports a lock of this very process as ENOLCK.
+    const bool held_here = absl::StrContains(why, "held by current process") ||
+                           absl::StrContains(why, "hold by current process");
+    for (int error : {ENOSYS, ENOLCK, EOPNOTSUPP}) {
+      if (held_here || !absl::StrContains(why, std::strerror(error))) continue;
+      return absl::UnimplementedError(
+          absl::StrCat("store ", folder, ": its file system does not support locks (", why,
+                       "); set output_dir to a folder on a local disk"));
+    }
+    return absl::UnavailableError(absl::StrCat(
+        "store ", folder, " is in use by another coordinator; stop it first (", why, ")"));
+  }
+  if (status.IsCorruption()) {
+    return absl::DataLossError(absl::StrCat("store ", folder, " is damaged and was left as it is (",
+                                            why, "); restore a copy or start a new run"));
+  }
+  return absl::InternalError(absl::StrCat("cannot open store ", folder, ": ", why));
+}
+
 }  // namespace
 
 RocksStore::RocksStore(std::unique_ptr<rocksdb::DB> db) : db_(std::move(db)) {}
@@ -68,33 +93,18 @@ RocksStore::~RocksStore() {
 
 absl::StatusOr<std::unique_ptr<RocksStore>> RocksStore::Open(const std::string& folder) {
   RETURN_IF_ERROR(MakeFolders(folder));
-  // Before RocksDB opens the folder, because its recovery changes what is there.
-  RETURN_IF_ERROR(CheckLogs(folder));
+  // Before RocksDB opens the folder, because its recovery changes what is there; with its lock,
+  // because the log of a coordinator that runs ends in the middle of a write.
+  rocksdb::Env* const env = rocksdb::Env::Default();
+  rocksdb::FileLock* lock = nullptr;
+  rocksdb::Status status = env->LockFile(folder + "/LOCK", &lock);
+  if (!status.ok()) return OpenError(folder, status);
+  const absl::Status cut = CutTornWrite(folder);
+  env->UnlockFile(lock);
+  RETURN_IF_ERROR(cut);
   rocksdb::DB* db = nullptr;
-  const rocksdb::Status status = rocksdb::DB::Open(MakeOptions(), folder, &db);
-  if (!status.ok()) {
-    const std::string why = OneLine(status);
-    // RocksDB has no code of its own for a lock that another process holds.
-    if (status.IsIOError() && absl::StrContains(absl::AsciiStrToLower(why), "lock")) {
-      // It reports a lock of this very process as ENOLCK.
-      const bool held_here = absl::StrContains(why, "held by current process") ||
-                             absl::StrContains(why, "hold by current process");
-      for (int error : {ENOSYS, ENOLCK, EOPNOTSUPP}) {
-        if (held_here || !absl::StrContains(why, std::strerror(error))) continue;
-        return absl::UnimplementedError(
-            absl::StrCat("store ", folder, ": its file system does not support locks (", why,
-                         "); set output_dir to a folder on a local disk"));
-      }
-      return absl::UnavailableError(absl::StrCat(
-          "store ", folder, " is in use by another coordinator; stop it first (", why, ")"));
-    }
-    if (status.IsCorruption()) {
-      return absl::DataLossError(absl::StrCat("store ", folder,
-                                              " is damaged and was left as it is (", why,
-                                              "); restore a copy or start a new run"));
-    }
-    return absl::InternalError(absl::StrCat("cannot open store ", folder, ": ", why));
-  }
+  status = rocksdb::DB::Open(MakeOptions(), folder, &db);
+  if (!status.ok()) return OpenError(folder, status);
   return std::unique_ptr<RocksStore>(new RocksStore(std::unique_ptr<rocksdb::DB>(db)));
 }
 
