@@ -98,7 +98,10 @@ bool NamesLoopback(const std::string& host) {
 
 struct ApiServer::Http {
   Http(const ApiServerOptions& options, const ServedModel* model, Batcher* batcher)
-      : options(options), model(*model), batcher(*batcher) {}
+      : options(options),
+        model(*model),
+        batcher(*batcher),
+        server(options.max_requests + kSpareThreads) {}
 
   absl::Status CheckCaller(const httplib::Request& request) const {
     if (options.api_keys.empty()) {
@@ -245,8 +248,6 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiServerOptions opt
   auto made = absl::WrapUnique(new ApiServer(std::move(options), model, batcher));
   Http& http = *made->http_;
   HttpConnections& server = http.server;
-  const size_t threads = made->options_.max_requests + kSpareThreads;
-  server.new_task_queue = [threads] { return new ConnectionThreads(threads); };
   server.set_keep_alive_max_count(1000);
   server.set_payload_max_length(kMaxBodyBytes);
   server.set_tcp_nodelay(true);

@@ -15,6 +15,8 @@
 namespace reckon {
 namespace {
 
+// Of 100 ms: what a client has for its first request, while others wait.
+constexpr time_t kFirstSteps = 10;
 constexpr int kBacklog = 1024;  // connections that are not yet accepted
 // How long a connection that is ended is still read.
 constexpr absl::Duration kLinger = absl::Seconds(2);
@@ -69,15 +71,20 @@ class Connection : public httplib::Stream {
   socket_t socket() const override { return socket_; }
   // Whether a further request has begun, before one is waited for.
   bool has_more() const { return at_ < size_; }
-  void End() { ended_ = true; }
+  // `is_read`: nothing of the request is left.
+  void EndAfterReply(bool is_read) {
+    ended_ = true;
+    lingers_ = !is_read;
+  }
   bool ended() const { return ended_; }
+  bool lingers() const { return lingers_; }
 
  private:
   const socket_t socket_;
   const int read_ms_, write_ms_;
   char buffer_[4096];
   size_t at_ = 0, size_ = 0;
-  bool ended_ = false;
+  bool ended_ = false, lingers_ = false;
 };
 
 // That of the request that this thread handles; null: none.
@@ -95,12 +102,24 @@ void Linger(socket_t socket) {
   }
 }
 
+// Whether a request with this reply was read to its end. The library reads the body of a POST
+// alone, and not if it refuses the request before. What it did not read is no request, though it
+// may look like one.
+bool IsRead(const httplib::Request& request, const httplib::Response& reply) {
+  const bool may_have_body =
+      request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
+  return reply.status < 400 && (request.method == "POST" || !may_have_body);
+}
+
 }  // namespace
 
-HttpConnections::HttpConnections() {
+HttpConnections::HttpConnections(size_t threads) {
+  new_task_queue = [this, threads] { return threads_ = new ConnectionThreads(threads); };
+  // Here alone it is decided whether a connection goes on after a reply.
   set_post_routing_handler([this](const httplib::Request& request, httplib::Response& reply) {
-    if (GoesOn(request, reply)) return;
-    this_threads_connection->End();
+    const bool is_read = IsRead(request, reply);
+    if (is_read && !threads_->HasWaiting()) return;
+    this_threads_connection->EndAfterReply(is_read);
     reply.headers.erase("Keep-Alive");
     reply.headers.erase("Connection");
     reply.set_header("Connection", "close");
@@ -125,25 +144,18 @@ bool HttpConnections::ClientHasGone() {
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
-bool HttpConnections::GoesOn(const httplib::Request& request,
-                             const httplib::Response& reply) const {
-  // The library reads the body of a POST alone, and not if it refuses the request before. What it
-  // did not read is no request, though it may look like one.
-  const bool may_have_body =
-      request.has_header("Content-Length") || request.has_header("Transfer-Encoding");
-  return reply.status < 400 && (request.method == "POST" || !may_have_body);
-}
-
 bool HttpConnections::process_and_close_socket(socket_t socket) {
   Connection connection(socket, Milliseconds(read_timeout_sec_, read_timeout_usec_),
                         Milliseconds(write_timeout_sec_, write_timeout_usec_));
   this_threads_connection = &connection;
   bool handled = false;
   for (size_t left = keep_alive_max_count_; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
-    // In steps, so that a connection nobody uses does not hold up the end of the server.
+    // In steps, so that a connection nobody uses holds up neither others nor the server's end.
     bool begun = connection.has_more();
+    const time_t least_steps = left == keep_alive_max_count_ ? kFirstSteps : 0;
     for (time_t step = 0; !begun && step < keep_alive_timeout_sec_ * 10; ++step) {
       if (svr_sock_ == INVALID_SOCKET) break;
+      if (step > least_steps && threads_->HasWaiting()) break;
       begun = Ready(socket, POLLIN, 100);
     }
     if (!begun) break;
@@ -152,7 +164,7 @@ bool HttpConnections::process_and_close_socket(socket_t socket) {
     if (!handled || closed || connection.ended()) break;
   }
   this_threads_connection = nullptr;
-  if (handled && connection.ended()) Linger(socket);
+  if (handled && connection.lingers()) Linger(socket);
   ::shutdown(socket, SHUT_RDWR);
   ::close(socket);
   return handled;
@@ -169,6 +181,11 @@ void ConnectionThreads::enqueue(std::function<void()> connection) {
   };
   mu_.Await(absl::Condition(&has_room));
   waiting_.push_back(std::move(connection));
+}
+
+bool ConnectionThreads::HasWaiting() {
+  absl::MutexLock lock(&mu_);
+  return !waiting_.empty();
 }
 
 void ConnectionThreads::shutdown() {

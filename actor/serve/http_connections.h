@@ -14,13 +14,16 @@
 
 namespace reckon {
 
+class ConnectionThreads;
+
 // An HTTP server whose handlers can ask whether their client is still there. Debian's cpp-httplib
 // does not tell a handler its socket, and takes what it did not read of a request for the next one:
 // so connections are read, written and ended here; requests are parsed and routed there. A thread
-// for each connection, as in the library. The post-routing handler is its own.
+// for each connection, as in the library: a client that connects while all have one gets that of a
+// connection on which no request is under way. The post-routing handler is its own.
 class HttpConnections : public httplib::Server {
  public:
-  HttpConnections();
+  explicit HttpConnections(size_t threads);
 
   // Binds and listens. Returns the port, for `port` 0 any free one; 0: it could not.
   int Bind(const std::string& host, int port);
@@ -30,8 +33,8 @@ class HttpConnections : public httplib::Server {
 
  private:
   bool process_and_close_socket(socket_t socket) override;
-  // Whether the connection goes on after this reply: nothing else decides it.
-  bool GoesOn(const httplib::Request& request, const httplib::Response& reply) const;
+
+  ConnectionThreads* threads_ = nullptr;  // while it listens; the library's
 };
 
 // The threads of the connections. When all have one and as many wait, no further connection is
@@ -41,6 +44,8 @@ class ConnectionThreads : public httplib::TaskQueue {
   explicit ConnectionThreads(size_t threads);
 
   void enqueue(std::function<void()> connection) override;
+  // Whether a connection waits for a thread.
+  bool HasWaiting();
   // Returns when all connections have ended.
   void shutdown() override;
 

@@ -23,8 +23,8 @@ constexpr size_t kThreads = 4;
 class HttpConnectionsTest : public testing::Test {
  protected:
   void SetUp() override {
-    server_.new_task_queue = [] { return new ConnectionThreads(kThreads); };
     server_.set_keep_alive_max_count(1000);
+    server_.set_keep_alive_timeout(absl::ToInt64Seconds(kPatience));
     server_.set_pre_routing_handler([](const httplib::Request& request, httplib::Response& reply) {
       if (!request.has_header("Refuse")) return httplib::Server::HandlerResponse::Unhandled;
       reply.status = 403;
@@ -47,7 +47,7 @@ class HttpConnectionsTest : public testing::Test {
     thread_.join();
   }
 
-  HttpConnections server_;
+  HttpConnections server_{kThreads};
   std::atomic<int> posts_ = 0;
   int port_ = 0;
   std::thread thread_;
@@ -107,6 +107,23 @@ TEST_F(HttpConnectionsTest, ABurstOfConnectionsWaitsInTheKernel) {
     ASSERT_LT(absl::Now() - before, absl::Milliseconds(900)) << "connection " << i;
     ASSERT_TRUE(connections.back()->Send("G"));
   }
+}
+
+TEST_F(HttpConnectionsTest, AConnectionWithoutARequestMakesWay) {
+  // Less than the time after which it ends by itself.
+  constexpr absl::Duration kSoon = kPatience / 3;
+  std::vector<std::unique_ptr<RawConnection>> connections;
+  for (size_t i = 0; i < 5 * kThreads; ++i) {
+    connections.push_back(std::make_unique<RawConnection>(port_, kSoon));
+    ASSERT_TRUE(connections.back()->Send(kGet));
+    ASSERT_THAT(connections.back()->ReadUntil("got."), StartsWith("HTTP/1.1 200")) << i;
+  }
+  for (size_t i = 0; i < 3 * kThreads; ++i) {  // that send nothing
+    connections.push_back(std::make_unique<RawConnection>(port_));
+  }
+  connections.push_back(std::make_unique<RawConnection>(port_, kSoon));
+  ASSERT_TRUE(connections.back()->Send(kGet));
+  EXPECT_THAT(connections.back()->ReadUntil("got."), StartsWith("HTTP/1.1 200"));
 }
 
 TEST_F(HttpConnectionsTest, AClientThatIsStillSendingGetsItsRefusal) {
