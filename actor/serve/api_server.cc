@@ -7,13 +7,11 @@
 #include <thread>
 #include <utility>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/memory/memory.h"
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
-#include "absl/synchronization/mutex.h"
 #include "absl/time/clock.h"
 #include "actor/serve/api_error.h"
 #include "actor/serve/api_reply.h"
@@ -26,7 +24,8 @@ namespace reckon {
 namespace {
 
 constexpr size_t kMaxBodyBytes = 8 << 20;
-constexpr int kSpareThreads = 16;  // for what is refused, health and models
+constexpr int kSpareThreads = 16;                       // for what is refused, health and models
+constexpr absl::Duration kReadTime = absl::Minutes(1);  // of a request, body and all
 // How often a reply that is being computed looks whether its client is still there.
 constexpr absl::Duration kLook = absl::Milliseconds(200);
 // For what is left of replies whose generation has ended, to clients that may be slow to read.
@@ -68,7 +67,8 @@ absl::Status Refusal(const httplib::Request& request, int http_status) {
     case 415:
       return absl::InvalidArgumentError("a body has no Content-Encoding here");
     default:
-      return absl::InvalidArgumentError("the request is no HTTP that is known here");
+      return absl::InvalidArgumentError(
+          "the request is no HTTP that is known here, or did not come whole");
   }
 }
 
@@ -101,7 +101,7 @@ struct ApiServer::Http {
       : options(options),
         model(*model),
         batcher(*batcher),
-        server(options.max_requests + kSpareThreads) {}
+        server(options.max_requests + kSpareThreads, kReadTime) {}
 
   absl::Status CheckCaller(const httplib::Request& request) const {
     if (options.api_keys.empty()) {
@@ -136,29 +136,6 @@ struct ApiServer::Http {
             {"max_model_len", model.max_positions}};
   }
 
-  // A reply that is being streamed; its content provider holds it.
-  class OpenStream {
-   public:
-    explicit OpenStream(Http* http) : http_(*http) {
-      absl::MutexLock lock(&http_.mu);
-      ++http_.streams;
-    }
-    ~OpenStream() {
-      absl::MutexLock lock(&http_.mu);
-      --http_.streams;
-    }
-
-   private:
-    Http& http_;
-  };
-  // Waits until what was generated has been written: a server that is stopped ends its streams
-  // wherever they are.
-  void AwaitStreams() {
-    absl::MutexLock lock(&mu);
-    const auto written = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu) { return streams == 0; };
-    mu.AwaitWithTimeout(absl::Condition(&written), kLastWrite);
-  }
-
   std::string NextId() { return absl::StrFormat("%016x%06x", start, ++requests); }
 
   void Handle(Endpoint endpoint, const httplib::Request& request, httplib::Response& reply);
@@ -171,14 +148,13 @@ struct ApiServer::Http {
   const uint64_t start = std::random_device()();
   std::atomic<uint64_t> requests = 0;
   int port = 0;
-  absl::Mutex mu;
-  int64_t streams ABSL_GUARDED_BY(mu) = 0;
   HttpConnections server;
   std::thread thread;
 };
 
 void ApiServer::Http::Handle(Endpoint endpoint, const httplib::Request& request,
                              httplib::Response& reply) {
+  server.BeginReply();
   absl::StatusOr<ApiRequest> read =
       ReadApiRequest(endpoint, request.body, model, batcher.longest_choice());
   if (!read.ok()) return ReplyError(reply, read.status());
@@ -211,8 +187,7 @@ void ApiServer::Http::Stream(std::shared_ptr<Generation> generation,
   auto news = std::make_shared<absl::StatusOr<std::vector<ChoiceNews>>>(std::move(first));
   reply.set_chunked_content_provider(
       "text/event-stream",
-      [generation, writer, news, open = std::make_shared<OpenStream>(this)](
-          size_t, httplib::DataSink& sink) {
+      [generation, writer, news](size_t, httplib::DataSink& sink) {
         const auto write = [&sink](const std::string& text) {
           return text.empty() || sink.write(text.data(), text.size());
         };
@@ -307,8 +282,7 @@ absl::StatusOr<std::unique_ptr<ApiServer>> ApiServer::Start(ApiServerOptions opt
 }
 
 ApiServer::~ApiServer() {
-  http_->AwaitStreams();
-  http_->server.stop();
+  http_->server.End(kLastWrite);
   if (http_->thread.joinable()) http_->thread.join();
 }
 

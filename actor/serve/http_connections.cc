@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <string>
 #include <utility>
@@ -15,15 +16,12 @@
 namespace reckon {
 namespace {
 
-// Of 100 ms: what a client has for its first request, while others wait.
+constexpr int kStepMs = 100;
+// What a client has for its first request, while others wait.
 constexpr time_t kFirstSteps = 10;
 constexpr int kBacklog = 1024;  // connections that are not yet accepted
 // How long a connection that is ended is still read.
 constexpr absl::Duration kLinger = absl::Seconds(2);
-
-int Milliseconds(time_t seconds, time_t microseconds) {
-  return static_cast<int>(seconds * 1000 + microseconds / 1000);
-}
 
 // Whether the socket is ready within the time.
 bool Ready(socket_t socket, short events, int milliseconds) {
@@ -35,17 +33,27 @@ bool Ready(socket_t socket, short events, int milliseconds) {
   return ready > 0;
 }
 
-// One connection, read in blocks.
+// One connection, read in blocks. It waits in steps, so that a client holds the end of the server
+// up by no more than one.
 class Connection : public httplib::Stream {
  public:
-  Connection(socket_t socket, int read_ms, int write_ms)
-      : socket_(socket), read_ms_(read_ms), write_ms_(write_ms) {}
+  // `listening`: the server's socket, INVALID_SOCKET once it ends.
+  Connection(socket_t socket, const std::atomic<socket_t>& listening, absl::Duration read_pause,
+             absl::Duration write_pause)
+      : socket_(socket),
+        listening_(listening),
+        read_pause_(read_pause),
+        write_pause_(write_pause) {}
 
-  bool is_readable() const override { return at_ < size_ || Ready(socket_, POLLIN, read_ms_); }
-  bool is_writable() const override { return Ready(socket_, POLLOUT, write_ms_); }
+  // What is read from now on has this time.
+  void StartReading(absl::Duration time) { read_until_ = absl::Now() + time; }
+  bool is_readable() const override {
+    return at_ < size_ || Await(POLLIN, std::min(read_until_, absl::Now() + read_pause_));
+  }
+  bool is_writable() const override { return Await(POLLOUT, absl::Now() + write_pause_); }
   ssize_t read(char* out, size_t size) override {
     if (at_ == size_) {
-      if (!Ready(socket_, POLLIN, read_ms_)) return -1;
+      if (!is_readable()) return -1;
       const ssize_t got = ::recv(socket_, buffer_, sizeof(buffer_), 0);
       if (got <= 0) return got;
       at_ = 0;
@@ -66,6 +74,15 @@ class Connection : public httplib::Stream {
     }
     return static_cast<ssize_t>(size);
   }
+  // Reads on for a moment. To close a socket with unread bytes resets the connection, and a client
+  // that is still sending would lose its reply.
+  void Linger() {
+    ::shutdown(socket_, SHUT_WR);
+    StartReading(kLinger);
+    char dropped[4096];
+    while (read(dropped, sizeof(dropped)) > 0) {
+    }
+  }
   void get_remote_ip_and_port(std::string& ip, int& port) const override {}
   void get_local_ip_and_port(std::string& ip, int& port) const override {}
   socket_t socket() const override { return socket_; }
@@ -78,10 +95,21 @@ class Connection : public httplib::Stream {
   }
   bool ended() const { return ended_; }
   bool lingers() const { return lingers_; }
+  // Whether the reply of this request is one that the server's end waits for.
+  bool replying = false;
 
  private:
+  bool Await(short events, absl::Time end) const {
+    while (listening_ != INVALID_SOCKET && absl::Now() < end) {
+      if (Ready(socket_, events, kStepMs)) return true;
+    }
+    return false;
+  }
+
   const socket_t socket_;
-  const int read_ms_, write_ms_;
+  const std::atomic<socket_t>& listening_;
+  const absl::Duration read_pause_, write_pause_;
+  absl::Time read_until_ = absl::InfiniteFuture();
   char buffer_[4096];
   size_t at_ = 0, size_ = 0;
   bool ended_ = false, lingers_ = false;
@@ -89,18 +117,6 @@ class Connection : public httplib::Stream {
 
 // That of the request that this thread handles; null: none.
 thread_local Connection* this_threads_connection = nullptr;
-
-// Reads on for a moment. To close a socket with unread bytes resets the connection, and a client
-// that is still sending would lose its reply.
-void Linger(socket_t socket) {
-  ::shutdown(socket, SHUT_WR);
-  char dropped[4096];
-  const absl::Time end = absl::Now() + kLinger;
-  for (absl::Duration left = kLinger; left > absl::ZeroDuration(); left = end - absl::Now()) {
-    if (!Ready(socket, POLLIN, static_cast<int>(absl::ToInt64Milliseconds(left)))) break;
-    if (::recv(socket, dropped, sizeof(dropped), 0) <= 0) break;
-  }
-}
 
 // Whether a request with this reply was read to its end. The library reads the body of a POST
 // alone, and not if it refuses the request before. What it did not read is no request, though it
@@ -113,9 +129,10 @@ bool IsRead(const httplib::Request& request, const httplib::Response& reply) {
 
 }  // namespace
 
-HttpConnections::HttpConnections(size_t threads) {
+HttpConnections::HttpConnections(size_t threads, absl::Duration read_time) : read_time_(read_time) {
   new_task_queue = [this, threads] { return threads_ = new ConnectionThreads(threads); };
-  // Here alone it is decided whether a connection goes on after a reply.
+  // Whether a connection goes on after a reply is decided here, if neither the client ends it nor
+  // the count of its requests.
   set_post_routing_handler([this](const httplib::Request& request, httplib::Response& reply) {
     const bool is_read = IsRead(request, reply);
     if (is_read && !threads_->HasWaiting()) return;
@@ -144,27 +161,50 @@ bool HttpConnections::ClientHasGone() {
   return got == 0 || (got < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR);
 }
 
+void HttpConnections::BeginReply() {
+  absl::MutexLock lock(&mu_);
+  if (ending_) return;
+  this_threads_connection->replying = true;
+  ++replies_;
+}
+
+void HttpConnections::End(absl::Duration last_write) {
+  {
+    absl::MutexLock lock(&mu_);
+    ending_ = true;
+    const auto written = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mu_) { return replies_ == 0; };
+    mu_.AwaitWithTimeout(absl::Condition(&written), last_write);
+  }
+  stop();
+}
+
 bool HttpConnections::process_and_close_socket(socket_t socket) {
-  Connection connection(socket, Milliseconds(read_timeout_sec_, read_timeout_usec_),
-                        Milliseconds(write_timeout_sec_, write_timeout_usec_));
+  Connection connection(
+      socket, svr_sock_, absl::Seconds(read_timeout_sec_) + absl::Microseconds(read_timeout_usec_),
+      absl::Seconds(write_timeout_sec_) + absl::Microseconds(write_timeout_usec_));
   this_threads_connection = &connection;
   bool handled = false;
   for (size_t left = keep_alive_max_count_; left > 0 && svr_sock_ != INVALID_SOCKET; --left) {
     // In steps, so that a connection nobody uses holds up neither others nor the server's end.
     bool begun = connection.has_more();
     const time_t least_steps = left == keep_alive_max_count_ ? kFirstSteps : 0;
-    for (time_t step = 0; !begun && step < keep_alive_timeout_sec_ * 10; ++step) {
+    for (time_t step = 0; !begun && step < keep_alive_timeout_sec_ * 1000 / kStepMs; ++step) {
       if (svr_sock_ == INVALID_SOCKET) break;
       if (step > least_steps && threads_->HasWaiting()) break;
-      begun = Ready(socket, POLLIN, 100);
+      begun = Ready(socket, POLLIN, kStepMs);
     }
     if (!begun) break;
+    connection.StartReading(read_time_);
     bool closed = false;
     handled = process_request(connection, /*close_connection=*/left == 1, closed, nullptr);
+    if (std::exchange(connection.replying, false)) {
+      absl::MutexLock lock(&mu_);
+      --replies_;
+    }
     if (!handled || closed || connection.ended()) break;
   }
   this_threads_connection = nullptr;
-  if (handled && connection.lingers()) Linger(socket);
+  if (handled && connection.lingers()) connection.Linger();
   ::shutdown(socket, SHUT_RDWR);
   ::close(socket);
   return handled;

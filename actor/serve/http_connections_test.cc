@@ -1,5 +1,6 @@
 #include "actor/serve/http_connections.h"
 
+#include <atomic>
 #include <memory>
 #include <string>
 #include <thread>
@@ -7,6 +8,7 @@
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
 #include "absl/time/clock.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -15,6 +17,7 @@
 namespace reckon {
 namespace {
 
+using ::testing::EndsWith;
 using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
@@ -22,6 +25,8 @@ constexpr size_t kThreads = 4;
 
 class HttpConnectionsTest : public testing::Test {
  protected:
+  explicit HttpConnectionsTest(absl::Duration read_time = kPatience)
+      : server_(kThreads, read_time) {}
   void SetUp() override {
     server_.set_keep_alive_max_count(1000);
     server_.set_keep_alive_timeout(absl::ToInt64Seconds(kPatience));
@@ -33,6 +38,15 @@ class HttpConnectionsTest : public testing::Test {
     server_.Get("/", [](const httplib::Request&, httplib::Response& reply) {
       reply.set_content("got.", "text/plain");
     });
+    server_.Get("/large", [](const httplib::Request&, httplib::Response& reply) {
+      reply.set_content(std::string(64 << 20, 'a'), "text/plain");
+    });
+    server_.Get("/later", [this](const httplib::Request&, httplib::Response& reply) {
+      server_.BeginReply();
+      asked_.Notify();
+      answer_.WaitForNotification();
+      reply.set_content(std::string(8 << 20, 'a') + "later.", "text/plain");
+    });
     server_.Post("/", [this](const httplib::Request& request, httplib::Response& reply) {
       ++posts_;
       reply.set_content(absl::StrCat(request.body.size(), " bytes."), "text/plain");
@@ -42,13 +56,16 @@ class HttpConnectionsTest : public testing::Test {
     thread_ = std::thread([this] { server_.listen_after_bind(); });
     ASSERT_TRUE(Await([this] { return server_.is_running(); }));
   }
-  void TearDown() override {
-    server_.stop();
+  void TearDown() override { End(absl::ZeroDuration()); }
+  void End(absl::Duration last_write) {
+    if (!thread_.joinable()) return;
+    server_.End(last_write);
     thread_.join();
   }
 
-  HttpConnections server_{kThreads};
+  HttpConnections server_;
   std::atomic<int> posts_ = 0;
+  absl::Notification asked_, answer_;  // GET /later
   int port_ = 0;
   std::thread thread_;
 };
@@ -111,14 +128,14 @@ TEST_F(HttpConnectionsTest, ABurstOfConnectionsWaitsInTheKernel) {
 
 TEST_F(HttpConnectionsTest, AConnectionWithoutARequestMakesWay) {
   // Less than the time after which it ends by itself.
-  constexpr absl::Duration kSoon = kPatience / 3;
+  const absl::Duration kSoon = kPatience / 3;
   std::vector<std::unique_ptr<RawConnection>> connections;
   for (size_t i = 0; i < 5 * kThreads; ++i) {
     connections.push_back(std::make_unique<RawConnection>(port_, kSoon));
     ASSERT_TRUE(connections.back()->Send(kGet));
     ASSERT_THAT(connections.back()->ReadUntil("got."), StartsWith("HTTP/1.1 200")) << i;
   }
-  for (size_t i = 0; i < 3 * kThreads; ++i) {  // that send nothing
+  for (size_t i = 0; i < kThreads; ++i) {  // that send nothing
     connections.push_back(std::make_unique<RawConnection>(port_));
   }
   connections.push_back(std::make_unique<RawConnection>(port_, kSoon));
@@ -130,6 +147,65 @@ TEST_F(HttpConnectionsTest, AClientThatIsStillSendingGetsItsRefusal) {
   RawConnection connection(port_);
   ASSERT_TRUE(connection.Send(Post("/", "Refuse: yes\r\n", std::string(8 << 20, 'a'))));
   EXPECT_THAT(connection.ReadToEnd(), StartsWith("HTTP/1.1 403"));
+}
+
+// Calls `step` again and again, for longer than `end` may take. Returns whether `end` was over
+// before that.
+template <typename Step, typename End>
+bool EndsBeside(Step step, End end) {
+  std::atomic<bool> ended = false;
+  bool before = false;
+  std::thread slow([&] {
+    for (int i = 0; i < 1500 && !ended; ++i) {
+      step();
+      absl::SleepFor(absl::Milliseconds(10));
+    }
+    before = ended;
+  });
+  absl::SleepFor(absl::Milliseconds(300));
+  end();
+  ended = true;
+  slow.join();
+  return before;
+}
+
+TEST_F(HttpConnectionsTest, AClientThatSendsSlowlyDoesNotHoldUpTheEnd) {
+  RawConnection connection(port_);
+  ASSERT_TRUE(connection.Send("POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"));
+  const auto step = [&] { connection.Send("a"); };
+  EXPECT_TRUE(EndsBeside(step, [&] { End(absl::ZeroDuration()); }));
+}
+
+TEST_F(HttpConnectionsTest, AClientThatReadsSlowlyDoesNotHoldUpTheEnd) {
+  RawConnection connection(port_);
+  ASSERT_TRUE(connection.Send("GET /large HTTP/1.1\r\n\r\n"));
+  const auto step = [&] { connection.Read(32 << 10); };
+  EXPECT_TRUE(EndsBeside(step, [&] { End(absl::Milliseconds(100)); }));
+}
+
+TEST_F(HttpConnectionsTest, AReplyThatWasBegunIsWritten) {
+  RawConnection connection(port_);
+  ASSERT_TRUE(connection.Send("GET /later HTTP/1.1\r\n\r\n"));
+  asked_.WaitForNotification();
+  std::thread end([this] { End(kPatience); });
+  absl::SleepFor(absl::Milliseconds(100));
+  answer_.Notify();
+  EXPECT_THAT(connection.ReadToEnd(), EndsWith("later."));
+  end.join();
+}
+
+class HttpReadTimeTest : public HttpConnectionsTest {
+ protected:
+  HttpReadTimeTest() : HttpConnectionsTest(absl::Seconds(1)) {}
+};
+
+TEST_F(HttpReadTimeTest, ARequestIsReadWithinItsTime) {
+  RawConnection connection(port_);
+  ASSERT_TRUE(connection.Send("POST / HTTP/1.1\r\nContent-Length: 100000\r\n\r\n"));
+  std::string reply;
+  const auto step = [&] { connection.Send("a"); };
+  EXPECT_TRUE(EndsBeside(step, [&] { reply = connection.ReadToEnd(); }));
+  EXPECT_THAT(reply, StartsWith("HTTP/1.1 400"));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -50,10 +51,14 @@ class RawConnection {
     while (!absl::EndsWith(text, end) && ::recv(fd_, &byte, 1, 0) == 1) text += byte;
     return text;
   }
-  std::string ReadToEnd() {
+  std::string ReadToEnd() { return Read(std::string::npos); }
+  // The next `size` bytes, or those until the server closes.
+  std::string Read(size_t size) {
     std::string text;
     char bytes[4096];
-    for (ssize_t got = 0; (got = ::recv(fd_, bytes, sizeof(bytes), 0)) > 0;) {
+    while (text.size() < size) {
+      const ssize_t got = ::recv(fd_, bytes, std::min(sizeof(bytes), size - text.size()), 0);
+      if (got <= 0) break;
       text.append(bytes, static_cast<size_t>(got));
     }
     return text;
