@@ -9,6 +9,7 @@
 
 #include "absl/memory/memory.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/strip.h"
@@ -41,11 +42,19 @@ void ReplyError(httplib::Response& reply, const absl::Status& status) {
   if (absl::IsResourceExhausted(status)) reply.set_header("Retry-After", "1");
 }
 
+// Absent is JSON as well. Of other types the library takes forms apart, with a bound of their own.
+bool IsJson(absl::string_view content_type) {
+  const absl::string_view type = content_type.substr(0, content_type.find(';'));
+  return type.empty() ||
+         absl::EqualsIgnoreCase(absl::StripAsciiWhitespace(type), "application/json");
+}
+
 // The HTTP status of a request whose body is not read; 200: it is. The library bounds only a body
 // whose length was announced, and as it comes: not what it decompresses to.
 int CheckBody(const httplib::Request& request) {
   if (request.method == "GET" || request.method == "HEAD") return 200;  // nobody reads theirs
   if (request.method != "POST") return 404;
+  if (!IsJson(request.get_header_value("Content-Type"))) return 415;
   if (request.has_header("Content-Encoding")) return 415;
   const std::string length = request.get_header_value("Content-Length");
   const bool is_number = std::all_of(length.begin(), length.end(), absl::ascii_isdigit);
@@ -65,8 +74,11 @@ absl::Status Refusal(const httplib::Request& request, int http_status) {
       return absl::OutOfRangeError(
           absl::StrCat("the body is larger than ", kMaxBodyBytes, " bytes"));
     case 415:
-      return absl::InvalidArgumentError("a body has no Content-Encoding here");
+      return absl::InvalidArgumentError(
+          absl::StrCat("a body is application/json without Content-Encoding; its Content-Type is '",
+                       Printable(request.get_header_value("Content-Type")).substr(0, 100), "'"));
     default:
+      if (http_status >= 500) return absl::InternalError("the request failed");
       return absl::InvalidArgumentError(
           "the request is no HTTP that is known here, or did not come whole");
   }

@@ -306,6 +306,34 @@ TEST_F(ApiServerTest, ABodyThatHasNoBoundIsNotRead) {
   EXPECT_EQ(refusal("Content-Length: 5\r\nContent-Encoding: br\r\n"), "HTTP/1.1 415");
 }
 
+TEST_F(ApiServerTest, WhatIsNotJsonIsRefusedByName) {
+  Start();
+  const std::string large = json({{"prompt", std::string(10'000, 'a')}, {"max_tokens", 1}}).dump();
+  for (const char* type : {"application/x-www-form-urlencoded", "text/plain",
+                           "multipart/form-data; boundary=a", "application/jsonl"}) {
+    const httplib::Result reply = client_->Post("/v1/completions", large, type);
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->status, 415) << type;
+    EXPECT_THAT(json::parse(reply->body)["error"]["message"].get<std::string>(), HasSubstr(type));
+  }
+  for (const char* type : {"application/json; charset=utf-8", "Application/JSON"}) {
+    const httplib::Result reply = client_->Post("/v1/completions", kCompletion.dump(), type);
+    ASSERT_TRUE(reply);
+    EXPECT_EQ(reply->status, 200) << type;
+  }
+  RawConnection absent(server_->address().port);
+  const std::string body = kCompletion.dump();
+  ASSERT_TRUE(absent.Send(
+      absl::StrCat("POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n",
+                   "Content-Length: ", body.size(), "\r\n\r\n", body)));
+  EXPECT_THAT(absent.ReadToEnd(), StartsWith("HTTP/1.1 200"));
+  // What the library refuses keeps its status.
+  const httplib::Result range = client_->Get("/health", {{"Range", "bytes=a"}});
+  ASSERT_TRUE(range);
+  EXPECT_EQ(range->status, 416);
+  EXPECT_EQ(client_->Get("/" + std::string(9000, 'a'))->status, 414);
+}
+
 TEST_F(ApiServerTest, ADeadlineIs504) {
   Start({.request_time = absl::Milliseconds(50)}, absl::Milliseconds(10));
   json body = kCompletion;
