@@ -49,6 +49,8 @@ ABSL_FLAG(bool, row_invariant, false,
 namespace reckon {
 namespace {
 
+constexpr size_t kMaxKeys = 1024;
+
 absl::Status CheckAtLeast(absl::string_view flag, int value, int least, int most) {
   if (value >= least && value <= most) return absl::OkStatus();
   return absl::InvalidArgumentError(
@@ -81,8 +83,8 @@ absl::StatusOr<ApiServerOptions> ServerOptions() {
   options.max_requests = absl::GetFlag(FLAGS_max_requests);
   options.request_time = absl::Seconds(absl::GetFlag(FLAGS_request_seconds));
   if (const std::string& path = absl::GetFlag(FLAGS_api_key_file); !path.empty()) {
-    ASSIGN_OR_RETURN(const std::string text, ReadSecretFile(path, 4096));
-    const absl::StatusOr<std::vector<std::string>> keys = ParseTokens(text);
+    ASSIGN_OR_RETURN(const std::string text, ReadSecretFile(path, 1 << 20));
+    const absl::StatusOr<std::vector<std::string>> keys = ParseTokens(text, kMaxKeys);
     if (!keys.ok()) {
       return absl::InvalidArgumentError(absl::StrCat(path, ": ", keys.status().message()));
     }

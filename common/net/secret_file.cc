@@ -20,7 +20,6 @@ namespace reckon {
 namespace {
 
 constexpr absl::Duration kLookInterval = absl::Seconds(1);
-constexpr size_t kMaxTokens = 4;
 constexpr size_t kMinTokenBytes = 32, kMaxTokenBytes = 256;
 
 bool IsTokenCharacter(char c) {
@@ -49,7 +48,7 @@ absl::StatusOr<std::string> ReadSecretFile(const std::string& path, uint64_t max
   return ReadFile(path, max_bytes);
 }
 
-absl::StatusOr<std::vector<std::string>> ParseTokens(absl::string_view text) {
+absl::StatusOr<std::vector<std::string>> ParseTokens(absl::string_view text, size_t most) {
   std::vector<std::string> tokens;
   for (absl::string_view line : absl::StrSplit(text, '\n')) {
     line = absl::StripAsciiWhitespace(line);
@@ -62,9 +61,9 @@ absl::StatusOr<std::vector<std::string>> ParseTokens(absl::string_view text) {
     }
     tokens.emplace_back(line);
   }
-  if (tokens.empty() || tokens.size() > kMaxTokens) {
+  if (tokens.empty() || tokens.size() > most) {
     return absl::InvalidArgumentError(
-        absl::StrCat("it has ", tokens.size(), " tokens, not 1 to ", kMaxTokens));
+        absl::StrCat("it has ", tokens.size(), " tokens, not 1 to ", most));
   }
   return tokens;
 }

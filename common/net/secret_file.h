@@ -23,8 +23,8 @@ absl::StatusOr<std::string> ReadSecretFile(const std::string& path, uint64_t max
 // The tokens of a file, one a line. A process sends the first and accepts all of them, so that a
 // token is replaced without a call that fails: first added everywhere, then moved to the first
 // line, then the old one is removed. INVALID_ARGUMENT, which never quotes a token: no token, more
-// than four, or one that is not 32 to 256 letters, digits and "-_.~+/=".
-absl::StatusOr<std::vector<std::string>> ParseTokens(absl::string_view text);
+// than `most`, or one that is not 32 to 256 letters, digits and "-_.~+/=".
+absl::StatusOr<std::vector<std::string>> ParseTokens(absl::string_view text, size_t most = 4);
 
 // A file that is read again when it has changed. It looks at most once a second, when it is asked.
 // A file that has become unreadable, or is not `sound` any more, is kept as it was, with a line in

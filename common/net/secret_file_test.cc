@@ -66,10 +66,11 @@ TEST(SecretFileTest, TokensAreLinesAndErrorsDoNotQuoteThem) {
   const std::string a(64, 'a'), b(32, 'b');
   EXPECT_EQ(*ParseTokens(a + "\n"), std::vector<std::string>{a});
   EXPECT_EQ(*ParseTokens("\n" + a + "\r\n\n  " + b), (std::vector<std::string>{a, b}));
+  const std::string five = absl::StrCat(a, "\n", a, "\n", a, "\n", a, "\n", a);
+  EXPECT_EQ(ParseTokens(five, 5)->size(), 5u);
   for (const std::string& bad :
-       {std::string(), std::string("\n"), std::string(31, 'q'), std::string(257, 'q'),
-        std::string(40, 'q') + " q", std::string(40, 'q') + "\xff",
-        absl::StrCat(a, "\n", a, "\n", a, "\n", a, "\n", a)}) {
+       {std::string(), std::string("\n"), five, std::string(31, 'q'), std::string(257, 'q'),
+        std::string(40, 'q') + " q", std::string(40, 'q') + "\xff"}) {
     const absl::Status status = ParseTokens(bad).status();
     EXPECT_EQ(status.code(), absl::StatusCode::kInvalidArgument) << bad;
     EXPECT_FALSE(absl::StrContains(status.message(), "qq"));
