@@ -26,8 +26,8 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "deploy/docker"))
 from build_image import copy, libraries_of, version  # noqa: E402
 
-PROGRAMS = ["reckon", "reckon-actor", "reckon-coordinator", "reckon-learner", "reckon-orm", "reckon-engine-bench",
-            "reckon-update-bench"]
+PROGRAMS = ["reckon", "reckon-actor", "reckon-coordinator", "reckon-learner", "reckon-orm", "reckon-server",
+            "reckon-engine-bench", "reckon-update-bench"]
 SCRIPTS = ["tests/integration/device_train.py"]
 BENCH = ["deploy/package/random_model.py", "tests/bench/transformers_bench.py", "tests/bench/vllm_bench.py"]
 # The C library must be that of the machine's own loader. Debian's libstdc++ asks for a newer one than our programs

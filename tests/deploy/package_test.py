@@ -17,7 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 BUILD = Path(sys.argv[1])
 ORACLE = os.environ.get("RECKON_ORACLE", "")
 sys.path.insert(0, str(ROOT / "deploy/package"))
-from make_package import OF_THE_MACHINE  # noqa: E402
+from make_package import OF_THE_MACHINE, PROGRAMS  # noqa: E402
+
+# The programs that `reckon` starts, which are beside it.
+started = {name for file in (ROOT / "cli").rglob("*.cc") if not file.name.endswith("_test.cc")
+           for name in re.findall(r'"/?(reckon-[a-z]+)"', file.read_text())}
+assert "reckon-actor" in started and started <= set(PROGRAMS), f"the package lacks {started - set(PROGRAMS)}"
 
 if not os.access(ORACLE, os.X_OK):
     print("skipped: needs RECKON_ORACLE, a Python with torch and transformers (./dev setup --oracle)")
