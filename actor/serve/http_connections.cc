@@ -131,7 +131,7 @@ bool IsRead(const httplib::Request& request, const httplib::Response& reply) {
 
 HttpConnections::HttpConnections(size_t threads, absl::Duration read_time) : read_time_(read_time) {
   new_task_queue = [this, threads] { return threads_ = new ConnectionThreads(threads); };
-  // Whether a connection goes on after a reply is decided here, if neither the client ends it nor
+  // Here it is decided whether a connection ends after a reply, beside the client's own wish and
   // the count of its requests.
   set_post_routing_handler([this](const httplib::Request& request, httplib::Response& reply) {
     const bool is_read = IsRead(request, reply);

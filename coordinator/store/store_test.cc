@@ -195,7 +195,7 @@ TEST_F(StoreTest, ATornLastWriteIsDroppedWhicheverOfItsPagesAreMissing) {
     EXPECT_EQ(CountKeys(**opened, "k"), 3u);
     EXPECT_TRUE(absl::IsNotFound((*opened)->Get("torn").status()));
   }
-  // The same damage with a write behind it.
+  // The same damage with a write after it.
   put("later", 10);
   copy = KilledCopy();
   const std::string log = LogOf(copy), all = *ReadFile(log);
