@@ -69,9 +69,8 @@ void PrintPlan(const ServeOptions& options, const ModelSize& model,
   config.mutable_model()->set_compute(options.fp32 ? ModelSettings::FP32 : ModelSettings::BF16);
   const Placement placement = ComputesOnGpu(config) ? Placement::kGpu : Placement::kCpu;
   const MemoryEstimate memory = ServerMemory(config, model, placement);
-  std::cout << "model: " << ModelFolder(options) << ", "
-            << FormatCount(ParameterCount(model.shape)) << " parameters, a context of "
-            << model.shape.max_positions << " tokens\n"
+  std::cout << "model: " << ModelFolder(options) << ", " << FormatCount(ParameterCount(model.shape))
+            << " parameters, a context of " << model.shape.max_positions << " tokens\n"
             << "address: http://" << options.listen << "/v1, "
             << (options.api_key_file.empty() ? "for this machine alone" : "for holders of a key")
             << "\nmemory, about\n";

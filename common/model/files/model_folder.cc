@@ -98,7 +98,8 @@ absl::StatusOr<OpenModel> OpenBase(const std::string& folder) {
   }
   if (!std::filesystem::exists(folder + "/config.json", error) &&
       std::filesystem::exists(folder + "/config.textproto", error)) {
-    return absl::NotFoundError(absl::StrCat(folder, " is a run directory, not a model folder; give ",
+    return absl::NotFoundError(absl::StrCat(folder,
+                                            " is a run directory, not a model folder; give ",
                                             folder, "/best or a folder of its weights/"));
   }
   RETURN_IF_ERROR(ReadModelTexts(folder, manifest.mutable_texts()));
