@@ -279,6 +279,22 @@ TEST_F(ReckonTest, AProgramThatNoImageHasIsNamedBeforeItsRunIsOnKubernetes) {
   EXPECT_THAT(result.out, Not(HasSubstr("warning: actors run")));
 }
 
+TEST_F(ReckonTest, ADryRunNamesEachMissingFileOnce) {
+  Write("missing.textproto",
+        "data { train: \"/nowhere.jsonl\" eval: \"/nor_here.jsonl\" } stage { init {} } "
+        "stage { sft {} }");
+  const Result result = Run("train " + folder_ + "/missing.textproto --dry-run");
+  EXPECT_EQ(result.code, 0);
+  std::vector<std::string> named;
+  for (const absl::string_view line : absl::StrSplit(result.out, '\n')) {
+    if (absl::StrContains(line, "/nowhere.jsonl") && !absl::StrContains(line, "train: \"")) {
+      named.emplace_back(line);
+    }
+  }
+  EXPECT_THAT(named, testing::ElementsAre(testing::StartsWith("not checked: data.train: ")));
+  EXPECT_THAT(result.out, HasSubstr("\nnot checked: data.eval: "));
+}
+
 TEST_F(ReckonTest, EveryRowOfThePaperIsPlannedWithoutWeightsAndData) {
   int rows = 0;
   for (const auto& entry : std::filesystem::recursive_directory_iterator("recipes/paper")) {

@@ -6,9 +6,11 @@
 #include <optional>
 #include <vector>
 
+#include "absl/algorithm/container.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "cli/commands/machine.h"
 #include "cli/commands/model_facts.h"
 #include "cli/estimate/actor_memory.h"
@@ -235,7 +237,10 @@ absl::StatusOr<std::optional<T>> UnlessMissing(absl::StatusOr<T> facts,
                                                std::vector<std::string>* unchecked) {
   if (facts.ok()) return std::optional<T>(*std::move(facts));
   if (!absl::IsNotFound(facts.status())) return facts.status();
-  unchecked->push_back(std::string(facts.status().message()));
+  for (const absl::string_view line : absl::StrSplit(facts.status().message(), '\n')) {
+    // A new model's vocabulary is made of data that is missing as well.
+    if (!absl::c_linear_search(*unchecked, line)) unchecked->emplace_back(line);
+  }
   return std::nullopt;
 }
 

@@ -142,7 +142,8 @@ absl::Status PlanClusterResources(const ModelSize* model, Site site, RunConfig* 
   if (model == nullptr) {
     if (actor.memory_gib() > 0 && learner.memory_gib() > 0) return absl::OkStatus();
     return absl::FailedPreconditionError(
-        "the model cannot be read here, so its memory is not known; set "
+        "the model, or the data that the vocabulary of a new one is made of, cannot be read here, "
+        "so its memory is not known; set "
         "resources.actor.memory_gib and resources.learner.memory_gib");
   }
   const double actor_bytes = ActorBytes(*config, *model, site);

@@ -134,6 +134,9 @@ absl::Status TrainConfig(RunConfig config, const TrainOptions& options, std::sto
   ProgressDisplay display(&std::cout, std::move(look));
   display.Forget(earlier);
   for (const std::string& note : model.notes) display.Print(note);
+  if (options.resume && !run_dir->resumed()) {
+    display.Print("there is no run to resume in this folder: a new one begins");
+  }
   display.Print(
       absl::StrCat(run_dir->resumed() ? "resuming in " : "run directory ", ShownPath(*run_dir)));
 
