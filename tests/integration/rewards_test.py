@@ -82,9 +82,11 @@ def failures_are_repeated_and_never_zeros(folder, model):
 
 
 def rewards_that_fail_end_the_run(folder, model):
-    for name, command, why in (
-            ("crashing", own(folder / "crashing_noted", "always"), "I always crash"),
-            ("missing", str(folder / "no_such_program"), "not_started")):
+    ended = ("attempts failed", "max_failed_share 0.05")
+    for name, command, texts in (
+            ("crashing", own(folder / "crashing_noted", "always"), (*ended, "I always crash")),
+            # Before anything is trained.
+            ("missing", str(folder / "no_such_program"), ("cannot run here", "No such file or directory"))):
         config = write_run(folder, name, model, command)
         done = subprocess.run([BIN / "reckon", "train", config], capture_output=True, text=True,
                               timeout=LIMIT)
@@ -92,7 +94,7 @@ def rewards_that_fail_end_the_run(folder, model):
         causes = [line for line in done.stderr.splitlines()
                   if line.startswith("reckon: ") and "waiting for" not in line]
         expect(len(causes) == 1, f"{name}: not one line of a cause: {done.stderr}")
-        for text in ("attempts failed", "max_failed_share 0.05", why):
+        for text in texts:
             expect(text in causes[0], f"{name}: the cause does not say '{text}': {causes[0]}")
 
 
