@@ -11,6 +11,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/device_turn.h"
 #include "common/base/files.h"
+#include "common/config/run_folder.h"
 #include "common/testing/await.h"
 #include "learner/checkpoint/checkpoint.h"
 #include "tests/support/learner_harness.h"

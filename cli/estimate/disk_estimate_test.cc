@@ -4,25 +4,12 @@
 
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
+#include "tests/support/thin_shape.h"
 
 namespace reckon {
 namespace {
 
-// 100 * 8 + 8 elements, and 592 of a layer.
-ModelSize TwoLayers() {
-  ModelSize model;
-  ModelConfig& m = model.shape;
-  m.vocab_size = 100;
-  m.hidden_size = 8;
-  m.intermediate_size = 16;
-  m.num_layers = 2;
-  m.num_heads = 2;
-  m.num_kv_heads = 1;
-  m.head_dim = 4;
-  m.tie_word_embeddings = true;
-  model.weight_bytes = 5;
-  return model;
-}
+ModelSize TwoLayers() { return {.shape = ThinShape(2), .weight_bytes = 5}; }
 constexpr double kElements = 808 + 2 * 592;
 
 std::map<std::string, double> Disk(const std::string& text) {

@@ -7,24 +7,12 @@
 #include "cli/estimate/learner_memory.h"
 #include "google/protobuf/text_format.h"
 #include "gtest/gtest.h"
+#include "tests/support/thin_shape.h"
 
 namespace reckon {
 namespace {
 
-// hidden 8, heads 2 of 4, one for keys and values, 3 layers: a layer has
-// 8*8 + 2*8*4 + 8*8 (attention) + 3*8*16 (mlp) + 2*8 (norms) = 592 parameters.
-ModelConfig Shape() {
-  ModelConfig m;
-  m.vocab_size = 100;
-  m.hidden_size = 8;
-  m.intermediate_size = 16;
-  m.num_layers = 3;
-  m.num_heads = 2;
-  m.num_kv_heads = 1;
-  m.head_dim = 4;
-  m.tie_word_embeddings = true;
-  return m;
-}
+ModelConfig Shape() { return ThinShape(3); }
 constexpr double kAll = 100 * 8 + 3 * 592 + 8;
 // Of a critic: 8 to 16 and 16 to 1, with biases.
 constexpr double kCriticHead = 8 * 16 + 16 + 16 + 1;

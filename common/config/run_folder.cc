@@ -1,7 +1,7 @@
 #include "common/config/run_folder.h"
 
+#include <algorithm>
 #include <filesystem>
-#include <map>
 
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
@@ -22,19 +22,26 @@ bool HasBegun(const std::string& run_dir) {
   return false;
 }
 
-Cursor NewestCursor(const std::string& run_dir) {
-  std::map<int64_t, std::string> manifests;  // by step
+std::vector<int64_t> ListCheckpoints(const std::string& run_dir) {
+  std::vector<int64_t> steps;
   std::error_code error;
   for (const auto& entry : std::filesystem::directory_iterator(run_dir + "/checkpoints", error)) {
     const std::string name = entry.path().filename().string();
-    int64_t step = 0;
     absl::string_view number = name;
+    int64_t step = 0;
     if (absl::ConsumePrefix(&number, "step_") && absl::SimpleAtoi(number, &step)) {
-      manifests[step] = (entry.path() / "manifest.json").string();
+      steps.push_back(step);
     }
   }
-  for (auto newest = manifests.rbegin(); newest != manifests.rend(); ++newest) {
-    const absl::StatusOr<std::string> text = ReadFile(newest->second);
+  std::sort(steps.begin(), steps.end());
+  return steps;
+}
+
+Cursor NewestCursor(const std::string& run_dir) {
+  const std::vector<int64_t> steps = ListCheckpoints(run_dir);
+  for (auto step = steps.rbegin(); step != steps.rend(); ++step) {
+    const absl::StatusOr<std::string> text =
+        ReadFile(absl::StrCat(run_dir, "/checkpoints/step_", *step, "/manifest.json"));
     CheckpointManifest manifest;
     // The first line is the digest of the rest, which the learner checks.
     if (text.ok() && MessageFromJson(text->substr(text->find('\n') + 1), &manifest).ok()) {

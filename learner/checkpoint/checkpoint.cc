@@ -11,10 +11,10 @@
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/match.h"
-#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/base/status_macros.h"
+#include "common/config/run_folder.h"
 #include "common/model/files/manifest.h"
 #include "common/text/json.h"
 #include "common/text/message_json.h"
@@ -296,20 +296,6 @@ absl::Status CommitCheckpoint(const std::string& run_dir, const std::string& fol
   // Only when the new one is durable: until then the old ones are what the run would resume from.
   DeleteOldCheckpoints(run_dir, step, keep_last);
   return absl::OkStatus();
-}
-
-std::vector<int64_t> ListCheckpoints(const std::string& run_dir) {
-  std::vector<int64_t> steps;
-  std::error_code error;
-  for (const fs::directory_entry& entry : fs::directory_iterator(Folder(run_dir), error)) {
-    std::string name = entry.path().filename().string();
-    int64_t step;
-    if (name.rfind("step_", 0) == 0 && absl::SimpleAtoi(name.substr(5), &step)) {
-      steps.push_back(step);
-    }
-  }
-  std::sort(steps.begin(), steps.end());
-  return steps;
 }
 
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& run_dir, int64_t step) {

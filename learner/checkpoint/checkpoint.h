@@ -69,9 +69,6 @@ bool HasPart(const std::string& folder, int rank);
 absl::Status CommitCheckpoint(const std::string& run_dir, const std::string& folder,
                               CheckpointManifest manifest, int parts, int keep_last);
 
-// Steps of the checkpoint folders, oldest first, whole or damaged.
-std::vector<int64_t> ListCheckpoints(const std::string& run_dir);
-
 // Checks all digests. DATA_LOSS names the file that is missing or damaged, UNIMPLEMENTED a format
 // of another program version.
 absl::StatusOr<Checkpoint> OpenCheckpoint(const std::string& run_dir, int64_t step);

@@ -6,6 +6,7 @@
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_replace.h"
 #include "common/base/files.h"
+#include "common/config/run_folder.h"
 #include "common/model/files/manifest.h"
 #include "common/testing/temp_folder.h"
 #include "gmock/gmock.h"

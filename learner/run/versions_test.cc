@@ -6,6 +6,7 @@
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/config/run_folder.h"
 #include "common/model/config.h"
 #include "common/model/files/model_folder.h"
 #include "common/model/weights.h"

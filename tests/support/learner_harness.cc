@@ -9,6 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
 #include "common/config/config.h"
+#include "common/config/run_folder.h"
 #include "gmock/gmock.h"
 #include "learner/checkpoint/checkpoint.h"
 #include "tests/support/tiny_model.h"

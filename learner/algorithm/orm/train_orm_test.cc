@@ -1,6 +1,7 @@
 #include "learner/algorithm/orm/train_orm.h"
 
 #include "absl/strings/match.h"
+#include "common/config/run_folder.h"
 #include "gtest/gtest.h"
 #include "learner/checkpoint/checkpoint.h"
 #include "tests/support/learner_harness.h"

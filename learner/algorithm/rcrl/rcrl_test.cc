@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "common/base/files.h"
+#include "common/config/run_folder.h"
 #include "common/model/files/model_folder.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
